@@ -28,25 +28,25 @@ def is_encrypted(record: NetworkRecord) -> bool:
     return ENCRYPTED in (record.options or {})
 
 
-def spec(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
+def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
     """Return the description of a network that its driver gets on this host, with the network's current tunnels."""
     seen = network_spec(record)
     if not is_encrypted(record):
         return seen
-    return replace(seen, options={**seen.options, WIREGUARD: configuration(record, me, nodes)})
+    return replace(seen, options={**seen.options, WIREGUARD: configuration(record, membership, nodes)})
 
 
-def configuration(record: NetworkRecord, me: ClusterMembership, nodes: Iterable[Node]) -> str:
+def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> str:
     """Return the tunnels of a network on this host, as the JSON text of the driver's option."""
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}
         for n in sorted(nodes, key=lambda n: n.index)
-        if n.id != me.node_id and n.wireguard_key
+        if n.id != membership.node_id and n.wireguard_key
     ]
     document = {
-        "private_key": me.wireguard_key,
+        "private_key": membership.wireguard_key,
         "listen_port": port(record),
-        "address": tunnel_address(me.index),
+        "address": tunnel_address(membership.index),
         "peers": peers,
     }
     return json.dumps(document)

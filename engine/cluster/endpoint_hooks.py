@@ -46,18 +46,20 @@ def reserve_endpoints(
 
     made: list[SharedEndpoint] = []
     try:
-        with connected(host) as (client, me):
+        with connected(host) as (client, membership):
             for network in shared:
                 check_attachable(network)
                 _shut(host, network)
-                made.append(_reserve(client, me, container, network))
+                made.append(_reserve(client, membership, container, network))
         with locked(host.run, *NETWORKS_LOCK):
-            _import_again(host, shared, me)
+            _import_again(host, shared, membership)
             yield {e.network_id: _record(e) for e in made}
     except BaseException:
-        with suppress(EngineError), connected(host) as (client, me):
+        with suppress(EngineError), connected(host) as (client, membership):
             for endpoint in made:
-                node_operations.perform(client, me, "release", network=endpoint.network_id, endpoint=endpoint.id)
+                node_operations.perform(
+                    client, membership, "release", network=endpoint.network_id, endpoint=endpoint.id
+                )
         for network in shared:
             deactivate_if_unused(host, network.id)
         raise
@@ -75,12 +77,12 @@ def _shut(host: Host, network: NetworkRecord) -> None:
             driver.shut(network_spec(network))
 
 
-def _import_again(host: Host, networks: Sequence[NetworkRecord], me: ClusterMembership) -> None:
+def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
     """Record those of ``networks`` again that another command deleted as unused after the caller looked them up."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
-        local_networks.import_network(host, network, me)
+        local_networks.import_network(host, network, membership)
 
 
 def _record(endpoint: SharedEndpoint) -> EndpointRecord:
@@ -97,7 +99,7 @@ def _record(endpoint: SharedEndpoint) -> EndpointRecord:
 
 
 def _reserve(
-    client: Client, me: ClusterMembership, container: ContainerRecord, network: NetworkRecord
+    client: Client, membership: ClusterMembership, container: ContainerRecord, network: NetworkRecord
 ) -> SharedEndpoint:
     settings = attachment(container, network).settings
     ipam = settings.ipam
@@ -105,13 +107,13 @@ def _reserve(
         id=names.generate_id(),
         network_id=network.id,
         container_id=container.id,
-        node=me.node_id,
+        node=membership.node_id,
         mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
         names=names.dns_names(container, settings),
         owner=process.identity(),
     )
     ipv4, ipv6 = (ipam.ipv4, ipam.ipv6) if ipam else ("", "")
-    made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
+    made = node_operations.perform(client, membership, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
     return decode(SharedEndpoint, made["endpoint"])
 
 
@@ -130,6 +132,6 @@ def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecor
     if network.scope != SWARM:
         return
 
-    with suppress(EngineError), connected(host) as (client, me):
-        node_operations.perform(client, me, "release", network=network.id, endpoint=endpoint.id)
+    with suppress(EngineError), connected(host) as (client, membership):
+        node_operations.perform(client, membership, "release", network=network.id, endpoint=endpoint.id)
     deactivate_if_unused(host, network.id)

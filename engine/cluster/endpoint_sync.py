@@ -20,40 +20,44 @@ def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
         return {e.id: e for e in reader.endpoints() if e.network_id in shared}
 
 
-def differences(host: Host, view: View, network: NetworkRecord, me: ClusterMembership) -> list[str]:
+def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
     """Return a line for each endpoint of this host on ``network`` that is only on this host or only in the store.
 
     Endpoints that are being created are ignored.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
-    there = {e.id: e for e in view.endpoints(network.id) if e.node == me.node_id}
+    there = {e.id: e for e in view.endpoints(network.id) if e.node == membership.node_id}
     lines = [f"missing in the store: endpoint {i} ({here[i].ipv4})" for i in here.keys() - there.keys()]
     surplus = [i for i in there.keys() - here.keys() if not process.is_owner_running(there[i].owner)]
     return sorted(lines + [f"unexpected in the store: endpoint {i} ({there[i].ipv4})" for i in surplus])
 
 
-def sync_endpoints(host: Host, client: Client, me: ClusterMembership) -> None:
+def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) -> None:
     """Make the cluster's store hold exactly this host's endpoints.
 
     An endpoint that is only in the store is kept while the process that created it still runs.
     """
-    there = {e.id: e for e in shared_endpoints.of_node(client, me.node_id)}
+    there = {e.id: e for e in shared_endpoints.of_node(client, membership.node_id)}
     here = own_endpoints(host)
     for identity in there.keys() - here.keys():
         if not process.is_owner_running(there[identity].owner) and identity not in own_endpoints(host):
-            node_operations.perform(client, me, "release", network=there[identity].network_id, endpoint=identity)
+            node_operations.perform(
+                client, membership, "release", network=there[identity].network_id, endpoint=identity
+            )
     for identity, endpoint in here.items():
         if identity not in there or tuple(there[identity].names) != tuple(endpoint.names):
-            node_operations.perform(client, me, "restore", endpoint=encode(shared_endpoint(endpoint, me)))
+            node_operations.perform(
+                client, membership, "restore", endpoint=encode(shared_endpoint(endpoint, membership))
+            )
 
 
-def shared_endpoint(endpoint: EndpointRecord, me: ClusterMembership) -> SharedEndpoint:
+def shared_endpoint(endpoint: EndpointRecord, membership: ClusterMembership) -> SharedEndpoint:
     """Return an endpoint of this host as the record that all hosts share."""
     return SharedEndpoint(
         id=endpoint.id,
         network_id=endpoint.network_id,
         container_id=endpoint.container_id,
-        node=me.node_id,
+        node=membership.node_id,
         mac=endpoint.mac,
         ipv4=endpoint.ipv4,
         ipv6=endpoint.ipv6,

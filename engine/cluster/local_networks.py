@@ -129,9 +129,9 @@ def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIM
         if record is None or used:
             return
         delete_local(host, record)
-        me = memberships.load(host.root)
+        membership = memberships.load(host.root)
         with host.store.write() as tx:
-            if (me is not None and me.is_manager) or record.ingress:
+            if (membership is not None and membership.is_manager) or record.ingress:
                 tx.put_network(replace(record, phase="planned"))
             else:
                 tx.delete_network(network_id)

@@ -74,10 +74,10 @@ def wait_for_store(host: Host, patience: float = 15.0) -> None:
 
 def create(host: Host, request: NetworkCreate) -> Created:
     """Create a cluster network in the cluster's store; the kernel is not changed until a container uses the network."""
-    with managing(host, NOT_IN_SWARM) as (client, me):
+    with managing(host, NOT_IN_SWARM) as (client, membership):
         record = _checked(host, request, shared_networks.all_networks(client))
         record = shared_networks.create(client, record)
-        local_networks.import_network(host, record, me)
+        local_networks.import_network(host, record, membership)
     return Created(record.id)
 
 
@@ -121,8 +121,8 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
         networks = reader.find_networks(reference)
     if networks and networks[0].scope != SWARM:
         return
-    me = memberships.load(host.root)
-    if me is None or not (attach or me.is_manager):
+    membership = memberships.load(host.root)
+    if membership is None or not (attach or membership.is_manager):
         return
     if not networks and reference:
         networks = _shared(host, reference)
@@ -135,7 +135,7 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     with host.store.read() as reader:
         known = reader.network(networks[0].id) if networks else None
     if len(networks) == 1 and known is None:
-        local_networks.import_network(host, networks[0], me)
+        local_networks.import_network(host, networks[0], membership)
 
 
 def _shared(host: Host, reference: str) -> list[NetworkRecord]:
@@ -167,9 +167,11 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         return
-    with peers.programming(host.run), connected(host) as (client, me), translate_driver_errors():
+    with peers.programming(host.run), connected(host) as (client, membership), translate_driver_errors():
         seen = snapshot.load(client)
-        driver.program_peers(encryption.spec(record, me, seen.nodes.values()), peers.of(seen, record.id, me.node_id))
+        driver.program_peers(
+            encryption.spec(record, membership, seen.nodes.values()), peers.of(seen, record.id, membership.node_id)
+        )
 
 
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
@@ -177,8 +179,8 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
     if record.scope != SWARM:
         return document
 
-    view, me = current_view(host)
-    return complete(document, record, view, me)
+    view, membership = current_view(host)
+    return complete(document, record, view, membership)
 
 
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
@@ -187,7 +189,7 @@ def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
     The snapshot is read from the store. If the store does not answer, it is the last snapshot saved on disk.
     """
     try:
-        with connected(host) as (client, me):
-            return snapshot.load(client), me
+        with connected(host) as (client, membership):
+            return snapshot.load(client), membership
     except EngineError:
         return snapshot.saved(host.root), memberships.load(host.root)

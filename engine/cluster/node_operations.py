@@ -31,16 +31,16 @@ MOST_ENDPOINTS = 20_000
 """Maximum number of endpoints of one worker on one network."""
 
 
-def perform(client: Client, me: ClusterMembership, act: str, **arguments: object) -> Json:
+def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:
     """Run the operation ``act`` for this host; return its result.
 
     A manager runs the operation directly, a worker through the connected manager's server. Raises InvalidArgument for
     malformed arguments.
     """
-    if not me.is_manager:
+    if not membership.is_manager:
         return client.call(PATH + act, arguments)
     try:
-        return ACTS[act](client, AdmittedHost(me.node_id, me.role, me.index), arguments)
+        return ACTS[act](client, AdmittedHost(membership.node_id, membership.role, membership.index), arguments)
     except ValueError as error:
         raise InvalidArgument(str(error)) from error
 

@@ -13,7 +13,7 @@ from engine.model import NetworkRecord
 from engine.names import mac_from_ipv4
 
 
-def completed(document: Json, record: NetworkRecord, view: View | None, me: ClusterMembership | None) -> Json:
+def completed(document: Json, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:
     """Return the network document with the cluster's fields.
 
     If no container on this host uses the network, ``Containers`` is None. Otherwise the document also gets this host's
@@ -23,14 +23,14 @@ def completed(document: Json, record: NetworkRecord, view: View | None, me: Clus
     if not used:
         return {**document, "Containers": None}
     document = {**document, "Labels": document["Labels"] or {}}
-    if view is None or me is None:
+    if view is None or membership is None:
         return document
-    balancer = view.balancers.get((record.id, me.node_id))
+    balancer = view.balancers.get((record.id, membership.node_id))
     if balancer:
         members = {**document["Containers"], **_own_member(record, balancer)}
         document["Containers"] = dict(sorted(members.items()))
     nodes = {e.node for e in view.endpoints(record.id)} if not record.ingress else view.alive
-    peer_nodes = [view.nodes[n] for n in sorted({*nodes, me.node_id}) if n in view.nodes]
+    peer_nodes = [view.nodes[n] for n in sorted({*nodes, membership.node_id}) if n in view.nodes]
     document["Peers"] = [{"Name": _short(n.id), "IP": n.data_address} for n in peer_nodes]
     return document
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from engine.cluster import membership, node_operations
+from engine.cluster import membership as memberships
+from engine.cluster import node_operations
 from engine.cluster.etcd import Client
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import ClusterMembership
@@ -21,7 +22,7 @@ LOCALHOST = "127.0.0.1"
 
 def authority(root: Path) -> str:
     """Return the certificate of the cluster's certificate authority (PEM)."""
-    return (membership.directory(root) / membership.AUTHORITY).read_text()
+    return (memberships.directory(root) / memberships.AUTHORITY).read_text()
 
 
 def of_node(root: Path, request: str, node: str) -> str:
@@ -38,7 +39,7 @@ def of_manager(root: Path, request: str, address: str) -> str:
 
 
 def _authority_key(root: Path) -> str:
-    return (membership.directory(root) / membership.AUTHORITY_KEY).read_text()
+    return (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
 
 
 def renewal(lifetime: float) -> float:
@@ -49,9 +50,9 @@ def renewal(lifetime: float) -> float:
     return time.time() + lifetime / 2
 
 
-def is_due(me: ClusterMembership) -> bool:
+def is_due(membership: ClusterMembership) -> bool:
     """Return whether this host's certificates must be renewed now."""
-    return time.time() >= me.renew_at
+    return time.time() >= membership.renew_at
 
 
 def own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
@@ -59,8 +60,8 @@ def own(authority: str, authority_key: str, node: str, address: str) -> dict[str
     key, manager_key = pki.new_key(), pki.new_key()
     request = pki.request(manager_key)
     return {
-        membership.NODE: pki.issue(authority, authority_key, pki.request(key), node) + key,
-        membership.MANAGER: pki.issue(authority, authority_key, request, MANAGER_NAME, [address, LOCALHOST])
+        memberships.NODE: pki.issue(authority, authority_key, pki.request(key), node) + key,
+        memberships.MANAGER: pki.issue(authority, authority_key, request, MANAGER_NAME, [address, LOCALHOST])
         + manager_key,
     }
 
@@ -70,13 +71,15 @@ def renew_manager(root: Path) -> ClusterMembership | None:
 
     Returns the updated membership, or None if this host is in no cluster.
     """
-    me = membership.load(root)
-    if me is None:
+    membership = memberships.load(root)
+    if membership is None:
         return None
-    return _take(root, own(authority(root), _authority_key(root), me.node_id, me.address), pki.lifetime())
+    return _take(
+        root, own(authority(root), _authority_key(root), membership.node_id, membership.address), pki.lifetime()
+    )
 
 
-def renew_worker(root: Path, client: Client, me: ClusterMembership) -> ClusterMembership | None:
+def renew_worker(root: Path, client: Client, membership: ClusterMembership) -> ClusterMembership | None:
     """Get a new certificate for a new private key from a manager.
 
     Returns the updated membership, or None if this host is in no cluster. Raises EngineError if the answer has no
@@ -86,12 +89,12 @@ def renew_worker(root: Path, client: Client, me: ClusterMembership) -> ClusterMe
     answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})
     if "certificate" not in answer:
         raise EngineError("the manager did not answer with a certificate")
-    return _take(root, {membership.NODE: str(answer["certificate"]) + key}, float(answer["lifetime"]))
+    return _take(root, {memberships.NODE: str(answer["certificate"]) + key}, float(answer["lifetime"]))
 
 
 def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
     """Write new certificates, then record the time of their next renewal; return the updated membership."""
     for name, text in files.items():
-        membership.write_private(membership.directory(root) / name, text)
+        memberships.write_private(memberships.directory(root) / name, text)
     due = renewal(lifetime)
-    return membership.update(root, lambda known: replace(known, renew_at=due))
+    return memberships.update(root, lambda known: replace(known, renew_at=due))

@@ -7,7 +7,8 @@ from base64 import b64encode
 
 from drivers.registry import available
 from engine.api import Documents, Json
-from engine.cluster import keys, membership, record_checks, shared_endpoints
+from engine.cluster import keys, record_checks, shared_endpoints
+from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, delete
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, ClusterMembership, Node
@@ -19,22 +20,22 @@ from engine.swarm.enrollment import Manager
 from engine.version import OUTSIDE, version_text
 
 
-def describe_host(me: ClusterMembership, tunnel_key: str) -> Node:
+def describe_host(membership: ClusterMembership, tunnel_key: str) -> Node:
     """Return this host's own node record."""
     now = timestamps.now()
     return Node(
-        id=me.node_id,
+        id=membership.node_id,
         created=now,
         hostname=os.uname().nodename,
-        role=me.role,
-        address=me.address,
-        data_address=me.data_address,
-        index=me.index,
+        role=membership.role,
+        address=membership.address,
+        data_address=membership.data_address,
+        index=membership.index,
         version=version_text(),
         architecture=os.uname().machine,
         cpus=os.cpu_count() or 0,
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        enrollment_port=me.port,
+        enrollment_port=membership.port,
         wireguard_key=tunnel_key,
         updated=now,
     )
@@ -42,15 +43,15 @@ def describe_host(me: ClusterMembership, tunnel_key: str) -> Node:
 
 def list_documents(host: Host) -> Documents:
     """Return the documents of all nodes; raises Unavailable on a host that is not a manager."""
-    with managing(host) as (client, me):
-        return _documents(host, client, me)
+    with managing(host) as (client, membership):
+        return _documents(host, client, membership)
 
 
-def _documents(host: Host, client: Client, me: ClusterMembership) -> Documents:
+def _documents(host: Host, client: Client, membership: ClusterMembership) -> Documents:
     nodes = _nodes(client)
     alive = {kv.key.removeprefix(keys.ALIVE) for kv in client.range(keys.ALIVE)[0]}
     managers = [n.id for n in nodes if n.role == MANAGER]
-    leader = managers[0] if me.external and managers else etcd_member.leader(client, managers)
+    leader = managers[0] if membership.external and managers else etcd_member.leader(client, managers)
     authority = certificates.authority(host.root)
     return [node_document(n, authority, alive=n.id in alive, leader=n.id == leader) for n in nodes]
 
@@ -96,8 +97,8 @@ def inspect(host: Host, reference: str) -> Json:
 
     ``reference`` is an id, the word ``self``, a host name or the start of an id.
     """
-    with managing(host) as (client, me):
-        return pick(_documents(host, client, me), me.node_id if reference == "self" else reference)
+    with managing(host) as (client, membership):
+        return pick(_documents(host, client, membership), membership.node_id if reference == "self" else reference)
 
 
 def pick(documents: Documents, reference: str) -> Json:
@@ -121,8 +122,8 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
     The first step makes managers reject the node's certificate. Raises Forbidden for a manager, unless it is down and
     ``force`` is True.
     """
-    with managing(host) as (client, me):
-        document = pick(_documents(host, client, me), reference)
+    with managing(host) as (client, membership):
+        document = pick(_documents(host, client, membership), reference)
         identity = document["ID"]
         if document["Spec"]["Role"] == MANAGER and (not force or document["Status"]["State"] == "ready"):
             raise Forbidden(
@@ -134,7 +135,7 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
             raise Forbidden(f"rpc error: code = FailedPrecondition desc = {text}")
         client.transact([], [delete(keys.member(identity)), delete(keys.alive(identity))])
         shared_endpoints.release_node(client, identity)
-        if not me.external:
+        if not membership.external:
             etcd_member.remove(client, identity)
         client.transact([], [delete(keys.node(identity))])  # last, so that a killed removal can be repeated
 
@@ -142,27 +143,27 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
 def summary(host: Host) -> Json:
     """Return the ``Swarm`` part of Docker's /info document."""
     try:
-        me = membership.load(host.root)
+        membership = memberships.load(host.root)
     except Unavailable as error:
         return {**OUTSIDE, "LocalNodeState": "error", "Error": str(error)}
-    if me is None:
+    if membership is None:
         return OUTSIDE
     document = {
         **OUTSIDE,
-        "NodeID": me.node_id,
-        "NodeAddr": me.address,
+        "NodeID": membership.node_id,
+        "NodeAddr": membership.address,
         "LocalNodeState": "active",
-        "ControlAvailable": me.is_manager,
+        "ControlAvailable": membership.is_manager,
     }
     try:
         with connected(host) as (client, _):
             nodes = _nodes(client)
     except EngineError as error:
-        return document | {"Error": str(error) if me.is_manager else ""}
+        return document | {"Error": str(error) if membership.is_manager else ""}
     managers = [n for n in nodes if n.role == MANAGER]
     document["RemoteManagers"] = [
         {"NodeID": n.id, "Addr": str(Manager(n.address, n.enrollment_port))} for n in managers
     ]
-    if me.is_manager:
-        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": {"ID": me.cluster_id}}
+    if membership.is_manager:
+        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": {"ID": membership.cluster_id}}
     return document

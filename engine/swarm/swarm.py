@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from engine.agent.client import notify
 from engine.api import SwarmInit, SwarmJoin
-from engine.cluster import keys, local_networks, membership, node_operations, shared_networks
+from engine.cluster import keys, local_networks, node_operations, shared_networks
+from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, EtcdError, absent, put
 from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
@@ -57,18 +58,18 @@ def init(host: Host, request: SwarmInit) -> str:
     with _workplace(host) as where:
         authority_key = pki.new_key()
         authority = pki.new_authority(authority_key)
-        _write(where, {membership.AUTHORITY_KEY: authority_key, membership.AUTHORITY: authority})
+        _write(where, {memberships.AUTHORITY_KEY: authority_key, memberships.AUTHORITY: authority})
         _write(where, certificates.own(authority, authority_key, node, address))
         urls, user, password = external
         if store:
             _take_store_files(where, request.store_files)
-        me = ClusterMembership(
+        membership = ClusterMembership(
             new_id(), node, MANAGER, address, data_address, (), urls, user, password,
             external=bool(store), port=port, index=1, renew_at=certificates.renewal(pki.lifetime()), layout=keys.LAYOUT,
         )  # fmt: skip
-        cluster = Cluster(me.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
-        me = _with_store(host, where, me, cluster)
-        _enter(host, me)
+        cluster = Cluster(membership.cluster_id, timestamps.now(), pools, size, layout=keys.LAYOUT)
+        membership = _with_store(host, where, membership, cluster)
+        _enter(host, membership)
     return node
 
 
@@ -85,7 +86,7 @@ def _check_pools(pools: Sequence[str], size: int) -> None:
 
 def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
     """Save the certificate files that the user gave for an external store."""
-    _write(where, {n: files[k] for n, k in zip(membership.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
+    _write(where, {n: files[k] for n, k in zip(memberships.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
@@ -101,48 +102,50 @@ def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
     return urls, unquote(first.username or ""), unquote(first.password or "")
 
 
-def _with_store(host: Host, where: Path, me: ClusterMembership, cluster: Cluster) -> ClusterMembership:
+def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster: Cluster) -> ClusterMembership:
     """Start etcd unless the store is external, and write the cluster's first records.
 
     Returns the membership with this host's WireGuard key.
     """
     _publish_directory(host, where)
-    if not me.external:
-        peer = etcd_member.url(me.address, etcd_member.PEER_PORT)
-        member = etcd_member.EtcdMember(me.node_id, me.address, [f"{me.node_id}={peer}"])
-        etcd_member.start(host.run, membership.directory(host.root), member)
-    client = membership.open_client(host.root, me)
+    if not membership.external:
+        peer = etcd_member.url(membership.address, etcd_member.PEER_PORT)
+        member = etcd_member.EtcdMember(membership.node_id, membership.address, [f"{membership.node_id}={peer}"])
+        etcd_member.start(host.run, memberships.directory(host.root), member)
+    client = memberships.open_client(host.root, membership)
     try:
-        if not me.external:
+        if not membership.external:
             etcd_member.wait_until_ready(host.run, client)
-        return _found(client, cluster, me)
+        return _found(client, cluster, membership)
     finally:
         client.close()
 
 
-def _found(client: Client, cluster: Cluster, me: ClusterMembership) -> ClusterMembership:
+def _found(client: Client, cluster: Cluster, membership: ClusterMembership) -> ClusterMembership:
     """Write the first records of a cluster.
 
     Raises InvalidArgument if an external store already has a cluster.
     """
-    me, public = _with_tunnel_key(me)
+    membership, public = _with_tunnel_key(membership)
     changes = [
         put(keys.CLUSTER, encode(cluster)),
         put(keys.TOKENS, encode(Tokens(new_secret(), new_secret()))),
         put(keys.CURSOR, encode(Cursor(node=1))),
-        put(keys.member(me.node_id), encode(AdmittedHost(me.node_id, me.role, me.index))),
-        put(keys.node(me.node_id), encode(describe_host(me, public))),
+        put(
+            keys.member(membership.node_id), encode(AdmittedHost(membership.node_id, membership.role, membership.index))
+        ),
+        put(keys.node(membership.node_id), encode(describe_host(membership, public))),
     ]
     if not client.transact([absent(keys.CLUSTER)], changes).succeeded:
         raise InvalidArgument("the store holds a cluster already: join it with a token from one of its managers")
     with suppress(EngineError):
         shared_networks.create(client, replace(new_record(INGRESS), options=None))
-    return me
+    return membership
 
 
-def _with_tunnel_key(me: ClusterMembership) -> tuple[ClusterMembership, str]:
+def _with_tunnel_key(membership: ClusterMembership) -> tuple[ClusterMembership, str]:
     private, public = pki.new_tunnel_key()
-    return replace(me, wireguard_key=private), public
+    return replace(membership, wireguard_key=private), public
 
 
 # --------------------------------------------------------------------------------------------------- join
@@ -165,41 +168,43 @@ def join(host: Host, request: SwarmJoin) -> str:
         papers = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
         answer = enroll(manager, token, {**papers, "role": request.role})
         _write(where, _given_papers(answer, key, manager_key))
-        me = ClusterMembership(
+        membership = ClusterMembership(
             answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],
             answer.get("urls", ()), answer.get("user", ""), answer.get("password", ""), external=answer["external"],
             port=port, index=answer["index"], renew_at=certificates.renewal(answer["lifetime"]), layout=keys.LAYOUT,
         )  # fmt: skip
-        me = _take_place(host, where, me, answer.get("members"))
-        _enter(host, me)
-    return me.role
+        membership = _take_place(host, where, membership, answer.get("members"))
+        _enter(host, membership)
+    return membership.role
 
 
 def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> dict[str, str]:
-    papers = {membership.AUTHORITY: str(answer["authority"]), membership.NODE: str(answer["certificate"]) + key}
+    papers = {memberships.AUTHORITY: str(answer["authority"]), memberships.NODE: str(answer["certificate"]) + key}
     if answer["role"] == MANAGER:
-        papers[membership.AUTHORITY_KEY] = str(answer["authority_key"])
-        papers[membership.MANAGER] = str(answer["manager_certificate"]) + manager_key
+        papers[memberships.AUTHORITY_KEY] = str(answer["authority_key"])
+        papers[memberships.MANAGER] = str(answer["manager_certificate"]) + manager_key
     files = answer.get("files", {})
     assert isinstance(files, dict)
-    return papers | {name: str(text) for name, text in files.items() if name in membership.STORE_FILES}
+    return papers | {name: str(text) for name, text in files.items() if name in memberships.STORE_FILES}
 
 
-def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequence[str] | None) -> ClusterMembership:
+def _take_place(
+    host: Host, where: Path, membership: ClusterMembership, members: Sequence[str] | None
+) -> ClusterMembership:
     """Write this host's own node record to the store; a manager first starts its etcd member."""
-    me, public = _with_tunnel_key(me)
+    membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
     if members is not None:
-        member = etcd_member.EtcdMember(me.node_id, me.address, members, existing=True)
-        etcd_member.start(host.run, membership.directory(host.root), member)
-    client = membership.open_client(host.root, me)
+        member = etcd_member.EtcdMember(membership.node_id, membership.address, members, existing=True)
+        etcd_member.start(host.run, memberships.directory(host.root), member)
+    client = memberships.open_client(host.root, membership)
     try:
         if members is not None:
-            etcd_member.promote(host.run, client, me.node_id)
-        node_operations.perform(client, me, "publish", node=encode(describe_host(me, public)))
+            etcd_member.promote(host.run, client, membership.node_id)
+        node_operations.perform(client, membership, "publish", node=encode(describe_host(membership, public)))
     finally:
         client.close()
-    return me
+    return membership
 
 
 # -------------------------------------------------------------------------------------------------- leave
@@ -207,13 +212,13 @@ def _take_place(host: Host, where: Path, me: ClusterMembership, members: Sequenc
 
 def leave(host: Host, *, force: bool) -> None:
     """Leave the cluster: disconnect containers from cluster networks and mark this host's record as down."""
-    me = _leaving(host, force=force)
+    membership = _leaving(host, force=force)
     _disconnect_all(host)
-    if me is not None:
+    if membership is not None:
         with suppress(EngineError):
-            client = membership.open_client(host.root, me)
+            client = memberships.open_client(host.root, membership)
             try:
-                _say_goodbye(client, me)
+                _say_goodbye(client, membership)
             finally:
                 client.close()
     local_networks.delete_all_planned(host)
@@ -230,16 +235,16 @@ def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     ``force``, also raises Unavailable for a manager and for a record of another version.
     """
     try:
-        me = membership.load(host.root)
+        membership = memberships.load(host.root)
     except Unavailable:
         if not force:
             raise
         return None
-    if me is None:
+    if membership is None:
         raise Unavailable(NOT_PART)
-    if me.is_manager and not force:
+    if membership.is_manager and not force:
         raise Unavailable(quorum.warning(*_managers(host)))
-    return me
+    return membership
 
 
 def _managers(host: Host) -> tuple[int, int]:
@@ -248,11 +253,11 @@ def _managers(host: Host) -> tuple[int, int]:
     return 0, 0
 
 
-def _say_goodbye(client: Client, me: ClusterMembership) -> None:
-    node_operations.perform(client, me, "leave")
-    if me.is_manager and not me.external:
+def _say_goodbye(client: Client, membership: ClusterMembership) -> None:
+    node_operations.perform(client, membership, "leave")
+    if membership.is_manager and not membership.external:
         with suppress(EtcdError):
-            etcd_member.remove(client, me.node_id)
+            etcd_member.remove(client, membership.node_id)
 
 
 def _disconnect_all(host: Host) -> None:
@@ -274,7 +279,7 @@ def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
 
     With ``rotate``, a new token replaces the old one first.
     """
-    with managing(host) as (client, me):
+    with managing(host) as (client, membership):
         if rotate:
             text = shared_networks.update(client, keys.TOKENS, lambda old: encode(_rotated(decode(Tokens, old), role)))
         else:
@@ -283,7 +288,7 @@ def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
         tokens = decode(Tokens, text)
         authority = certificates.authority(host.root)
         secret = tokens.manager if role == MANAGER else tokens.worker
-        return str(JoinToken(digest_of(authority), secret)), str(Manager(me.address, me.port))
+        return str(JoinToken(digest_of(authority), secret)), str(Manager(membership.address, membership.port))
 
 
 def _rotated(tokens: Tokens, role: str) -> Tokens:
@@ -294,7 +299,7 @@ def _rotated(tokens: Tokens, role: str) -> Tokens:
 
 
 def _require_outside(host: Host) -> None:
-    if membership.exists(host.root):
+    if memberships.exists(host.root):
         raise Unavailable(ALREADY)
 
 
@@ -315,32 +320,32 @@ def _workplace(host: Host) -> Iterator[Path]:
 
 def _write(where: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
-        membership.write_private(where / name, text)
+        memberships.write_private(where / name, text)
 
 
 def _publish_directory(host: Host, where: Path) -> None:
-    os.rename(where, membership.directory(host.root))
+    os.rename(where, memberships.directory(host.root))
 
 
-def _enter(host: Host, me: ClusterMembership) -> None:
+def _enter(host: Host, membership: ClusterMembership) -> None:
     """Write the membership record, prepare the networks, and notify the agent, which then does the cluster's work."""
-    membership.save(membership.directory(host.root), me)
+    memberships.save(memberships.directory(host.root), membership)
     gateway_bridge.prepare(host)
     with connected(host) as (client, _):
         known = shared_networks.all_networks(client)
-        local_networks.follow(host, lambda: known, me)
+        local_networks.follow(host, lambda: known, membership)
         for network in known:
             if network.ingress:
-                node_operations.perform(client, me, "balancer", network=network.id)
+                node_operations.perform(client, membership, "balancer", network=network.id)
     _tell_agent(host)
-    if me.is_manager:
-        wait_until_open(Manager(me.address, me.port))
+    if membership.is_manager:
+        wait_until_open(Manager(membership.address, membership.port))
 
 
 def _abandon(host: Host) -> None:
     """End a membership, even an incomplete one: first stop the cluster's processes, then delete their files."""
-    where = membership.directory(host.root)
-    (where / membership.FILE).unlink(missing_ok=True)
+    where = memberships.directory(host.root)
+    (where / memberships.FILE).unlink(missing_ok=True)
     for name in ("guard", "server", etcd_member.NAME):
         daemons.stop(host.run, name)
     for path in (where, host.root / "cluster.new"):

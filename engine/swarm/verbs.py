@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.api import Documents, Json, Strings, SwarmInit, SwarmJoin
-from engine.cluster import membership
+from engine.cluster import membership as memberships
 from engine.cluster.membership import NOT_IN_SWARM
 from engine.errors import Unavailable
 from engine.filters.nodes import filter_nodes
@@ -51,10 +51,10 @@ class SwarmVerbs:
 
     def node_id(self) -> str:
         """Return this host's own node id; raises Unavailable if it is in no cluster."""
-        me = membership.load(self.host.root)
-        if me is None:
+        membership = memberships.load(self.host.root)
+        if membership is None:
             raise Unavailable(NOT_IN_SWARM)
-        return me.node_id
+        return membership.node_id
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
         """Compare this host's tables for a network with the cluster's store; return a line of text for each

@@ -27,13 +27,13 @@ def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         raise NotFound(f"network {reference} does not span hosts: there is nothing to compare")
-    with peers.programming(host.run), connected(host) as (client, me):
+    with peers.programming(host.run), connected(host) as (client, membership):
         seen = snapshot.load(client)
-        lines = endpoint_sync.differences(host, seen, record, me)
+        lines = endpoint_sync.differences(host, seen, record, membership)
         if fix and lines:
-            endpoint_sync.sync_endpoints(host, client, me)
+            endpoint_sync.sync_endpoints(host, client, membership)
         if record.phase == "live":
             with translate_driver_errors():
-                spec = encryption.spec(record, me, seen.nodes.values())
-                lines += driver.verify(spec, peers.of(seen, record.id, me.node_id), fix)
+                spec = encryption.spec(record, membership, seen.nodes.values())
+                lines += driver.verify(spec, peers.of(seen, record.id, membership.node_id), fix)
     return lines

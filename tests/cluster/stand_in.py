@@ -15,8 +15,9 @@ HAWSE_ROOT selects the host.
 import sys
 
 from engine import names
-from engine.cluster import encryption, membership, network_hooks, node_operations, shared_networks, snapshot
+from engine.cluster import encryption, network_hooks, node_operations, shared_networks, snapshot
 from engine.cluster import keys as cluster_keys
+from engine.cluster import membership as memberships
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
 from engine.dispatch import network_spec
@@ -26,15 +27,15 @@ from engine.swarm import etcd_member
 
 
 def reserve(host, network, count, shown):
-    with membership.connected(host) as (client, me):
+    with memberships.connected(host) as (client, membership):
         record = shared_networks.find(client, network)[0]
         for number in range(count):
-            name = f"x{number}-{me.index}"
+            name = f"x{number}-{membership.index}"
             endpoint = SharedEndpoint(
-                id=names.generate_id(), network_id=record.id, container_id=name, node=me.node_id,
+                id=names.generate_id(), network_id=record.id, container_id=name, node=membership.node_id,
                 mac=names.random_mac(), names=[name], owner=f"1:{start_of(1)}",
             )  # fmt: skip
-            made = node_operations.perform(client, me, "reserve", endpoint=encode(endpoint))
+            made = node_operations.perform(client, membership, "reserve", endpoint=encode(endpoint))
             address = decode(SharedEndpoint, made["endpoint"]).ipv4
             print(f"{address.partition('/')[0]}={endpoint.mac}={name}" if shown else address)
 
@@ -48,8 +49,8 @@ def start_of(pid):
 def spec_of(host, network):
     with host.store.read() as reader:
         record = reader.find_networks(network)[0]
-    with membership.connected(host) as (_, me):
-        return encryption.spec(record, me, ())
+    with memberships.connected(host) as (_, membership):
+        return encryption.spec(record, membership, ())
 
 
 def rows(host, network):
@@ -62,23 +63,23 @@ def forget(host, network):
 
 
 def compact(host, _network):
-    with membership.connected(host) as (client, _):
+    with memberships.connected(host) as (client, _):
         client.call("/v3/kv/compaction", {"revision": client.range("/hawse/")[1]})
 
 
 def keys(host, _network):
-    with membership.connected(host) as (client, _):
+    with memberships.connected(host) as (client, _):
         print(*(n.wireguard_key for n in snapshot.load(client).nodes.values()))
 
 
 def members(host, _network):
-    with membership.connected(host) as (client, _):
+    with memberships.connected(host) as (client, _):
         print(*("learner" if m.get("isLearner") else "votes" for m in etcd_member.members(client)))
 
 
 def residue(host, _network):
     prefixes = (cluster_keys.ENDPOINTS, cluster_keys.ADDRESSES, cluster_keys.MACS, cluster_keys.BALANCERS)
-    with membership.connected(host) as (client, _):
+    with memberships.connected(host) as (client, _):
         ingress = {n.id for n in shared_networks.all_networks(client) if n.ingress}
         for prefix in prefixes:
             stored = (kv.key for kv in client.range(prefix)[0])

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cluster import keys, membership
+from engine.cluster import keys
+from engine.cluster import membership as memberships
 from engine.cluster.etcd.client import b64, end_of
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import SharedEndpoint
@@ -51,7 +52,7 @@ class Intruder:
     """A process on a host that uses that host's certificate, or the one in ``root`` if given."""
 
     def __init__(self, host, root=None):
-        self.me = membership.load(host.root)
+        self.membership = memberships.load(host.root)
         script = str(Path(__file__).with_name("intruder.py"))
         argv = ("ip", "netns", "exec", host.name, sys.executable, script, str(root or host.root))
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -109,7 +110,7 @@ def others_go_on(three):
 
 def stored(manager):
     """Return all keys and values of the store, read from the manager's own etcd member."""
-    client = membership.open_client(manager.root, membership.load(manager.root))
+    client = memberships.open_client(manager.root, memberships.load(manager.root))
     try:
         return {kv.key: kv.value for kv in client.range(keys.BASE)[0]}
     finally:
@@ -118,19 +119,19 @@ def stored(manager):
 
 def theirs(values, three):
     """Return the store's entries of the other hosts, without those that change by themselves."""
-    evil = membership.load(three[2].root).node_id
+    evil = memberships.load(three[2].root).node_id
     kept = {k: v for k, v in values.items() if evil not in k + v}
     return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
 
 
 def endpoints_of(manager, host):
-    node = membership.load(host.root).node_id
+    node = memberships.load(host.root).node_id
     records = {k: v for k, v in stored(manager).items() if k.startswith(keys.ENDPOINTS) and f"/{node}/" in k}
     return [decode(SharedEndpoint, v) for v in records.values()]
 
 
 def own_record(manager, host):
-    return json.loads(stored(manager)[keys.node(membership.load(host.root).node_id)])
+    return json.loads(stored(manager)[keys.node(memberships.load(host.root).node_id)])
 
 
 def test_the_store_s_own_calls_are_not_a_worker_s(evil):
@@ -218,7 +219,7 @@ def test_it_speaks_for_its_own_node_alone(three, evil):
     assert own_record(a, b) == victim
     assert a.hawse("node", "ls", "--format", "{{.ManagerStatus}}").stdout.split() == ["Leader"]
     time.sleep(1)
-    assert membership.load(b.root).managers == ("192.168.99.11:2377",)
+    assert memberships.load(b.root).managers == ("192.168.99.11:2377",)
     assert (
         "another node's"
         in evil.act("publish", node=json.dumps({**record, "wireguard_key": victim["wireguard_key"]}))[1]
@@ -265,7 +266,9 @@ def test_its_next_certificate_names_it_and_no_manager(three, evil):
     csr = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
     kind, answer = evil.act("certificate", request=csr)
     issued = x509.load_pem_x509_certificate(answer["certificate"].encode())
-    assert kind == "ok" and [(a.oid, a.value) for a in issued.subject] == [(NameOID.SERIAL_NUMBER, evil.me.node_id)]
+    assert kind == "ok" and [(a.oid, a.value) for a in issued.subject] == [
+        (NameOID.SERIAL_NUMBER, evil.membership.node_id)
+    ]
     assert list(issued.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
         ExtendedKeyUsageOID.CLIENT_AUTH
     ]
@@ -309,16 +312,16 @@ def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
     record.
     """
     a, b, _ = three
-    client = membership.open_client(a.root, membership.load(a.root))
+    client = memberships.open_client(a.root, memberships.load(a.root))
     [endpoint] = endpoints_of(a, a)
     forged = encode(endpoint)
     bad = {
         keys.node("bad"): "{",
-        keys.NODES + "other": stored(a)[keys.node(membership.load(b.root).node_id)],
+        keys.NODES + "other": stored(a)[keys.node(memberships.load(b.root).node_id)],
         keys.alive("bad"): "1",
         keys.network("bad"): "[]",
         keys.endpoint(endpoint.network_id, "bad", "x"): "\x00",
-        keys.endpoint(endpoint.network_id, membership.load(b.root).node_id, endpoint.id): forged,
+        keys.endpoint(endpoint.network_id, memberships.load(b.root).node_id, endpoint.id): forged,
         keys.balancer(endpoint.network_id, "bad"): "nothing",
     }
     try:
@@ -359,7 +362,7 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
     lost.start("old", "app")
     kept = tmp_path / "kept"
     shutil.copytree(lost.root / "cluster", kept / "cluster", ignore=shutil.ignore_patterns("*.sock"))
-    node = membership.load(lost.root).node_id
+    node = memberships.load(lost.root).node_id
     intruder = Intruder(lost, kept)
     assert intruder.act("beat", seconds=4)[0] == "ok"
     watching = watch(kept, lost)
@@ -388,7 +391,7 @@ def watch(root, host):
     """
     with open(host.path) as there:
         plain = inside(there.fileno(), lambda: socket.create_connection(("192.168.99.11", 2377), 5))
-    secure = membership.node_context(root).wrap_socket(plain, server_hostname=MANAGER_NAME)
+    secure = memberships.node_context(root).wrap_socket(plain, server_hostname=MANAGER_NAME)
     span = {"key": b64(keys.NODES), "range_end": b64(end_of(keys.NODES))}
     body = json.dumps({"create_request": span}).encode()
     head = f"POST /v3/watch HTTP/1.1\r\nContent-Length: {len(body)}\r\nHawse-Layout: {keys.LAYOUT}\r\n\r\n"

@@ -31,33 +31,35 @@ def lease_seconds() -> int:
 
 
 class LeaseKeeper:
-    """A thread that renews the lease of host ``me``.
+    """A thread that renews the lease of host ``membership``.
 
-    ``beaten`` is called with a client after each renewal. ``settle`` is called when the lease is new or regained, after
-    `poke`, and every `INTERVAL` seconds.
+    ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares the records of this
+    host with those in the store. It is called when the lease is new or regained, after `request_sync`, and every
+    `INTERVAL` seconds.
     """
 
     def __init__(
         self,
         open_client: Callable[[], Client],
-        me: ClusterMembership,
+        membership: ClusterMembership,
         *,
-        settle: Callable[[Client], None],
-        beaten: Callable[[Client], None],
+        sync_records: Callable[[Client], None],
+        after_renewal: Callable[[Client], None],
     ) -> None:
-        self._open_client, self._me, self._settle, self._after_renewal = open_client, me, settle, beaten
+        self._open_client, self._membership = open_client, membership
+        self._sync_records, self._after_renewal = sync_records, after_renewal
         self._wake = threading.Event()
         self._ended = False
         self._lease = ""
-        self._settled, self._settled_at = False, 0.0
+        self._synced, self._synced_at = False, 0.0
 
     def start(self) -> None:
         """Start the thread."""
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
-    def poke(self) -> None:
-        """Renew the lease and call ``settle`` soon."""
-        self._settled = False
+    def request_sync(self) -> None:
+        """Renew the lease and call ``sync_records`` soon."""
+        self._synced = False
         self._wake.set()
 
     def wake(self) -> None:
@@ -79,9 +81,9 @@ class LeaseKeeper:
             pause = seconds / 3
             try:
                 client = client or self._open_client()
-                self._beat(client, seconds)
+                self._renew(client, seconds)
             except EngineError:
-                self._settled = False
+                self._synced = False
                 client, pause = None, PAUSE
             except Exception:
                 traceback.print_exc(file=sys.stderr)
@@ -89,11 +91,13 @@ class LeaseKeeper:
             self._wake.wait(pause)
             self._wake.clear()
 
-    def _beat(self, client: Client, seconds: int) -> None:
-        lease = str(node_operations.perform(client, self._me, "beat", seconds=seconds, lease=self._lease)["lease"])
+    def _renew(self, client: Client, seconds: int) -> None:
+        lease = str(
+            node_operations.perform(client, self._membership, "beat", seconds=seconds, lease=self._lease)["lease"]
+        )
         if lease != self._lease:
-            self._settled, self._lease = False, lease
-        if not self._settled or time.monotonic() - self._settled_at > INTERVAL:
-            self._settled, self._settled_at = True, time.monotonic()
-            self._settle(client)
+            self._synced, self._lease = False, lease
+        if not self._synced or time.monotonic() - self._synced_at > INTERVAL:
+            self._synced, self._synced_at = True, time.monotonic()
+            self._sync_records(client)
         self._after_renewal(client)

@@ -15,7 +15,8 @@ from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
 from engine.agentd.cluster.watcher import StoreWatcher
-from engine.cluster import encryption, endpoint_sync, local_networks, membership, shared_networks
+from engine.cluster import encryption, endpoint_sync, local_networks, shared_networks
+from engine.cluster import membership as memberships
 from engine.cluster import snapshot as views
 from engine.cluster.etcd import Client
 from engine.cluster.model import MANAGER, ClusterMembership
@@ -27,10 +28,10 @@ from engine.swarm.enrollment import Manager
 
 
 class ClusterNode:
-    """The cluster threads of the host of ``root``; each thread calls ``poke`` when DNS names have changed."""
+    """The cluster threads of the host of ``root``; each thread calls ``notify_agent`` when DNS names have changed."""
 
-    def __init__(self, root: Path, run: Path, me: ClusterMembership, poke: Callable[[], None]) -> None:
-        self._root, self._run, self._me, self._poke = root, run, me, poke
+    def __init__(self, root: Path, run: Path, membership: ClusterMembership, notify_agent: Callable[[], None]) -> None:
+        self._root, self._run, self._membership, self._notify_agent = root, run, membership, notify_agent
         self._host = open_engine().host
         self._live: list[NetworkRecord] = []
         self._mirrored = False
@@ -39,31 +40,33 @@ class ClusterNode:
         self._names: dict[str, tuple[str, ...]] = {}
         self._view = views.saved(root)
         self._saved: View | None = self._view
-        self._programmer = PeerSync(self._host.driver("overlay"), me.node_id, run)
+        self._programmer = PeerSync(self._host.driver("overlay"), membership.node_id, run)
         self._follower = StoreWatcher(self._open, self._changed, self._view)
-        self._heartbeat = LeaseKeeper(self._open, me, settle=self._settle, beaten=self._after_renewal)
+        self._lease_keeper = LeaseKeeper(
+            self._open, membership, sync_records=self._sync_records, after_renewal=self._after_renewal
+        )
         if self._view is not None:
             self._programmer.tell(view=self._view)
-        for part in (self._programmer, self._follower, self._heartbeat):
+        for part in (self._programmer, self._follower, self._lease_keeper):
             part.start()
 
     @property
     def node_id(self) -> str:
         """This host's node id."""
-        return self._me.node_id
+        return self._membership.node_id
 
     def _open(self) -> Client:
-        return membership.open_client(self._root, membership.load(self._root) or self._me)
+        return memberships.open_client(self._root, memberships.load(self._root) or self._membership)
 
     def _changed(self, view: View) -> None:
         """Accept a new snapshot of the cluster's records (called in the watcher's thread)."""
         before, self._view = self._view, view
         self._tell_unreadable(view)
         self._programmer.tell(view=view)
-        self._poke()
+        self._notify_agent()
         if before is None or before.networks != view.networks:
             self._mirrored = False
-            self._heartbeat.wake()
+            self._lease_keeper.wake()
         if before is None or before.nodes != view.nodes:
             self._tell_networks()
             self._learn_managers(view)
@@ -84,15 +87,15 @@ class ClusterNode:
         """
         managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id)
         places = [str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id]
-        if places or self._me.is_manager:
-            membership.update(self._root, lambda known: replace(known, managers=places))
+        if places or self._membership.is_manager:
+            memberships.update(self._root, lambda known: replace(known, managers=places))
 
-    def _settle(self, client: Client) -> None:
+    def _sync_records(self, client: Client) -> None:
         """Write this host's endpoints to the cluster's store, and request an update of the networks.
 
         Runs in the lease thread.
         """
-        endpoint_sync.sync_endpoints(self._host, client, self._me)
+        endpoint_sync.sync_endpoints(self._host, client, self._membership)
         self._mirrored = False
 
     def _after_renewal(self, client: Client) -> None:
@@ -101,12 +104,12 @@ class ClusterNode:
         Runs in the lease thread after each renewal of the lease.
         """
         self._mirror(client)
-        known = membership.load(self._root)
+        known = memberships.load(self._root)
         if known is not None and not known.is_manager and certificates.is_due(known):
             certificates.renew_worker(self._root, client, known)
-        me = wireguard_keys.rotated(self._root, client, self._me, self._live)
-        if me is not self._me:
-            self._me = me
+        membership = wireguard_keys.rotated(self._root, client, self._membership, self._live)
+        if membership is not self._membership:
+            self._membership = membership
             self._tell_networks()
 
     def _mirror(self, client: Client) -> None:
@@ -120,8 +123,8 @@ class ClusterNode:
         self._mirrored = True
         try:
             if local_networks.deactivate_all_unused(self._host, local_networks.AGENT_LOCK_TIMEOUT):
-                self._poke()
-            local_networks.follow(self._host, lambda: shared_networks.all_networks(client), self._me)
+                self._notify_agent()
+            local_networks.follow(self._host, lambda: shared_networks.all_networks(client), self._membership)
         except BaseException:
             self._mirrored = False
             raise
@@ -133,7 +136,7 @@ class ClusterNode:
         self._tell_networks()
         names = {e.id: tuple(e.names) for e in state.endpoints if e.network_id in shared}
         if any(self._names.get(i, n) != n for i, n in names.items()):
-            self._heartbeat.poke()
+            self._lease_keeper.request_sync()
         self._names = names
 
     def _tell_networks(self) -> None:
@@ -143,7 +146,7 @@ class ClusterNode:
         """
         with self._telling:
             nodes = self._view.nodes.values() if self._view is not None else ()
-            self._programmer.tell(networks={n.id: encryption.spec(n, self._me, nodes) for n in self._live})
+            self._programmer.tell(networks={n.id: encryption.spec(n, self._membership, nodes) for n in self._live})
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
         """Return the endpoints of other hosts on networks that are active on this host."""
@@ -157,16 +160,16 @@ class ClusterNode:
         """Restart processes that have ended, renew a manager's certificates, trim logs, and save the snapshot
         to disk.
         """
-        if self._me.is_manager:
-            known = membership.load(self._root)
+        if self._membership.is_manager:
+            known = memberships.load(self._root)
             if known is not None and certificates.is_due(known):
                 certificates.renew_manager(self._root)
-            if not self._me.external:
+            if not self._membership.external:
                 etcd_member.keep(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")
         self._keep_module("guard", "engine.agentd.cluster.respawn")
         daemons.trim_logs(self._run)
-        if self._view is not None and self._view is not self._saved and membership.exists(self._root):
+        if self._view is not None and self._view is not self._saved and memberships.exists(self._root):
             self._saved = self._view
             views.save(self._root, self._view)
 
@@ -177,5 +180,5 @@ class ClusterNode:
 
     def close(self) -> None:
         """Ask the threads to end; does not wait."""
-        for part in (self._programmer, self._follower, self._heartbeat):
+        for part in (self._programmer, self._follower, self._lease_keeper):
             part.stop()

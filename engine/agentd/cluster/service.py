@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.agent.service import Snapshot
-from engine.cluster import membership
+from engine.cluster import membership as memberships
 from engine.errors import EngineError
 from engine.eventloop.loop import Loop
 
@@ -47,14 +47,14 @@ class ClusterService:
 
     def reconcile(self, state: Snapshot) -> None:
         """Start, update or stop the cluster threads to match this host's membership and networks."""
-        me = self._membership()
-        if self._resident is not None and (me is None or me.node_id != self._resident.node_id):
+        membership = self._membership()
+        if self._resident is not None and (membership is None or membership.node_id != self._resident.node_id):
             self._resident.close()
             self._resident = None
-        if me is not None and self._resident is None:
+        if membership is not None and self._resident is None:
             from engine.agentd.cluster.node import ClusterNode
 
-            self._resident = ClusterNode(self._root, self._run, me, self._poke)
+            self._resident = ClusterNode(self._root, self._run, membership, self._poke)
             self._keep()
             self._poke()  # the next reading then includes the saved snapshot's names
         if self._resident is not None:
@@ -66,7 +66,7 @@ class ClusterService:
         Commands report a record of another version.
         """
         try:
-            return membership.load(self._root)
+            return memberships.load(self._root)
         except EngineError:
             return None
 

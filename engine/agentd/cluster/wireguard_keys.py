@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from engine.cluster import keys, membership, node_operations
+from engine.cluster import keys, node_operations
+from engine.cluster import membership as memberships
 from engine.cluster.encryption import is_encrypted
 from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership, Node
@@ -29,7 +30,9 @@ def lifetime() -> float:
     return float(text) if text.isascii() and text.isdigit() else LIFETIME
 
 
-def rotated(root: Path, client: Client, me: ClusterMembership, live: Iterable[NetworkRecord]) -> ClusterMembership:
+def rotated(
+    root: Path, client: Client, membership: ClusterMembership, live: Iterable[NetworkRecord]
+) -> ClusterMembership:
     """Return the membership, with a new WireGuard key if the old key has expired.
 
     Keys are replaced only while an encrypted network is active. A new key is also made if the published key is not the
@@ -37,17 +40,17 @@ def rotated(root: Path, client: Client, me: ClusterMembership, live: Iterable[Ne
     store's answer was lost.
     """
     if not any(map(is_encrypted, live)):
-        return me
+        return membership
 
-    entry = client.get(keys.node(me.node_id))
+    entry = client.get(keys.node(membership.node_id))
     if entry is None:
-        return me
+        return membership
     node = decode(Node, entry.value)
     fresh = time.time() - timestamps.to_seconds(node.updated) < lifetime()
-    if fresh and node.wireguard_key == pki.public_tunnel_key(me.wireguard_key):
-        return me
+    if fresh and node.wireguard_key == pki.public_tunnel_key(membership.wireguard_key):
+        return membership
     private, public = pki.new_tunnel_key()
     record = encode(replace(node, wireguard_key=public, updated=timestamps.now()))
-    if not node_operations.perform(client, me, "publish", node=record, revision=entry.revision)["done"]:
-        return me
-    return membership.update(root, lambda known: replace(known, wireguard_key=private)) or me
+    if not node_operations.perform(client, membership, "publish", node=record, revision=entry.revision)["done"]:
+        return membership
+    return memberships.update(root, lambda known: replace(known, wireguard_key=private)) or membership

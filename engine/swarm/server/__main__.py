@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from engine.cluster import membership
+from engine.cluster import membership as memberships
 from engine.paths import root_directory
 from engine.swarm.server.server import ManagerServer
 
@@ -19,11 +19,11 @@ def main() -> int:
     Returns 1 if this host is in no cluster.
     """
     root = root_directory()
-    me = membership.load(root)
-    if me is None:
+    membership = memberships.load(root)
+    if membership is None:
         return 1
-    family = socket.AF_INET6 if ":" in me.address else socket.AF_INET
-    with socket.create_server((me.address, me.port), family=family, backlog=BACKLOG) as listener:
+    family = socket.AF_INET6 if ":" in membership.address else socket.AF_INET
+    with socket.create_server((membership.address, membership.port), family=family, backlog=BACKLOG) as listener:
         ManagerServer(root).serve(listener)
     return 0
 

@@ -12,7 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from engine.cluster import keys, membership, record_checks
+from engine.cluster import keys, record_checks
+from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client
 from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.shared_networks import update
@@ -45,21 +46,23 @@ def admitted_role(client: Client, request: Json) -> str:
     return role if str(request.get("role", "")) in ("", role) else ""
 
 
-def admit(root: Path, client: Client, me: ClusterMembership, request: Json, role: str) -> Json:
+def admit(root: Path, client: Client, membership: ClusterMembership, request: Json, role: str) -> Json:
     """Admit a host as a member; return the cluster's settings and the host's certificates.
 
     A new manager is also announced to etcd. If the store is external, the new manager gets access to it instead.
     """
     address = str(ip_address(str(request.get("address", ""))))
     member = AdmittedHost(new_id(), role, _next_index(client))
-    answer = {"node": member.id, "role": role, "index": member.index, "cluster": me.cluster_id}
+    answer = {"node": member.id, "role": role, "index": member.index, "cluster": membership.cluster_id}
     answer |= _certificates(root, request, member, address)
-    answer["managers"] = list(dict.fromkeys([*me.managers, str(Manager(me.address, me.port))]))
-    answer["external"] = me.external
+    answer["managers"] = list(dict.fromkeys([*membership.managers, str(Manager(membership.address, membership.port))]))
+    answer["external"] = membership.external
     client.put(keys.member(member.id), encode(member), client.grant(JOINING))
     if role == MANAGER:
-        external = me.external
-        answer |= _external_store(root, me) if external else {"members": etcd_member.add(client, member.id, address)}
+        external = membership.external
+        answer |= (
+            _external_store(root, membership) if external else {"members": etcd_member.add(client, member.id, address)}
+        )
     return answer
 
 
@@ -67,7 +70,7 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
     """Return the host's certificates and, for a manager, the authority's key."""
     papers: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
-        key = (membership.directory(root) / membership.AUTHORITY_KEY).read_text()
+        key = (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
         papers["manager_certificate"] = certificates.of_manager(root, str(request["manager_request"]), address)
         papers["authority_key"] = key
     return papers
@@ -81,11 +84,11 @@ def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
     }
 
 
-def _external_store(root: Path, me: ClusterMembership) -> Json:
+def _external_store(root: Path, membership: ClusterMembership) -> Json:
     """Return the access data for an external store: the files and credentials that this manager was given."""
-    files = {name: membership.directory(root) / name for name in membership.STORE_FILES}
+    files = {name: memberships.directory(root) / name for name in memberships.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}
-    return {"files": texts, "urls": list(me.urls), "user": me.user, "password": me.password}
+    return {"files": texts, "urls": list(membership.urls), "user": membership.user, "password": membership.password}
 
 
 def _next_index(client: Client) -> int:

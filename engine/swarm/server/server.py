@@ -11,7 +11,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from engine.cluster import keys, membership
+from engine.cluster import keys
+from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.errors import kind_of
 from engine.cluster.model import MANAGER, AdmittedHost, ClusterMembership
@@ -76,7 +77,7 @@ class ManagerServer:
 
         The certificate file is read again when it changes.
         """
-        path = membership.directory(self.root) / membership.MANAGER
+        path = memberships.directory(self.root) / memberships.MANAGER
         stamp = path.stat().st_mtime_ns
         if self._certificate is None or self._certificate[0] != stamp:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -84,7 +85,7 @@ class ManagerServer:
             context.num_tickets = 0
             context.load_cert_chain(path)
             context.verify_mode = ssl.CERT_OPTIONAL
-            context.load_verify_locations(membership.directory(self.root) / membership.AUTHORITY)
+            context.load_verify_locations(memberships.directory(self.root) / memberships.AUTHORITY)
             self._certificate = stamp, context
         return self._certificate[1]
 
@@ -159,7 +160,7 @@ class ManagerServer:
             raise Unavailable("too many hosts join at once")
         visit.allow(KNOWN_SECONDS)
         try:
-            return admission.admit(self.root, client, self._me(), request, role)
+            return admission.admit(self.root, client, self._membership(), request, role)
         except access.MISSHAPEN as error:
             raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
@@ -206,21 +207,21 @@ class ManagerServer:
 
     # ------------------------------------------------------------------------------------------------- store
 
-    def _me(self) -> ClusterMembership:
-        me = membership.load(self.root)
-        if me is None:
+    def _membership(self) -> ClusterMembership:
+        membership = memberships.load(self.root)
+        if membership is None:
             raise Unavailable("this host is in no cluster any more")
-        return me
+        return membership
 
     def _open(self) -> Client:
         """Return a client of the store that uses only this manager's own etcd member, or the external store.
 
         The client does not use other managers' servers, because they could forward the request back to this server.
         """
-        me = self._me()
-        if me.external:
-            return membership.open_client(self.root, me)
-        return Client([membership.socket_url(self.root)])
+        membership = self._membership()
+        if membership.external:
+            return memberships.open_client(self.root, membership)
+        return Client([memberships.socket_url(self.root)])
 
     def _follow_members(self) -> None:
         """Follow the admission records, and close the connections of a node as soon as the node is removed."""

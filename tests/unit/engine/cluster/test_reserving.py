@@ -32,7 +32,7 @@ def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_t
     def connected(_host):
         yield None, None
 
-    def reserve(_client, _me, _container, network):
+    def reserve(_client, _membership, _container, network):
         events.append(f"tell the cluster of {network.name}")
         raise Unavailable("the store is away")
 

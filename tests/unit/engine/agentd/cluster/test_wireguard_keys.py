@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.agentd.cluster import wireguard_keys
-from engine.cluster import membership
+from engine.cluster import membership as memberships
 from engine.cluster.etcd import EtcdUnavailable, KeyValue
 from engine.cluster.keys import LAYOUT
 from engine.cluster.model import ClusterMembership, Node
@@ -40,35 +40,37 @@ class Store:
 
 
 @pytest.fixture
-def me(tmp_path):
+def membership(tmp_path):
     private, _ = pki.new_tunnel_key()
     made = ClusterMembership("c", "n", "worker", "192.0.2.1", "192.0.2.1", wireguard_key=private, layout=LAYOUT)
-    membership.directory(tmp_path).mkdir()
-    membership.save(membership.directory(tmp_path), made)
+    memberships.directory(tmp_path).mkdir()
+    memberships.save(memberships.directory(tmp_path), made)
     return made
 
 
-def published(me, updated):
-    return Store(encode(replace(NODE, wireguard_key=pki.public_tunnel_key(me.wireguard_key), updated=updated)))
+def published(membership, updated):
+    return Store(encode(replace(NODE, wireguard_key=pki.public_tunnel_key(membership.wireguard_key), updated=updated)))
 
 
-def agree(store, me):
-    return decode(Node, store.record).wireguard_key == pki.public_tunnel_key(me.wireguard_key)
+def agree(store, membership):
+    return decode(Node, store.record).wireguard_key == pki.public_tunnel_key(membership.wireguard_key)
 
 
-def test_a_key_stays_until_it_has_served_its_time(tmp_path, me):
-    assert wireguard_keys.rotated(tmp_path, published(me, timestamps.now()), me, [NETWORK]) is me
-    store = published(me, "2020-01-01T00:00:00Z")
-    after = wireguard_keys.rotated(tmp_path, store, me, [NETWORK])
-    assert after.wireguard_key != me.wireguard_key and agree(store, after)
-    assert membership.load(tmp_path) == after
+def test_a_key_stays_until_it_has_served_its_time(tmp_path, membership):
+    assert (
+        wireguard_keys.rotated(tmp_path, published(membership, timestamps.now()), membership, [NETWORK]) is membership
+    )
+    store = published(membership, "2020-01-01T00:00:00Z")
+    after = wireguard_keys.rotated(tmp_path, store, membership, [NETWORK])
+    assert after.wireguard_key != membership.wireguard_key and agree(store, after)
+    assert memberships.load(tmp_path) == after
 
 
-def test_a_key_whose_publication_was_cut_short_is_replaced_at_once(tmp_path, me):
-    store = published(me, "2020-01-01T00:00:00Z")
+def test_a_key_whose_publication_was_cut_short_is_replaced_at_once(tmp_path, membership):
+    store = published(membership, "2020-01-01T00:00:00Z")
     store.silent = True
     with pytest.raises(EtcdUnavailable):
-        wireguard_keys.rotated(tmp_path, store, me, [NETWORK])
-    assert not agree(store, membership.load(tmp_path))
+        wireguard_keys.rotated(tmp_path, store, membership, [NETWORK])
+    assert not agree(store, memberships.load(tmp_path))
     store.silent = False
-    assert agree(store, wireguard_keys.rotated(tmp_path, store, membership.load(tmp_path), [NETWORK]))
+    assert agree(store, wireguard_keys.rotated(tmp_path, store, memberships.load(tmp_path), [NETWORK]))
