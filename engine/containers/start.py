@@ -6,6 +6,7 @@ the steps that were done. A failed start does not change what the user configure
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -210,7 +211,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved.members)]
         sandbox.admit_siblings(host, members)
     except EngineError:
-        if not process.is_running(created.pid, created.pid_start):
+        if not process.is_running(created.pid, created.pid_start) or not os.path.exists(created.netns):
             _with_process(host, record)  # raises the process's own error, which is the cause
         raise
     record = _with_process(host, record)
