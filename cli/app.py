@@ -28,9 +28,9 @@ FLAG_ERROR = 125
 
 
 class StatusError(Exception):
-    """An exception that ends the command: its text goes to stderr without a prefix, and its exit code is used.
+    """An exception that ends the command. Its text is printed to stderr without a prefix.
 
-    An empty text prints nothing.
+    If the text is empty, nothing is printed. The process exits with the exception's exit code.
     """
 
     def __init__(self, text: str = "", exit_code: int = 1) -> None:
@@ -88,7 +88,7 @@ def discard_output(stream: BinaryIO) -> None:
 
 
 class App:
-    """One invocation of the command line."""
+    """One run of a hawse command: its engine, its output streams and facts about the terminal."""
 
     def __init__(
         self,
@@ -145,19 +145,23 @@ class App:
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
-        """Return the text of an engine error as the user sees it.
+        """Return the error text of the engine as the user sees it.
 
-        The text is one line, unless the error is laid out in several lines.
+        The error text is one line, unless the engine has already formatted it in several lines.
         """
         text = str(error).strip()
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:
-        """Mark the control characters in data that a template will print; print the result with `out_rendered`."""
+        """Mark the control characters in data that a template will print.
+
+        The template's output must then be printed with `out_rendered`, which escapes the marked characters on a
+        terminal.
+        """
         return cast("T", _escaping().marked(data)) if self.on_terminal else data
 
     def out_rendered(self, text: str) -> None:
-        """Write text to stdout that was made from data marked by `protected`.
+        """Write text to stdout that a template made from data marked by `protected`.
 
         On a terminal, the marked characters are escaped.
         """

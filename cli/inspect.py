@@ -25,7 +25,10 @@ SKIPPABLE = ("not supported", "invalid reference format")
 @click.argument("names", nargs=-1)
 @click.pass_obj
 def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str) -> None:
-    """Print one document for each name: of the container, else the image, else the network with this name."""
+    """Print one document for each name: that of the container with this name.
+
+    If there is no such container, print the document of the image with this name, or else of the network.
+    """
     if type not in DOCKERS_TYPES:
         raise StatusError(f"{quote(type)} is not a valid value for --type")
     inspectors = inspectors_of(app, size=size)
@@ -46,9 +49,10 @@ def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str
 
 
 def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
-    """Return one function per kind of object that looks up an object by name, in Docker's order of kinds.
+    """Return one function for each kind of object, in the order in which Docker searches the kinds.
 
-    The kinds are container, image, network and so on. The engine is opened only when such a function is called.
+    The kinds are container, image and network. Each function returns the document of the object with a given name. The
+    engine is opened only when such a function is called.
     """
     return {
         "container": lambda name: app.engine.containers.inspect(path_segment(name), size=size),
@@ -60,21 +64,22 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 def absent(app: App, kind: str, name: str) -> Json:
     """Return the document of a swarm node; for all other kinds, raise Docker's error.
 
-    hawse has no objects of the other kinds that get here, such as volumes or services.
+    This function is called only for kinds of which hawse has no objects, such as volumes or services, and for nodes.
     """
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))
     if kind == "node":
         return app.engine.swarm.inspect_node(name)
-    app.engine.swarm.inspect_node("self")  # raises Docker's error if this host is no swarm manager
+    app.engine.swarm.inspect_node("self")  # raises Docker's error if this host is not a swarm manager
     raise NotFound(f"{kind} {name} not found")
 
 
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
-    """Return the document of the object of this kind with this name, or None if there is no such object.
+    """Return the document of the object of this kind with this name.
 
-    The caller then searches the next kind. With ``only``, no other kind is searched, so a missing object is an error.
-    Other errors are raised too, except errors with a text in SKIPPABLE, which count as "no such object".
+    If no such object exists, return None, and the caller searches for an object of the next kind. With ``only``, the
+    user chose this kind with ``--type``, so a missing object is an error. All other errors are raised. Without
+    ``only``, an error with a text in SKIPPABLE counts as "no such object".
     """
     if not name:
         if only:

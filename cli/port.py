@@ -26,7 +26,10 @@ document.
 @click.argument("private_port", required=False)
 @click.pass_obj
 def port(app: App, container: str, private_port: str | None) -> None:
-    """Print the host addresses and ports of a container's published ports."""
+    """Print the host addresses and ports of a container's published ports.
+
+    With ``private_port``, print only the host addresses and ports of this container port.
+    """
     ports: PortMap = app.engine.containers.inspect(container_path_segment(container))["NetworkSettings"]["Ports"] or {}
     if private_port:
         lines = mappings_of(ports, private_port, container)
@@ -38,7 +41,7 @@ def port(app: App, container: str, private_port: str | None) -> None:
 def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str]:
     """Return the host addresses of one container port; raises StatusError if the port is not published.
 
-    Without a protocol, the port's protocol is tcp.
+    If ``container_port`` names no protocol, the protocol is tcp.
     """
     number, _, protocol = container_port.partition("/")
     try:
@@ -52,7 +55,7 @@ def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str
 
 
 def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return each host and port as one text, with IPv6 addresses in brackets."""
+    """Return each host address with its port as one text, like ``0.0.0.0:8080``; IPv6 addresses are in brackets."""
     return [
         f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
     ]

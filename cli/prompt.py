@@ -1,4 +1,4 @@
-"""Ask the user before something is removed."""
+"""Ask the user before a command removes objects."""
 
 from __future__ import annotations
 

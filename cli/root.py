@@ -85,7 +85,7 @@ class Root(Group):
             raise click.exceptions.Exit(0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Copy the global flags to the `App`, then run the command."""
+        """Copy the values of the global flags to the `App`, then run the command that the arguments name."""
         app: App = ctx.obj
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]

@@ -25,7 +25,7 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 class DriverError(Exception):
-    """Base class of all driver errors; ``str(error)`` is the text that is printed after Docker's prefix."""
+    """Base class of all driver errors. ``str(error)`` is the text that hawse prints after Docker's error prefix."""
 
 
 class BadOption(DriverError):
@@ -49,7 +49,7 @@ class Unsupported(DriverError):
 
 
 class NoPermission(DriverError):
-    """The process lacks the required privilege: root or CAP_NET_ADMIN."""
+    """The process lacks the required privilege (root or CAP_NET_ADMIN)."""
 
 
 class KernelError(DriverError):
@@ -61,7 +61,7 @@ class KernelError(DriverError):
 
 
 class InterfaceRefused(KernelError):
-    """The kernel refused a sandbox's interface because no interface may have such a MAC address."""
+    """The kernel refused to create a sandbox's interface, because no interface may have the requested MAC address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class PortBinding:
 class EndpointSpec:
     """A virtual interface that connects one sandbox to one network.
 
-    ``siblings`` are the addresses of the sandbox's other endpoints.
+    ``siblings`` are the addresses that the same sandbox has on other networks.
     """
 
     id: str
@@ -123,11 +123,11 @@ class EndpointSpec:
 
 
 Link = tuple[EndpointSpec, EndpointSpec]
-"""A legacy link (``--link``): the first endpoint may reach the exposed ports of the second endpoint."""
+"""A legacy link (``--link``): a pair of endpoints. The first may reach the exposed ports of the second."""
 
 
 Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
-"""Pairs of a network and some of its endpoints."""
+"""A list of networks, each with some of the network's endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Desired:
     """The state that the store requires for all networks of one driver on this host.
 
     ``networks`` and ``links`` must exist. Other commands are creating or removing the networks in ``unsettled`` and the
-    links in ``unsettled_links``, so their kernel objects may exist or be missing. ``saved_state`` holds lines that the
-    driver itself returned earlier. ``relay`` maps each protocol to the port where the agent proxies it. It is None in a
-    process that does not know these ports.
+    links in ``unsettled_links``, so the kernel objects of these networks and links may exist or be missing.
+    ``saved_state`` holds lines that the driver itself returned earlier. ``relay`` maps each protocol to the port at
+    which the agent proxies that protocol. ``relay`` is None in a process that does not know these ports.
     """
 
     networks: Members = ()
@@ -156,12 +156,12 @@ class Difference:
 
     - ``missing``: a required object does not exist
     - ``foreign``: another program made the object
-    - ``changed``: the object was changed
+    - ``changed``: the object exists, but differs from the required object
     - ``superseded``: another version of hawse made the object
     - ``upkeep``: a normal update is due; nothing is damaged
 
-    ``opens`` is True if the difference lets packets pass that must not pass. Equal differences are the same difference
-    seen twice. Only the driver uses ``detail``.
+    ``opens`` is True if the difference lets packets pass that must not pass. Two equal differences describe the same
+    fault. Only the driver uses ``detail``.
     """
 
     kind: str
@@ -216,8 +216,8 @@ class OptionFacts:
     """One option of a driver (``-o key=value``), as shell completion offers it.
 
     ``kind`` names the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key
-    has no value). Any other name is chosen by the driver; options with equal ``values`` use the same name. ``values``
-    maps each offered value to its description, or to "".
+    has no value). For an option with its own set of values, the driver chooses another type name; options with equal
+    ``values`` share that name. ``values`` maps each offered value to its description, or to "".
     """
 
     summary: str
@@ -307,9 +307,9 @@ class Settings:
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: neighbours of the host may reach published ports at a container's own address, even if the
-      ports are published on one host address only.
-    - ``accept_mark``: packets with this firewall mark are accepted; "mark" or "mark/mask", "" for none.
+    - ``direct_routing``: other machines on the host's networks may reach published ports at a container's own address,
+      even if the ports are published on one host address only.
+    - ``accept_mark``: the firewall accepts packets with this firewall mark; "mark" or "mark/mask", "" for none.
     - ``forwarding``: the driver enables forwarding between the host's interfaces if a network needs it.
     """
 
@@ -334,14 +334,18 @@ class Configurable(Protocol):
 class Multihomed(Protocol):
     """Optional driver protocol for containers with several endpoints.
 
-    Such a container may send through one endpoint with the address of another endpoint.
+    Such a container may send a packet through one endpoint with the address of another of its endpoints.
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets with these source addresses on the networks listed with them; idempotent."""
+        """On each network in ``siblings``, accept packets from the source addresses paired with that network;
+        idempotent.
+        """
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting packets with these source addresses on the networks listed with them; idempotent."""
+        """On each network in ``siblings``, stop accepting packets from the addresses paired with that network;
+        idempotent.
+        """
 
 
 @runtime_checkable
@@ -374,11 +378,11 @@ class Repairer(Protocol):
     def saved_state(self) -> Sequence[str]:
         """Return lines about shared kernel state that this process added and that the store does not record.
 
-        Usually there are none. `repair` needs these lines later.
+        The list is usually empty. `repair` needs these lines later.
         """
 
     def needs_repair(self) -> bool:
-        """Return whether another program removed shared kernel state since the last `repair`; a fast check."""
+        """Return whether another program has removed shared kernel state since the last `repair`. The check is fast."""
 
     def watch(self) -> Watch:
         """Start to watch for changes of the shared kernel state, in the calling thread's network namespace."""
@@ -388,9 +392,9 @@ class Repairer(Protocol):
 class News:
     """A summary of the changes that a `Watch` has seen since its last `read`.
 
-    ``foreign`` is True if another program changed the shared kernel state, or if such a change cannot be excluded.
-    ``by`` names the last such program ("nft (4711)", "" if unknown). ``lost`` is True if another program removed shared
-    state. ``own`` is True if hawse changed the shared state.
+    ``foreign`` is True if another program changed the shared kernel state, or if the watch may have missed such a
+    change. ``by`` names the program that made the last such change ("nft (4711)", "" if unknown). ``lost`` is True if
+    another program removed shared state. ``own`` is True if hawse changed the shared state.
     """
 
     foreign: bool = False
@@ -412,13 +416,13 @@ class Watch(Protocol):
         """Return a summary of the changes since the last call; never blocks."""
 
     def missed(self) -> bool:
-        """Return whether a change has happened that no call of `read` has reported yet; a fast check."""
+        """Return whether a change has happened that no call of `read` has reported yet. The check is fast."""
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks until `unblock` is called.
 
-        The blocking holds even if another program removes the shared state meanwhile. Established connections continue.
-        Idempotent.
+        New connections stay blocked even if another program removes the shared state meanwhile. Established connections
+        continue. Idempotent.
         """
 
     def unblock(self) -> None:
@@ -436,9 +440,9 @@ class HealthReporter(Protocol):
     """
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Return warnings about what other programs do that stops these networks; a fast check.
+        """Return warnings about other programs' settings that stop these networks. The check is fast.
 
-        Each warning is one clause.
+        Each warning is one clause of a sentence.
         """
 
 
@@ -456,7 +460,7 @@ class PeerProgrammer(Protocol):
         """Remove one peer; idempotent. An entry that names another host by now is kept."""
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return the differences between the kernel's tables and these peers, one line each.
+        """Return the differences between the kernel's tables and ``peers``, one line each.
 
         With ``fix``, the differences are also repaired.
         """

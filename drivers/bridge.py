@@ -41,7 +41,7 @@ from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 
-FEW = 3  # a warning names at most this many bridges
+FEW = 3  # maximum number of bridges that one warning names
 LINK_LOCAL = IPv6Network("fe80::/64")
 
 
@@ -104,7 +104,7 @@ class BridgeDriver:
         """Remove the bridge, if hawse made it, and the network's firewall elements; idempotent."""
         options = bridge_options.parse(network)
         if not (names.fits(options.bridge) and names.valid(options.bridge)):
-            return  # no bridge of that name can exist, because the kernel refuses the name
+            return  # the kernel refuses this name, so no bridge can have it
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
             gone = list(elements.of_network(network, options))
@@ -119,8 +119,9 @@ class BridgeDriver:
         steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
         addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
-        # Delete the conntrack entries of proxied UDP ports by port, because these entries name only the client and the
-        # agent and not the endpoint. TCP needs no deletion, because the agent closes its TCP streams itself.
+        # Delete conntrack entries by port number for UDP ports that the agent proxies. Such entries do not contain the
+        # endpoint's address, because they lead from the client to the agent. TCP entries need no deletion, because the
+        # agent closes its TCP streams itself.
         carried = [p for p in endpoint.ports if p.protocol == "udp" and p.host_ip.version == 6]
         teardown([*steps, Step("connections to the agent", lambda: conntrack.forget_ports(carried))])
 
@@ -151,7 +152,7 @@ class BridgeDriver:
         table.change(add=self._of_ports(network, endpoint, ports))
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # not TCP: a new connection is a new flow
+        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # not TCP: each connection gets a new entry
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
@@ -162,7 +163,7 @@ class BridgeDriver:
         the conntrack entries are kept.
         """
         of_ports = partial(self._of_ports, network, endpoint)
-        if ports == endpoint.ports:  # the usual case: skip the comparison of many single elements
+        if ports == endpoint.ports:  # the usual case (all ports) needs no comparison
             added, gone = [], list(of_ports(ports))
         else:
             before = dict.fromkeys(of_ports([*endpoint.ports, *ports]))
@@ -183,7 +184,7 @@ class BridgeDriver:
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends on these networks from its addresses on others; idempotent."""
+        """Let a container send packets on one network from the addresses that it has on other networks; idempotent."""
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
@@ -268,7 +269,8 @@ class _Bridge:
     def set_parameters(self) -> None:
         """Set the bridge's sysctls.
 
-        Called before the bridge comes up, because a bridge sends its first packets then.
+        The caller does this before it brings the bridge up, because the bridge sends its first packets when it comes
+        up.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):
@@ -280,8 +282,8 @@ class _Bridge:
             router_advertisements.ignore_where_alone(self.session, bridge, self.run)
         if not self.options.icc:
             # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.
-            # Packets that a link allows then go through the bridge and pass the firewall's forward chain. A proxy delay
-            # of 0 replaces the kernel's random delay.
+            # The packets that a legacy link (``--link``) allows then go through the bridge and pass the firewall's
+            # forward chain. A proxy delay of 0 replaces the kernel's random delay.
             sysctl.write(sysctl.conf("ipv4", self.name, "proxy_arp_pvlan"), "1")
             sysctl.write(f"net/ipv4/neigh/{self.name}/proxy_delay", "0")
 

@@ -1,12 +1,13 @@
 """The sysctl ``route_localnet``, which lets the host reach published ports at 127.0.0.1.
 
 Ports published on 0.0.0.0 or on a loopback address need ``route_localnet``. The sysctl lets packets from 127.0.0.1
-leave the host by a bridge, and lets their answers come in. However, it would also let containers reach services that
-listen on the host's 127.0.0.1. The firewall's rules prevent this. While those rules are lost, the agent's own table
-(``standby.nft``) prevents it.
+leave the host by a bridge, and lets the answers to these packets come in. However, the sysctl would also let containers
+reach services that listen on the host's 127.0.0.1. The firewall's rules block such packets. If another program removes
+these rules, the agent's own table (``standby.nft``) blocks such packets until the rules are restored.
 
-``route_localnet`` is on only for bridges that need it, because with it off the host is safe without any rule. A command
-switches it on when the command publishes a port. `compare` finds bridges where it can be switched off again.
+``route_localnet`` is on only for bridges that need it, because without ``route_localnet`` the host is safe without any
+firewall rule. A command switches ``route_localnet`` on when the command publishes a port. `compare` finds bridges where
+``route_localnet`` can be switched off again.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def switch_off(bridge: str) -> None:
 def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
     """Yield a difference for each bridge whose ``route_localnet`` is wrong.
 
-    ``bridges`` pairs each bridge with the wanted state. The wanted state is None while it is not decided.
+    ``bridges`` pairs each bridge with the wanted state. The wanted state is None if both states are allowed; such a
+    bridge gives no difference.
     """
     for bridge, enabled in bridges:
         value = sysctl.read(_path(bridge)) if enabled is not None else None

@@ -35,8 +35,8 @@ class Port:
             link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
         except KernelError as error:
             raise self._explained(error, interface) from error
-        # Switch IPv6 off on the host end, because each port would flood its DAD and MLD packets to all other ports. The
-        # host end itself never needs to send packets.
+        # Switch IPv6 off on the host end, because the host end would send DAD and MLD packets and the bridge would
+        # flood them to all other ports. The host end itself never needs to send packets.
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
     def set_up(self) -> None:
@@ -93,7 +93,7 @@ def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
 
 
 def muted(networks: Members) -> list[str]:
-    """Return the names of the ports whose router advertisements must be dropped.
+    """Return the names of the bridge ports whose router advertisements the firewall must drop.
 
     These are ports without spoof guard on bridges where the host accepts router advertisements.
     """

@@ -1,8 +1,9 @@
 """Comparison and repair of the kernel state that all bridge networks of a host share.
 
 The parts of that state are the tables ``inet hawse`` and ``bridge hawse``, and the sysctl route_localnet of the
-bridges. Each part compares and repairs itself, so a new part needs one more line in `compare` and in `repair`. A
-command calls this module when it notices that state was lost. The agent calls it whenever the state may have changed.
+bridges. The code of each part compares and repairs that part, so a new part needs one more line in `compare` and in
+`repair`. A command calls this module when the command notices that shared state was lost. The agent calls this module
+whenever the shared state may have changed.
 """
 
 from __future__ import annotations

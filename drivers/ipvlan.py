@@ -1,6 +1,7 @@
 """The ``ipvlan`` driver: endpoints share the parent's MAC and are distinguished by their addresses.
 
-Tests check only the netlink messages, because the kernels used in development have no ipvlan.
+Tests check only the netlink messages that the driver sends, because the kernels of the development machines have no
+ipvlan.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # kernel constants IPVLAN_F_PRIV
 
 
 class IpvlanDriver(ParentedDriver):
-    """The driver of networks whose endpoints are ipvlan interfaces of a parent; in l3 modes the parent routes
-    for them.
+    """The driver of networks whose endpoints are ipvlan interfaces of a parent interface.
+
+    In the l3 modes, the parent interface routes the endpoints' packets.
     """
 
     type = "ipvlan"
@@ -47,16 +49,17 @@ class IpvlanDriver(ParentedDriver):
         return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[flag]}
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return no MAC address to set, because all endpoints use the parent's MAC."""
+        """Return an empty mapping: no MAC address is set, because all endpoints use the parent's MAC."""
         return {}
 
     def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the network's next hops; a network in an l3 mode has none."""
+        """Return the gateway addresses of the network, which are the next hops; a network in an l3 mode has none."""
         return (None, None) if self._routed(network) else super().gateways(network)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Create the endpoint's interface; in the l3 modes all its traffic leaves by the interface without a
-        next hop.
+        """Create the endpoint's interface.
+
+        In the l3 modes, the interface is the way out for all packets, and no next hop is used.
         """
         info = super().join(network, endpoint, sandbox, interface)
         return replace(info, mac="", on_link=self._routed(network) and not network.internal)

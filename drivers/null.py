@@ -11,7 +11,7 @@ from drivers.sandbox import raise_loopback
 class NullDriver:
     """The driver of the network ``none``, which has no kernel object outside the sandbox.
 
-    A host has at most one such network.
+    A host has at most one network of this type.
     """
 
     type = "null"

@@ -23,7 +23,7 @@ MTU_FACTS = OptionFacts(
     "MTU of the endpoints, in bytes", "mtu", dict.fromkeys(("1280", "1400", "1450", "1500", "9000"), "")
 )
 INTERNAL = "com.docker.network.internal"
-# Option names of an overlay network. The cluster sets all these options except ENCRYPTED.
+# Option names of an overlay network. The user sets ENCRYPTED. The cluster sets the values of the other options.
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"

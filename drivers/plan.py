@@ -60,7 +60,7 @@ class _Undo:
     action: Action
 
     def __enter__(self) -> None:
-        """Do nothing on entry, because the step that may be undone has already run."""
+        """Do nothing on entry, because the caller has already run the step that may have to be undone."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:

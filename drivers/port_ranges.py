@@ -31,9 +31,9 @@ R = TypeVar("R", bound=PortRange)
 
 
 def part(held: R, first: int, last: int) -> list[R]:
-    """Return the part of a range that leads to container ports ``first`` to ``last``.
+    """Return the part of a range that leads to the container ports ``first`` to ``last``.
 
-    The list holds one range or none.
+    The returned list contains one range, or is empty.
     """
     start, end = max(first, held.port), min(last, held.port_end)
     if start > end:
@@ -50,7 +50,7 @@ def around(held: R, first: int, last: int) -> list[R]:
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
     """Return the port ranges that remain when the ranges ``gone``, or parts of ranges, are removed."""
     bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in bindings if one not in holes]  # first remove equal ranges, as there may be thousands
+    left = [one for one in bindings if one not in holes]  # fast path: there may be thousands of equal ranges
     for hole in (one for one in holes if one not in bindings):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])

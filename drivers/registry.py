@@ -24,7 +24,7 @@ def load(type_name: str) -> Driver:
     """Return a driver of a network type; raises `Missing` with Docker's error text for an unknown type."""
     driver_class = _own(type_name)
     if driver_class is not None:
-        made: Driver = driver_class()  # no isinstance check: it takes as long as a netlink message
+        made: Driver = driver_class()  # an isinstance check takes as long as a netlink message
         return made
     factory = _entry_point(type_name)
     if factory is None:
@@ -46,9 +46,9 @@ def facts(type_name: str) -> DriverFacts:
 
 
 def available() -> Mapping[str, DriverFacts]:
-    """Return a mapping from every type that can be loaded to its properties (`DriverFacts`).
+    """Return a mapping from every installed network type to its properties (`DriverFacts`).
 
-    A lookup of one type searches third-party packages only if the type is not hawse's own.
+    Looking up one type in the mapping searches third-party packages only if the type is not hawse's own.
     """
     return _Available()
 
@@ -85,7 +85,9 @@ def _own(type_name: str) -> type | None:
 
 @cache
 def _own_types() -> tuple[str, ...]:
-    """Return the network types that hawse itself provides, found by looking for a driver in every module here."""
+    """Return the network types that hawse itself provides. The function looks for a driver class in each module of
+    `drivers`.
+    """
     return tuple(m.name for m in iter_modules([str(Path(__file__).parent)]) if _own(m.name) is not None)
 
 

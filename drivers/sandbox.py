@@ -48,8 +48,8 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
     index = link.index(interface)
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
-    # With these sysctls, the kernel announces the addresses when the interface comes up: by gratuitous ARP and by
-    # unsolicited neighbour advertisements.
+    # With these sysctls, the kernel announces the interface's addresses when the interface comes up. It sends
+    # gratuitous ARP and unsolicited neighbour advertisements.
     sysctl.write_if_present(sysctl.conf("ipv4", interface, "arp_notify"), "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "ndisc_notify"), "1")
     for path, value in endpoint_sysctls(endpoint.options, interface).items():
@@ -72,7 +72,7 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
         parts = key.split(".", 4)
         if not equals or len(parts) != 5 or parts[0] != "net" or parts[2] not in ("conf", "neigh", "iface"):
             raise BadOption(f"unrecognised network interface sysctl '{item}'")
-        if parts[3].upper() != "IFNAME":  # any case: Docker's client sends lower case with driver-opt=…
+        if parts[3].upper() != "IFNAME":  # Docker's client sends IFNAME in lower case with driver-opt=…
             raise BadOption(f"interface sysctl '{item}' must use 'IFNAME' as interface name")
         sysctls["/".join((*parts[:3], interface, parts[4]))] = value
     for path in sysctls:

@@ -106,7 +106,9 @@ class ParentedDriver:
         return JoinInfo(interface, endpoint.mac, *self.gateways(network))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Delete the sub-interface; idempotent. If ``sandbox`` is None, nothing is done."""
+        """Delete the sub-interface; idempotent. If ``sandbox`` is None, the sub-interface no longer exists, so nothing
+        is done.
+        """
         if sandbox is None:
             return
 
@@ -125,7 +127,9 @@ class ParentedDriver:
         raise NotImplementedError
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the MAC address to set, for kinds of sub-interfaces that have MACs of their own."""
+        """Return the MAC address to set on the sub-interface; empty for kinds of sub-interfaces that share the parent's
+        MAC.
+        """
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
@@ -174,9 +178,9 @@ class ParentedDriver:
 
 
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Give a new sub-interface its mark and its name in one request.
+    """Give a new sub-interface its mark and its final name in one request.
 
-    `leave` finds a sub-interface by its mark or by its unfinished name, so it can find the sub-interface at any time.
+    Before the request, `leave` finds the sub-interface by its unfinished name; afterwards, by its mark.
     """
     try:
         index = link.index(names.unfinished_name(endpoint.id))
@@ -195,9 +199,9 @@ def parent_name(network: NetworkSpec) -> str:
 
 
 def split_vlan(parent: str) -> tuple[str, int]:
-    """Return the interface and the VLAN id in a name such as ``eth0.10``; raises `BadOption`.
+    """Return the interface and the VLAN id in a name such as ``eth0.10``.
 
-    The error means that the name has another form or that the host has no such interface.
+    Raises `BadOption` if the name has another form, or if the host has no such interface.
     """
     master, dot, text = parent.partition(".")
     if not dot or "." in text:

@@ -32,7 +32,9 @@ Strings = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The result of a create operation: the full id of the new object, and warnings for the user, one line each."""
+    """The result of a create operation: the full id of the new object, and warnings for the user. Each warning is one
+    line.
+    """
 
     id: str
     warnings: Sequence[str] = ()
@@ -75,15 +77,15 @@ class Networks(Protocol):
         """Create a network."""
 
     def list(self, filters: Filters) -> Documents:
-        """Return the NetworkResource documents of all networks that match.
+        """Return the NetworkResource documents of all networks that match the filters.
 
         The documents have no ``Containers`` key and are unsorted; the command line sorts them.
         """
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
-        """Return the networks that match, with only the fields that ``network ls`` shows, in the order of its table.
+        """Return the networks that match the filters, in the order of the table that ``network ls`` prints.
 
-        This is fast even for many networks.
+        Each result has only the fields that ``network ls`` shows, so the call is fast even for many networks.
         """
 
     def inspect(self, reference: str, *, verbose: bool = False) -> Json:
@@ -103,8 +105,8 @@ class Networks(Protocol):
     ) -> None:
         """Connect a container or a foreign namespace (``netns:NAME``, ``pid:N``) to a network.
 
-        ``ports`` are host ports to publish in the same operation (a hawse extension). The network namespace of a host
-        system is refused, unless ``force`` is set.
+        ``ports`` are host ports to publish in the same operation (a hawse extension). Unless ``force`` is set, the
+        network namespace of a host system is refused (such as this host's own network namespace).
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
@@ -129,7 +131,8 @@ class Containers(Protocol):
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to the standard streams of a container that is created or running.
 
-        Callers connect before they call ``start``, so that they receive the container's output from its beginning.
+        Callers call this method before they call ``start``, so that they receive the container's output from its
+        beginning.
         """
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
@@ -145,7 +148,7 @@ class Containers(Protocol):
         """Send a signal to a container (SIGKILL by default)."""
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove a container; a running container only with ``force``."""
+        """Remove a container. A running container is removed only if ``force`` is set."""
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
@@ -168,8 +171,8 @@ class Containers(Protocol):
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a running container and return the exit code of the command.
 
-        Returns 0 immediately if the command is detached. Returns the constant LEFT if the user detaches from the
-        command.
+        If the request is for a detached command, returns 0 immediately. If the user detaches from the command, returns
+        the constant LEFT.
         """
 
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
@@ -179,7 +182,7 @@ class Containers(Protocol):
         """Remove stopped containers; return their ids and the reclaimed space in bytes."""
 
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
-        """Publish more ports of a container, whether it is running or stopped (a hawse extension).
+        """Publish additional ports of a container, which may be running or stopped (a hawse extension).
 
         The ports are added to the container's configuration, so they are published again after a restart.
         """
@@ -191,10 +194,11 @@ class Containers(Protocol):
         """
 
     def exited(self, container_id: str) -> None:
-        """Handle the end of a container's process; called by the runtime.
+        """Handle the end of a container's process. The container's supervisor starts a hawse process that calls this
+        method.
 
         Releases the endpoints, addresses and ports of the container. Then restarts the container by its restart policy,
-        or removes it if it was started with --rm.
+        or removes the container if it was started with --rm.
         """
 
 
@@ -243,9 +247,9 @@ class Swarm(Protocol):
         """Leave the cluster; a manager leaves only with ``force``."""
 
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
-        """Return the token for joining the cluster in a role, and the ``address:port`` of a manager to join at.
+        """Return the token for joining the cluster in a role, and the ``address:port`` of a manager that accepts joins.
 
-        With ``rotate``, the token is first replaced by a new one.
+        With ``rotate``, a new token first replaces the present token.
         """
 
     def nodes(self, filters: Filters) -> Documents:
@@ -257,7 +261,7 @@ class Swarm(Protocol):
     def remove_node(self, reference: str, *, force: bool = False) -> None:
         """Remove a node that is down, and all records of the node.
 
-        A worker that is still running is removed only with ``force``.
+        A worker that is not down is removed only if ``force`` is set.
         """
 
     def node_id(self) -> str:
@@ -290,7 +294,11 @@ class Engine(Protocol):
 
     @property
     def swarm(self) -> Swarm:
-        """The operations of Docker's /swarm and /nodes API."""
+        """The engine of one host, with one property for each group of operations.
+
+        ``engine.core.open_engine()`` creates the engine for the directories that the environment variables HAWSE_ROOT
+        and HAWSE_RUN name.
+        """
 
     @property
     def system(self) -> System:

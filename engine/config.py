@@ -1,10 +1,10 @@
 """Read the configuration file, which has the keys of Docker's daemon.json that apply to hawse.
 
-The file is ``$HAWSE_CONFIG``, or /etc/hawse/daemon.json if that variable is unset. A missing file counts as an empty
-file.
+The environment variable ``HAWSE_CONFIG`` names the file. If the variable is unset, the file is /etc/hawse/daemon.json.
+A missing file counts as an empty file.
 
 Docker's keys for other parts of a container engine are accepted and ignored, so that an existing daemon.json works
-unchanged. A key that is not in Docker's list is an error, because it is probably a typing mistake.
+unchanged. A key that is not in Docker's list is an error, because the key is probably a typing mistake.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Config:
     """The complete configuration of a host. Addresses are strings in canonical form; "" means "not given"."""
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS
-    bip: str = ""  # the default bridge's address with prefix: "192.168.5.1/24"
+    bip: str = ""  # the default bridge's address and prefix length: "192.168.5.1/24"
     bip6: str = ""
     fixed_cidr: str = ""  # subnet for containers on the default bridge
     fixed_cidr_v6: str = ""
     default_gateway: str = ""
     default_gateway_v6: str = ""
-    mtu: int = 0  # bytes; 0: use the kernel's default
+    mtu: int = 0  # MTU of the default bridge in bytes; 0: use the kernel's default
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_opts: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Config:
     default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # driver -> option -> value
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
-    default_log_limit: int = DEFAULT_LIMIT_BYTES  # bytes; limit for a container log without max-size; 0: no limit
+    default_log_limit: int = DEFAULT_LIMIT_BYTES  # bytes; size limit of a container log without max-size; 0: no limit
     allow_direct_routing: bool = False
     bridge_accept_fwmark: str = ""  # firewall mark: "mark" or "mark/mask", in decimal
 
@@ -259,8 +259,8 @@ _KEYS: dict[str, Callable[[object], Any]] = {
 }
 
 _FIXED = ("iptables", "ip6tables")
-"""Docker's keys whose only accepted value is true. The value false is an error. If hawse ignored it, hawse would write
-firewall rules that the user has switched off.
+"""Docker's keys for which hawse accepts only the value true. The value false is an error: it asks for no firewall
+rules, but hawse always writes them.
 """
 
 _OF_DOCKER = """

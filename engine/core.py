@@ -45,7 +45,8 @@ from engine.system import SystemVerbs
 
 
 def open_engine() -> LocalEngine:
-    """Create the engine from HAWSE_ROOT, HAWSE_RUN, the configuration and the current network namespace.
+    """Create the engine from the directories HAWSE_ROOT and HAWSE_RUN, the configuration and the current network
+    namespace.
 
     Does not open the store yet.
     """
@@ -95,7 +96,9 @@ def require_net_admin() -> None:
 
 
 class Verbs:
-    """The base class of the operations on one kind of object. Prepares the host before an operation uses it."""
+    """The base class of the operations on one kind of object. The class prepares the host before an operation uses the
+    host.
+    """
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -256,7 +259,9 @@ class ContainerVerbs(Verbs):
         publishing.unpublish(self.changing(), reference, first, last, protocol)
 
     def exited(self, container_id: str) -> None:
-        """Handle the end of a container's process; called by the runtime."""
+        """Handle the end of a container's process. The container's supervisor starts a hawse process that calls this
+        method.
+        """
         host = self.changing()
         on_exit.exited(host, container_id)
         recover.schedule_cleanup(host)

@@ -28,7 +28,7 @@ from engine.store.api import Reader, Transaction
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:
-    """Return a network in the form that drivers use, without the subnets from which no addresses are allocated."""
+    """Return a network in the form that drivers use, without subnets that are only shown and give no addresses."""
     return NetworkSpec(
         id=record.id,
         name=record.name,
@@ -50,7 +50,7 @@ def endpoint_spec(
 ) -> EndpointSpec:
     """Return an endpoint in the form that drivers use.
 
-    ``siblings`` are the other endpoints of the container, whose addresses some drivers need.
+    ``siblings`` are the other endpoints of the container. Some drivers need the addresses of these endpoints.
     """
     settings = attachment_of(container, record.network_id).settings
     ipv4, ipv6 = record.ipv4, record.ipv6
@@ -74,9 +74,9 @@ def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
 
 
 def _accept_ra(sysctls: Mapping[str, str]) -> str:
-    """Return the accept_ra value for the container's interfaces.
+    """Return the accept_ra value (IPv6 router advertisements) for the container's interfaces.
 
-    It is 0, unless ``--sysctl`` sets net.ipv6.conf.default.accept_ra.
+    The value is 0, unless ``--sysctl`` sets net.ipv6.conf.default.accept_ra.
     """
     settings = {key.replace("/", "."): value for key, value in sysctls.items()}
     return settings.get("net.ipv6.conf.default.accept_ra", "0")
@@ -107,7 +107,7 @@ DRIVER_STATE_KEY = "keepsakes"
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Add the data that a driver wants to keep beyond this process to the store; most drivers have none."""
+    """Store the data that a driver wants to keep after this process ends. Most drivers have no such data."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
         known = _noted(tx)

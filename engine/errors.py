@@ -14,7 +14,7 @@ class EngineError(Exception):
 
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
-    lines: ClassVar[bool] = False  # whether the message has several lines
+    lines: ClassVar[bool] = False  # whether the error message has several lines
 
 
 class InvalidArgument(EngineError):
@@ -24,7 +24,7 @@ class InvalidArgument(EngineError):
 
 
 class InvalidSettings(InvalidArgument):
-    """Several settings of the request are wrong; the message has one line for each."""
+    """Several settings of the request are wrong; the message has one line for each wrong setting."""
 
     lines = True
 
@@ -103,4 +103,4 @@ def quoted(text: str) -> str:
     return f'"{escaped}…"' if len(text) > _LIMIT else f'"{escaped}"'
 
 
-_LIMIT = 200  # characters; longer names are truncated in messages
+_LIMIT = 200  # characters; a longer name is truncated in error messages

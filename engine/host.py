@@ -51,7 +51,9 @@ class Host:
         return path
 
     def callback(self, *argv: str) -> tuple[list[str], dict[str, str]]:
-        """Return the argument vector and environment for a new hawse process on the same host and state."""
+        """Return the argument vector and environment for a new hawse process that uses this host's store and
+        directories.
+        """
         checkout = str(Path(__file__).resolve().parent.parent)
         environment = {
             "HAWSE_ROOT": str(self.root),
@@ -60,8 +62,8 @@ class Host:
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        # The new process sends its command to a warm server (a resident hawse process) if there is one, but starts
-        # none.
+        # The new process sends its command to a warm server (a resident hawse process), if a warm server runs. It does
+        # not start a warm server.
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment

@@ -48,7 +48,7 @@ def begin(tx: Transaction, kind: str, object_id: str) -> None:
 def end(tx: Transaction, kind: str, object_id: str) -> None:
     """Delete an intent, because its work is done or undone.
 
-    Call it in the transaction that also records the result.
+    Call it in the transaction that also records the result of the work.
     """
     tx.delete_intent(kind, object_id)
 
@@ -60,14 +60,15 @@ def orphaned(begun: Iterable[Intent]) -> list[Intent]:
 
 @contextmanager
 def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
-    """Run a block of kernel work; if the block fails, undo its work with ``undo`` and raise the error again.
+    """Run a block of kernel work. If the block fails, undo its work with ``undo`` and raise the error again.
 
-    ``undo`` is the same function that later commands use to resolve an intent of this kind from a dead process.
+    If a process dies inside the block, a later command resolves the intent with the same function.
     """
     try:
         yield
     except BaseException:
-        # Ignore an error of the undo: the intent then stays for the next command, and the user sees the original error.
+        # Ignore an error of the undo. The intent then stays in the store for the next command, and the user sees the
+        # original error of the block.
         with contextlib.suppress(EngineError):
             undo(host, object_id)
             with host.store.write() as tx:

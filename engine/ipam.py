@@ -5,9 +5,9 @@ The module does no I/O and reads no clock.
 - Subnets: the module knows the default pools and Docker's order of use. The search starts after the subnet that was
   allocated last and wraps around, so that a freed subnet is not reused immediately. The caller passes the ranges that
   networks and host interfaces use.
-- Addresses: the caller passes a sorted list of the addresses in use and a description of the pool. The description has
-  the subnet, the range for automatic addresses, and the addresses that are never allocated. The time for a search
-  grows with the logarithm of the number of used addresses, and not with the size of the pool.
+- Addresses: the caller passes a sorted list of the used addresses of a pool, and a description of the pool. The
+  description has the subnet, the range for automatic addresses, and the addresses that are never allocated. The time
+  for a search grows with the logarithm of the number of used addresses, and not with the size of the pool.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 class Occupied:
     """The address ranges of one IP version that are in use.
 
-    Most queries ask for a free range. Therefore the first queries only scan the unsorted ranges. The first query that
-    overlaps a used range sorts and merges the ranges, for itself and for later queries.
+    Most queries ask about a range that is free. Therefore the first queries only scan the unsorted list of used ranges.
+    The first query that overlaps a used range sorts and merges the list. Later queries use the sorted list.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
@@ -57,7 +57,7 @@ class Occupied:
         self._lasts: list[int] = []
 
     def last_within(self, first: int, last: int) -> int | None:
-        """Return the last address of the highest used range that overlaps ``first`` to ``last``, or None."""
+        """Return the last address of the highest used range that overlaps the range ``first`` to ``last``, or None."""
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
                 return None
@@ -106,7 +106,9 @@ LOCAL_POOLS: tuple[DefaultPool, ...] = (
     *(DefaultPool(IPv4Network(f"172.{n}.0.0/16"), 16) for n in range(17, 32)),
     DefaultPool(IPv4Network("192.168.0.0/16"), 20),
 )
-"""Docker's default pools for networks with local scope: 15 subnets of /16, then 16 of /20."""
+"""Docker's default pools for networks with local scope: 15 subnets with prefix length 16, then 16 with prefix length
+20.
+"""
 
 
 def ula_pool(host_id: str) -> DefaultPool:
@@ -129,8 +131,8 @@ def allocate_pool(
     """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated before.
 
     ``in_use`` are the used ranges of that version. ``size`` is a prefix length that the user requested, as in
-    ``0.0.0.0/24``; the default is that of each pool. A search with ``size`` always begins with the first pool. Raises
-    `PoolsExhausted` if there is no free subnet.
+    ``0.0.0.0/24``; without it, each pool's own prefix length applies. A search with ``size`` always begins with the
+    first pool. Raises `PoolsExhausted` if there is no free subnet.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
@@ -144,9 +146,10 @@ def allocate_pool(
 
 
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
-    """Yield the places to search: first those after ``last`` up to the last pool, then those from the first pool on.
+    """Yield the address ranges to search: first those after ``last`` up to the last pool, then those from the first
+    pool on.
 
-    Each place is (range, prefix length, first address to try).
+    Each result is (range, prefix length, first address to try).
     """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
@@ -198,7 +201,7 @@ class OutOfPool(Exception):
 
 
 class NoFreeAddress(Exception):
-    """Every address that can be allocated is in use; the message is Docker's error text for a gateway."""
+    """Every address that can be allocated is in use. The message is the error text that Docker prints for a gateway."""
 
     def __init__(self, subnet: IPNetwork) -> None:
         super().__init__("no available addresses on this pool")
@@ -249,10 +252,10 @@ def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) ->
 
 
 def _first_gap(used: Sequence[int], start: int) -> int:
-    """Return the lowest integer from ``start`` on that is not in ``used``.
+    """Return the lowest integer that is at least ``start`` and is not in ``used``.
 
-    In an ascending list without duplicates, ``used[i] - i`` never decreases. Therefore the end of the consecutive run
-    from ``start`` can be found by bisection.
+    ``used`` is ascending and has no duplicates, so ``used[i] - i`` never decreases. Therefore bisection finds the end
+    of the consecutive numbers that begin at ``start``.
     """
     low = bisect_left(used, start)
     run = bisect_left(range(low, len(used)), True, key=lambda i: used[i] - (i - low) != start)

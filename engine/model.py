@@ -1,11 +1,11 @@
 """The engine's records and requests: immutable values whose only computed parts are properties.
 
-Requests have the form of the bodies of Docker's Engine API (v1.45): the command line passes on what `docker` would
-send. Records are the values that the store keeps.
+Requests have the form of the bodies of Docker's Engine API (v1.45): the command line passes to the engine what `docker`
+would send to dockerd. Records are the values that the store keeps.
 
 Configuration (requested by the user) and operational state (present in the kernel) are separate fields. A failed start
-never changes the configuration. Addresses in requests are the user's strings. In records they are strings in canonical
-form, so that a record is plain JSON.
+never changes the configuration. In requests, addresses are the strings that the user typed. In records, addresses are
+strings in canonical form, so that a record is plain JSON.
 
 This module does not use ``from __future__ import annotations``, which turns annotations into strings. Every command
 would have to evaluate these strings before it can read a record (`engine.store.codec`).
@@ -65,9 +65,9 @@ class EndpointSettings:
     None and an empty value are different: Docker's inspect shows ``null`` for None, and ``[]`` or ``{}`` for an empty
     value.
 
-    ``default_route`` is a hawse extension. With "yes", the endpoint's default route comes before all others, including
-    those of other programs. With "no", the endpoint adds no default route. With "", its default route is used if there
-    is no other.
+    ``default_route`` is a hawse extension. With "yes", the endpoint's default route takes precedence over all other
+    default routes, including those of other programs. With "no", the endpoint adds no default route. With "", the
+    endpoint's default route is used if there is no other default route.
     """
 
     ipam: EndpointIPAM | None = None
@@ -83,10 +83,11 @@ class EndpointSettings:
 class PortSpec:
     """The value of one parsed ``-p`` flag.
 
-    A port range is one PortSpec, where Docker's PortBindings has one entry per port. ``port`` to ``port_end`` are the
-    container ports; ``port_end`` 0 means ``port`` alone. ``host_port`` is "" (any port), "8080" or "8000-8010". For one
-    container port, the first free host port of the range is used. For several container ports, the host range has the
-    same length, and ports are matched in order. ``host_ip`` is "" or as typed.
+    A port range is one PortSpec, where Docker's PortBindings has one entry per port. The container ports are ``port``
+    to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port. ``host_port`` is "" (any port), "8080"
+    or "8000-8010". For one container port, the first free host port of the range is used. For several container ports,
+    the host range has the same length, and ports are matched in order. ``host_ip`` is "", or the address as the user
+    typed it.
     """
 
     protocol: str
@@ -173,9 +174,9 @@ class HostConfig:
     container_id_file: str = ""
     init: bool | None = None  # None if the flag was not given
     security_opt: Sequence[str] | None = None
-    system_paths: bool = False  # true: no kernel path is masked or read-only
+    system_paths: bool = False  # true: Docker's lists of hidden and read-only kernel paths are not applied
     console_size: tuple[int, int] = (0, 0)
-    log_driver: str = ""  # "" in a request: the configured default; in a record: json-file
+    log_driver: str = ""  # in a request, "" means the configured default; in a record, json-file
     log_options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -183,13 +184,14 @@ class HostConfig:
 class ContainerCreate:
     """The body of POST /containers/create.
 
-    ``networks`` maps the name of each network, as typed, to the settings for it. The order is that of the command line.
+    ``networks`` maps the name of each network, as the user typed it, to the settings for that network. The order is
+    that of the command line.
     """
 
     config: ContainerConfig
     host: HostConfig = HostConfig()
     networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
-    name: str = ""  # if "", the engine generates a name (adjective_surname)
+    name: str = ""  # if "", the engine generates a name such as "eager_hopper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,9 @@ class LogOptions:
 
 
 Filters = Mapping[str, Sequence[str]]
-"""The values of each filter key, in the order given. The command line has already trimmed and lower-cased the keys."""
+"""The values of each filter key, in the order of the command line. The command line has already trimmed the keys and
+converted them to lower case.
+"""
 
 # ---------------------------------------------------------------------------------------------- records
 
@@ -229,8 +233,8 @@ Filters = Mapping[str, Sequence[str]]
 class PoolRecord:
     """One allocated subnet of a network.
 
-    ``gateway`` is an address without prefix length, or "" if there is none. ``gateway_shown`` is whether inspect prints
-    the gateway. Docker hides an automatic gateway if the user gave the subnet.
+    ``gateway`` is an address without prefix length, or "" if the subnet has no gateway. If ``gateway_shown`` is false,
+    inspect does not print the gateway. Docker hides an automatic gateway if the user gave the subnet.
     """
 
     subnet: str
@@ -238,17 +242,17 @@ class PoolRecord:
     gateway: str = ""
     gateway_shown: bool = True
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
-    automatic: bool = False  # allocated from the default pools
+    automatic: bool = False  # the subnet was allocated from the default pools
     unused: bool = False  # shown by inspect, but gives no addresses (an IPv6 subnet without --ipv6)
-    subnet_typed: str = ""  # the subnet as the user typed it, if that text differs
-    gateway_typed: str = ""  # the gateway as the user typed it, if that text differs
+    subnet_typed: str = ""  # the subnet as the user typed it; "" if automatic or equal to ``subnet``
+    gateway_typed: str = ""  # the gateway as the user typed it; "" if automatic or equal to ``gateway``
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
     """A network. ``phase`` is planned, creating, live or removing.
 
-    ``owner`` is the process that works on the network.
+    ``owner`` is the process that creates or removes the network.
     """
 
     id: str
@@ -268,7 +272,7 @@ class NetworkRecord:
     config_from: str = ""
     options: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
-    host_options: Mapping[str, str] | None = None  # this host's options of a cluster network, for the driver only
+    host_options: Mapping[str, str] | None = None  # driver options that apply only on this host, for a cluster network
     predefined: bool = False
     phase: str = "live"
     owner: str = ""
@@ -277,7 +281,7 @@ class NetworkRecord:
 class NetworkSummary(NamedTuple):
     """The fields of a network that ``network ls`` shows.
 
-    The class is a NamedTuple and not a dataclass, because tuples are faster to create and there may be very many
+    The class is a NamedTuple and not a dataclass, because tuples are faster to create and a host may have very many
     networks.
     """
 
@@ -317,13 +321,13 @@ class EndpointRecord:
     interface: str = ""
     gateway4: str = ""
     gateway6: str = ""
-    on_link: bool = False  # true if its default route has no gateway address
-    default_route: str = ""  # from the EndpointSettings at creation
+    on_link: bool = False  # true if the endpoint's default route has no gateway address
+    default_route: str = ""  # the ``default_route`` that the user requested at creation
     names: Sequence[str] = ()  # DNS names on this network, container name first
     ports: Sequence[PortRecord] = ()
     phase: str = "reserved"
     owner: str = ""
-    granted: bool = False  # the cluster has reserved its addresses
+    granted: bool = False  # true if the cluster has reserved the endpoint's addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +337,7 @@ class NetworkAttachment:
     ``network_id`` is "" until the container is first started on the network.
     """
 
-    network: str  # network name or id as typed; key in NetworkSettings.Networks
+    network: str  # network name or id as typed; the key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
     named: bool = False  # true if the network existed at connect time; the container then has DNS names there
@@ -361,7 +365,7 @@ class ContainerRecord:
     path: str = ""
     args: Sequence[str] = ()
     kind: str = "process"
-    # The fields from here on are operational state.
+    # The fields from here on are operational state; the fields above are configuration.
     status: str = "created"  # created, running, restarting, exited, removing, dead
     sandbox_id: str = ""
     sandbox_path: str = ""
@@ -382,7 +386,7 @@ class ContainerRecord:
 class ImageRecord:
     """An imported root file system.
 
-    ``rootfs`` is the directory with the unpacked files. The configuration values come from the archive.
+    ``rootfs`` is the directory with the unpacked files. The fields of the configuration come from the archive.
     """
 
     id: str  # sha256:<64 hex>
@@ -398,4 +402,4 @@ class ImageRecord:
     exposed_ports: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
-    verified: bool = False  # the files match the digests in the image's configuration
+    verified: bool = False  # true if the unpacked files match the digests in the image's configuration

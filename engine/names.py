@@ -1,7 +1,7 @@
 """Generate, shorten, parse and look up names, ids and MAC addresses.
 
-This module has the text of Docker's "no such" and "ambiguous" errors. It does not read the store: callers pass the
-records that they found there.
+This module contains the text of Docker's "no such" and "ambiguous" errors. The module does not read the store: callers
+pass the records that they found there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 
 SHORT_ID = 12
 CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-MAC_LENGTHS = (6, 8, 20)  # bytes: EUI-48, EUI-64, IP over InfiniBand, as in Go's net.ParseMAC
+MAC_LENGTHS = (6, 8, 20)  # lengths in bytes of EUI-48, EUI-64 and IP over InfiniBand addresses
 
 
 ADJECTIVES = """
@@ -45,7 +45,7 @@ def generate_container_name() -> str:
 
 
 def _any_of(words: Sequence[str]) -> str:
-    """Choose a random word.
+    """Return a random word from ``words``.
 
     The module `secrets` is not used, because it loads OpenSSL. That would cost each process 5 MB of memory.
     """
@@ -55,7 +55,8 @@ def _any_of(words: Sequence[str]) -> str:
 def generate_id() -> str:
     """Generate a random id of 64 hex digits.
 
-    The first 12 digits are never all decimal. They are also the default host name, which must not look like a number.
+    The first 12 digits are the container's default host name, and a host name must not look like a number. Therefore at
+    least one of these digits is a letter.
     """
     while True:
         candidate = os.urandom(32).hex()
@@ -78,7 +79,7 @@ def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[st
 
 
 def served_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
-    """Return the `dns_names` of a container that DNS can serve, which leaves out empty aliases."""
+    """Return the names from `dns_names` that DNS can serve: all names except empty aliases."""
     return [name for name in dns_names(container, settings) if name]
 
 
@@ -170,12 +171,12 @@ DIGITS = re.compile(rb"[0-9]+")
 def natural_key(text: str) -> bytes:
     """Return a sort key for natural order, in which numbers inside a text are compared by value ("a2" before "a10").
 
-    Digits sort before other bytes. Among equal numbers, the one with fewer leading zeros comes first. The key is bytes,
-    so that a database can sort by it too.
+    Digits sort before other bytes. If two numbers are equal, the number with fewer leading zeros comes first. The key
+    is bytes, so that a database can sort by it too.
 
-    In the key, each number begins with two NUL bytes, which sort before everything else. Then follow the length of the
-    number without leading zeros, its digits, and its length with leading zeros. A NUL in the text is followed by the
-    byte FF.
+    In the key, each number begins with two NUL bytes, which sort before everything else. After the NUL bytes come the
+    length of the number without leading zeros, its digits, and its length with leading zeros. A NUL in the text is
+    followed by the byte FF.
     """
     return DIGITS.sub(_number, text.encode("utf-8", "surrogateescape").replace(b"\0", b"\0\xff"))
 

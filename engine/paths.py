@@ -1,11 +1,11 @@
 """Protect hawse's own directories and files: only root may read them, and no other user may change them.
 
-`check` walks a path from the root down. Each directory on the path must belong to root or the caller, and no other user
-may write to it. A sticky directory (such as /tmp) may be on the path; the next directory must then meet the same
-conditions.
+`check` walks a path from the root directory down. Each directory on the path must belong to root or the caller, and no
+other user may write to it. A sticky directory (such as /tmp) may be on the path, but the next directory must then meet
+these conditions.
 
-Another user cannot replace a directory that has been checked. Therefore nothing below it can change between the check
-of the directory and its use.
+Another user cannot replace a directory that has been checked. Therefore nothing below the directory can change between
+its check and its use.
 
 Another user may have created files in a directory before the directory was given to root. To refuse such files, hawse
 opens files with O_NOFOLLOW and requires that they belong to root or the caller.
@@ -25,15 +25,15 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = "is a link, belongs to another user or can be written by one: refusing to use it"
 _LINKS_LIMIT = 40
 _WHOLE_MAP = ["0", "0", "4294967295"]
-"""The fields of /proc/self/uid_map in the initial user namespace, which maps all users."""
+"""The fields of /proc/self/uid_map in the initial user namespace, in which every user id is mapped to itself."""
 
 
 def check(path: Path, name: str) -> None:
     """Raise PermissionDenied if a user other than root and the caller can change the contents of a directory.
 
-    ``name`` is the setting that names the directory (HAWSE_ROOT or HAWSE_RUN). A missing directory is normally created
-    later, by `make_private_directory`. In a sticky directory such as /tmp, this function creates it immediately,
-    because otherwise another user could create it first.
+    ``name`` is the setting that names the directory (HAWSE_ROOT or HAWSE_RUN). If the directory is missing,
+    `make_private_directory` normally creates it later. In a sticky directory such as /tmp, this function creates the
+    missing directory immediately, because otherwise another user could create it first.
     """
     try:
         _check_path(str(path))
@@ -88,7 +88,9 @@ def require_own_file(path: Path | str | bytes, status: os.stat_result) -> None:
 
 
 class _Untrusted(Exception):
-    """The error for a path that another user can change: the path, the problem, and the command that repairs it."""
+    """The error for a path that another user can change. It has the path, the problem, and the command that solves the
+    problem.
+    """
 
     def __init__(self, place: str, fault: str, remedy: str) -> None:
         super().__init__(place, fault, remedy)
@@ -109,7 +111,7 @@ def _check_path(path: str) -> None:
         try:
             status = _found(place or "/", make=sticky)
         except OSError:
-            return  # the path is missing and only root or the caller can create it, or it cannot be used
+            return  # the path is unusable, or is missing and only root or the caller can create it
         if stat.S_ISLNK(status.st_mode):
             _check_owner(place, status, in_sticky=sticky)
             links += 1
@@ -136,7 +138,7 @@ def _found(place: str, *, make: bool) -> os.stat_result:
 
 
 def _parts(path: str) -> list[str]:
-    """Return the components of a path in reverse order, without empty ones and "."."""
+    """Return the components of a path in reverse order, without empty components and without "."."""
     return [part for part in path.split("/") if part not in ("", ".")][::-1]
 
 

@@ -10,8 +10,8 @@ OUTSIDE: dict[str, Any] = {
     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
     "RemoteManagers": None, "Nodes": 0, "Managers": 0,
 }  # fmt: skip
-"""The ``Swarm`` part of /info for a host in no cluster. Docker's JSON omits numbers that are zero, but the templates of
-``--format`` need them.
+"""The ``Swarm`` part of /info for a host in no cluster. The JSON that Docker prints omits numbers that are zero, but
+templates of ``--format`` read these numbers too.
 """
 
 

@@ -1,6 +1,7 @@
-"""Generate the variable part of the bash script: one function with a case per command, one with a case per source.
+"""Generate the variable part of the bash script: two functions.
 
-A source is the set of words that may complete a flag's value or an argument.
+One function has a case for each hawse command. The other function has a case for each completion source. A source is
+the set of words that may complete a flag's value or an argument.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ INDENT, WIDTH = " " * 12, 120
 
 
 def render(nodes: list[CommandNode]) -> str:
-    """Return the code of both bash functions."""
+    """Return the bash code of the two functions: one for hawse's commands, one for the completion sources."""
     return "\n".join([*_commands(nodes), "", "# Offer the values of a source.", *_sources()]) + "\n"
 
 

@@ -1,9 +1,10 @@
 """Cache answers of ``hawse __complete`` in files that the shells read themselves, so that a TAB starts no process.
 
-The file of an answer is HAWSE_ROOT/names/KINDS, where KINDS lists the kinds of names asked for (``networks,images``).
-The file's modification time is set to the modification time that the store had just before the answer was computed. The
-shells use the file only while the store still has this modification time. Only its owner can read the file, because a
-user who may not read the store may not read the answer.
+An answer is the list of names that ``hawse __complete`` prints. The file of an answer is HAWSE_ROOT/names/KINDS, where
+KINDS lists the kinds of names in the answer (``networks,images``). The file's modification time is set to the
+modification time that the store had just before the answer was computed. The shells use the file only while the store
+still has this modification time. Only the file's owner can read the file, because a user who may not read the store may
+not read the answer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ The kernel's file times are coarse: two writes within this interval may have the
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether an answer depends only on the store; other answers depend on the words of the command line."""
+    """Return whether the answer for these kinds of names depends only on the store and may be cached.
+
+    Answers for other kinds depend on the host's files or on the words of the command line.
+    """
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 
 

@@ -40,7 +40,7 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 
 
 def answer_and_keep(app: App, kinds: str) -> None:
-    """Print an answer that does not depend on the words of the command line, and cache it for the shells."""
+    """Print an answer that does not depend on the words of the command line, and cache this answer for the shells."""
     from engine.paths import root_directory
 
     store = root_directory() / "hawse.db"
@@ -52,12 +52,14 @@ def answer_and_keep(app: App, kinds: str) -> None:
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
-    """Return the lines for all ``kinds`` of names, which are separated by commas."""
+    """Return the output lines for all ``kinds`` of names; ``kinds`` is a comma-separated list such as
+    ``networks,images``.
+    """
     return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
 
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
-    """Yield the lines for one kind of name, such as ``networks``.
+    """Yield the output lines for one kind of name, such as ``networks``.
 
     If the kind ends with ``+``, names that are already on the command line are omitted.
     """

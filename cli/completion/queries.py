@@ -13,7 +13,7 @@ from engine.model import ContainerRecord, NetworkRecord, PortRecord
 from engine.store.api import Reader
 
 Names = Iterable[tuple[str, str]]
-"""Pairs of a name and its description."""
+"""Pairs of an object's name and the description that the shell shows beside the name."""
 Words = Sequence[str]
 Finder = Callable[[Reader, Words, Words], Names]
 

@@ -16,18 +16,18 @@ from engine.system import network_drivers
 from engine.validate.host_config import NAMES as CAPABILITIES
 
 Words = Mapping[str, str]
-"""Maps each word to its description, or to "" if it needs none."""
+"""Maps each offered word to its description, or to "" if the word needs no description."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The words that may complete one flag value or argument: everything that any of the fields offers.
+    """The words that may complete one flag value or argument: the words that all fields of the source offer, together.
 
     - ``names``: kinds of names that ``hawse __complete`` finds, such as ``networks``.
     - ``keys``: words that start a value and end with ``=`` or ``:``; each maps to the source of the text after it.
     - ``commas``: the value is a comma-separated list, and its last part is completed.
-    - ``by_flag``: select the source by another flag's value. It holds the flag's long name, its short name, and the
-      source for each of its values ("" if the flag is not given).
+    - ``by_flag``: another flag of the command line selects the source. The tuple holds that flag's long name, its short
+      name, and the source for each value of that flag ("" if that flag is not given).
     """
 
     words: Words = field(default_factory=dict)
@@ -57,7 +57,8 @@ def list_format(fields: Mapping[str, str]) -> Source:
 def _drivers() -> dict[str, Source]:
     """Return the completion sources for driver names and driver options.
 
-    A driver's options are offered only if the driver allows several networks (not ``singleton``).
+    The options of a driver are offered only if the user can create networks with the driver (the driver is not a
+    ``singleton``, of which a host has only one network).
     """
     drivers = network_drivers()
     several = {name: facts for name, facts in drivers.items() if not facts.singleton}
@@ -81,7 +82,7 @@ def _drivers() -> dict[str, Source]:
 KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
 """Maps a kind of driver-option value to the name of its completion source.
 
-Every other kind has the same name as its source.
+A kind that is not in this table has the same name as its completion source.
 """
 
 NETWORKS: Mapping[str, Source] = {

@@ -71,9 +71,9 @@ def _flags(node: CommandNode) -> Iterator[str]:
 
 
 def _flag(flag: FlagEntry, name: str, others: str) -> str:
-    """Return the ``_arguments`` specification of one spelling of a flag.
+    """Return the ``_arguments`` specification of one spelling of a flag, such as ``-f`` or ``--force``.
 
-    After this spelling is used, zsh no longer offers the spellings in ``others``.
+    After the user types this spelling, zsh no longer offers the spellings in ``others``.
     """
     before = "!" if not flag.offered else "*" if flag.repeatable else others
     value = ("=" if name.startswith("--") else "+") if flag.source else ""

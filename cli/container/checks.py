@@ -1,4 +1,7 @@
-"""Checks that Docker's client makes before it sends the request of ``run`` or ``create``, beyond single flag values."""
+"""Checks that Docker's client makes after it has parsed all flags of ``run`` or ``create``.
+
+The client makes these checks before it sends the request to the daemon.
+"""
 
 from __future__ import annotations
 

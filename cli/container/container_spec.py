@@ -1,4 +1,7 @@
-"""Code that ``run`` and ``create`` share: the request, the id file, warnings, and errors in Docker's form."""
+"""Code that ``run`` and ``create`` share.
+
+The module builds the request, writes the id file, prints warnings and brings errors into Docker's form.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,9 @@ HOSTFS = "hostfs"
 
 
 def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
-    """Return a StatusError with this text in the form that Docker's ``run`` and ``create`` use.
+    """Return a StatusError with this error text in the form that Docker's ``run`` and ``create`` use.
 
-    The text gets the prefix "hawse: " and a full stop. With ``advice``, a hint to ``--help`` follows.
+    The error text gets the prefix "hawse: " and a full stop. With ``advice``, the next line refers to ``--help``.
     """
     text = f"hawse: {text.removesuffix('.')}."
     return StatusError(f"{text}\nSee 'hawse {verb} --help'." if advice else text, exit_code)

@@ -1,7 +1,7 @@
 """Run a command such as ``stop`` on several containers; also define the command line of ``stop`` and ``restart``.
 
-If the command succeeds for a container, the container's name is printed as typed. All errors are printed together at
-the end.
+If the command succeeds for a container, the container's name is printed as the user typed it. All errors are printed
+together at the end.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from engine.errors import EngineError
 def for_each(
     app: App, containers: Iterable[str], act: Callable[[str], None], *, forgiven: tuple[type[EngineError], ...] = ()
 ) -> None:
-    """Call ``act`` for each container; a failure does not stop the loop.
+    """Call ``act`` for each container; an error for one container does not prevent the calls for the others.
 
-    Errors of the ``forgiven`` types are printed to stderr but do not make the command fail. All other errors raise one
-    StatusError at the end.
+    Errors of the ``forgiven`` types are printed to stderr but do not make the command fail. All other errors are joined
+    into one StatusError, which is raised at the end.
     """
     problems = []
     for container in containers:

@@ -72,7 +72,7 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:
-    """Return the template for a ``--format`` value."""
+    """Return the Go template for the value of the flag ``--format``."""
     if format == "raw":
         return "container_id: {{.ID}}" if quiet else RAW + ("size: {{.Size}}\n" if size else "")
     if quiet:
@@ -96,7 +96,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # the format as typed, even with "table"
+            parse(format).execute(empty_row(size_used).value())  # the format as typed, including the word "table"
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

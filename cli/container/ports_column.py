@@ -1,4 +1,7 @@
-"""The PORTS column of ``ps``: adjacent ports are shown as one range where the range has the same meaning."""
+"""The PORTS column of ``ps``, in which consecutive ports of a container are shown as one range.
+
+Ports that are published with another host port number are not joined to a range.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ PublicPort.
 def displayed_ports(ports: Iterable[Port]) -> str:
     """Return the PORTS cell of a container, like ``0.0.0.0:80->80/tcp, 9000-9002/udp``.
 
-    A port whose host port has another number is never part of a range.
+    A published port whose host port has a different number is shown alone and never as part of a range.
     """
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     done, mapped = [], []

@@ -18,7 +18,7 @@ from cli.pflag import LIST, command, exactly, flag
 @click.argument("container")
 @click.pass_obj
 def publish(app: App, container: str, publish: tuple[str, ...]) -> None:
-    """Publish the ports of the ``-p`` flags and print the container's name as typed."""
+    """Publish the ports of the ``-p`` flags and print the container's name as the user typed it."""
     try:
         ports = published_ports(publish)
     except ValueError as error:

@@ -51,7 +51,7 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 
 
 def empty_row(size_used: Callable[[], str]) -> FormatContext:
-    """Return a row in which every field is empty; the row calls ``size_used`` when a template shows the size."""
+    """Return a row in which every field is empty; the row calls ``size_used`` when a template uses the size field."""
     return FormatContext(TYPE, {**dict.fromkeys(HEADER, ""), "Size": size_used}, lookups={"Label": lambda _: ""})
 
 
@@ -61,7 +61,10 @@ def moment(seconds: float) -> str:
 
 
 def image(container: Document, *, trunc: bool) -> str:
-    """Return the name of a container's image; ``trunc`` shortens an image id and omits a digest."""
+    """Return the name of a container's image.
+
+    With ``trunc``, an image id is shortened, and a digest (``@sha256:...``) after the name is omitted.
+    """
     name: str = container["Image"]
     if not name:
         return "<no image>"
@@ -90,6 +93,6 @@ def mounts(container: Document, *, trunc: bool) -> str:
 
 
 def size(container: Document) -> str:
-    """Return the size of the container's writable layer and, if known, the size of all layers."""
+    """Return the size of the container's writable layer, followed by the size of all layers if that is known."""
     writable, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
     return human_size(writable, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

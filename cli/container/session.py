@@ -1,4 +1,4 @@
-"""A terminal session with a container: its streams, its signals and its exit code."""
+"""A terminal session with a container: attach streams to the container, forward signals, return its exit code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def console_size(app: App) -> tuple[int, int]:
 def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
     """Yield the file descriptors that are attached to the container.
 
-    An output that the caller does not want is replaced by the null device.
+    If ``stdout`` or ``stderr`` is false, the null device takes the place of that stream.
     """
     with open(os.devnull, "wb") as nowhere:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
@@ -52,7 +52,7 @@ def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextMana
         return nullcontext()
 
     def send(name: str) -> None:
-        with suppress(EngineError):  # the container may have ended already
+        with suppress(EngineError):  # ignore the error, because the container may have ended already
             app.engine.containers.kill(container_id, name)
 
     return SignalProxy(send)
@@ -85,5 +85,5 @@ def exit_code(app: App, container_id: str, attachment: Attachment, *, removed: b
     except NotFound:
         if attachment.exit_code is None:
             raise
-        return attachment.exit_code  # removed before the wait began
+        return attachment.exit_code  # the container was removed before the wait began
     return code if attachment.exit_code is None else attachment.exit_code

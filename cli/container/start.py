@@ -45,7 +45,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
     document = app.engine.containers.inspect(container_path_segment(container))
     container_id, config = document["Id"], document["Config"]
     if document["State"]["Restarting"]:
-        raise StatusError("unable to upgrade to tcp, received 409")  # all of Docker's error text
+        raise StatusError("unable to upgrade to tcp, received 409")  # Docker's text for a restarting container
     with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
         attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,

@@ -1,4 +1,4 @@
-"""The ``hawse stop`` command."""
+"""The ``hawse stop`` command, which stops containers."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from cli.pflag import at_least, command
 @click.argument("ports", nargs=-1)
 @click.pass_obj
 def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
-    """Stop publishing these ports of a container and print the container's name as typed."""
+    """Stop publishing these ports of a container and print the container's name as the user typed it."""
     for first, last, protocol in [container_ports(text) for text in ports]:
         app.engine.containers.unpublish(container_path_segment(container), first, last, protocol)
     app.out_lines([container])

@@ -1,7 +1,7 @@
 """Docker flags that hawse does not implement: some raise an error, others are ignored with a warning.
 
-A flag is ignored only if the container still works as intended without it. A flag that would change the container's
-files, devices or isolation raises an error.
+A flag is ignored only if the container still works as intended without the flag. A flag that would change the
+container's files, devices or isolation raises an error.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from engine.validate.logging import IGNORED_OPTIONS, JSON_FILE, OTHER_DRIVERS, c
 
 NEVER_HONOURED = ("device", "gpus", "group_add", "tmpfs", "volumes_from")
 CONFINEMENT = {"apparmor": "unconfined", "label": "disable"}
-"""Maps the security options of AppArmor and SELinux, which hawse does not use, to their only accepted value.
+"""Maps the names of security options to the only value that hawse accepts for each option.
 
-This value switches the confinement off.
+The options belong to AppArmor and SELinux, which hawse does not use. The accepted value disables them.
 """
 
 IGNORED = (
@@ -30,11 +30,11 @@ IGNORED = (
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
 SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
-"""Values of ignored flags that describe what hawse does anyway, so that these values print no warning."""
+"""Maps ignored flags to the value that hawse uses in any case; a flag with this value prints no warning."""
 
 
 def refuse(flags: Mapping[str, Any]) -> None:
-    """Raise ValueError if a flag is given that hawse does not support and must not ignore."""
+    """Raise ValueError if the command line has a flag that hawse does not support and must not ignore."""
     for name in NEVER_HONOURED:
         if flags[name]:
             raise ValueError(f"{_flag(name)} is not supported")

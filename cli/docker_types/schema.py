@@ -1,6 +1,7 @@
 """Functions to declare the Go structs of Docker's documents.
 
-The functions declare structs, fields with a JSON name, and embedded structs. The module knows no particular struct.
+The functions declare structs, fields with a JSON name, and embedded structs. The structs themselves are declared in the
+other modules of this package.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def named(type_: Type, key: str) -> Tagged:
 
 
 def optional(type_: Type, key: str = "") -> Tagged:
-    """Declare a field that the JSON text omits when the field is empty."""
+    """Declare a field that is omitted from the JSON text when the field is empty."""
     return Tagged(type_, key, omit_empty=True)
 
 

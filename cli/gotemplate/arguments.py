@@ -25,7 +25,10 @@ from cli.gotemplate.nodes import Bool, NumberNode, String, TemplateNode
 
 
 def fit(value: Value | None, type_: Type) -> Value | None:
-    """Return ``value`` as an argument of type ``type_``; None becomes the nil of that type; raises Fault."""
+    """Return ``value`` as an argument for a parameter of type ``type_``; raises Fault if the type does not accept it.
+
+    If ``value`` is None, the nil of the type is returned.
+    """
     if value is None:
         if not type_.can_be_nil():
             raise Fault(f"invalid value; expected {type_}")

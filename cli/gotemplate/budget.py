@@ -13,7 +13,10 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 class Budget:
-    """The number of steps and bytes that may still be used; several executions may share one budget."""
+    """The number of steps and output bytes that a template execution may still use.
+
+    Several executions may share one budget, which then limits them together.
+    """
 
     __slots__ = ("_bytes", "_steps", "exhausted")
 
@@ -30,7 +33,9 @@ class Budget:
             raise Fault("execution takes too many steps")
 
     def read(self, data: object) -> None:
-        """Count the steps that a function needs to process a string; the number depends on the string's length."""
+        """Count the steps that a template function needs to process ``data``; the number depends on the length of
+        ``data``.
+        """
         if isinstance(data, bytes):
             self.step(len(data) >> 3)
 

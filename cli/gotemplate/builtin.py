@@ -1,8 +1,8 @@
 """The functions that Go provides in every template.
 
-The module holds the signatures of these functions. Other modules do the work (comparing, indexing, printing, escaping).
-``and`` and ``or`` are only declared here, because the evaluator must stop at the first argument that decides the
-result.
+The module holds the signatures of these functions. Other modules implement them (comparing, indexing, printing,
+escaping). ``and`` and ``or`` are only declared here. The evaluator implements both, because it must stop at the first
+argument that decides the result.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def _call(name: str, function: Value | None) -> Value | None:
 
 
 def call_of(name: str) -> Function:
-    """Return the template function ``call`` for the case that the function to call is spelled ``name``.
+    """Return the template function ``call`` for a template in which the function to call is written as ``name``.
 
-    Calling it always raises Fault, because no value in a template is a function.
+    The returned function always raises Fault, because no value in a template is a function.
     """
     return Function(_ONE, lambda function, *_: _call(name, function), ANY_VALUE)
 

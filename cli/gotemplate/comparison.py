@@ -31,7 +31,10 @@ def _shown(value: Value, verb: bytes = b"%s") -> str:
 
 
 def _same_other(left: Value | None, right: Value | None) -> bool:
-    """Return whether two values are equal that are not numbers, strings or booleans."""
+    """Return whether two values are equal; neither of them is a number, a string or a boolean.
+
+    Raises Fault if the values cannot be compared.
+    """
     if left is not None and right is not None and left.type.kind != right.type.kind:
         other = _shown(right, b"%v")
         raise Fault(f"non-comparable types {_shown(left)}: {left.type}, {right.type}: {other}")

@@ -30,7 +30,7 @@ def load(text: str) -> Any:
 
 
 def _grown(items: list[Raw]) -> Slice:
-    """Return a slice with the capacity that Go's append gives a slice of up to 512 elements: a power of two."""
+    """Return a slice that has the capacity which Go's append gives a slice of up to 512 elements: a power of two."""
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
 
@@ -51,9 +51,9 @@ def untyped(document: Any) -> Value | None:
 
 
 def typed(type_: Type, document: Any) -> Raw:
-    """Return a JSON document as the raw value of ``type_``.
+    """Return a JSON document as the raw value (the Python form) of the Go type ``type_``.
 
-    Raises ValueError or TypeError if the document does not fit.
+    Raises ValueError or TypeError if the document does not fit the type.
     """
     if document is None:
         return type_.zero()
@@ -78,7 +78,8 @@ def typed(type_: Type, document: Any) -> Raw:
 def _listed(type_: Type, document: Any) -> list[Any]:
     """Return a JSON document as a list.
 
-    A container's command may also be one string, which becomes a list of one (Go package strslice).
+    The command of a container may also be a single string. The string becomes a list with one element, as in Go's
+    package strslice.
     """
     if isinstance(document, str) and type_.name == "strslice.StrSlice":
         return [document]

@@ -1,7 +1,7 @@
 """The functions that Docker adds to templates, and the variants of these functions for the header line of a table.
 
-The functions json, split, join, title, lower, upper, pad and truncate work on Go strings (bytes). The module knows
-nothing about tables.
+The functions are json, split, join, title, lower, upper, pad and truncate. They work on Go strings (bytes). The module
+does not know the layout of tables.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ HEADER_FUNCTIONS: Mapping[str, Function] = {
 }
 """Template functions for the header line of a table.
 
-They return the title unchanged, except ``pad``, which still pads it for alignment.
+They return the column title unchanged. Only ``pad`` still adds spaces, so that the title is aligned with the cells.
 """
 
 DOCKER_NAMES = frozenset(docker_functions(Budget()))

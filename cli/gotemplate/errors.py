@@ -1,7 +1,7 @@
 """The exceptions of templates.
 
-The user sees two of them: syntax errors and execution errors. The third, Fault, is internal and has no position in the
-template yet. The error texts are Go's. They are written where the error is found, not here.
+The user sees two types of exceptions: syntax errors and execution errors. The third type, Fault, is internal and has no
+position in the template yet. The error texts are those of Go. They are written where the error is found, not here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TemplateExecError(TemplateError):
 
 
 class Fault(Exception):
-    """An internal error of an evaluation, without a position in the template.
+    """An error in the evaluation of a template, without the position in the template where the error occurred.
 
     The executor of the failed node adds the position.
     """

@@ -24,7 +24,10 @@ from engine.golang.strconv import quote
 
 
 class MissingArgument:
-    """The type of MISSING, which says that no earlier stage of the pipeline passes a value."""
+    """The type of the constant MISSING.
+
+    MISSING means that the command is the first stage of a pipeline, so that no earlier stage passes a value to it.
+    """
 
 
 MISSING = MissingArgument()
@@ -32,7 +35,7 @@ Final = Value | None | MissingArgument
 
 
 class EvaluatorSettings(NamedTuple):
-    """The values that all invocations of one execution share."""
+    """The values that all template invocations of one execution share."""
 
     builtins: Mapping[str, Function]
     functions: Mapping[str, Function]
@@ -292,7 +295,7 @@ def _call_method(method: Method, receiver: Value, args: tuple[object, ...]) -> V
 
 
 def _described(final: Final) -> str:
-    """Return how Go's reflect.Value.String describes the value that the previous pipeline stage passed."""
+    """Return the text that Go's reflect.Value.String gives for the value passed by the previous pipeline stage."""
     if not isinstance(final, Value):
         return "<invalid Value>"
     return final.raw.decode("utf-8", "surrogateescape") if final.type.kind == "string" else f"<{final.type} Value>"

@@ -86,7 +86,10 @@ class Executor(Evaluator):
         self.output.append(data)
 
     def _body(self, dot: Value | None, body: Body) -> str:
-        """Execute the nodes in order; return "break" or "continue" if such a node ended the execution, else ""."""
+        """Execute the nodes of a template body in order.
+
+        Return "break" or "continue" if such a node ended the body early, or "" if all nodes were executed.
+        """
         self.node = body
         for node in body.nodes:
             jump = self._walk(dot, node)
@@ -148,7 +151,10 @@ class Executor(Evaluator):
         return jump if empty and jump == "continue" else ""
 
     def _bind(self, branch: Branch, index: Value | None, element: Value | None) -> None:
-        """Set the variables that a range declares; if there are two variables, the first gets the index."""
+        """Set the variables that a range action declares.
+
+        A single variable gets the element. Of two variables, the first gets the index and the second gets the element.
+        """
         decl = branch.pipe.decl
         values = (index, element) if len(decl) > 1 else (element,)
         for position, (variable, value) in enumerate(zip(decl, values, strict=False)):

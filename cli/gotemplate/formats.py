@@ -61,7 +61,7 @@ class _Format:
             self.at += 1
         self._index()
         self._width()
-        # A point at the very end of the format is the verb and does not start a precision.
+        # A point at the very end of the format string is treated as the verb. It does not start a precision.
         if self._peek() == "." and self.at + 1 < len(self.text):
             self._precision()
         if not self._after_index:

@@ -39,7 +39,7 @@ _FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
-    """The calendar date and the clock time of a raw time, in the zone of the raw time."""
+    """The calendar date and the time of day of a raw time, in the time zone of this raw time."""
 
     def __init__(self, raw: Raw) -> None:
         self.nanosecond, seconds, offset = raw

@@ -76,9 +76,9 @@ class Type:
         self.fields: tuple[StructField, ...] = ()
         self.methods: Mapping[str, Method] = {}
         self.pointer_methods: Mapping[str, Method] = {}
-        self.underlying = ""  # set for a named slice, map or array type
-        self.size = 0  # length of an array type
-        self.lookup: dict[str, tuple[int, ...]] | None = None  # path of each field by name, filled at first use
+        self.underlying = ""  # name of the underlying type, for a named slice, map or array type
+        self.size = 0  # number of elements, for an array type
+        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name -> path; filled at first use
 
     def __repr__(self) -> str:
         return self.name
@@ -137,7 +137,11 @@ class Type:
 
 
 class Method(NamedTuple):
-    """A method of a type; ``call`` takes the receiver's raw value first, then the same arguments as Function.call."""
+    """A method of a Go type.
+
+    The first argument of ``call`` is the raw value on which the method is called. The other arguments are the same as
+    for `Function`.
+    """
 
     call: Callable[..., Value | None]
     params: tuple[Type, ...] = ()
@@ -308,7 +312,7 @@ def unwrap(value: Value | None) -> Value | None:
 
 
 def truth(value: Value | None) -> bool:
-    """Return whether ``if`` treats the value as true."""
+    """Return whether the template action ``if`` treats the value as true."""
     if value is None or value.raw is None:
         return False
     kind = value.type.kind

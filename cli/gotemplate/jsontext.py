@@ -103,9 +103,9 @@ def _marshal_float(value: float) -> str:
 
 
 def _members(type_: Type, raw: Raw) -> Iterator[tuple[StructField, Raw]]:
-    """Yield the members that a struct has in JSON.
+    """Yield each member that a struct has in JSON, with the member's raw value.
 
-    The members of an embedded struct appear at the position of the embedded struct.
+    The members of an embedded struct take the place of the embedded struct.
     """
     for field, item in zip(type_.fields, raw, strict=True):
         if not field.embedded:

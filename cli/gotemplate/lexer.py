@@ -24,8 +24,8 @@ _DECIMAL = "0123456789_"
 class Token(NamedTuple):
     """A token of a template.
 
-    ``kind`` is the keyword or a class such as "field". ``pos`` counts characters from the start of the source. ``line``
-    starts at 1.
+    ``kind`` is the keyword or a token class such as "field". ``pos`` is the token's position in characters from the
+    start of the source. ``line`` is the token's line number and starts at 1.
     """
 
     kind: str
@@ -55,7 +55,10 @@ def is_alphanumeric(rune: str) -> bool:
 
 
 class Lexer:
-    """Returns the tokens of one template, one after the other; after an error, the only further token is EOF."""
+    """Splits one template into tokens and returns one token per call.
+
+    After an error token, the only further token is EOF.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -236,7 +239,7 @@ class Lexer:
     def _space(self) -> Token:
         first = self.pos
         self._skip_spaces()
-        # Step back by one space, because the last space belongs to the trim marker if a trim marker follows.
+        # Step back by one space, because a trim marker such as `` -}}`` starts with the last space before it.
         self.pos -= 1
         closed, trim = self._at_right_delimiter()
         if not (closed and trim):

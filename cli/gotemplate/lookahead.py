@@ -29,9 +29,10 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Push back the last token that was read, so that it is read again.
+        """Push back the last token that was read, so that the parser reads this token again.
 
-        The given tokens were read before it and are pushed back too, the latest of them first.
+        The given ``tokens`` were read before the last token. They are pushed back too. The token that was read latest
+        is the first of ``tokens``.
         """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token

@@ -1,7 +1,7 @@
 """The nodes of a parsed template, and the source text that error messages show for a node.
 
-The module knows only structure. It does not know how a node is parsed or executed. ``pos`` counts characters from the
-start of the source. ``source()`` is the normal form that Go shows in ``at <…>``.
+The module knows only structure. It does not know how a node is parsed or executed. The ``pos`` of a node counts
+characters from the start of the source. The method ``source()`` returns the normal form that Go shows in ``at <…>``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,10 @@ class String(TemplateNode):
 
 
 class NumberNode(TemplateNode):
-    """A number constant; each attribute is its value in one Go type, or None if this Go type cannot hold the value."""
+    """A number constant.
+
+    Each attribute holds the constant's value in one Go type, or None if this Go type cannot hold the value.
+    """
 
     __slots__ = ("as_complex", "as_float", "as_int", "as_uint", "text")
 
@@ -153,7 +156,10 @@ class ChainNode(TemplateNode):
 
 
 class PipelineCommand(TemplateNode):
-    """One stage of a pipeline; if the first argument is a function or method, the other arguments are passed to it."""
+    """One stage of a pipeline: a list of arguments.
+
+    If the first argument is a function or method, the other arguments are passed to it.
+    """
 
     __slots__ = ("args",)
 
@@ -211,7 +217,9 @@ class Body(TemplateNode):
 
 
 class Branch(TemplateNode):
-    """An ``if``, ``with`` or ``range`` action with its bodies; ``keyword`` says which."""
+    """An ``if``, ``with`` or ``range`` action with its bodies; ``keyword`` is the word ``if``, ``with`` or
+    ``range``.
+    """
 
     __slots__ = ("body", "else_body", "keyword", "pipe")
 

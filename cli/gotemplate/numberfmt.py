@@ -1,6 +1,6 @@
 """Convert numbers to digits as Go's fmt and strconv do, before padding.
 
-The module knows bases, shortest decimals and exponents. It knows only those flags of a verb that change digits.
+The module knows bases, shortest decimals and exponents. Of a verb's flags, it knows only the flags that change digits.
 """
 
 from __future__ import annotations

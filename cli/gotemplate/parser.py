@@ -95,7 +95,7 @@ class Parser(Lookahead):
         self._add(root)
 
     def parse_definition(self) -> None:
-        """Parse the rest of ``{{define "name"}} … {{end}}`` after the word ``define``."""
+        """Parse the rest of ``{{define "name"}} … {{end}}``; the word ``define`` has already been read."""
         context = "define clause"
         token = self._next_non_space()
         if token.kind not in _STRINGS:
@@ -105,7 +105,10 @@ class Parser(Lookahead):
         self.parse_body(context)
 
     def parse_body(self, context: str) -> None:
-        """Parse up to the matching ``{{end}}`` and add the tree to ``trees`` under this parser's name."""
+        """Parse up to the matching ``{{end}}`` and add the tree to ``trees`` under this parser's name.
+
+        ``context`` names the part of the template that is parsed, for error messages.
+        """
         body, end = self._item_list()
         if not isinstance(end, EndNode):
             raise self._error(f"unexpected {end.source()} in {context}")
@@ -253,8 +256,8 @@ class Parser(Lookahead):
                 self._declare(pipe, variable)
                 return
             if following.kind != "char" or following.value != ",":
-                # The variable is an argument here and not a declaration, so push back all tokens: three tokens for "$x
-                # foo".
+                # The variable is an argument here and not a declaration. Push back all tokens that were read: three
+                # tokens for "$x foo".
                 if after.kind == "space":
                     self._push_back(after, variable)
                 else:

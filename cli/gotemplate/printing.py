@@ -66,9 +66,9 @@ class Printer:
         self.write(b")")
 
     def _by_method(self, value: Value, verb: str) -> bool:
-        """Print the value with its GoString or String method; return whether this was possible.
+        """Print the value with its GoString or String method; return False if this is impossible.
 
-        This is possible if the value's type has the method and the verb prints text.
+        The value is printed in this way only if its type has the method and the verb prints text.
         """
         if self._erroring:
             return False
@@ -222,9 +222,10 @@ def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def printable(value: Value | None) -> Value | None:
-    """Return the value to print for ``value``.
+    """Return the value that is printed in place of ``value``.
 
-    For a pointer this is the pointer's target, unless only the pointer type has a String method.
+    For a pointer, this is the value that the pointer refers to. If only the pointer type has a String method, the
+    pointer itself is returned.
     """
     if value is None:
         return string(b"<no value>")

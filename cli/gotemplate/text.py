@@ -35,7 +35,7 @@ def is_invalid(rune: str) -> bool:
 
 
 def valid(text: str) -> str:
-    """Return ``text`` with every invalid byte replaced by U+FFFD, as Go does when it iterates over runes."""
+    """Return ``text`` with every invalid byte replaced by U+FFFD, as in a Go loop over the runes of a string."""
     return text if text.isascii() else "".join(REPLACEMENT if is_invalid(c) else c for c in text)
 
 

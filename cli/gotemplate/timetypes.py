@@ -104,7 +104,10 @@ def _instant(raw: Raw) -> int:
 
 
 def _to_nearest(instant: int, unit: int) -> int:
-    """Return the distance from ``instant`` to the nearest multiple of ``unit``; halves are rounded up."""
+    """Return the signed distance from ``instant`` to the nearest multiple of ``unit``; halves are rounded up.
+
+    If ``unit`` is not positive, 0 is returned.
+    """
     if unit <= 0:
         return 0
     rest = instant % unit

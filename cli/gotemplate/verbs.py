@@ -73,7 +73,7 @@ class Flags:
         return self.pad((prefix + text).encode())
 
     def string(self, data: bytes, verb: str) -> bytes | None:
-        """Format a string; return None if the verb is not for strings."""
+        """Format a string for one verb; return None if this verb cannot print strings."""
         if verb == "v":
             return self.quoted(data) if self.sharp_v else self.text(data)
         if verb == "s":
@@ -83,13 +83,13 @@ class Flags:
         return self.hex_bytes(data, verb == "X") if verb in "xX" else None
 
     def boolean(self, value: bool, verb: str) -> bytes | None:
-        """Format a bool; return None if the verb is not for bools."""
+        """Format a bool for one verb; return None if this verb cannot print bools."""
         return self.pad(b"true" if value else b"false") if verb in "tv" else None
 
     # ------------------------------------------------------------------------------------------------- integers
 
     def integer(self, value: int, verb: str, signed: bool = True) -> bytes | None:
-        """Format an integer; return None if the verb is not for integers."""
+        """Format an integer for one verb; return None if this verb cannot print integers."""
         if verb == "v" and self.sharp_v and not signed:
             return self.prefixed_hex(value)
         if verb in _BASES:
@@ -135,7 +135,7 @@ class Flags:
     # --------------------------------------------------------------------------------------------------- floats
 
     def floating(self, value: float, verb: str) -> bytes | None:
-        """Format a float64; return None if the verb is not for floats."""
+        """Format a float64 for one verb; return None if this verb cannot print floats."""
         if verb == "v":
             return self._float(value, "g", -1)
         if verb in "bgGxX":
@@ -143,7 +143,7 @@ class Flags:
         return self._float(value, "f" if verb == "F" else verb, 6) if verb in "feEF" else None
 
     def complex_number(self, value: complex, verb: str) -> bytes | None:
-        """Format a complex128; return None if the verb is not for complex numbers."""
+        """Format a complex128 for one verb; return None if this verb cannot print complex numbers."""
         real = self.floating(value.real, verb)
         plus, self.plus = self.plus, True
         imaginary = self.floating(value.imag, verb)
@@ -167,7 +167,7 @@ class Flags:
         return self.pad(text.encode())
 
     def _special(self, text: str) -> bytes:
-        """Format infinity or NaN; unlike other numbers, they are never padded with zeros."""
+        """Format infinity or NaN (not a number); infinity and NaN are never padded with zeros."""
         if text[1] == "N" and not self.space and not self.plus:
             text = text[1:]
         return self.pad(text.encode(), zero=False)

@@ -71,7 +71,7 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, digests: bool) -> str:
-    """Return the template for a ``--format`` value."""
+    """Return the Go template for the value of the flag ``--format``."""
     if format == "raw":
         return "image_id: {{.ID}}" if quiet else RAW
     if format not in ("", "table"):

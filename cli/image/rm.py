@@ -30,7 +30,7 @@ def removal_flags(function: Any) -> Any:
 @removal_flags
 @click.pass_obj
 def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
-    """Remove the images, or only their names if other names of the image remain."""
+    """Remove the images; if an image has other names too, remove only the given name."""
     remove_images(app, images, force=force)
 
 
@@ -43,9 +43,10 @@ def rm(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
 
 
 def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
-    """Remove the images; print the names and images that were removed.
+    """Remove the images; print which names and which images were removed.
 
-    With ``force``, missing images are reported but are not an error, unless another error occurs too.
+    With ``force``, an error about a missing image is printed, but the command succeeds. The command still fails if
+    another error occurs too.
     """
     problems, fatal = [], not force
     for image in images:

@@ -30,17 +30,19 @@ PROTOCOL = 1
 DEFAULT_RUN = b"/run/hawse"
 SOCKET = b"warm.sock"
 MODE_VARIABLE = b"HAWSE_WARM"
-"""Values of this variable: "off" runs every command in its own process, without the warm server.
+"""Name of the environment variable that says how the warm server is used.
 
-"use" uses a running server but starts none. "only" makes the command fail if no server accepts it.
+- "off": every command runs in its own process, without the warm server.
+- "use": a command uses a warm server that is running, but starts no server.
+- "only": the command fails if no warm server accepts the command.
 """
 
 SERVER_TIMEOUT_SECONDS = 5.0
 """Seconds to wait for an answer of the warm server; after this time, the command is run in this process."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
-MESSAGE = 5  # bytes: one of the letters above and a 4-byte number
-LOST = 125  # exit code: that of Docker's client when the connection to the daemon fails
+MESSAGE = 5  # bytes of one message: one of the letters above and a 4-byte number
+LOST = 125  # exit code without an answer of the server; Docker's client uses 125 without its daemon
 REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
 LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"
 PACKAGES = __file__.rsplit("/", 3)[0]
@@ -48,7 +50,8 @@ PACKAGES = __file__.rsplit("/", 3)[0]
 DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 """Path prefixes of file descriptors, such as a shell's ``<(...)``.
 
-An argument with such a path is useless in the warm server, which receives only the three standard streams.
+A command with such a path in an argument cannot run in the warm server. The warm server receives only the three
+standard streams, so the file descriptor is not open there.
 """
 
 FORWARDED = tuple(
@@ -91,8 +94,8 @@ def names_descriptor(arguments: list[str]) -> bool:
 def in_background() -> bool:
     """Return whether this process is a background job of its terminal.
 
-    A background job must not use the warm server. The kernel stops a background job that reads the terminal, but only
-    if the job itself reads.
+    A background job must not use the warm server. When a background job reads the terminal, the kernel stops the job.
+    If the warm server's child read the terminal instead, the kernel would not stop the job.
     """
     try:
         return posix.tcgetpgrp(0) != posix.getpgrp()
@@ -103,11 +106,11 @@ def in_background() -> bool:
 def run_warm() -> None:
     """Run the command in the warm server and exit with the command's status.
 
-    Before GO is sent, OSError or `ServerRefused` may be raised; then the command has not been started.
+    If OSError or `ServerRefused` is raised, the message GO was not sent, so the command has not been started.
     """
     streams = [
         fd for fd in range(3) if is_open(fd)
-    ]  # checked first, because files that this process opens could get these numbers
+    ]  # found before any open(), which could reuse the number of a closed stream
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
@@ -211,9 +214,10 @@ def receive_pidfd(server: _socket.socket) -> int:
 
 
 def relay_until_exit(server: _socket.socket, process: int, mask: "set[int]") -> None:
-    """Wait until the command in the warm server ends, and exit as the command did.
+    """Wait until the command in the warm server ends, and exit with the command's exit code or signal.
 
-    Meanwhile, forward this process's signals to the command, and stop and continue as the command does.
+    Meanwhile, forward this process's signals to the command. When the command is stopped, stop this process too. When
+    this process is continued, continue the command.
     """
 
     def forward(number: int, _frame: object) -> None:
@@ -249,7 +253,7 @@ def receive_message(server: _socket.socket) -> bytes:
 
 
 def stop(number: int, forward: "_signal._HANDLER") -> None:
-    """Stop this process with the signal that stopped the command.
+    """Stop this process with the signal that has stopped the command in the warm server.
 
     When this process is continued, send SIGCONT to the command too.
     """
@@ -264,7 +268,7 @@ def stop(number: int, forward: "_signal._HANDLER") -> None:
 
 
 def die(number: int) -> None:
-    """End this process with the signal that ended the command."""
+    """End this process with the signal that has ended the command in the warm server."""
     if number != _signal.SIGKILL:
         _signal.signal(number, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [number])
@@ -273,7 +277,7 @@ def die(number: int) -> None:
 
 
 def run_cold(*, leave_server: bool) -> None:
-    """Run the command in this process and exit.
+    """Run the command in this process, without the warm server, and exit.
 
     With ``leave_server``, also start a warm server for the next command.
     """
@@ -308,9 +312,10 @@ def start_server() -> None:
 
 
 def become_server() -> None:
-    """Replace this process by the warm server, without this process's file descriptors and directory.
+    """Replace this process by the warm server.
 
-    The server gets only PATH and the HAWSE_ variables of the environment.
+    The server does not get this process's file descriptors and current directory. Of the environment, it gets only PATH
+    and the variables whose names start with HAWSE_.
     """
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):

@@ -41,7 +41,7 @@ DEFAULT_ROUTE_USAGE = 'Use the network for the default route: "yes", "no", or "a
 @click.argument("container")
 @click.pass_obj
 def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
-    """Connect one container to one network."""
+    """Connect one container to one network, with the settings in ``flags``."""
     settings = EndpointSettings(
         ipam=EndpointIPAM(flags["ip"], flags["ip6"], flags["link_local_ip"]),
         links=flags["link"] or None,

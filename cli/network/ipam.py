@@ -1,6 +1,7 @@
 """Match ``--ip-range``, ``--gateway`` and ``--aux-address`` to their ``--subnet``, before the engine is called.
 
-This module makes the checks of Docker's command line, with Docker's error texts. The engine makes all further checks.
+This module makes the checks that Docker's command line makes, with Docker's error texts. The engine checks everything
+else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from engine.model import IPAMConfig
 Configs = dict[str, IPAMConfig]
 Network = IPv4Network | IPv6Network
 PREFIX = re.compile("[0-9]{1,3}")
-MAPPED_BITS = 96  # bits before the IPv4 address in an IPv4-mapped address
+MAPPED_BITS = 96  # number of bits that precede the IPv4 address in an IPv4-mapped IPv6 address
 
 
 def ipam_configs(
@@ -76,7 +77,8 @@ def _matches_either(one: str, other: str) -> bool:
 def _contains(subnet: str, data: str) -> bool:
     """Return whether an address (``10.0.0.1``, or with a prefix length ``10.0.0.1/24``) is in a subnet.
 
-    Raises StatusError for an invalid CIDR. An invalid address without prefix length is in no subnet.
+    Raises StatusError if ``subnet``, or an address with a prefix length, is invalid. An invalid address without a
+    prefix length is in no subnet.
     """
     try:
         network = parse_cidr(subnet)[1]

@@ -42,7 +42,7 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """Return the template for a ``--format`` value."""
+    """Return the Go template for the value of the flag ``--format``."""
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE
     if format == "raw":
@@ -51,7 +51,10 @@ def template(format: str, *, quiet: bool) -> str:
 
 
 def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, list[str]]:
-    """Return the cells of all networks by field; the cells have the same values as in `row`."""
+    """Return the table cells of all networks: a map from each column's name to its cells.
+
+    The cells have the same values as in the rows that `row` returns.
+    """
     shown = None if no_trunc else SHORT_ID
     return {
         "ID": [network.id[:shown] for network in networks],
@@ -85,7 +88,8 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
 def has_ipv4(network: Mapping[str, Any]) -> bool:
     """Return whether a network gives containers IPv4 addresses.
 
-    This is so if it has an IPv4 subnet, or no subnet at all, as the networks host and none.
+    A network does so if it has an IPv4 subnet. The answer is also True for a network without any subnet, such as the
+    networks host and none.
     """
     subnets = [config["Subnet"] for config in network["IPAM"]["Config"] or ()]
     return not subnets or any(":" not in subnet for subnet in subnets)

@@ -43,7 +43,7 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
 
 
 def is_ingress(app: App, name: str) -> bool:
-    """Return whether this network is the swarm's ingress network; return False if it cannot be inspected."""
+    """Return whether this network is the swarm's ingress network; return False if the network cannot be inspected."""
     try:
         return bool(name and app.engine.networks.inspect(name)["Ingress"])
     except EngineError:

@@ -1,6 +1,6 @@
 """The ``hawse network verify`` command, which Docker does not have.
 
-The command compares this host's tables for an overlay network with the data of the cluster.
+The command compares this host's tables for an overlay network (FDB and neighbour tables) with the data of the cluster.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from cli.pflag import command, exactly, flag
 @click.argument("network")
 @click.pass_obj
 def verify(app: App, network: str, fix: bool) -> None:
-    """Print a line for each difference between this host's tables and the cluster; exit with 1 if there is any."""
+    """Print a line for each difference between this host's tables for an overlay network and the cluster's data.
+
+    With ``fix``, the differences are repaired. The exit code is 1 if there is any difference.
+    """
     lines = app.engine.swarm.verify(network, fix=fix)
     app.out_lines(lines)
     if lines:

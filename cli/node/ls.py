@@ -42,7 +42,7 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """Return the template for a ``--format`` value."""
+    """Return the Go template for the value of the flag ``--format``."""
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE
     if format == "raw":

@@ -10,9 +10,9 @@ from cli.system.info import binary_size
 
 
 def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
-    """Return one node as text; ``protected`` is a function that marks the control characters in data.
+    """Return one node's document as readable text.
 
-    Line breaks are kept only in the certificate.
+    ``protected`` is a function that marks the control characters in data. Line breaks are kept only in the certificate.
     """
     trust_root = document["Description"]["TLSInfo"]["TrustRoot"].split("\n")
     document = protected(document)

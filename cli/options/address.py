@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_MAC_LENGTHS = (6, 8, 20)  # bytes: EUI-48, EUI-64, IP over InfiniBand
+_MAC_LENGTHS = (6, 8, 20)  # lengths in bytes: EUI-48, EUI-64, IP over InfiniBand
 _PAIRS = re.compile(r"[0-9a-fA-F]{2}(([:-])[0-9a-fA-F]{2}(\2[0-9a-fA-F]{2})*)")
 _QUADS = re.compile(r"[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4})+")
 
@@ -37,7 +37,7 @@ def ip_address(text: str) -> str:
 
 
 def mac_address(text: str) -> str:
-    """Check a MAC address and return it as typed; raises ValueError.
+    """Check a MAC address and return it as the user typed it; raises ValueError.
 
     The accepted forms are ``02:..``, ``02-..`` and ``02aa.bbcc.ddee``.
     """

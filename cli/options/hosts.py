@@ -45,7 +45,7 @@ def extra_host(text: str) -> str:
 
 
 def link(text: str) -> str:
-    """Check a ``--link`` value, ``container[:alias]``, and return it as typed; raises ValueError."""
+    """Check a ``--link`` value, ``container[:alias]``, and return it as the user typed it; raises ValueError."""
     if not text:
         raise ValueError("empty string specified for links")
     if text.count(":") > 1:

@@ -33,8 +33,9 @@ def check_reference(text: str) -> str:
 def path_segment(reference: str) -> str:
     """Return an object's name or id without leading slashes.
 
-    Raises NotFound if Docker's URL for it would have no page. Docker puts the name into a URL, where leading slashes
-    have no effect. An empty name, or a name that starts with a ``.`` or ``..`` segment, gives a URL without a page.
+    Docker puts the name into the URL of its request, where leading slashes have no effect. If the daemon has no page
+    for this URL, NotFound is raised. This happens for an empty name and for a name that starts with a ``.`` or ``..``
+    segment.
     """
     stripped = reference.lstrip("/")
     if not reference or (posixpath.normpath(stripped).partition("/")[0] in (".", "..") and stripped):
@@ -45,7 +46,7 @@ def path_segment(reference: str) -> str:
 def container_path_segment(container: str) -> str:
     """Return a container's name or id without leading slashes, as `path_segment` does.
 
-    An empty name raises the StatusError of Docker's client.
+    For an empty name, raise the StatusError that Docker's client prints.
     """
     if not container:
         raise StatusError("Error: No such container: ")

@@ -14,8 +14,8 @@ _SYSCTLS = re.compile(r"net\..*|fs\.mqueue\..*|kernel\.(msg(max|mnb|mni)|sem|shm
 _RATIONAL = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]+)?|[+-]?[0-9]+/((?P<zero>0+)|[0-9]+)"
 )
-_LARGEST_EXPONENT = 1_000_000  # Go refuses larger exponents, because their digits would fill the memory
-_LONGEST_RATIONAL = 4000  # characters, because Python refuses numbers with more than 4,300 digits
+_LARGEST_EXPONENT = 1_000_000  # Go rejects larger exponents, because the digits of such a number would fill the memory
+_LONGEST_RATIONAL = 4000  # number of characters; Python rejects integers with more than 4,300 digits
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -42,7 +42,7 @@ def cpus(text: str) -> int:
 
 
 def _low_bits(number: int) -> int:
-    """Return a number as Go's big.Int.Int64 does: keep the low 64 bits of a number that needs more."""
+    """Return the low 64 bits of a number as a signed integer, as Go's big.Int.Int64 does."""
     low = (abs(number) + 2**63) % 2**64 - 2**63
     return -low if number < 0 else low
 

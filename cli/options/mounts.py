@@ -70,7 +70,7 @@ def _mount_field(entry: str) -> tuple[str, str]:
         return "source", content
     if key in _TARGET:
         return "target", content
-    if key == "consistency":  # has no effect on Linux, neither in Docker nor here
+    if key == "consistency":  # the key "consistency" has no effect on Linux, neither in Docker nor in hawse
         return key, content
     raise ValueError(f"unexpected key '{key}' in '{entry}'")
 

@@ -70,7 +70,7 @@ def _with_field(option: NetworkOption, key: str, content: str) -> NetworkOption:
         change = {_LISTS[key]: (*getattr(option, _LISTS[key]), content)}
     elif key == "driver-opt":
         change = {"driver_opts": {**option.driver_opts, **_driver_opt(content)}}
-    elif key == "gw-priority":  # newer than Docker 26, where this key has no other meaning
+    elif key == "gw-priority":  # Docker 26 does not know this key, which newer versions have
         change = {"gw_priority": _gw_priority(content)}
     else:
         raise ValueError(f"invalid field key {key}")
@@ -105,7 +105,7 @@ def network_mode(networks: Sequence[NetworkOption]) -> str:
 def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -> dict[str, EndpointSettings]:
     """Return the value for NetworkingConfig.EndpointsConfig; raises ValueError if settings conflict.
 
-    ``flags`` are the values of ``--ip`` and similar flags. They apply to the first network only.
+    ``flags`` holds the values of ``--ip`` and similar flags. These values apply to the first network only.
     """
     if not networks:
         return {"default": _settings(_combine(NetworkOption("default"), flags))}
@@ -115,7 +115,7 @@ def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -
         if network.target in endpoints:
             raise ValueError(f"network {quote(network.target)} is specified multiple times")
         if len(networks) == 1 and settings == EndpointSettings():
-            continue  # the network mode is enough; the daemon adds all other settings
+            continue  # no settings: the network mode names the network, and the daemon uses its defaults
         endpoints[network.target] = settings
     if len({is_user_defined(network.target) for network in networks}) == 2:
         raise ValueError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
@@ -128,7 +128,7 @@ def _combine(network: NetworkOption, flags: NetworkOption) -> NetworkOption:
             raise ValueError(f"conflicting options: cannot specify both {flag} and per-network {key}")
     overrides = {name: getattr(flags, name) for name, _, _ in _CONFLICTS if getattr(flags, name)}
     if network.target == "default":
-        overrides.pop("links", None)  # legacy links of the default bridge are only in HostConfig.Links
+        overrides.pop("links", None)  # for the default bridge, the request has legacy links only in HostConfig.Links
     return replace(network, **overrides)
 
 

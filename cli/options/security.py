@@ -10,7 +10,10 @@ from pathlib import Path
 from engine.golang.strconv import quote
 
 SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
-"""Matches a JSON string, which is kept, or white space between JSON tokens, which is removed."""
+"""Matches a JSON string or the white space between JSON tokens.
+
+The code that removes white space keeps the strings unchanged.
+"""
 
 WHERE = {
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
@@ -25,9 +28,9 @@ SYSTEM_PATHS = "systempaths=unconfined"
 
 
 def security_options(options: Sequence[str]) -> list[str]:
-    """Return the options for the request; raises ValueError with Docker's text.
+    """Return the values of ``--security-opt`` for the request; raises ValueError with Docker's error text.
 
-    A seccomp profile is read from its file.
+    For a seccomp profile, the file's name is replaced by the contents of the file.
     """
     return [_sent(option) for option in options if option != SYSTEM_PATHS]
 
@@ -56,7 +59,7 @@ def _profile(path: str) -> str:
 
 
 def _why(error: Exception, text: str) -> str:
-    """Return Go's error text for a text that is not valid JSON."""
+    """Return the error text that Go prints for ``text``, which is not valid JSON."""
     if not isinstance(error, json.JSONDecodeError):
         return "exceeded max depth"
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):

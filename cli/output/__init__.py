@@ -1,1 +1,4 @@
-"""Print the results of commands: inspect documents, listings, tables, and escapes for terminals."""
+"""Print the results of commands: inspect documents and listings.
+
+The package also lays out tables and escapes control characters for terminals.
+"""

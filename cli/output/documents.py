@@ -1,7 +1,7 @@
 """Print the documents of ``inspect`` commands as JSON or through a template; print the errors after all documents.
 
-Each command provides a function that maps an object's name or id to a document and its kind. This module does
-everything else.
+Each command provides a function that returns the document and the kind of an object, given the object's name or id.
+This module does everything else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ The function raises EngineError or StatusError.
 """
 
 INDENTS = {"": 4, "json": None}
-"""Maps each format that is not a template to its number of spaces of indentation; None means all JSON on one line."""
+"""Maps each format that is not a template to the number of spaces by which nested JSON is indented.
+
+None means that all JSON is on one line.
+"""
 
 LINE_SEPARATORS = {0x2028: "\\u2028", 0x2029: "\\u2029"}
 SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
@@ -36,7 +39,7 @@ class Writer(Protocol):
         """Add one document; raises StatusError if it cannot be rendered."""
 
     def text(self) -> str:
-        """Return the text for stdout."""
+        """Return the text of all documents, which is then written to stdout."""
 
 
 class JsonWriter:
@@ -58,8 +61,8 @@ class JsonWriter:
 class TemplateWriter:
     """Renders the template for each document and adds a newline to each result.
 
-    One inspector for each of the ``kinds`` is created first. An invalid template therefore fails before any document is
-    fetched.
+    One `Inspector` for each of the ``kinds`` is created first. An invalid template therefore fails before any document
+    is fetched.
     """
 
     def __init__(self, template: str, kinds: Iterable[str]) -> None:
@@ -82,9 +85,9 @@ class TemplateWriter:
 
 
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
-    """Print the documents of all objects that exist.
+    """Print the documents of all objects in ``references`` that exist.
 
-    Then raise one StatusError with the errors for all other objects.
+    If ``fetch`` raised errors for other objects, then raise one StatusError with all these errors.
     """
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])
@@ -105,7 +108,7 @@ def inspect_all(app: App, references: Iterable[str], template: str, kinds: Itera
 def as_json(value: Any, *, indent: int | None = None) -> str:
     """Return JSON with the same bytes as Go's encoder writes.
 
-    HTML characters are not escaped, as in the daemon's answers.
+    The characters that are special in HTML (``<``, ``>``, ``&``) are not escaped, as in the daemon's answers.
     """
     separators = (",", ": ") if indent else (",", ":")
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators)

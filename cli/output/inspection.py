@@ -43,9 +43,10 @@ def document_type(kind: str) -> Type:
 class Inspector:
     """Renders documents of one kind, in the order of the calls of `render`.
 
-    A document for which the typed values fail is rendered from plain JSON, with missing keys as errors. From then on,
-    missing keys are errors for all later documents too. Docker behaves in this way, because it sets this option on the
-    template that all documents share.
+    The template is executed on the document's typed Go values first. If this fails, the template is executed on the
+    plain JSON, where a missing key is an error. From then on, a missing key is an error for all later documents too.
+    Docker behaves in the same way, because all documents share one template, and Docker sets the option
+    missingkey=error on this template.
     """
 
     def __init__(self, kind: str, text: str) -> None:

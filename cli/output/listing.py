@@ -17,9 +17,9 @@ PARSING = "template parsing error: "
 def write_listing(
     app: App, template: str, rows: Iterable[FormatContext], header: Mapping[str, str], *, failing: str = PARSING
 ) -> None:
-    """Print all rows; after a template error, print no rows.
+    """Print all rows in the given format; if the template fails for one row, print no rows.
 
-    ``failing`` is the text before the error text of a template that fails during execution.
+    ``failing`` is the text that precedes the error text of a template that fails during execution.
     """
     try:
         listing = ListFormat(template)
@@ -52,7 +52,10 @@ def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]],
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
-    """Print lines; the first line is bold if it is a header and the terminal shows colour."""
+    """Print the lines of a listing.
+
+    With ``headed``, the first line is a header. The header is bold if the terminal shows colour.
+    """
     if headed and app.color:
         lines = [bold(lines[0]), *lines[1:]]
     app.out_rendered("".join(f"{line}\n" for line in lines))
@@ -69,7 +72,10 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 
 
 def measure(app: App) -> Measure:
-    """Return the function that counts the terminal columns of a text, in which control characters may be marked."""
+    """Return a function that returns the width of a text in terminal columns.
+
+    On a terminal, control characters in the text may be marked. The function then counts their escape sequences.
+    """
     if app.on_terminal:
         return revealed_width
     return width_of

@@ -1,7 +1,7 @@
-"""Render list formats that contain only fields, as the default tables do, without the template interpreter.
+"""Render simple list formats without the template interpreter, such as those of the default tables.
 
-The module accepts only formats that give the same result without the interpreter. All other formats, fields that a row
-does not have, and all errors are left to the interpreter.
+A simple format contains only fields and literal text, and the result is the same as with the interpreter. The
+interpreter renders all other formats. It also handles fields that a row does not have, and all errors.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def fill(pattern: str, names: tuple[str, ...], cell: Callable[[str], Cell]) -> str:
-    """Return the text of one row; ``cell`` returns the value of a field, and the row must have all the fields."""
+    """Return the text of one row; ``cell`` is a function that returns the value of a field.
+
+    The row must have all fields in ``names``.
+    """
     return pattern.format(*map(_written, map(cell, names)))
 
 
 def _written(cell: Cell) -> str:
-    """Return a cell's value as Go prints it."""
+    """Return a cell's value as the text that Go prints for it."""
     return str(cell).lower() if isinstance(cell, bool) else str(cell)

@@ -108,13 +108,16 @@ def template_of(text: str) -> str:
 
 
 def shows_only(text: str, fields: Collection[str]) -> bool:
-    """Return whether a ``--format`` contains at least one of these fields and no other field or action."""
+    """Return whether a ``--format`` contains only fields that are in ``fields``, and at least one of them."""
     plain = fields_of(template_of(text))
     return plain is not None and bool(plain[1]) and set(plain[1]) <= set(fields)
 
 
 class ListFormat:
-    """A ``--format`` for lists; an invalid format raises TemplateSyntaxError with Go's text, without a prefix."""
+    """A ``--format`` for lists.
+
+    An invalid format raises TemplateSyntaxError with Go's error text, without a prefix.
+    """
 
     def __init__(self, text: str) -> None:
         self.is_table = text.startswith("table")
@@ -123,10 +126,10 @@ class ListFormat:
         self._plain = fields_of(self.text)
 
     def header(self, names: Mapping[str, str]) -> str:
-        """Return the header line for a table; ``names`` maps fields to their titles.
+        """Return the header line of a table; ``names`` maps fields to their column titles.
 
-        Template functions do not change titles, except for padding. If the template fails, the line ends there and no
-        error is raised.
+        Template functions do not change the titles, except for padding. If the template fails, the header line ends at
+        the position of the failure, and no error is raised.
         """
         headers = Value(_HEADERS, {encode(name): encode(title) for name, title in names.items()})
         try:
@@ -135,9 +138,10 @@ class ListFormat:
             return error.partial
 
     def row(self, context: FormatContext) -> str:
-        """Return the text of one row without a newline; raises TemplateExecError with Go's text, without a prefix.
+        """Return the text of one row without a newline; raises TemplateExecError with Go's error text, without a
+        prefix.
 
-        The template interpreter is used only if the format needs it.
+        The template interpreter is used only if the format is not a simple one (see `cli.output.plain`).
         """
         if self.text == JSON:
             return context.marshal_json()
@@ -149,14 +153,15 @@ class ListFormat:
 
     @property
     def grid(self) -> Sequence[str]:
-        """The field names of a table in which every cell is exactly one field; an empty sequence for any other
-        format.
+        """The field names of a table in which every cell is exactly one field.
+
+        For any other format, this is an empty sequence.
         """
         pattern, names = self._plain or ("", ())
         return names if self.is_table and pattern == "\t".join(["{}"] * len(names)) else ()
 
     def rows(self, columns: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the texts of all rows.
+        """Return the texts of all rows; ``columns`` maps each field to the values of all rows.
 
         The caller has checked with `shows_only` that the format contains only fields that are in ``columns``.
         """

@@ -1,7 +1,7 @@
 """The column layout of Docker's tables: Go's text/tabwriter with minimal width 10, padding 3 and spaces.
 
-A tab ends a cell; the last cell of a line belongs to no column. A column is a run of consecutive lines that all have a
-cell at this position. A line without tabs therefore separates two tables.
+A tab ends a cell. The text after the last tab of a line belongs to no column. A column consists of the cells at one
+position in consecutive lines that all have a cell there. A line without tabs therefore separates two tables.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
 
 
 def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
-    """Return the aligned lines of a table that is given by columns; it must have at least one column.
+    """Return the aligned lines of a table that is given by ``columns``, of which there must be at least one.
 
     The result is the same as that of `align` for lines with tabs between the cells.
     """

@@ -77,6 +77,6 @@ def _spelled(match: re.Match[str]) -> str:
 
 def _spell(rune: str) -> str:
     code = ord(rune)
-    if 0xDC80 <= code <= 0xDCFF:  # the surrogate escape of a byte that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # this code is the surrogate escape of a byte that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return _SHORT.get(rune) or f"\\u{code:04x}"

@@ -1,7 +1,7 @@
 """Docker's flag rules on top of click: the rules of Go's pflag and cobra, and exactly their help layout.
 
-The package knows how a command line is split into flags and arguments, and how help is printed. It does not know what
-any command does. Import names from this package, not from its modules.
+The package splits a command line into flags and arguments, and prints help. It does not know what any command does.
+Import names from this package, not from the package's modules.
 """
 
 from cli.pflag.arity import Arity, at_least, at_most, between, exactly, no_args

@@ -31,7 +31,7 @@ def csv_fields(text: str) -> list[str]:
 def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
     """Parse a quoted field that starts at ``at`` and may continue on the following lines; raises ValueError.
 
-    Returns the field, the position after it, the current line and the lines after that.
+    Returns the field, the position after the field, the line of that position, and all lines after that line.
     """
     field = ""
     while True:

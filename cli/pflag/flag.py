@@ -14,9 +14,10 @@ UNSET: Any = object()
 
 
 class Flag(click.Option):
-    """A flag with a long form and possibly a short form; its `Kind`, and not click, parses the flag's value.
+    """A flag with a long name and possibly a short name; its `Kind` parses the flag's value, instead of click.
 
-    pflag prints ``deprecated_text`` when the flag is used, and ``short_deprecated`` when its short form is used.
+    ``deprecated_text`` is the warning that is printed when the flag is used. ``short_deprecated`` is the warning that
+    is printed when the flag's short name is used.
     """
 
     def __init__(

@@ -17,16 +17,17 @@ from cli.pflag.help import group_help
 from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
 
 LazyCommands = Mapping[str, str]
-"""Maps a command's name to the location of the command: ``cli.network.create:create``.
+"""Maps a name to the location of the command with this name: ``cli.network.create:create``.
 
-If the command at this location has another name, the key is an alias.
+If the command at this location has another name, the name in the map is an alias.
 """
 
 
 class Group(click.Group):
-    """A lazy group of commands; ``sections`` are the sections of commands in the group's help.
+    """A group of commands, which imports the module of a command only when the command is needed.
 
-    Without ``sections``, there is one section with all visible commands.
+    ``sections`` maps the titles of the sections in the group's help to the commands that each section lists. Without
+    ``sections``, one section lists all visible commands.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first argument names, by its name or an alias.
+        """Return the command that the first argument names, by the command's name or an alias.
 
-        Raises StatusError if there is none.
+        Raises StatusError if no command has this name or alias.
         """
         command = self.get_command(ctx, args[0])
         if command is None and not ctx.resilient_parsing:

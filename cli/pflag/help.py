@@ -24,9 +24,9 @@ def path(ctx: click.Context) -> str:
 
 
 def columns() -> int:
-    """Return the width of help texts in characters.
+    """Return the width of help texts in characters: one less than the width of the terminal on stdin.
 
-    It is the width of the terminal on stdin, or 80 if stdin is no terminal, minus one.
+    If stdin is not a terminal, the width of the terminal is taken as 80.
     """
     try:
         return os.get_terminal_size(0).columns - 1
@@ -67,9 +67,9 @@ def group_help(
 
 
 def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Sequence[str]] | None) -> list[str]:
-    """Return the sections of the help that list the commands with short descriptions.
+    """Return the sections of the help text that list the commands, each command with a short description.
 
-    Without ``sections``, there is one section with all visible commands.
+    Without ``sections``, one section lists all visible commands.
     """
     commands = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name)) and not c.hidden}
     width = max([NARROWEST_NAMES, *map(len, commands)]) + 1

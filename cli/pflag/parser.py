@@ -18,9 +18,10 @@ class FlagError(Exception):
 
 
 class FlagSet:
-    """The flags of one command while its command line is parsed; each `parse` adds to ``values`` and ``changed``.
+    """The flags of one command while its command line is parsed.
 
-    ``notice`` is called with one line of text for each deprecated flag, as soon as that flag is parsed.
+    Each call of `parse` adds to ``values`` and ``changed``. ``notice`` is called with one line of text for each
+    deprecated flag, as soon as that flag is parsed.
     """
 
     def __init__(self, flags: Iterable[Flag], notice: Callable[[str], None]) -> None:

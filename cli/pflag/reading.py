@@ -13,7 +13,7 @@ from cli.pflag.help import path
 from cli.pflag.parser import FlagError, FlagSet
 from cli.pflag.values import BOOL
 
-HELP_WANTED = "cli.help"  # shared by all click contexts, so that a command sees a --help before it
+HELP_WANTED = "cli.help"  # key in the data that all click contexts share; a command so sees a --help that precedes it
 
 
 def flags_of(node: click.Command) -> list[Flag]:
@@ -29,7 +29,8 @@ def changed(ctx: click.Context, key: str) -> bool:
 def help_flag(flags: Iterable[Flag]) -> Flag:
     """Return the flag ``--help`` for a command with these flags.
 
-    If the command has no own flag ``-h``, ``-h`` is the deprecated short form of ``--help``, and ``--help`` is hidden.
+    If no other flag of the command uses ``-h``, ``-h`` is the deprecated short form of ``--help``. ``--help`` itself is
+    then not shown in the help text.
     """
     if any(f.short == "-h" for f in flags):
         return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)
@@ -40,9 +41,9 @@ def help_flag(flags: Iterable[Flag]) -> Flag:
 
 
 def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *, interspersed: bool) -> list[str]:
-    """Parse the flags into ``ctx.params`` and return the remaining arguments; raises StatusError.
+    """Parse the flags into ``ctx.params`` and return the remaining arguments; raises StatusError if a flag is invalid.
 
-    For a group, the error text also contains the usage.
+    For a group, the error text also contains the group's help text.
     """
     flags = FlagSet(
         flags_of(node), (lambda _: None) if ctx.resilient_parsing else lambda line: ctx.obj.out(line + "\n")
@@ -57,7 +58,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
     for option in flags_of(node):
         explicit = option.key in flags.changed
         if option.key in ctx.params and not explicit:
-            continue  # already set: a group parses its flags again after an unknown command
+            continue  # keep the value: after an unknown command, a group parses its flags a second time
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from cli.pflag.flag import Flag
 
-SLOP = 5  # characters by which a line may exceed the width, so that no short word is alone on the last line
-NARROWEST = 24  # characters; if the text column is narrower, the text starts on the next line
+SLOP = 5  # characters by which a line may exceed the width; this avoids a last line with only a short word
+NARROWEST = 24  # minimal width in characters; if fewer are left for the text, the text starts on the next line
 
 
 def flag_usages(flags: Iterable[Flag], columns: int) -> str:
@@ -35,7 +35,10 @@ def heading(flag: Flag) -> tuple[str, str]:
 
 
 def wrap(indent: int, width: int, text: str) -> str:
-    """Wrap ``text`` at ``width``; the caller has already written the ``indent`` of the first line."""
+    """Wrap ``text`` at ``width`` columns.
+
+    The caller has already written the first line up to column ``indent``, where the text starts.
+    """
     room, result = width - indent, ""
     if room < NARROWEST:
         indent = 16

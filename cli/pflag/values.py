@@ -1,8 +1,8 @@
-"""The kinds of flag values: the kind's name in help, how each use of the flag changes the value, how a default is
-shown.
+"""The kinds of flag values.
 
-The module has the generic kinds of pflag and Docker. A kind that only one family of commands uses is in that family's
-package, where it is created by `scalar` or `list_of`.
+A kind has a name, which the help text shows. It defines how each use of the flag changes the flag's value, and how the
+help text shows a default value. This module has the generic kinds of pflag and Docker. A kind that only one family of
+commands uses is in that family's package, where it is created by `scalar` or `list_of`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 class Kind:
     """A kind of flag value, such as string or list.
 
-    - ``fold`` takes the current value and the text of one more use of the flag, and returns the new value. It raises
-      ValueError with the text for the user.
+    - ``fold`` is called for each use of the flag with the current value and the text after the flag. It returns the new
+      value. It raises ValueError with the error text that the user sees.
     - ``bare`` is the text that is used for a flag without a value; "" means that a value is required.
     - ``show`` returns a default value as text for the help; "" hides the default.
     """
@@ -33,7 +33,10 @@ class Kind:
 
 
 def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: Any) -> Kind:
-    """Return a kind whose value is that of the flag's last use; ``read`` parses the text and raises ValueError."""
+    """Return a kind for which the last use of the flag decides the value.
+
+    ``read`` converts the text of the flag to the value and raises ValueError if the text is invalid.
+    """
     return Kind(name, lambda _, text: read(text), initial, **more)
 
 
@@ -46,23 +49,26 @@ def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind
 
 
 def fold_slice(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Return the values with the CSV fields of one more use of the flag added (pflag's StringSlice)."""
+    """Add one more use of a list flag: return ``values`` followed by the CSV fields of ``text`` (pflag's
+    StringSlice).
+    """
     return (*values, *csv_fields(text)) if text else values
 
 
 def fold_map(pairs: dict[str, str], text: str) -> dict[str, str]:
-    """Return the map with the ``key=value`` of one more use of the flag added (Docker's MapOpts).
+    """Add one more use of a map flag: return ``pairs`` with the ``key=value`` of ``text`` added (Docker's MapOpts).
 
-    A missing value is "". If a key is given several times, its last value is used.
+    Without ``=``, the key's value is "". If a key is given several times, its last value is used.
     """
     key, _, value = text.partition("=")
     return {**pairs, key: value}
 
 
 def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tuple[str, ...]]:
-    """Return the filters with the ``name=value`` of one more use of the flag added (Docker's FilterOpt).
+    """Add one more use of ``--filter``: return ``filters`` with the ``name=value`` of ``text`` added (Docker's
+    FilterOpt).
 
-    An empty text and a value that was given before are ignored.
+    An empty text is ignored, and so is a value that was given for this name before.
     """
     if not text:
         return filters

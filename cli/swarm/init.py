@@ -25,7 +25,11 @@ To add a manager to this swarm, run 'hawse swarm join-token manager' and follow 
 
 
 def _fold_networks(values: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Return the values with the networks of one more use of the flag added (pflag's IPNetSlice)."""
+    """Add one more use of a network-list flag: return ``values`` followed by the networks in ``text`` (pflag's
+    IPNetSlice).
+
+    ``text`` is a comma-separated list of networks in CIDR notation.
+    """
     return (*values, *map(_network, text.split(","))) if text else values
 
 

@@ -1,4 +1,4 @@
-"""The commands about hawse itself: version, info, help, systemd units, and hidden commands that hawse itself calls."""
+"""The commands about hawse itself: version, info, help, systemd units, and hidden commands that only hawse calls."""
 
 from cli.pflag import Group
 

@@ -1,4 +1,4 @@
-"""The hidden ``hawse __exited`` command, which the runtime calls when a container's process has ended."""
+"""The hidden ``hawse __exited`` command, which the supervisor runs when a container's process has ended."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def info(app: App, format: str) -> None:
 
 
 def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield the lines of the client and server parts as readable text."""
+    """Yield the lines that describe the client part and the server part of ``info`` as readable text."""
     yield "Client:"
     yield f" Version:    {client['Version']}"
     yield f" Context:    {client['Context']}"

@@ -1,5 +1,6 @@
-"""Code that ``version`` and ``info`` share: get a document from the engine if possible, and print it in a
-``--format``.
+"""Code that the commands ``version`` and ``info`` share.
+
+It gets a document from the engine, if the engine can be opened, and prints the document in a ``--format``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from engine.errors import EngineError
 
 
 def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | None, str]:
-    """Return the engine's document and an empty error text.
+    """Return the document that ``ask`` gets from the engine, and an empty error text.
 
     If the engine raises an error, return None and the error text.
     """

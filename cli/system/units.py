@@ -1,4 +1,4 @@
-"""The unit files for systemd: their names, their directory and the values that are filled in."""
+"""The unit files for systemd: their names, their directory, and the values that replace the marks in the templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from engine.paths import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"
 STARTED = ("hawse-warm.socket", "hawse-agent.service")
-"""The units that the user enables; the third unit, ``hawse-warm.service``, is started by its socket."""
+"""The units that the user enables.
+
+The third unit, ``hawse-warm.service``, is not enabled, because systemd starts it when a launcher connects to its
+socket.
+"""
 
 UNITS = (*STARTED, "hawse-warm.service")
 DIRECTORY = Path("etc/systemd/system")
@@ -44,9 +48,9 @@ def text(name: str) -> str:
 
 
 def systemctl(root: str, *arguments: str) -> None:
-    """Run systemctl if systemd is running on this host and uses these unit files; a failure is ignored.
+    """Run systemctl if systemd is running on this host and uses these unit files; an error of systemctl is ignored.
 
-    With a ``root`` directory, the unit files are not used by the running systemd, so systemctl is not run.
+    If ``root`` names a directory, the running systemd does not use the unit files below it, so systemctl is not run.
     """
     if not root and BOOTED.is_dir():
         subprocess.run(["systemctl", "--quiet", *arguments], check=False, stdin=subprocess.DEVNULL)

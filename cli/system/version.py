@@ -14,7 +14,7 @@ from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from engine.version import API_VERSION, version_text
 
-COLUMN = 20  # the column in which the values start
+COLUMN = 20  # number of the text column in which the values start
 LINES = (
     ("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion"),
     ("Git commit", "GitCommit"), ("Built", "BuildTime"), ("OS/Arch", "OS/Arch"), ("Context", "Context"),
@@ -43,7 +43,10 @@ def version_line() -> str:
 
 
 def client_document() -> Json:
-    """Return the ``Client`` part of the version, with those of Docker's keys that have a meaning in hawse."""
+    """Return the ``Client`` part of the version document.
+
+    The document has only the keys of Docker's document that have a meaning in hawse.
+    """
     machine = platform.machine()
     return {
         "Version": version_text(),
@@ -57,7 +60,7 @@ def client_document() -> Json:
 
 
 def report(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of the client and server parts as readable text."""
+    """Yield the lines that describe the client part and the server part of the document as readable text."""
     client, server = document["Client"], document["Server"]
     yield "Client:"
     yield from facts(client, indent=1)

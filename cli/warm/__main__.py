@@ -44,15 +44,16 @@ def serve(lock: int) -> None:
     if unshare_network():
         prefault.create_scratch_host()
     gc.collect()
-    gc.freeze()  # children need not scan all these objects
+    gc.freeze()  # exclude all present objects from garbage collection, so that children do not scan them
     server.run(socket.listen(lock))
     prefault.forget()
 
 
 def unshare_network() -> bool:
-    """Move this process to a new, empty network namespace; return whether this succeeded.
+    """Move this process to a new, empty network namespace; return whether the move succeeded.
 
-    Without this, the idle server would keep the namespace in which it was started alive, even after its removal.
+    Otherwise, the idle server would stay in the namespace in which it was started. The kernel would then keep this
+    namespace even after the namespace was removed.
     """
     try:
         syscalls.unshare(syscalls.CLONE_NEWNET)

@@ -1,9 +1,9 @@
-"""Rehearse commands: the server runs them once, and each idle child runs them once, only to touch memory.
+"""Rehearse commands: the server runs some commands once, and each idle child runs them once, only to touch memory.
 
-A forked process needs time for each page of memory when it first touches the page. Together this takes several times as
-long as the command itself. A child that has rehearsed some commands before its launcher connects has already spent this
-time. A rehearsal uses the scratch host: a directory with the records of a made-up host. It changes nothing outside this
-directory and leaves no state that a later command could notice.
+A forked process needs time for each page of memory when it first touches the page. For all pages together, this takes
+several times as long as the command itself. A child rehearses before a launcher connects, so the launcher's command
+does not spend this time. A rehearsal uses the scratch host: a directory with the records of a made-up host. A rehearsal
+changes nothing outside this directory and leaves no state that a later command could notice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def create_scratch_host() -> None:
     """
     forget()
     pid = os.fork()
-    if pid == 0:  # in a child: later children would inherit locks and other state of this change
+    if pid == 0:  # in a child process, so that locks and other state of this command do not remain in the server
         with elsewhere():
             run_silently(SCRATCH_OBJECTS)
         os._exit(0)
@@ -70,8 +70,8 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     with suppress(Exception):
         with import_module("drivers.linux.netlink").session() as opened:
             import_module("drivers.linux.link").find(opened, "lo")
-            # Read one message of each kind in advance, because pyroute2 takes 0.2 ms longer for the first message of a
-            # kind.
+            # Read addresses here, and routes in the next line: the first netlink message of each kind costs pyroute2
+            # 0.2 ms more, and the real command must not spend this time.
             import_module("drivers.linux.address").all_addresses(opened)
             import_module("drivers.linux.route").widest(opened)
         if not until():

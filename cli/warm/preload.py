@@ -13,13 +13,15 @@ from cli.launcher.launch import PACKAGES
 from engine.eventloop.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, MOVED_TO, Inotify
 
 OURS = ("cli", "engine", "drivers")
-# Modules that a command imports only when needed, which makes a command start faster without the warm server. The warm
-# server imports all of them in advance.
+# Modules that a command imports only when the command needs them.
+#
+# This makes a command start faster without the warm server. The warm server imports all of these modules in advance.
 LATE = ("importlib.metadata", "rich.console", "rich.text", "subprocess", "tarfile", "traceback")
 RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
-"""Packages of resident processes (agents and servers), which the warm server does not import itself.
+"""Packages that only resident processes (agents and servers) use; the warm server does not import these packages
+itself.
 
-A module of a command may still import them.
+A module that a command needs may still import modules from these packages.
 """
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO
@@ -29,7 +31,7 @@ CACHE = "__pycache__"
 def import_all() -> None:
     """Import all of hawse's modules and the libraries in LATE."""
     for name in [*our_modules(), *LATE]:
-        with suppress(ImportError):  # the command that needs a missing library reports it
+        with suppress(ImportError):  # ignore a missing library: the command that needs the library reports the error
             import_module(name)
 
 
@@ -43,9 +45,9 @@ def our_modules() -> Iterator[str]:
 
 
 def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
-    """Call ``changed`` when a file changes from which a command's code could be loaded.
+    """Call ``changed`` when a file changes from which the code of a command could be loaded.
 
-    Call this function before the imports, so that no change is missed.
+    The caller must call this function before it imports modules, so that no change of a file is missed.
     """
 
     def seen(name: str, _mask: int) -> None:
@@ -59,7 +61,8 @@ def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
 def directories() -> Iterator[str]:
     """Yield hawse's directories with all subdirectories, and the directories in which libraries are installed.
 
-    An upgrade of a library creates or removes entries in the directories of libraries.
+    The directories of libraries are watched without subdirectories, because an upgrade of a library creates or removes
+    entries directly in these directories.
     """
     for package in OURS:
         for path, below, _ in os.walk(os.path.join(PACKAGES, package)):

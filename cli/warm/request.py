@@ -22,8 +22,8 @@ class WarmRequest:
     umask: int
     arguments: list[str]
     environment: dict[bytes, bytes]
-    ignored: list[int]  # signal numbers
-    streams: dict[int, int]  # 0, 1, 2 -> file descriptor here; a stream that the caller closed is missing
+    ignored: list[int]  # numbers of the signals that the launcher ignores
+    streams: dict[int, int]  # 0, 1 or 2 -> file descriptor in this process; streams closed by the caller are missing
     directory: int
     root: int
     mounts: int

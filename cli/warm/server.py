@@ -21,7 +21,10 @@ from engine.eventloop.loop import Loop
 from engine.runtime import peer
 
 POLL_INTERVAL_SECONDS = 30.0
-"""Seconds between two checks whether the server's socket still exists, so that launchers can find the server."""
+"""Seconds between two checks whether the server's socket still exists.
+
+Launchers find the server by the socket's path, so a server whose socket was removed must end.
+"""
 PREFORK_DELAY_SECONDS = 0.05
 """Seconds after the start of a command before the next child is forked, so that the fork does not slow down the
 command.
@@ -31,7 +34,7 @@ If the command ends earlier, the next child is forked at the command's end.
 
 
 class IdleChild(NamedTuple):
-    """A forked child that waits for a command; the child exits when its channel is closed."""
+    """A forked child that waits for a command; the child exits when the server closes the other end of ``channel``."""
 
     pid: int
     channel: socket.socket
@@ -63,7 +66,7 @@ class WarmServer:
         self._loop.run()
 
     def leave(self) -> None:
-        """Accept no more commands, and end the loop when all running commands have ended; idempotent."""
+        """Accept no more commands, and end the event loop when all running commands have ended; idempotent."""
         if not self._leaving:
             self._leaving = True
             self._loop.forget(self._place.listener.fileno())
@@ -73,7 +76,7 @@ class WarmServer:
             self._loop.stop()
 
     def _accept(self) -> None:
-        self._inotify.read()  # files may have changed just now
+        self._inotify.read()  # look first whether hawse's files have changed, because then this server must end
         if self._leaving:
             return
         try:
@@ -84,16 +87,16 @@ class WarmServer:
         try:
             pid = self._hand_over(connection)
         except OSError:
-            connection.close()  # the launcher then runs the command itself
+            connection.close()  # the launcher then runs the command in its own process
             return
         self._children[pid] = connection
         self._loop.after(PREFORK_DELAY_SECONDS, self._prepare)
         self._loop.watch(connection.fileno(), lambda events: self._hung_up(pid, events), select.EPOLLRDHUP)
 
     def _hand_over(self, connection: socket.socket) -> int:
-        """Pass a launcher's connection to the idle child, or to a new child if there is none.
+        """Pass a launcher's connection to the idle child; if there is no idle child, fork a child for the connection.
 
-        Return the child's process id.
+        Return the process id of the child.
         """
         spare = self._take_spare()
         if spare is not None:
@@ -122,10 +125,11 @@ class WarmServer:
         return spare
 
     def _hung_up(self, pid: int, events: int) -> None:
-        """Kill the command whose launcher has ended: without the server, launcher and command would be one process.
+        """Kill the child whose launcher has closed the connection, and fork the next idle child.
 
-        The connection also closes when a child has sent its result and is still exiting. In both cases the next idle
-        child is forked without waiting for the exit.
+        If the launcher has ended, its command must end too, because without the server both would be one process. The
+        connection also closes when the child has sent its result and is still exiting. In both cases the next idle
+        child is forked without waiting for the exit of the killed child.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
@@ -168,7 +172,7 @@ class WarmServer:
 
 
 def outcome(status: int) -> bytes:
-    """Return the protocol message that reports a wait status to the launcher."""
+    """Return the message for the launcher that reports the wait status of a child (exit code, signal or stop)."""
     if os.WIFSTOPPED(status):
         return message(STOPPED, os.WSTOPSIG(status))
     if os.WIFSIGNALED(status):

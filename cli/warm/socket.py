@@ -22,7 +22,7 @@ def directory() -> bytes:
 
 
 class WarmSocket:
-    """The socket of the warm server, valid while the server holds the lock."""
+    """The socket on which the warm server listens; the server holds the lock while it uses the socket."""
 
     def __init__(self, listener: socket.socket, path: bytes | None, lock: int) -> None:
         self.listener, self._path, self._lock = listener, path, lock
@@ -30,7 +30,7 @@ class WarmSocket:
         listener.setblocking(False)
 
     def is_ours(self) -> bool:
-        """Return whether launchers can still find this server.
+        """Return whether launchers can still find this server by the path of its socket.
 
         If the server's socket or its directory was removed, return False; the server must then end.
         """
@@ -57,9 +57,11 @@ class WarmSocket:
 def lock() -> int | None:
     """Take the lock of HAWSE_RUN and return the file descriptor of the lock.
 
-    Return None if another server holds it. HAWSE_RUN is created with mode 0700 if it is missing. PermissionDenied is
-    raised if another user can change its contents. A server with a socket from systemd continues even if another server
-    holds the lock. Launchers can no longer find that other server, which notices this soon and ends.
+    Return None if another server holds the lock. The directory HAWSE_RUN is created with mode 0700 if it is missing. If
+    another user can change the directory's contents, PermissionDenied is raised.
+
+    A server with a socket from systemd gets a file descriptor even if another server holds the lock. Launchers connect
+    to the socket from systemd, so they no longer find the other server. The other server notices this soon and ends.
     """
     run = directory()
     path = Path(os.fsdecode(run))

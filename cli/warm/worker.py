@@ -1,4 +1,8 @@
-"""A forked child of the warm server: take over the launcher's context, run one command, and report the exit code."""
+"""A forked child of the warm server.
+
+The child takes over the launcher's context (streams, directories, namespaces), runs one command and reports the exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +31,18 @@ MODES = ("r", "w", "w")
 
 
 def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Run the command of one launcher in a forked child; nothing of the server is used after this call."""
+    """Run the command of one launcher in a forked child of the warm server; does not return.
+
+    After this call, the child uses no sockets and signal handlers of the server.
+    """
     close_inherited(connection)
     serve_launcher(identity)
 
 
 def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn:
-    """Rehearse commands, then run the command of the launcher whose connection comes through the channel.
+    """Rehearse commands until a connection comes through the channel, then run the command of the connected launcher.
 
-    If the channel is closed instead, exit.
+    If the server closes the channel instead, exit.
     """
     close_inherited(channel)
     try:
@@ -53,7 +60,7 @@ def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn
 
 
 def close_inherited(kept: socket.socket) -> None:
-    """Keep one socket as file descriptor 3, close all higher ones, and reset the server's signal handlers.
+    """Keep one socket as file descriptor 3, close all higher file descriptors, and reset the server's signal handlers.
 
     The closed file descriptors include the connections of other launchers. The child also gets its own process group.
     """
@@ -62,7 +69,7 @@ def close_inherited(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # its parent is now in another group; otherwise, job control could not stop it
+    os.setpgid(0, 0)  # job control stops no orphaned group; this new group has its parent in another group
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
@@ -74,12 +81,12 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)
-            os.closerange(0, CONNECTION)  # readers of the output must not wait until this process's memory is freed
+            os.closerange(0, CONNECTION)  # the readers of the streams must not wait for this process's slow exit
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
-        os._exit(INTERRUPTED)  # the server reports this code; the signal came outside the command
+        os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this exit code
     finally:
-        os._exit(1)  # no effect if the result was sent; else the launcher or the command ended too early
+        os._exit(1)  # if no result was sent before, this code means that the launcher or the command failed
 
 
 def max_descriptor() -> int:
@@ -90,7 +97,8 @@ def max_descriptor() -> int:
 def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None:
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
-    Return None if the command must not run in this process. A refusal is sent to the launcher.
+    Return None if the command must not run in this process. If this process refuses the command, it sends a refusal to
+    the launcher.
     """
     try:
         with peer.process(connection) as launcher:
@@ -99,7 +107,7 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
             welcome(connection)
             process_attributes.apply_process_attributes(
                 launcher, connection, peer.credentials(connection)[2]
-            )  # at the same time, the launcher writes its request
+            )  # meanwhile, the launcher writes its request, which is read next
         request = receive(connection)
         if request.identity != identity():
             raise MalformedRequest
@@ -119,7 +127,7 @@ def welcome(connection: socket.socket) -> None:
 
 
 def adopt_caller_context(request: WarmRequest) -> None:
-    """Take over the launcher's namespaces, directories, streams and environment; raises OSError."""
+    """Take over the launcher's namespaces, directories, streams and environment; raises OSError if this fails."""
     enter(request.mounts, "mnt", syscalls.CLONE_NEWNS)
     enter(request.network, "net", syscalls.CLONE_NEWNET)
     take_root(request.root)
@@ -146,7 +154,7 @@ def take_root(root: int) -> None:
 
 
 def enter(space: int, kind: str, flag: int) -> None:
-    """Enter the namespace ``space``, unless this process is in that namespace already."""
+    """Enter the namespace of the file descriptor ``space``, unless this process is in that namespace already."""
     if not same_file(space, f"/proc/self/ns/{kind}"):
         syscalls.setns(space, flag)
 

@@ -52,7 +52,9 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the elements that let a container send on this network from its addresses on other networks."""
+    """Return the elements that let a container send on this network from the addresses that it has on other
+    networks.
+    """
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -67,9 +69,9 @@ def of_ports(
 ) -> Iterator[Element]:
     """Yield the elements of published ports.
 
-    DNAT cannot serve a binding on ::1, or a binding of an address family that the endpoint lacks. Such ports lead to
-    the agent's proxy instead. With ``direct``, neighbours of the host may reach the container's own address even if a
-    port is published on one host address only.
+    DNAT cannot serve a binding on ::1, or a binding of an address family that the endpoint lacks. The elements redirect
+    such ports to the agent's proxy instead. With ``direct``, other machines on the host's networks may reach the
+    container's own address even if a port is published on one host address only.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
@@ -84,9 +86,9 @@ class _Route:
     """The way in which ports of one protocol on one host address reach an endpoint.
 
     ``carried`` are the destination prefixes that the agent proxies. Each other field holds the endpoint's address, or
-    "" if the field does not apply. ``rewritten``: DNAT leads to this address. ``opened``: all neighbours of the host
-    may reach this address by routing. ``bound``: only neighbours on trusted interfaces may reach this address by
-    routing.
+    "" if the field does not apply. ``rewritten``: DNAT replaces the destination by this address. ``opened``: all
+    machines on the host's networks may send to this address directly. ``bound``: only machines on the networks of
+    trusted interfaces may send to this address directly.
     """
 
     host: IPAddress
@@ -113,8 +115,8 @@ def _route(
     if target is None or mode == "isolated":
         return _Route(host, carried)
     address = str(target.ip)
-    # Do not open a port to routed packets if it is published on one host address, because only users of that address
-    # may reach it.
+    # If a port is published on one host address, do not let other machines reach the port at the container's own
+    # address. Only clients that can reach that host address may use the port.
     everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Route(
@@ -197,7 +199,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 def _relaying(place: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
-        return Element("relayed_any", ports)  # an element here costs the kernel 1/100 of an element in an interval set
+        return Element("relayed_any", ports)  # 1/100 of the kernel's cost for an element of "relayed"
     return Element("relayed", f"{place} . {ports}")
 
 

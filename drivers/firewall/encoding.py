@@ -27,7 +27,7 @@ VERDICT_CODE, VERDICT_CHAIN = 1, 2  # netlink attribute numbers (kernel constant
 ACCEPT, GOTO = 1, -4  # verdict codes (kernel constants NF_ACCEPT, NFT_GOTO)
 NAME_SIZE, MAC_SIZE = 16, 6  # lengths in bytes (kernel constants IFNAMSIZ, ETH_ALEN)
 LIST_ITEM = 1  # netlink attribute number (kernel constant NFTA_LIST_ELEM)
-KEPT = 1 << 12  # maximum number of encoded key parts in the cache; many ports share them
+KEPT = 1 << 12  # maximum number of encoded key parts in the cache
 NUMBERS = {
     "tcp": IPPROTO_TCP, "udp": IPPROTO_UDP, "sctp": IPPROTO_SCTP, "icmp": IPPROTO_ICMP, "ipv6-icmp": IPPROTO_ICMPV6,
     "ipv4": 2, "ipv6": 10,
@@ -88,7 +88,7 @@ def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
 
 
 def packed(element: Element, table: str = MAIN) -> Packed:
-    """Return one element in bytes."""
+    """Return one element in the kernel's bytes."""
     shape = shapes(table)[element.set]
     ends = _ends(element.key, shape.key)
     value = element.value.encode() if shape.value == ("verdict",) else b""

@@ -98,7 +98,7 @@ def _drops(session: Session, chain: Chain) -> bool:
 
 
 def _rules(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
-    """Return the rules of the chain's table, limited by the request attributes in ``narrowing``."""
+    """Return the rules of the chain's table. The netlink attributes in ``narrowing`` limit the result."""
     request = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):
         return [_rule(read(message, NFGENMSG.size)) for message in session.dump(GET_RULE, request)]

@@ -1,9 +1,9 @@
 """IP forwarding: switched on for hawse's bridges, and blocked for all other interfaces.
 
 Set elements in the nftables table record which forwarding hawse switched on. Therefore, the record outlives every
-process. It is lost only together with the rules that make forwarding safe. For each family in the set ``forwarding``,
-the rules drop packets that neither come from nor go to a bridge. Callers also store the result of `kept` elsewhere, in
-case another program flushes the table.
+process. The record is lost only together with the rules that make forwarding safe. For each address family in the set
+``forwarding``, the rules drop packets that neither come from nor go to a bridge. Callers also store the result of
+`kept` elsewhere, in case another program flushes the table.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ def plan(versions: Iterable[int]) -> list[Element]:
 
 
 def kept() -> list[str]:
-    """Return the elements that record the forwarding which this process switched on, as lines for `recalled`."""
+    """Return lines that record which forwarding this process switched on; `recalled` reads these lines."""
     return [f"{element.set} {element.key}" for element in _switched]
 
 
 def recalled(words: Iterable[str]) -> list[Element]:
-    """Convert lines that `kept` returned into the elements that record the forwarding which was switched on."""
+    """Convert lines that `kept` returned into set elements that record which forwarding was switched on."""
     return [Element(*word.split(" ", 1)) for word in words]
 
 
 def switch_on(planned: Sequence[Element]) -> None:
-    """Switch on the forwarding that `plan` found to be off.
+    """Switch on IP forwarding for the address families in ``planned``, which `plan` returned.
 
     Interfaces that accept router advertisements continue to accept them (accept_ra=2).
     """

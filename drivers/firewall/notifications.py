@@ -1,8 +1,8 @@
 """Notifications from the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
-For every transaction, the kernel sends one message per change. Then it sends the new generation number and the process
-that made the transaction. Data that does not contain the name of hawse's table is skipped without parsing, because
-other tables may change thousands of times.
+For every transaction, the kernel sends one message per change. Then the kernel sends a message with the new generation
+number and the process that made the transaction. Other programs' tables may change thousands of times. To save time,
+messages that do not contain the name of hawse's table are skipped without parsing.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class NftablesListener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # later changes will be notified again
+                self._generation = self.generation()  # the kernel notifies of all later changes
                 continue
             news = self._heard(news, data)
 
@@ -100,9 +100,10 @@ class NftablesListener:
             return True
 
     def _heard(self, news: News, data: bytes) -> News:
-        """Process one datagram from the kernel, and return ``news`` extended by a transaction.
+        """Process one datagram from the kernel, and return the updated summary of changes.
 
-        The extension happens only if the datagram ends a transaction that changed hawse's tables.
+        ``news`` is the summary so far. If the datagram ends a transaction that changed hawse's tables, the result also
+        includes that transaction. Otherwise the result is ``news`` unchanged.
         """
         kind = HEADER.unpack_from(data)[1]
         if kind != NEW_GENERATION:
@@ -124,7 +125,7 @@ class NftablesListener:
     def _look(self, data: bytes) -> None:
         """Record whether the messages change hawse's tables, and whether they may remove something.
 
-        Every message may remove something, except a message that adds elements.
+        Only messages that add elements cannot remove anything.
         """
         for kind, _, _, body in messages(data):
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:
@@ -135,6 +136,6 @@ class NftablesListener:
 def _is_own(thread: int) -> bool:
     """Return whether a thread id belongs to this process.
 
-    Threads are compared, because each driver's repairs run in their own thread.
+    The ids of all threads are accepted, because each driver's repairs run in a thread of their own.
     """
     return os.path.exists(f"/proc/self/task/{thread}")

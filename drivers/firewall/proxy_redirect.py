@@ -18,7 +18,7 @@ STATE_SETS = (PORTS, SOCKETS)
 
 
 def redirect_to(ports: Mapping[str, int]) -> None:
-    """Redirect proxied ports to these sockets of the agent and to no others; idempotent.
+    """Redirect proxied ports to the agent's sockets in ``ports``, and to no other sockets; idempotent.
 
     ``ports`` maps each protocol to the port of its socket.
     """
@@ -28,7 +28,7 @@ def redirect_to(ports: Mapping[str, int]) -> None:
 
 
 def elements(ports: Mapping[str, int]) -> list[Element]:
-    """Return the elements that redirect proxied ports to these sockets.
+    """Return the elements that redirect proxied ports to the agent's sockets in ``ports``.
 
     ``ports`` maps each protocol to the port of its socket.
     """

@@ -1,9 +1,9 @@
 """Redirection of the resolver's port 53 inside a sandbox to the port that the resolver is bound to.
 
-A container may run its own name server on the wildcard address. The kernel refuses this while another socket is bound
-to port 53 of any address. Therefore, the resolver is bound to another port, and two short chains per sandbox change the
-port numbers in packets. The chains do not use connection tracking. Queries are changed before they reach the
-container's own rules. Answers are changed after they have passed the container's own rules.
+A container may run its own name server on the wildcard address and port 53. The kernel refuses that bind while another
+socket is bound to port 53 of any address. Therefore, the resolver is bound to another port, and two short chains per
+sandbox change the port numbers in packets. The chains do not use connection tracking. Queries are changed before they
+reach the container's own rules. Answers are changed after they have passed the container's own rules.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     except libnftables.Refused as error:
         if not error.taken:
             raise
-        # Delete the table only if it exists, because a deletion costs time: closing the nftables socket then waits
-        # milliseconds for all of the kernel's readers.
+        # Delete the table only if `create table` failed because the table exists. Deleting a table is slow: when the
+        # nftables socket is closed after a deletion, the kernel first waits milliseconds for all readers of the table.
         libnftables.run(f"delete table ip {TABLE}\n{table}")
 
 

@@ -1,8 +1,9 @@
 """The table ``bridge hawse``: containers may send only with the MAC and the addresses assigned to them.
 
-The table is created when the first network asks for it (com.hawse.bridge.spoof_guard). For each guarded port the table
-has one element in ``ports``, one in ``macs``, and one per address. The rules filter by port name, so they need no
-kernel support for bridge metadata. Ports in ``muted`` may send everything except router advertisements and redirects.
+hawse creates the table for the first network with the option com.hawse.bridge.spoof_guard. For each guarded port the
+table has one element in the set ``ports``, one in the set ``macs``, and one element per address. The rules filter by
+port name, so they need no kernel support for bridge metadata. Ports in the set ``muted`` may send everything except
+router advertisements and redirects.
 """
 
 from __future__ import annotations
@@ -34,24 +35,25 @@ def guard(port: str, endpoint: EndpointSpec) -> None:
 
 
 def mute(port: str) -> None:
-    """Add the rule that drops router advertisements and redirects from a bridge port's container; idempotent."""
+    """Drop router advertisements and redirects that the container behind a bridge port sends; idempotent."""
     _add([_muted(port)])
 
 
 def release(port: str, endpoint: EndpointSpec) -> None:
-    """Remove a guarded port from the table; idempotent."""
+    """Remove a guarded port's elements from the table; idempotent."""
     _destroy(_elements(port, endpoint))
 
 
 def unmute(port: str) -> None:
-    """Remove a muted port from the table; idempotent."""
+    """Remove a muted port's element from the table; idempotent."""
     _destroy([_muted(port)])
 
 
 def contents(held: Held, unsettled: Held) -> Contents:
-    """Return the elements that the table must and may have.
+    """Return the wanted contents of the table.
 
-    Elements of ``unsettled`` ports may exist or be missing.
+    The table must have the elements of the ports in ``held``. Elements of the ports in ``unsettled`` may exist or be
+    missing.
     """
     return Contents(list(_of(held)), list(_of(unsettled)))
 
@@ -59,7 +61,7 @@ def contents(held: Held, unsettled: Held) -> Contents:
 def compare(expected: Contents) -> list[Difference]:
     """Return how the table differs from ``expected``.
 
-    A missing table is no difference if no elements are wanted.
+    If ``expected`` wants no elements, a missing table is not reported.
     """
     differences = table_repair.compare(TABLE, expected)
     return differences if expected.wanted or not any(d.kind == "missing" for d in differences) else []
@@ -97,7 +99,7 @@ def install(elements: Sequence[Element] = ()) -> None:
 
 
 def _add(elements: Sequence[Element]) -> None:
-    """Add elements to the table; if the table does not exist yet, create it with its rules."""
+    """Add elements to the table. If the table does not exist yet, create the table with its rules first."""
     try:
         transaction.change(TABLE, elements, ())
     except libnftables.Refused as error:

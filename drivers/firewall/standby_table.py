@@ -34,8 +34,8 @@ class Standby:
     def block(self, bridges: Iterable[str], internal: Iterable[str], families: Iterable[str]) -> None:
         """Block new connections through these bridges, and forwarding between other interfaces.
 
-        New connections to the host are blocked too if they come from ``internal`` bridges. ``families`` (``ipv4``,
-        ``ipv6``) lists the address families in which packets between other interfaces are dropped.
+        New connections from ``internal`` bridges to the host are blocked too. ``families`` (``ipv4``, ``ipv6``) lists
+        the address families in which packets between other interfaces are dropped.
         """
         sets = zip(SETS, (map(name, bridges), map(name, internal), families), strict=True)
         listed = [(set_name, ", ".join(keys)) for set_name, keys in sets]

@@ -34,8 +34,8 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # Replace map values only after the kernel has refused the plain change, because removing and adding in one
-            # transaction takes time that grows with the map's size.
+            # Remove a map element before adding its new value only if the kernel refused the plain change. Removing and
+            # adding in one transaction takes time that grows with the map's size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -52,7 +52,7 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
     if any(d.detail == table_repair.FRAME for d in differences):
         return differences
     there = read_state()
-    # Rewrite all rules if a comment records outdated settings, because nft cannot remove one comment alone.
+    # If a comment records outdated settings, rewrite all rules, because nft cannot remove a single comment.
     outdated = sorted(note for note in there if note.startswith(COMPLETE) and note not in marks)
     return [
         *differences,
@@ -73,14 +73,14 @@ def repair(contents: Contents, differences: Sequence[Difference], marks: Sequenc
 def whole(settings: Settings) -> str:
     """Return the comment that marks the table as complete.
 
-    The comment names the settings, so that changed settings cause a repair.
+    The comment contains the settings. After a change of settings, `compare` therefore reports a difference.
     """
     direct = ", direct routing" if settings.direct_routing else ""
     return COMPLETE + direct + (f", mark {settings.accept_mark}" if settings.accept_mark else "")
 
 
 def record_state(what: str) -> None:
-    """Add a rule whose comment is ``what``; does nothing if the table does not exist."""
+    """Add a rule whose comment is ``what``, which records a setting or state. A missing table is ignored."""
     try:
         libnftables.run(_marking(what))
     except libnftables.Refused as error:

@@ -14,16 +14,16 @@ from drivers.firewall.encoding import MAIN, Packed, packed, ruleset, shapes
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables
 
-MARKS = "complete"  # the chain whose rules only record state in their comments
+MARKS = "complete"  # the chain of rules that exist only for their comments
 VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
-"""Values of `Difference.detail`: ``RULES`` means that the rules must be rewritten.
+"""Values of `Difference.detail` that say what a repair must rewrite.
 
-``FRAME`` means that the whole table must be rewritten, because its chains or sets differ from the expected ones.
+``RULES`` means the rules. ``FRAME`` means the whole table, because its chains or sets differ from the expected ones.
 """
 RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
 """Sets whose elements block packets; if such an element is missing, packets pass that must not pass."""
-CHUNK = 1000  # maximum number of elements per script line, so that scripts stay readable
+CHUNK = 1000  # maximum number of elements per line of a script, for readability
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ def compare(table: str, contents: Contents) -> list[Difference]:
     try:
         due = table_structure.expected(table, contents.rules)
     except NoPermission:
-        # Rewrite the rules without a comparison, because a comparison needs a new namespace and only CAP_SYS_ADMIN may
-        # create one.
+        # Rewrite the rules without a comparison, because this process lacks CAP_SYS_ADMIN. The comparison would load
+        # the expected rules into a new namespace, and creating that namespace requires CAP_SYS_ADMIN.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if structure[:3] != due[:3]:
         kind = "changed" if _version(structure) == _version(due) else "superseded"
@@ -66,8 +66,9 @@ def repair(table: str, contents: Contents, differences: Sequence[Difference], no
     """Repair the given ``differences`` of a table.
 
     If only elements differ, only those elements are changed. If rules are lost, one transaction restores the rules and
-    all missing elements. Foreign elements are removed before that, because they may conflict with hawse's elements.
-    ``notes`` is a script that runs when the rules are rewritten; it adds the comments that record state.
+    all missing elements. Elements of other programs are removed before that transaction, because they may conflict with
+    hawse's elements. ``notes`` is a script that runs when the rules are rewritten. It adds the rules whose comments
+    record the table's state.
     """
     details = {d.detail for d in differences}
     foreign = [d.detail for d in differences if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]
@@ -107,7 +108,7 @@ def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 def _whole(table: str, contents: Contents) -> str:
     """Return the script that creates a table with its rules and wanted elements.
 
-    Optional elements of the existing table are created again too.
+    The script also keeps those elements of the existing table that ``contents`` allows but does not require.
     """
     structure = table_structure.find(table)
     due = table_structure.expected(table) if structure is not None else None
@@ -125,15 +126,15 @@ def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
 
 
 def _version(of: Structure) -> int:
-    """Return the version of a table's rules, or 0 if the table names no version.
+    """Return the version of a table's rules, or 0 if the table contains no version number.
 
-    If the table names several versions, the newest is returned.
+    If the table contains several version numbers, the highest is returned.
     """
     return max((int(match[1]) for name in of.sets if (match := VERSION.fullmatch(name))), default=0)
 
 
 def _reshaped(structure: Structure, due: Structure) -> str:
-    """Return a text that lists the chains and sets that differ between the table and its expected structure."""
+    """Return a message text that lists the chains and sets that differ between a table and its expected structure."""
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", structure.chains, due.chains),
         ("set", structure.sets, due.sets),

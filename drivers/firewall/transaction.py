@@ -1,7 +1,7 @@
 """Changes and lists of set elements, as direct netlink messages in one transaction.
 
-libnftables is not used, because it takes several times as long. It reads all sets of the table and parses a script.
-Then it closes its socket, and this waits until no kernel code can still see the removed elements.
+libnftables is not used, because it takes several times as long. libnftables reads all sets of the table and parses a
+script. Afterwards it closes its socket, and the close blocks until no kernel code can still read the removed elements.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
 
 
 def _transaction(messages: list[Message]) -> list[Message]:
-    """Return the messages between a message that begins a batch and a message that ends it.
+    """Return ``messages`` enclosed in the message that begins a batch and the message that ends it.
 
     The kernel acknowledges the last message of the transaction only.
     """

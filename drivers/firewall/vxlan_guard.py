@@ -1,9 +1,9 @@
 """Protection of unencrypted overlay networks: only certain hosts may send VXLAN packets to this host.
 
 Packets from bridges are never accepted as VXLAN packets. A network's VXLAN ids are added to the set ``tunnels`` before
-the cluster learns that this host joins the network. The ids stay in the set when the network goes down on this host,
-because other hosts accept this host's packets until they learn of that. While the network is up, the sets
-``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
+the cluster learns that this host joins the network. When the network goes down on this host, the ids stay in the set,
+because other hosts still accept this host's packets until they learn that the network is down here. While the network
+is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Gate:
         return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
-        """Return the missing and the unexpected elements, if only ``hosts`` may send VXLAN packets."""
+        """Return the missing and the unexpected set elements, compared with the elements that admit exactly
+        ``hosts``.
+        """
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}
         return sorted(expected - present), sorted(present - expected)
@@ -67,8 +69,8 @@ class Gate:
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
     """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
-    The differences are missing elements, elements that admit other hosts, and a missing comment that records complete
-    sets. Elements that admit other hosts are ignored if they belong to a network in ``unsettled``.
+    Reports elements that are missing, elements that admit other hosts, and the loss of the comment that marks the sets
+    as complete. Elements that admit other hosts are ignored if they belong to a network in ``unsettled``.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]

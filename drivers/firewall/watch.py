@@ -32,7 +32,7 @@ class TableWatch:
         return self._listener.read()
 
     def missed(self) -> bool:
-        """Return whether a change happened that the last `read` did not report."""
+        """Return whether a change of the firewall has happened that the last `read` did not report."""
         return self._listener.missed()
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
@@ -49,7 +49,8 @@ class TableWatch:
 class FirewallWatch(TableWatch):
     """A watch that blocks connections with the standby table.
 
-    The watch also works without that table, if the kernel or the library does not support table owners.
+    The watch also works on hosts where the kernel or libnftables cannot create the standby table, because they do not
+    support table owners.
     """
 
     def __init__(self) -> None:

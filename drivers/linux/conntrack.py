@@ -1,4 +1,4 @@
-"""Deletion of conntrack entries, so that no flow continues to a container to which its port no longer leads.
+"""Deletion of conntrack entries. Without it, a flow would still reach a container after its port was unpublished.
 
 The module sends ctnetlink messages itself, because no library supports the kernel's filters (CTA_FILTER).
 
@@ -140,9 +140,9 @@ def _remove_one_by_one(
 
 
 def _request(session: Session, kind: int, body: bytes) -> list[ConntrackFlow]:
-    """Send a request and return the flows in its answers.
+    """Send a request and return the flows in the kernel's answers.
 
-    The error ENOENT is ignored, because it means that the flow has ended.
+    The error ENOENT is ignored, because it means that the flow has already ended.
     """
     with kernel_errors("forget", "tracked connections", ignore=(errno.ENOENT,)):
         return [_flow(answer) for answer in session.request(kind, body)]

@@ -1,10 +1,10 @@
 """The default routes that endpoints add to a sandbox, beside routes of other programs.
 
 hawse never changes a route that no endpoint added. If an address family already has a default route, hawse's route gets
-a higher metric, so the kernel prefers the existing one. A hawse route that must take priority is split into two routes,
-each to half of all addresses. These two are more specific than any default route, so the existing default route can
-stay. hawse recognises its routes by protocol number and next hop, so it stores no record of them. The kernel removes
-the routes together with their interface.
+a higher metric, so the kernel prefers the existing route. If hawse's route must take priority, hawse adds two routes
+instead, each to half of all addresses. These two routes are more specific than any default route, so the existing
+default route can stay. hawse recognises its routes by protocol number and next hop, so hawse stores no record of its
+routes. The kernel removes the routes together with their interface.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ OURS, BOOT = route.OURS, route.BOOT
 class WayOut:
     """A default route that an endpoint offers for one address family.
 
-    The route leads out of the endpoint's interface, through ``gateway`` unless that is None.
+    The route leads out of the endpoint's interface. ``gateway`` is the next hop, or None for a route without a next
+    hop.
     """
 
     version: int
@@ -87,7 +88,7 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # leave another program's route that already has the highest metric (e.g. unreachable)
+            continue  # another program's route has the same, highest metric: keep that route
         if old is not None:
             left.remove(old)
     for old in left:

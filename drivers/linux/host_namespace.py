@@ -1,8 +1,8 @@
 """Signs that a network namespace belongs to a host and is not a container's sandbox.
 
-hawse must not join a network in a host's namespace. The join would give the host an interface, and perhaps another
-default route. A veth pair whose other end is elsewhere is not a sign, because laboratories, containers and pods are
-connected this way.
+hawse must not connect a host's own namespace to a network, because that would give the host an interface and perhaps
+another default route. A veth pair whose other end is in another namespace is not a sign, because test networks,
+containers and pods are connected in this way.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ In older kernels, no namespace has this inode number.
 """
 PAIRS = ("veth", "netkit", "vxcan")
 LISTENING = 1 << 16  # the flag of listening sockets in /proc/net/unix
-FEW = 3  # a message names at most this many interfaces
+FEW = 3  # maximum number of interfaces that one message names
 
 
 def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) -> list[str]:
@@ -38,7 +38,9 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """Yield signs found by the namespace's inode number, because many paths can lead to one namespace."""
+    """Yield signs found by the namespace's inode number. A path would not do, because many paths lead to one
+    namespace.
+    """
     status = os.fstat(namespace)
     if _is(status, processes / "thread-self/ns/net"):
         yield "the network namespace of hawse itself"
@@ -52,11 +54,11 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # if hawse may not inspect the namespace, it cannot enter the namespace either
+        return False  # hawse cannot enter a namespace that it may not inspect
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
-    """Yield a sign if a resident process of hawse listens in this namespace, whatever its HAWSE_RUN is."""
+    """Yield a sign if a resident process of hawse listens in this namespace, even with another HAWSE_RUN."""
     ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})")
     with open("/proc/thread-self/net/unix", encoding="utf-8", errors="replace") as table:
         for line in table:
@@ -81,9 +83,9 @@ def _of_links() -> Iterator[str]:
 
 
 def _is_of_a_host(interface: link.Link) -> bool:
-    """Return whether hawse made this link on a host: a bridge, a parent, or the host end of a veth pair.
+    """Return whether hawse made this link on a host: a bridge, a parent interface, or the host end of a veth pair.
 
-    Only the host end of a veth pair has hawse's mark; the other end has none.
+    Only the host end of a veth pair has hawse's mark in its alias; the other end has no mark.
     """
     return interface.alias.startswith(names.NETWORK_MARK) or (
         interface.kind == "veth" and interface.alias.startswith(names.ENDPOINT_MARK)
@@ -95,8 +97,9 @@ def _is_hardware(interface: link.Link) -> bool:
 
 
 def _is_part_of_another(interface: link.Link) -> bool:
-    """Return whether a link's parent is in another namespace (macvlan, VLAN); links of hawse's endpoints do
-    not count.
+    """Return whether a link's parent is in another namespace, as for macvlan and VLAN links.
+
+    Returns False for links of hawse's endpoints.
     """
     return interface.is_split and interface.kind not in PAIRS and not interface.alias.startswith(names.ENDPOINT_MARK)
 

@@ -19,10 +19,10 @@ from drivers.api import DriverError, NoPermission, Unsupported
 
 LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
-NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: nft must not look up host names by DNS
+NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 TIMEOUT = 60  # seconds to wait for the nft program
 SELECTABLE = 1024 - 16
-"""libnftables is used only if the next file descriptor number is below this limit.
+"""libnftables is used only if the next new file descriptor would have a number below this limit.
 
 libnftables waits with select(2), which aborts the process for file descriptors from FD_SETSIZE (1024) on. 16 numbers
 below FD_SETSIZE stay in reserve.
@@ -45,11 +45,13 @@ class Refused(DriverError):
 
 _places: list[int] = []
 _one_at_a_time = _thread.RLock()
-"""A lock that is held while libnftables works, because all its contexts share some lists."""
+"""A lock that a thread holds while libnftables works, because all libnftables contexts of a process share some
+lists.
+"""
 
 
 def reserve_fds(count: int = 4) -> None:
-    """Reserve low file descriptors for libnftables, because it uses select(2).
+    """Reserve file descriptors with low numbers for libnftables, because select(2) fails for numbers of 1024 and more.
 
     Call this function once and early, in a process that will open very many file descriptors.
     """
@@ -147,7 +149,7 @@ class Context:
         return code == 0, output, errors
 
     def close(self) -> None:
-        """Close the context's socket, and the kernel then removes the tables that the socket owns; idempotent."""
+        """Close the context's socket; idempotent. The kernel then removes the tables that the socket owns."""
         context, self._context = self._context, ctypes.c_void_p()
         if context:
             with _one_at_a_time:
@@ -155,7 +157,7 @@ class Context:
 
 
 def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
-    context = Context()  # a new context for each script: a context stays in one network namespace
+    context = Context()  # a context works in one network namespace only
     try:
         return context.attempt(script, as_json=as_json)
     finally:

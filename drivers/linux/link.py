@@ -1,6 +1,7 @@
 """Links: bridges, veth pairs, VLAN, macvlan, ipvlan and dummy interfaces, and their flags.
 
-A function with a parameter ``session`` acts in the session's network namespace. Only `all_links` lists all links.
+A function with a parameter ``session`` acts in the session's network namespace. Only `all_links` reads the kernel's
+list of all links; the other functions ask the kernel for single links.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
-"""The names of the attributes that links of every kind can have, in contrast to attributes of one kind."""
+"""The names of the attributes that every link can have; the other attributes belong to links of one kind."""
 SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # request flag RTEXT_FILTER_SKIP_STATS: leave out traffic counters
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
@@ -31,9 +32,9 @@ GONE = (errno.ENODEV, errno.ENXIO)
 class Link:
     """A link as the kernel describes it.
 
-    ``kind`` is "" for hardware. ``alias`` is a free string that the kernel stores. ``master`` is the index of the
-    bridge (or bond …) that has the link as a port. ``device`` is the bus device of a hardware interface. ``is_split``
-    is True if the link's other end or parent is in another namespace.
+    ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
+    the kernel stores. ``master`` is the index of the bridge (or bond …) that has the link as a port. ``device`` is the
+    bus device of a hardware interface. ``is_split`` is True if the link's other end or parent is in another namespace.
     """
 
     name: str
@@ -64,7 +65,7 @@ def find(session: Session, name: str) -> Link | None:
 
 
 def kind_attributes(session: Session, name: str) -> Any:
-    """Return the attributes of a link that only links of its kind have.
+    """Return the attributes that are specific to a link's kind (its type, such as vxlan).
 
     Raises `KernelError` if no link has that name.
     """
@@ -133,9 +134,9 @@ def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolate
 def delete(session: Session, name: str) -> None:
     """Delete a link by name; idempotent. Returns when the link is no longer visible.
 
-    The kernel then waits tens of milliseconds until no kernel code uses the link. This function does not wait for that.
-    The request names the link by its index. Therefore, a late request cannot delete another link that gets the same
-    name meanwhile.
+    The kernel finishes the deletion tens of milliseconds later, when no kernel code uses the link any more. This
+    function does not wait for that. The request contains the link's index and not its name. Therefore, a delayed
+    request cannot delete another link that has got the same name meanwhile.
     """
     link_index = session.index(name)
     if link_index:

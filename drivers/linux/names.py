@@ -26,7 +26,8 @@ def dummy_name(network_id: str) -> str:
 def host_end_names(endpoint_id: str) -> tuple[str, ...]:
     """Return the possible names of an endpoint's host end (the veth interface on the host).
 
-    hawse uses the first name. It uses the next one only if another endpoint's id begins with the same digits.
+    hawse uses the first name. If another endpoint's id begins with the same digits, that name may be taken, and hawse
+    uses the next name.
     """
     starts = range(0, 3 * HOST_END_DIGITS, HOST_END_DIGITS)
     return tuple(f"veth{endpoint_id[s : s + HOST_END_DIGITS]}" for s in starts)
@@ -43,7 +44,7 @@ def fits(name: str) -> bool:
 
 
 def valid(name: str) -> bool:
-    """Return whether the kernel and nftables accept the name unchanged; nftables gets it in quotes."""
+    """Return whether the kernel and nftables accept the name unchanged. hawse writes names in quotes for nftables."""
     return name not in ("", ".", "..") and UNFIT.search(name) is None
 
 

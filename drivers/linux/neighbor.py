@@ -20,7 +20,7 @@ from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import Message, Session, session
 from drivers.linux.rtnetlink import dump, encode
 
-BATCH = 256  # maximum number of messages per batch; the errors for all fit into the socket's buffer
+BATCH = 256  # maximum number of messages per batch; the socket's buffer can hold an error for each
 ALL_ZERO = "00:00:00:00:00:00"
 
 Kind = Literal["forward", "flood", "port", "neighbor"]
@@ -32,8 +32,8 @@ class Row(NamedTuple):
     The meaning of ``key`` and ``value`` depends on the kind:
 
     - ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value).
-    - ``flood``: a VXLAN device also sends frames without their own row to a VTEP (key).
-    - ``port``: the bridge always sends frames for a MAC (key) to this port and learns no other port.
+    - ``flood``: a VXLAN device also sends a copy of every frame whose MAC has no row to a VTEP (key).
+    - ``port``: the bridge always sends frames for a MAC (key) to this port, and never learns another port for that MAC.
     - ``neighbor``: an address (key) is permanently at a MAC (value).
     """
 

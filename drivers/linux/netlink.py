@@ -1,4 +1,4 @@
-"""A netlink session in one network namespace; failures are raised as a driver's errors.
+"""A netlink session in one network namespace; its functions raise driver errors if a request fails.
 
 The module sends messages and receives answers (netlink(7)), in the same way for rtnetlink, nftables and connection
 tracking. It does not know the contents of messages. `drivers.linux.rtnetlink` encodes and decodes the messages of
@@ -27,13 +27,13 @@ SOL_NETLINK, CAP_ACK = 270, 10
 NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # request numbers for ioctl(2): SIOCGSKNS, SIOCGIFINDEX
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
-SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that every socket accepts in one send; option SO_SNDBUFFORCE
+SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # size in bytes that one send may always have; option SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
 LINGER = 0.05
 """Seconds to wait before a netfilter socket is closed.
 
-If elements were just removed, closing the socket waits for an RCU grace period and blocks all other nftables
-transactions. After this delay, neither the close nor the exit of this process has to wait.
+If elements were removed shortly before, closing the socket waits for an RCU grace period and blocks all other nftables
+transactions. After this delay, the grace period is over. The close and the exit of this process then do not wait.
 """
 LOOK = 0.0003  # seconds between two checks of whether a request has taken effect
 
@@ -55,7 +55,7 @@ class Session:
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # Python's own timeout would poll before each call
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # Python's timeout would add a poll(2) per call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 
@@ -95,8 +95,8 @@ class Session:
     def request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         """Send one message; return when ``shows`` returns True, even if the kernel has not finished the request.
 
-        ``shows`` checks whether the effect is visible. The kernel finishes a request even if this process ends. Raises
-        OSError if the kernel refuses the request.
+        ``shows`` returns whether the effect of the request is visible. The kernel finishes the request even if this
+        process ends. Raises OSError if the kernel refuses the request.
         """
         other = self.clone_session()
         failures: list[OSError] = []
@@ -133,7 +133,7 @@ class Session:
         The call never waits for the kernel's locks.
         """
         if not names.fits(name):
-            return 0  # the kernel would cut the name, and the rest could match another link
+            return 0  # the kernel would shorten the name and might find another link
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:
@@ -142,7 +142,7 @@ class Session:
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """Return the message bodies of a list of kernel objects; reads the list again if it changed meanwhile.
 
-        Raises OSError with EINTR if the list changes during every attempt, because its contents are then unknown.
+        Raises OSError with EINTR if the list changes during every attempt to read it.
         """
         for _ in range(DUMP_ATTEMPTS):
             try:
@@ -204,17 +204,17 @@ class Session:
 def _packed(message: Message, number: int) -> bytes:
     """Return a message with its header, ready to send.
 
-    Another message can follow the body directly, because the attributes in the body are padded.
+    The attributes in the body are padded, so another message can directly follow this message.
     """
     kind, flags, body = message
     return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
 def in_background(action: Callable[[], object], after: float = 0.0) -> None:
-    """Run ``action`` in a separate thread after ``after`` seconds; does not wait for its end.
+    """Run ``action`` in a separate thread after ``after`` seconds; does not wait for the end of ``action``.
 
-    Use it for actions that only wait for the kernel. If no thread can be started, ``action`` runs immediately in this
-    thread.
+    Only use this function for actions that wait for the kernel. If no thread can be started, ``action`` runs
+    immediately in the calling thread.
     """
 
     def act() -> None:
@@ -223,7 +223,7 @@ def in_background(action: Callable[[], object], after: float = 0.0) -> None:
 
     try:
         _thread.start_new_thread(act if after else action, ())
-    except RuntimeError:  # the machine or the control group has reached its limit of tasks
+    except RuntimeError:  # no new thread: the machine or the control group has reached its limit of tasks
         action()
 
 

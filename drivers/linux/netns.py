@@ -46,7 +46,7 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 def is_network_namespace(fd: int) -> bool:
     """Return whether a file descriptor refers to a network namespace.
 
-    A file and a namespace of another kind give False.
+    Returns False for namespaces of other kinds and for files that are no namespace.
     """
     try:
         return fcntl.ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET

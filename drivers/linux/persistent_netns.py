@@ -2,9 +2,9 @@
 
 Usually a bind mount on the file keeps the namespace, as with ``ip netns``. However, a command may run in its own mount
 namespace (``ip netns exec``, service managers), and mounts end with their mount namespace. Therefore, the mount is made
-in the mount namespace of process 1 and found through ``/proc/1/root``. This requires that the file's directory is the
-same there. If process 1 is not accessible (in a locked-down container), an idle process keeps the namespace instead of
-the mount. The file then holds the PID and the start time of that process.
+in the mount namespace of process 1, and other processes find the mount through ``/proc/1/root``. This requires that
+process 1 sees the same directory at the file's path. If process 1 is not accessible (in a locked-down container), an
+idle process keeps the namespace instead of the mount. The file then holds the PID and the start time of that process.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from drivers.linux.errors import refusal
 
 INIT = "/proc/1"
 OWN = "/proc/self/ns/net"
-# The idle process waits for a line, which the command writes after the file names the process. If the command dies
-# before that, the idle process ends too, because no other command could find it.
+# The idle process first waits for a line on its standard input. The command writes that line after it has stored the
+# idle process's PID in the file. If the command dies earlier, the idle process ends too, because no other command could
+# find it.
 HOLDER = ("/bin/sh", "-c", "read -r _ && exec sleep infinity </dev/null")
 TIMEOUT = 30  # seconds to wait for an external command
-END = 2000  # milliseconds to wait for the end of a killed process
+END = 2000  # milliseconds to wait until a killed process has ended
 
 
 def netns_path(file: Path) -> str:
@@ -66,7 +67,7 @@ def make(file: Path) -> None:
 def remove(file: Path) -> None:
     """Stop keeping the namespace at ``file``; idempotent.
 
-    The kernel deletes the namespace when no other process or file uses it.
+    The kernel deletes the namespace when no process and no other file keeps it.
     """
     keeper = _keeper(file)
     if keeper:
@@ -78,8 +79,8 @@ def remove(file: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise refusal("remove", str(file), error.errno or errno.EIO) from error
-        # Unmount here too, because this process's mount namespace has its own copy of the mount. It was copied while
-        # the mount existed.
+        # Unmount in this process's mount namespace too. This mount namespace was created while the mount existed, so it
+        # has a copy of the mount.
         _run("umount", "--lazy", str(file))
         file.unlink(missing_ok=True)
 
@@ -95,7 +96,7 @@ def directory_lock(directory: Path) -> Iterator[None]:
         fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is(fd, directory):  # else another process has removed this directory during the wait
+            if _is(fd, directory):  # False if another process has removed the directory
                 yield
                 with suppress(OSError):
                     directory.rmdir()
@@ -139,7 +140,7 @@ def _keeper(file: Path) -> int:
     try:
         with open(_open(file, os.O_RDONLY)) as note:
             pid, start = map(int, note.read().split())
-    except (OSError, ValueError):  # the file is missing, empty or a mount point: no idle process
+    except (OSError, ValueError):  # no idle process: the file is missing, empty or a mount point
         return 0
     return pid if process.is_running(pid, start) else 0
 

@@ -37,7 +37,7 @@ def is_running(pid: int, started: int) -> bool:
 
 
 def identity() -> str:
-    """Return the identity of this process as a string; intents and records store it as their owner."""
+    """Return the identity of this process as a string; intents and records store this string to name their owner."""
     pid = os.getpid()
     return f"{pid}:{start_time(pid)}"
 

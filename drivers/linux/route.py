@@ -25,13 +25,13 @@ CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
 BOOT = 3  # RTPROT_BOOT: protocol of routes set by hand, which `ip route` does not print
 OURS = 104
-"""The protocol number that hawse gives to routes which must differ from other programs' routes."""
+"""The protocol number of routes that hawse must later distinguish from routes of other programs."""
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255
 UNICAST = 1
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 VERSIONS = {family: version for version, family in FAMILIES.items()}
 ANYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
-USUAL_METRIC = {4: 0, 6: 1024}  # metric that the kernel gives to a route without one, by IP version
+USUAL_METRIC = {4: 0, 6: 1024}  # metric that the kernel sets if a route is added without a metric, by IP version
 HIGHEST_METRIC = (1 << 32) - 1
 
 
@@ -52,7 +52,7 @@ class Route:
 def widest(session: Session) -> list[Route]:
     """Return the default routes of both address families, and the routes to half of all addresses."""
     with kernel_errors("list", "routes"):
-        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # the default requests only IPv4 routes
+        messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # AF_UNSPEC requests routes of IPv4 and IPv6
     return list(_widest(messages))
 
 
@@ -74,7 +74,7 @@ def remove(session: Session, route: Route) -> None:
 def add_link_default(session: Session, version: int, link_index: int) -> None:
     """Add a default route through a link without a next hop; idempotent.
 
-    An existing default route is kept.
+    If a default route already exists, nothing is changed.
     """
     body = _message(ANYWHERE[version], link_index, scope=LINK_SCOPE)
     with kernel_errors("set default route through", f"link {link_index}", ignore=(errno.EEXIST,)):

@@ -1,10 +1,10 @@
 """Router advertisements on bridges: the host ignores router advertisements that containers send.
 
-hawse switches accept_ra off on its own bridges. On a bridge of the user, hawse switches it off only while all ports of
-the bridge are hawse's. hawse then stores the earlier value of accept_ra in HAWSE_RUN and restores it later. HAWSE_RUN
-lasts until the next boot, and so does the sysctl. If a bridge has other ports, a router may be behind one of them, so
-the bridge continues to accept advertisements. On such a bridge, the firewall drops the advertisements of the
-containers' ports instead (`drivers.firewall.spoof_guard`).
+hawse switches accept_ra off on its own bridges. On a bridge of the user, hawse switches accept_ra off only while all
+ports of the bridge are hawse's. hawse then stores the earlier value of accept_ra in HAWSE_RUN and restores it later.
+HAWSE_RUN lasts until the next boot, and so does the sysctl. If a bridge has other ports, a router may be behind one of
+these ports, so accept_ra stays on. On such a bridge, the firewall drops the advertisements that arrive at the
+containers' ports (`drivers.firewall.spoof_guard`).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def read(path: str) -> str | None:
 def write(path: str, value: str) -> None:
     """Set a parameter; raises `KernelError`.
 
-    A parameter that already has the value is not written, because it may be read-only.
+    If the parameter already has the value, nothing is written, because the parameter may be read-only.
     """
     try:
         if _read(path) != value:
@@ -53,7 +53,9 @@ def write_if_present(path: str, value: str) -> None:
 
 
 def _read(path: str) -> str:
-    """Return a parameter's value with a single read call, because commands read dozens of parameters."""
+    """Return a parameter's value. A single read call is used to save time, because commands read dozens of
+    parameters.
+    """
     file = os.open(f"{ROOT}/{path}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(file, LONGEST).decode().strip()

@@ -153,7 +153,7 @@ class OverlayDriver:
                 gate.dismiss(unused)
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return how this host's kernel objects and tables differ from what the network requires, one line each.
+        """Return how this host's kernel objects and tables differ from the network's required state, one line each.
 
         With ``fix``, the differences are also repaired.
         """
@@ -173,7 +173,10 @@ class OverlayDriver:
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the hosts that the firewall admits differ from the hosts in the networks' forwarding tables."""
+        """Return how the hosts that the firewall admits differ from the hosts in the networks' forwarding tables.
+
+        `repair` changes the firewall and not the forwarding tables.
+        """
         expected: list[Element] = []
         for network, _ in desired.networks:
             if gate := _gate(network):
@@ -194,21 +197,21 @@ class OverlayDriver:
         return TableWatch()
 
     def saved_state(self) -> Sequence[str]:
-        """Return nothing, because the networks' forwarding tables contain all state."""
+        """Return an empty list, because the networks' forwarding tables contain the state that a repair needs."""
         return ()
 
 
 def _gate(network: NetworkSpec) -> Gate | None:
-    """Return the firewall's gate for the network's VXLAN packets, or None if the network is encrypted.
+    """Return the firewall's `Gate` for the network's VXLAN packets, or None if the network is encrypted.
 
-    An encrypted network needs no gate, because it accepts authenticated packets only.
+    An encrypted network needs no `Gate`, because it accepts authenticated packets only.
     """
     return None if overlay_options.is_encrypted(network) else Gate(vxlan.PORT, overlay_options.vnis(network))
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the missing and the unexpected firewall elements, if only the hosts of ``peers`` may send VXLAN
-    packets.
+    """Return the missing and the unexpected firewall elements, compared with those that admit the hosts of
+    ``peers``.
     """
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
@@ -255,7 +258,9 @@ def _add(tables: Tables, peer: Peer) -> None:
 
 
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
-    """Program exactly these peers, and announce addresses that have moved to another host to the sandboxes."""
+    """Program exactly these peers. If an address has moved to another host, announce the move to this host's
+    sandboxes.
+    """
     difference = tables.difference(peers)
     difference.apply()
     moved = difference.replaced()

@@ -61,7 +61,10 @@ class RowDifference:
 
 
 class Tables:
-    """The FDB and neighbour tables of one network; the calling thread must be in the network's namespace."""
+    """The FDB and neighbour tables of one network on this host.
+
+    The calling thread must be in the network's namespace.
+    """
 
     def __init__(self, network: NetworkSpec, options: OverlayOptions) -> None:
         self.network, self.options = network, options
@@ -99,12 +102,12 @@ class Tables:
     def remove(self, peer: Peer) -> list[IPAddress]:
         """Remove one peer's rows, and return the hosts that have no peer any more.
 
-        Rows that have changed meanwhile are kept, and so are rows that other peers need.
+        Rows that other peers need are kept. Rows that another call has changed meanwhile are kept too.
         """
         present, rows = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in rows if row.kind == "forward"}
-        # Keep the rows of a MAC that is now behind another host. Updates may arrive in any order, so the rows may
-        # already belong to the MAC's new place.
+        # Keep the rows of a MAC that is now behind another host. Updates of peers may arrive in any order, so the rows
+        # may already name the MAC's new host.
         gone = {row for row in rows & present if row.kind == "flood" or forward <= present}
         in_use = {row.value for row in present - gone if row.kind == "forward"}
         unused = [row for row in gone if row.kind != "flood" or row.key not in in_use]

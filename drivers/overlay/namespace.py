@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class OverlayNamespace:
-    """The namespace of one network on this host; the object may exist before the kernel's namespace does.
+    """The namespace of one network on this host. The Python object may exist before the kernel's namespace exists.
 
     Callers are in the host's namespace. ``run`` is HAWSE_RUN.
     """
@@ -64,7 +64,7 @@ class OverlayNamespace:
     def make(self, options: OverlayOptions) -> None:
         """Create the missing objects of the network; idempotent.
 
-        After an error, all objects are removed if the network did not exist before.
+        If an error occurs and the network did not exist before the call, all objects are removed again.
         """
         with persistent_netns.directory_lock(self.file.parent):
             self._make(options)

@@ -65,7 +65,7 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
     """Add the gateways' addresses to the bridge and bring all devices up; idempotent."""
     for family in ("ipv4", "ipv6"):
         sysctl.write_if_present(sysctl.conf(family, "all", "forwarding"), "0")
-    for table in ("iptables", "ip6tables", "arptables"):  # the host's filters must not see bridged frames
+    for table in ("iptables", "ip6tables", "arptables"):  # hide bridged frames from iptables rules
         sysctl.write_if_present(f"net/bridge/bridge-nf-call-{table}", "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "accept_ra"), "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "disable_ipv6"), "0" if network.ipv6 else "1")

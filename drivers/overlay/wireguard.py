@@ -30,7 +30,7 @@ TABLE = "inet hawse_overlay"
 RULES = Path(__file__).parent / "wireguard.nft"
 VXLAN_PORT = 4789
 TIMEOUT = 30  # seconds to wait for an external program
-START_ATTEMPTS = 20  # maximum number of starts of wireguard-go: an earlier process may still be ending
+START_ATTEMPTS = 20  # maximum number of starts of wireguard-go; a start fails while an earlier process ends
 RETRY_DELAY = 0.1  # seconds between two attempts to start wireguard-go
 
 
@@ -44,7 +44,7 @@ def interface_name(run: Path, network_id: str) -> str:
 
 
 class Tunnel:
-    """The WireGuard tunnel of one network on one host; ``place`` is the network's namespace.
+    """The WireGuard tunnel of one network on one host; ``place`` is the object for the network's namespace.
 
     Callers are in the host's network namespace.
     """
@@ -84,13 +84,12 @@ class Tunnel:
         if self.is_there():
             return
         with session() as host, netns.netns_fd(self.place.path) as namespace:
-            # If the interface is still in the host's namespace, an interrupted creation left it there, and it is used
-            # again.
+            # Use an interface that is still in the host's namespace. An interrupted creation left this interface there.
             if not link.index(self.name) and not self._in_kernel(host, namespace):
                 self._start_process()
             if link.index(self.name):
-                # Wait for an answer before the interface is moved. wireguard-go answers only after it has found its
-                # interface, and it searches for the interface in its own namespace only.
+                # Wait for wireguard-go's answer before the interface is moved to another namespace. wireguard-go
+                # searches for its interface in its own namespace only, and answers after it has found the interface.
                 self._wg("show", self.name)
                 link.change(host, link.index(self.name), net_ns_fd=namespace)
 
@@ -119,7 +118,8 @@ class Tunnel:
     def delete(self, place_exists: bool) -> None:
         """Delete the interface in the network's namespace and in the host's namespace; idempotent.
 
-        A crash may have left the interface in either namespace. A wireguard-go process ends with its interface.
+        A crash may have left the interface in either namespace. A wireguard-go process ends when its interface is
+        deleted.
         """
         if place_exists:
             sandboxes.inside(self.place, lambda there: link.delete(there, self.name))
@@ -136,7 +136,7 @@ class Tunnel:
         return True
 
     def _start_process(self) -> None:
-        """Start wireguard-go in a session of its own; it goes to the background when the interface exists."""
+        """Start wireguard-go in a process session of its own; it goes to the background when the interface exists."""
         if shutil.which("wireguard-go") is None:
             raise self._refused("this kernel has no WireGuard and the wireguard-go program is missing")
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LOG_LEVEL": "silent"}
@@ -146,7 +146,7 @@ class Tunnel:
                 cwd="/",
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # no pipes: the background process would keep them open
+                stdout=subprocess.DEVNULL,  # no pipe, because wireguard-go would keep the pipe open
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
                 timeout=TIMEOUT,

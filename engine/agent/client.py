@@ -60,7 +60,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
         return None
     with sock:
         try:
-            with suppress(BrokenPipeError):  # a refusing agent sends its answer and closes before it reads
+            with suppress(BrokenPipeError):  # an agent that refuses this process does not read the line
                 sock.sendall(line.encode() + b"\n")
             if patience <= 0:
                 return ""
@@ -205,7 +205,7 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 
 
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
-    """Notify the agent of a change; wait until its services are up to date if the command needs them.
+    """Notify the agent that the store has changed; wait until its services are up to date if the command needs them.
 
     The agent is started only if it has work. Work is a network in ``joined`` that has DNS names (the default bridge has
     none), or a published port that address translation cannot reach. If ``joined`` is not empty and the agent has no

@@ -68,7 +68,7 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     """Create the agent with all its services."""
     home()
-    libnftables.reserve_fds()  # reserved before sandboxes open four or more each
+    libnftables.reserve_fds()  # reserve descriptors first, because each sandbox opens at least four descriptors
     budget = DescriptorBudget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)

@@ -1,7 +1,7 @@
 """The agent's socket (HAWSE_RUN/agent.sock): one request line, one answer line, then the connection is closed.
 
 - ``changed`` makes the services read the store again. The agent answers ``ok`` when all services are up to date, so a
-  command can wait until its names are active. Requests that arrive together share one reading.
+  command can wait until DNS answers its names. The agent reads the store once for all requests that arrive together.
 - If the connection closes without an answer to ``changed``, this agent is ending. The command must ask another agent.
 - ``status`` is answered by one line of JSON.
 
@@ -69,7 +69,7 @@ class Control:
         if line == b"changed":
             self._loop.forget(connection.fileno())
             if not self._waiting:
-                self._loop.after(0, self._reconcile)  # at the end of this round, once for all requests
+                self._loop.after(0, self._reconcile)  # read the store once for all requests of this round
             self._waiting.append(connection)
         else:
             self._close(connection, self._status() if line == b"status" else "")

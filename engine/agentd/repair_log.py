@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from drivers.api import Difference
 from engine.golang import timestamps
 
-FEW = 3  # number of differences of one kind that a log line names
+FEW = 3  # maximum number of differences of one kind that a log line names
 LONG_LOG_BYTES = 1 << 20
-"""Bytes; a longer log is emptied, because another program may cause repairs, and so log lines, for months."""
+"""Maximum bytes of the log. A longer log is emptied, because another program may cause repairs, and log lines, for
+months.
+"""
 
 
 def say(text: str) -> None:

@@ -12,7 +12,7 @@ SETTLE_SECONDS = 1.0
 SHARE = 100
 """Limits the comparisons after hawse's own changes: they use at most 1/`SHARE` of the time."""
 PATIENCE_ROUNDS = 10.0
-"""Number of changes by other programs that are compared without delay (the patience).
+"""The patience: how many changes by other programs the agent compares immediately, before it delays comparisons.
 
 The patience grows again by one every `RECOVERY_SECONDS` seconds.
 """
@@ -35,7 +35,7 @@ class Pace:
 
     def foreign(self, now: float) -> None:
         """Record that another program made a change: compare now, or at the end of the current delay."""
-        if not self.rest:  # patience does not grow during a delay
+        if not self.rest:  # the patience (see `PATIENCE_ROUNDS`) does not grow during a delay
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)

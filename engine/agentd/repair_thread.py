@@ -1,8 +1,8 @@
 """A thread of the agent that keeps the kernel state shared by a driver's networks as the records require.
 
 The kernel notifies the thread of other programs' changes, and the thread then compares the records with the kernel.
-After hawse's own changes the thread also compares, but later. Such a difference is repaired only if two comparisons in
-a row find it, because a command may have written its record and not yet changed the kernel.
+After hawse's own changes the thread also compares, but later. A difference that follows hawse's own change is repaired
+only if two comparisons in a row find it, because a command may have written its record and not yet changed the kernel.
 
 The driver decides what is compared and how it is repaired (`drivers.api.Repairer`). The work runs in a thread, because
 a comparison may take long and the agent's other services must not wait for it.
@@ -56,7 +56,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self._settled = False  # True after a comparison; then all kernel state is of this version
+        self._settled = False  # True after the first comparison; from then on, ``superseded`` is reported
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
@@ -92,7 +92,7 @@ class RepairThread:
         watch = self._driver.watch()
         self._listening.set()
         try:
-            self._pace.foreign(time.monotonic())  # changes made before now are unknown
+            self._pace.foreign(time.monotonic())  # compare now: changes before the start of this watch are unknown
             self._follow(watch)
         finally:
             watch.close()
@@ -142,13 +142,14 @@ class RepairThread:
     def _look(self, watch: Watch) -> None:
         """Compare the kernel state with the records, and repair the differences.
 
-        If the repair is delayed and the current state lets packets pass that must not, new connections are blocked.
+        If the next repair is delayed, the current differences may let packets pass that must be dropped. In that case
+        the driver blocks new connections.
         """
         began, rested = time.monotonic(), self._pace.rest
         differences = self._attempt(self._put_right)
         self._pace.looked(began, time.monotonic())
         if differences is None:
-            self._pace.foreign(time.monotonic())  # try again, with growing delays
+            self._pace.foreign(time.monotonic())  # the comparison failed: try again, with growing delays
             return
         self._foreign, self._settled = False, True
         if self._suspects:
@@ -171,7 +172,11 @@ class RepairThread:
         return None
 
     def _put_right(self) -> list[Difference]:
-        """Repair the differences that are certain, and return the repaired differences."""
+        """Repair the differences that are certain, and return these differences.
+
+        After a change by another program, every difference is certain. Otherwise a difference is certain in three
+        cases: the last comparison found it too, it lets packets pass that must be dropped, or it is routine upkeep.
+        """
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:
             with self._store.read() as reader:
@@ -186,7 +191,7 @@ class RepairThread:
             with self._store.write() as tx:
                 return self._repair(tx, certain)
         except Unavailable:
-            with self._store.read() as reader:  # the store is locked: repair only what lets packets pass
+            with self._store.read() as reader:  # the store is locked: repair only what lets forbidden packets pass
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:

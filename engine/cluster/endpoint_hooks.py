@@ -68,8 +68,8 @@ def reserve_endpoints(
 def _shut(host: Host, network: NetworkRecord) -> None:
     """Make the driver block the packets that containers send into the network's tunnels.
 
-    The caller blocks them before it reserves the endpoint, because other hosts accept this host's packets as soon as
-    the endpoint is reserved.
+    The caller calls this function before it reserves the endpoint, because other hosts accept this host's packets as
+    soon as the endpoint is reserved.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -78,7 +78,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record those of ``networks`` again that another command deleted as unused after the caller looked them up."""
+    """Record a network of ``networks`` again if another command deleted it as unused after the caller found it."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
@@ -127,7 +127,7 @@ def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAtt
 def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
     """Release an endpoint in the cluster's store; if the store is unreachable, the agent releases it later.
 
-    Also deactivates the network if no endpoint on this host uses the network.
+    If no endpoint on this host uses the network any more, this host's kernel objects of the network are deleted too.
     """
     if network.scope != SWARM:
         return

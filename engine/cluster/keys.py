@@ -11,8 +11,8 @@ certificate names. Each key that belongs to a node contains the node's id.
 from __future__ import annotations
 
 LAYOUT = 2
-"""Version of the key names in etcd and of the protocol with a manager's server. Hosts of another version are
-refused.
+"""Version of the key names in etcd and of the protocol with a manager's server. A manager's server refuses hosts that
+use another version.
 """
 
 MANAGER_NAME = "hawse-manager"

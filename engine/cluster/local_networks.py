@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SWARM = "swarm"
 NETWORKS_LOCK = ("cluster", "networks")
-"""The lock that serialises activating and deactivating cluster networks on this host."""
+"""The lock that serialises creating and deleting the kernel objects of cluster networks on this host."""
 AGENT_LOCK_TIMEOUT = 1.0
 """Seconds that the agent waits for commands that hold the networks lock.
 
@@ -79,10 +79,10 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
-            if memberships.exists(host.root):  # a host that leaves now deletes all its copies itself
+            if memberships.exists(host.root):  # a host that has left has deleted all copies, so make no new copy
                 _import(tx, record, membership)
     except Taken:
-        return  # a network of this host has the name, so nothing is copied
+        return  # another network of this host has the name, so the cluster's network is not copied
 
 
 def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
@@ -138,7 +138,7 @@ def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIM
 
 
 def deactivate_all_unused(host: Host, patience: float) -> bool:
-    """Deactivate the unused cluster networks on this host that killed commands left active.
+    """Delete this host's kernel objects of unused cluster networks that killed commands left active.
 
     Returns whether there were any such networks. Waits up to ``patience`` seconds for running commands, then raises
     `Unavailable`.

@@ -1,4 +1,4 @@
-"""This host's membership record, and the client of the cluster's store that it opens.
+"""Reads and writes this host's membership record, and opens clients of the cluster's store.
 
 On a host in no cluster, reading the membership costs one file access.
 """
@@ -52,7 +52,7 @@ def exists(root: Path) -> bool:
 def load(root: Path) -> ClusterMembership | None:
     """Return this host's membership, or None if the host is in no cluster.
 
-    Raises `Unavailable` if another version of hawse, with another record layout, wrote the record.
+    Raises `Unavailable` if another version of hawse wrote the record in another format.
     """
     try:
         text = (directory(root) / FILE).read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def save(where: Path, membership: ClusterMembership) -> None:
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
     """Apply ``change`` to this host's membership record; return the new record, or None if the host is in no cluster.
 
-    A lock serialises the agent's threads.
+    Several threads of the agent may call this function at the same time, because a lock serialises the calls.
     """
     with _changing:
         known = load(root)

@@ -44,7 +44,7 @@ def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
 def ensure_agent(host: Host) -> None:
     """Start the agent if this host is in a cluster and the agent is not running.
 
-    The agent must run, because it keeps the lease of this host.
+    The agent must run, because it renews this host's lease.
     """
     if memberships.exists(host.root):
         with suppress(OSError):
@@ -109,11 +109,12 @@ def remove(host: Host, record: NetworkRecord) -> None:
 
 
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
-    """Record a cluster network on this host, to ``attach`` a container or to remove the network.
+    """Record a cluster network on this host, because the caller will attach a container or remove the network.
 
-    The caller looks the network up afterwards. Raises Docker's errors: Forbidden if the network is not attachable;
-    NotFound if ``attach`` is True and neither the host nor the cluster has the network. A worker sees only networks
-    that it uses. Therefore a worker cannot remove other networks.
+    With ``attach``, the caller will attach a container. The caller looks the network up afterwards. Raises Docker's
+    errors: Forbidden if the network is not attachable; NotFound if ``attach`` is True and neither the host nor the
+    cluster has the network. A worker sees only networks that the worker uses. Therefore a worker cannot remove other
+    networks.
     """
     if not memberships.exists(host.root):
         return
@@ -163,7 +164,7 @@ def check_used_here(host: Host, record: NetworkRecord) -> None:
 
 
 def after_activate(host: Host, record: NetworkRecord) -> None:
-    """Program the endpoints of other hosts as peers of a network that has just been activated."""
+    """Program the endpoints of other hosts as peers of a network whose kernel objects this host has just created."""
     driver = host.driver(record.driver)
     if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
         return

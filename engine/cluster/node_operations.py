@@ -65,8 +65,9 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write an endpoint that the store has lost, with the addresses that it already has, or change an
-    endpoint's names.
+    """Write an endpoint that the store has lost, with the addresses that the endpoint already has.
+
+    Also used to change an endpoint's names.
     """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
@@ -138,7 +139,7 @@ def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
         if "revision" in arguments and int(arguments["revision"]) != known:
             return {"done": False}
         conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
-        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # makes the admission permanent
+        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # the admission becomes permanent
         if client.transact(conditions, changes).succeeded:
             return {"done": True}
         if client.get(keys.member(node.id)) is None:
@@ -180,8 +181,8 @@ def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) ->
 def _leave(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """End the host's membership.
 
-    The host's node record remains, shown as down, until a manager removes it. If the host was a manager, its record now
-    says worker.
+    The host's node record remains, shown as down, until a manager removes it. If the host was a manager, the role in
+    its record becomes worker.
     """
     changes = [delete(keys.alive(member.id)), delete(keys.member(member.id))]
     entry = client.get(keys.node(member.id))

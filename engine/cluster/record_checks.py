@@ -30,7 +30,7 @@ MOST_NAMES, LONGEST_NAME, LONGEST_TEXT = 256, 255, 256
 ALL_NAMES = 8192
 """Maximum number of characters in all names of one endpoint together."""
 HIGHEST_INDEX = 2**16 - 2
-"""Highest node index, because the tunnels of an encrypted network have no more addresses than that."""
+"""Highest node index, because the tunnels of an encrypted network have no addresses for higher indexes."""
 KEY_BYTES = 32
 
 T = TypeVar("T")

@@ -51,7 +51,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # a requested one is out of turn
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # the last address allocated in turn
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]

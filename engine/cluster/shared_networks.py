@@ -93,7 +93,7 @@ def allocate(
 
 
 def with_gateway(pool: PoolRecord) -> PoolRecord:
-    """Return the pool with its gateway address, marked as shown by inspect.
+    """Return the pool with its gateway address, and mark the gateway as visible in Docker's inspect.
 
     If the pool has no gateway, its first address becomes the gateway.
     """
@@ -103,7 +103,7 @@ def with_gateway(pool: PoolRecord) -> PoolRecord:
 def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Network:
     """Return the next free subnet after ``last``, wrapping around at the end of the pools.
 
-    Raises Forbidden if there is none.
+    Raises Forbidden if no subnet is free.
     """
     used = [n for n in map(ip_network, taken) if isinstance(n, IPv4Network)]
     after = int(ip_network(last).network_address) if last else -1

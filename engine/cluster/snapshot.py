@@ -35,8 +35,9 @@ class View:
     refused: Mapping[str, str] = field(default_factory=dict, repr=False)
     """By key: the reason why an endpoint's record is left out of the snapshot."""
     _others: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """By key: the reason why any other record is left out. Has only records that have been parsed, which happens on
-    demand.
+    """By key: the reason why a record other than an endpoint's is left out.
+
+    Records are parsed on first access. Therefore only records that have been parsed can be in this dict.
     """
 
     @cached_property
@@ -68,7 +69,7 @@ class View:
     def unreadable(self) -> dict[str, str]:
         """Return the reasons why records are left out of the snapshot, by key."""
         for read in (self.nodes, self.networks):
-            assert read is not None  # the property parses its records on first access
+            assert read is not None  # reading the property parses its records and fills `_others`
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
@@ -144,7 +145,7 @@ def save(root: Path, view: View) -> None:
 
 
 def saved(root: Path) -> View | None:
-    """Return the snapshot that was saved to disk, or None if no readable one exists."""
+    """Return the snapshot that was saved to disk, or None if no readable snapshot is saved."""
     try:
         document = json.loads((membership.directory(root) / FILE).read_text(encoding="utf-8"))
         return make(int(document["revision"]), document["values"])

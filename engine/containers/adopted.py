@@ -4,10 +4,10 @@
 of a process.
 
 An adopted sandbox has a container record only while it is connected to a network. The record is created together with
-the first endpoint and deleted together with the last one.
+the first endpoint and deleted together with the last endpoint.
 
-hawse does not keep an adopted namespace alive: other programs can delete it, and hawse only detects this. The inode
-shows whether a path still leads to the same namespace. The network namespace of a host system is refused unless the
+hawse does not keep an adopted namespace alive. Other programs can delete the namespace, and hawse detects this by the
+inode of the path: another inode means another namespace. The network namespace of a host system is refused unless the
 user forces it, to prevent changes to the host by mistake.
 """
 
@@ -38,9 +38,9 @@ NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class NamespaceReference:
-    """A foreign network namespace: its name, its path, and the values that identify it.
+    """A foreign network namespace: its name, its path, and the values that identify the namespace.
 
-    ``start`` is the start time of the process for ``pid:N``. For a named namespace, ``start`` is the inode.
+    For ``pid:N``, ``start`` is the start time of the process. For a named namespace, ``start`` is the inode.
     """
 
     name: str
@@ -80,11 +80,11 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
 
 
 def record_of(known: ContainerRecord | None, container_id: str, place: NamespaceReference) -> ContainerRecord:
-    """Return the container record of a foreign namespace that is about to be connected.
+    """Return the container record for a foreign namespace that will be connected to a network.
 
-    The caller stores the record together with the first endpoint. If ``known`` is the record of a running sandbox, it
-    is reused with the new path. Otherwise a new record is made. Raises Conflict if the name is in use for another
-    namespace.
+    The caller stores the record together with the first endpoint. If ``known`` is the record of a running sandbox, that
+    record is reused with the new path. Otherwise a new record is made. Raises Conflict if another namespace already has
+    this name.
     """
     if known is not None and known.status == "running":
         if known.sandbox_inode not in (0, place.inode):
@@ -114,7 +114,7 @@ def known_id(host: Host, place: NamespaceReference) -> str:
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path of an adopted namespace still leads to the namespace that was adopted."""
+    """Return whether the path of an adopted namespace still leads to the namespace for which the record was made."""
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
@@ -150,7 +150,7 @@ def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
 
 
 def _path(reference: str) -> tuple[str, int]:
-    """Return the path of the file that opens the namespace, and the pid for ``pid:N`` (else 0)."""
+    """Return the path of the file that opens the namespace. For ``pid:N``, also return the pid; otherwise 0."""
     kind, _, rest = reference.partition(":")
     if kind == "pid":
         if not rest.isdecimal():

@@ -1,4 +1,4 @@
-"""Connect a container to a network, or undo a partial connection; the container may be running or stopped."""
+"""Connect a running or stopped container to a network, and undo a connection that was only partly made."""
 
 from __future__ import annotations
 
@@ -54,9 +54,10 @@ def connect(
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """The record of a container that `_held` has locked for a connect.
+    """The record of a container that `_held` has locked for a connect operation.
 
-    A foreign namespace that has no record yet is an exception: its container lock is taken only when `hold` is called.
+    The container lock is already held, with one exception. For a foreign namespace without a record, the lock is taken
+    only when `hold` is called.
     """
 
     record: ContainerRecord
@@ -65,9 +66,9 @@ class _Held:
 
 @contextmanager
 def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
-    """Lock a container for a connect, and yield its record inside the block.
+    """Lock a container for a connect operation, and yield its record inside the block.
 
-    For a foreign namespace that has no record yet, a new record is yielded, which is not stored yet.
+    If a foreign namespace has no record yet, this function makes a new record and yields it, but does not store it.
     """
     if not adopted.is_adoptable(container):
         target = lookup.resolve(host, container)
@@ -147,14 +148,15 @@ def _connect_running(
 def _reroute(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the default routes of a sandbox again, if they now belong to other endpoints than before."""
+    """Set the default routes of a sandbox again, if other endpoints than before must now hold the default routes."""
     held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
     if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
         sandbox.route(record, members)
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
-    """Add a network to the configuration of a stopped container; no effect if the network is already in it.
+    """Add a network to the configuration of a stopped container; no effect if the configuration already has the
+    network.
 
     A network that does not exist is accepted. As in Docker, the next start of the container then fails.
     """
@@ -209,7 +211,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     with host.store.read() as reader:
         container = reader.container(container_id)
     if container is None:
-        forget(host.run, "container", container_id)  # no container: delete the file that the lock created
+        forget(host.run, "container", container_id)  # the container is gone: delete the lock file that locking created
         return
     if lookup.with_actual_state(host, container).status != "running":
         return
@@ -219,15 +221,16 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # ports may be recorded but not published
+        sandbox.publish(host, container, member, member.endpoint.ports)  # the ports may be recorded but not published
     etc_files.remove_network(host, container, None)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Join or leave the gateway bridge as the networks require, then set the default routes.
+    """Connect the container to the gateway bridge, or disconnect it, as its networks require. Then set the default
+    routes.
 
-    Returns the endpoints of the container after this.
+    Returns the container's endpoints, which may now include or lack the one on the gateway bridge.
     """
     joined, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:

@@ -121,10 +121,10 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
-    """Look up the containers that the host configuration names; return it with their ids in ``container:`` modes.
+    """Return the host configuration, with the id in place of the name in a ``container:`` network mode.
 
-    The named containers are the one whose sandbox is joined, and the targets of links. Raises InvalidArgument for a
-    link without exactly one target.
+    Also looks up the target container of each link. Raises InvalidArgument if the name in a link does not match exactly
+    one container.
     """
     settings = request.host
     with host.store.read() as reader:
@@ -134,7 +134,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
                 settings = replace(settings, network_mode=f"container:{matches[0].id}")
         for link in settings.links or ():
             if is_user_defined(settings.network_mode):
-                break  # on a user-defined network, the target is looked up later
+                break  # on a user-defined network, a link's target is looked up later
             target = parse_link(link)[0]
             link_target(reader.find_containers(target), target)
     return settings
@@ -171,7 +171,7 @@ def _directory(path: str) -> str:
 
 
 def _without_empty_entrypoint(config: ContainerConfig) -> ContainerConfig:
-    """Replace the entrypoint "" by None, because no program can be executed from it.
+    """Replace the entrypoint "" by None, because "" names no program.
 
     The user gives ``--entrypoint ""`` to use neither the entrypoint nor the command of the image.
     """
@@ -226,7 +226,8 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
     """Return one attachment for each network of the request, under the name that the user typed.
 
-    The main network gets its real name instead in two cases: the user gave no settings for it, or the user gave its id.
+    The main network is the one that the network mode names. Its attachment has the network's real name in two cases:
+    the user gave no settings for the network, or the user typed the network's id.
     """
     mode, networks = request.host.network_mode, request.networks
     if not is_container_mode(mode) and mode not in networks:

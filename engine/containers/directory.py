@@ -28,12 +28,14 @@ def remove(host: Host, container_id: str) -> None:
 
 
 def _delete(trees: Sequence[Path]) -> None:
-    """Delete directory trees in a separate process that inherits no open files, and of the environment only PATH."""
+    """Delete directory trees in a separate process. The process inherits no open files and only PATH of the
+    environment.
+    """
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     try:
         os.posix_spawnp("rm", ["rm", "-rf", "--", *map(str, trees)], environment, file_actions=null, setsid=True)
-    except FileNotFoundError:  # the program rm is not in PATH
+    except FileNotFoundError:  # the program rm was not found in PATH
         for tree in trees:
             shutil.rmtree(tree, ignore_errors=True)
 

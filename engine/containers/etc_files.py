@@ -1,8 +1,9 @@
-"""Maintain /etc/hosts, /etc/resolv.conf and /etc/hostname of a container, which are stored in its own directory.
+"""Maintain /etc/hosts, /etc/resolv.conf and /etc/hostname of a container, which are stored in the container's
+directory.
 
 The files are bind-mounted into the container, so they are always rewritten in place. A container that joins another
-container's sandbox uses the files of that container. An adopted namespace has no such files, because hawse cannot mount
-files for processes that it did not start.
+container's sandbox uses the files of that container. An adopted sandbox (a network namespace that hawse did not create)
+has no such files, because hawse cannot mount files for processes that it did not start.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ anything into it.
 
 
 def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Write all three files for a starting container."""
+    """Write /etc/hosts, /etc/resolv.conf and /etc/hostname of a container that is starting."""
     if is_container_mode(record.host.network_mode):
         return
     directory = host.container_directory(record.id)
@@ -55,11 +56,11 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
 
 
 def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord | None) -> None:
-    """Remove the container's own lines from its /etc/hosts after it has left a network, as Docker does.
+    """Remove the container's own lines from its /etc/hosts after the container has left a network, as Docker does.
 
-    The lines of all its networks are removed, because all of them contain the same host name. After the container has
-    left a predefined network, nothing is removed, because containers have no names there. ``network`` is None if the
-    network is not known.
+    The lines for all networks of the container are removed, because all these lines contain the same host name. After
+    the container has left a predefined network, nothing is removed, because containers have no names on predefined
+    networks. ``network`` is None if the network is not known.
     """
     if record.kind == "adopted" or (network is not None and network.predefined):
         return
@@ -104,10 +105,10 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """Return all contents that resolv.conf may have if the container has not edited it.
+    """Return all contents that resolv.conf may have if the container has not edited the file.
 
-    If the container is on no network now, its file may still be that of an earlier network. Therefore several contents
-    are possible.
+    Several contents are possible: if the container is on no network now, its file may still be that of an earlier
+    network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

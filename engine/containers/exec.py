@@ -1,4 +1,4 @@
-"""Access a container: attach to its streams, read its log, run further commands in it, and wait for its end."""
+"""Access a container: attach to its streams, read its log, run additional commands in it, and wait for its end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ hawse has to poll.
 """
 
 OVERDUE = 5.0
-"""Seconds to wait until the runtime's process has removed a container. After this time, the waiting command
-removes it.
+"""Seconds to wait until the process that the container's supervisor started has removed the container. After this time,
+the waiting command removes the container.
 """
 
 
@@ -59,7 +59,7 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
 def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
     """Return the lines of the container's log file.
 
-    Raises EngineError if the log driver keeps no file, or if its options are wrong.
+    Raises EngineError if the log driver keeps no file, or if the log options of the container are wrong.
     """
     record = lookup.resolve(host, reference)
     path = log_path(host, record)
@@ -82,25 +82,26 @@ def wait(host: Host, reference: str, condition: str) -> int:
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
     with locked(host.run, "container", record.id):
-        settled = finalize_exit(host, record.id)  # release its addresses and ports before the return
+        settled = finalize_exit(host, record.id)  # before the return, release the container's addresses and ports
     if condition == "removed":
         _await_removal(host, record.id)
-    # Return the exit code from the record, because the runtime may have deleted its own copy before the wait. If the
-    # record already describes the next run after a restart, return the result of the wait.
+    # Return the exit code from the record, because another command may have deleted the runtime's files with the exit
+    # code before `wait` read them. If the container has been restarted, the record describes the new run. Then return
+    # the result of `wait`.
     return code if settled is None or settled.status == "running" else settled.exit_code
 
 
 def _await_removal(host: Host, container_id: str) -> None:
     """Wait until the container has been removed.
 
-    The runtime starts a process that removes the container, but that process may have been killed. Therefore the
-    waiting command removes the container itself after `OVERDUE` seconds.
+    The container's supervisor starts a hawse process that removes the container, but that process may have been killed.
+    Therefore the waiting command removes the container itself after `OVERDUE` seconds.
     """
     overdue = time.monotonic() + OVERDUE
     while _exists(host, container_id):
         time.sleep(POLL)
         if time.monotonic() > overdue:
-            with suppress(NotFound):  # the runtime's process was slow, but has removed the container
+            with suppress(NotFound):  # the supervisor's hawse process was slow, but has removed it
                 finish_overdue_exit(host, container_id)
 
 

@@ -38,7 +38,8 @@ OPTIONS = {
 def prepare(host: Host) -> NetworkRecord:
     """Create the gateway bridge if it does not exist, and return its record.
 
-    As in Docker, its second address is reserved for the ingress sandbox.
+    As in Docker, the second address of its subnet is reserved for the ingress sandbox (Docker's sandbox for service
+    traffic, which hawse does not run).
     """
     with host.store.read() as reader:
         known = bool(reader.find_networks(NAME))
@@ -46,7 +47,7 @@ def prepare(host: Host) -> NetworkRecord:
         create.create(host, NetworkCreate(NAME, options=OPTIONS))
     with host.store.write() as tx:
         network = tx.find_networks(NAME)[0]
-        if network.ipam_options is not None:  # show no IPAM options, as for predefined networks
+        if network.ipam_options is not None:  # inspect must show no IPAM options, as for predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
@@ -75,7 +76,11 @@ def release_ingress_address(host: Host) -> None:
 
 
 def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
-    """Create the gateway bridge if a sandbox on the ``joined`` networks needs it; return its record, else None."""
+    """Return the record of the gateway bridge, if a sandbox on the ``joined`` networks needs the bridge; otherwise
+    None.
+
+    Creates the gateway bridge if the sandbox needs it and it does not exist.
+    """
     if not is_needed(joined):
         return None
     return activate.activate(host, prepare(host).id)
@@ -90,8 +95,8 @@ def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord)
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
     """Return the ``default_route`` setting of the container's endpoint on the gateway bridge.
 
-    The setting is "yes" if it is "yes" for at least one of the container's cluster networks. It is "no" if it is "no"
-    for all of them, and "" in all other cases.
+    The setting is "yes" if the container has "yes" on at least one of its cluster networks. The setting is "no" if the
+    container has "no" on all of them. In all other cases, the setting is "".
     """
     attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
     answers = {word for network, word in attached if network is not None and network.scope == "swarm"}
@@ -103,7 +108,7 @@ def sync_gateway_bridge(
 ) -> tuple[list[JoinedEndpoint], int]:
     """Connect a running container to the gateway bridge, or disconnect it, as its other networks require.
 
-    Return the endpoints of the container after this, and the number for its next interface.
+    Return the container's endpoints after the change, and the number for the container's next interface.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not gateway]

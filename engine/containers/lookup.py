@@ -72,7 +72,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     state = host.runtime.state(record.id)
     if state.running:
         return record
-    if not state.finished_at:  # if the runtime has no end time, the store may have it by now
+    if not state.finished_at:  # no end time from the runtime: another command may have stored it
         with host.store.read() as reader:
             current = reader.container(record.id)
         if current is not None and current.status != "running":

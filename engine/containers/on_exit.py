@@ -17,7 +17,8 @@ from engine.store.locks import locked
 
 
 def exited(host: Host, container_id: str) -> None:
-    """Handle the end of a container's process; called by the runtime.
+    """Handle the end of a container's process. The container's supervisor starts a hawse process that calls this
+    function.
 
     The end is recorded first. Then the container is restarted or removed as configured.
     """
@@ -27,9 +28,10 @@ def exited(host: Host, container_id: str) -> None:
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
-    """Handle the end of a container's process if the runtime's process was late or was killed; idempotent.
+    """Handle the end of a container's process if the supervisor's hawse process has not done so in time; idempotent.
 
-    Does the same as `exited`, but restarts the container without the backoff time.
+    That process may have been slow or killed. Does the same as `exited`, but restarts the container without the backoff
+    time.
     """
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
@@ -39,26 +41,26 @@ def finish_overdue_exit(host: Host, container_id: str) -> None:
 def _ended(host: Host, container_id: str) -> ContainerRecord | None:
     """Record the end of a container's process; also remove the container if it was started with --rm.
 
-    Return the record, or None if the container has been removed or is running.
+    Return the container's record, or None if the container has been removed or is running.
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
-            locks.forget(host.run, "container", container_id)  # no container: delete the file that the lock created
+            locks.forget(host.run, "container", container_id)  # no container: delete the lock file created by `locked`
             return None
         if record.status == "running":
             return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # the command that recorded the end may not have deleted these files
+            host.runtime.delete(container_id)  # another command may have recorded the end without deleting the files
             return record
     remove(host, container_id, force=False)
     return None
 
 
 def _restart_later(host: Host, record: ContainerRecord) -> None:
-    """Start the next run of a container after the backoff time.
+    """Start a container again after the backoff time.
 
-    No effect if the container was stopped or started by a user meanwhile.
+    No effect if the user stops or starts the container during the backoff time.
     """
     with host.store.write() as tx:
         current = tx.container(record.id)
@@ -70,7 +72,7 @@ def _restart_later(host: Host, record: ContainerRecord) -> None:
 
 
 def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
-    """Start the next run of a container that waits for its restart; idempotent.
+    """Start a container that waits for its restart; idempotent.
 
     If ``finished_at`` is given, the container is started only if its last run ended at that time.
     """

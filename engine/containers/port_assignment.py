@@ -1,6 +1,6 @@
 """Choose the endpoint that gets a container's published ports.
 
-The ports move to another endpoint when the default route moves.
+When the default route moves to another endpoint, the published ports move to that endpoint too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
 
 
 def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint | None:
-    """Return the endpoint that should have the published ports, or None.
+    """Return the endpoint that should have the published ports, or None if no endpoint can have them.
 
     This is the first endpoint in priority order whose network can publish ports.
     """
@@ -59,9 +59,9 @@ def allocate(
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
-    """Store the endpoint with its ports.
+    """Store the record of an endpoint, including its published ports.
 
-    Raises KernelFailure with the same error text as `allocate` if the store finds that a port is in use.
+    Raises KernelFailure with the same error text as `allocate` if the store finds that a host port is in use.
     """
     with _docker_error_text(tx, record, endpoint):
         try:
@@ -73,8 +73,9 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
 def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Move the published ports to the endpoint that should have them now; return the container's endpoints.
 
-    The host port numbers do not change. If no endpoint has ports yet, ports are allocated again from the configuration.
-    This happens when the container joins a network that can publish, after a time without such a network.
+    The host port numbers do not change. If no endpoint has ports yet, host ports are allocated from the container's
+    configuration. This happens when the container joins a network that can publish ports, after a time in which all its
+    networks could not.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -126,13 +127,13 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 def reassign_ports(
     host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], kept: Sequence[PortRecord]
 ) -> None:
-    """Give the ports of a removed endpoint to the endpoint that should have them now.
+    """Give the published ports of a removed endpoint to the endpoint that should have them now.
 
-    The host port numbers do not change.
+    The host port numbers do not change. ``kept`` are the ports of the removed endpoint.
     """
     target = holder(host, record, members)
     if target is None or not kept:
-        return  # if there is nothing to move, keep the target's own ports
+        return  # no ports to move: do not overwrite the target's own ports
     held = replace(target.endpoint, ports=kept)
     with host.store.write() as tx:
         record_ports(tx, record, held)

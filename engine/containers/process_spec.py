@@ -183,7 +183,7 @@ def _exposed(target: ContainerRecord) -> list[Port]:
 def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:
     """Yield the variables that describe runs of three or more consecutive ports.
 
-    As in Docker, ports of different protocols can form one run.
+    As in Docker, one run may contain ports of different protocols.
     """
     first = 0
     while first < len(ports):

@@ -1,4 +1,4 @@
-"""Publish or unpublish ports of a container that may be running; its other connections are not interrupted."""
+"""Publish or unpublish ports of a container that may be running. Connections to its other ports are not interrupted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engine.store.locks import locked
 
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
-    """Publish more ports, and add them to the container's configuration.
+    """Publish additional ports of a container, and add them to the container's configuration.
 
     If the container is running, the ports are reachable immediately.
     """
@@ -34,7 +34,9 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
 
 
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
-    """Publish more ports as `publish` does, for a caller that holds the container lock and then notifies the agent."""
+    """Publish additional ports as `publish` does. The caller holds the container lock, and notifies the agent
+    afterwards.
+    """
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
     bindings = [*known, *(spec for spec in specs if not any(includes(one, spec) for one in known))]
@@ -65,9 +67,9 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
-    """Unpublish the container ports ``first`` to ``last``; a larger published range is split around them.
+    """Unpublish the container ports ``first`` to ``last``. A larger published range is split, and its other ports stay.
 
-    Raises NotFound if one of these ports is not published.
+    Raises NotFound if one of the ports ``first`` to ``last`` is not published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -99,7 +101,9 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 
 
 def _take_back(tx: Transaction, member: JoinedEndpoint, first: int, last: int, protocol: str) -> list[PortRecord]:
-    """Remove the ports ``first`` to ``last`` from an endpoint's record, and return the removed ones."""
+    """Remove the container ports ``first`` to ``last`` from an endpoint's record, and return the records of these
+    ports.
+    """
     held = member.endpoint.ports
     gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]
     if gone:

@@ -55,7 +55,7 @@ def _summary(
 def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
     """Return the size of the files that the container has written, alone and together with its image.
 
-    This reads the whole writable layer, so it is done only if the user asks for sizes.
+    The function reads the whole writable layer, so callers use it only if the user asks for sizes.
     """
     written = files.size(host, record.id)
     with host.store.read() as reader:

@@ -50,7 +50,7 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
 
 
 def resume_removal(host: Host, container_id: str) -> None:
-    """Finish the removal of a container that a killed command began; idempotent. Takes the container lock."""
+    """Finish the removal of a container that a killed command has begun; idempotent. Takes the container lock."""
     with locked(host.run, "container", container_id):
         finish_removal(host, container_id)
         locks.forget(host.run, "container", container_id)
@@ -62,7 +62,7 @@ def finish_removal(host: Host, container_id: str) -> None:
 
     The caller holds the container lock.
     """
-    host.runtime.signal(container_id, signals.SIGKILL)  # the process can end during the steps below
+    host.runtime.signal(container_id, signals.SIGKILL)  # kill now, so that the process ends during the next steps
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is not None:
@@ -113,7 +113,8 @@ def is_orphan(host: Host, record: ContainerRecord) -> bool:
 def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:
     """Send a signal to a process that the runtime does not know, and wait until the process ends.
 
-    If it is still running after ``patience`` seconds, SIGKILL is sent (None: never). No effect if it has already ended.
+    If the process is still running after ``patience`` seconds, SIGKILL is sent. If ``patience`` is None, SIGKILL is
+    never sent. No effect if the process has already ended.
     """
     pidfd = process.open_pidfd(record.pid, record.pid_start)
     if pidfd is None:

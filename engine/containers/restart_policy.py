@@ -1,7 +1,7 @@
 """Decide by the restart policy whether a container whose process has ended is started again.
 
-This module computes the record after the end, and the seconds until the next run. It has no side effects: other modules
-detect the end and start the next run.
+This module computes the container's record after the end, and the seconds until the next run. The module has no side
+effects: other modules detect the end and start the next run.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from engine.golang import timestamps
 from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
-FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, the values of Docker's restart monitor
+FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds; the values of Docker's restart monitor
 
 
 def after_end(record: ContainerRecord) -> ContainerRecord:
     """Return the record of a container, updated for the end of its process.
 
-    The new status is "exited". If the restart policy requires another run, it is "restarting" with a higher restart
-    count.
+    The new status is "exited". If the restart policy requires another run, the new status is "restarting", and the
+    restart count is higher by one.
     """
     ended = replace(record, status="exited", pid=0)
     if not calls_for_restart(ended):

@@ -121,7 +121,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
 def _check_main_network(reader: Reader, mode: str) -> None:
     """Raise NotFound if the network that the container's network mode names no longer exists.
 
-    As in Docker, this is an error even if the container was disconnected from that network in the meantime.
+    As in Docker, this is an error even if the container has been disconnected from that network since its creation.
     """
     if is_user_defined(mode) and not reader.find_networks(mode):
         raise NotFound(f"could not find a network matching network mode {mode}: network {mode} not found")
@@ -176,7 +176,7 @@ def _reserve(
 
 
 def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachment]:
-    """Return the container's attachments, updated with the current names and ids of the networks."""
+    """Return the container's configuration for each network, with the current names and ids of the networks."""
     if is_container_mode(record.host.network_mode):
         return list(record.attachments)
     pairs = [(a, _network(tx, a)) for a in record.attachments]
@@ -184,7 +184,9 @@ def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachmen
 
 
 def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
-    """Return the network mode, with a network's id prefix replaced by the full id."""
+    """Return the network mode of the container. If the mode is the prefix of a network's id, the full id replaces the
+    prefix.
+    """
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
@@ -212,7 +214,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         sandbox.admit_siblings(host, members)
     except EngineError:
         if not process.is_running(created.pid, created.pid_start) or not os.path.exists(created.netns):
-            _with_process(host, record)  # raises the process's own error, which is the cause
+            _with_process(host, record)  # raises the error of the container's process, which is the cause
         raise
     record = _with_process(host, record)
     if members and netns != "host":
@@ -252,9 +254,10 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: in
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
-    """Return the record to store before the command is executed.
+    """Return the container's record in the form that is stored before the command is executed.
 
-    It already has the pid of the process, but still the status, exit code and start time of the last run.
+    The record already has the pid of the new process. Its status, exit code and start time are still those of the last
+    run.
     """
     return replace(
         plumbed,
@@ -290,7 +293,7 @@ def _past_path(host: Host, record: ContainerRecord) -> str:
 
 
 def rollback(host: Host, container_id: str) -> None:
-    """Undo all steps of a failed start; idempotent. Works even if the process and its namespace are gone."""
+    """Undo all steps of a failed start; idempotent. Works even if the process and its namespace no longer exist."""
     with host.store.read() as reader:
         record = reader.container(container_id)
     if record is None:
@@ -306,16 +309,16 @@ def rollback(host: Host, container_id: str) -> None:
 
 
 def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
-    """Record the error of a failed start, and the exit code.
+    """Record the error and the exit code of a failed start.
 
-    If the command itself caused the error, the new exit code is recorded. Otherwise the exit code of the last run is
-    kept.
+    If the command itself caused the error, the exit code of that error is recorded. Otherwise the exit code of the last
+    run is kept.
     """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # a failed restart is not tried again
+            status = "exited" if record.status == "restarting" else record.status  # a failed restart is not repeated
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 

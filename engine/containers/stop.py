@@ -21,7 +21,9 @@ from engine.validate.signals import RTMAX, check_supported, parse_signal
 
 DEFAULT_TIMEOUT = 10
 IN_VAIN = 2
-"""Seconds to wait before SIGKILL if the stop signal's number does not exist on this system. Docker waits as long."""
+"""Seconds to wait before SIGKILL if the number of the stop signal does not exist on this system. Docker waits
+as long.
+"""
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
     record = _marked_stopped(host, container_id, signal)
     if record is None:
         return
-    if record.status == "exited":  # the container waited for a restart, which may begin now, so stop it again
+    if record.status == "exited":  # the container waited for a restart, which may begin now: stop again
         with locked(host.run, "container", record.id):
             pass
         stop(host, container_id, timeout, signal)
@@ -56,9 +58,10 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
 
 
 def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
-    """Return a context in which this command, and not the runtime's process, handles the container's end.
+    """Return a context in which this command handles the container's end, instead of the supervisor's hawse process.
 
-    A container started with --rm is an exception: the runtime's process removes it, after this command has returned.
+    A container started with --rm is an exception: the supervisor's hawse process removes it after this command has
+    returned.
     """
     return nullcontext() if record.host.auto_remove else host.runtime.ending(record.id)
 
@@ -79,17 +82,17 @@ def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> Non
 
 
 def _marked_stopped(host: Host, container_id: str, signal: str = "") -> ContainerRecord | None:
-    """Record that the user stops the container, so that no restart policy starts it again.
+    """Record that the user stops the container, so that no restart policy starts the container again.
 
-    Return the record, or None if the container is neither running nor restarting. An invalid ``signal`` raises the
-    error of `parse_signal`, and nothing is recorded.
+    Return the record, or None if the container is neither running nor restarting. If ``signal`` is invalid, raises the
+    error of `parse_signal` and records nothing.
     """
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is None or record.status not in ("running", "restarting"):
             return None
         if signal:
-            parse_signal(signal)  # an invalid signal raises before any change
+            parse_signal(signal)  # raise for an invalid signal before anything is recorded
         status = "exited" if record.status == "restarting" else record.status
         record = replace(record, stopped_by_user=True, status=status)
         tx.put_container(record)

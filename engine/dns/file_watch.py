@@ -58,7 +58,7 @@ class FileWatch:
         try:
             self._watches.append(self._inotify.add(path, mask, seen))
         except OSError:
-            return  # the watch of the directory reports a missing file's creation
+            return  # if the path is missing, the watch of its directory reports when the path is created
 
     def _later(self) -> None:
         if self._timer is not None:

@@ -54,7 +54,7 @@ _send.argtypes = (c_int, c_void_p, c_uint, c_int)
 
 
 class _Messages:
-    """An array of the C struct mmsghdr, with one iovec for each.
+    """An array of the C struct mmsghdr, with one iovec for each element.
 
     Fields that change are accessed by memoryview, because access by ctypes is slow.
     """
@@ -114,7 +114,7 @@ class Datagrams:
         done = 0
         while done < ready:
             sent: int = _send(fd, self._replies.address + done * sizeof(_Message), ready - done, socket.MSG_DONTWAIT)
-            done += max(sent, 1)  # skip a datagram that the kernel refuses
+            done += max(sent, 1)  # skip a datagram that the kernel refuses to send
 
     def _client(self, slot: int) -> Client:
         name = self._names[slot * NAME : (slot + 1) * NAME]

@@ -68,7 +68,7 @@ class SandboxResolver:
         try:
             self._udp.sendto(message, client)
         except OSError:
-            return  # the client's socket is closed or its buffer is full
+            return  # drop the reply, because the client's socket is closed or its buffer is full
 
     def _accept(self, _events: int) -> None:
         try:

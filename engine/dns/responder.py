@@ -80,7 +80,7 @@ class Responder:
         """
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:
-            return EMPTY  # a mail client then uses the name itself as mail exchanger
+            return EMPTY  # MX query: without an MX record, a mail client uses the name itself as mail exchanger
         if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA) and self.view.forward:
-            return EMPTY  # the client then tries the name with its search domains
+            return EMPTY  # after an empty answer, the client tries the name with its search domains
         return None

@@ -6,7 +6,7 @@ The rules are those of Docker's embedded resolver:
 - Networks are searched in the order of `engine.endpoints.sandbox.gateway_priority`.
 - Links are aliases that only one sandbox knows.
 - Names that no network has are forwarded to the container's ``--dns`` servers or to the host's servers. If all networks
-  of the container are internal, they are not forwarded.
+  of the container are internal, the resolver forwards no names.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def has_names(network: NetworkRecord) -> bool:
 def _is_open(container: ContainerRecord) -> bool:
     """Return whether the container's sandbox exists now.
 
-    The recorded path alone does not show that, because the record of an ended container still has the path.
+    The recorded path of the sandbox alone does not show that, because the record of an ended container keeps the path.
     """
     return bool(container.sandbox_path) and (container.pid != 0 or container.kind == "adopted")
 
@@ -179,4 +179,4 @@ def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bo
     try:
         return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
     except EngineError:
-        return ResolvConf()  # a server is no address: do not forward this container's names
+        return ResolvConf()  # one server's text is no address, so this container's names are not forwarded

@@ -29,7 +29,7 @@ from engine.model import EndpointRecord, NetworkRecord
 DEFAULT_TTL = 5
 """TTL of DNS answers in seconds; short, because names change as soon as an endpoint joins or leaves."""
 RETRY = 2.0
-"""Seconds until a sandbox whose sockets could not be bound is tried again.
+"""Seconds until the service tries again to bind the sockets of a sandbox after a failure.
 
 The time is doubled after each failure, up to `LAST_RETRY`.
 """
@@ -148,7 +148,7 @@ class DnsService:
             self.reconcile(self._state)
 
     def needed(self) -> bool:
-        """Return whether any sandbox is served or waits for another attempt."""
+        """Return whether any sandbox is served, or waits for another attempt to bind its sockets."""
         return bool(self._residents) or self._retry is not None
 
     def close(self) -> None:

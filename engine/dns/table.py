@@ -139,7 +139,7 @@ class NetworkTable:
 def _is_same(one: EndpointRecord, other: EndpointRecord | None) -> bool:
     """Return whether two records are equal.
 
-    The function compares identity first, because that is fast and usually true.
+    The function first checks whether both are the same object, because that is fast and usually true.
     """
     return one is other or one == other
 

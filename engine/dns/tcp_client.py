@@ -35,8 +35,8 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 class StreamClient:
     """A TCP client of a resolver: reads queries, calls ``respond`` for each query, and sends the replies.
 
-    For every query, ``respond`` delivers exactly one reply, immediately or later; an empty reply means that none is
-    sent. ``closed`` is called with this object when the connection ends.
+    For every query, ``respond`` delivers exactly one reply, immediately or later. If the delivered reply is empty,
+    nothing is sent to the client. ``closed`` is called with this object when the connection ends.
     """
 
     __slots__ = ("_answering", "_closed", "_due", "_ended", "_events", "_last", "_loop", "_out", "_read", "_respond",
@@ -146,7 +146,8 @@ class StreamClient:
     def _watch(self, events: int) -> None:
         """Watch the socket for ``events``; if ``events`` is 0, stop watching the socket.
 
-        Otherwise epoll would report a closed connection again and again.
+        A socket that is watched for no events must leave epoll, because epoll would report a closed connection again
+        and again.
         """
         if events == self._events:
             return

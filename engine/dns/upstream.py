@@ -70,7 +70,7 @@ Destination = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
 
 
 def destination(upstream: Upstream) -> Destination:
-    """Return the socket address of a server; raises OSError if its zone is unknown."""
+    """Return the socket address of a server; raises OSError if the zone of its IPv6 address is unknown."""
     host, percent, zone = upstream.address.partition("%")
     if not percent:
         return _plain(host)
@@ -121,7 +121,7 @@ class DatagramExchange:
         try:
             sock.send(self._id + waiting.query.for_datagram()[2:])
         except BlockingIOError:
-            pass  # the socket's buffer is full: the query is lost, and its timer runs
+            pass  # the socket's buffer is full, so the query is lost; after a timeout the next server is asked
         except OSError:
             sock.close()
             raise

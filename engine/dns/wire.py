@@ -217,7 +217,7 @@ def reply(query: Query, code: int, records: list[bytes]) -> bytes:
         if size > room:
             break
         fitting += 1
-    able = 0 if code == SERVFAIL else RA  # as in Docker, without recursion available
+    able = 0 if code == SERVFAIL else RA  # as in Docker, SERVFAIL has no flag RA (recursion available)
     kept = OPCODE if query.flags & OPCODE else RD | CD
     flags = QR | able | (query.flags & kept) | code | (TC if fitting < len(records) else 0)
     head = query.message[:2] + flags.to_bytes(2, "big") + b"\0\1" + fitting.to_bytes(2, "big")

@@ -1,7 +1,7 @@
 """Legacy links of the default bridge: find the linked containers, and allow the traffic between them.
 
-Linked containers need such permission only if the daemon.json key icc is false, which isolates containers from each
-other.
+If the daemon.json key icc is false, containers on the default bridge are isolated from each other. Only then does the
+traffic between linked containers need permission.
 """
 
 from __future__ import annotations

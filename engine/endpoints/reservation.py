@@ -77,7 +77,7 @@ def _with_prefix(address: str) -> str:
 
 
 def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str) -> str:
-    """Reserve the requested address, or the lowest free address of the subnet if none is requested.
+    """Reserve the requested address in a subnet. If no address is requested, reserve the lowest free address.
 
     Return the address with the subnet's prefix length.
     """
@@ -145,7 +145,7 @@ def release_endpoint(
 
 
 def close_sandbox(record: ContainerRecord) -> None:
-    """Remove the symbolic link to the sandbox. As in Docker, the record keeps the path of the link."""
+    """Remove the symbolic link to the sandbox. As in Docker, the container's record keeps the path of the link."""
     path = Path(record.sandbox_path)
     if record.kind == "process" and path.is_symlink():
         path.unlink(missing_ok=True)

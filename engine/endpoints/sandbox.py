@@ -29,12 +29,15 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRec
 from engine.paths import make_private_directory
 
 DEFAULT_ROUTE = ("yes", "", "no")
-"""The values of an endpoint's ``default_route``, best first. An endpoint with "no" never gets the default route."""
+"""The values of an endpoint's ``default_route`` setting, in falling order of preference. An endpoint with "no" never
+gets the default route.
+"""
 PROTOCOLS = {"process": BOOT, "adopted": OURS}
-"""The routing protocol number (rtm_protocol) of the default routes that hawse adds, by kind of container.
+"""The routing protocol number (rtm_protocol) of the default routes that hawse adds, by the ``kind`` of the container's
+record.
 
-In containers the number is ``boot``, as in Docker. In adopted namespaces, other programs set routes too, so hawse marks
-its routes with a number of its own.
+In containers the number is ``boot``, as in Docker. In adopted namespaces (namespaces that hawse did not create), other
+programs add routes too. There hawse marks its own routes with another number.
 """
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
@@ -69,9 +72,9 @@ def sandbox_of(container: ContainerRecord) -> Sandbox:
 
 
 def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
-    """Create the symbolic link to a process's network namespace that inspect shows as SandboxKey; return its path.
+    """Create the symbolic link to a process's network namespace, and return the path of the link.
 
-    When the process ends, the link remains but leads nowhere.
+    The command inspect shows this path as SandboxKey. When the process ends, the link stays, but its target is gone.
     """
     path = Path(path_of(run, sandbox_id))
     make_private_directory(path.parent)
@@ -96,8 +99,8 @@ def path_of(run: Path, sandbox_id: str) -> str:
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
     """Return the name for the container's interface number ``index`` on a network.
 
-    If the user chose a name, it is used. Otherwise, a foreign namespace gets the next free name, and a container gets
-    the prefix with ``index``.
+    A name that the user chose is used unchanged. Otherwise, an interface in a foreign namespace gets the next free
+    name, and an interface in a container gets the network's prefix with ``index``.
     """
     settings = dispatch.attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
@@ -128,7 +131,7 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: 
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
     """Remove one endpoint from the sandbox; idempotent, and works for an endpoint that was only partly removed.
 
-    With ``alive`` false, the sandbox's network namespace is not entered.
+    If ``alive`` is false, the sandbox's network namespace is not entered.
     """
     driver = host.driver(member.network.driver)
     network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
@@ -138,9 +141,11 @@ def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, ali
 
 
 def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
-    """Allow a sandbox to send packets through each of its networks from its addresses on the other ones; idempotent.
+    """Allow a sandbox to send packets through each of its networks from its addresses on its other networks;
+    idempotent.
 
-    This is needed because the default route, and with it the sending interface, may move to another network.
+    This permission is needed because the default route may move to another network. Packets of a connection then leave
+    through another interface, and keep their source address.
     """
     for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
         with translate_driver_errors():
@@ -148,7 +153,10 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
 
 
 def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
-    """Undo `admit_siblings` between the endpoint ``member``, which leaves the sandbox, and the others; idempotent."""
+    """Remove the permissions that `admit_siblings` gave, between ``member``, which leaves the sandbox, and ``others``.
+
+    Idempotent.
+    """
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
         with translate_driver_errors():
             driver.dismiss(crossings)
@@ -157,9 +165,10 @@ def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[Joined
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield, for each driver, the networks of the first endpoints with the addresses of the second endpoints.
+    """Yield each driver that implements `Multihomed`, with the pairs of endpoints on the driver's networks.
 
-    Drivers that do not implement `Multihomed` are left out.
+    For each pair, the result has the network of the first endpoint and the addresses of the second endpoint. The driver
+    is the one of the first endpoint's network.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
@@ -175,7 +184,10 @@ def _crossings(
 def gateways(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
-    """Return the endpoints that hold the IPv4 and the IPv6 default route; None for an IP version without one."""
+    """Return the endpoint that holds the IPv4 default route, and the endpoint that holds the IPv6 default route.
+
+    An item is None if no endpoint has a default route of that IP version.
+    """
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
     best4, best6 = (next((m for m in able if _way_out(m, version)), None) for version in (4, 6))
@@ -212,7 +224,7 @@ def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
 def raise_loopback(container: ContainerRecord) -> None:
     """Bring up the loopback interface of a sandbox that is on no network.
 
-    In all other sandboxes, the network's driver does this.
+    In a sandbox that is on a network, the network's driver brings up the loopback interface.
     """
     with translate_driver_errors():
         kernel.raise_loopback(sandbox_of(container))
@@ -237,7 +249,8 @@ def unpublish(
 ) -> None:
     """Unpublish ports of one endpoint; idempotent.
 
-    With ``leaving``, established connections are left for `leave` to drop.
+    If ``leaving`` is true, the endpoint leaves the sandbox, and established connections stay open until `leave` drops
+    them.
     """
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
@@ -248,10 +261,10 @@ def unpublish(
 
 
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
-    """Return ports in the form that drivers use.
+    """Return ``ports`` in the form that drivers use.
 
-    Because ``spec`` already contains all ports of the endpoint in this form, they are converted only if ``ports`` are
-    others.
+    ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if they are
+    not the endpoint's own ports.
     """
     return spec.ports if ports is member.endpoint.ports else dispatch.port_bindings(ports)
 

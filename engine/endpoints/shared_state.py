@@ -16,13 +16,13 @@ from engine.model import EndpointRecord
 from engine.store.api import Reader
 
 BOOT = "boot"
-"""The store's key for the boot id of the boot in which the recorded kernel state was created."""
+"""The store's key for the id of the boot in which the recorded kernel state was created."""
 
 
 def is_of_this_boot(reader: Reader) -> bool:
     """Return whether the kernel state in the records was created since the last boot.
 
-    After a reboot, the result is False until a command has created the networks again.
+    After a reboot, the result is False until a command has recreated the networks in the kernel.
     """
     return reader.meta(BOOT) == host.boot_identity()
 
@@ -30,8 +30,9 @@ def is_of_this_boot(reader: Reader) -> bool:
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:
     """Return the desired shared state of a driver's networks, from one snapshot of the store.
 
-    ``relay`` maps each protocol to the port on which the agent proxies it. Only the agent knows these ports; other
-    callers pass None. Networks and endpoints that are being created or removed are listed separately, as ``unsettled``.
+    ``relay`` maps each protocol to the port on which the agent proxies this protocol. Only the agent knows these ports;
+    other callers pass None. Networks and endpoints that are being created or removed are listed separately, as
+    ``unsettled``.
     """
     live: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
     unsettled: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
@@ -69,7 +70,7 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
 def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) -> list[EndpointRecord]:
     """Return the other endpoints of the endpoint's container.
 
-    For a live endpoint, only the live ones are returned.
+    If ``endpoint`` is live, only the other endpoints that are live too are returned.
     """
     others = [e for e in of_container if e.id != endpoint.id]
     return [e for e in others if e.phase == "live" or endpoint.phase != "live"]

@@ -23,9 +23,7 @@ HOST_GATEWAY = "host-gateway"
 
 @dataclass(frozen=True, slots=True)
 class LinkedHost:
-    """A legacy link (``--link``) on the default bridge: the address and the names of the container that is
-    linked to.
-    """
+    """A legacy link (``--link``) on the default bridge: the address and the names of the link's target container."""
 
     address: str
     alias: str
@@ -70,9 +68,9 @@ def without_own_lines(text: str, config: ContainerConfig) -> str:
 
 
 def with_address(text: str, name: str, address: str) -> str:
-    """Return the text of /etc/hosts with a new address in each line whose first name is ``name``.
+    """Return the text of /etc/hosts with ``address`` in each line whose first name is ``name``.
 
-    Docker replaces the address when the target of a legacy link has got a new address.
+    Docker replaces the address in this way when the target of a legacy link (``--link``) gets a new address.
     """
     return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 

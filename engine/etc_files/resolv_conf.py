@@ -25,8 +25,9 @@ HEADER = """\
 
 
 class Transform(StrEnum):
-    """How the host's resolv.conf becomes the container's: kept, filtered for the sandbox, or naming the internal
-    resolver.
+    """The rule that makes a container's resolv.conf from the host's resolv.conf.
+
+    `NONE` keeps the host's servers, `LEGACY` filters them for the sandbox, and `INTERNAL` names the internal resolver.
     """
 
     NONE = ""

@@ -48,11 +48,11 @@ def inside(netns: int, action: Callable[[], T]) -> T:
         try:
             setns(back, CLONE_NEWNET)
         except OSError:
-            os._exit(71)  # do not change the wrong host; the next command restarts the agent
+            os._exit(71)  # exit, so that nothing changes in the wrong namespace; the next command restarts the agent
 
 
 def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
-    """Make a non-blocking socket in the network namespace ``netns`` (None: the host's)."""
+    """Make a non-blocking socket in the network namespace ``netns``; None means the host's network namespace."""
     kind |= socket.SOCK_NONBLOCK
     if netns is None:
         return socket.socket(family, kind)

@@ -35,7 +35,7 @@ class Quota:
     def take(self, claims: Sequence[Claim]) -> bool:
         """Take one place for all of ``claims`` together.
 
-        If one of them has reached its limit, the function takes nothing and returns False.
+        If one of the claims has reached its limit, the function takes nothing and returns False.
         """
         if self.over(claims):
             return False

@@ -122,7 +122,7 @@ def _between(records: Sequence[ContainerRecord], filters: Filters) -> Sequence[C
 
 
 def _named(records: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
-    # As in Docker, ``before`` and ``since`` do not accept an id prefix.
+    # As in Docker, the filters ``before`` and ``since`` accept a container's full id or name, but no id prefix.
     for record in records:
         if reference.removeprefix("/") == record.name or reference == record.id:
             return record

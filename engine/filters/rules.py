@@ -1,7 +1,7 @@
 """The common rules of Docker's filters: keys, truth values, patterns, labels.
 
-An object must match the filters of every key, and every label. For other keys than ``label``, it needs to match only
-one of the values.
+An object must match the filter of every key. For the key ``label``, the object must match all values that the user
+gave. For any other key, the object must match at least one value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_bool(filters: Filters, key: str) -> bool | None:
 def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
     """Return whether a pattern of the filter ``key`` is found in one of the values; True if there is no such filter.
 
-    An invalid pattern matches only a value that equals it.
+    A pattern that is not a valid regular expression matches only a value that is equal to the pattern.
     """
     patterns = filters.get(key, ())
     return not patterns or any(_found(pattern, value) for pattern in patterns for value in values)

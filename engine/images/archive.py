@@ -2,7 +2,8 @@
 
 This module reads the JSON files of an archive and finds its layers. Nothing is unpacked here. No file outside the
 archive is opened, because links are resolved only by the names of other members. Each JSON document is compared with
-the digest and size in its descriptor. Layers are compared with theirs later, when they are unpacked.
+the digest and size in its descriptor. The layers are compared with their digests and sizes later, when they are
+unpacked.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _BLOB_NAME = re.compile(r"(?:.*/)?blobs/sha256/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 _MANIFESTS, _LAYOUT, _INDEX = "manifest.json", "oci-layout", "index.json"
-_FILES_LIMIT = 100_000  # most files that an archive of images may have
-_IMAGES_LIMIT = 1000  # most images that one archive may have
-_LINKS_LIMIT = 8  # most links that are followed one after another
+_FILES_LIMIT = 100_000  # maximum number of files in an image archive
+_IMAGES_LIMIT = 1000  # maximum number of images in an archive
+_LINKS_LIMIT = 8  # maximum number of links that are followed one after another to find a file
 _INDEX_DEPTH = 3
 
 
@@ -100,8 +101,8 @@ class _Archive:
     def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
         """Return the content of a small file of the archive after checking its size and digest.
 
-        ``digest`` "" and ``size`` -1 mean unknown. If ``digest`` is unknown but the file's name contains a digest, that
-        digest is checked. Raises `InvalidArgument`.
+        A ``digest`` of "" or a ``size`` of -1 means that the value is unknown. If ``digest`` is unknown but the file's
+        name contains a digest, the content is compared with the digest in the name. Raises `InvalidArgument`.
         """
         with self.open(name) as file:
             data = file.read(SIZE_LIMIT + 1)

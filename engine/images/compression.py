@@ -18,10 +18,10 @@ from engine.errors import InvalidArgument
 from engine.images import zstd
 
 _CHUNK_BYTES = 1 << 16
-_PARTS_LIMIT = 1_000_000  # most gzip members, xz streams or zstd frames; even an empty one costs time
+_PARTS_LIMIT = 1_000_000  # most gzip members, xz streams or zstd frames; even an empty member costs time
 _XZ_MEMORY_BYTES = 128 << 20  # bytes of memory that xz may use; `xz -9` needs 65 MiB
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
-_HEAD_BYTES = 8  # first bytes of a stream, enough to recognise every format
+_HEAD_BYTES = 8  # bytes that are read ahead to recognise the format of a stream
 
 T = TypeVar("T")
 

@@ -24,10 +24,10 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _GO_TIME = re.compile(r"(.{19})(?:[.,]([0-9]+))?(?:Z|([+-]..:..))")
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
-_FIRST, _LAST = -62135596800, 253402300799  # Unix seconds: the first of the year 1 and the last of the year 9999
-_MARGIN = 2 * 86400  # seconds; more than the difference between any two time zones
+_FIRST, _LAST = -62135596800, 253402300799  # Unix seconds; start of the year 1 and end of the year 9999, in UTC
+_MARGIN = 2 * 86400  # seconds; a creation time stays this far inside both limits, to be valid in every time zone
 _NANOSECONDS = 10**9
-_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # most exposed ports of an image: each number with tcp, udp and sctp
+_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # _PORT_LIMIT: most exposed ports of an image (each in tcp, udp, sctp)
 _ARGUMENT_LIMIT = 131071  # most bytes of one argument or variable for execve(2): MAX_ARG_STRLEN without the NUL
 _PATH_LIMIT = 4095  # most bytes of a path: PATH_MAX without the NUL
 
@@ -122,7 +122,10 @@ def _created(value: object) -> str:
 
 
 def _arguments(inner: Mapping[str, Any], key: str) -> list[str] | None:
-    """Return a command of the image configuration as a list; the configuration may also hold a single string."""
+    """Return the command that the image configuration has under ``key`` as a list of arguments, or None.
+
+    In the configuration, the command may also be a single string.
+    """
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):
         value = [value]

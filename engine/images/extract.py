@@ -42,9 +42,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """The result of unpacking. ``size`` is the bytes of all files, ``diff_ids`` the digests of the layers.
+    """The result of unpacking the layers of an image.
 
-    ``read`` is the number of bytes read and ``members`` the number of members; both count against the limits.
+    ``size`` is the number of bytes in all files, and ``diff_ids`` are the digests of the layers. ``read`` is the number
+    of bytes read from the archive, and ``members`` the number of members. `Limits` limits ``read`` and ``members``.
     """
 
     size: int

@@ -29,13 +29,14 @@ _LARGEST_TIME = 2**63 - 1  # nanoseconds; largest file time
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _KINDS = {CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 _VERBS = {REGULAR: "open", DIRECTORY: "mkdir", SYMBOLIC_LINK: "symlink", HARD_LINK: "link"}
-_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # errors for what the file system or the file type does not support
+_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # setxattr(2) errors if the file system or file type lacks the attribute
 
 
 class Placer:
     """Creates the members of layers as files, one layer after another.
 
-    ``size`` is the bytes of all files. ``members`` is the number of members that counts against the limit.
+    ``size`` is the number of bytes in all files. ``members`` is the number of members that is compared with the limit.
+    It includes missing parent directories and the layers themselves.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -50,7 +51,8 @@ class Placer:
     def begin_layer(self, reader: TarReader) -> None:
         """Start a layer, whose members ``reader`` reads.
 
-        The paths that the layer contains are stored as hashes, because a malicious archive may have long names.
+        Only a hash of each path in the layer is stored, because the long names of a malicious archive would fill the
+        memory.
         """
         self._reader, self._before, self._made = reader, self.members, 0
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
@@ -277,7 +279,7 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
                     raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason}") from error
     if member.type != SYMBOLIC_LINK:
         os.chmod(target, member.mode & 0o7777)
-    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # other times become 0, as in Docker
+    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # any other time becomes 0, as in Docker
     os.utime(target, ns=(moment, moment), follow_symlinks=follow)
 
 

@@ -1,7 +1,7 @@
 """The /images operations. Imported root file systems are stored under HAWSE_ROOT/images, and their names in the store.
 
-An image is the directory ``images/<64 hex>`` with ``rootfs`` and ``config.json``. The directory gets this name in one
-step, after the image has been unpacked completely.
+An image is the directory ``images/<64 hex>`` with ``rootfs`` and ``config.json``. The directory gets this name by one
+rename, after the image has been unpacked completely.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class ImageStore:
                 transaction.put_image(replace(record, references=kept))
         if deleted:
             with self._incoming():
-                pass  # this block deletes the files of images without a record
+                pass  # on entry, `_incoming` deletes the files of images without a record
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -118,7 +118,7 @@ class ImageStore:
     def _incoming(self) -> Iterator[Path]:
         """Yield a working directory for an import; the directory is deleted afterwards.
 
-        Working directories of killed commands and images that have no record are deleted too.
+        Also deletes the working directories of commands that were killed, and the files of images that have no record.
         """
         make_private_directory(self._directory)
         for left in self._directory.glob(_INCOMING + "*"):
@@ -136,8 +136,8 @@ class ImageStore:
     def _take_lost(self, work: Path) -> None:
         """Move images without a record into ``work``, so that no partial image stays in place.
 
-        Each image is moved in one step. The caller holds a write transaction, as `_store_images` does. An image that
-        another command is storing therefore always has its record.
+        Each image is moved by one rename. This method holds a write transaction of the store, as `_store_images` does.
+        Therefore an image that another command is storing always has its record here.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
@@ -183,7 +183,7 @@ class ImageStore:
                 digest = image.record.id.removeprefix("sha256:")
                 place = self._directory / digest
                 if _is_needed(transaction, image.record.id):
-                    if place.exists():  # an image lost since the import began, or never verified
+                    if place.exists():  # replace files that have no record or were never verified
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
                 _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
@@ -212,9 +212,10 @@ class ImageStore:
 
 
 def _is_needed(transaction: Transaction, image_id: str) -> bool:
-    """Return whether the files of an image must be moved into place.
+    """Return whether an import must move the files of an image into place.
 
-    Files that were never verified are replaced. Raises `Conflict` if they must be replaced while a container uses them.
+    The files are needed if the image has no record, or if its present files were never verified. Raises `Conflict` if a
+    container uses files that were never verified, because they cannot be replaced.
     """
     present = next((image for image in transaction.images() if image.id == image_id), None)
     if present is None or present.verified:
@@ -248,7 +249,10 @@ def _missing(reference: str) -> NotFound:
 
 
 def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -> None:
-    """Store the record of an image with its present names and the new names, which other images lose."""
+    """Store the record of an image with its present names and the new names ``names``.
+
+    If another image has one of the new names, that image loses the name.
+    """
     for other in transaction.images():
         if other.id == record.id:
             names = [*other.references, *names]

@@ -109,7 +109,7 @@ class TarReader:
             if kind == _PAX:
                 pax, regions = parse_pax(self._special(block))
             elif kind == _PAX_GLOBAL:
-                self._special(block)  # Docker also ignores these headers
+                self._special(block)  # skip the content of this header, as Docker does
             elif kind == _LONG_NAME:
                 long_name = self._special(block).partition(b"\0")[0]
             elif kind == _LONG_LINK:
@@ -153,7 +153,8 @@ class TarReader:
     def _stored_map(self) -> list[int]:
         """Read the sparse map that pax sparse format 1.0 stores before the content.
 
-        The map is a count followed by that many numbers. Each number has a line, and the map is padded to whole blocks.
+        The map is a count followed by that many numbers. Each number is on its own line, and the map is padded to whole
+        blocks.
         """
         blocks: list[bytes] = []
         lines, expected = 0, 1

@@ -6,7 +6,7 @@ import ctypes
 from functools import cache
 
 _MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # _SKIPPABLE follows a first byte from 0x50 to 0x5f
-_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # number of ZSTD_d_windowLogMax; 2**27 bytes is the zstd command's limit
+_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # parameter ZSTD_d_windowLogMax, limit 2**27 bytes as in the zstd command
 
 
 class _Buffer(ctypes.Structure):

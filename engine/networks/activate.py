@@ -18,7 +18,7 @@ from engine.store.locks import forget, locked
 def destroy(host: Host, network_id: str) -> None:
     """Remove a network's kernel objects, record and intents; idempotent.
 
-    Works for a network that was created only in part.
+    Works also for a network whose creation was interrupted.
     """
     with host.store.read() as reader:
         record = reader.network(network_id)

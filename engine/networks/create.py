@@ -1,6 +1,6 @@
-"""Create a network: check the request, allocate subnets, record the network, and let its driver create it.
+"""Create a network: check the request, allocate subnets, record the network, and let the network's driver create it.
 
-Subnets, gateways and reserved addresses are allocated inside the transaction that records the network.
+The transaction that records the network also allocates the subnets, gateways and reserved addresses.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreat
 
 
 def create(host: Host, request: NetworkCreate) -> Created:
-    """Create a network: record it, then let its driver create it in the kernel.
+    """Create a network: record the network, then let its driver create the network in the kernel.
 
     If a step fails, all steps are undone.
     """
@@ -68,10 +68,10 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
 
 def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, NetworkSpec | None]:
-    """Record the network as being created, and reserve its subnets and addresses; return its record and specification.
+    """Record the network with the phase "creating", and reserve its subnets and addresses.
 
-    A configuration network (--config-only) is recorded as live, and its specification is None, because no driver
-    creates it.
+    Return the record and the specification for the driver. A configuration network (--config-only) is recorded as live,
+    and its specification is None, because no driver creates it.
     """
     concerned = (4, 6) if request.enable_ipv6 or request.config_from else (4,)
     on_host = used_ranges(concerned)
@@ -136,7 +136,7 @@ def _new_record(request: NetworkCreate) -> NetworkRecord:
 
 
 def host_id(tx: Transaction) -> str:
-    """Return this host's random id; the first call creates it. Automatic IPv6 subnets are derived from this id."""
+    """Return this host's random id, from which automatic IPv6 subnets are derived. The first call generates the id."""
     known = tx.meta("host-id")
     if known is None:
         known = names.generate_id()
@@ -157,8 +157,8 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
 def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
     """Return a warning for each problem that the drivers find in these networks.
 
-    ``networks`` has the driver type and the specification of each network. If the check of a driver fails, there is no
-    warning for its networks.
+    ``networks`` has the driver type and the specification of each network. If a driver's check raises an error, its
+    networks get no warning.
     """
     by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
     for name, spec in networks:
@@ -173,9 +173,9 @@ def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the warnings of `warnings_of` for those of the named networks that do not exist in the kernel yet.
+    """Return the warnings of `warnings_of` for the named networks that do not exist in the kernel yet.
 
-    Such a planned network is, for example, the default bridge before its first use.
+    An example of such a network is the default bridge before its first use.
     """
     with host.store.read() as reader:
         named = [network for reference in references for network in reader.find_networks(reference)]
@@ -191,7 +191,8 @@ OVERLAP = "Pool overlaps with other one on this address space"
 def allocate_pools(
     tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Mapping[int, Sequence[Range]]
 ) -> list[PoolRecord]:
-    """Return the network's subnets: those that the user gave, and automatic ones for the missing IP versions.
+    """Return the subnets of a new network: those that the user gave, and an automatic subnet for each missing IP
+    version.
 
     ``on_host`` maps each IP version to the address ranges of the host's interfaces. Automatic subnets do not overlap
     these ranges. Raises Forbidden if a subnet that the user gave overlaps another network.
@@ -216,9 +217,10 @@ def allocate_pools(
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """Record the automatic subnets of a network whose creation failed as the last allocated ones.
+    """After the creation of a network failed, record its automatic subnets as the last allocated subnets.
 
-    Otherwise the next network would get the same subnets again.
+    The next search starts after the last allocated subnet. Without this record, the next network would get the same
+    subnets again.
     """
     for pool in given_back:
         if pool.automatic:
@@ -231,7 +233,7 @@ def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve gateways and auxiliary addresses; return the record with automatic gateways filled in.
+    """Reserve the gateways and auxiliary addresses of a network; return its record, with automatic gateways filled in.
 
     Raises Forbidden with Docker's error text if an address is not available.
     """
@@ -301,7 +303,7 @@ def _automatic(
 
 
 def _ordered(requested: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -> list[PoolRecord]:
-    """Return the user's subnets, IPv4 before IPv6, followed by the automatic ones."""
+    """Return the subnets that the user gave, IPv4 before IPv6, followed by the automatic subnets."""
     return [*sorted(requested, key=lambda p: ip_network(p.subnet).version), *automatic]
 
 

@@ -1,7 +1,7 @@
 """The three predefined networks of every host: bridge, host and none.
 
-They are recorded when the store is used for the first time. The kernel objects of the default bridge are created only
-when a container first uses it.
+The three networks are recorded when the store is used for the first time. The kernel objects of the default bridge are
+created only when a container first uses the default bridge.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Flows:
         self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
         """The flows of each client or group, in CLOCK order.
 
-        The value of each flow is the ``last`` time that the flow had when it got its place in this order.
+        Each flow is mapped to its time of last use (``last``), as it was when the flow got its place in this order.
         """
 
     def get(self, key: Key) -> ProxyFlow | None:

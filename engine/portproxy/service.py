@@ -18,7 +18,7 @@ from engine.ports.proxied import Forwards, Origin, Target, forwards
 
 
 class ProxyListener(Protocol):
-    """The listening socket of one protocol (TCP or UDP)."""
+    """The proxy's listening socket for one protocol (TCP or UDP); the firewall redirects all proxied ports to it."""
 
     port: int
 
@@ -35,7 +35,8 @@ class ForwardService:
     name = "forward"
 
     def __init__(self, loop: Loop, budget: DescriptorBudget) -> None:
-        # Copy clients' data with lower priority than names and commands, because clients may send any amount of data.
+        # Copy clients' data with lower priority than DNS queries and commands, because clients may send any amount of
+        # data.
         self._background, self._budget = Background(loop), budget
         self._listeners: dict[str, ProxyListener] = {}
         self._forwards = Forwards()

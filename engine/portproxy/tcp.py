@@ -51,7 +51,10 @@ _view = memoryview(_buffer)
 
 
 class StreamListener:
-    """The listening TCP socket of the proxy; ``target_of`` returns the target of a published port."""
+    """The proxy's listening TCP socket, to which the firewall redirects all proxied TCP ports.
+
+    ``target_of`` returns the target of a published port.
+    """
 
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self.watcher, self._target_of, self._quota = watcher, target_of, quota
@@ -187,7 +190,7 @@ class StreamEnd:
             if self.full and events & ~READ:
                 self.full = False
                 self.other.copy()
-            self.copy()  # copies data that came before a failure, then raises
+            self.copy()  # copies the data that arrived before a failure, then raises OSError
             self.relay.settle()
         except OSError:
             self.relay.close()
@@ -213,7 +216,7 @@ class StreamEnd:
             taken = 0
         other.full = taken < size
         if taken:
-            self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # drops the sent bytes without copying
+            self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # removes the sent bytes from this socket
 
     def wanted(self) -> int:
         """Return the socket events to wait for next."""

@@ -24,7 +24,7 @@ BATCH = 16
 IDLE = 90.0
 """Seconds after which a flow without datagrams in both directions is removed."""
 TRUST = 2.0
-"""Seconds of a client's silence after which connection tracking is asked again.
+"""Seconds of a client's silence after which the proxy asks connection tracking again for the original destination.
 
 This is much less than the timeout of connection tracking's entries.
 """
@@ -32,7 +32,10 @@ PACKET_INFO = 20  # bytes of struct in6_pktinfo: an address and an interface ind
 
 
 class DatagramListener:
-    """The UDP socket for all published ports; ``target_of`` returns the target of a published port."""
+    """The proxy's UDP socket, to which the firewall redirects all proxied UDP ports.
+
+    ``target_of`` returns the target of a published port.
+    """
 
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
         self._watcher, self._target_of = watcher, target_of
@@ -53,7 +56,7 @@ class DatagramListener:
             try:
                 self._flow(peer, ancillary[0][2][:16]).socket.send(data)
             except OSError:
-                continue  # drop the datagram: port not published, or target down or slow
+                continue  # drop the datagram, because its port is not published, or the target is down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
         """Return the flow for a client's datagrams; raises OSError if the port is not published."""

@@ -1,7 +1,7 @@
 """Choose host ports for the ports that an endpoint publishes.
 
 This module knows Docker's order and messages. The store supplies the ports of other endpoints. A probe reports the
-ports that other programs use (`engine.ports.probe`). This module publishes nothing.
+ports that other programs use (`engine.ports.probe`). This module only chooses ports and does not publish them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ The message for the user then names no address.
 
 
 class PortConflict(Exception):
-    """A port cannot be published. Docker shows the same message after ``driver failed programming external ...``."""
+    """Raised if a port cannot be published.
+
+    Docker shows the same message after ``driver failed programming external ...``.
+    """
 
 
 class Probe(Protocol):
@@ -39,8 +42,9 @@ class Probe(Protocol):
         """Return the ports of net.ipv4.ip_local_port_range without the ports of ip_local_reserved_ports."""
 
     def candidates(self, ports: range) -> Sequence[int]:
-        """Return the ports of a range to pass to `refusal`; if `refusal` accepts them all, all of ``ports``
-        are free.
+        """Return the ports of a range that must be tested with `refusal`.
+
+        If `refusal` reports no error for these ports, all ports of the range are free.
         """
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
@@ -71,7 +75,7 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
 
     ``taken`` are the records of all other endpoints (`engine.store.api.Reader.ports`). Fixed ports are allocated first,
     so that a random port never takes one of them. Consecutive host ports of consecutive container ports become one
-    record. A range costs as much as a single port.
+    record. Allocating a range takes as much time as allocating a single port.
     """
     wishes = [wish for spec in _in_dockers_order(specs) if (wish := _port_request(spec, host)).addresses]
     allocation = _Allocation(host.probe, _Taken(taken))
@@ -177,9 +181,9 @@ class _Taken:
         return next((holder for holder in holders if holder in _WILDCARDS or address in _WILDCARDS), None)
 
     def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
-        """Yield the ports in ``ports`` that may collide with a port in use.
+        """Yield the ports in ``ports`` that may collide with a port of another endpoint.
 
-        For a range in use, only the highest port that both ranges have is yielded.
+        For a port range of another endpoint, only the highest port that is in both ranges is yielded.
         """
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)
@@ -237,8 +241,9 @@ class _Allocation:
         return self._fixed(wish, range(port, port + 1))
 
     def _any(self, wish: _PortRequest) -> int:
-        """Choose a port of the kernel's port range. All bindings of one container port get the same port if
-        possible.
+        """Choose a port of the kernel's port range (net.ipv4.ip_local_port_range).
+
+        All bindings of one container port get the same host port if possible.
         """
         siblings = self.chosen[wish.spec.protocol, wish.spec.port]
         for port in chain(siblings, _from_anywhere(self.probe.ephemeral())):
@@ -268,7 +273,10 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
 
 
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
-    """Yield all ports of the ranges once, from a random port on, so that a port just freed is not reused next."""
+    """Yield all ports of the ranges once, starting at a random port.
+
+    A fixed start would choose a port that was just freed immediately again.
+    """
     total = sum(map(len, ranges))
     start = int.from_bytes(os.urandom(4)) % total if total else 0
     return chain(islice(chain(*ranges), start, None), islice(chain(*ranges), start))
@@ -277,8 +285,9 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
     """Join consecutive port records into ranges, in the order of each range's highest port.
 
-    Only records marked True are joined: their container port has a single binding. Several bindings of one port stay
-    separate, because inspect shows them in this order. A joined range would have one position for all its ports.
+    A record is joined only if it is marked True, which means that its container port has a single binding. The records
+    of a port with several bindings stay separate, because inspect shows such bindings in the given order. A joined
+    range would have one position for all its ports.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
     ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))

@@ -16,7 +16,10 @@ from pathlib import Path
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
-"""Most ports to test one by one. For more ports, /proc/net is read once, which costs as much as some hundred tests."""
+"""The maximum number of ports that are tested one by one.
+
+For more ports, /proc/net is read once, which takes as much time as some hundred tests.
+"""
 
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, 0),
@@ -30,8 +33,8 @@ class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    protocol and port of each socket of the agent. These sockets do not block a published port. The firewall sends the
-    packets of that port either to the agent's socket or past it.
+    protocol and port of each socket of the agent. A port can be published even if the agent has a socket on it, because
+    the firewall decides for each packet whether the agent's socket gets the packet.
     """
 
     def __init__(
@@ -49,10 +52,11 @@ class HostProbe:
         return self._read_ephemeral()
 
     def candidates(self, ports: range) -> Sequence[int]:
-        """Return the ports of a range that must be tested.
+        """Return the ports of a range that must be tested by a bind.
 
-        These are all ports of a short range. In a long range, these are the ports that sockets use and the last port.
-        The last port shows whether the address itself can be bound.
+        In a short range, every port is tested. In a long range, only the ports that some socket uses are tested,
+        because all other ports are free. A used port may still be available, if its socket has another protocol or
+        address. The last port of a long range is also tested, to find out whether the address can be bound at all.
         """
         return ports if len(ports) <= BIND_LIMIT else sorted({ports[-1], *self._ports_in_use.intersection(ports)})
 
@@ -77,7 +81,7 @@ class HostProbe:
     def _ports_in_use(self) -> set[int]:
         """The local ports of all sockets, of any protocol, address and state.
 
-        The caller tests by a bind which of these ports conflict.
+        The caller then tests by a bind whether each of these ports can be published.
         """
         ports: set[int] = set()
         for table in ("tcp", "tcp6", "udp", "udp6"):

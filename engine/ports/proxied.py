@@ -1,6 +1,6 @@
 """Determine from the store's records which published ports the agent forwards, and to which address in a sandbox.
 
-This module opens no sockets. A port range stays one interval, so that ten thousand ports cost as much as one.
+This module opens no sockets. A port range stays one interval, so that ten thousand ports take as much time as one port.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
     if not inside:
         return
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
-    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few pairs, also for many ports
+    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # a small set, even for thousands of ports
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:

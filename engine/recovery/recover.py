@@ -1,7 +1,7 @@
 """Restore a consistent state of the host after a killed command, and after a reboot.
 
-The function `recover` runs before every command that changes something. If there is nothing to restore, it costs only
-one query for abandoned intents and one comparison of the boot id.
+The function `recover` runs before every command that changes something. If the host is in a consistent state, `recover`
+costs only one query for abandoned intents and one comparison of the boot id.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.CONTAINER_REMOVE: remove.resume_removal,
     IntentKind.CONTAINER_RESTART: on_exit.restart_now,
 }
-"""The function that resolves each kind of abandoned intent. Creations are undone, removals are finished, and missed
-restarts are done.
+"""The function that resolves each kind of abandoned intent (a record of work whose process no longer runs). Creations
+are undone, removals are finished, and missed restarts are done.
 """
 
 UNDER_LOCK = (IntentKind.ENDPOINT_CHANGE, IntentKind.SANDBOX_CHANGE, IntentKind.CONTAINER_START)
-"""The kinds of intents that `resolve_intents` resolves under the container lock. For the other kinds, the resolver
-itself takes the locks that it needs.
+"""The kinds of intents for which `resolve_intents` takes the container lock before it calls the resolver. For the other
+kinds, the resolver itself takes the locks that it needs.
 """
 
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
@@ -59,8 +59,8 @@ RESTARTED_AT_BOOT = ("always", "unless-stopped")
 def recover(host: Host) -> None:
     """Resolve the intents of killed commands, and restore what a reboot removed.
 
-    Also repairs kernel state that networks share. Then handles the ends of containers that the runtime's processes have
-    not handled in time.
+    Also repairs kernel state that networks share. Finally handles the ends of containers whose supervisor's hawse
+    process was slow or was killed.
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
@@ -71,9 +71,9 @@ def recover(host: Host) -> None:
     if booted:
         after_boot(host)
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
-    resolve_intents(host, restarts)  # last, because a start needs the repaired host
+    resolve_intents(host, restarts)  # restarts come last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
-        with contextlib.suppress(EngineError):  # after an error, the next command tries again
+        with contextlib.suppress(EngineError):  # after an error, the next command handles this end again
             on_exit.finish_overdue_exit(host, container_id)
 
 
@@ -84,9 +84,9 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are the drivers in use; if None, they are read from the store. ``whole`` is False if a command may have
-    been killed while it changed this state. The state is then always compared with the records; otherwise the driver is
-    first asked whether a repair is needed.
+    ``drivers`` are the drivers in use; if None, the function reads them from the store. If ``whole`` is true, a driver
+    is repaired only if the driver reports that it needs a repair. ``whole`` is false if a command may have been killed
+    while it changed the shared state. Then the state of every driver is compared with the records and repaired.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -94,8 +94,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     for driver in map(host.driver, sorted(drivers)):
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
-            # Hold a write transaction, so that no network or endpoint becomes live or ends between the comparison and
-            # the repair.
+            # Hold a write transaction during the comparison and the repair. Otherwise a network or endpoint could
+            # become live, or end, between the two.
             with host.store.write() as tx, translate_driver_errors():
                 desired = shared_state.of(tx, driver.type)
                 driver.repair(desired, driver.compare(desired))
@@ -105,20 +105,23 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo the work of processes that no longer run.
 
-    If this fails for an intent, the intent stays in the store for the next command.
+    If resolving an intent fails, the intent stays in the store for the next command.
     """
     for intent in abandoned:
         with contextlib.suppress(EngineError), _container_lock(host, intent):
             with host.store.read() as reader:
                 if intent not in reader.intents():
-                    continue  # another command has resolved it, and may have begun new work
+                    continue  # another command has resolved the intent, and may have begun new work
             RESOLVERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
                 intents.end(tx, intent.kind, intent.object_id)
 
 
 def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
-    """Return the container lock under which an intent is resolved, or an empty context if no lock is needed."""
+    """Return a context that holds the container lock under which an intent is resolved.
+
+    If the intent needs no lock, the context does nothing.
+    """
     if intent.kind not in UNDER_LOCK:
         return contextlib.nullcontext()
     container_id = intent.object_id
@@ -163,8 +166,8 @@ def after_boot(host: Host) -> None:
 def _record_end(tx: Transaction, record: ContainerRecord) -> None:
     """Record that a container's run ended with the last boot.
 
-    Also begins an intent that releases the container's endpoints (with --rm: removes the container). If the restart
-    policy requires another run, begins an intent for the restart too.
+    Also begins an intent that releases the container's endpoints, or that removes a container started with --rm. If the
+    restart policy requires another run, begins an intent for the restart too.
     """
     again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
     status = "restarting" if again else "exited"
@@ -175,14 +178,16 @@ def _record_end(tx: Transaction, record: ContainerRecord) -> None:
 
 
 DELAY = 1.0
-"""Seconds between the end of a command on an unused host and the removal of hawse's remaining kernel state."""
+"""Seconds between the end of a command on a host without custom networks and containers, and the removal of hawse's
+remaining kernel state.
+"""
 
 
 _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Take a shared lock on the host until this process ends, so that `remove_idle_state` does not run meanwhile."""
+    """Take the host lock in shared mode until this process ends, so that `remove_idle_state` does nothing meanwhile."""
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
@@ -207,7 +212,9 @@ def schedule_cleanup(host: Host) -> None:
 
 
 def _detach() -> None:
-    """Make this process independent of the command: new session, other parent, no terminal, no output, no host lock."""
+    """Make this process independent of the command: new session, other parent process, no terminal, no output, no host
+    lock.
+    """
     os.setsid()
     if os.fork():
         os._exit(0)

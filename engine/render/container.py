@@ -144,7 +144,7 @@ def _network_settings(
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
     shown = networks_document(record, endpoints)
-    shares = is_container_mode(record.host.network_mode)  # then the document of the other container shows the sandbox
+    shares = is_container_mode(record.host.network_mode)  # if True, the other container's document shows the sandbox
     return {
         "Bridge": "",
         "SandboxID": "" if shares else record.sandbox_id,

@@ -71,8 +71,8 @@ def address_document(endpoint: EndpointRecord | None) -> Json:
 def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
     """Return the container's attachments to networks, sorted by name.
 
-    An attachment to the sandbox of another container is left out. Networks that were connected while a container in
-    ``container:`` mode was stopped are included.
+    If the container joins the sandbox of another container (``container:`` mode), the attachment that names this mode
+    is left out. Networks that the user connected while such a container was stopped are included.
     """
     attachments = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
     return sorted(attachments, key=lambda attachment: attachment.network)

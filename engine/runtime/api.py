@@ -1,8 +1,8 @@
-"""The interface between the engine and the runtime, and the values passed through it.
+"""The interface between the engine and the runtime, and the values that both exchange.
 
 The runtime handles processes, mount trees, terminals and logs. About networks it knows only which network namespace to
-use. A container is created in two steps, so that its network can be configured between them. ``create`` makes the
-namespaces and a process that waits in them. ``start`` lets that process execute the command.
+use. A container is created in two steps, so that its network can be configured between the two steps. ``create`` makes
+the namespaces and a process that waits in these namespaces. ``start`` lets that process execute the command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Protocol
 from engine.model import ExecCreate, LogOptions, Mount
 
 LEFT = -1
-"""Returned instead of an exit code if the user detached with ctrl-p ctrl-q; the command continues to run."""
+"""The value that is returned instead of an exit code if the user detached with ctrl-p ctrl-q.
+
+The command in the container continues to run.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,10 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class CreatedProcess:
-    """A process that waits in its namespaces. ``netns`` is a path that opens its network namespace.
+    """A container's process that waits in its namespaces for `Runtime.start`.
 
-    The process that `Runtime.create` returns may be a process that only keeps the namespace open. The process that
-    `Runtime.prepared` returns is the one that will execute the command.
+    ``netns`` is a path that opens the process's network namespace. `Runtime.create` may return a process that only
+    keeps the namespace open. `Runtime.prepared` returns the process that will execute the command.
     """
 
     pid: int
@@ -91,7 +94,10 @@ class CreatedProcess:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """The current state of a container's process. A time is in Unix seconds, or 0 if its event has not happened."""
+    """The current state of a container's process.
+
+    ``started_at`` and ``finished_at`` are in Unix seconds. They are 0 before the process has started or finished.
+    """
 
     running: bool
     pid: int = 0
@@ -113,7 +119,7 @@ class LogLine:
 
 
 class RuntimeFailure(Exception):
-    """The process could not be created or executed.
+    """Raised if the process of a container cannot be created or executed.
 
     ``kind`` is the reason: not-found, permission, bad-user, bad-cwd or other.
     """
@@ -124,16 +130,17 @@ class RuntimeFailure(Exception):
 
 
 class Runtime(Protocol):
-    """The interface of the runtime of one host."""
+    """The interface of the runtime, the part of hawse that runs the container processes of one host."""
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the namespaces and the waiting process of a container.
 
-        Raises `RuntimeFailure`; nothing that was created then remains.
+        Raises `RuntimeFailure`; everything that was created is then removed.
         """
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until everything except the network is ready, and return the process that will execute the command.
+        """Wait until the container is ready except for its network, and return the process that will execute the
+        command.
 
         Raises `RuntimeFailure`.
         """
@@ -163,17 +170,19 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context in which the caller handles the container's end instead of the command ``on_exit``.
+        """Return a context in which the caller handles the container's end, so that the command ``on_exit`` is not run.
 
-        If the caller has not deleted the container when the context ends, ``on_exit`` still runs after the container's
+        If the context ends and the caller has not deleted the container, ``on_exit`` still runs after the container's
         end.
         """
 
     def overdue(self) -> list[str]:
-        """Return the ids of containers that ended some seconds ago but whose end has not been handled yet."""
+        """Return the ids of containers that ended some seconds ago, but whose ``on_exit`` command has not handled the
+        end.
+        """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now; `Attachment.run` then begins to copy them."""
+        """Connect to the container's streams now, but copy nothing until the caller calls `Attachment.run`."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces; return its exit code, or LEFT if the user detaches.

@@ -45,7 +45,7 @@ class SupervisedAttachment:
         self._connection.close()
 
     def _copy_once(self) -> None:
-        """Copy data in each direction that is ready.
+        """Copy the available data once in each direction.
 
         Input is read only after all earlier input was sent, so that neither direction blocks the other.
         """

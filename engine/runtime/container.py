@@ -51,7 +51,7 @@ class Container:
         self._channel: socket.socket | None = None
         self._loop, self._children, self._pidfd = loop, children, -1
         self._early_status: int | None = None
-        self._maker = 0  # pid of the process that runs crun for an image's container, until the first process runs
+        self._maker = 0  # pid of the child that runs crun (only for images and directories); 0 after it has ended
         self._holders, self._unsettled = 0, False
 
     # -------------------------------------------------------------------------------------------- birth
@@ -94,7 +94,7 @@ class Container:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
         if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
-            os.kill(self.pid, 9)  # this process never started, because its supervisor ended before that
+            os.kill(self.pid, 9)  # the process still waits for its start message, but the sender has ended
             os.close(pidfd)
             return False
         if pidfd is None and not started:
@@ -130,7 +130,7 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_heard` will read its error message
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_heard` reads why the process ended
                 self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:
@@ -140,7 +140,7 @@ class Container:
             except BlockingIOError:
                 return
             except ConnectionResetError:
-                continue  # the process ended before it read GO; its last message follows this error
+                continue  # the process ended before it read the start message; its error message follows
             self._understand(data, fds)
 
     def _understand(self, data: bytes, fds: list[int]) -> None:
@@ -203,7 +203,7 @@ class Container:
     # -------------------------------------------------------------------------------------------- death
 
     def _died(self, status: int) -> None:
-        if self._maker:  # the process with crun ends later; its status says whether the command was executed
+        if self._maker:  # wait for the child that runs crun: its status says whether the command was executed
             self._early_status = status
             return
         self._heard(0)
@@ -262,7 +262,7 @@ class Container:
             self._settle()
 
     def _settle(self) -> None:
-        """Run the container's ``on_exit`` command, only once, as a separate process."""
+        """Run the container's ``on_exit`` command as a separate process; a second call does nothing."""
         if not self._unsettled:
             return
         self._unsettled = False

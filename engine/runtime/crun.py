@@ -65,7 +65,8 @@ def exec_arguments(run: str, container_id: str, *, process: str, log: str, conso
 
 
 def _begin(run: str, log: str) -> list[str]:
-    # Disable control groups, because hawse's containers have no resource limits. Then no control group must be removed.
+    # Disable control groups, because hawse's containers have no resource limits. Then hawse has no control group to
+    # remove when a container ends.
     return [PROGRAM, "--root", state_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
 
 
@@ -75,9 +76,9 @@ def forget(run: str, container_id: str) -> None:
 
 
 def unstarted(bundle: str) -> list[int]:
-    """Return the pids of the processes that still run crun to create a bundle's container.
+    """Return the pids of the processes that still run crun to create the container of a bundle.
 
-    The container's first process is one of them, because it runs crun until its start.
+    The waiting first process of the container is included, because it executes the program crun until ``start``.
     """
     option, pids = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):

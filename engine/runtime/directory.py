@@ -1,8 +1,8 @@
-"""A container's files under HAWSE_RUN. They record the state of its process, so that commands need not ask the
-supervisor.
+"""A container's files under HAWSE_RUN. The files record the state of the container's process, so that commands need not
+ask the supervisor.
 
-- ``spec`` is the requested process, ``process`` its pid.
-- ``started`` and ``exit`` hold the times of its start and end; ``exit`` also has the exit code.
+- ``spec`` is the requested process, ``process`` the pid of the process.
+- ``started`` and ``exit`` hold the times of the start and the end; ``exit`` also has the exit code.
 - ``stdin``, ``stdout`` and ``stderr`` are FIFOs.
 - ``rootfs`` and ``dev`` are mount points.
 - ``config.json`` is crun's input. crun writes ``pid``, and uses the socket ``console``.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-_WRITERS = 100  # attempts to remove a directory; more than the processes that may write into it
+_WRITERS = 100  # attempts to remove a directory; fewer processes than this write files into it
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The subdirectory of HAWSE_RUN that holds the directories of all containers."""

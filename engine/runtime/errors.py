@@ -24,7 +24,8 @@ _WRONG_TYPE = (
 class SetupFailed(Exception):
     """A step of creating or executing a process failed.
 
-    A ``plain`` text is the complete message. Any other text is put into a message as runc does.
+    If ``plain`` is set, the text is the complete error message. Otherwise the text becomes part of a longer message, as
+    in runc.
     """
 
     def __init__(self, kind: str, text: str, *, plain: bool = False) -> None:

@@ -1,9 +1,9 @@
 """Execute another command in a hostfs container (a container on the host's own files), without the supervisor.
 
-The calling process forks twice. The first child enters the container's namespaces and passes the exit code on. The
-second child is created in the pid namespace and becomes the command. Both children have their own sessions, so that the
-command continues if the caller is interrupted, as with Docker. Processes of the container cannot reach memory or file
-descriptors of the host through the second child.
+The calling process forks twice. The first child enters the container's namespaces and exits with the command's exit
+code. The second child is created in the pid namespace and becomes the command. Both children have their own sessions,
+so that the command continues if the caller is interrupted, as with Docker. Processes of the container cannot reach
+memory or file descriptors of the host through the second child.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity,
         os.fchown(slave, identity.uid, -1)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         streams = (slave, slave, slave)
-    copies = [os.dup(fd) for fd in streams]  # copy all, because a target number may also be a source
+    copies = [os.dup(fd) for fd in streams]  # copy all first, because dup2 may overwrite a descriptor in ``streams``
     for number, fd in enumerate(copies):
         os.dup2(fd, number)
 

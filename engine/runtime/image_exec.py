@@ -74,7 +74,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # for example, the links of a path through /proc differ there; crun reports errors
+        return  # leave other errors to crun, because links in /proc differ inside the container
 
 
 def _execute(
@@ -115,7 +115,9 @@ def _execute(
 
 
 def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams until ``stack`` is closed; a stream that is not attached is /dev/null."""
+    """Open the command's streams, which are closed together with ``stack``; a stream that is not attached is
+    /dev/null.
+    """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     stack.callback(os.close, null)
     is_attached = not (request.detach or request.tty)
@@ -138,7 +140,7 @@ def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> N
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
-        copies = [os.dup(fd) for fd in streams]  # copy all, because a target number may also be a source
+        copies = [os.dup(fd) for fd in streams]  # copy all first, because dup2 may overwrite one of ``streams``
         for number, fd in enumerate(copies):
             os.dup2(fd, number)
         close_all_but(kept)

@@ -108,7 +108,8 @@ def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory
 
 
 def _seal(first: int, place: str) -> None:
-    """Set the mount flags of the container's root, which crun drops, and check that the root has only one mount.
+    """Set the mount flags of the container's root again, because crun drops them; check that the root has only one
+    mount.
 
     This process enters the container's mount namespace for a moment. Raises `SetupFailed`.
     """
@@ -153,7 +154,7 @@ def _listen(directory: ContainerDirectory) -> socket.socket:
 
 
 def _pass_terminal(listener: socket.socket, channel: socket.socket) -> None:
-    """Send the supervisor the terminal that crun has sent here."""
+    """Receive the container's terminal from crun, and send the terminal to the supervisor."""
     connection, _ = listener.accept()
     with connection:
         _, fds = protocol.receive_with_fds(connection)

@@ -103,7 +103,7 @@ def close_all_but(kept: list[int]) -> None:
 def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
     """Join the caller's mount tree and the requested network namespace, and create all other namespaces.
 
-    The new mount namespace is a copy of the caller's.
+    The new mount namespace is a copy of the caller's mount namespace.
     """
     join_network(spec, birth)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST = 16384
-_ENTRY_LIMIT = 8 * _LONGEST  # bytes, more than the size of an entry in which every byte is escaped
+_ENTRY_LIMIT = 8 * _LONGEST  # bytes; larger than any log entry, even if every byte in the entry is escaped
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(32), *b"<>&", 0x2028, 0x2029)}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord('"'): '\\"', ord("\\"): "\\\\"}
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -104,7 +104,7 @@ class LogWriter:
     def _write(self, data: bytes) -> None:
         written = os.write(self._fd, b"\n" + data if self._cut_off else data)
         self._size += written
-        self._cut_off = written < len(data)  # if the disk is full, the next entry must begin on a new line
+        self._cut_off = written < len(data)  # after a partial write (full disk), start the next entry on a new line
 
     # -------------------------------------------------------------------------------------------- rotation
 
@@ -126,8 +126,8 @@ class LogWriter:
     def _rotate(self, data: bytes) -> None:
         """Write ``data`` to a new file and replace the current log by the new file.
 
-        The new file has the data before any file is renamed. Nothing is therefore lost if the supervisor is killed
-        here.
+        The data is written before any file is renamed. Therefore no log data is lost if the supervisor is killed during
+        the rotation.
         """
         try:
             fd = os.open(self._path + NEXT, _FLAGS | os.O_TRUNC, 0o600)

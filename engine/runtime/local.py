@@ -31,7 +31,7 @@ from engine.runtime.image_exec import execute_in_image
 
 _DEATH = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER = 5.0  # seconds to wait for the reply of a supervisor that may not answer
-_OVERDUE = 5.0  # seconds after a container's end; if ``on_exit`` has not handled it by then, it never will
+_OVERDUE = 5.0  # seconds; if ``on_exit`` has not handled a container's end by then, it was killed or is missing
 _ATTEMPTS = 2
 
 
@@ -64,7 +64,9 @@ class LocalRuntime:
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def prepared(self, container_id: str) -> CreatedProcess:
-        """Wait until the container's process waits only for its start, and return it; raises `RuntimeFailure`."""
+        """Wait until the container's process is ready for its start, and return the process; raises
+        `RuntimeFailure`.
+        """
         answer = self._ask({"op": "prepare", "id": container_id})
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
@@ -139,7 +141,7 @@ class LocalRuntime:
         if pidfd is not None:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
-                if supervised is not None:  # the supervisor records the end, then reports it and writes nothing more
+                if supervised is not None:  # wait until the supervisor reports the end; it writes no file after that
                     select.select([supervised], [], [], _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
@@ -161,8 +163,8 @@ class LocalRuntime:
         """Let the caller handle the container's end in this block, instead of the supervisor's ``on_exit``.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
-        container. Yields a connection that becomes readable at the container's end, or None if no supervisor has such a
-        process.
+        container. Yields a connection that becomes readable at the container's end, or None if no supervisor has a
+        process of the container.
         """
         connection = supervisor_client.try_connect(self._run)
         if connection is None:
@@ -180,7 +182,7 @@ class LocalRuntime:
     def overdue(self) -> list[str]:
         """Return the ids of containers that ended over 5 s ago and were not deleted.
 
-        The ``on_exit`` process of such a container was killed, or its program no longer exists at its path.
+        In such a case, the process that ran ``on_exit`` was killed, or the program of ``on_exit`` was removed or moved.
         """
         limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
@@ -190,7 +192,9 @@ class LocalRuntime:
         return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now; ``run`` then begins to copy them."""
+        """Connect to the container's streams now, but copy nothing until the caller calls
+        `SupervisedAttachment.run`.
+        """
         self._directory(container_id)
         connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
         return SupervisedAttachment(connection, stdio, stdin=stdin, tty=tty)
@@ -232,7 +236,7 @@ class LocalRuntime:
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
         """Send a request to the supervisor; return the connection and the reply. Raises `RuntimeFailure`.
 
-        The request is tried twice, because the supervisor may end before it replies (idle, or killed).
+        The request is tried twice, because an idle or killed supervisor may end before it replies.
         """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self._run)
@@ -262,7 +266,7 @@ class LocalRuntime:
     def _supervise(self) -> None:
         """Start a supervisor if no supervisor runs, so that the ends of containers are recorded.
 
-        Each instance tries only once.
+        Each `LocalRuntime` object does this only once.
         """
         if not self._supervised:
             supervisor_client.connect(self._run).close()

@@ -121,7 +121,7 @@ def _files(path: str) -> list[_File]:
             file.close()
         current = _opened(path)
         files = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not files or (current and current.inode == _inode(path)):  # the inode of an open file is not reused
+        if not files or (current and current.inode == _inode(path)):  # not rotated: an open file's inode is not reused
             break
     return files
 
@@ -130,7 +130,7 @@ def _older(path: str, newer: _File | None) -> list[_File]:
     """Open the rotated files of a log, the oldest first.
 
     The files are opened by ascending number. Because a rotation only moves files to higher numbers, no remaining file
-    is missed. A file may be opened twice, if it moved between both times; it is returned once.
+    is missed. A file that is renamed in the meantime may be opened twice, but is returned only once.
     """
     files: list[_File] = []
     number, last = 1, _last_number(path)
@@ -238,7 +238,7 @@ class _Follower:
             if not self._waiting and not self._find_newer():
                 return
             if self._current is not None:
-                yield from self._current.lines()  # the lines added to the current file before it was rotated
+                yield from self._current.lines()  # first the lines that were written to this file before the rotation
                 self._current.close()
             self._current, skipped = self._waiting.pop(0)
             yield from self._current.lines(skipped)

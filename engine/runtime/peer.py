@@ -45,7 +45,10 @@ _SAME = (
 _NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
 
 OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespace"
-"""The two reasons to refuse a peer that servers handle differently from all other reasons."""
+"""Two reasons to refuse a peer that the supervisor handles in a special way.
+
+A peer of another user gets no reply. A peer in another network namespace makes an idle supervisor end.
+"""
 
 Identity = tuple[object, ...]
 
@@ -54,8 +57,9 @@ class Rights:
     """The rights of a process that decide whether another process may act for it."""
 
     def __init__(self, pid: int, user: int, network: int) -> None:
-        # Read the status first, because a process can enter a new user namespace and have all capabilities in it, but
-        # the process cannot return.
+        # Read the capabilities in the status before the user namespace. A process can enter a new user namespace, in
+        # which it has all capabilities, but it cannot return. If the process does so between the two reads, the second
+        # read shows the new namespace.
         status = _status(pid)
         self.user, self.network = user, network
         self.capabilities = _permitted(status)
@@ -160,7 +164,7 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:
-        if error.errno != errno.ENOPROTOOPT:  # the peer has ended, and its pid may be reused
+        if error.errno != errno.ENOPROTOOPT:  # any other error: the peer has ended, and its pid may be reused
             raise
         return os.pidfd_open(pid)
 

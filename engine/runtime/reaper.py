@@ -1,7 +1,7 @@
 """Reap all children of the supervisor: its own children, and the orphans that it adopts.
 
-No other code in this process may wait for children. A wait could reap a container's first process, which another
-program creates and the supervisor adopts.
+No other code in this process may wait for children. Otherwise that code could reap a container's first process, which
+crun creates and the supervisor adopts, and the exit status of the container would be lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BYTES = 4096
 
 
 class Children:
-    """Calls back with the wait status of a child that the caller expects; the status of any other child is ignored."""
+    """Calls a registered function when an expected child ends; the wait status of any other child is ignored."""
 
     def __init__(self, loop: Loop) -> None:
         self._expected: dict[int, Callable[[int], None]] = {}
@@ -54,6 +54,6 @@ class Children:
 
 
 def leave_parent() -> None:
-    """Stop writing signals to the parent's pipe; called in a forked child."""
+    """Stop writing received signals to the signal pipe of the parent; a forked child calls this function."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

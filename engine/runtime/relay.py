@@ -16,8 +16,8 @@ _CHUNK = 32768
 def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
     """Copy until ``child`` has ended and all its output is read; return whether the user detached.
 
-    ``master`` is closed. The command continues if the user detached, or if it was started detached. It then keeps its
-    terminal.
+    ``master`` is closed. If the user detached, or if the command was started detached, the command continues and keeps
+    its terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)

@@ -62,9 +62,9 @@ def enter_root(*, read_only: bool) -> int:
 def show_unified_groups() -> None:
     """Mount only the unified control groups (cgroup2) for crun.
 
-    Some hosts also have version 1 hierarchies, which crun refuses. If the host has a cgroup2 mount, it is bound. If the
-    host has none, cgroup2 is mounted in a new control group namespace. In the initial namespace, the kernel would apply
-    the mount options to all groups, which takes 5 to 30 milliseconds.
+    Some hosts also have version 1 hierarchies, which crun refuses. If the host has a cgroup2 mount, that mount is
+    bound. Otherwise cgroup2 is mounted in a new control group namespace. In the initial namespace, the kernel would
+    apply the mount options to all groups, which takes 5 to 30 milliseconds.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         mounts = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
@@ -177,7 +177,7 @@ def _all_devices(devices: int) -> Iterator[str]:
 
 
 def bind_files(sources: Sources, *, read_only: bool) -> None:
-    """Bind the container's files over those of a hostfs container.
+    """Bind the container's own files (such as /etc/hosts) over the host's files in a hostfs container.
 
     A file that the host lacks is not created on the host.
     """
@@ -208,7 +208,7 @@ def _shadow(directory: str, without: str) -> None:
 def apply_default_sysctls() -> None:
     """Allow all users of a new network namespace to use low ports and ping, as Docker does.
 
-    A kernel without the sysctls for this is ignored.
+    If the kernel lacks these sysctls, nothing is done.
     """
     for name, value in _DEFAULT_SYSCTLS.items():
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
 """Pipes between the caller's streams and a command without a terminal, for ``exec`` without ``-t``.
 
-The descriptor of the caller's terminal never enters a container, because a process with it could type on the terminal.
-The descriptor of a file never enters a container of an image, because /proc/self/fd can reopen a read-only file for
-writing. The command gets pipes instead.
+The descriptor of the caller's terminal never enters a container, because a process that has the descriptor could type
+on the terminal. The descriptor of a file never enters a container of an image, because /proc/self/fd can reopen a
+read-only file for writing. The command gets pipes instead of such descriptors.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _CHUNK = 32768
 class StdioProxy:
     """Replaces each of three streams that is a terminal by a pipe; other streams are passed on unchanged.
 
-    With ``may_say`` (for containers of images), files are replaced too, and the error stream always. If ``may_say``
-    accepts the first error output as a message of crun, that output is kept in ``held`` until its source is known.
-    Output and errors that go to the same file use the same pipe, so that their order is kept.
+    With ``may_say`` (for containers of images), files are also replaced, and the error stream is always replaced.
+    ``may_say`` says whether the first error output may be a message of crun. Such output is kept in ``held`` until it
+    is known whether crun or the command wrote it. Output and errors that go to the same file use the same pipe, so that
+    their order is kept.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:

@@ -1,7 +1,8 @@
 """A container's standard streams in the supervisor, which copies output to the log and to every attached client.
 
 Output goes through FIFOs that the container itself keeps open. Therefore the container never gets SIGPIPE, and a new
-supervisor can continue after the old supervisor has ended. A slow client slows the container down, as with Docker.
+supervisor can continue to copy after the old supervisor has ended. A slow client slows the container down, as with
+Docker.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Streams:
         return os.open(self._directory.file("stdin"), mode | _FIFO), out, err
 
     def take_terminal(self, master: int) -> None:
-        """Use the master of the container's terminal as the end of all streams."""
+        """Use the master of the container's terminal as the supervisor's end of all streams."""
         os.set_blocking(master, False)
         self._terminal, self._outputs[master] = master, protocol.STDOUT
         if self._spec["open_stdin"]:
@@ -171,9 +172,9 @@ class Streams:
         return bool(data)
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """Return the first output of a container, with crun's message about a refused command as runc prints it.
+        """Convert crun's message about a refused command, in the first output of a container, to the message of runc.
 
-        Any other output is returned unchanged.
+        Any other output, and any later output, is returned unchanged.
         """
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):

@@ -56,7 +56,7 @@ class Supervisor:
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
         self._early: dict[str, list[Early]] = {}
-        self._endings: dict[str, dict[str, Any]] = {}  # the latest ends, for requests after the files are deleted
+        self._endings: dict[str, dict[str, Any]] = {}  # exit codes or errors of the containers that ended last
         self._adopt()
 
     def serve(self, idle: float) -> None:
@@ -187,9 +187,10 @@ class Supervisor:
         client.on_close = close
 
     def _guard(self, client: Connection, request: dict[str, Any]) -> None:
-        """Restart a resident process (such as the agent) if its connection closes without a frame from it.
+        """Restart a resident process (such as the agent) when its connection closes, because it was probably killed.
 
-        The connection of such a process does not keep the supervisor running.
+        The process is not restarted if it sends a frame first, or if it ended within `_SETTLED` seconds. The connection
+        of such a process does not keep the supervisor running.
         """
         began = time.monotonic()
         self._clients.discard(client)
@@ -259,7 +260,7 @@ class Supervisor:
 
 
 def main(run: str) -> None:
-    """Become the supervisor of the directory ``run``, unless it has one already.
+    """Become the supervisor of the directory ``run``, unless that directory has a running supervisor.
 
     The command that starts the supervisor waits until the supervisor closes its standard output.
     """

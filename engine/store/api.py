@@ -1,10 +1,11 @@
-"""The interface of the store. Every change is made in a transaction, and every read uses a consistent snapshot.
+"""The interface of the store. Every write is made in a transaction, and every read uses a consistent snapshot.
 
 A `Transaction` is valid only inside its ``with`` block. The store itself ensures, inside the transaction, that values
 are unique: network names, container names, addresses within a subnet, and host ports. Therefore two concurrent commands
 never both get the same value.
 
-Methods that return lists sort the records by creation. Methods for one record return None if it does not exist.
+Methods that return lists sort the records by creation. Methods that return one record return None if the record does
+not exist.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRe
 
 
 class Taken(Exception):
-    """A value that must be unique is already in use; ``what`` is network-name, container-name, address or port."""
+    """The error for a value that must be unique and is already in use.
+
+    ``what`` is network-name, container-name, address or port.
+    """
 
     def __init__(self, what: str, value: str, holder: str) -> None:
         super().__init__(f"{what} {value} is taken by {holder}")
@@ -29,9 +33,9 @@ class Taken(Exception):
 class Intent:
     """A record of work that a process has begun on one object.
 
-    A process stores an intent before it changes the kernel. It deletes the intent in the transaction that records the
-    result. ``owner`` is the process that does the work ("pid:start time"). If that process ends before its work is
-    done, the next command finishes or undoes the work.
+    A process stores an intent before it changes the kernel. The process deletes the intent in the transaction that
+    records the result. ``owner`` is the process that does the work ("pid:start time"). If that process ends before its
+    work is done, the next command finishes or undoes the work.
     """
 
     kind: str  # a value of `engine.intents.IntentKind`
@@ -45,14 +49,14 @@ class Reader(Protocol):
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
         """Return all networks, whatever their phase is.
 
-        With ``driver``, only the networks of that driver. With ``with_options``, only networks that have driver
-        options.
+        ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
+        have driver options.
         """
 
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
         """Return summaries of all networks in these phases, sorted by name in natural order.
 
-        This is faster than `networks`, because the JSON documents of the records are not read.
+        This method is faster than `networks`, because it does not read the JSON documents of the records.
         """
 
     def has_custom_networks(self) -> bool:
@@ -70,7 +74,8 @@ class Reader(Protocol):
     def find_networks(self, reference: str) -> list[NetworkRecord]:
         """Return the networks whose id is ``reference``.
 
-        If there are none, return those with this name. If there are none either, return those with this id prefix.
+        If no id is ``reference``, return the networks with this name. If no name matches either, return the networks
+        with this id prefix.
         """
 
     def containers(self) -> list[ContainerRecord]:
@@ -82,8 +87,8 @@ class Reader(Protocol):
     def find_containers(self, reference: str) -> list[ContainerRecord]:
         """Return the containers whose id is ``reference``.
 
-        If there are none, return those with this name. If there are none either, return those with this id prefix. A
-        leading slash of the name is ignored.
+        If no id is ``reference``, return the containers with this name, without regard to a leading slash. If no name
+        matches either, return the containers with this id prefix.
         """
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
@@ -96,7 +101,7 @@ class Reader(Protocol):
         """Return the endpoint with this full id."""
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints, without those of ``except_endpoint``."""
+        """Return the host ports of all endpoints except the endpoint ``except_endpoint``."""
 
     def addresses(self, pool: str) -> list[int]:
         """Return the used addresses of a subnet as integers, ascending; ``pool`` is "network id/subnet"."""
@@ -111,11 +116,15 @@ class Reader(Protocol):
         """Return all intents, oldest first; there are normally very few."""
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is stored besides the records, such as the last allocated subnet."""
+        """Return a small value that is stored outside the records, such as the last allocated subnet; None if it is
+        missing.
+        """
 
 
 class Transaction(Reader, Protocol):
-    """A snapshot that can be changed. At the end of its block, either all changes are committed, or none."""
+    """A snapshot that can be changed. At the end of its block, either all changes are committed, or no change is
+    committed.
+    """
 
     def put_network(self, record: NetworkRecord) -> None:
         """Insert or replace a network by id; raises `Taken` if another network has its name."""
@@ -162,7 +171,7 @@ class Transaction(Reader, Protocol):
         """Delete an intent, because its work is finished or undone."""
 
     def set_meta(self, key: str, value: str) -> None:
-        """Set a small value, which the method `meta` returns."""
+        """Store a small value, which the method `meta` then returns for this key."""
 
 
 class Store(Protocol):
@@ -178,4 +187,4 @@ class Store(Protocol):
         """
 
     def stamp(self) -> object:
-        """Return a value that changes whenever a process writes to the store; this is fast."""
+        """Return a value that changes whenever a process writes to the store. The call is fast."""

@@ -19,7 +19,7 @@ from types import NoneType, UnionType
 from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-_scan = json.JSONDecoder().raw_decode  # does the same as json.loads, with fewer function calls
+_scan = json.JSONDecoder().raw_decode  # works as json.loads does, with fewer function calls
 Decoder = Callable[[Any], Any]
 
 
@@ -69,7 +69,7 @@ def _loaded(kind: type, document: str) -> Any:
 
 
 def _plain(value: Any) -> object:
-    """Convert a value that json.dumps does not support into one that it supports.
+    """Convert a value that json.dumps does not support into a value that json.dumps supports.
 
     A dataclass becomes a dict of its fields, a mapping a dict, and a sequence a list. Raises TypeError for any other
     value.
@@ -96,7 +96,7 @@ def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
         return None
     known = fields(kind)
     names, defaults = [field.name for field in known], [_default(field) for field in known]
-    values = attrgetter(*names, names[0])  # an extra name, because attrgetter returns a tuple only for several names
+    values = attrgetter(*names, names[0])  # repeat a name, because attrgetter returns a tuple only for several names
     if all(default is MISSING for default in defaults):
         return lambda value: dict(zip(names, values(value), strict=False))
     return lambda value: {
@@ -105,7 +105,9 @@ def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
 
 
 def _default(field: Field[Any]) -> object:
-    """Return the default of a dataclass field, or MISSING, which is equal to no field value."""
+    """Return the default of a dataclass field. For a field without default, return MISSING, which no field value
+    equals.
+    """
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
@@ -131,8 +133,8 @@ def _record(kind: Any) -> Decoder:
     known = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if _is_required(field)}
     exact = {name: hint for name, hint in hints.items() if hint in (str, bool, int)}
-    """The types of fields that `convert` checks itself. Most fields have one of these types, so this saves a function
-    call for most fields.
+    """The field types that `convert` checks itself, because most fields have one of these types. For these fields,
+    `convert` saves a call of another function.
     """
 
     def convert(value: Any) -> Any:
@@ -201,7 +203,7 @@ def _scalar(kind: Any) -> Decoder:
     accepted = (int, float) if kind is float else (kind,)
 
     def scalar(value: Any) -> Any:
-        if type(value) not in accepted:  # isinstance would accept True as an int
+        if type(value) not in accepted:  # not isinstance, because isinstance would accept True as an int
             raise CodecError(f"expected {kind.__name__}, found {type(value).__name__}")
         return value
 
@@ -209,11 +211,12 @@ def _scalar(kind: Any) -> Decoder:
 
 
 class DecodeCache:
-    """A decoder for a store's documents that reuses the record of each document that has not changed.
+    """A decoder for the store's documents. For a document that has not changed, it returns the record that it decoded
+    before.
 
-    It is for a process such as the agent, which reads all records again and again. Between two readings, only one or
-    two of a thousand records change. The cache keeps the documents of two readings, so it is about as large as the
-    store.
+    The class is for a process such as the agent, which reads all records again and again. Between two readings, only
+    one or two of a thousand records change. The cache keeps the documents of two readings, so the cache is about as
+    large as the store.
     """
 
     def __init__(self) -> None:
@@ -229,5 +232,5 @@ class DecodeCache:
         return typed
 
     def turn(self) -> None:
-        """End a reading: remove the documents from the cache that were not used in it."""
+        """End a reading: remove the documents from the cache that were not used in this reading."""
         self._last, self._now = self._now, {}

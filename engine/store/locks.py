@@ -1,8 +1,8 @@
 """Locks on single objects, held during kernel work.
 
-The kernel releases a lock when the process that holds it ends. The store's transactions keep the records consistent.
-These locks prevent two commands from changing the same container at the same time. Each lock protects one object. There
-is no global lock, and no command holds two locks of the same kind.
+The kernel releases a lock when the process that holds the lock ends. The store's transactions keep the records
+consistent, and these locks prevent two commands from changing the same container at the same time. Each lock protects
+one object. There is no global lock, and no command holds two locks of the same kind.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 
 
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Lock an open file that keeps its inode, such as a network namespace; closing the file releases the lock.
+    """Lock an open file that keeps its inode, such as a network namespace. Closing the file releases the lock.
 
     Raises Unavailable after ``timeout`` seconds of waiting.
     """
@@ -79,7 +79,8 @@ def _lock(descriptor: int, timeout: float, name: str) -> None:
 def _still_named(descriptor: int, path: Path) -> bool:
     """Return whether the path still leads to the file that this process has locked.
 
-    The previous holder may have deleted the file. Other commands would then create and lock a new file at this path.
+    The previous holder of the lock may have deleted the file. Other commands would then create and lock a new file at
+    this path.
     """
     try:
         return os.fstat(descriptor).st_ino == path.stat().st_ino

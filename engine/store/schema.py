@@ -1,7 +1,8 @@
 """The tables of a host's store, and the migration of files from older versions.
 
-Each record is one JSON document in the column ``body``. The other columns serve uniqueness, search and sorting, and let
-listings avoid reading the documents. ``seq`` grows with each creation, and does not change when a record is replaced.
+Each record is one JSON document in the column ``body``. The other columns are for uniqueness, search and sorting, and
+for listings that do not read the documents. ``seq`` is higher for each new record, and does not change when a record is
+replaced.
 
 Addresses are stored as 16 bytes, big-endian, so that they sort as numbers in both IP versions. The version of the
 schema is stored as SQLite's ``user_version``; an empty file has version 0.
@@ -72,14 +73,16 @@ class NewerSchema(Exception):
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the schema version of a file.
 
-    Inside a transaction, this first read also fixes the snapshot that later reads see.
+    Inside a transaction, this call is the first read. The first read fixes the snapshot that later reads see.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
 
 def check(connection: sqlite3.Connection) -> bool:
-    """Return whether a file has the schema version of this program; raises `NewerSchema` if its version is higher."""
+    """Return whether a file has the schema version of this program; raises `NewerSchema` if the file's version is
+    higher.
+    """
     version = version_of(connection)
     if version > VERSION:
         raise NewerSchema(f"its schema is {version}, this version knows {VERSION}")

@@ -3,13 +3,13 @@
 This module handles files, locks and SQLite's errors; `engine.store.transaction` handles the contents of the tables.
 Threads may share a store. A process may fork while no block is open. The store's directory may be deleted at any time.
 A commit survives the death of any process, because the kernel's page cache holds the data. After a power failure, the
-commits since the last checkpoint may be lost, but the file is never damaged. This is acceptable, because the kernel
-state is lost too.
+commits since the last checkpoint may be lost, but the file is never damaged. This loss is acceptable, because the
+kernel state is lost too.
 
-A process keeps its connections open for its next block, because opening and closing are slow: the first process that
-opens a store reads the whole log, and the last one that closes it may write the log back. A kept connection is not used
-after a fork, because the child would share locks that only the parent holds. It is also not used if the path now leads
-to another file.
+A process keeps its connections open for its next block, because opening and closing are slow. The first process that
+opens a store reads the whole log, and the last process that closes the store may write the log back. A kept connection
+is not used after a fork, because the child would share locks that only the parent holds. A kept connection is also not
+used if the path of the store now leads to another file.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from engine.store.transaction import SqliteReader, SqliteTransaction
 BUSY_SECONDS = 30.0
 """Seconds that a command waits for other writers before it fails."""
 LOG_SIZE = 1 << 20
-"""Size of the write-ahead log in bytes. A writer that finds a larger log moves the contents of the log into the store's
-file.
+"""Size limit of the write-ahead log in bytes. A writer that finds a larger log moves the contents of the log into the
+store's file.
 
 The limit exists because the next process that opens the store has to read the whole log.
 """
@@ -47,7 +47,9 @@ disk is full.
 FILES = ("-wal", "-shm", "-journal")
 """The suffixes of the files that SQLite creates next to the store's file."""
 IDLE_LIMIT = 4
-"""Number of open connections that a process keeps. A command uses one, or two if one block is inside another."""
+"""Number of open connections that a process keeps. A command uses one connection, or two if one block is inside another
+block.
+"""
 
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another command",
@@ -70,16 +72,16 @@ class PoolKey(NamedTuple):
 
 
 _idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
-"""The kept connections. A thread removes a connection before it checks its key, so that two threads never use the same
-one.
+"""The kept connections. A thread removes a connection from this queue before it checks the connection's key, so that
+two threads never use the same connection.
 """
 
 
 def pool_key(path: Path, busy_seconds: float) -> PoolKey:
-    """Return the key for connections to the store's file as it is now.
+    """Return the key for connections to the store's file as the file is now.
 
-    Raises FileNotFoundError if the file does not exist. Raises PermissionDenied if it belongs to another user, or if
-    another user can write to it.
+    Raises FileNotFoundError if the file does not exist. Raises PermissionDenied if the file belongs to another user, or
+    if another user can write to it.
     """
     file = os.lstat(path)
     require_own_file(path, file)
@@ -87,7 +89,9 @@ def pool_key(path: Path, busy_seconds: float) -> PoolKey:
 
 
 def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
-    """Return a kept connection with the key ``wanted`` and remove it from the kept ones; None if there is none."""
+    """Remove a kept connection with the key ``wanted`` from the kept connections and return it, or None if there is
+    none.
+    """
     for _ in range(len(_idle)):
         with suppress(IndexError):  # another thread may have taken the last connection
             found, connection = _idle.popleft()
@@ -100,7 +104,7 @@ def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
 def keep_idle(used: PoolKey, connection: sqlite3.Connection) -> None:
     """Keep a connection without an open transaction for the next block.
 
-    If more than `IDLE_LIMIT` connections are kept, the oldest are closed.
+    If more than `IDLE_LIMIT` connections are kept, the oldest connections are closed.
     """
     _idle.append((used, connection))
     _close_oldest(all_but=IDLE_LIMIT)
@@ -131,7 +135,7 @@ class SqliteStore:
     - The disk is full or read-only.
     - Other commands lock the file for longer than ``busy_seconds``.
 
-    With ``recall``, each snapshot decodes only the documents that have changed since the last one.
+    If ``recall`` is true, each snapshot decodes only the documents that have changed since the previous snapshot.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS, recall: DecodeCache | None = None) -> None:
@@ -179,7 +183,7 @@ class SqliteStore:
                 if begin != "BEGIN":
                     self._make_room(connection)
                 connection.execute(begin)
-                schema.check(connection)  # another process may have upgraded the file; also fixes the snapshot
+                schema.check(connection)  # the file may have been upgraded; this read also fixes the snapshot
                 yield connection
             except BaseException:
                 connection.close()
@@ -196,7 +200,7 @@ class SqliteStore:
                 self._create_file()
                 key = pool_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
-        except OSError as error:  # translate only here: the caller's block may raise OSError too
+        except OSError as error:  # translate only this OSError: the caller's block may raise its own
             raise self._translate(error) from error
 
     def _connect(self) -> sqlite3.Connection:
@@ -216,7 +220,7 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # Python 3.12 can avoid a wait for the disk when the last connection closes
+        if sys.version_info >= (3, 12):  # from Python 3.12, the last connection can close without a wait for the disk
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
             self._initialize(connection)
@@ -224,7 +228,7 @@ class SqliteStore:
     def _shorten_log(self, connection: sqlite3.Connection) -> None:
         """Move the contents of a long log into the store's file, unless other processes use the log.
 
-        Errors are ignored, because a later writer tries again.
+        Errors are ignored, because a later writer moves the log's contents instead.
         """
         with suppress(OSError, sqlite3.Error):
             if os.stat(f"{self.path}-wal").st_size > LOG_SIZE:
@@ -235,7 +239,7 @@ class SqliteStore:
                     connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
                 log = open_private(f"{self.path}-wal", os.O_RDWR)
                 try:
-                    os.posix_fallocate(log, 0, RESERVE)  # SQLite ignores the zeros that this writes to the log
+                    os.posix_fallocate(log, 0, RESERVE)  # fills the empty log with zeros, which SQLite ignores
                 finally:
                     os.close(log)
 
@@ -252,13 +256,13 @@ class SqliteStore:
     def _create_file(self) -> None:
         """Create an empty store file with mode 0600.
 
-        SQLite gives the same mode to the files that it creates itself.
+        SQLite gives the same mode to the log and the other files that SQLite creates next to the store file.
         """
         make_private_directory(self.path.parent)
         os.close(open_private(self.path, os.O_RDWR | os.O_CREAT))
 
     def _initialize(self, connection: sqlite3.Connection) -> None:
-        """Create or upgrade the tables, while holding a lock on the store's directory.
+        """Create or upgrade the tables. This function holds a lock on the store's directory meanwhile.
 
         The lock is needed because SQLite does not wait when another process changes the journal mode.
         """
@@ -299,9 +303,9 @@ BUSY_TIMEOUT_SECONDS = 0.2
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[Reader | None]:
-    """Open a snapshot of the store for tab completion, and yield None if this is not possible.
+    """Open a snapshot of the store for tab completion and yield it, or yield None if the store cannot be read.
 
-    It is not possible if there is no store, if this user may not read the store, or if its schema has another version.
+    The store cannot be read if it does not exist, if this user may not read it, or if its schema has another version.
     Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:

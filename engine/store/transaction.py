@@ -15,7 +15,7 @@ from engine.store.codec import Decode, as_text, decode, encode
 T = TypeVar("T")
 Column = str | bytes | bool
 
-_HIGHEST = chr(0x10FFFF)  # sorts after any id, so that a search by prefix can use an index
+_HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it sorts after all ids with this prefix
 
 SAME_PLACE = """
     other.protocol = mine.protocol AND other.family = mine.family AND other.endpoint_id != mine.endpoint_id
@@ -32,9 +32,11 @@ SELECT mine.rowid, mine.host_ip, mine.host_port, other.endpoint_id FROM ports AS
     WHERE mine.endpoint_id = :endpoint_id
 ORDER BY 1 LIMIT 1
 """
-"""The query for conflicts between the ports of one endpoint and those of others. Its first part finds ranges that begin
-inside a range of the endpoint. Its second part finds ranges that begin before it and reach into it. Only the first
-conflict is returned. CROSS JOIN makes SQLite read the tables in this order.
+"""The query for conflicts between the host ports of one endpoint and the host ports of other endpoints.
+
+The first part of the query finds other endpoints' ranges that begin inside a range of this endpoint. The second part
+finds other ranges that begin before a range of this endpoint and reach into it. Only the first conflict is returned.
+CROSS JOIN makes SQLite read the tables in this order.
 """
 PORT_COLUMNS = "protocol, family, host_port, host_port_end, host_ip, port, port_end, endpoint_id"
 
@@ -63,8 +65,8 @@ class SqliteReader:
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
         """Return all networks, whatever their phase is.
 
-        With ``driver``, only the networks of that driver. With ``with_options``, only networks that have driver
-        options.
+        ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
+        have driver options.
         """
         where = ("driver = ?" if driver else "1") + (" AND with_options" if with_options else "")
         return self._select(NetworkRecord, "networks", where, *filter(None, [driver]))
@@ -72,7 +74,7 @@ class SqliteReader:
     def network_summaries(self, phases: Sequence[str]) -> list[NetworkSummary]:
         """Return summaries of all networks in these phases, sorted by name in natural order.
 
-        This is faster than `networks`, because the JSON documents of the records are not read.
+        This method is faster than `networks`, because it does not read the JSON documents of the records.
         """
         marks = ", ".join("?" * len(phases))
         rows = self._connection.execute(
@@ -103,7 +105,8 @@ class SqliteReader:
     def find_networks(self, reference: str) -> list[NetworkRecord]:
         """Return the networks whose id is ``reference``.
 
-        If there are none, return those with this name. If there are none either, return those with this id prefix.
+        If no id is ``reference``, return the networks with this name. If no name matches either, return the networks
+        with this id prefix.
         """
         return self._find(NetworkRecord, "networks", reference, reference)
 
@@ -122,8 +125,8 @@ class SqliteReader:
     def find_containers(self, reference: str) -> list[ContainerRecord]:
         """Return the containers whose id is ``reference``.
 
-        If there are none, return those with this name. If there are none either, return those with this id prefix. A
-        leading slash of the name is ignored.
+        If no id is ``reference``, return the containers with this name, without regard to a leading slash. If no name
+        matches either, return the containers with this id prefix.
         """
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
@@ -143,7 +146,7 @@ class SqliteReader:
         return self._one(EndpointRecord, "endpoints", endpoint_id)
 
     def ports(self, *, except_endpoint: str = "") -> list[PortRecord]:
-        """Return the host ports of all endpoints, without those of ``except_endpoint``."""
+        """Return the host ports of all endpoints except the endpoint ``except_endpoint``."""
         rows = self._connection.execute(
             "SELECT protocol, host_ip, host_port, host_port_end, port, port_end FROM ports WHERE endpoint_id != ?",
             (except_endpoint,),
@@ -165,7 +168,9 @@ class SqliteReader:
         return [Intent(*row) for row in rows]
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is stored besides the records, such as the last allocated subnet."""
+        """Return a small value that is stored outside the records, such as the last allocated subnet; None if it is
+        missing.
+        """
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
 
@@ -186,7 +191,7 @@ class SqliteReader:
         )
 
     def _value(self, query: str, *values: Any, **named: Any) -> Any:
-        """Run a query and return the first column of its first row, or None if it has no row."""
+        """Run a query and return the first column of its first row, or None if the result has no row."""
         row = self._connection.execute(query, named or values).fetchone()
         return row and row[0]
 
@@ -206,7 +211,7 @@ class SqliteTransaction(SqliteReader):
                 self._put_subnet(ip_network(pool.subnet), record.id)
 
     def delete_network(self, network_id: str) -> None:
-        """Delete the network, its subnets, and the reservations of addresses in them."""
+        """Delete the network, its subnets, and the reservations of addresses in these subnets."""
         self._delete("networks", network_id)
         self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
         # Delete all pools whose key begins with "<id>/". The upper limit is "<id>0", because "0" follows "/" in ASCII.
@@ -271,7 +276,7 @@ class SqliteTransaction(SqliteReader):
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def set_meta(self, key: str, value: str) -> None:
-        """Set a small value, which the method `meta` returns."""
+        """Store a small value, which the method `meta` then returns for this key."""
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: Column) -> None:
@@ -286,10 +291,10 @@ class SqliteTransaction(SqliteReader):
         self._execute("INSERT INTO subnets VALUES (?, ?, ?, ?)", subnet.version, first, last, network_id)
 
     def _put_ports(self, record: EndpointRecord) -> None:
-        """Write the ports of an endpoint, if they have changed.
+        """Write the ports of an endpoint, if the ports have changed.
 
-        Most changes of an endpoint leave its ports unchanged, and are faster without this write. Raises `Taken` if
-        another endpoint has one of the ports.
+        Most updates of an endpoint leave its ports unchanged, and are faster without this write. Raises `Taken` if
+        another endpoint has one of the host ports.
         """
         rows = [_port_row(port, record.id) for port in record.ports]
         present = self._connection.execute(
@@ -305,7 +310,9 @@ class SqliteTransaction(SqliteReader):
             raise Taken("port", f"{host_ip}:{host_port}", holder)
 
     def _put(self, table: str, **columns: Column) -> None:
-        """Insert a row, or replace it in place. A replaced row keeps its ``seq``, and so its position in listings."""
+        """Insert a row, or replace it in place. A replaced row keeps its ``seq``, and therefore its position in
+        listings.
+        """
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
         self._execute(

@@ -1,5 +1,5 @@
-"""This host's certificates. Each file also has the private key; the agent renews a certificate after half of its
-lifetime.
+"""This host's certificates. Each certificate file also has the private key. The agent renews a certificate after half
+of its lifetime.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from engine.store.locks import locked
 STOP_TIMEOUT_SECONDS = 5.0
 """Seconds to wait after SIGTERM for a process to end; after that, the process gets SIGKILL."""
 LONG_LOG = 1 << 20
-"""Bytes; a longer log is emptied."""
+"""Maximum bytes of a process's log; a longer log is emptied."""
 
 
 def run_directory(run: Path) -> Path:
@@ -62,7 +62,7 @@ def ensure(
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # stop Popen from waiting for a child; `reap` does that
+        process.returncode = 0  # makes Popen not wait for the child, because `reap` waits for it
         return True
 
 

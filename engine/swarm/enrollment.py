@@ -22,7 +22,7 @@ from engine.swarm.advertise import DEFAULT_PORT, split
 from engine.swarm.token import JoinToken, digest_of
 
 CONNECT, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
-"""Two times in seconds: to wait for a connection to a manager, and to wait for the manager's answer."""
+"""Two durations in seconds: to wait for a connection to a manager, and to wait for the manager's answer."""
 OPENING = 5.0
 """Seconds to wait for a manager's server to accept connections."""
 

@@ -141,7 +141,7 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 
 
 def promote(run: Path, client: Client, name: str) -> None:
-    """Make this host's etcd member a voting member as soon as it has all data of the others.
+    """Make this host's etcd member a voting member as soon as it has all data of the other members.
 
     Waits up to `READY_TIMEOUT_SECONDS` seconds, then raises the last error or Unavailable.
     """

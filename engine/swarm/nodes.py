@@ -61,7 +61,7 @@ def _nodes(client: Client) -> list[Node]:
 
 
 def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
-    """Return one document of GET /nodes/{id}."""
+    """9 is X509_V_ERR_CERT_NOT_YET_VALID, 10 is X509_V_ERR_CERT_HAS_EXPIRED"""
     subject, public = pki.describe(authority)
     document: Json = {
         "ID": node.id,
@@ -137,7 +137,7 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         shared_endpoints.release_node(client, identity)
         if not membership.external:
             etcd_member.remove(client, identity)
-        client.transact([], [delete(keys.node(identity))])  # last, so that a killed removal can be repeated
+        client.transact([], [delete(keys.node(identity))])  # last step, so that a killed removal can be repeated
 
 
 def summary(host: Host) -> Json:

@@ -29,12 +29,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 LIFETIME = 14 * 86400
-"""Seconds that a host's certificate is valid; HAWSE_CERTIFICATE_LIFETIME overrides it.
+"""Seconds that a host's certificate is valid (14 days); HAWSE_CERTIFICATE_LIFETIME overrides it.
 
 A host renews its certificate after half of this time. Therefore a host may be off for a week.
 """
 TOLERANCE = timedelta(minutes=10)
-"""A certificate is valid from this long before its issue, because the clock of a joining host may be slow."""
+"""How long before its time of issue a certificate is already valid, because the clock of a joining host may be slow."""
 
 
 def lifetime() -> int:
@@ -77,8 +77,8 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
         raise ValueError("the request is not signed by its own key")
     issuer = x509.load_pem_x509_certificate(authority.encode())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
-    # Write no common name into client certificates, because etcd's gateway refuses clients that have one. (The gateway
-    # cannot authenticate users by common name, although a client may expect that.)
+    # Write no common name into client certificates, because etcd's gateway refuses clients whose certificate has one.
+    # (The gateway cannot authenticate users by common name, although a client may expect that.)
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
     builder = _builder(subject, csr.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
     signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them

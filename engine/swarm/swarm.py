@@ -231,8 +231,9 @@ def leave(host: Host, *, force: bool) -> None:
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
 
-    The caller only deletes such a record on this host. Raises Unavailable if this host is in no cluster. Without
-    ``force``, also raises Unavailable for a manager and for a record of another version.
+    For a record of another version, the caller ends the membership on this host only, and does not notify the cluster.
+    Raises Unavailable if this host is in no cluster. Without ``force``, also raises Unavailable for a manager and for a
+    record of another version.
     """
     try:
         membership = memberships.load(host.root)
@@ -277,7 +278,7 @@ def _disconnect_all(host: Host) -> None:
 def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
     """Return the token for joining with a role, and the address of a manager.
 
-    With ``rotate``, a new token replaces the old one first.
+    With ``rotate``, a new token first replaces the old token.
     """
     with managing(host) as (client, membership):
         if rotate:
@@ -306,7 +307,7 @@ def _require_outside(host: Host) -> None:
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
     """Yield an empty directory for the cluster's files; if the ``with`` block fails, this host is in no cluster."""
-    _abandon(host)  # delete what a killed attempt has left
+    _abandon(host)  # remove the processes and files that a killed attempt has left
     path = host.root / "cluster.new"
     path.mkdir(mode=0o700, parents=True)
     try:

@@ -50,7 +50,7 @@ class SwarmVerbs:
         nodes.remove(self.host, reference, force=force)
 
     def node_id(self) -> str:
-        """Return this host's own node id; raises Unavailable if it is in no cluster."""
+        """Return this host's own node id; raises Unavailable if this host is in no cluster."""
         membership = memberships.load(self.host.root)
         if membership is None:
             raise Unavailable(NOT_IN_SWARM)

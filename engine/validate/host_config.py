@@ -219,7 +219,9 @@ def _is_valid_mode(mode: str) -> bool:
 
 
 IGNORED = ("label", "apparmor")
-"""Security options that hawse ignores. They are for Linux security modules, which hawse does not use for containers."""
+"""Security options that hawse ignores. These options are for Linux security modules, which hawse does not use for
+containers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,7 @@ def parse_link(text: str) -> tuple[str, str]:
         raise EngineError(f"bad format for links: {text}")
     if len(parts) == 1:
         return text, text
-    # dockerd lists the links of a container as /target:/parent/alias
+    # Accept the form /target:/parent/alias too, because dockerd lists the links of a container in this form.
     if parts[0].startswith("/"):
         return parts[0].removeprefix("/"), parts[1].rpartition("/")[2]
     return parts[0], parts[1]

@@ -42,8 +42,8 @@ class Member(Host):
     def begin(self, *argv):
         """Start a hawse command that a test can kill, and return its process.
 
-        The command does not use the warm server (a resident process that runs commands). It runs in the returned
-        process.
+        The command does not use the warm server (a resident process that runs commands). The command runs in the
+        returned process.
         """
         env = self.env(HAWSE_WARM="off")
         return subprocess.Popen(
@@ -187,7 +187,7 @@ def eventually(check, seconds=10.0):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A cluster that the tests of one module share. It has no hosts at the start."""
+    """A cluster that the tests of one module share. The cluster has no hosts at the start."""
     require_root()
     if shutil.which("etcd") is None:
         pytest.skip("etcd is not installed (apt-get install etcd-server)")

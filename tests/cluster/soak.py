@@ -1,9 +1,9 @@
 """Run random commands and random faults on a cluster, then check it: ``python -m tests.cluster.soak [SECONDS [SEED]]``.
 
 Three hosts run commands at the same time, each in its own thread: create, connect, stop and remove. Meanwhile the
-program kills commands, agents, containers, the store and whole hosts. It also cuts hosts off from the network, in one
-direction or in both. Then all faults end, and `tests.cluster.rest` must find no error in tables, names, reachability
-and addresses. After everything is removed, nothing may be left.
+program kills commands, agents, containers, the store and whole hosts. The program also cuts hosts off from the network,
+in one direction or in both. Then all faults end, and `tests.cluster.rest` must find no error in tables, names,
+reachability and addresses. After everything is removed, nothing may be left.
 
 The seed decides the commands and the faults; their timing depends on the machine. The program exits with 1 and prints
 one line for each error.

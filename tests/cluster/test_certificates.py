@@ -1,4 +1,4 @@
-"""Certificates are renewed in time, and refused once they have expired. They last seconds here, and days in
+"""Certificates are renewed in time, and refused once they have expired. Certificates last seconds here, and days in
 real use.
 """
 
@@ -35,7 +35,9 @@ def ends(host, name):
 
 
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
-    """This covers managers too: their members of the store authenticate to each other with the renewed certificates."""
+    """Managers are covered too: the managers' members of the store authenticate to each other with the renewed
+    certificates.
+    """
     a, b = pair
     late = cluster.join("manager")
     kept = tmp_path / "kept"

@@ -19,8 +19,8 @@ SECRET = b"hawse-in-clear"
 
 
 class Wire:
-    """A capture of all packets between the hosts. It begins before a network exists and ends after the network is
-    removed.
+    """A capture of all packets between the hosts. The capture begins before a network exists and ends after the network
+    is removed.
     """
 
     def __init__(self, cluster):

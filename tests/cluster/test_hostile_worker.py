@@ -99,7 +99,7 @@ def evil(three):
 def others_go_on(three):
     """Check after each attack that the two other hosts are unharmed.
 
-    Both have the same records, their containers reach each other, and their kernel tables are right.
+    The two hosts have the same records, the containers reach each other, and the kernel tables are right.
     """
     before = stored(three[0])
     yield

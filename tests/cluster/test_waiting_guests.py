@@ -36,8 +36,8 @@ def guest(cluster, manager):
 
 @pytest.fixture
 def connect(guest):
-    """Yield a function that opens plain TCP connections from a host outside the cluster. They are closed after the
-    test.
+    """Yield a function that opens plain TCP connections from a host outside the cluster. The connections are closed
+    after the test.
     """
     with ExitStack() as opened, open(guest.path) as there:
 

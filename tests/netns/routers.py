@@ -17,7 +17,7 @@ ON_LINK_AND_AUTONOMOUS = 0xC0
 
 
 def advertisement(prefix: IPv6Address = PREFIX) -> bytes:
-    """Return a frame with a router advertisement: it offers a default route, and a prefix for automatic addresses."""
+    """Return a frame with a router advertisement, which offers a default route and a prefix for automatic addresses."""
     option = struct.pack("!BBBBIII", 3, 4, 64, ON_LINK_AND_AUTONOMOUS, LIFETIME, LIFETIME, 0) + prefix.packed
     message = struct.pack("!BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, LIFETIME, 0, 0) + option
     pseudo = SOURCE.packed + ALL_NODES.packed + struct.pack("!II", len(message), ICMPV6)

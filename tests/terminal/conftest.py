@@ -1,7 +1,7 @@
 """Real shells in a real terminal. tmux runs the shells; the tests type keys and read the screen.
 
-The command ``hawse`` in these shells runs this checkout. Its store has records of networks, containers and images.
-There are no kernel objects, because completion reads records only.
+The command ``hawse`` in these shells runs this checkout. The store of this ``hawse`` has records of networks,
+containers and images, but no kernel objects exist, because completion reads records only.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def fill(root: Path) -> None:
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory in which the shells start.
 
-    It has a ``hawse`` in ``bin``, the completion files, a store in ``state``, and files to complete.
+    The directory has a ``hawse`` in ``bin``, the completion files, a store in ``state``, and files to complete.
     """
     home = tmp_path_factory.mktemp("terminal")
     (home / "bin").mkdir()

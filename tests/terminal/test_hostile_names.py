@@ -19,7 +19,7 @@ PROGRAM = """#!/bin/sh
 [ "$1" != __complete ] || PYTHONPATH={checkout} exec {python} -m cli "$@"
 printf '%s\\0' "$@" > said.new && mv said.new said
 """
-"""A ``hawse`` script: it passes completion queries to the real hawse, and records the arguments of other commands."""
+"""A ``hawse`` script that passes completion queries to the real hawse, and records the arguments of other commands."""
 
 NAMES = {
     "n01": "$(touch pwned)",

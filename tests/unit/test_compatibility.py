@@ -1,4 +1,6 @@
-"""The test checks docs/compatibility.md: it covers every command and flag of hawse and Docker, and is up to date."""
+"""The test checks docs/compatibility.md: the page covers every command and flag of hawse and Docker, and is up
+to date.
+"""
 
 from __future__ import annotations
 

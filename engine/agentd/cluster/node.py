@@ -59,7 +59,10 @@ class ClusterNode:
         return memberships.open_client(self._root, memberships.load(self._root) or self._membership)
 
     def _changed(self, view: View) -> None:
-        """Accept a new snapshot of the cluster's records (called in the watcher's thread)."""
+        """Pass a new snapshot of the cluster's records to the peer thread, and wake the agent's loop.
+
+        Runs in the watcher's thread.
+        """
         before, self._view = self._view, view
         self._tell_unreadable(view)
         self._programmer.tell(view=view)
@@ -83,7 +86,7 @@ class ClusterNode:
     def _learn_managers(self, view: View) -> None:
         """Save the current addresses of the other managers in this host's membership record.
 
-        The role in a node's record can be trusted, because only managers write it.
+        The role in a node's record can be trusted, because only managers write this role.
         """
         managers = sorted((n for n in view.nodes.values() if n.role == MANAGER), key=lambda n: n.id)
         places = [str(Manager(n.address, n.enrollment_port)) for n in managers if n.id != self.node_id]
@@ -115,8 +118,8 @@ class ClusterNode:
     def _mirror(self, client: Client) -> None:
         """Copy the cluster's networks to this host's store.
 
-        First deactivates networks that no endpoint on this host uses. Reads the networks from etcd, because the cached
-        snapshot may be older than the changes of commands.
+        First deletes this host's kernel objects of networks that no endpoint on this host uses. Reads the networks from
+        etcd, because the cached snapshot may be older than the changes of commands.
         """
         if self._mirrored:
             return
@@ -130,7 +133,11 @@ class ClusterNode:
             raise
 
     def follow(self, state: Snapshot) -> None:
-        """Accept this host's networks and endpoints from the snapshot ``state`` (called in the loop's thread)."""
+        """Pass this host's active overlay networks to the peer thread; if endpoint names have changed, update the store
+        soon.
+
+        Runs in the thread of the agent's loop.
+        """
         shared = {n.id: n for n in state.networks if n.scope == local_networks.SWARM}
         self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
         self._tell_networks()
@@ -140,7 +147,7 @@ class ClusterNode:
         self._names = names
 
     def _tell_networks(self) -> None:
-        """Pass the active networks, with their current tunnels, to the peer thread.
+        """Pass the active networks to the peer thread, with the current WireGuard tunnels of the encrypted networks.
 
         A lock serialises the calls, so that the last call has the newest data.
         """
@@ -157,8 +164,9 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
 
     def keep(self) -> None:
-        """Restart processes that have ended, renew a manager's certificates, trim logs, and save the snapshot
-        to disk.
+        """Restart ended processes (etcd member, manager's server, respawn process) and do other regular work.
+
+        The other work is to renew a manager's certificates, to trim logs, and to save the snapshot to disk.
         """
         if self._membership.is_manager:
             known = memberships.load(self._root)

@@ -47,9 +47,10 @@ class PeerSync:
         """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
-                # If a snapshot is replaced before it was programmed, program all peers of the networks in which it
-                # differs. A command may have programmed the skipped snapshot. A comparison of the two other snapshots
-                # would not show that.
+                # The thread may not yet have programmed the snapshot that this call replaces. A command may have
+                # programmed peers from that skipped snapshot. A comparison of the snapshots before and after it would
+                # not show these peers. Therefore record the networks in which the skipped snapshot differs, and program
+                # all peers of these networks.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks

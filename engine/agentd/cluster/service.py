@@ -56,7 +56,7 @@ class ClusterService:
 
             self._resident = ClusterNode(self._root, self._run, membership, self._poke)
             self._keep()
-            self._poke()  # the next reading then includes the saved snapshot's names
+            self._poke()  # the agent then reads the store again, together with the DNS names of the saved snapshot
         if self._resident is not None:
             self._resident.follow(state)
 

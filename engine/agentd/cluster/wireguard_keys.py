@@ -1,5 +1,5 @@
-"""Rotation of this host's WireGuard key. The host publishes its new public key in the cluster's store, which others
-watch.
+"""Rotation of this host's WireGuard key. The host publishes its new public key in the cluster's store, which all other
+hosts watch.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def lifetime() -> float:
 def rotated(
     root: Path, client: Client, membership: ClusterMembership, live: Iterable[NetworkRecord]
 ) -> ClusterMembership:
-    """Return the membership, with a new WireGuard key if the old key has expired.
+    """Return this host's membership record, with a new WireGuard key if the old key has expired.
 
     Keys are replaced only while an encrypted network is active. A new key is also made if the published key is not the
-    key that this host saved. They differ if the agent was killed between publishing a key and saving it, or if the
-    store's answer was lost.
+    key that this host saved. The two keys differ if the agent was killed between publishing a key and saving it, or if
+    the store's answer was lost.
     """
     if not any(map(is_encrypted, live)):
         return membership

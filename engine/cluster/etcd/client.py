@@ -19,8 +19,8 @@ from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError
 
 REQUEST_TIMEOUT_SECONDS, ANSWER, IDLE = 2.0, 10.0, 30.0
-"""Three times in seconds: to wait for a ready member, to wait for each answer, and to keep an unused
-connection open.
+"""Three durations in seconds: to wait for a ready member, to wait for each answer, and to keep an unused connection
+open.
 """
 
 EXPIRED = (
@@ -32,7 +32,7 @@ SILENT_PENALTY_SECONDS = 1.0
 only once.
 """
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""By the members' URLs: the time when this process last found all these members silent, and the error that it
+"""For each list of member URLs: when this process last found all these members silent, and the error that was
 raised.
 """
 
@@ -194,7 +194,8 @@ class Client:
     # --------------------------------------------------------------------------------------------- watching
 
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
-        """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on.
+        """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on; an event is a written or deleted
+        key.
 
         ``events`` is empty if the store only reports that it is alive. Raises `Compacted` if etcd no longer has the
         revision ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
@@ -322,7 +323,7 @@ def _place(url: str) -> str:
 def _is_outdated(error: EtcdError) -> bool:
     """Return whether the call failed because the token has expired or is older than the last change of etcd's users.
 
-    etcd's users change while another host joins.
+    A token can become too old at any time, because the admission of another host changes etcd's users.
     """
     if error.code == UNAUTHENTICATED:
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
 
 UNAVAILABLE, UNAUTHENTICATED = 14, 16
-"""gRPC status codes: of a member without quorum, and of a call with an unknown or expired token."""
+"""Two gRPC status codes: the member has no quorum; the token of the call has expired or is unknown."""
 
 
 class EtcdUnavailable(Unavailable):

@@ -24,8 +24,8 @@ Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536
 LAYOUT_HEADER = "Hawse-Layout"
-"""HTTP header with the version of the record layout that this host uses. A manager's server checks it; etcd
-ignores it.
+"""HTTP header with the layout version (`keys.LAYOUT`) that this host uses. A manager's server checks the version; etcd
+ignores the header.
 """
 NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
 """HTTP header that makes a member without a leader refuse calls and end watches immediately.

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 CERTIFICATE = node_operations.PATH + "certificate"
 STORE = "/v3/"
 MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""The exceptions that reading a malformed request raises."""
+"""The exceptions that can occur while a malformed request is read."""
 OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way than this host's: use the same version"
 
 
@@ -51,7 +51,7 @@ def member_of(client: Client, node: str) -> AdmittedHost:
 
 
 def check_layout(layout: str) -> None:
-    """Raise Unavailable if a host uses the record layout of another version of hawse."""
+    """Raise Unavailable if a host uses another layout version (`keys.LAYOUT`) than this host."""
     if layout != str(LAYOUT):
         raise Unavailable(OTHER_LAYOUT)
 

@@ -21,7 +21,7 @@ REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavai
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request: its path, body, size in bytes, and the version of the record layout that the sender uses."""
+    """One HTTP request: its path, its body, its size in bytes, and the layout version (`keys.LAYOUT`) of the sender."""
 
     path: str
     body: dict[str, Any]

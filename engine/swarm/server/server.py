@@ -26,7 +26,7 @@ from engine.swarm.server.rate_limit import CHANGING, READING, Budgets
 Json = dict[str, Any]
 AUTHORITY, JOIN = PATH + "authority", PATH + "join"
 ADMITTED = "(joining)"
-"""Stands for the node of a host that has shown a valid token but has no certificate yet."""
+"""Value in place of a node id, for a host that has shown a valid token but has no certificate yet."""
 PENALTY = 1.0
 """Seconds by which the answer to an invalid token is delayed."""
 LINGER = 2.0
@@ -69,7 +69,7 @@ class ManagerServer:
         visit = self.visits.enter(secure, address)
         try:
             threading.Thread(target=self._attend, args=(visit, secure), daemon=True).start()
-        except RuntimeError:  # no new thread could be started
+        except RuntimeError:  # no new thread could be started, so close the connection
             self._end(visit)
 
     def _context(self) -> ssl.SSLContext:
@@ -170,7 +170,7 @@ class ManagerServer:
         visit.allow(KNOWN_SECONDS)
         self._charge(member, request)
         if request.path == store_calls.WATCH:
-            access.member_of(client, node)  # the node may have been removed meanwhile
+            access.member_of(client, node)  # raises Unavailable if the node was removed meanwhile
             store_calls.watch(visit, client, access.watch_request(member, request.body))
             return False
         answer = access.answer(self.root, client, member, request.path, request.body)
@@ -179,7 +179,8 @@ class ManagerServer:
         return True
 
     def _charge(self, member: AdmittedHost, request: http.HttpRequest) -> None:
-        """Delay a worker's request if the worker asks for too much; raises Unavailable if the delay would be too long.
+        """Delay a worker's request if the worker's budget is used up; raises Unavailable if the delay would be too
+        long.
 
         Managers are not limited, because they could make the same requests to their own etcd member.
         """
@@ -195,11 +196,11 @@ class ManagerServer:
         """Return the current admission record of the node that a certificate names.
 
         The function also counts the connection as one of the node's connections. It raises Unavailable if the node has
-        too many of them.
+        too many connections.
         """
         try:
             member = access.member_of(client, node)
-        except EtcdUnavailable:  # the store has restarted after the connection was opened
+        except EtcdUnavailable:  # the store restarted after this connection was opened: try again
             member = access.member_of(client, node)
         if not visit.node and not self.visits.know(visit, node, expires):
             raise Unavailable("this node has too many connections to this manager")

@@ -54,7 +54,7 @@ def watch(visit: Visit, client: Client, body: dict[str, Any]) -> None:
     try:
         visit.socket.settimeout(SENDING)
         connection.send(WATCH, body)
-        visit.until = float("inf")  # no deadline: the watch ends with membership or certificate
+        visit.until = float("inf")  # no deadline: the watch ends when the node is removed or its certificate expires
         for piece in connection.pieces(CHUNK, until=visit.socket):
             visit.socket.sendall(piece)
             if visit.closed:

@@ -1,6 +1,6 @@
 """Bench: throughput of one iperf3 stream between containers on two hosts, over the overlay and over the kernel alone.
 
-Two more hosts of the same kind run no product. They give three baselines:
+Two more hosts of the same kind run no product. These two hosts give three baselines:
 
 - *plain veth*: containers on veth pairs, routed through these two hosts and over the same wire.
 - *wire*: the two hosts themselves, without containers and without routing.

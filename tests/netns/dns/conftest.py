@@ -235,7 +235,9 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 
 class UpstreamServer:
-    """A DNS server in a namespace. It answers from ``records``, counts queries, and misbehaves if a test wants that."""
+    """A DNS server in a namespace. The server answers from ``records``, counts queries, and misbehaves if a test wants
+    that.
+    """
 
     def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:
         self.records, self.asked, self.peers = records, [], []

@@ -1,4 +1,6 @@
-"""The agent's life: each host has one agent. It starts on demand, a kill loses nothing, and it ends when not needed."""
+"""The agent's life: each host has one agent. The agent starts on demand and ends when it is not needed. A kill loses
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -87,7 +87,10 @@ def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, u
 
 
 def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
-    """This holds while other queries wait for answers. A shared port would stay open as long as any query waits."""
+    """Each forwarded query has its own port, also while other queries wait for answers.
+
+    A shared port would stay open as long as any query waits.
+    """
     server = upstream()
     server.silent = True
     app.start()
@@ -103,8 +106,8 @@ def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
 
 
 def test_forged_replies_are_not_believed(app, upstream, peer):
-    """Each forged reply has a wrong id, question, server address or port. It arrives before the true reply and is
-    ignored.
+    """Each forged reply has a wrong id, question, server address or port. The resolver must ignore the forged reply,
+    although the reply comes before the true one.
     """
     peer.sh("ip addr add 192.168.99.98/24 dev br0")
     server = upstream()

@@ -1,5 +1,5 @@
-"""A host with every kind of network, and all possible senders of packets. Each probe uses it to test one
-firewall rule.
+"""A host with every kind of network and all possible senders of packets. The probes of single firewall rules use this
+host.
 """
 
 from __future__ import annotations
@@ -213,7 +213,9 @@ class World:
         return Talk(near, far, (host, source[1]), (peer, source[1]))
 
     def incoming(self, inner: Place, published: Place, client: Place, server=None) -> Talk:
-        """Return a UDP connection from the peer to a published port, by default a port of the web container."""
+        """Return a UDP connection from the peer (another machine) to a published port, by default a port of the web
+        container.
+        """
         near, far = udp_socket((server or self.web).path, inner), udp_socket(self.peer.path, client)
         far.connect(published)
         return Talk(near, far, published, client)
@@ -374,7 +376,10 @@ def complains_to_host(w: World) -> bool:
 
 
 def complains_out_of_nowhere(w: World) -> bool:
-    """Let a container send an ICMP error about a flow that the host does not track; return whether the peer gets it."""
+    """Let a container send an ICMP error about a flow that the host does not track.
+
+    Return whether the peer (another machine) receives the error.
+    """
     with udp_socket(w.peer.path, (PEER, 5009)) as client:
         client.connect((HOST, 5010))
         send(w.friend.path, icmp_error(FRIEND, PEER, udp(PEER, 5009, HOST, 5010)))

@@ -1,6 +1,6 @@
 """The sysctl route_localnet is on only for bridges with ports on the host's loopback addresses.
 
-It is switched off when the last of these ports is unpublished.
+hawse switches the sysctl off when the last of these ports is unpublished.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Direct routing: which senders reach a container at its own address, by the host as router and without a host port.
+"""Direct routing: which senders reach a container's own address through the host, without a host port.
 
 Ports published on all addresses are open to all neighbours, as with Docker 26. Ports published on one address are open
 to the trusted interfaces only, as with Docker 28. Ports published on a loopback address are open to no neighbour.

@@ -1,6 +1,6 @@
 """Forged packets of a container: with a foreign source address, or about other containers' connections.
 
-They must reach no end of these connections and break none.
+The packets must reach no end of such a connection, and must break no connection.
 
 Mallory, the attacker, is a container on her own network. The victim is a container on another network. The victim has a
 masqueraded flow to the peer outside, and a published port that the peer uses. Legitimate packets must still pass:
@@ -83,8 +83,9 @@ class Flow:
 
 
 class Field:
-    """A host with a given rp_filter, with two networks of one container each (mallory and the victim), and a peer
-    outside.
+    """A host with a given rp_filter, and two networks of one container each (mallory and the victim).
+
+    The peer is another machine outside.
     """
 
     def __init__(self, lab, peer, way: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
@@ -112,8 +113,8 @@ class Field:
         return self.sockets.enter_context(opened(where.path, self.version, port, to, address))
 
     def outgoing(self, where=None) -> Flow:
-        """Return a masqueraded flow of the victim to the peer. ``where`` replaces the victim, for example by
-        the host.
+        """Return a masqueraded flow from the victim to the peer (another machine). ``where`` replaces the victim, e.g.
+        by the host.
         """
         where = where or self.victim
         far_place = (PEER[self.version], ECHO)
@@ -125,7 +126,7 @@ class Field:
         return Flow(near, far, seen[:2], far_place, inner)
 
     def published(self) -> Flow:
-        """Return a flow from the peer to the victim's published port."""
+        """Return a flow from the peer (another machine) to the victim's published port."""
         near_place = (HOST[self.version], PUBLISHED)
         far, near = self.open(self.peer, OWN, near_place), self.open(self.victim, INNER)
         far.send(b"hello")
@@ -260,8 +261,9 @@ def test_containers_kept_apart_forge_nothing_by_way_of_the_host(apart):
 
 
 def test_errors_about_own_connections_arrive(field):
-    """Closed ports are reported: to a container of another network, to the peer and to the host, and also by
-    the peer.
+    """A closed port is reported to a container of another network, to the peer (another machine) and to the host.
+
+    The peer's own report of a closed port arrives too.
     """
     host, peer = HOST[field.version], PEER[field.version]
     for client, place in (

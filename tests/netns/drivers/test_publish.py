@@ -66,7 +66,8 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
     assert lab.hears(server, lab.host, "127.0.0.1", 8080, wait=5)
     assert lab.ask(lab.host, "127.0.0.1", 8080) == "172.30.0.1"
     assert lab.silent(peer, HOST, 8080)
-    # The neighbour now routes the container's subnet and loopback addresses to the host. It must get no answer.
+    # The neighbour now routes the container's subnet and loopback addresses to the host. The neighbour must get no
+    # answer.
     peer.sh(f"ip route add 172.30.0.0/16 via {HOST}")
     assert lab.silent(peer, "172.30.0.2", 80)
     peer.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.br0.route_localnet=1")

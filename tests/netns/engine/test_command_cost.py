@@ -20,7 +20,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def verbs(host, monkeypatch):
-    """Return a function that calls an engine verb in the host's network namespace. Each call uses a new engine."""
+    """Return a function that runs an engine operation in the host's network namespace. Each call uses a new engine."""
     monkeypatch.setenv("HAWSE_WARM", "off")
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)

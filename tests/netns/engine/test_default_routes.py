@@ -267,8 +267,8 @@ def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app,
 
 
 def test_a_namespace_made_anew_under_the_same_name_begins_anew(app, netns, zoo):
-    """A new namespace has the name of a deleted one. It takes over nothing from the old one, even before any command
-    ran.
+    """A new namespace has the name of a deleted one. The new namespace takes over nothing from the old one, even before
+    any command ran.
     """
     reference = f"netns:{netns.name}"
     app.hawse("network", "connect", "app", reference)

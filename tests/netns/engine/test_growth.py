@@ -17,7 +17,7 @@ OTHERS = 200
 
 @pytest.fixture
 def networks(host, monkeypatch):
-    """Return a function that calls an engine verb for networks, in the host's network namespace and in this process."""
+    """Return a function that runs an engine operation on networks in the host's network namespace, in this process."""
     for name in ("HAWSE_ROOT", "HAWSE_RUN"):
         monkeypatch.setenv(name, host.env()[name])
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)

@@ -1,4 +1,6 @@
-"""A host's own network namespaces: no command connects them to a network by mistake, by any kind of reference."""
+"""A host's own network namespaces: no command connects such a namespace to a network by mistake, by any kind of
+reference.
+"""
 
 import json
 import os

@@ -39,8 +39,8 @@ def web(host):
 def state(host):
     """Return four facts about the container "web".
 
-    They are its networks, the network of its default route, whether its port is recorded, and the network that the
-    firewall sends the port to.
+    The facts are the container's networks, the network of the default route, whether the port is recorded, and the
+    network to which the firewall sends the port.
     """
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")

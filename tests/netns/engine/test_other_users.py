@@ -238,7 +238,9 @@ except OSError:
 
 
 def test_server_of_another_user_gets_nothing_of_the_command(host, left):
-    """Another user runs a false warm server. It must get neither the command's environment nor root's descriptors."""
+    """Another user runs a false warm server. This server must get neither the command's environment nor root's
+    descriptors.
+    """
     host.run_dir.chmod(0o777)
     for path in host.run_dir.parents:
         if path != Path("/tmp") and path.is_relative_to("/tmp"):

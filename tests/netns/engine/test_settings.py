@@ -1,4 +1,4 @@
-"""daemon.json settings for all bridge networks: they take effect with the next command that changes something."""
+"""Settings in daemon.json for all bridge networks take effect with the next command that changes something."""
 
 from __future__ import annotations
 

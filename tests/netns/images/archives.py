@@ -63,8 +63,8 @@ def image_config(
     claimed: Sequence[bytes] | None = None,
     **more: Any,
 ) -> bytes:
-    """Return an image configuration. It states the digests of the layers ``claimed``, or else those of the
-    real layers.
+    """Return an image configuration. The configuration states the digests of the layers ``claimed``, or else those of
+    the real layers.
     """
     rootfs = {"type": "layers", "diff_ids": [diff_id(layer) for layer in (layers if claimed is None else claimed)]}
     document = {"created": CREATED, "os": "linux", "config": config or {}, "rootfs": rootfs, **more}

@@ -1,6 +1,6 @@
 """Archives made by Docker, skopeo and tar: hawse imports them with the image id that they have in Docker.
 
-The directory ``genuine/`` contains a note on how the archives were made.
+The README in the directory ``genuine/`` says how the archives were made.
 """
 
 from __future__ import annotations

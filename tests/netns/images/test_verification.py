@@ -88,7 +88,9 @@ def test_forged_archives_leave_nothing(images, left, archive, text):
 
 
 def test_a_forged_archive_cannot_stand_for_the_genuine_image(images, rootfs, left):
-    """The forged archive contains the genuine configuration, so it claims the same image id. It is imported first."""
+    """The forged archive contains the genuine configuration, so it claims the same image id. The forged archive is
+    imported first.
+    """
     config = image_config([GOOD], {"Cmd": ["app"]})
     with pytest.raises(InvalidArgument):
         images.import_archive(io.BytesIO(saved(EVIL, config=config)), "")

@@ -60,7 +60,7 @@ class Question(NamedTuple):
 
 
 class Servers:
-    """Servers on many ports. They answer each client with the client's address; one thread serves all ports."""
+    """Servers on many ports. The servers answer each client with the client's address; one thread serves all ports."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()

@@ -200,8 +200,8 @@ def claim_by_arp(path: str, victim: str, address: str) -> None:
 
 
 def claim_by_nd(path: str, victim: str, address: str) -> None:
-    """Send a neighbour advertisement to the victim: the IPv6 ``address`` has the attacker's MAC. It overrides a known
-    MAC.
+    """Send a neighbour advertisement to the victim: the IPv6 ``address`` has the attacker's MAC. The advertisement
+    overrides a known MAC.
     """
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
     with sock:
@@ -242,7 +242,7 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
 
 
 class Talk:
-    """One UDP and one TCP connection from the neighbour to a published port. Both are open from the first
+    """One UDP and one TCP connection from the neighbour to a published port. Both connections are open from the first
     message on.
     """
 
@@ -336,9 +336,10 @@ def test_client_that_never_pauses_follows_the_port(scenario, address):
 
 
 def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
-    """A new container gets the address of a removed one. It must receive no packets of the removed container's flows.
+    """A new container gets the address of a removed container, and must receive no packets of the removed container's
+    flows.
 
-    The flows use firewall rules, the agent's port proxy, routing, or another network. All began while they were
+    The flows use firewall rules, the agent's port proxy, routing, or another network. All flows began while they were
     allowed.
     """
     world, place = scenario.world, ["--network", "old", "--ip", "172.35.0.77"]

@@ -193,8 +193,9 @@ def test_huge_file_of_users_is_read_to_a_limit(lab, root):
 
 
 def test_devices_of_a_root_cannot_be_opened(lab, root, tmp_path):
-    """This covers devices that the root contains and devices that a container creates, without a control group for
-    devices.
+    """No process can open a device that the root contains, or a device that the container creates.
+
+    This holds without a control group for devices.
     """
     os.mknod(root / "given", 0o020666, os.makedev(1, 7))
     script = "mknod /made c 1 7; mknod /dev/made c 1 7; cat /given; cat /made; cat /dev/made; true"

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
 
 
 class Client:
-    """An attachment to a container. It runs in a thread, and its streams are pipes."""
+    """An attachment to a container. The attachment runs in a thread, and its streams are pipes."""
 
     def __init__(self, lab, name: str, *, stdin: bool = False) -> None:
         self.stdin_read, self.stdin_write = os.pipe()

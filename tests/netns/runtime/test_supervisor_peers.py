@@ -28,7 +28,9 @@ with socket.socket(socket.AF_UNIX) as connection:
     with contextlib.suppress(ConnectionResetError):
         print(connection.recv(65536)[5:].decode())
 """
-"""A program without hawse's code and under a forged name: it asks a HAWSE_RUN's supervisor and prints the answer."""
+"""A program without hawse's code and under a forged name: the program asks a HAWSE_RUN's supervisor and prints the
+answer.
+"""
 
 FILTERED = """
 import ctypes, os, struct, sys
@@ -112,8 +114,9 @@ def test_command_that_is_refused_says_why(running):
 
 
 def test_answers_of_a_program_in_the_supervisors_place_are_not_believed(lab, tmp_path):
-    """Another program answers in the supervisor's place. If believed, it could give a container's interfaces to any
-    process.
+    """Another program answers in the supervisor's place. A command must not believe the answer.
+
+    A forged answer could make a command give a container's interfaces to any process.
     """
     lab.run_dir.mkdir(mode=0o700)
     code = (

@@ -54,7 +54,7 @@ class Everyone:
 
 @pytest.fixture
 def stand_in(host):
-    """A false warm server on a host. It runs no commands; it records the facts of its own process."""
+    """A false warm server on a host. The server runs no commands, and records the facts of its own process."""
     host.run_dir.mkdir(mode=0o700, parents=True)
     facts: dict = {}
     exec(FACTS, facts)

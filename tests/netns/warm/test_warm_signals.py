@@ -25,7 +25,7 @@ def job(warm):
 
 
 def following(job, way):
-    """A process that follows the container's output. It has begun to print, and runs until it is stopped."""
+    """A process that follows the container's output. The process has begun to print, and runs until it is stopped."""
     process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
     assert process.stdout.readline() == "tick\n"
     return process

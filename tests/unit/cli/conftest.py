@@ -18,7 +18,7 @@ NETWORK_ID = "a" * 64
 
 
 class Verbs:
-    """One family of engine verbs. Each call is recorded and then answered from ``answers``: values, errors or
+    """One family of engine operations. Each call is recorded and then answered from ``answers``: values, errors or
     functions.
     """
 
@@ -38,8 +38,8 @@ class Verbs:
 
 
 class EngineDouble:
-    """An engine double whose verb families are `Verbs`. ``answers["networks"]["list"] = [...]`` sets a verb's
-    results.
+    """An engine double whose families of operations are `Verbs`. ``answers["networks"]["list"] = [...]`` sets
+    a result.
     """
 
     def __init__(self) -> None:

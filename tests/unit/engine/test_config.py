@@ -99,8 +99,8 @@ def test_limit_of_logs(tmp_path, limit, size):
 
 
 def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
-    """hawse accepts a daemon.json written for Docker unchanged. It uses json-file in place of a logging driver it
-    lacks.
+    """hawse accepts a daemon.json written for Docker unchanged. In place of a logging driver that it lacks, hawse uses
+    json-file.
     """
     config = load_config(written(tmp_path, {"log-driver": "journald", "log-opts": {"tag": "{{.Name}}"}}))
     assert (config.log_driver, config.log_opts) == ("journald", {"tag": "{{.Name}}"})

@@ -24,8 +24,8 @@ def parameter(lab, bridge: str = "mybr") -> str:
 
 
 def hears(lab, container) -> bool:
-    """Return whether the host accepts a container's router advertisement: it gets a default route or an address from
-    it.
+    """Return whether the host accepts a container's router advertisement, that is, gets a default route or an address
+    from it.
     """
     return bool(learnt(lab.host, again=lambda: advertise(container.path))) or "2001:db8:bad" in lab.host.sh(
         "ip -6 addr"

@@ -130,8 +130,9 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Kill a driver verb after more and more function calls; after each kill, the next run of the verb must
-        succeed.
+        """Kill a driver method, such as ``create_network``, after more and more function calls.
+
+        After each kill, the next run of the method must succeed.
         """
         for calls in kills:
             self.act("delete_network" if verb == "create_network" else "create_network")
@@ -142,8 +143,8 @@ class Member:
         assert kills[3] < calls < kills[-1]
 
     def _killed_after(self, calls: int, verb: str) -> int:
-        """Run a verb in a child process that dies after ``calls`` function calls. Return 0 if the verb
-        finished before.
+        """Run a driver method in a child process that dies after ``calls`` function calls. Return 0 if the method
+        finished first.
         """
         child = os.fork()
         if child == 0:
@@ -316,7 +317,7 @@ def cluster(peer, tmp_path, monkeypatch) -> Iterator[Cluster]:
 
 
 def _host_class() -> type:
-    """Return the class `Host` from tests/conftest.py. A module with the name conftest cannot be imported normally."""
+    """Return the class `Host` from the test suite's conftest.py, which cannot be imported by its module name."""
     return next(m.Host for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(SUITE))
 
 

@@ -1,4 +1,4 @@
-"""An overlay network can be created twice, interrupted at any call, and removed twice; it leaves nothing on
+"""An overlay network can be created twice, interrupted at any call, and removed twice; the network leaves nothing on
 the host.
 """
 

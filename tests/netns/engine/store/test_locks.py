@@ -1,6 +1,6 @@
 """Lock files of containers: a container's lock is deleted with the container.
 
-This holds even if a process is killed, or asks for the lock too late.
+The lock is deleted even if a process is killed, or asks for the lock too late.
 """
 
 import pytest

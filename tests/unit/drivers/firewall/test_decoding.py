@@ -45,7 +45,7 @@ ELEMENTS = [
 
 
 def listed(entry: Packed, shape: Shape) -> bytes:
-    """Return an element's bytes as the kernel lists them. They have the same form as the bytes that the kernel
+    """Return an element's bytes in the form in which the kernel lists them, which is also the form that the kernel
     accepts.
     """
     ((_, body),) = each(item(entry, shape, with_value=True))

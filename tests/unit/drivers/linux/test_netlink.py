@@ -28,7 +28,7 @@ def kernel(monkeypatch):
 
 
 def say(kernel, number, *parts):
-    """Answer the request with this ``number``, as the kernel: one datagram with messages of (kind, flags, body)."""
+    """Answer the request with this ``number``, as the kernel: one datagram with messages of (type, flags, body)."""
     kernel.send(
         b"".join(struct.pack("=IHHII", 16 + len(body), kind, flags, number, 0) + body for kind, flags, body in parts)
     )

@@ -20,7 +20,7 @@ NAMESPACE = 7
 
 
 class Kernel:
-    """A double of a kernel with WireGuard: it records the session's requests, or refuses them with ``refusal``."""
+    """A double of a kernel with WireGuard, which records the session's requests, or refuses them with ``refusal``."""
 
     def __init__(self, refusal: DriverError | None = None) -> None:
         self.refusal = refusal

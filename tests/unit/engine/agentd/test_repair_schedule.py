@@ -1,7 +1,7 @@
 """When the agent compares the firewall with the desired state.
 
-It does so immediately after a change by another program, and later after a change by hawse. If another program undoes
-every repair, the agent compares less and less often.
+The agent compares immediately after a change by another program, and later after a change by hawse. If another program
+undoes every repair, the agent compares less and less often.
 """
 
 from __future__ import annotations

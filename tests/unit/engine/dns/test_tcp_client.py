@@ -19,7 +19,7 @@ def framed(*messages: bytes) -> bytes:
 
 
 class Server:
-    """A double of the resolver: it collects the queries of a connection, and the test sends the answers."""
+    """A double of the resolver, which collects the queries of a connection; the test sends the answers."""
 
     def __init__(self) -> None:
         self.loop, self.closed = Loop(), False

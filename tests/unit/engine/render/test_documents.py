@@ -222,7 +222,7 @@ def test_a_container_is_shown_as_docker_shows_it(name):
 def test_a_container_is_listed_as_docker_lists_it(name):
     document, listed = CONTAINERS[name], dict(LISTED[name])
     link_names = [text[1:] for text in listed["Names"][1:]]
-    # The status text contains the time since an event; another test compares it.
+    # The status text contains the time since an event, so this test ignores the status. Another test compares it.
     listed.pop("Status")
     rendered = container_summary(
         container_record(document),

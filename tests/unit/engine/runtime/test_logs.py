@@ -304,7 +304,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
 
 
 class End:
-    """A double of the supervisor's connection. It reports the container's end when the test asks for it."""
+    """A double of the supervisor's connection. The double reports the container's end when the test asks for it."""
 
     def __init__(self) -> None:
         import socket

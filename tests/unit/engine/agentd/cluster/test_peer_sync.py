@@ -63,7 +63,7 @@ def tables():
 
 @pytest.fixture
 def told(tables, first, tmp_path):
-    """A `PeerSync` that has programmed the peers of the first snapshot of the cluster's store."""
+    """A `PeerSync` that has programmed the peers of the first state (``first``) of the cluster's store."""
     started = peer_sync.PeerSync(tables, "near", tmp_path)
     started.start()
     started.tell(view=first, networks={"n1": NETWORK})

@@ -63,7 +63,7 @@ def test_where_nobody_is_ready_everybody_s_reason_is_told():
 
 
 class Member:
-    """A double of an etcd member. It answers each request with one document, or never.
+    """A double of an etcd member. The member answers each request with one document, or never.
 
     ``first`` holds the documents and statuses of the first answers.
     """
