@@ -72,8 +72,9 @@ class Netns:
 
 
 class Host(Netns):
-    """A host that runs hawse: a network namespace, the HAWSE_ROOT and HAWSE_RUN directories, and a neighbour on the
-    wire.
+    """A host that runs hawse: a network namespace, and the directories HAWSE_ROOT and HAWSE_RUN.
+
+    A wire connects the host to the peer (another machine on the host's network).
     """
 
     def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
@@ -106,8 +107,8 @@ class Host(Netns):
         }
 
     def command(self, *argv: str) -> list[str]:
-        """Return the argument vector of a hawse command on this host. Run the command with the environment
-        from `env`.
+        """Return the argument vector of a hawse command on this host. The caller must run it with the environment from
+        `env`.
         """
         return ["ip", "netns", "exec", self.name, *HAWSE, *argv]
 
@@ -128,8 +129,9 @@ class Host(Netns):
         return r
 
     def kill_processes(self) -> None:
-        """Kill every process that has this host's mark in its environment or runs in its namespace, and all
-        descendants.
+        """Kill every process of this host, and all descendants of these processes.
+
+        A process belongs to the host if its environment has the host's mark, or if it runs in the host's namespace.
         """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
         for _ in range(5):
@@ -152,8 +154,9 @@ class Host(Netns):
                     continue
 
     def container_processes(self) -> set[int]:
-        """Return the first process of each container. These processes have their own namespaces and lack the host's
-        mark.
+        """Return the pids of the first processes of all containers.
+
+        These processes have their own network namespaces and lack the host's mark in their environment.
         """
         known = [json.loads(file.read_text()) for file in self.run_dir.glob("containers/*/process")]
         return {p["pid"] for p in known if process.is_running(p["pid"], p["start"])}

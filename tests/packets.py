@@ -11,7 +11,7 @@ from drivers.linux import netns as namespaces
 TTL = 64
 VXLAN_PORT = 4789
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
-"""ICMP type and code of "port unreachable" for each IP version."""
+"""ICMP type and code of the error "port unreachable", by IP version (4 or 6)."""
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
 NEXT_MTU = 1280
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
@@ -38,7 +38,10 @@ def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int =
 
 
 def _summed(source: str, destination: str, protocol: int, payload: bytes, offset: int, pseudo: bool) -> bytes:
-    """Return the payload with its checksum at ``offset``. With ``pseudo``, the checksum includes the pseudo header."""
+    """Return the payload with its checksum written at ``offset``.
+
+    With ``pseudo``, the checksum also covers the pseudo header of the IP addresses.
+    """
     ends = ip_address(source).packed + ip_address(destination).packed
     value = checksum((ends + struct.pack("!II", len(payload), protocol) if pseudo else b"") + payload)
     return payload[:offset] + struct.pack("!H", value or 0xFFFF) + payload[offset + 2 :]

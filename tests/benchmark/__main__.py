@@ -1,7 +1,8 @@
 """``python -m tests.benchmark``: run the benches one after the other, print their tables and write a page of results.
 
-Each run uses its own namespaces and directories and deletes them at its end. Absolute figures depend on the machine and
-on what else runs there. The ratios come from rounds in which the contenders take turns.
+Each run uses its own namespaces and directories, and deletes these namespaces and directories at the end of the run.
+Absolute figures depend on the machine and on the other programs that run there. The ratios are computed from rounds in
+which the products under test take turns.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def main() -> None:
     arguments = read_arguments()
     if os.geteuid() != 0:
         sys.exit("the benches need root: they make network namespaces and start daemons")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # exit handlers then delete the hosts
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the exit handlers then delete the hosts
     settings = Settings(arguments.quick, arguments.networks or (QUICK_NETWORKS if arguments.quick else NETWORKS))
     chosen = [b for b in BENCHES if not arguments.only or b.name in arguments.only]
     tables = [table for bench in chosen for table in run(bench, settings)]
@@ -48,7 +49,7 @@ def read_arguments() -> argparse.Namespace:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """Parse a comma-separated list of numbers and return them in ascending order."""
+    """Parse a comma-separated list of network counts and return the numbers in ascending order."""
     return tuple(sorted(map(int, text.split(","))))
 
 

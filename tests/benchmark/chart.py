@@ -18,14 +18,19 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 
 @dataclass(frozen=True)
 class Group:
-    """A group of bars under one label. For each bar: the series name, the length, and the text behind the bar."""
+    """A group of bars under one label. For each bar: the name of the series, the length, and the text to the right of
+    the bar.
+    """
 
     label: str
     bars: Sequence[tuple[str, float, str]]
 
 
 def bar_chart(title: str, groups: Sequence[Group], *, common_scale: bool = True) -> str:
-    """Return a chart of horizontal bars; without ``common_scale``, the longest bar of each group fills the width."""
+    """Return a chart of horizontal bars as SVG.
+
+    If ``common_scale`` is false, each group has its own scale: the longest bar of each group fills the width.
+    """
     series = list(dict.fromkeys(name for group in groups for name, _, _ in group.bars))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(series)}
     longest = max((value for group in groups for _, value, _ in group.bars), default=1.0)

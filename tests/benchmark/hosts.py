@@ -1,4 +1,7 @@
-"""The temporary network namespaces of a run that act as hosts: one for each product, connected to one neighbour."""
+"""The temporary network namespaces that act as hosts: one host for each product.
+
+All hosts are connected to one neighbour, a namespace that acts as another machine on the hosts' network.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def unique(kind: str) -> str:
 
 @contextmanager
 def hosts(state: Path, number: int) -> Iterator[tuple[Netns, list[Host]]]:
-    """Yield a neighbour namespace, and ``number`` hosts that are connected to the neighbour."""
+    """Yield a neighbour namespace (another machine on the network), and ``number`` hosts that are connected to it."""
     with ExitStack() as stack:
         neighbour = Netns(unique("p"))
         stack.callback(neighbour.delete)

@@ -1,4 +1,4 @@
-"""The products under test: where each keeps its state, how it is started and stopped, and how its commands begin."""
+"""The products under test: where each product keeps its state, how it starts and stops, and how its commands begin."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from tests.conftest import Host, Netns
 from tests.installation import install
 
 POOL, SIZE = "10.0.0.0/9", 24
-"""Address pool and subnet prefix length for networks without a given subnet. The pool has over a thousand subnets."""
-START_TIME = 90  # seconds to wait for a product's start
+"""Address pool for networks without a given subnet, and the prefix length of the subnets. The pool has over a thousand
+subnets.
+"""
+START_TIME = 90  # seconds to wait until a product has started
 
 
 class Product:
@@ -33,10 +35,10 @@ class Product:
         self.runner = Runner(host, self.environment())
 
     def start(self) -> None:
-        """Start what must run before the first command."""
+        """Start the processes that must run before the product's first command."""
 
     def stop(self) -> None:
-        """Stop the product. Deleting the host later kills any process that is left."""
+        """Stop the product. Any process that is left is killed later, when the host is deleted."""
         self.runner.stop()
 
     def environment(self) -> dict[str, str]:
@@ -74,8 +76,10 @@ class Product:
 
 
 class Hawse(Product):
-    """hawse as a user installs it: its launcher passes commands to the warm server (a resident process) or
-    starts one.
+    """hawse as a user installs it.
+
+    Its launcher passes each command to the warm server (a resident process that runs commands), and starts a warm
+    server if none runs.
     """
 
     name = "hawse"
@@ -111,7 +115,7 @@ class Docker(Product):
     def start(self) -> None:
         self.socket = self.state / "docker.sock"
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
-        script = (  # `ip netns exec` already made the mount namespace private
+        script = (  # no private mount namespace needed here: `ip netns exec` made one
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
             f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
         )
@@ -154,8 +158,8 @@ class Podman(Product):
         return ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", *words]
 
     def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
-        """Run one podman command. A failure raises no error: the bench skips what podman cannot do in a
-        namespace here.
+        """Run one podman command. A failure raises no error, because the bench skips operations that podman cannot do
+        in a network namespace here.
         """
         return self.runner(*self.argv(*words), check=False, **env)
 
@@ -167,7 +171,10 @@ class Podman(Product):
 
 @contextmanager
 def products(state: Path, *kinds: type[Product]) -> Iterator[tuple[Netns, list[Product]]]:
-    """Start each installed product on its own host; yield the neighbour on the hosts' wire, and the products."""
+    """Start each installed product on its own host; yield the neighbour and the started products.
+
+    The neighbour is a namespace that acts as another machine on the hosts' network.
+    """
     available = [kind for kind in kinds if kind is Hawse or which(kind.name)]
     with hosts(state, len(available)) as (neighbour, places), ExitStack() as stack:
         made = []

@@ -1,6 +1,6 @@
-"""The list of benches by name. Each is a file in ``benches/`` with a function ``run`` that returns result tables.
+"""The list of benches by name. Each bench is a file in ``benches/`` with a function ``run`` that returns result tables.
 
-The order of the list is also the order on the result page.
+The result page shows the benches in the order of this list.
 """
 
 from __future__ import annotations

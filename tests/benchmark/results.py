@@ -1,4 +1,4 @@
-"""What a bench takes and returns: the settings of a run, and tables of samples."""
+"""The input and the result of a bench: the settings of a run, and tables of measured values."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ class Settings:
     networks: tuple[int, ...]
 
     def pick(self, full: int, quick: int) -> int:
-        """Return ``quick`` in a quick run, else ``full``: a number of rounds, containers or seconds."""
+        """Return ``quick`` if the run is a quick one, otherwise ``full``. Both are numbers of rounds, containers or
+        seconds.
+        """
         return quick if self.quick else full
 
 
 @dataclass
 class Row:
-    """One row of a table: an operation, and the samples of each column. A product without the operation has no
-    samples.
+    """One row of a table: an operation, and the measured values of each column.
+
+    A product that does not have the operation has no values.
     """
 
     what: str
@@ -38,7 +41,9 @@ class Row:
 
 @dataclass
 class Table:
-    """A table of samples in one unit; ``ratio`` names the two columns to compare, with hawse first."""
+    """A table of measured values in one unit. ``ratio`` names the two columns that are compared, hawse's
+    column first.
+    """
 
     name: str
     title: str

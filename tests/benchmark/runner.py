@@ -1,7 +1,8 @@
-"""Run commands inside a host and time them there. The time to enter the host's namespace is therefore not counted.
+"""Run commands inside a host and measure their time there. The time to enter the host's namespace is not measured.
 
-Each line on stdin is one request. The time runs from just before the process is created until the process has ended.
-The command's output goes to a file. Reading a pipe would also wait for background processes that the command started.
+Each line on stdin is one request. The measured time begins just before the process is created and ends when the process
+has ended. The command's output goes to a file, because a pipe stays open as long as background processes of the command
+run.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Outcome:
 
 
 class Runner:
-    """The client of the runner, which stays outside the host's namespace and sends the requests."""
+    """The client of the runner process. The client stays outside the host's namespace and sends the requests."""
 
     def __init__(self, host: Netns, env: dict[str, str]) -> None:
         argv = (sys.executable, "-m", "tests.benchmark.runner")
@@ -47,8 +48,8 @@ class Runner:
         return outcome
 
     def pids(self) -> set[int]:
-        """Return the pid of the runner process inside the host, as a set."""
-        return {self._process.pid}  # `ip netns exec` becomes the runner by exec, so the pid is the same
+        """Return a set with the pid of the runner process inside the host."""
+        return {self._process.pid}  # `ip netns exec` replaces itself by the runner, so the pid stays the same
 
     def stop(self) -> None:
         """Stop the runner process inside the host."""
@@ -81,7 +82,7 @@ def await_end(process: subprocess.Popen, timeout: float) -> None:
 
 
 def serve() -> None:
-    """Answer requests from stdin until stdin is closed."""
+    """Read requests from stdin, run their commands and print the outcomes, until stdin is closed."""
     for line in sys.stdin:
         print(json.dumps(vars(run(**json.loads(line)))), flush=True)
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 def turns(contenders: Sequence[T], rounds: int) -> Iterator[tuple[int, list[T]]]:
     """Yield the number of each round, and the order of the contenders in that round.
 
-    The order alternates (A B C, then C B A), so that no contender always follows the same contender.
+    The order alternates (A B C, then C B A), so that no contender always runs after the same other contender.
     """
     for number in range(rounds):
         yield number, list(contenders if number % 2 == 0 else reversed(contenders))

@@ -1,6 +1,6 @@
 """Clusters of temporary hosts for tests: N network namespaces on one wire, each with its own hawse state.
 
-The store is a real etcd. The hosts have methods that cause faults.
+The store is a real etcd. The host objects have methods that inject faults, such as a cut connection or a reboot.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ COUNTER = itertools.count(1)
 
 
 class Member(Host):
-    """A host of the cluster. Its lease is short, so that the cluster notices its death while the test runs.
+    """A host of the cluster. Its lease is short, so that the cluster notices within a test that the host is dead.
 
-    Its commands run as those of an installed hawse do.
+    Commands on this host run in the same way as the commands of an installed hawse.
     """
 
     settings = {"HAWSE_LEASE": str(LEASE)}
@@ -74,8 +74,8 @@ class Member(Host):
         return json.loads(answer)["pid"] if answer and answer != "late" else 0
 
     def tool(self, *argv):
-        """Run stand_in.py on this host. The script acts for containers, or for a program that changes the kernel's
-        tables.
+        """Run stand_in.py on this host. The script acts as a container would, or as a program that changes the kernel's
+        FDB and neighbour tables.
         """
         command = [
             "ip",
@@ -121,7 +121,7 @@ class Member(Host):
         mac = self.sh("cat /sys/class/net/ext0/address").strip()
         self.kill_processes()
         self.peer.run("ip", "link", "del", f"v{self.index}")
-        with open(self.path):  # keeps the old inode in use, as a reused one would look like the same boot
+        with open(self.path):  # keep the old inode in use: a reused inode would look like the same boot
             Netns.delete(self)
             shutil.rmtree(self.run_dir)
             self.__init__(self.name, self.peer, self.state, self.index)
@@ -134,7 +134,8 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
         self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
-        # The hosts' neighbour refuses each DNS query with an ICMP error, so that unknown names fail without a time-out.
+        # The neighbour (another machine on the hosts' network) refuses each DNS query with an ICMP error. Queries for
+        # unknown names then fail without a time-out.
         self.peer.sh(
             "sysctl -qw net.ipv4.icmp_ratelimit=0; "
             "ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
@@ -165,7 +166,7 @@ class Cluster:
         return self.hosts
 
     def everywhere(self, action):
-        """Run an action on all hosts in parallel and return the results."""
+        """Call ``action`` for each host of the cluster, in parallel, and return the results."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             return list(pool.map(action, self.hosts))
 
@@ -198,7 +199,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def fresh(tmp_path):
-    """A cluster without hosts, for one test only."""
+    """A cluster without hosts that only one test uses."""
     require_root()
     if shutil.which("etcd") is None:
         pytest.skip("etcd is not installed (apt-get install etcd-server)")
@@ -212,6 +213,6 @@ def processes_of(host):
     pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
     commands = []
     for pid in pids:
-        with suppress(OSError):  # the process may have ended meanwhile
+        with suppress(OSError):  # the process may have ended since the list was made
             commands.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
     return commands

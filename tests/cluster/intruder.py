@@ -1,7 +1,7 @@
-"""Send requests to a cluster's server that no hawse command sends, with the certificate of the host that has this ROOT.
+"""Send requests that no hawse command sends to a server of the cluster, with the certificate of the host in ROOT.
 
 Usage: ``intruder.py ROOT``. Each input line ``[URL, NAME, PATH, BODY]`` (JSON) opens one connection. The server must
-show a certificate for NAME from the cluster's authority. Each line gets one answer: ``["ok", DOCUMENT]`` or
+show a certificate for NAME from the cluster's authority. The program answers each line with ``["ok", DOCUMENT]`` or
 ``["refused", TEXT]``.
 """
 

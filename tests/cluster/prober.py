@@ -17,7 +17,7 @@ PAUSE, PATIENCE = 0.005, 10.0
 
 
 def knows(name, address):
-    """Return whether the resolver answers the name with this address."""
+    """Return whether the container's DNS resolver answers a query for the name with this address."""
     question = dns.message.make_query(name, "A")
     answer = dns.query.udp(question, "127.0.0.11", timeout=1)
     return any(str(item) == address for part in answer.answer for item in part)
@@ -42,7 +42,7 @@ def echo_request():
 
 
 def first(check):
-    """Return the moment when ``check()`` was first true, or infinity if it never was."""
+    """Call ``check`` repeatedly and return the moment when it was first true, or infinity if it never was."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if check():

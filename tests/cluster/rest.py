@@ -1,4 +1,6 @@
-"""Checks of a cluster after all commands and faults have ended. The result is one line for each error found."""
+"""Checks of a cluster after all test commands and faults have ended. The checks return one line for each error
+found.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +59,12 @@ def unreached(everyone):
 
 
 def shared(one, other):
-    """Return the addresses of ``other`` on the networks that both containers are on."""
+    """Return the addresses that ``other`` has on the networks to which both containers are connected."""
     return [address for network, address in addresses(other).items() if network in addresses(one)]
 
 
 def ask(host, container, targets):
-    """Test all targets from inside a container by one shell, and yield a line for each target that fails."""
+    """Resolve and ping all targets from inside a container with one shell; yield a line for each target that fails."""
     lines = [f"echo {n} $(busybox ping -c1 -W2 {n} 2>&1 | head -n 1)" for n in targets]
     everything = {a for places in targets.values() for a in places}
     lines += [f"busybox ping -c1 -W2 {a} >/dev/null || echo lost {a}" for a in everything]
@@ -78,7 +80,7 @@ def ask(host, container, targets):
 
 
 def clear(hosts, networks):
-    """Remove all containers, then these networks."""
+    """Remove all containers from these hosts, then remove these networks."""
     for host in hosts:
         ids = host.hawse("ps", "-aq").stdout.split()
         if ids:

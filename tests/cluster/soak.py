@@ -1,12 +1,12 @@
 """Run random commands and random faults on a cluster, then check it: ``python -m tests.cluster.soak [SECONDS [SEED]]``.
 
 Three hosts run commands at the same time, each in its own thread: create, connect, stop and remove. Meanwhile the
-program kills commands, agents, containers, the store and whole hosts. The program also cuts hosts off from the network,
-in one direction or in both. Then all faults end, and `tests.cluster.rest` must find no error in tables, names,
-reachability and addresses. After everything is removed, nothing may be left.
+program kills commands, agents, containers, the store and whole hosts. It also blocks the packets between hosts, in one
+direction or in both. Then all faults end, and `tests.cluster.rest` must find no error in tables, names, reachability
+and addresses. After all containers and networks are removed, the store and the kernels must be empty again.
 
-The seed decides the commands and the faults; their timing depends on the machine. The program exits with 1 and prints
-one line for each error.
+The seed decides the commands and the faults; the times at which they happen depend on the machine. The program exits
+with 1 and prints one line for each error.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FLEETING = "fleeting"
 CONTAINERS = 4
 """Number of container names used on each host."""
 PATIENCE = 60.0
-"""Seconds to wait after the faults have ended, until the cluster must be without errors."""
+"""Seconds within which the cluster must be free of errors after the faults have ended."""
 
 
 class Soak:
-    """One run of the program; ``problems`` lists the commands that crashed or hung."""
+    """One run of the soak test; ``problems`` lists the commands that crashed or did not end."""
 
     def __init__(self, cluster, seed):
         self.cluster, self.seed = cluster, seed
@@ -100,8 +100,9 @@ class Soak:
         return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
 
     def command(self, host, argv, killed_after):
-        """Run a command, kill it after ``killed_after`` seconds, and record a problem if it crashed or ran for a
-        minute.
+        """Run a command and kill it after ``killed_after`` seconds.
+
+        Record a problem if the command crashed or ran for more than a minute.
         """
         process = subprocess.Popen(
             host.command(*argv), env=host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -120,7 +121,10 @@ class Soak:
             self.problems.append(f"host {host.index}: {' '.join(argv)}: {output}")
 
     def differences(self):
-        """Return the errors found after all faults have ended, and those found after everything has been removed."""
+        """Return the recorded problems, and the errors found in the cluster after all faults have ended.
+
+        If no such error is found, remove all containers and networks, and return what is left of them as errors.
+        """
         for host in self.cluster.hosts:
             settled(lambda h=host: self.refused(h))
         faults = settled(lambda: rest.amiss(self.cluster.hosts))
@@ -133,7 +137,7 @@ class Soak:
         return [*self.problems, *faults]
 
     def refused(self, host):
-        """Return whether a host cannot run one more container that joins all networks."""
+        """Return whether a host refuses to run one more container that is connected to all networks."""
         name = f"h{host.index}last"
         host.hawse("rm", "-f", name, check=False)
         both = [flag for network in NETWORKS for flag in ("--network", network)]
@@ -141,7 +145,10 @@ class Soak:
 
 
 def settled(look):
-    """Call ``look`` until its result is empty, for `PATIENCE` seconds at most; return the last result."""
+    """Call ``look`` again and again until it returns an empty result; return the last result.
+
+    The function stops after `PATIENCE` seconds.
+    """
     deadline = time.monotonic() + PATIENCE
     while (result := look()) and time.monotonic() < deadline:
         time.sleep(1)

@@ -1,5 +1,6 @@
-"""Certificates are renewed in time, and refused once they have expired. Certificates last seconds here, and days in
-real use.
+"""Certificates of a cluster's hosts: each is renewed in time, and refused after its end date.
+
+In these tests a certificate is valid for seconds; in real use it is valid for days.
 """
 
 import shutil
@@ -35,9 +36,7 @@ def ends(host, name):
 
 
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
-    """Managers are covered too: the managers' members of the store authenticate to each other with the renewed
-    certificates.
-    """
+    """The test covers managers too, whose etcd members authenticate to each other with the renewed certificates."""
     a, b = pair
     late = cluster.join("manager")
     kept = tmp_path / "kept"

@@ -1,5 +1,6 @@
-"""Encrypted networks: no traffic of an encrypted network is readable on the wire between the hosts, whatever
-happens.
+"""Encrypted networks: no traffic of an encrypted network is readable on the wire between the hosts.
+
+This must hold even while processes are killed or programs are missing.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from tests.cluster.conftest import Member, eventually
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 SECRET = b"hawse-in-clear"
-"""Payload that one container sends to another one five times per second, while both containers exist."""
+"""Text that one container sends to another container five times per second, while both containers exist."""
 
 
 class Wire:
@@ -41,9 +42,7 @@ class Wire:
 
 @pytest.fixture(scope="module")
 def wire(cluster):
-    """A packet capture on the neighbour namespace whose bridge connects all hosts, so it has all traffic
-    between them.
-    """
+    """A packet capture between the hosts. It runs in the namespace whose bridge connects all hosts."""
     made = Wire(cluster)
     yield made
     with contextlib.suppress(ProcessLookupError):
@@ -103,7 +102,7 @@ def test_a_killed_tunnel_is_mended_and_nothing_takes_its_place(pair):
     for pid in pids_of(a, "wireguard-go"):
         os.kill(pid, signal.SIGKILL)
     assert not a.reaches("v1", there)
-    a.verify("vault", "--fix")  # otherwise the agent needs up to a minute for the repair
+    a.verify("vault", "--fix")  # repair now: the agent would repair only within a minute
     eventually(lambda: a.reaches("v1", there), 20)
 
 
@@ -118,7 +117,7 @@ def test_nothing_of_all_this_was_on_the_wire_in_clear(cluster, pair, wire):
 
 
 def public_keys(host):
-    """Return the tunnel keys that are recorded in the cluster."""
+    """Return the public tunnel keys of the hosts that are recorded in the cluster's store."""
     return set(host.tool("vault", "keys"))
 
 
@@ -129,7 +128,7 @@ def pids_of(host, program):
 
 
 def programs_without(missing, directory):
-    """Return a PATH that has all programs except the ``missing`` ones."""
+    """Return a value for PATH that finds all programs except the ``missing`` ones."""
     for place in os.environ["PATH"].split(":"):
         for program in Path(place).glob("*"):
             with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""Names and traffic in a cluster after parts of it were killed."""
+"""Name resolution and traffic in a cluster after some of its processes or hosts were killed."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
     assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
-    kill(b.agent_pid())  # a new agent checks at its start, a running one within a minute
+    kill(b.agent_pid())  # a new agent looks for unused networks at its start
     eventually(lambda: len(places(b)) == 1)
     assert "idle" not in b.hawse("network", "ls").stdout
     a.hawse("network", "rm", "idle")
@@ -127,7 +127,7 @@ def test_without_the_store_traffic_and_names_go_on_and_changes_fail_fast(three):
             assert text in host.hawse(*argv, check=False).stderr
             assert time.monotonic() - began < 6, "two seconds on a quiet machine"
         b.hawse("stop", "-t0", "c2")
-        time.sleep(LEASE + 2)  # long enough for every lease to expire
+        time.sleep(LEASE + 2)  # every host's lease has expired by then
         assert a.reaches("c1", "c3") and c.reaches("c3", "c1")
         kill(b.agent_pid())
         b.hawse("network", "ls")
@@ -261,7 +261,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
     assert other.reaches("c3", "kept")
     host.reboot()
     assert not other.reaches("c3", address)
-    host.hawse("network", "verify", "app", check=False)  # first command after a boot, as a systemd unit runs it
+    host.hawse("network", "verify", "app", check=False)  # first command after the boot; a systemd unit would run it
     eventually(lambda: other.reaches("c3", "kept"), 30)
     host.hawse("start", f"c{which + 1}")
     eventually(lambda: other.reaches("c3", f"c{which + 1}") and host.reaches("kept", "c3"), 20)

@@ -1,6 +1,6 @@
-"""VXLAN packets forged by other senders: only the network's own hosts get a frame into an overlay network.
+"""VXLAN packets that other senders forge.
 
-The network's hosts must still reach each other.
+Only the hosts of an overlay network may send frames into this network. These hosts must still reach each other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def namespace(host, container: str) -> str:
 
 
 class Target:
-    """A container on an overlay network, with a socket that receives the frames that a test forges."""
+    """A container on an overlay network. It has a socket that receives the forged frames if they enter the network."""
 
     def __init__(self, host, container: str, network: str) -> None:
         self.host, self.address = host, host.ip(container, network)

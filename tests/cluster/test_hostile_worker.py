@@ -49,7 +49,9 @@ MAINTENANCE = (
 
 
 class Intruder:
-    """A process on a host that uses that host's certificate, or the one in ``root`` if given."""
+    """A process on a host that sends requests with that host's certificate, or with the certificate in ``root`` if
+    given.
+    """
 
     def __init__(self, host, root=None):
         self.membership = memberships.load(host.root)
@@ -118,7 +120,7 @@ def stored(manager):
 
 
 def theirs(values, three):
-    """Return the store's entries of the other hosts, without those that change by themselves."""
+    """Return the store's entries of the two other hosts, without entries that also change when nothing is attacked."""
     evil = memberships.load(three[2].root).node_id
     kept = {k: v for k, v in values.items() if evil not in k + v}
     return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
@@ -209,7 +211,9 @@ def test_a_network_that_takes_no_containers_takes_none(three, evil):
 
 
 def test_it_speaks_for_its_own_node_alone(three, evil):
-    """The hostile worker cannot act as a manager or as another node, nor take another node's number or tunnel key."""
+    """The hostile worker cannot act as a manager or as another node, and cannot take another node's number or tunnel
+    key.
+    """
     a, b, c = three
     record, victim = own_record(a, c), own_record(a, b)
     lie = {**record, "id": victim["id"], "role": "manager", "index": 1, "enrollment_port": 1, "store_url": "http://x"}
@@ -278,8 +282,8 @@ def test_its_next_certificate_names_it_and_no_manager(three, evil):
 
 
 def test_it_cannot_pass_for_a_manager_s_server(three):
-    """A worker that is redirected to another worker's server sends no request, because that certificate is no
-    manager's.
+    """A worker is redirected to another worker's server. It sends no request, because the server shows no manager's
+    certificate.
     """
     _, b, c = three
     script = (
@@ -308,8 +312,9 @@ def test_it_cannot_pass_for_a_manager_s_server(three):
 
 
 def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
-    """Only a manager, or a user who runs the store, can write a bad record. No host stops working because of the
-    record.
+    """A bad record in the store is ignored and reported, and no host stops working because of the record.
+
+    Only a manager, or a user who runs the store, can write a bad record.
     """
     a, b, _ = three
     client = memberships.open_client(a.root, memberships.load(a.root))

@@ -1,4 +1,4 @@
-"""A cluster of three managers, each with a member of the etcd store, survives the loss of any one manager."""
+"""A cluster of three managers, each with one etcd member, keeps working after any one manager is lost."""
 
 import shutil
 import time

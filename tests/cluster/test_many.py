@@ -18,7 +18,7 @@ from tests.cluster.conftest import eventually
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
 ROUNDS = 20
 ENOUGH = 15.0
-"""Seconds within which every host must know all endpoints. Three seconds would suffice on an idle machine."""
+"""Seconds within which every host must know all endpoints. On an idle machine, three seconds would be enough."""
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,9 @@ def test_a_new_host_has_a_thousand_peers_three_seconds_after_it_began_to_join(cl
 
 
 def tables(host, network):
-    """Return what a host's kernel tables hold for a network: the remote MACs of the FDB, and the neighbours' (address,
-    MAC).
+    """Return the entries of a network in a host's kernel tables.
+
+    The result has the remote MACs of the FDB, and the (address, MAC) pairs of the neighbour table.
     """
     inside = ["nsenter", f"--net={netns_path(host.run_dir / 'overlay' / network[:12])}"]
     shown = subprocess.run([*inside, "bridge", "fdb", "show"], capture_output=True, text=True).stdout
@@ -83,9 +84,7 @@ def tables(host, network):
 
 
 def asked(host, container, everything):
-    """Ask a container's resolver for the lines of ``everything``; return the lines that the resolver does not
-    confirm.
-    """
+    """Ask a container's resolver for each ``NAME ADDRESS`` line of ``everything``; return the lines that fail."""
     inside = ["nsenter", "-t", str(pid(host, container)), "-n", sys.executable, Path(__file__).with_name("lookup.py")]
     lines = "".join(f"{name} {address}\n" for address, _, name in everything)
     return subprocess.run(inside, input=lines, capture_output=True, text=True, check=True).stdout.split()
@@ -137,7 +136,9 @@ def test_a_new_endpoint_is_known_and_reachable_everywhere_a_tenth_of_a_second_af
 
 
 def prober(host, container):
-    """Start prober.py in a container's network namespace. The program measures how soon names and addresses work."""
+    """Start prober.py in a container's network namespace. The program measures how soon names resolve and addresses
+    answer.
+    """
     inside = [
         "nsenter",
         "-t",

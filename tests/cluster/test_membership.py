@@ -1,4 +1,6 @@
-"""Creating, joining and leaving a cluster: Docker's messages appear, and no failure leaves a host half-joined."""
+"""Creating, joining and leaving a cluster: the messages are Docker's, and no failed command leaves a host
+half-joined.
+"""
 
 import glob
 import os
@@ -23,7 +25,7 @@ def first(cluster):
 
 @pytest.fixture(scope="module")
 def outsider(cluster, first):
-    """A host that belongs to no cluster. Each test must leave the host outside any cluster."""
+    """A host that belongs to no cluster. After each test, it must again belong to no cluster."""
     return cluster.add_host()
 
 
@@ -135,7 +137,7 @@ def test_joining_while_the_store_is_down_is_refused_at_once(cluster, first, outs
 
 @pytest.fixture
 def clock(outsider):
-    """Return a function that shifts the clock by some days for the host's commands and their child processes."""
+    """Return a function that shifts the clock by some days for the commands of this host and their child processes."""
     library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
     if not library:
         pytest.skip("libfaketime is not installed (apt-get install faketime)")
@@ -159,7 +161,7 @@ def test_a_clock_that_is_wrong_is_named_as_the_reason(cluster, outsider, clock):
     assert_outside(outsider)
     clock(+2)
     outsider.kill_processes()
-    eventually(lambda: outsider.hawse(*join, check=False).returncode == 0, 30)  # a busy disk slows the store
+    eventually(lambda: outsider.hawse(*join, check=False).returncode == 0, 30)  # retried: a busy disk slows etcd
     cluster.hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "skewed")
     outsider.start("c0", "skewed")
     cluster.hosts[0].start("c9", "skewed")

@@ -1,6 +1,6 @@
 """Clients that connect to a manager and never complete a request.
 
-The manager must disconnect these clients in time, and they must delay no host.
+The manager must close these connections in time. The clients must not delay any host of the cluster.
 """
 
 import json
@@ -36,8 +36,9 @@ def guest(cluster, manager):
 
 @pytest.fixture
 def connect(guest):
-    """Yield a function that opens plain TCP connections from a host outside the cluster. The connections are closed
-    after the test.
+    """Yield a function that opens plain TCP connections to the manager, from a host outside the cluster.
+
+    The connections are closed after the test.
     """
     with ExitStack() as opened, open(guest.path) as there:
 
@@ -66,9 +67,9 @@ def ended(connection, since, patience=GUEST_SECONDS + 5):
 
 
 def test_a_byte_a_second_holds_a_connection_no_longer_than_silence(connect):
-    """A client that sends one byte per second is disconnected as soon as a silent client.
+    """A client that sends one byte per second is disconnected as early as a client that sends nothing.
 
-    One deadline covers the whole request: before the handshake, during the handshake, in the header and in the body.
+    One deadline covers the whole connection: the TLS handshake, the header and the body.
     """
     began = time.monotonic()
     silent, handshake = connect(), connect()
@@ -125,8 +126,9 @@ def test_another_version_of_hawse_is_told_so(connect):
 
 
 def test_guests_without_number_keep_no_host_out(cluster, manager, guest, connect):
-    """Hosts still join in time while more clients wait than the server accepts, even from an address of these
-    clients.
+    """More clients wait than the server accepts, and new hosts still join in time.
+
+    This holds even for a new host that has the same address as these clients.
     """
     for number in range(9):
         guest.sh(f"ip addr add 192.168.99.{200 + number}/24 dev ext0")

@@ -19,7 +19,7 @@ NEEDED = ("dockerd", "docker", "busybox")
 
 @pytest.fixture(scope="session")
 def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tar file with a small root file system: busybox, and one user other than root."""
+    """A tar file with a small root file system, which contains busybox and one user other than root."""
     root = tmp_path_factory.mktemp("rootfs")
     for directory in ("bin", "etc", "tmp", "root", "srv/data"):
         (root / directory).mkdir(parents=True)

@@ -1,6 +1,4 @@
-"""Replace the parts of a transcript that differ between two runs of one product: ids, times, free ports and
-file paths.
-"""
+"""Replace the parts of a scenario's transcript that differ from run to run: ids, times, free ports and file paths."""
 
 from __future__ import annotations
 
@@ -18,7 +16,9 @@ PID = re.compile(r'("Pid": ?)[1-9]\d*')
 
 
 class Normaliser:
-    """The replacement state of one scenario on one target. An id gets the same number everywhere in the scenario."""
+    """The ids, times and paths to replace in one scenario on one target. An id is replaced by the same number
+    everywhere in the scenario.
+    """
 
     def __init__(self, program: str, places: Mapping[str, str]) -> None:
         self.program, self.places = program, places
@@ -35,8 +35,10 @@ class Normaliser:
         return self.aged(text)
 
     def aged(self, text: str) -> str:
-        """Replace ages in a text. If there are any, also shorten the gaps between columns, because ages differ in
-        width.
+        """Replace ages in a text, such as "2 minutes ago".
+
+        If there are any ages, also shorten the blanks between the columns, because the width of an age changes the
+        width of its column.
         """
         aged = AGE.sub("<age>", text)
         return aged if aged == text else re.sub(r" {2,}", "  ", aged)

@@ -5,7 +5,8 @@
     - docker rm -f c1                    run, not compared: preparation
     # a comment
 
-All lines of a scenario run in one ``sh``, so shell variables persist. Everything is removed before the next scenario.
+One ``sh`` runs all lines of a scenario, so shell variables keep their values. All that a scenario created is removed
+before the next scenario.
 """
 
 from __future__ import annotations

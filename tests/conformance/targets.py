@@ -67,7 +67,9 @@ class Target:
         return Result(int(code.read_text()), *texts)
 
     def places(self) -> dict[str, str]:
-        """Return the directories with this target's files, and the placeholder for each directory in the transcript."""
+        """Return a map from each directory with this target's files to the placeholder that replaces it in the
+        transcript.
+        """
         return {}
 
 
@@ -81,7 +83,7 @@ class Hawse(Target):
         return {str(self.host.root): "<root>", str(CHECKOUT): "<checkout>"}
 
     def stop(self) -> None:
-        """Stop the target. This method does nothing, because the target's processes end with the host."""
+        """Stop the target. This method does nothing, because deleting the host ends the target's processes."""
 
 
 class Docker(Target):

@@ -22,7 +22,7 @@ def transcript(result: Result) -> list[str]:
 
 
 def differences(scenario: Scenario, hawse: list[Result], docker: list[Result]) -> str:
-    """Return a diff from Docker's transcript of a scenario to hawse's transcript."""
+    """Return a diff from Docker's transcript of a scenario to hawse's transcript, or "" if they are equal."""
     lines = []
     for line, ours, theirs in zip(scenario.lines, hawse, docker, strict=True):
         if line.compared and ours != theirs:

@@ -39,8 +39,8 @@ def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:
     """Return the default routes that a namespace has learnt from router advertisements within ``wait`` seconds.
 
-    An interface may not be ready for the first frame. A caller that expects a route gives ``again``, which sends
-    another frame.
+    An interface may not be ready when the first frame arrives. A caller that expects a route gives the function
+    ``again``, which sends the frame again.
     """
     deadline = time.monotonic() + wait
     while not (routes := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:

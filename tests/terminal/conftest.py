@@ -77,7 +77,8 @@ def fill(root: Path) -> None:
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory in which the shells start.
 
-    The directory has a ``hawse`` in ``bin``, the completion files, a store in ``state``, and files to complete.
+    Its ``bin`` has a program ``hawse``, and its ``state`` has a store. It also has the completion files, and files
+    whose names TAB can complete.
     """
     home = tmp_path_factory.mktemp("terminal")
     (home / "bin").mkdir()
@@ -116,8 +117,9 @@ class Screen:
         return self.tmux("capture-pane", "-p", "-J")
 
     def wait_for(self, test: Callable[[str], bool]) -> str:
-        """Wait until the screen passes the test and return the screen; after `PATIENCE` seconds return the
-        last screen.
+        """Wait until ``test`` returns true for the screen's text; return that text.
+
+        After `PATIENCE` seconds, return the last text.
         """
         end = time.monotonic() + PATIENCE
         while not test(seen := self.text()) and time.monotonic() < end:
@@ -126,13 +128,15 @@ class Screen:
 
     def fresh(self) -> None:
         """Discard the line that is typed and clear the screen."""
-        # For bash, no interrupt is sent: after an interrupt during completion, its readline ignores further interrupts.
+        # For bash, no interrupt key is sent. After an interrupt during completion, bash's readline would ignore further
+        # interrupts.
         self.keys("C-e" if self.name == "bash" else "C-c", "C-u", "C-l")
         self.wait_for(lambda text: text.strip() == "$")
 
     def completed(self, line: str, *expected: str, left: int = 0) -> str:
-        """Type a line, press TAB ``left`` characters before the line's end, type Z, and return the line on the
-        screen.
+        """Type a line, press TAB and then type Z; return the line on the screen.
+
+        Before TAB, the cursor moves ``left`` characters to the left.
         """
         self.fresh()
         self.keys("-l", line)
@@ -145,8 +149,9 @@ class Screen:
         return seen.strip().split("\n")[-1].removeprefix("$ ")
 
     def offered(self, line: str, *expected: str) -> str:
-        """Type a line and press TAB, twice in shells that list on the second TAB only. Return the screen below the
-        prompt.
+        """Type a line and press TAB, and return the screen below the prompt.
+
+        TAB is pressed twice in shells that list possible words only on the second TAB.
         """
         self.fresh()
         self.keys("-l", line)

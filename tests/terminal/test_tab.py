@@ -1,4 +1,4 @@
-"""TAB in bash, zsh and fish: how TAB completes a line with one possible continuation, and what TAB lists otherwise."""
+"""TAB in bash, zsh and fish: what TAB adds if only one word is possible, and which words TAB lists otherwise."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ COMPLETED = [
     ("hawse network inspect 'od", "hawse network inspect 'odd name: of/ünï' Z"),
     ('hawse network create -o "com.docker.network.bridge.enable_icc=f',
      'hawse network create -o "com.docker.network.bridge.enable_icc=false" Z'),
-    # TAB offers nothing here: no file names, no guesses, and no flags of hawse within a container's command.
+    # TAB offers nothing for these lines: no file names, no guesses, and no flags of hawse in a command that runs inside
+    # a container.
     ("hawse network inspect zzz", "hawse network inspect zzzZ"),
     ("hawse network create sett", "hawse network create settZ"),
     ("hawse run hostfs --netw", "hawse run hostfs --netwZ"),
@@ -117,6 +118,6 @@ def test_zsh_and_fish_describe(shell, line, description):
 
 
 def test_disconnect_offers_the_networks_of_the_container_behind_the_cursor(shell):
-    # A blank follows the cursor in this line. The shells differ in what they do with that blank.
+    # The cursor is before a blank in this line. The shells differ in what they do with that blank.
     spaced = [f"hawse network disconnect back{end}" for end in (" Z db", "Z db", " Zdb")]
     assert shell.completed("hawse network disconnect  db", *spaced, left=len(" db")) in spaced

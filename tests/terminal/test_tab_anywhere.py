@@ -1,6 +1,4 @@
-"""Completion on a host where hawse never ran, for users other than root, and with the package bash-completion
-loaded.
-"""
+"""Completion on a host where hawse never ran, for users other than root, and with the bash package bash-completion."""
 
 from __future__ import annotations
 
@@ -43,13 +41,13 @@ def test_tab_without_a_store_offers_fixed_words_and_makes_nothing(storeless, tmp
 def test_a_kept_answer_is_read_by_the_shell_itself_until_the_store_is_written(name, directory, tmp_path, started):
     root = tmp_path / "state"
     shutil.copytree(directory / "state", root)
-    ask(root)  # the first read creates the store's log file, whose age counts
+    ask(root)  # the first read creates the log file; its age is checked later
     then = time.time_ns() - 3600 * 10**9
     for file in root.glob("hawse.db*"):
         os.utime(file, ns=(then, then))
     assert ask(root, kinds="networks+").stdout
     answer = root / "names" / "networks+"
-    answer.write_text("from-the-answer\tno network at all\n")  # the real hawse would not give this answer
+    answer.write_text("from-the-answer\tno network at all\n")  # an answer that the real hawse would not give
     os.utime(answer, ns=(then, then))
     screen = started(name, directory, root=root)
     line = "hawse network inspect "

@@ -16,8 +16,9 @@ NETAVARK = Path("/usr/lib/podman/netavark")
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure connecting and disconnecting a namespace. The products take turns; each network already has one
-    member.
+    """Measure how long it takes to connect a namespace to a network and to disconnect it.
+
+    The products take turns. Each product's network already has one connected namespace.
     """
     rows = [Row("connect with a port"), Row("disconnect")]
     ours, theirs = state / "ours", state / "theirs"

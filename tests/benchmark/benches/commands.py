@@ -1,6 +1,7 @@
 """Bench: how long commands take while the number of existing networks grows.
 
-The target for each command is a fraction of Docker's time. The last table compares hawse with itself.
+The target for each command is a fraction of the time that Docker takes. The last table compares hawse's times with many
+networks and with few networks.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ CROWDED = 1000
 
 @dataclass(frozen=True)
 class Operation:
-    """A command line to measure; ``{n}`` stands for the contender's name prefix, ``{p}`` for the contender's own host
-    port.
+    """A command line to measure.
+
+    In the command line, ``{n}`` stands for the contender's name prefix, and ``{p}`` for the contender's own host port.
     """
 
     what: str
     words: str
     target: float | None = None
-    crowded: float | None = None  # target with 1,000 networks: fraction of Docker's time
+    crowded: float | None = None  # target with 1,000 networks or more: fraction of Docker's time
 
 
 OPERATIONS = (
@@ -47,7 +49,7 @@ OPERATIONS = (
 
 @dataclass
 class Contender:
-    """A product with the settings of one table column. Two columns may use the same product."""
+    """A product with the settings of one table column. Two columns may use the same product with different settings."""
 
     column: str
     product: Product
@@ -59,7 +61,9 @@ class Contender:
         return operation.words.format(n=self.column, p=self.port).split()
 
     def time(self, operation: Operation) -> float | None:
-        """Run the operation once and return its milliseconds, or None if the product cannot do the operation here."""
+        """Run the operation once and return its time in milliseconds, or None if the product cannot do the operation
+        here.
+        """
         if operation.what in self.unable:
             return None
         outcome = self.product(*self.words(operation), **self.env)
@@ -85,7 +89,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def rounds(settings: Settings, level: int) -> int:
-    """Return the number of rounds. With many networks there are fewer rounds, because Docker makes each round slow."""
+    """Return the number of measuring rounds. With many networks the number is smaller, because Docker is slow then."""
     return settings.pick(7 if level >= CROWDED else 15, 3)
 
 
@@ -114,7 +118,7 @@ def grow(product: Product, existing: int, total: int) -> None:
 
 
 def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
-    """Return a table of every operation, measured in rounds in which the contenders take turns."""
+    """Return a table with the times of every operation; the contenders take turns in each round."""
     rows = [Row(o.what, target=o.crowded or o.target if level >= CROWDED else o.target) for o in OPERATIONS]
     for contender in contenders:
         for operation in OPERATIONS:
@@ -130,7 +134,7 @@ def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
 
 
 def against_itself(tables: Sequence[Table]) -> list[Table]:
-    """Return tables that compare hawse with itself: with the most networks, and with the first level of ten or more."""
+    """Return tables that compare hawse with the most networks with hawse at the first level of ten or more networks."""
     grown = [table for table in tables if table.name not in ("commands-0", "commands-1")]
     if len(grown) < 2:
         return []

@@ -53,7 +53,10 @@ def script(product: Product) -> Path:
 
 
 def press(product: Product, script: Path, line: str) -> float:
-    """Type a line, press TAB, and return the milliseconds; raise RuntimeError if the completion offers nothing."""
+    """Type a line and press TAB in bash, and return the milliseconds until bash answers.
+
+    Raises RuntimeError if the completion offers nothing.
+    """
     outcome = product.runner("bash", "-c", SCRIPT, "bash", str(script), f"{product.name} {line}", product.name)
     microseconds, offered = map(int, outcome.output.split())
     if not offered:

@@ -1,4 +1,7 @@
-"""Bench: time of new connections from a neighbour on the host's wire, to the first and to the last published port."""
+"""Bench: time to open connections from a neighbour (another machine on the host's network) to published ports.
+
+The bench measures the first and the last published port of a container.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,15 @@ FIRST = 10000
 SERVER = "import sys; from tests.benchmark.benches.connections import serve; serve()"
 CLIENT = "import sys; from tests.benchmark.benches.connections import measure; measure(*sys.argv[1:])"
 BY_DOCKER = 100
-"""The largest number of ports that the bench publishes with Docker, which needs two processes and several
-rules a port.
+"""The largest number of ports that the bench publishes with Docker. For each port, Docker needs two processes and
+several firewall rules.
 """
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure connecting to the first and to the last port of a container that publishes 1, 100 or 10,000 ports."""
+    """Measure the time to connect to the first and the last port of a container that publishes 1, 100 or
+    10,000 ports.
+    """
     rounds, connections = settings.pick(9, 3), settings.pick(2000, 500)
     tables = []
     with products(state, Hawse, Docker) as (neighbour, started):
@@ -58,7 +63,9 @@ def with_ports(neighbour: Netns, takers: list[Product], number: int, rounds: int
 
 
 def sample(neighbour: Netns, product: Product, port: int, connections: int) -> float:
-    """Return the median connection time in microseconds, measured in the neighbour's namespace."""
+    """Return the median time of a new connection in microseconds, measured in the network namespace of the
+    neighbour.
+    """
     argv = (sys.executable, "-c", CLIENT, product.host.address, str(port), str(connections))
     return float(neighbour.run(*argv, cwd=CHECKOUT).stdout)
 

@@ -1,4 +1,6 @@
-"""Bench: how many container names each product's DNS resolver resolves per second. dnsperf asks from a container."""
+"""Bench: how many container names each product's DNS resolver resolves per second. The program dnsperf sends the
+queries from a container.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ LOST = re.compile(r"Queries lost:\s+(\d+)")
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure the products' DNS resolvers, which take turns."""
+    """Measure the answers per second of each product's DNS resolver; the products take turns."""
     if not which("dnsperf"):
         return []
     queries = state / "queries"
@@ -64,8 +66,9 @@ def ask(argv: list[str], queries: Path, seconds: int) -> float:
 
 
 class aardvark:
-    """aardvark-dns (podman's resolver) with the same names as the products, asked over its namespace's loopback
-    interface.
+    """The resolver aardvark-dns, which podman uses. It serves the same names as the products.
+
+    The queries arrive on the loopback interface of aardvark's own network namespace.
     """
 
     def __init__(self, state: Path) -> None:
@@ -84,7 +87,10 @@ class aardvark:
         return ["ip", "netns", "exec", host.name, "dnsperf", "-s", LISTEN]
 
     def _start(self, host: Host, config: Path) -> None:
-        """Start aardvark-dns, which is ready when its command returns. The process ends with the host."""
+        """Start aardvark-dns. It is ready to answer when the command that starts it returns.
+
+        The process is killed when the host is deleted.
+        """
         host.run(str(AARDVARK), "--config", str(config), "--port", "53", "run", timeout=20, env=host.env())
 
     def __exit__(self, *error: object) -> None:

@@ -1,4 +1,4 @@
-"""Bench: connecting the last endpoints of a network with many endpoints, compared with connecting the first ones."""
+"""Bench: time to connect the last endpoints of a network with many endpoints, compared with the first endpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = 15
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Connect many namespaces, one after another, to the same network, and measure the connects."""
+    """Connect many network namespaces, one after another, to the same network, and measure the time of each connect."""
     number = settings.pick(1000, 100)
     with products(state, Hawse) as (_, [hawse]), namespaces(number + 1) as pids:
         hawse("network", "create", "--subnet", "10.200.0.0/16", "crowd")
@@ -48,7 +48,7 @@ def namespaces(number: int) -> Iterator[list[int]]:
         yield pids
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)  # the kernel does not reuse a pid before the wait
+            os.kill(pid, signal.SIGKILL)  # until this program waits for the process, the kernel does not reuse its pid
             os.waitpid(pid, 0)
 
 

@@ -1,6 +1,6 @@
-"""Bench: throughput of one iperf3 stream between containers on two hosts, over the overlay and over the kernel alone.
+"""Bench: throughput of one iperf3 stream between containers on two hosts, over an overlay network and without one.
 
-Two more hosts of the same kind run no product. These two hosts give three baselines:
+Two more hosts of the same kind run no product. They give three baselines:
 
 - *plain veth*: containers on veth pairs, routed through these two hosts and over the same wire.
 - *wire*: the two hosts themselves, without containers and without routing.
@@ -31,9 +31,7 @@ PLAIN = (5, 6)
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure one TCP stream with the default congestion control, and with one that does not pace. Contenders take
-    turns.
-    """
+    """Measure one TCP stream with each congestion control that `controls` returns; the contenders take turns."""
     if not which("iperf3"):
         return []
     rows = {control: Row(f"one TCP stream, {control}") for control in controls()}
@@ -96,7 +94,7 @@ def plain(neighbour: Netns, state: Path) -> Iterator[dict[str, Ends]]:
 
 
 def _route(host: Host, other: Host, container: Netns) -> None:
-    """Give a container a veth pair to its host, which routes its traffic to the other host's container."""
+    """Connect a container to its host by a veth pair, and add routes to the container of the other host."""
     host.sh(
         f"sysctl -qw net.ipv4.ip_forward=1; ip link add c0 type veth peer name eth0 netns {container.name}; "
         f"ip addr add 10.201.{host.index}.1/24 dev c0; ip link set c0 up; "

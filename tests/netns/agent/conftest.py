@@ -1,5 +1,6 @@
-"""A host with several kinds of networks and with containers. Commands start the host's agent; tests do not
-control it.
+"""Fixtures for tests of the agent: a host with several kinds of networks and with containers.
+
+The tests do not start the agent themselves; the hawse commands start it.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ class Guarded(World):
         self.host.run("nft", script % {"app": self.bridge("app")} if "%(app)" in script else script)
 
     def bridge(self, network: str) -> str:
-        """Return the name of a network's bridge, if the network has no options."""
+        """Return the name of the bridge of a network that was created without options for the bridge's name."""
         return "br-" + self.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", network)
 
     def calm_down(self) -> None:
-        """Start a new agent if the firewall was damaged, because an agent waits longer after each damage."""
+        """Start a new agent if a test damaged the firewall. The old agent would wait longer before each repair."""
         if self.damaged:
             self.damaged, before = 0, self.agent()
             os.kill(before, signal.SIGTERM)
@@ -59,7 +60,7 @@ class Guarded(World):
             time.sleep(0.02)
 
     def state(self) -> State:
-        """Return the structure and the elements of hawse's tables, with the elements sorted."""
+        """Return the rules and chains of hawse's nftables tables, and the elements of the sets in sorted order."""
 
         def look() -> State:
             return {
@@ -90,8 +91,9 @@ class Guarded(World):
         return (self.host.run_dir / "agent.log").read_text()
 
     def logged(self, before: str, text: str = "repaired", patience: float = 30) -> str:
-        """Wait for ``text`` in the agent's log after the part ``before``; return that newer part after ``patience``
-        seconds.
+        """Wait until the agent logs ``text``, and return what was logged since ``before`` was read.
+
+        After ``patience`` seconds, the function returns the newer part of the log even without ``text``.
         """
         deadline = time.monotonic() + patience
         while text not in (log := self.log().removeprefix(before)) and time.monotonic() < deadline:
@@ -119,9 +121,9 @@ def a_host(name: str, state) -> Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """A host with four networks: app, other, an internal one and a spoof-guarded one.
+    """A host with four networks: "app", "other", an internal network, and a network with the spoof guard.
 
-    Each network has a container, and containers on app publish ports.
+    Each network has a container. The containers on "app" publish ports.
     """
     require_root()
     made = a_host("g", tmp_path_factory.mktemp("guarded"))

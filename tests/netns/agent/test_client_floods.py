@@ -1,6 +1,7 @@
-"""Clients that open as many connections as they can. Other clients, DNS and commands must still be served.
+"""Clients that open as many connections as they can. Other clients, DNS queries and commands must still be served.
 
-The agent's limit of file descriptors is low in these tests, so that a flood takes only one second.
+The agent's limit of file descriptors is low in these tests, so that a flood of connections uses up the limit within a
+second.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Scenario:
-    """A host whose agent may open few file descriptors. One container publishes ports, another one resolves
-    its name.
+    """A host whose agent may open only few file descriptors. One container publishes ports, and another container
+    resolves the name of the first one.
     """
 
     def __init__(self, host) -> None:
@@ -69,7 +70,9 @@ class Scenario:
         return server
 
     def clients(self, number: int, *, port: int = 8080, outside: bool = False, source: str = "") -> list[socket.socket]:
-        """Connect ``number`` clients together; return those that were not reset. The clients send nothing."""
+        """Connect ``number`` clients in parallel, and return the sockets that were not reset. The clients send
+        nothing.
+        """
         made = []
         for _ in range(number):
             sock = self.make(self.there if outside else self.here, socket.AF_INET6, socket.SOCK_STREAM)
@@ -83,7 +86,7 @@ class Scenario:
 
     @staticmethod
     def settled(sock: socket.socket) -> bool:
-        """Return whether a client's connection was accepted or reset, so that it is no longer pending."""
+        """Return whether a client's connection attempt has ended: the connection was accepted or reset."""
         state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         return state != 2  # state 2 is SYN_SENT
 
@@ -93,12 +96,13 @@ class Scenario:
 
     def settle(self) -> None:
         """Wait until the agent has closed the connections whose clients have disconnected."""
-        until(lambda: self.descriptors() <= self.idle + 1)  # the status query may use one descriptor
+        until(lambda: self.descriptors() <= self.idle + 1)  # the query for the agent's status may use one descriptor
 
     def resting_descriptors(self) -> int:
-        """Return the agent's lowest number of file descriptors within one second.
+        """Return the lowest number of file descriptors that the agent had open within one second.
 
-        The lowest number counts, because a check of the firewall opens a few more for a moment.
+        The lowest number counts, because the agent opens a few more descriptors for a moment when it checks the
+        firewall.
         """
         counts = []
         for _ in range(20):

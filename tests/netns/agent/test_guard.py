@@ -1,4 +1,4 @@
-"""While containers run, a killed agent is started again before the next command."""
+"""While containers run, a killed agent is started again even before the next hawse command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def named(host):
-    """A host with two containers on one network. Each container resolves the other container's name."""
+    """A host with two containers on one network. Each of the two containers can resolve the other container's name."""
     host.hawse("network", "create", "app")
     for name in ("web", "db"):
         host.hawse("run", "-d", "--name", name, "--network", "app", "hostfs", "sleep", "1000")

@@ -1,4 +1,6 @@
-"""Another program damages the firewall. The agent notices this without a command, and no forbidden packet passes."""
+"""Another program damages the firewall. The agent repairs it without a hawse command, and no forbidden packet
+passes.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +46,15 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # number of damages after which a new agent is used
+ENOUGH = 4  # number of damages after which a test starts a new agent
 TOOK: dict[str, float] = {}
 
 
 @pytest.fixture
 def calm(guarded: Guarded) -> Iterator[Guarded]:
-    """The host with an undamaged firewall. The firewall must be undamaged again after the test."""
+    """The host with an undamaged firewall. After the test, the fixture waits until the agent has repaired all
+    damage.
+    """
     if guarded.damaged > ENOUGH:
         guarded.calm_down()
     before = guarded.state()
@@ -92,7 +96,9 @@ def test_busy_connections_do_not_notice(calm):
 
 
 class Thief:
-    """A container that sends all the time to the host's 127.0.0.1, and with source addresses from 127.0.0.0/8."""
+    """A container that sends packets all the time: to the host's 127.0.0.1, and with source addresses from
+    127.0.0.0/8.
+    """
 
     def __init__(self, path: str, gateway: str) -> None:
         self.gateway, self.sent, self.ended = gateway, 0, False
@@ -171,8 +177,9 @@ def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
 
 
 def test_commands_and_flushes_at_once_end_well(calm):
-    """Commands and flushes run together. The agent must neither undo a command's work as damage nor lose it in a
-    repair.
+    """Commands change the firewall while another program flushes it.
+
+    The agent must neither remove a command's new elements as damage nor lose them in a repair.
     """
     before, ended = calm.state(), threading.Event()
 
@@ -195,7 +202,7 @@ def test_commands_and_flushes_at_once_end_well(calm):
 
 
 def test_what_commands_do_is_no_damage(calm):
-    time.sleep(2.5)  # wait until repairs caused by other tests are over
+    time.sleep(2.5)  # wait until the agent has repaired the damage of other tests
     before = calm.log()
     calm.containers(quiet=["--network", "app", "-p", "9200:80", "-p", "[::1]:9201:80"])
     calm.hawse("publish", "quiet", "-p", "9300-9400:300-400")
@@ -267,7 +274,9 @@ def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guard
 
 
 def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeypatch):
-    """daemon.json adds or drops a firewall mark. The agent repairs or removes the mark's rule without a restart."""
+    """A user adds a firewall mark to daemon.json, or removes one. The agent adds or removes the mark's rule without a
+    restart.
+    """
     config = tmp_path / "daemon.json"
     config.write_text("{}")
     monkeypatch.setenv("HAWSE_CONFIG", str(config))
@@ -285,4 +294,4 @@ def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeyp
     guarded.nft("flush ruleset")
     guarded.until(without)
     assert guarded.agent() == agent
-    guarded.damaged = ENOUGH + 1  # makes the next test start an agent without this daemon.json
+    guarded.damaged = ENOUGH + 1  # the next test then starts an agent without this daemon.json

@@ -1,6 +1,7 @@
 """Published ports that the agent's port proxy must serve: ports on ::1, and IPv6 clients of IPv4-only containers.
 
-The neighbour on the wire acts as the container, because the proxy needs only an address that the proxy can reach.
+The peer (another machine on the host's network) acts as the container, because the proxy only needs an address that it
+can connect to.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ def test_last_words_before_a_reset_still_arrive(place):
     accepted, _ = server.accept()
     time.sleep(0.1)
     accepted.sendall(b"last words")
-    accepted.close()  # closes with a reset, because "unread" was not read
+    accepted.close()  # the client's data is unread, so this close sends a reset
     assert asking.recv(100) == b"last words"
     with suppress(ConnectionResetError):
         assert asking.recv(1) == b""
@@ -231,9 +232,9 @@ def test_one_client_port_may_write_to_several_published_ports(place):
 
 
 def test_clients_port_that_was_silent_may_go_elsewhere(place):
-    """The kernel has dropped conntrack's entry of a silent flow.
+    """The kernel has deleted the conntrack entry of a silent UDP flow.
 
-    A new flow from the same client port to another port must not go to the old flow's target.
+    The same client port then sends to another published port. The datagrams must not go to the target of the old flow.
     """
     servers = {port: place.serve("192.168.99.99", port, socket.SOCK_DGRAM) for port in (7001, 7002)}
     place.publish(PortRecord("udp", "::", 7001, 7002, 7001, 7002))

@@ -1,4 +1,4 @@
-"""A user's session with real containers: streams, exit codes, signals, and the files and processes left afterwards."""
+"""A user's session with real containers: streams, exit codes and signals. No files or processes are left afterwards."""
 
 from __future__ import annotations
 

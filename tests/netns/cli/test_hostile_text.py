@@ -1,5 +1,6 @@
-"""Control characters in names, labels and messages are escaped on a terminal. A pipe gets the same bytes as with
-Docker.
+"""Control characters in names, labels and messages: on a terminal, hawse escapes them.
+
+A pipe gets the bytes unchanged, as with Docker.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def hostile(host):
 
 
 def on_terminal(host, *argv: str) -> str:
-    """Run a command on a terminal, and return what it writes there: output and errors together."""
+    """Run a command on a terminal, and return its standard output and errors in the order of their arrival."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         host.command(*argv), env=host.env(TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
@@ -46,7 +47,7 @@ def on_terminal(host, *argv: str) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # end of output on a terminal
+    except OSError:  # a terminal reports the end of output in this way
         return b""
 
 

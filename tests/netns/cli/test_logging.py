@@ -1,4 +1,6 @@
-"""Container logs have a size limit by default. daemon.json and flags change the limit, and ``info`` shows it."""
+"""Container logs have a size limit by default. daemon.json and flags can change the limit, and ``info`` shows the
+limit.
+"""
 
 from __future__ import annotations
 

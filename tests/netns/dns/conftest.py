@@ -1,4 +1,7 @@
-"""A host with networks and sandboxes made by hand: ``ip`` creates the kernel objects, the tests write the records."""
+"""A host with networks and sandboxes that the tests create without hawse commands.
+
+The command ``ip`` creates the kernel objects, and the tests write the records into the store.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,9 @@ def identity(text: str) -> str:
 
 
 def outside(script: str) -> None:
-    """Run a script in the test's own mount namespace.
+    """Run a script, for example one with ``ip netns add``, in the test's own mount namespace.
 
-    A namespace that ``ip netns add`` creates in another mount namespace is not visible here.
+    Namespaces that are created in another mount namespace are not visible to the test.
     """
     subprocess.run(["sh", "-ec", script], check=True, timeout=20)
 
@@ -102,7 +105,7 @@ class World:
         self.networks: dict[str, NetworkRecord] = {}
         self.environment: dict[str, str] = {}
         self.limit = 0
-        """Maximum number of file descriptors for the agent; 0 means the same limit as this process."""
+        """The agent's limit of open file descriptors. 0 means that the agent has the same limit as the test process."""
         self.opened: list[int] = []
         host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 
@@ -235,8 +238,9 @@ def until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 
 class UpstreamServer:
-    """A DNS server in a namespace. The server answers from ``records``, counts queries, and misbehaves if a test wants
-    that.
+    """A DNS server in a network namespace. It answers from ``records`` and counts queries.
+
+    A test can make it misbehave, for example stay silent, return an error code or truncate replies.
     """
 
     def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:

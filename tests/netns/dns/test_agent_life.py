@@ -1,5 +1,6 @@
-"""The agent's life: each host has one agent. The agent starts on demand and ends when it is not needed. A kill loses
-nothing.
+"""The agent's life: each host has one agent, which starts on demand and ends when it is not needed.
+
+No record is lost if the agent is killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Forwarding of unknown names: the servers asked, the namespace and transport used, and the effects of failures."""
+"""Forwarding of DNS queries for unknown names.
+
+The tests check which servers are asked, from which namespace and by which transport, and what happens on failures.
+"""
 
 from __future__ import annotations
 
@@ -87,9 +90,9 @@ def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, u
 
 
 def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
-    """Each forwarded query has its own port, also while other queries wait for answers.
+    """Each forwarded query has its own source port, even while other queries wait for answers.
 
-    A shared port would stay open as long as any query waits.
+    A shared source port would stay open as long as any query waits.
     """
     server = upstream()
     server.silent = True
@@ -106,8 +109,9 @@ def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
 
 
 def test_forged_replies_are_not_believed(app, upstream, peer):
-    """Each forged reply has a wrong id, question, server address or port. The resolver must ignore the forged reply,
-    although the reply comes before the true one.
+    """Forged replies arrive before the genuine reply, and the resolver ignores them.
+
+    Each forged reply has a wrong id, question, server address or port.
     """
     peer.sh("ip addr add 192.168.99.98/24 dev br0")
     server = upstream()
@@ -197,7 +201,7 @@ def test_unreachable_server_fails_at_once_and_holds_up_nobody(app):
 def test_queries_at_once_to_an_unreachable_server_all_fail_at_once(app, peer):
     peer.sh("sysctl -qw net.ipv4.icmp_ratelimit=0")
     app.start()
-    for _ in range(5):  # a client's resolver sends the A and AAAA queries together
+    for _ in range(5):  # a client sends the A and AAAA queries together
         with app.sandboxes[0].socket() as sock:
             sock.connect(("127.0.0.11", 53))
             sock.settimeout(2)
@@ -300,9 +304,10 @@ def test_too_many_outstanding_queries_are_refused(app, upstream):
 
 
 def test_sandbox_with_many_outstanding_queries_leaves_places_for_another(app, upstream):
-    """One sandbox with many open queries leaves room for another sandbox.
+    """One sandbox with many unanswered queries does not keep another sandbox from asking.
 
-    All sandboxes share the agent's descriptors. With a limit of 1,024 descriptors, the agent forwards up to 64 queries.
+    All sandboxes share the agent's file descriptors. With a limit of 1,024 descriptors, the agent forwards up to 64
+    queries at the same time.
     """
     server = upstream()
     server.silent = True

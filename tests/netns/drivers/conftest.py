@@ -30,7 +30,9 @@ COUNTER = itertools.count(1)
 
 
 def a_socket(path: str, family: int, protocol: str) -> socket.socket:
-    """Return a socket that belongs to the namespace ``path``, whichever thread uses the socket."""
+    """Return a socket that belongs to the network namespace ``path``, even if the calling thread is in another
+    namespace.
+    """
     return namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
 
 
@@ -39,8 +41,8 @@ def family_of(address: str) -> int:
 
 
 class Server:
-    """A server on a port of a namespace. The server answers each client with the client's address until the
-    test ends.
+    """A server on a port of a network namespace. Until the test ends, it answers each client with the client's
+    address.
     """
 
     def __init__(self, path: str, address: str, port: int, protocol: str) -> None:
@@ -84,7 +86,7 @@ def connected(path: str, address: str, port: int, protocol: str = "tcp", wait: f
 
 
 def ask(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME, source: str = "") -> str:
-    """Ask a server; return the client address that the server sees, or "" without an answer."""
+    """Send a question to a server; return the client address that the server saw, or "" if no answer came."""
     with a_socket(path, family_of(address), protocol) as client:
         client.settimeout(wait)
         try:
@@ -199,9 +201,10 @@ class Lab:
             self.on_host(lambda: self.driver.delete_endpoint(network, endpoint))  # noqa: B023
 
     def repair(self, networks: Members, unsettled: Members = (), **fields) -> list[Difference]:
-        """Repair the kernel objects that networks share, and return the differences found.
+        """Repair the kernel objects that bridge networks share, and return the differences that the repair found.
 
-        The networks in ``networks`` decide what these objects must contain.
+        ``networks`` are the networks that exist according to the store. They decide what the kernel objects must
+        contain.
         """
         desired = Desired(networks, unsettled, **fields)
         differences = list(self.on_host(lambda: self.driver.compare(desired)))

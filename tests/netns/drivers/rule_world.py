@@ -1,5 +1,5 @@
-"""A host with every kind of network and all possible senders of packets. The probes of single firewall rules use this
-host.
+"""A host with every kind of network, and with every kind of sender. Each probe uses it to test one firewall rule with
+packets.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 FILTERED = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 PROTECTION6 = "com.docker.network.bridge.gateway_mode_ipv6"
 FRIEND, FRIEND6, NEXT_TO = "172.30.0.3", "fd00:30::3", "10.78.0.2"
-"""Addresses of the container "friend": its two addresses on its network, and one in another subnet on the same
-bridge.
+"""Addresses of the container "friend": its IPv4 and IPv6 address on its network, and an address in another subnet on
+the same bridge.
 """
 BEHIND, BY_MARK, MARKED = "10.77.0.1", "198.51.100.6", "198.51.100.5"
-"""Addresses behind the container "friend". The host routes the first one to it, but not the other two."""
+"""Addresses behind the container "friend". The host has a normal route to the first address only."""
 MARK, VNI = 7, 4097
 PLAIN = 5050  # UDP port used on the host and on the container "friend"
 
@@ -38,11 +38,11 @@ Place = tuple[str, int]
 
 
 class Talk:
-    """A UDP connection. Each of its two ends notices every packet that arrives."""
+    """A UDP connection between two sockets. Each end records every packet that it receives."""
 
     def __init__(self, near: socket.socket, far: socket.socket, near_place: Place, far_place: Place) -> None:
-        """Keep both sockets. ``near_place`` is the near end's address as the far end sees it; ``far_place`` the far
-        end's own.
+        """Keep both sockets. ``near_place`` is the near end's address as the far end sees it, and ``far_place`` is the
+        far end's own address.
         """
         self.near, self.far, self.near_place, self.far_place = near, far, near_place, far_place
 
@@ -169,7 +169,9 @@ class World:
         self.bare = lab.container(lab.network("bare", "172.36.0.0/16", "fd00:36::/64", options=unprotected), 2)
 
     def behind_friend(self) -> None:
-        """Set up what is outside all networks: an address behind a container, routes by mark, a tunnel, a trusted
+        """Set up what is outside all hawse networks.
+
+        This is an address behind a container, routes that are selected by packet mark, a tunnel and a trusted
         interface.
         """
         n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
@@ -206,7 +208,9 @@ class World:
         self.apart = self.outgoing(self.linked, ("172.34.0.3", 5005))
 
     def outgoing(self, where, source: Place) -> Talk:
-        """Return a UDP connection to the peer (another machine). A connection from a container is masqueraded."""
+        """Return a UDP connection from ``where`` to the peer (another machine). A connection from a container is
+        masqueraded.
+        """
         host, peer = (HOST, PEER) if ip_address(source[0]).version == 4 else (HOST6, PEER6)
         near, far = udp_socket(where.path, source), udp_socket(self.peer.path, (peer, source[1]))
         near.connect((peer, source[1]))
@@ -256,8 +260,9 @@ class World:
         return server.heard.wait(SILENCE)
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
-        """Send an ICMP error about a connection from the sender's own address; return whether an end of the connection
-        gets it.
+        """Send an ICMP error about the connection ``talk`` from the sender's own address.
+
+        Return whether the end ``at`` of the connection receives the error.
         """
         talk.begin(from_far=from_far)
         destination, victim = (talk.near_place, talk.near) if at == "near" else (talk.far_place, talk.far)
@@ -273,8 +278,9 @@ class World:
             return heard(sock, 1) == b"error"
 
     def accepts_mark(self) -> bool:
-        """Let the administrator's setting accept a mark; return whether a marked packet then reaches an unpublished
-        port.
+        """Change the administrator's setting so that hawse accepts a firewall mark.
+
+        Return whether a packet with this mark then reaches a port that is not published.
         """
         self.lab.on_host(lambda: table.accept_mark(f"{MARK + 1}"))
         try:
@@ -283,7 +289,7 @@ class World:
             self.host.sh(f"nft flush chain {table.TABLE} {table.MARKED}")
 
     def host_hears_by_mark(self) -> bool:
-        """Return whether the host gets an answer from an address that only packets with a mark are routed to."""
+        """Return whether the host gets an answer from an address to which only packets with a mark are routed."""
         with udp_socket(self.host.path, ("0.0.0.0", 0)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
             sock.connect((BY_MARK, 50))
@@ -291,8 +297,9 @@ class World:
             return heard(sock, 1) == b"172.30.0.1"
 
     def answers_link_local(self) -> bool:
-        """Return whether the host answers a container that asks for its MAC, though the bridge has no link-local
-        address.
+        """Return whether the host answers a container that asks for the host's MAC by IPv6.
+
+        The container must get the answer although the bridge has no link-local address.
         """
         every_protocol, source = socket.htons(0x0003), "fe80::1234"
         wire = namespaces.run_in_netns(
@@ -313,7 +320,7 @@ class World:
         return False
 
     def user_sends(self) -> bool:
-        """Return whether a user of the host other than root can send a VXLAN packet from the host."""
+        """Return whether a user other than root can send a VXLAN packet from the host."""
         server = self.tunnel_ends[PEER]
         server.heard.clear()
         payload = vxlan(HOST, PEER, VNI, bytes(20))[28:]
@@ -325,15 +332,18 @@ class World:
         return server.heard.wait(SILENCE)
 
     def slips_into(self, sender, talk: Talk) -> bool:
-        """Send a packet with a forged source, the far end's address; return whether the near end receives the
-        packet.
+        """Send a packet whose forged source is the address of the connection's far end.
+
+        Return whether the near end receives the packet.
         """
         talk.begin(from_far=False)
         send(sender.path, udp(*talk.far_place, *talk.near_place))
         return heard(talk.near, SILENCE) == b"forged"
 
     def guarded(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe on a host where hawse enabled forwarding: the guard against strangers' packets is on."""
+        """Run a probe on a host where hawse has enabled forwarding. There, a rule blocks forwarding between interfaces
+        that are not hawse's.
+        """
         guard = [Element("forwarding", "ipv4")]
         self.lab.on_host(lambda: table.change(add=guard))
         try:

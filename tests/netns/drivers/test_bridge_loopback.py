@@ -1,6 +1,6 @@
-"""The sysctl route_localnet is on only for bridges with ports on the host's loopback addresses.
+"""The sysctl route_localnet is on only for bridges that have ports published on the host's loopback addresses.
 
-hawse switches the sysctl off when the last of these ports is unpublished.
+The sysctl is switched off when the last of these ports is unpublished.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bridge networks: the tests check which senders reach which containers."""
+"""Bridge networks: the tests check from where a container can be reached."""
 
 from __future__ import annotations
 

@@ -21,9 +21,11 @@ FOREIGN = {
     "ifname": '"evil0"', "nf_proto": "ipv6", "ipv4_addr": "10.9.8.7", "ipv6_addr": "fd09::7", "inet_proto": "icmp",
     "inet_service": "9", "mark": "7", "verdict": "accept",
 }  # fmt: skip
-"""A set value of each type that occurs in no network of these tests."""
+"""One value of each data type of the firewall's sets. No network of these tests uses these values."""
 NOT_JUDGED = (*forwarding.STATE_SETS, *vxlan_guard.STATE_SETS)
-"""Sets that the repair ignores: sets that record what hawse switched on, and the sets of the overlay driver."""
+"""Sets that the repair ignores: the sets that record which settings hawse switched on, and the sets of the overlay
+driver.
+"""
 TAMPERED = {
     "a rule is removed": "nft delete rule inet hawse forward handle $(nft -a list chain inet hawse forward | sed -n "
     "'s/.*oifname @internal drop # handle //p')",
@@ -49,7 +51,9 @@ TAMPERED = {
 
 @pytest.fixture
 def scenario(lab):
-    """Create networks of several kinds, a link and a guarded port; return the arguments that `Lab.repair` needs."""
+    """Create networks of several kinds, a legacy link and a guarded port; return the arguments that
+    `Lab.repair` needs.
+    """
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={GUARD: "true"})
     n2 = lab.network("n2", "172.31.0.0/16", options={NO_ICC: "false"})
     n3 = lab.network("n3", "172.32.0.0/16", internal=True)
@@ -64,7 +68,7 @@ def scenario(lab):
 
 
 def state(lab):
-    """Return the structure and the elements of hawse's two nftables tables, with the elements sorted."""
+    """Return the rules and chains of hawse's two nftables tables, and the elements of the sets in sorted order."""
     structures = {t: lab.on_host(lambda: table_structure.find(t)) for t in ("inet hawse", "bridge hawse")}  # noqa: B023
     return structures, {t: sorted(lab.on_host(lambda: table_repair.held(t))) for t in structures}  # noqa: B023
 

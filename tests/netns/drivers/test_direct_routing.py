@@ -1,7 +1,8 @@
-"""Direct routing: which senders reach a container's own address through the host, without a host port.
+"""Direct routing: which senders reach a container at the container's own address, with the host as router.
 
-Ports published on all addresses are open to all neighbours, as with Docker 26. Ports published on one address are open
-to the trusted interfaces only, as with Docker 28. Ports published on a loopback address are open to no neighbour.
+No host port is used on this way. Ports published on all addresses are open to all neighbours, as with Docker 26. Ports
+published on one address are open to the trusted interfaces only, as with Docker 28. Ports published on a loopback
+address are open to no neighbour.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ class Wires:
         assert lab.pings(self.web, "fd00:30::1")
 
     def reached(self, client) -> set[int]:
-        """Return the container ports that a client reaches at the container's own address, the same by IPv4 and by
-        IPv6.
+        """Return the container ports that a client reaches at the container's own address.
+
+        The ports must be the same with IPv4 and with IPv6.
         """
         questions = [(address, port) for address in (WEB, WEB6) for port in PORTS]
         with ThreadPoolExecutor(len(questions)) as at_once:

@@ -1,11 +1,12 @@
-"""Forged packets of a container: with a foreign source address, or about other containers' connections.
+"""Packets that a container forges: with a foreign source address, or about connections of other containers.
 
-The packets must reach no end of such a connection, and must break no connection.
+The packets must not reach an end of such a connection, and must not break the connection.
 
 Mallory, the attacker, is a container on her own network. The victim is a container on another network. The victim has a
-masqueraded flow to the peer outside, and a published port that the peer uses. Legitimate packets must still pass:
-errors about a container's own connections, answers from a container's address on another network, and packets that the
-host routes through a container.
+masqueraded flow to the peer (another machine on the host's network), and a published port that the peer uses.
+
+Legitimate packets must still pass: errors about a container's own connections, answers from a container's address on
+another network, and packets that the host routes through a container.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ SILENCE, PATIENCE = 0.1, 5.0  # seconds to wait for a forged packet and for a ge
 NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
 ANY = {4: "0.0.0.0", 6: "::"}
 WAYS = [(4, 0, True), (4, 1, True), (4, 2, False), (6, 0, True), (6, 0, False)]
-"""Cases: the IP version, rp_filter (IPv4 only), and whether bridged packets pass the firewall (br_netfilter)."""
+"""Test cases: the IP version, the sysctl rp_filter (IPv4 only), and whether bridged packets pass the firewall
+(br_netfilter).
+"""
 UNFILTERED = [way for way in WAYS if not way[2]]
 
 
@@ -58,8 +61,8 @@ def heard(receiver: socket.socket, wait: float = SILENCE) -> bytes:
 
 def path_mtu(sock: socket.socket, version: int) -> int:
     if version == 4:
-        return sock.getsockopt(socket.IPPROTO_IP, 14)  # IP_MTU
-    return sock.getsockopt(socket.IPPROTO_IPV6, 24)  # IPV6_MTU
+        return sock.getsockopt(socket.IPPROTO_IP, 14)  # option 14: IP_MTU
+    return sock.getsockopt(socket.IPPROTO_IPV6, 24)  # option 24: IPV6_MTU
 
 
 @dataclass
@@ -83,9 +86,9 @@ class Flow:
 
 
 class Field:
-    """A host with a given rp_filter, and two networks of one container each (mallory and the victim).
+    """A host with a given rp_filter and two networks, and the peer (another machine on the host's network).
 
-    The peer is another machine outside.
+    Each network has one container: the attacker "mallory" on one, and the victim on the other.
     """
 
     def __init__(self, lab, peer, way: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
@@ -113,8 +116,9 @@ class Field:
         return self.sockets.enter_context(opened(where.path, self.version, port, to, address))
 
     def outgoing(self, where=None) -> Flow:
-        """Return a masqueraded flow from the victim to the peer (another machine). ``where`` replaces the victim, e.g.
-        by the host.
+        """Return a masqueraded flow from the victim to the peer.
+
+        If ``where`` is given, the flow begins there instead, for example at the host.
         """
         where = where or self.victim
         far_place = (PEER[self.version], ECHO)
@@ -139,15 +143,15 @@ class Field:
         self.settle()
 
     def settle(self) -> None:
-        """Send a packet from mallory and wait until the host has handled it, so that her earlier packets have passed
-        too.
+        """Send a packet from mallory and wait until the host has handled this packet. The host has then handled her
+        earlier packets too.
         """
         with opened(self.mallory.path, self.version, 0, (PEER[self.version], LATEST)) as sock:
             sock.send(b"latest")
         assert heard(self.latest, PATIENCE) == b"latest"
 
     def complain(self, destination: str, quoted: bytes) -> None:
-        """Send an ICMP error that quotes a packet, from each of mallory's own addresses."""
+        """Send ICMP errors that quote the packet ``quoted``, one from each of mallory's own addresses."""
         for kind in (UNREACHABLE, TOO_BIG):
             for source in [self.address(self.mallory), *([] if self.version == 4 else [self.link_local()])]:
                 self.forge(icmp_error(source, destination, quoted, kind))
@@ -172,9 +176,9 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers on one network with icc off, and br_netfilter off.
+    """Both containers are on one network with icc off, and br_netfilter is off.
 
-    br_netfilter would hide packets that the host lets pass.
+    With br_netfilter on, the firewall would also drop packets that the host itself lets pass.
     """
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made
@@ -237,8 +241,9 @@ def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
 
 
 def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_bridge(field):
-    """The victim talks to the host's address on mallory's bridge. That address is in mallory's subnet but is not her
-    own.
+    """The victim has a flow to the host's address on mallory's bridge. Mallory's ICMP errors must not end this flow.
+
+    The host's address is in mallory's subnet, but is not one of her own addresses.
     """
     place, source = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
     near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])
@@ -261,9 +266,9 @@ def test_containers_kept_apart_forge_nothing_by_way_of_the_host(apart):
 
 
 def test_errors_about_own_connections_arrive(field):
-    """A closed port is reported to a container of another network, to the peer (another machine) and to the host.
+    """A container's ICMP errors about its closed ports arrive at another container, at the host and at the peer.
 
-    The peer's own report of a closed port arrives too.
+    The peer (another machine) and the host also report their closed ports to a container.
     """
     host, peer = HOST[field.version], PEER[field.version]
     for client, place in (

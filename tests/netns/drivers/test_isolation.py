@@ -1,4 +1,7 @@
-"""Paths that must be closed: between networks, into internal networks, between containers without icc, via the host."""
+"""Paths that must be closed: between networks, into internal networks, and between containers of a network without icc.
+
+The tests also try each path through the host.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def test_an_internal_network_reaches_itself_and_its_own_bridge_only(lab, peer, b
     assert lab.ask(c1, "172.30.0.3", 80) == "172.30.0.2"
     assert lab.ask(c1, "172.30.0.1", 80) == "172.30.0.2"
     assert lab.ask(lab.host, "172.30.0.3", 80) == "172.30.0.1"
-    # The container adds a default route. Even then, nothing else may answer.
+    # The container adds a default route. Even with this route, it must get no answer from outside its network.
     c1.run("ip", "route", "add", "default", "via", "172.30.0.1")
     c1.run("ip", "route", "add", "default", "via", "fd00:30::1")
     for address in (PEER, PEER6, HOST, HOST6, "172.31.0.1", "fd00:31::1", "172.31.0.2", "fd00:31::2"):
@@ -60,7 +63,7 @@ def test_an_internal_network_is_not_reached_from_outside_either(lab, peer):
     assert lab.silent(peer, "172.30.0.2", 80)
     assert lab.silent(peer, HOST, 8080)
     assert lab.silent(c2, "172.30.0.2", 80)
-    # DNAT rules of another program do not open the internal network either.
+    # DNAT rules of another program must not open the internal network.
     lab.host.sh(
         "nft 'add table ip other; add chain ip other pre { type nat hook prerouting priority -110; };"
         " add rule ip other pre tcp dport 9999 dnat to 172.30.0.2:80'"
@@ -77,7 +80,7 @@ def test_without_icc_containers_reach_everything_but_each_other(lab, peer, br_ne
     assert not lab.pings(c1, "172.30.0.3", wait=0.2)
     assert not lab.pings(c1, "fd00:30::3", wait=0.2)
     assert lab.silent(c1, "172.30.0.3", 80)
-    # The container also tries the way through the gateway.
+    # The container also tries to reach the other container through the gateway.
     c1.run("ip", "route", "add", "172.30.0.3/32", "via", "172.30.0.1")
     c1.run("ip", "route", "add", "fd00:30::3/128", "via", "fd00:30::1")
     assert lab.silent(c1, "172.30.0.3", 80)

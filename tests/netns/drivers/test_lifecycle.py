@@ -1,4 +1,7 @@
-"""Every driver operation can be repeated, undone twice and repaired. After the removal, nothing is left on the host."""
+"""Every driver operation can be repeated, undone twice, and repaired after damage.
+
+After all networks are removed, the driver has left nothing on the host.
+"""
 
 from __future__ import annotations
 
@@ -72,9 +75,10 @@ def test_a_failed_join_leaves_nothing(lab):
 
 
 def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
-    """Another program's link keeps the name, so the endpoint's link gets another name.
+    """Another program's link has the name that the endpoint's link would get. The endpoint's link then gets another
+    name.
 
-    A link that an interrupted join left is still found.
+    A link that an interrupted join of the same endpoint left is still found.
     """
     n1 = lab.network("n1", "172.30.0.0/16")
     first, second = names.host_end_names(lab.endpoint(n1, 2).id)[:2]
@@ -237,7 +241,7 @@ def test_routes_of_others_are_neither_replaced_nor_removed(lab):
 
 
 def test_what_cannot_be_taken_over_is_told_and_left(lab):
-    """For example, a VPN has taken over the default route. The driver reports the conflict and changes nothing."""
+    """A default route that a VPN has replaced is an example. The driver reports the conflict and changes nothing."""
     c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
     c1.run("sh", "-c", "ip route replace default via 172.30.0.9; ip route add 128.0.0.0/1 via 172.30.0.9")
     with pytest.raises(KernelError, match=r"^set route to 128.0.0.0/1 via 172.30.0.1: file exists$"):

@@ -22,7 +22,8 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
     lab.serve(web, 80, protocol)
     lab.serve(web, 80, protocol, "fd00:30::2")
     expected = {
-        # For clients outside and on the host's own address, the server sees the true client address.
+        # For clients outside the host, and for clients that use the host's own address, the server sees the true client
+        # address.
         (peer, HOST): "192.168.99.99",
         (peer, HOST6): "fd99::99",
         (lab.host, HOST): HOST,
@@ -30,7 +31,8 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
         # For clients on another network, the server sees the true client address.
         (stranger, HOST): "172.31.0.2",
         (stranger, HOST6): "fd00:31::2",
-        # For these clients the server sees the gateway. Otherwise its answer would not return through the host.
+        # The server sees the gateway as the client. With the true client address, the server's answer would not return
+        # through the host.
         (lab.host, "127.0.0.1"): "172.30.0.1",
         (lab.host, "127.0.0.5"): "172.30.0.1",
         (neighbour, HOST): "172.30.0.1",
@@ -66,8 +68,8 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
     assert lab.hears(server, lab.host, "127.0.0.1", 8080, wait=5)
     assert lab.ask(lab.host, "127.0.0.1", 8080) == "172.30.0.1"
     assert lab.silent(peer, HOST, 8080)
-    # The neighbour now routes the container's subnet and loopback addresses to the host. The neighbour must get no
-    # answer.
+    # The neighbour (another machine) now routes the container's subnet and the loopback addresses to the host. It must
+    # get no answer.
     peer.sh(f"ip route add 172.30.0.0/16 via {HOST}")
     assert lab.silent(peer, "172.30.0.2", 80)
     peer.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.br0.route_localnet=1")
@@ -79,7 +81,7 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
 
 def test_a_container_gets_no_loopback_service_of_the_host(lab):
     n1 = lab.network("n1", "172.30.0.0/16")
-    thief = lab.container(n1, 2, [lab.binding(8080, 80)])  # publishing this port switches route_localnet on
+    thief = lab.container(n1, 2, [lab.binding(8080, 80)])  # publishing the port switches the sysctl route_localnet on
     private = lab.serve(lab.host, 9000, "udp", "127.0.0.1")
     lab.serve(lab.host, 9001, "udp", "0.0.0.0")
     assert lab.ask(thief, "172.30.0.1", 9001, "udp") == "172.30.0.2"
@@ -182,7 +184,7 @@ def test_a_udp_flow_that_began_before_publishing_is_led_to_the_container(lab, pe
     web = lab.container(n1, 2)
     lab.serve(web, 50, "udp")
     with lab.client(peer, HOST, 5000, "udp") as client:
-        client.send(b"?")  # conntrack tracks this flow, and the host refuses it
+        client.send(b"?")  # the host refuses this packet; conntrack keeps the flow
         lab.on_host(lambda: lab.driver.publish(n1, web.endpoint, [lab.binding(5000, 50, "udp")]))
         with pytest.raises(ConnectionRefusedError):
             client.recv(100)

@@ -108,9 +108,9 @@ def test_container_tells_the_host_what_does_not_fit_into_its_tunnel(site, versio
 
 
 def test_host_that_routes_by_marks_through_a_container_hears_the_answers(site):
-    """A program marks its packets, and a rule routes marked packets to the router container.
+    """A program marks its packets, and a routing rule sends marked packets to the router container.
 
-    Without the mark, the host has no route to the address that answers. The answers must still arrive.
+    Unmarked packets have no route to the address that answers. The host must receive the answers even so.
     """
     site.host.sh(f"ip rule add fwmark {MARK} table {TABLE}; ip route add default via 172.30.0.2 table {TABLE}")
     site.lab.serve(site.far, 50, "udp", address=BEYOND)
@@ -158,12 +158,13 @@ def bound(where, version: int, port: int) -> socket.socket:
 
 
 def learned_mtu(sock: socket.socket, version: int) -> int:
-    """Send packets that routers must not fragment until the path MTU shrinks; return the MTU that the socket has
-    learned.
+    """Send packets that routers must not fragment, until the path MTU shrinks.
+
+    Return the MTU that the kernel has then stored for the socket.
     """
     level = socket.IPPROTO_IP if version == 4 else socket.IPPROTO_IPV6
     discover, mtu = (10, 14) if version == 4 else (23, 24)  # IP_MTU_DISCOVER, IP_MTU; IPV6_MTU_DISCOVER, IPV6_MTU
-    sock.setsockopt(level, discover, 2)  # IP_PMTUDISC_DO
+    sock.setsockopt(level, discover, 2)  # value 2: IP_PMTUDISC_DO
     for _ in range(20):
         try:
             sock.send(bytes(1400))
@@ -177,7 +178,9 @@ def learned_mtu(sock: socket.socket, version: int) -> int:
 
 
 class Twofold:
-    """A container on two networks. The first network has its default route. The second one is routed, without NAT."""
+    """A container on two networks. Its default route uses the first network. The second network is routed
+    without NAT.
+    """
 
     def __init__(self, lab, peer) -> None:
         self.lab, self.peer = lab, peer

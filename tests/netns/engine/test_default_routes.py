@@ -22,7 +22,7 @@ def routes(namespace):
 
 
 def defaults(namespace):
-    """Return the default routes of a namespace as text, without the words that do not matter for the comparison."""
+    """Return the default routes of a namespace as text, without words that may differ between two equal routes."""
     lines = namespace.sh("ip route show default; ip -6 route show default").splitlines()
     return [" ".join(line.removesuffix("pref medium").replace("linkdown", "").split()[1:]) for line in lines]
 
@@ -64,8 +64,9 @@ def zoo(app):
 
 @pytest.fixture
 def lab(netns, peer):
-    """A network namespace with its own uplink eth0 and default routes through eth0, as programs for network labs
-    create.
+    """A network namespace that has its own interface eth0 to the outside, with default routes through eth0.
+
+    Programs for network labs create such namespaces.
     """
     peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
     netns.sh(
@@ -140,9 +141,9 @@ def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
 
 
 def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
-    """The first of hawse's networks in the alphabet has the default route, unless the user chooses another network.
+    """The first of hawse's networks in the alphabet gets the default route, unless the user chooses another network.
 
-    The default route that the user added never moves.
+    hawse never moves a default route that the user added.
     """
     reference, manual = f"netns:{lab.name}", ("via 192.168.99.99 dev eth0", "via fd99::99 dev eth0 metric 50")
     app.hawse("network", "connect", "zoo", reference)
@@ -206,7 +207,10 @@ def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
 
 
 def failing(app):
-    """Return arguments for ``network connect`` that must fail, each at a later step, and the expected error texts."""
+    """Return pairs of arguments for ``network connect`` and the expected error text.
+
+    Each connect must fail, and each one fails at a later step than the one before.
+    """
     app.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
     named = "com.docker.network.endpoint.ifname=eth0"
     wrong = "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.nosuch=1"
@@ -267,8 +271,10 @@ def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app,
 
 
 def test_a_namespace_made_anew_under_the_same_name_begins_anew(app, netns, zoo):
-    """A new namespace has the name of a deleted one. The new namespace takes over nothing from the old one, even before
-    any command ran.
+    """A deleted namespace was connected to a network. A new namespace has the same name.
+
+    The first command on the new namespace must not treat it as the old one. No command runs between deletion and
+    creation.
     """
     reference = f"netns:{netns.name}"
     app.hawse("network", "connect", "app", reference)

@@ -17,7 +17,9 @@ OTHERS = 200
 
 @pytest.fixture
 def networks(host, monkeypatch):
-    """Return a function that runs an engine operation on networks in the host's network namespace, in this process."""
+    """Return a function that runs an engine operation on networks, in this process and in the host's network
+    namespace.
+    """
     for name in ("HAWSE_ROOT", "HAWSE_RUN"):
         monkeypatch.setenv(name, host.env()[name])
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)

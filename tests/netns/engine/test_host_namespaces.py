@@ -1,5 +1,6 @@
-"""A host's own network namespaces: no command connects such a namespace to a network by mistake, by any kind of
-reference.
+"""A host's own network namespaces: no command may connect them to a network by mistake.
+
+The tests name a host's namespace in every way that a command accepts.
 """
 
 import json
@@ -19,7 +20,7 @@ from tests.conftest import CHECKOUT, COUNTER, Host
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # a process identity with a pid that cannot exist
+DEAD = "4194304:1"  # identity of a process that cannot exist: the pid is too large
 MOVING = """
 import os, sys
 from engine.runtime import syscalls
@@ -31,7 +32,10 @@ sys.stdin.readline()
 
 
 def network_of(namespace):
-    """Return the parts of a namespace's network state that a connect could change, without the links' carrier state."""
+    """Return the parts of a namespace's network state that a connect could change.
+
+    The carrier state of links is left out.
+    """
     shown = "ip -br link | cut -d' ' -f1; ip -o addr; ip route show table all; ip -6 route show table all"
     return re.sub(r" (tentative|linkdown)\b", "", namespace.sh(shown))
 
@@ -45,7 +49,7 @@ def recorded(host):
 def refused(host, reference, *, by=None):
     """Try to connect a namespace to a network; check that hawse refuses and changes nothing.
 
-    Return the part of the error text that names what the namespace has in common with a host.
+    Return the part of the error text that says why hawse takes the namespace for a host's own.
     """
     before = network_of(host)
     run = by or partial(host.hawse, check=False)
@@ -134,7 +138,9 @@ def test_an_interface_whose_parent_is_elsewhere_is_a_sign_and_a_veth_pair_is_non
 
 
 def test_endpoints_of_ours_are_no_sign(app, netns):
-    """A macvlan endpoint has its parent link in the host's namespace. hawse must not take that for a sign of a host."""
+    """A macvlan endpoint's parent link is in the host's namespace. hawse must not conclude that the endpoint's
+    namespace belongs to a host.
+    """
     app.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
     app.hawse("network", "connect", "lan", f"netns:{netns.name}")
     app.hawse("network", "connect", "app", f"netns:{netns.name}")
@@ -169,7 +175,8 @@ def test_force_on_hawses_own_namespace_leaves_its_routes(app):
 def test_a_process_that_has_moved_to_the_host_is_not_followed_there(app, netns):
     """The process of a connected container has moved to the host's network namespace.
 
-    A disconnect, the recovery of an intent and another connect must not follow the process there.
+    A disconnect, the recovery of an intent (the record of an unfinished command) and another connect must not change
+    the host's namespace.
     """
     app.hawse("network", "create", "zoo")
     pipe = subprocess.PIPE

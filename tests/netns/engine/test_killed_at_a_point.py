@@ -1,4 +1,7 @@
-"""Commands killed at moments that random kills seldom hit. The tests check how the next command repairs the state."""
+"""Commands that are killed at chosen points, which a kill at a random moment seldom hits.
+
+The tests check how the next command repairs the state.
+"""
 
 import json
 import sys
@@ -22,7 +25,7 @@ from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # a process identity with a pid that cannot exist
+DEAD = "4194304:1"  # identity of a process that cannot exist: the pid is too large
 UNTOLD = "import sys, engine.agent.client as m; from cli.app import App; from cli.root import run\n"
 UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
 
@@ -39,8 +42,8 @@ def web(host):
 def state(host):
     """Return four facts about the container "web".
 
-    The facts are the container's networks, the network of the default route, whether the port is recorded, and the
-    network to which the firewall sends the port.
+    They are the container's networks, the network of its default route, whether its port is recorded in the store, and
+    the network to which the firewall sends the port's packets.
     """
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")
@@ -81,7 +84,7 @@ def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where
 
 
 def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
-    """The kernel refuses the connect, because another program's link already has the endpoint's name."""
+    """The kernel refuses the connect, because another program's link already has the name of the endpoint's link."""
     web.hawse("network", "create", "-o", "com.docker.network.container_iface_prefix=lo", "wrong")
     pid = json.loads(web.hawse("inspect", "web").stdout)[0]["State"]["Pid"]
     web.sh(f"nsenter -t {pid} -n ip link add lo1 type bridge")
@@ -113,7 +116,7 @@ def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
     code += "recover.remove_idle_state(open_engine().host)"
     host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # keeps rm from cleaning up the idle host
+        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # an intent keeps rm from cleaning up the host
     host.hawse("rm", "-f", "web")
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.delete_intent("nothing", "any")
@@ -135,7 +138,7 @@ def test_stop_leaves_nothing_of_the_process(web):
 
 @pytest.fixture
 def engine(host, monkeypatch):
-    """An engine in the test's own process that works in the host's network namespace."""
+    """An engine that runs in the test process and works in the host's network namespace."""
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
     with open("/proc/thread-self/ns/net") as before, open(host.path) as inside:
@@ -145,10 +148,10 @@ def engine(host, monkeypatch):
 
 
 def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
-    """Two commands found the same intent of a killed start, and the faster one undid it. The container was started
-    again.
+    """Two commands found the intent (the record of an unfinished command) of a killed start. The faster command undid
+    the start.
 
-    The slower command must not stop the container.
+    A third command then started the container again. The slower command must not stop the container.
     """
     container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
     recover.resolve_intents(engine, [Intent(IntentKind.CONTAINER_START, container, DEAD)])
@@ -199,11 +202,11 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
 
 
 def test_agent_notices_what_it_was_not_told(host):
-    """A command was killed after its work, before it notified the agent. The agent must notice the command's work
-    itself.
+    """A command had done its work, but was killed before it notified the agent. The agent must notice the work without
+    a notification.
     """
     env = {"HAWSE_AGENT_IDLE": "1"}
-    host.hawse("network", "create", "app", env=env)  # otherwise the last removal would clean up everything
+    host.hawse("network", "create", "app", env=env)  # a network stays, so no removal cleans up the host
     host.hawse("run", "-d", "--name", "web", "-p", "[::1]:7000:70", "hostfs", "sleep", "1d", env=env)
 
     def carried():

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.netns
 
 
 def waiting(host, container, count):
-    """Return the process that waits to start the container again, after the container was restarted ``count`` times."""
+    """Return the process that waits to start the container again after ``count`` restarts."""
     for _ in range(300):
         document = json.loads(host.hawse("inspect", container).stdout)[0]
         settled = not (host.run_dir / "containers" / container).exists()
@@ -24,7 +24,7 @@ def waiting(host, container, count):
 
 
 def ends(pid):
-    """Return the container whose end the process ``pid`` handles, or None if it handles none."""
+    """Return the container whose end is handled by the process ``pid``, or None if the process handles none."""
     try:
         *_, verb, container = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
     except (OSError, ValueError):

@@ -1,4 +1,7 @@
-"""A container's end is handled even if the responsible process is killed, or its program file no longer exists."""
+"""A container's end is handled in all cases.
+
+It is handled even if the process responsible for it is killed, or if the program file of this process no longer exists.
+"""
 
 import shutil
 
@@ -9,12 +12,14 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-OVERDUE = 6  # seconds after which the next command handles a container's end itself
+OVERDUE = 6  # seconds after which the next command handles the end
 
 
 @pytest.fixture
 def settings(tmp_path):
-    """The path of a configuration file. A test can make the file invalid; then a process that reads it fails."""
+    """The path of a configuration file. A test can make the file invalid, so that each process that reads the file
+    fails.
+    """
     file = tmp_path / "daemon.json"
     file.write_text("{}")
     return file

@@ -38,7 +38,10 @@ def by_other(script: str, *arguments: object) -> None:
 
 
 def refused(host, name: str, path: Path, *argv: str) -> str:
-    """Run a command with this HAWSE_ROOT or HAWSE_RUN; check that hawse refuses it and return the one-line error."""
+    """Run a command with the directory ``path`` as HAWSE_ROOT or HAWSE_RUN.
+
+    Check that hawse refuses the directory, and return the error line.
+    """
     done = host.hawse(*(argv or ("network", "ls")), check=False, env={name: str(path)})
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
     assert done.stderr.startswith(f"Error response from daemon: {name} {path} is refused: ")
@@ -138,9 +141,9 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 @pytest.fixture
 def left(host) -> Path:
-    """Create hawse's directories as if root had taken them over from another user.
+    """Create hawse's directories as if they had belonged to another user before root took them over.
 
-    Return a file outside these directories, which must not change.
+    Return a file outside these directories. No command may change this file.
     """
     victim = host.state / "victim"
     for path in (host.root, host.run_dir):
@@ -238,8 +241,9 @@ except OSError:
 
 
 def test_server_of_another_user_gets_nothing_of_the_command(host, left):
-    """Another user runs a false warm server. This server must get neither the command's environment nor root's
-    descriptors.
+    """Another user runs a false warm server (the resident process that runs commands).
+
+    The false server must get neither the command's environment nor root's file descriptors.
     """
     host.run_dir.chmod(0o777)
     for path in host.run_dir.parents:
@@ -282,7 +286,7 @@ def test_files_are_roots_alone_whatever_the_umask(host):
         ):
             host.run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *host.command(*argv)[4:], env=host.env())
     files = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
-    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # may be readable: root's directory hides them
+    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # may be readable: only root can enter the directory above
     assert {p.name: oct(mode(p)) for p in files if mode(p) & 0o77 and p.name not in shared} == {}
     assert {oct(mode(p)) for p in files if p.is_dir() and p.name not in shared} == {"0o700"}
     assert {oct(mode(p)) for p in files if p.is_file() and p.name not in shared} == {"0o600"}

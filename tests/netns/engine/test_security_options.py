@@ -1,6 +1,4 @@
-"""``--security-opt`` and ``--init``: the tests follow these flags from the command line to the process and to
-inspect.
-"""
+"""``--security-opt`` and ``--init``: the tests check each flag's effect on the container's process and on inspect."""
 
 from __future__ import annotations
 

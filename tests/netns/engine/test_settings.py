@@ -1,4 +1,7 @@
-"""Settings in daemon.json for all bridge networks take effect with the next command that changes something."""
+"""Settings in daemon.json that apply to all bridge networks.
+
+A changed setting takes effect with the next hawse command that changes the host's state.
+"""
 
 from __future__ import annotations
 

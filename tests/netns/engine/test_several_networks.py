@@ -1,4 +1,7 @@
-"""A container on several networks sends by the network that has the default route, even from another source address."""
+"""A container on several networks sends all packets through the network that has its default route.
+
+This also holds for packets whose source address belongs to another of its networks.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ class Call:
 
 @pytest.fixture(params=[0, 2], ids=lambda value: f"rp_filter {value}")
 def web(request, host) -> Iterator[str]:
-    """A container on one network. The host has another network, which comes first in the alphabet."""
+    """A container on one network. The host has another network, whose name comes first in the alphabet."""
     host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={request.param} net.ipv4.conf.default.rp_filter={request.param}")
     for network in (LAST, FIRST):
         host.hawse("network", "create", *network)
@@ -68,7 +71,9 @@ def web(request, host) -> Iterator[str]:
 
 
 def siblings(host) -> list[str]:
-    """Return the addresses that containers may also send from on their other networks' bridges."""
+    """Return the addresses that containers on several networks may use as source on the bridges of their other
+    networks.
+    """
     listed = json.loads(host.sh("nft -j list set inet hawse siblings4"))["nftables"]
     elements = next(item["set"].get("elem", []) for item in listed if "set" in item)
     return sorted(element["concat"][0] for element in elements)
@@ -104,7 +109,7 @@ def test_addresses_go_with_the_container(host, web):
 def test_repair_takes_nothing_from_a_container_that_is_being_started(host, web):
     """A container is being started. Another command repairs the firewall before the new endpoints are recorded as live.
 
-    The repair must keep the addresses that the start has already admitted.
+    The repair must not remove the addresses that the start has already added to the firewall.
     """
     host.hawse("network", "connect", "aa", web)
     host.hawse("stop", "-t", "0", web)

@@ -1,5 +1,6 @@
-"""Container starts as by dockerd: which starts are refused, what a start takes over, and what a stopped container
-keeps.
+"""Container starts as by dockerd.
+
+The tests check which starts are refused, which settings a start uses, and what a stopped container keeps.
 """
 
 from __future__ import annotations

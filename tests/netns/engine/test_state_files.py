@@ -1,4 +1,4 @@
-"""State files can be read by root only. On a full disk, some commands must still work."""
+"""State files can be read by root only. The commands that free disk space must work on a full disk."""
 
 import os
 import shutil
@@ -54,13 +54,13 @@ def fill(path: Path) -> None:
 
 
 def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
-    """The run directory is lost, as after `rm -r /run/hawse`. Containers can still be stopped and removed."""
+    """The run directory is deleted, as by `rm -r /run/hawse`. Containers can still be stopped and removed."""
     pids = []
     for name in ("one", "two", "three"):
         host.hawse("run", "-d", "--name", name, "hostfs", "sleep", "1d")
         pids.append(int(host.hawse("inspect", "-f", "{{.State.Pid}}", name).stdout))
     while host.run_dir.exists():
-        shutil.rmtree(host.run_dir, ignore_errors=True)  # ignore errors: a warm server may still write there
+        shutil.rmtree(host.run_dir, ignore_errors=True)  # ignore errors: the warm server may add files
     assert host.hawse("stop", "-t0", "one").stdout == "one\n"
     assert host.hawse("kill", "two").stdout == "two\n"
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
@@ -83,9 +83,9 @@ def is_running(pid: int) -> bool:
 
 
 def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
-    """A container's own hosts file may contain bytes that are not text, and may be too large for hawse to edit.
+    """A container may write into its own hosts file: bytes that are not text, or more than hawse would edit.
 
-    Commands must work even then.
+    hawse's commands must work even then.
     """
     for name in ("app", "zoo"):
         host.hawse("network", "create", name)

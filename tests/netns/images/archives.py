@@ -87,9 +87,9 @@ def saved(
 
 
 def old_saved(layers: Mapping[str, object], config: bytes, names: Sequence[str], name: str = "") -> bytes:
-    """Return an archive in the form of ``docker save`` before Docker 25.
+    """Return an archive in the form that ``docker save`` wrote before Docker 25.
 
-    Each layer has a directory; equal layers are links.
+    Each layer has a directory in the archive. A layer that equals an earlier layer is a link to the earlier layer.
     """
     name = name or f"{blob(config)}.json"
     manifest = [{"Config": name, "RepoTags": ["old:1"], "Layers": list(names)}]
@@ -104,10 +104,10 @@ def layout(
     sizes: Mapping[str, int] | None = None,
     claimed: bytes | None = None,
 ) -> bytes:
-    """Return an OCI image layout.
+    """Return an archive with an OCI image layout.
 
     ``stored`` replaces blobs (config, manifest, layer) by content that does not match their digests. ``sizes`` replaces
-    sizes in descriptors by wrong ones. ``claimed`` is the layer whose digest the configuration states.
+    sizes in descriptors by wrong sizes. ``claimed`` is the layer whose digest the image configuration states.
     """
     stored, sizes = stored or {}, sizes or {}
     config = image_config([layer], {"Cmd": ["sh"]}, claimed=None if claimed is None else [claimed])

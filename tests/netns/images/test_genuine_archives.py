@@ -1,4 +1,4 @@
-"""Archives made by Docker, skopeo and tar: hawse imports them with the image id that they have in Docker.
+"""Archives made by Docker, skopeo and tar: hawse imports them with the image id that Docker gives them.
 
 The README in the directory ``genuine/`` says how the archives were made.
 """
@@ -25,7 +25,7 @@ ID = "sha256:a33723f73360d427e687bde3f6cd15c0b22443e090a51f74abdb550e312f1e40"
     [
         ("docker-save", ["example.com/team/small:latest", "small:1"], ID),
         ("skopeo-docker", ["small:4"], ID),
-        ("skopeo-oci", ["small:2"], None),  # no known id: skopeo rewrites the configuration
+        ("skopeo-oci", ["small:2"], None),  # skopeo rewrites the config, so the id is unknown
         ("skopeo-zstd", ["3:latest"], None),
         ("skopeo-zstd-chunked", ["5:latest"], None),
     ],
@@ -95,7 +95,10 @@ def test_root_file_systems_packed_by_tar(images, rootfs, tmp_path, flags):
 
 
 def test_an_index_of_several_platforms_gives_the_image_of_this_one(images, rootfs):
-    """The archive has BuildKit's form: its outer index names a second index, which also contains an attestation."""
+    """An index of several platforms gives the image of this machine's platform.
+
+    The archive has BuildKit's form: its outer index names a second index, which also contains an attestation.
+    """
     import json
 
     from engine.version import architecture

@@ -119,7 +119,10 @@ def test_hostile_documents_are_refused(images, left, document, text):
 
 
 def test_indexes_that_name_themselves_in_turn_end(images):
-    """Each index in the archive names the next index. The chain is longer than in any real image."""
+    """Indexes that name each other are refused: each index in the archive names the next index.
+
+    The chain is longer than in any real image.
+    """
     from .archives import blob
 
     blobs, inner = {}, b'{"manifests": []}'
@@ -151,7 +154,9 @@ def test_names_of_other_types_are_refused(images, left, tags):
 
 
 def test_only_harmless_attributes_are_kept(images, rootfs):
-    """Docker keeps all extended attributes. hawse drops those of overlayfs, which would change the container's root."""
+    """Docker keeps all extended attributes of files. hawse drops the overlayfs attributes, which would change the
+    container's root.
+    """
     capability = b"\x01\x00\x00\x02\x00\x04" + bytes(14)
     attributes = dict.fromkeys(("trusted.a", "trusted.overlay.opaque", "trusted.overlay.redirect", "user.a"), "y")
     attributes |= dict.fromkeys(("user.overlay.opaque", "security.ima", "security.selinux"), "y")
@@ -217,8 +222,9 @@ def test_whiteouts_behind_a_link_stay_inside(images, tmp_path, whiteout):
 
 
 def nested(levels: int, *more: tuple[str, object]) -> bytes:
-    """Return an archive with directories nested deeper than the longest path; each link continues at the last
-    directory.
+    """Return an archive whose directories are nested deeper than the longest path that the kernel accepts.
+
+    Each symbolic link points to the last of the directories below the link before it.
     """
     entries: list[tuple[str, object]] = []
     start = "deep"
@@ -231,8 +237,8 @@ def nested(levels: int, *more: tuple[str, object]) -> bytes:
 
 @pytest.fixture
 def quick_root():
-    """A directory on a tmpfs. `rm` deletes what a failed test leaves, because Python cannot delete such deep
-    directories.
+    """A directory on a tmpfs. If a test fails, the program `rm` deletes its files, because Python cannot delete such
+    deep directories.
     """
     with tempfile.TemporaryDirectory(dir="/dev/shm", ignore_cleanup_errors=True) as directory:
         try:
@@ -242,7 +248,9 @@ def quick_root():
 
 
 def test_directories_nested_10000_deep_are_removed(quick_root):
-    """hawse removes them despite Python's recursion limit, the maximum path length and the limit of descriptors."""
+    """hawse removes the nested directories despite Python's recursion limit, the kernel's longest path and the limit of
+    file descriptors.
+    """
     images = ImageStore(SqliteStore(quick_root / "hawse.db"), quick_root)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, files[1]))

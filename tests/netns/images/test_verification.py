@@ -26,8 +26,10 @@ def forged_diff_id(number: int = 0) -> str:
 
 
 def with_twice(name: str) -> bytes:
-    """Return an archive with the good layer and a second member called ``name`` with the evil layer; tar uses the last
-    one.
+    """Return an archive with the good layer, and with a second member of the same name ``name`` that has the evil
+    layer.
+
+    The program tar uses the last of two members with the same name.
     """
     return old_saved({"l.tar": GOOD, name: EVIL}, image_config([GOOD]), ["l.tar"])
 
@@ -88,8 +90,9 @@ def test_forged_archives_leave_nothing(images, left, archive, text):
 
 
 def test_a_forged_archive_cannot_stand_for_the_genuine_image(images, rootfs, left):
-    """The forged archive contains the genuine configuration, so it claims the same image id. The forged archive is
-    imported first.
+    """The forged archive contains the genuine image configuration, so it has the same image id as the genuine archive.
+
+    The forged archive is imported first. It must not replace the genuine image.
     """
     config = image_config([GOOD], {"Cmd": ["app"]})
     with pytest.raises(InvalidArgument):
@@ -120,7 +123,7 @@ def test_files_that_were_never_verified_are_replaced(images, store, rootfs):
         transaction.delete_container(container.id)
     assert images.import_archive(io.BytesIO(saved(GOOD)), "app:2") == image_id
     assert (rootfs("app:1") / "app").read_bytes() == b"good"
-    (rootfs("app:1") / "app").write_bytes(b"kept")  # verified before, so the next import does not unpack again
+    (rootfs("app:1") / "app").write_bytes(b"kept")  # verified, so the next import does not unpack it again
     images.import_archive(io.BytesIO(saved(GOOD)), "app:3")
     assert (rootfs("app:3") / "app").read_bytes() == b"kept"
 

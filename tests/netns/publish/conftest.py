@@ -1,4 +1,8 @@
-"""A host with containers, and sockets in every namespace. Commands create the containers; questions run in parallel."""
+"""A host with containers, and sockets in every network namespace.
+
+hawse commands create the containers. A question is a datagram or a connection whose answer is the client's address; the
+tests send many questions in parallel.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +25,16 @@ from tests.conftest import COUNTER, Host, Netns, require_root
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE, SILENCE = 10.0, 0.8
-"""PATIENCE: seconds to wait for expected answers. SILENCE: minimum seconds to wait where no answer is expected."""
+"""PATIENCE: seconds to wait for expected answers. SILENCE: seconds to wait at least when no answer may come."""
 AGAIN = 0.3
-"""Seconds after which an unanswered datagram is sent again."""
+"""Seconds after which a datagram without an answer is sent again."""
 FILTERED = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
 
 
 def open_socket(path: str, address: str, protocol: str) -> socket.socket:
-    """Return a non-blocking socket that belongs to the namespace ``path``, whichever thread uses the socket."""
+    """Return a non-blocking socket that belongs to the network namespace ``path``, even if the calling thread is in
+    another namespace.
+    """
     family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
     made = namespaces.run_in_netns(path, lambda: socket.socket(family, KINDS[protocol]))
     made.setblocking(False)
@@ -36,9 +42,10 @@ def open_socket(path: str, address: str, protocol: str) -> socket.socket:
 
 
 class Question(NamedTuple):
-    """A question from the namespace ``path`` to an address and port; ``source`` is the client's own address, if set.
+    """A test message that a client in the namespace ``path`` sends to ``address`` and ``port``.
 
-    A link-local address includes the number of the interface: ``fe80::1%2``.
+    The server answers with the client's address. ``source`` is the client's own source address, if it is set. A
+    link-local address includes the number of the interface: ``fe80::1%2``.
     """
 
     path: str
@@ -55,12 +62,12 @@ class Question(NamedTuple):
 
     @property
     def payload(self) -> bytes:
-        """The bytes of the datagram that asks this question."""
+        """The bytes of the datagram by which the client asks this question."""
         return repr(self).encode()
 
 
 class Servers:
-    """Servers on many ports. The servers answer each client with the client's address; one thread serves all ports."""
+    """Servers on many ports. Each server answers a client with the client's address; one thread runs all servers."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -103,8 +110,9 @@ class Servers:
 
 
 class Asking:
-    """Questions that are asked in parallel. ``answers`` maps each answered question to the address that the
-    server saw.
+    """Questions (test messages to servers) that are sent in parallel.
+
+    ``answers`` maps each answered question to the client address that the server saw.
     """
 
     def __init__(self, questions: Iterable[Question]) -> None:
@@ -124,7 +132,10 @@ class Asking:
             self._selector.register(sock, selectors.EVENT_READ, question)
 
     def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:
-        """Wait until all ``expected`` answers have come and `SILENCE` seconds have passed; return all answers."""
+        """Wait for all answers that must come, and for at least `SILENCE` seconds; return all answers.
+
+        ``expected`` returns whether a question must get an answer.
+        """
         start, repeated = time.monotonic(), 0.0
         missing = {q for q in self._open if expected(q)}
         while (past := time.monotonic() - start) < PATIENCE and (missing - self.answers.keys() or past < SILENCE):
@@ -209,7 +220,7 @@ class World:
         return self.ask({question: "?"})[question]
 
     def silent(self, *questions: Question) -> bool:
-        """Return whether no question gets an answer, and no datagram of a question reaches a server."""
+        """Return whether all questions get no answer, and none of their datagrams reaches a server."""
         answered = any(self.ask(dict.fromkeys(questions, "")).values())
         return not answered and self.servers.heard.isdisjoint(question.payload for question in questions)
 

@@ -1,7 +1,8 @@
-"""Ports that are not published: no attack by a neighbour on the wire or by a container may reach them.
+"""Attacks on ports that are not published: a neighbour (another machine on the wire) or a container tries to reach
+them.
 
 The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers set any routes. A
-datagram counts as passed when it arrives, even without an answer.
+port counts as reached when a datagram arrives, even if the sender gets no answer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.netns
 HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::99"
 GUARD, NO_ICC = "com.hawse.bridge.spoof_guard=true", "com.docker.network.bridge.enable_icc=false"
 NUMBERS = {"app": 30, "other": 31, "enclosed": 32, "apart": 33, "guarded": 34}
-ARP_LOCK = 1.1  # seconds in which Linux ignores a second ARP reply (net.ipv4.neigh.*.locktime)
+ARP_LOCK = 1.1  # seconds in which Linux ignores a second ARP reply (sysctl locktime)
 PROTOCOLS = ("tcp", "udp")
 BOTH = {"bridged packets filtered": True, "bridged packets not filtered": False}
 
@@ -85,8 +86,9 @@ class Scenario:
 
     @staticmethod
     def loopback_by(gateway: str, gateway6: str, interface: str) -> str:
-        """Return a script that routes loopback addresses to a gateway, and no longer to the namespace's loopback
-        interface.
+        """Return a script that routes the loopback addresses to a gateway.
+
+        The script also removes the routes of these addresses to the namespace's loopback interface.
         """
         return (
             "ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local; "
@@ -200,8 +202,9 @@ def claim_by_arp(path: str, victim: str, address: str) -> None:
 
 
 def claim_by_nd(path: str, victim: str, address: str) -> None:
-    """Send a neighbour advertisement to the victim: the IPv6 ``address`` has the attacker's MAC. The advertisement
-    overrides a known MAC.
+    """Send a neighbour advertisement to the victim that claims that ``address`` (IPv6) has the attacker's MAC.
+
+    The advertisement has the override flag, so the victim replaces a MAC that it knows already.
     """
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
     with sock:
@@ -222,9 +225,10 @@ def neighbour_entry(scenario, path: str, address: str) -> str:
     ("guarded", "mallory", "alice", False), ("app", "web", "private", True),
 ])  # fmt: skip
 def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network, attacker, victim, poisoned, version):
-    """An attacker claims the gateway's address to the other containers on its network.
+    """An attacker sends claims to other containers on its network that the gateway's address has the attacker's MAC.
 
-    The spoof guard stops the attack. Without the guard the attack succeeds, which shows that the attack is real.
+    The spoof guard stops the attack. Without the spoof guard the attack succeeds, which shows that the test's attack
+    works.
     """
     number, target = NUMBERS[network], scenario.paths[victim]
     gateway = f"172.{number}.0.1" if version == 4 else f"fd00:{number}::1"
@@ -235,15 +239,16 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # the sender may receive its own broadcast
+    for path in (target, scenario.paths[attacker]):  # a sender may receive its broadcast
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
 
 
 class Talk:
-    """One UDP and one TCP connection from the neighbour to a published port. Both connections are open from the first
-    message on.
+    """One UDP and one TCP connection from the neighbour (another machine) to a published port.
+
+    The TCP connection is opened immediately. The UDP flow begins with the first message.
     """
 
     def __init__(self, scenario, container: str, inner: int, address: str, port: int) -> None:
@@ -307,7 +312,8 @@ def test_taken_back_port_closes_at_once_under_talks_that_go_on(scenario):
 
 @pytest.mark.parametrize("address", [HOST, HOST6])
 def test_client_that_never_pauses_follows_the_port(scenario, address):
-    """A client sends datagrams all the time while the port is published, moved and unpublished.
+    """A client sends UDP datagrams without a pause while its port is published, moved to another container and
+    unpublished.
 
     conntrack must never send the flow to an old target.
     """
@@ -336,11 +342,11 @@ def test_client_that_never_pauses_follows_the_port(scenario, address):
 
 
 def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
-    """A new container gets the address of a removed container, and must receive no packets of the removed container's
+    """A new container gets the address of a removed container. It must receive no packets of the removed container's
     flows.
 
-    The flows use firewall rules, the agent's port proxy, routing, or another network. All flows began while they were
-    allowed.
+    The flows pass through firewall rules, the agent's port proxy, plain routing, or another network. Each flow was
+    allowed when it began.
     """
     world, place = scenario.world, ["--network", "old", "--ip", "172.35.0.77"]
     world.inside(scenario.peer, f"ip route replace 172.35.0.0/16 via {HOST}")

@@ -1,7 +1,9 @@
-"""Every way to publish a port, tried from every place: who gets an answer, and which client address the server sees.
+"""Every way to publish a port, tried from every place: which clients get an answer, and which client address the server
+sees.
 
 The server sees the true client with three exceptions: a true hairpin (a network that reaches itself through the host),
-a client on the host's loopback, and IPv6 into a container without IPv6. Then it sees the network's gateway.
+a client on the host's loopback, and an IPv6 client of a container without IPv6. In these cases the server sees the
+network's gateway.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ class Matrix:
     def cells(self) -> Iterator[Cell]:
         for server in SERVERS:
             targets = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
-            both = (HOST, HOST6) if server == "dual" else (HOST,)  # a client without IPv6 can ask by IPv4 only
+            both = (HOST, HOST6) if server == "dual" else (HOST,)  # a network without IPv6 has no IPv6 clients
             targets |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
             for binding in BINDINGS:
                 for protocol in ("tcp", "udp"):
@@ -92,8 +94,8 @@ class Matrix:
             return gateway4
         if cell.address in LOOPBACK or cell.client.startswith(("self", "neighbour")):
             return gateway4 if version == 4 else gateway6
-        # When the host is the client, it sends from its first IPv4 address in the subnet, whichever of its addresses it
-        # asks.
+        # A host that is the client sends from its first IPv4 address in the subnet, even to another of its own
+        # addresses.
         sources = {"outside": (PEER, PEER6), "host": (HOST, cell.address), "stranger": (STRANGER, STRANGER6)}
         return sources[cell.client][version == 6]
 
@@ -150,7 +152,9 @@ def test_link_local_address_serves_what_is_published_everywhere(matrix, server, 
 
 
 def test_restarted_container_has_all_its_ports_again(matrix):
-    """A restarted container can publish all its ports again, because hawse keeps no listening socket on them."""
+    """A restarted container can publish all its ports again: hawse has no listening socket that would keep a port in
+    use.
+    """
     matrix.world.hawse("restart", "-t", "0", "web-only4")
     matrix.places["self only4"] = matrix.world.paths("web-only4")["web-only4"]
     matrix.world.serve(matrix.places["self only4"], 80)

@@ -1,6 +1,6 @@
-"""Ranges of published ports: a range of any length is one record and one firewall element.
+"""Published port ranges: a range of any length is one record in the store and one element of the firewall.
 
-Unpublishing a port of the range splits both.
+When one port of the range is unpublished, the record and the element are each split into two.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
 PORTS = (20000, 25000, 25001, 30000)
 SINGLE_PORT_LIMIT = 3000
-"""Limit in bytes for a container's record. Ten thousand single ports would need more than ten times as much."""
+"""Maximum bytes of a container's record. Ten thousand single ports would need more than ten times as many bytes."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The agent restores a flushed firewall as it was, but never what a command is removing."""
+"""The agent restores a flushed firewall as it was, but does not restore elements that a command is removing."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _flat(kind: str, entry: dict) -> list:
 
 
 def settled(world, expected: list[str]) -> list[str]:
-    deadline = time.monotonic() + 10  # the agent adds its elements a moment later
+    deadline = time.monotonic() + 10  # seconds; the agent adds its elements a bit later
     while (now := tables(world)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return now
@@ -98,7 +98,9 @@ def settled(world, expected: list[str]) -> list[str]:
 
 @pytest.fixture
 def without_agent(world) -> Iterator[None]:
-    """Stop the agent for a test; afterwards start an agent and wait until it has added its firewall elements."""
+    """Stop the agent for one test. Afterwards start an agent and wait until the agent has added its firewall
+    elements.
+    """
     pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
     started = process.start_time(pid)
     os.kill(pid, signal.SIGTERM)
@@ -106,7 +108,7 @@ def without_agent(world) -> Iterator[None]:
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))
-    deadline = time.monotonic() + 10  # the command starts the agent without waiting for it
+    deadline = time.monotonic() + 10  # seconds; the command does not wait until the agent runs
     while not all(any(sign in line for line in tables(world)) for sign in ('["relay", ["tcp"', "hawse_standby")):
         assert time.monotonic() < deadline
         time.sleep(0.05)

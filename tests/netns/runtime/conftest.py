@@ -1,4 +1,4 @@
-"""A container runtime in a temporary namespace. Its containers and its supervisor end after the test."""
+"""A container runtime in a temporary network namespace. Its containers and its supervisor are ended after the test."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ class Lab:
 
 @pytest.fixture(params=["hostfs", "image"])
 def either(request, lab: Lab, tmp_path: Path) -> str:
-    """Run each test twice: with containers on the host's own files, and with an image that has most of these files."""
+    """Run each test twice: with containers on the host's own files, and with an image that has copies of most of these
+    files.
+    """
     if request.param == "image":
         root = tmp_path / "image"
         shutil.copytree("/etc", root / "etc", symlinks=True, ignore=lambda *_: ("ssl", "alternatives", "netns"))

@@ -1,4 +1,6 @@
-"""The limits of a process in an image's container: system calls, privileges, keys, control groups, kernel paths."""
+"""The limits of a process in a container that runs an image: system calls, privileges, keys, control groups and kernel
+paths.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +160,7 @@ def test_paths_of_the_kernel_are_hidden_unless_the_user_wants_them(lab, image):
     write = "(echo 77 > /proc/sys/net/core/somaxconn) 2>&1 || true"
     assert "Read-only" in lab.sh(write, **image)
     assert lab.sh(write, system_paths=True, **image) == ""
-    assert lab.sh(write, system_paths=True) == ""  # this container uses the host's files
+    assert lab.sh(write, system_paths=True) == ""  # no image: on the host's files, the path is writable
     assert lab.sh(write, privileged=True, **image) == ""
     assert "Read-only" in lab.sh("(mkdir /sys/fs/cgroup/x) 2>&1 || true", system_paths=True, **image)
 
@@ -188,7 +190,7 @@ def test_mounts_keep_the_flags_that_they_have_on_the_host(lab, image, tmp_path):
 
 
 def await_children(pid: int, count: int) -> None:
-    """Wait until a process has ``count`` children. Children that have ended must be reaped, else they count too."""
+    """Wait until a process has ``count`` children. Ended children that the process has not reaped count too."""
     for _ in range(200):
         if len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) == count:
             return
@@ -205,7 +207,7 @@ def test_init_reaps_and_forwards_signals(lab, image, files):
     first = lab.exec("one", "cat", "/proc/1/cmdline")[1].split("\0")
     assert first[1:4] == ["--", "sh", "-c"]
     assert first[0] == ("/sbin/docker-init" if files == "image" else fields["init_path"])
-    lab.exec("one", "sh", "-c", "(sleep 2; exit 3) > /dev/null 2>&1 &")  # the init becomes its parent
+    lab.exec("one", "sh", "-c", "(sleep 2; exit 3) > /dev/null 2>&1 &")  # init becomes its parent
     await_children(lab.pid("one"), 2)
     await_children(lab.pid("one"), 1)
     lab.runtime.signal("one", 15)

@@ -27,9 +27,10 @@ def image(tmp_path: Path) -> Path:
 
 
 def test_program_that_makes_the_container_cannot_be_changed_through_the_waiting_process(lab, image):
-    """A hostile image makes the program that starts it load the image's libraries (as in CVE-2019-5736 of runc).
+    """A hostile image makes the program that starts the container load the image's libraries (as in CVE-2019-5736 of
+    runc).
 
-    The image must not be able to change that program.
+    The image must not be able to change the file of that program.
     """
     lab.runtime.create(lab.spec("one", "busybox", "sleep", "60", rootfs=str(image)))
     program = f"/proc/{lab.runtime.prepared('one').pid}/exe"
@@ -74,11 +75,11 @@ def test_devices_made_in_a_volume_cannot_be_opened(lab, image, tmp_path):
     script = "mknod /volume/full c 1 7; head -c 4 /volume/full 2>&1; head -c 4 /given | wc -c"
     output = lab.sh(script, rootfs=str(image), mounts=mounts)
     assert "Permission denied" in output
-    assert output.endswith("\n4\n")  # a device that the user has bind-mounted on purpose
+    assert output.endswith("\n4\n")  # the user bind-mounted this device on purpose
 
 
 def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):
-    """The container's root keeps its mount flags, for example when the host has mounted the directory read-only."""
+    """The container's root keeps the flags of the mount that its directory is on, for example read-only."""
     from engine.runtime import syscalls
 
     place = tmp_path / "mounted"
@@ -124,7 +125,11 @@ def test_much_input_and_output_do_not_wait_for_each_other(lab, image, tmp_path):
 
 @pytest.mark.parametrize("user", ["4294967295", "-1", "99999999999", "0:4294967295", "-2:0"])
 def test_numbers_of_users_and_groups_have_docker_range(lab, image, user):
-    """The kernel would treat the id 4294967295 as root. The error text is the one of moby's user package."""
+    """A user id or group id outside Docker's range is refused, because the kernel would treat the id 4294967295 as
+    root.
+
+    The error text is the one of moby's user package.
+    """
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
     with pytest.raises(RuntimeFailure, match=r"^uids and gids must be in range 0-2147483647$"):
         lab.run("two", "true", rootfs=str(image), user=user)

@@ -1,4 +1,6 @@
-"""A container on the host's own files does not see hawse's directories, by whatever path it looks for them."""
+"""A container on the host's own files cannot see hawse's directories, even if it uses another path to these
+directories.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def test_hawse_directories_are_empty_and_cannot_be_written(lab, secret, fields):
 
 @pytest.fixture
 def elsewhere(lab, tmp_path_factory):
-    """Mount the lab's files at a second path, and HAWSE_RUN at a path with a blank; yield both new paths."""
+    """Mount the lab's files at a second path, and HAWSE_RUN at a path that contains a blank; yield both new paths."""
     other, bound = tmp_path_factory.mktemp("other"), tmp_path_factory.mktemp("a b")
     lab.run_dir.mkdir(mode=0o700)
     syscalls.bind(str(lab.state.parent), str(other))

@@ -25,7 +25,9 @@ for base in / /dev /sys /proc /etc /data /target /proc/1/root /proc/self/cwd /..
 done 2>/dev/null
 cat /proc/self/mountinfo
 """
-"""A hostile command. From any directory in which a link of the root may have put it, it tries to reach host paths."""
+"""A hostile command. A link in the root file system may put its working directory outside the container. From any such
+directory, it tries to reach paths of the host.
+"""
 
 
 @pytest.fixture
@@ -81,9 +83,9 @@ def set_trap(root: Path, links: dict[str, str], canary: Path) -> None:
 
 @pytest.fixture
 def spec_of(tmp_path: Path):
-    """Return a function that builds the specification of a container on a hostile root.
+    """Return a function that builds the specification of a container on a hostile root file system.
 
-    The container has files from the engine, a volume and a working directory.
+    The container has files that the engine mounts (such as hosts), a volume and a working directory.
     """
     (tmp_path / "hosts").write_text("10.0.0.1 own\n")
     (tmp_path / "volume").mkdir()
@@ -135,7 +137,10 @@ def test_container_of_a_hostile_root_reaches_no_file_of_the_host(lab, root, cana
 def test_image_whose_links_stand_where_docker_mounts_has_real_directories_there(
     lab, root, canary, spec_of, tmp_path, links
 ):
-    """hawse replaces these links by real directories. Docker does so too: its own layer covers the links."""
+    """An image has symbolic links at paths where Docker mounts files. hawse replaces these links by real directories.
+
+    Docker does the same, because its own layer hides the links.
+    """
     set_trap(root, links, canary)
     fields = spec_of(root, canary, overlay_dir=str(tmp_path / "layer"), cwd="/")
     output = lab.sh("ls -ld /dev /sys /proc /etc; cat /etc/hosts", **fields)

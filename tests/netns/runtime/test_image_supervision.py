@@ -1,4 +1,6 @@
-"""Containers that crun creates: whichever process is killed at any time, nothing of the containers is left."""
+"""Containers that crun creates: any of the processes may be killed at any time, and nothing of the containers
+is left.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,10 @@ def test_waiting_process_that_is_killed_is_told_of(lab, image):
 
 
 def test_process_that_makes_the_container_may_be_killed(lab, image):
-    """The process is killed before, during and after the setup of the container's network. Nothing may be left."""
+    """The process that creates the container is killed before, during and after the setup of the container's network.
+
+    No process, file or mount of the container may be left.
+    """
     for delay in (0, 0.005, 0.01, 0.02, 0.1):
         maker = lab.runtime.create(lab.spec("one", "sleep", "60", **image))
         time.sleep(delay)
@@ -125,7 +130,8 @@ def suppressed(runtime: LocalRuntime) -> None:
 def descendants(pid: int) -> list[int]:
     """Return all descendants of a process except a container's first process.
 
-    After a kill, the runtime must find that orphan by its files.
+    If the descendants are killed, the first process becomes an orphan. The runtime must then find it by the container's
+    files.
     """
     pids = []
     for child in children(pid):
@@ -163,7 +169,10 @@ def test_first_process_is_the_one_that_is_told_of(lab, image):
 
 
 def test_orphans_of_other_programs_are_reaped(lab, image):
-    """The supervisor becomes the parent of all orphans among the descendants of its children, and must reap them."""
+    """The supervisor must reap orphans that are not its own children.
+
+    It becomes the parent of all orphans among the descendants of its children.
+    """
     lab.launch("one", "true", on_exit=["/bin/sh", "-c", "(sleep 0.3; exit 5) & exit 0"], **image)
     assert lab.runtime.wait("one", timeout=5) == 0
     for _ in range(100):

@@ -152,7 +152,7 @@ def test_sysctls_are_set_in_the_containers_namespace(lab):
 
 
 def test_users_without_rights_have_low_ports_and_ping(lab):
-    """Users other than root may bind low ports and send pings, as in Docker, whose default capabilities allow both."""
+    """Users other than root can bind low ports and send pings in a container, as in Docker."""
     names = [f"/proc/sys/net/ipv4/{name}" for name in ("ip_unprivileged_port_start", "ping_group_range")]
     assert lab.sh(f"cat {' '.join(names)}") == "0\n0\t2147483647\n"
     try_both = "import socket; socket.socket(2, 2, socket.IPPROTO_ICMP); socket.create_server(('', 80))"
@@ -241,7 +241,7 @@ def test_who_settles_an_end_keeps_the_settling_command_away(lab, tmp_path):
         lab.runtime.signal("one", signal.SIGKILL)
         assert lab.runtime.wait("one", timeout=5) == 137
         lab.runtime.delete("one")
-    lab.runtime.signal("two", signal.SIGKILL)  # the same supervisor later handles the end of this container
+    lab.runtime.signal("two", signal.SIGKILL)  # the same supervisor handles the end of this container
     await_file(proofs[1])
     assert not proofs[0].exists()
 

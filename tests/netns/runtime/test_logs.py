@@ -41,7 +41,9 @@ def test_flood_stays_within_its_bound(lab):
 
 
 def test_docker_numbers_its_files_so(lab):
-    """With `max-size=10k` and `max-file=3`, Docker 26.1.5 keeps lines 637 to 1000 of 1000 lines. hawse keeps the same
+    """hawse numbers its log files as Docker does.
+
+    With `max-size=10k` and `max-file=3`, Docker 26.1.5 keeps lines 637 to 1000 of 1000 lines. hawse keeps the same
     lines.
     """
     lab.launch("one", "sh", "-c", COUNT.format(1000, ""), log_max_size=10_000, log_max_files=3)
@@ -54,14 +56,15 @@ def test_docker_numbers_its_files_so(lab):
 
 
 def test_supervisors_that_are_killed_leave_a_whole_log(lab):
-    """A killed supervisor loses only the lines that it had read but not yet written: some milliseconds of
-    output here.
+    """A killed supervisor loses only the lines that it had read but not yet written.
+
+    In this test, these are the lines of some milliseconds.
     """
     lab.launch("one", "sh", "-c", COUNT.format(400, "; sleep 0.005"), log_max_size=1000, log_max_files=50)
     for _ in range(6):
         time.sleep(0.25)
         lab.kill_supervisor()
-        assert lab.runtime.wait("one", timeout=0) is None  # makes a new supervisor take over
+        assert lab.runtime.wait("one", timeout=0) is None  # this call starts a new supervisor
     assert lab.runtime.wait("one", timeout=60) == 0
     sizes = files(lab)
     assert sorted(sizes, key=lambda name: int(name[1:] or 0)) == ["", *(f".{n}" for n in range(1, len(sizes)))]

@@ -1,4 +1,4 @@
-"""The supervisor: each host has one, it uses little memory, and another one can replace it at any time."""
+"""The supervisor: each host has one, it uses little memory, and a new supervisor can replace it at any time."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_process_killed_before_its_start_is_told_of(lab):
     created = lab.runtime.create(lab.spec("one", "true"))
     os.kill(created.pid, signal.SIGKILL)
     lab.await_death(created.pid)
-    time.sleep(0.2)  # the supervisor has noticed and recorded the end by now
+    time.sleep(0.2)  # by now the supervisor has recorded the process's end
     with pytest.raises(RuntimeFailure, match="the process ended before it was started"):
         lab.runtime.start("one")
 
@@ -184,7 +184,8 @@ def test_supervisor_that_leaves_just_now_is_replaced_unnoticed(lab, monkeypatch)
 
 
 def test_supervisor_has_all_descriptors_that_may_be_and_containers_have_what_was_allowed(lab):
-    """The supervisor raises its own limit of descriptors; containers keep the limit that they were given.
+    """The supervisor raises its own limit of file descriptors to the maximum. Containers get the limit that the user
+    allows.
 
     Each container costs the supervisor four descriptors; the usual limit of 1024 would allow only 250 containers.
     """

@@ -1,5 +1,5 @@
-"""A host with a warm server (a resident process that runs commands), and commands that run on that server for
-certain.
+"""A host with a warm server (a resident process that runs commands). The commands fail if they cannot use this
+server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.installation import install, packages, script
 
 
 class WarmHost:
-    """A host with an installed hawse. Its commands fail without a warm server by default (HAWSE_WARM=only)."""
+    """A host with an installed hawse. By default (HAWSE_WARM=only), its commands fail if no warm server runs."""
 
     def __init__(self, host, script: Path) -> None:
         self.host, self.script, self.packages = host, script, packages(script.parent.parent)
@@ -48,7 +48,9 @@ class WarmHost:
         )
 
     def start(self, **extra: str) -> int:
-        """Run a command without a server, wait for the warm server that it starts, and return the server's pid."""
+        """Run a command without a warm server, wait for the warm server that the command starts, and return the
+        server's pid.
+        """
         assert self.run("network", "ls", HAWSE_WARM="on", **extra).returncode == 0
         self.wait_for(self.serves)
         return self.pid()

@@ -40,7 +40,7 @@ def test_of_many_first_commands_one_leaves_the_server(unserved):
         Path(p, "cmdline").read_bytes() for p in Path("/proc").glob("[0-9]*") if in_environment(p, unserved)
     ]
     servers = [line for line in command_lines if b"cli.warm.__main__" in line]
-    assert len(servers) <= 2  # the warm server and its child that waits for a command
+    assert len(servers) <= 2  # the warm server, and its child that waits for a command
 
 
 def in_environment(process, warm) -> bool:
@@ -180,8 +180,9 @@ def in_directory(unserved, directory, way) -> int:
 
 
 def test_a_descriptor_named_on_the_line_is_the_callers(warm):
-    """The command line names a descriptor of the caller, as a shell does for ``<(...)``. The warm server must use that
-    one.
+    """The command line names a file descriptor of the caller, as a shell does for ``<(...)``.
+
+    The warm server must use the caller's descriptor, not its own descriptor with that number.
     """
     reading, writing = os.pipe()
     os.write(writing, b"FROM=the caller\n")
@@ -199,7 +200,7 @@ def test_many_commands_at_once(warm):
 
 
 def test_started_by_a_socket_of_systemd(unserved):
-    """systemd starts the warm server. systemd passes the socket as descriptor 3, and the server's pid in the
+    """systemd starts the warm server. It passes the socket as file descriptor 3, and the server's pid in the
     environment.
     """
     run_dir = unserved.host.run_dir
@@ -219,16 +220,16 @@ def test_started_by_a_socket_of_systemd(unserved):
     try:
         assert unserved.run("network", "ls").returncode == 0
         assert server.wait(30) == 0
-        assert (run_dir / "warm.sock").exists()  # the socket belongs to systemd, which starts the next server
+        assert (run_dir / "warm.sock").exists()  # the socket stays: systemd starts the next server by it
     finally:
         server.kill()
         server.wait()
 
 
 def test_image_runs_though_the_server_has_another_mount_namespace(warm, tmp_path):
-    """``ip netns exec`` gives the command another mount namespace than the warm server has.
+    """``ip netns exec`` gives the command a mount namespace that differs from the warm server's mount namespace.
 
-    The image must run there, and the interpreter must be protected there too.
+    The image must run in the command's mount namespace, and the Python interpreter's file must be protected there too.
     """
     root = tmp_path / "root"
     (root / "bin").mkdir(parents=True)

@@ -1,4 +1,6 @@
-"""Signals and terminals: a signal or key for the launcher has the same effect on the command, warm or cold."""
+"""Signals and terminals: a signal or key for the launcher affects the command in the same way with and without a warm
+server.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def job(warm):
 
 
 def following(job, way):
-    """A process that follows the container's output. The process has begun to print, and runs until it is stopped."""
+    """A process that prints the container's output as it comes. It has printed something, and runs until it is
+    stopped.
+    """
     process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
     assert process.stdout.readline() == "tick\n"
     return process

@@ -18,8 +18,10 @@ NETWORK_ID = "a" * 64
 
 
 class Verbs:
-    """One family of engine operations. Each call is recorded and then answered from ``answers``: values, errors or
-    functions.
+    """One group of engine operations, such as the operations on networks.
+
+    Each call is recorded and then answered from ``answers``: a value is returned, an error is raised, a function is
+    called.
     """
 
     def __init__(self, calls: list[tuple[str, tuple, dict]], answers: dict[str, Any]) -> None:
@@ -38,8 +40,8 @@ class Verbs:
 
 
 class EngineDouble:
-    """An engine double whose families of operations are `Verbs`. ``answers["networks"]["list"] = [...]`` sets
-    a result.
+    """An engine double whose groups of operations are `Verbs`. ``answers["networks"]["list"] = [...]`` sets the result
+    of an operation.
     """
 
     def __init__(self) -> None:

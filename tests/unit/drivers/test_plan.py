@@ -1,4 +1,6 @@
-"""Plans: when a step fails, the earlier steps are undone. A teardown continues after a failed step."""
+"""Plans of several steps: when one step fails, the earlier steps are undone. A teardown continues after a
+failed step.
+"""
 
 from __future__ import annotations
 

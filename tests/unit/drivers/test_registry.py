@@ -1,4 +1,7 @@
-"""Search of a driver by its type: hawse's own drivers by file name, drivers of other packages by entry point."""
+"""Search for the driver of a network type.
+
+hawse's own drivers are found by file name, and drivers of other packages by entry point.
+"""
 
 from __future__ import annotations
 

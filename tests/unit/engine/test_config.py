@@ -99,8 +99,8 @@ def test_limit_of_logs(tmp_path, limit, size):
 
 
 def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
-    """hawse accepts a daemon.json written for Docker unchanged. In place of a logging driver that it lacks, hawse uses
-    json-file.
+    """hawse accepts a daemon.json that was written for Docker. If it names a logging driver that hawse lacks, hawse
+    uses json-file.
     """
     config = load_config(written(tmp_path, {"log-driver": "journald", "log-opts": {"tag": "{{.Name}}"}}))
     assert (config.log_driver, config.log_opts) == ("journald", {"tag": "{{.Name}}"})
@@ -158,8 +158,8 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path):
         load_config(path)
 
 
-# The values come from moby 28.5 (TestValidateAcceptFwMarkMark in daemon/config/config_linux_test.go), and the rest are
-# forms that Go's ParseUint allows.
+# The values come from moby 28.5 (TestValidateAcceptFwMarkMark in daemon/config/config_linux_test.go). The other values
+# are forms that Go's ParseUint allows.
 MARKS = {
     "": "", "1": "1", "0x1": "1", "1/2": "1/2", "0x1/0x2": "1/2", "010/0xff": "8/255", "0b11/0o17": "3/15",
     "0": "0", "1_0/0x_f": "10/15", "4294967295": "4294967295",

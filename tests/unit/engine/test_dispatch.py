@@ -1,4 +1,4 @@
-"""Every error that hawse's own drivers raise has an engine error into which it is converted."""
+"""Every error class that hawse's own drivers raise is mapped to an engine error."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ CAUGHT = {
 """Python exceptions that the drivers raise internally and convert into their own errors before they return."""
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
-    ("registry.py", "KeyError"),  # a mapping must raise it (Python's protocol)
-    ("subinterface.py", "NotImplementedError"),  # an abstract method raises it
+    ("registry.py", "KeyError"),  # Python's protocol of mappings requires it
+    ("subinterface.py", "NotImplementedError"),  # raised by an abstract method
 }
 
 
@@ -40,7 +40,7 @@ def descendants(kind: type) -> Iterator[type]:
 
 
 def unmapped(kinds: Container[type]) -> set[type]:
-    """Return the error classes of all driver modules that have no entry in ``kinds``."""
+    """Return the error classes of all driver modules for which ``kinds`` has no entry."""
     for module in walk_packages([str(FOLDER)], "drivers."):
         import_module(module.name)
     ours = {kind for kind in descendants(DriverError) if kind.__module__.partition(".")[0] == "drivers"}
@@ -82,7 +82,7 @@ def test_the_text_is_kept_behind_the_prefix():
 
 def test_a_kind_of_another_package_is_what_its_base_is():
     class NoRing(Missing):
-        """A driver error class that belongs to a driver of another distribution."""
+        """An error class of a driver that another Python distribution provides."""
 
     with pytest.raises(errors.NotFound), translate_driver_errors():
         raise NoRing("no ring")

@@ -1,4 +1,4 @@
-"""Each static rule of the firewall has a probe (a packet test) that fails when the rule is deleted."""
+"""Each static rule of the firewall has a probe: a test with packets that fails when the rule is deleted."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # in table order: mark probes come after loopback ones
+    for number in range(len(listed)):  # table order: each mark probe follows the loopback probes
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)

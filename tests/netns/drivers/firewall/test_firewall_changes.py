@@ -1,4 +1,7 @@
-"""hawse's own netlink messages change set elements with the same result as nftables. A change happens whole or not."""
+"""hawse's own netlink messages change set elements with the same result as the program nft.
+
+Each change is applied completely or not at all.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ OF_EVERY_SET = [
 
 @pytest.fixture
 def there(netns):
-    """Return a function that runs an action in a namespace that has hawse's table without elements."""
+    """Return a function that runs an action in a namespace that has hawse's nftables table without elements."""
 
     def do(action):
         return namespaces.run_in_netns(netns.path, action)

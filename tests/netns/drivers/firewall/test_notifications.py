@@ -1,4 +1,7 @@
-"""Changes to hawse's tables are reported together with the program that made them. Lost notifications are noticed."""
+"""The kernel's notifications about changes of hawse's tables.
+
+Each change is reported together with the program that made the change. Lost notifications are noticed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ NOTHING = News()
 
 @pytest.fixture
 def place(netns) -> Iterator:
-    """A namespace with hawse's table, another program's table, and a listener for changes."""
+    """A network namespace with hawse's nftables table, the table of another program, and a listener for change
+    notifications.
+    """
     namespaces.run_in_netns(netns.path, lambda: libnftables.run(table.install_script()))
     netns.sh(f"nft '{OTHERS}'")
     netns.listener = namespaces.run_in_netns(netns.path, NftablesListener)

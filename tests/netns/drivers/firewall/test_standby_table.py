@@ -1,4 +1,6 @@
-"""The agent's standby table survives a flush of the firewall, and blocks forbidden packets meanwhile."""
+"""The agent's standby table survives a flush of hawse's firewall rules, and blocks forbidden packets until the
+repair.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,9 @@ def block(lab, watch, *networks, saved_state=()) -> None:
 
 
 def flush(lab, watch, rule: str = "") -> None:
-    """Flush the firewall. With ``rule``, first delete this rule of the standby table, to show that the rule is
-    needed.
+    """Flush the firewall rules. With ``rule``, first delete this rule of the standby table.
+
+    A test with ``rule`` shows that forbidden packets pass if the rule is missing.
     """
     if rule:
         chain, text = rule.split(": ")
@@ -165,7 +168,7 @@ def send_from_loopback(container, address: str, port: int) -> None:
 
 
 class Stream:
-    """A connection whose two ends send all the time."""
+    """A connection on which both ends send data all the time."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.received, self.error, self.ended = 0, "", False
@@ -219,9 +222,10 @@ def stream(client_path: str, address: str, port: int, server_path: str, server_p
 
 @pytest.mark.parametrize("there", [True, False], ids=["with the table", "without it"])
 def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
-    """Connections survive a flush that lasts half a second: through a published port, masqueraded, and from 127.0.0.1.
+    """Connections survive a flush of the firewall that is repaired after half a second.
 
-    Only the connection from 127.0.0.1 needs the table hawse.
+    The test has three connections: through a published port, masqueraded, and from 127.0.0.1. Only the connection from
+    127.0.0.1 needs the table hawse.
     """
     watch = lab.on_host(FirewallWatch) if there else None
     web = lab.container(lab.network("n1", "172.30.0.0/16"), 2, [lab.binding(8080, 80)])
@@ -241,9 +245,10 @@ def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
 
 
 def test_it_takes_every_hook_of_translation(lab, watch):
-    """The standby table uses every hook that translates addresses.
+    """The standby table uses every netfilter hook that translates addresses.
 
-    A missing hook would change packets in some directions only, and a packet test would find that only by luck.
+    If a hook were missing, packets in some directions would be translated. A test with packets would find that only by
+    chance.
     """
     hooks = re.findall(r"chain (\w+) \{\s+type nat hook (\w+)", lab.host.sh(f"nft list table {TABLE}"))
     assert hooks == list(zip(HOOKS, ("prerouting", "input", "output", "postrouting"), strict=True))

@@ -1,4 +1,4 @@
-"""Removal of conntrack entries: exactly the chosen entries go, with each method that kernels offer."""
+"""Removal of conntrack entries: exactly the chosen entries are removed, with each method that kernels offer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::
 
 @pytest.fixture(params=["by filters", "one by one", "one by one of many"])
 def way(request, monkeypatch):
-    """Each method to remove conntrack entries in turn: the kernel's filter, and the methods for kernels without it."""
+    """Run the test once with each method that removes conntrack entries.
+
+    The methods are the kernel's filter, and the methods for kernels without this filter.
+    """
 
     def unable(*_):
         return False
@@ -68,7 +71,7 @@ def test_flows_of_published_ports_and_no_others(lab, peer, way):
 
 
 def asked(lab):
-    """Return the (client address, published port) pairs of the connections that conntrack tracks."""
+    """Return the (client address, published port) pairs of all connections that are in the conntrack table."""
     matches = re.findall(r"src=(\S+) dst=\S+ sport=\d+ dport=(808\d) .*src=", flows(lab))
     return {(source, int(port)) for source, port in matches}
 

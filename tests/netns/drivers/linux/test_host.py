@@ -48,7 +48,7 @@ def test_of_a_thousand_addresses_and_routes_none_is_missed_and_none_is_read_wron
 
 
 def written(bounds):
-    """Return an address range in the prefix notation that a configuration file would use."""
+    """Return an address range in prefix notation, as a user writes it in a configuration file."""
     [network] = summarize_address_range(*map(ip_address, bounds))
     return str(network)
 

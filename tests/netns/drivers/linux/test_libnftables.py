@@ -1,4 +1,4 @@
-"""nftables scripts run in any process, even in a process with very many open descriptors."""
+"""nftables scripts run in any process, even in a process with thousands of open file descriptors."""
 
 import sys
 

@@ -1,4 +1,6 @@
-"""A namespace that a file keeps alive persists, by either of two methods, and ends when the file is removed."""
+"""A network namespace that a file keeps alive exists until the file is removed. Two methods keep the namespace
+alive.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(params=["by a mount", "by a process"])
 def way(request, monkeypatch) -> str:
-    # One case uses the test's own mount namespace as that of process 1. In the other case there is no such namespace.
+    # hawse looks at the mount namespace of process 1. In one test case, this is the test's own mount namespace. In the
+    # other case, it does not exist.
     monkeypatch.setattr(
         persistent_netns, "INIT", f"/proc/{os.getpid()}" if request.param == "by a mount" else "/nosuch"
     )
@@ -83,7 +86,7 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_keeper(file, monkeypa
     os.waitpid(keeper, 0)
     file.write_text(f"{os.getpid()} 1\n")
     assert not persistent_netns.exists(file)
-    persistent_netns.remove(file)  # must not kill the process that runs this test
+    persistent_netns.remove(file)  # the file names the test's own pid: do not kill it
 
 
 def test_a_lock_on_a_directory_is_taken_by_one_at_a_time(tmp_path):

@@ -94,7 +94,7 @@ def _count(receiver: socket.socket) -> int:
 
 @dataclass(eq=False)
 class Member:
-    """One overlay network on one host, with the host's driver and the peers (endpoints on other hosts)."""
+    """One overlay network on one host, with the host's driver and the network's peers (endpoints on other hosts)."""
 
     host: object
     network: NetworkSpec
@@ -105,12 +105,12 @@ class Member:
         self.driver.configure(Settings(self.host.run_dir))
 
     def act(self, verb: str, *args, **kwargs):
-        """Call a method of the network's driver, such as ``create_network``, on this host."""
+        """Call the method ``verb`` of the network's driver, such as ``create_network``, on this host."""
         return self.here(lambda: getattr(self.driver, verb)(self.network, *args, **kwargs))
 
     def here(self, action):
         """Run an action in this host's network namespace, with this host's HAWSE_RUN."""
-        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # tests find processes that keep namespaces by it
+        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # keeper processes are found by this variable
         return namespaces.run_in_netns(self.host.path, action)
 
     @property
@@ -130,7 +130,7 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Kill a driver method, such as ``create_network``, after more and more function calls.
+        """Run a driver method and kill it after more and more function calls.
 
         After each kill, the next run of the method must succeed.
         """
@@ -143,8 +143,9 @@ class Member:
         assert kills[3] < calls < kills[-1]
 
     def _killed_after(self, calls: int, verb: str) -> int:
-        """Run a driver method in a child process that dies after ``calls`` function calls. Return 0 if the method
-        finished first.
+        """Run a driver method in a child process that dies after ``calls`` function calls.
+
+        Return 0 if the method finished before that call.
         """
         child = os.fork()
         if child == 0:
@@ -182,14 +183,15 @@ class Member:
         return time.monotonic() - start
 
     def inside(self, script: str) -> str:
-        """Run a script in the network namespace that belongs to the overlay network, and return the script's output."""
+        """Run a script in the network namespace of the overlay network on this host, and return the script's output."""
         command = ["nsenter", f"--net={self.place.sandbox.path}", "sh", "-ec", script]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     @contextlib.contextmanager
     def monitor(self) -> Iterator:
-        """Record changes of the network's FDB during the ``with`` block. The yielded function returns them after the
-        block.
+        """Record the changes of the network's FDB during the ``with`` block.
+
+        After the block, the yielded function returns the recorded changes.
         """
         command = ["nsenter", f"--net={self.place.sandbox.path}", "bridge", "monitor", "fdb"]
         watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -294,7 +296,7 @@ class Cluster:
         return name
 
     def forget(self, container: Container) -> None:
-        """Delete a container's network namespace, as the kernel does when the container's process dies."""
+        """Delete a container's network namespace, which the kernel does when the container's process dies."""
         self.namespaces.remove(container.namespace)
         subprocess.run(["ip", "netns", "del", container.namespace], check=True)
 
@@ -317,7 +319,10 @@ def cluster(peer, tmp_path, monkeypatch) -> Iterator[Cluster]:
 
 
 def _host_class() -> type:
-    """Return the class `Host` from the test suite's conftest.py, which cannot be imported by its module name."""
+    """Return the class `Host` from tests/conftest.py.
+
+    The class is taken from the loaded modules, because a module with the name conftest cannot be imported normally.
+    """
     return next(m.Host for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(SUITE))
 
 

@@ -1,5 +1,6 @@
-"""An overlay network can be created twice, interrupted at any call, and removed twice; the network leaves nothing on
-the host.
+"""Creation of an overlay network can be repeated and interrupted at any function call; removal can be repeated.
+
+After the removal, nothing of the network is left on the host.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def test_a_network_outlives_the_mount_namespace_it_was_made_in(cluster):
     o1 = cluster.network("o1", *DUAL)
     member = o1.members[0]
     member.act("delete_network")
-    # `ip netns exec` gives every command a new mount namespace, which ends together with the command.
+    # `ip netns exec` runs every command in a new mount namespace. This mount namespace ends together with the command.
     _by_command(member, "create_network")
     assert member.verify() == []
     here, there = o1.container(0), o1.container(1)

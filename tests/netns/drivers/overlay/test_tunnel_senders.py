@@ -1,7 +1,7 @@
 """VXLAN has no authentication, so each host must accept VXLAN packets from the network's other hosts only.
 
-Each test lets a neighbour, a container or a user send a handmade VXLAN packet, in the form that the network's hosts
-use. The frame in the packet must not get into the network.
+In each test, a neighbour (another machine on the wire), a container or a user sends a VXLAN packet made by hand. The
+packet has the form that the network's hosts use. Its frame must not get into the network.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ class Field:
         return host.address if self.version == 4 else host.address6
 
     def bridge_container(self, number: int) -> str:
-        """Create a bridge network on a host, with one container that has default routes; return the container's
-        namespace path.
+        """Create a bridge network on a host, with one container; return the path of the container's network namespace.
+
+        The container has default routes through the host.
         """
         pools = tuple(
             Pool(n, ip_interface(f"{n[1]}/{n.prefixlen}")) for n in map(ip_network, ("172.30.0.0/16", "fd00:30::/64"))

@@ -1,4 +1,4 @@
-"""Automatic subnets avoid address ranges that the host already uses in another way."""
+"""hawse chooses subnets that do not overlap with address ranges that the host already uses."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Other programs' firewalls that drop the packets of hawse's networks: hawse prints a warning, and never
-changes them.
+"""Firewalls of other programs that drop the packets of hawse's networks.
+
+hawse prints a warning about such a firewall, and never changes it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Lock files of containers: a container's lock is deleted with the container.
+"""Lock files of containers: a container's lock file is deleted together with the container.
 
-The lock is deleted even if a process is killed, or asks for the lock too late.
+This holds even if a process is killed, or if a process asks for the lock after the container was deleted.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-DEAD = "4194304:1"  # a process identity with a pid that cannot exist
+DEAD = "4194304:1"  # identity of a process that cannot exist: the pid is too large
 
 
 def locks(host):

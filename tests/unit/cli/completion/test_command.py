@@ -1,6 +1,4 @@
-"""The completion scripts: equal to the committed files, complete, and in agreement with what engine and
-drivers accept.
-"""
+"""The completion scripts: they equal the committed files, cover all commands, and agree with engine and drivers."""
 
 from __future__ import annotations
 

@@ -122,8 +122,9 @@ def test_a_file_that_is_no_store_stays_as_it_is(complete, tmp_path, content):
 
 @pytest.fixture
 def settled(store, tmp_path):
-    """The path of the store's log file (or database file). Its time is one hour ago, as if nothing had been written
-    since.
+    """The path of the store's log file (or database file), with a modification time of one hour ago.
+
+    Completion therefore takes the store as unchanged for an hour.
     """
     log = tmp_path / "root" / "hawse.db-wal"
     file = log if log.exists() else tmp_path / "root" / "hawse.db"

@@ -120,7 +120,7 @@ def test_logging(create):
         (("--log-driver", "syslog", "--log-opt", "a=b"), "--log-driver, --log-opt"),
         (("--log-opt", "tag=x", "--log-opt", "labels=y"), "--log-opt tag, --log-opt labels"),
         (("--log-opt", "max-size=1m", "--log-driver", "json-file"), ""),
-        (("--log-opt", "foo=1", "--log-opt", "tag=x"), ""),  # no warning: the engine refuses this option
+        (("--log-opt", "foo=1", "--log-opt", "tag=x"), ""),  # no warning here, because the engine refuses the option
         (("--log-driver", "none"), ""),
     ],
 )

@@ -15,7 +15,7 @@ ID = "c" * 64
 
 
 class Session:
-    """A double of an attachment to a container; ``during`` is called while the attachment runs."""
+    """A double of a connection to a container's streams; ``during`` is called while the connection is open."""
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached

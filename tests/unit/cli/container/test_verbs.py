@@ -1,5 +1,5 @@
-"""The commands on existing containers: engine requests, several arguments, output; the output is that of
-Docker 26.1.5.
+"""The commands on existing containers: engine requests, several arguments, and output; the output is that of Docker
+26.1.5.
 """
 
 import pytest
@@ -105,7 +105,7 @@ def container(**state) -> dict:
 
 
 class Session:
-    """A double of an attachment to a container; ``during`` is called while the attachment runs."""
+    """A double of a connection to a container's streams; ``during`` is called while the connection is open."""
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached

@@ -20,7 +20,7 @@ HELP = [
     "container prune", "container rm", "image ls", "image rm", "image import", "image inspect",
 ]  # fmt: skip
 
-# The help of these commands hides flags that the daemon does not support. A daemon must answer at DOCKER_HOST here.
+# The help of these commands hides the flags that the daemon does not support, so a daemon must answer at DOCKER_HOST.
 HELP_WITH_DAEMON = ["run", "create", "start", "container run"]
 
 
@@ -29,7 +29,7 @@ def renamed(text: str) -> str:
 
 
 def docker(line: str, host: str = "unix:///nonexistent") -> subprocess.CompletedProcess[str]:
-    # No daemon answers at the default address, because the script records only the client's own output.
+    # The recorded client must find no daemon, because the script records only the output of the client itself.
     env = {**os.environ, "DOCKER_HOST": host}
     return subprocess.run(["docker", *shlex.split(line)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           check=False, env=env)  # fmt: skip

@@ -33,7 +33,7 @@ def on_terminal(*argv: str, **environ: str) -> bytes:
     try:
         while piece := os.read(ours, 4096):
             seen += piece
-    except OSError:  # on Linux, the error means that the other side is closed
+    except OSError:  # on Linux, this error means that the other side has closed the terminal
         pass
     os.close(ours)
     return seen

@@ -41,7 +41,9 @@ def test_hostile_text_is_spelled():
 
 
 def test_bytes_that_are_not_utf8_are_spelled():
-    """Bytes that are not UTF-8 are escaped too. For an 8-bit terminal, byte 9b starts a control sequence."""
+    """Bytes that are not UTF-8 are escaped too, because a terminal with 8-bit control characters begins a control
+    sequence at byte 9b.
+    """
     text = b"\x9b31m\xff".decode(errors="surrogateescape")
     assert escaped(text) == escaped_line(text) == revealed(marked(text)) == r"\x9b31m\xff"
 

@@ -45,8 +45,8 @@ ELEMENTS = [
 
 
 def listed(entry: Packed, shape: Shape) -> bytes:
-    """Return an element's bytes in the form in which the kernel lists them, which is also the form that the kernel
-    accepts.
+    """Return the bytes of an element in the form in which the kernel lists elements. The kernel accepts elements in the
+    same form.
     """
     ((_, body),) = each(item(entry, shape, with_value=True))
     return body

@@ -1,4 +1,4 @@
-"""Which endpoints have a sandbox's default routes, and which routes hawse asks the kernel to set."""
+"""The default routes of a sandbox: which endpoints get them, and which routes hawse asks the kernel to set."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from drivers.linux import link, rtnetlink
 
 
 class Kernel:
-    """A double of a netlink session, which answers with the messages given."""
+    """A double of a netlink session. It answers each request with the messages that the test gives."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)

@@ -18,7 +18,7 @@ LINK, LIST = 16, 18
 
 @pytest.fixture
 def kernel(monkeypatch):
-    """The test's end of the netlink session's socket; the test answers there as the kernel."""
+    """The other end of the netlink session's socket. The test answers there in place of the kernel."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     monkeypatch.setattr(netlink.socket, "socket", lambda *_: ours)
     monkeypatch.setattr(ours.__class__, "setsockopt", lambda *_: None)
@@ -28,7 +28,10 @@ def kernel(monkeypatch):
 
 
 def say(kernel, number, *parts):
-    """Answer the request with this ``number``, as the kernel: one datagram with messages of (type, flags, body)."""
+    """Answer the request with this ``number`` in place of the kernel.
+
+    The answer is one datagram; each of its messages is given as (kind, flags, body).
+    """
     kernel.send(
         b"".join(struct.pack("=IHHII", 16 + len(body), kind, flags, number, 0) + body for kind, flags, body in parts)
     )

@@ -1,4 +1,6 @@
-"""Requests to a kernel with WireGuard. No such kernel was available, so no test has sent a packet through WireGuard."""
+"""Requests to a kernel that has WireGuard. No test kernel had WireGuard, so no test has sent a packet through
+WireGuard.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """When the agent compares the firewall with the desired state.
 
 The agent compares immediately after a change by another program, and later after a change by hawse. If another program
-undoes every repair, the agent compares less and less often.
+undoes every repair, the agent waits longer and longer between two comparisons.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from engine.agentd.repair_schedule import (
 
 
 def fight(pace: Pace, now: float, rounds: int, every: float = 0.03) -> float:
-    """Simulate another program that changes the firewall ``every`` seconds after each look of the agent.
+    """Simulate another program that changes the firewall ``every`` seconds after each comparison by the agent.
 
-    Return the time after the last look.
+    Return the time after the last comparison.
     """
     for _ in range(rounds):
         now = max(now + every, pace.due if pace.resting(now) else 0.0)

@@ -1,5 +1,6 @@
-"""The agent's repair thread, with a driver double: immediate repairs, repairs after a second look, and failed
-repairs.
+"""The agent's repair thread, with a driver double.
+
+The tests cover immediate repairs, repairs that follow only after a second comparison, and failed repairs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SUPERSEDED = Difference("superseded", "table", "set ruleset_9", opens=True)
 
 
 class StandIn:
-    """A double of the driver and of the driver's watch for changes."""
+    """A double of the bridge driver and of the watch that reports changes in the kernel."""
 
     def __init__(self) -> None:
         self.found: Sequence[Difference] = ()

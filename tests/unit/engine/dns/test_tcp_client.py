@@ -1,4 +1,6 @@
-"""A client's TCP connection to the DNS resolver, over a real socket pair. The test decides when answers come."""
+"""A client's TCP connection to the DNS resolver, over a real socket pair. The test decides when the resolver's answers
+come.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ def framed(*messages: bytes) -> bytes:
 
 
 class Server:
-    """A double of the resolver, which collects the queries of a connection; the test sends the answers."""
+    """A double of the resolver. It collects the queries of a connection, and the test chooses when it answers them."""
 
     def __init__(self) -> None:
         self.loop, self.closed = Loop(), False

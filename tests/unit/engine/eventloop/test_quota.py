@@ -1,4 +1,8 @@
-"""Quotas shared fairly: how much one holder may take, how much many holders may take, and what always stays free."""
+"""Quotas that are shared fairly among holders.
+
+The tests check how many places one holder may take, how many places several holders may take together, and how many
+places always stay free.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from engine.eventloop.quota import Claim, Quota
 
 
 def fill(quota: Quota, *claims: Claim) -> int:
-    """Take places from the quota for these claims until it refuses; return the number of places taken."""
+    """Take places from the quota for the holders in ``claims`` until the quota refuses; return the number of places
+    taken.
+    """
     taken = 0
     while quota.take(claims):
         taken += 1

@@ -17,7 +17,7 @@ from engine.images import compression
 from engine.images.compression import Measured, decompressed
 
 DATA = random.Random(1).randbytes(300_000) + bytes(700_000) + b"end"
-SKIPPED = b"\x5a\x2a\x4d\x18\x04\0\0\0skip"  # a zstd frame that readers skip, as in zstd:chunked
+SKIPPED = b"\x5a\x2a\x4d\x18\x04\0\0\0skip"  # a frame that zstd readers skip, as in zstd:chunked
 
 
 def zstd(data: bytes) -> bytes:

@@ -131,7 +131,10 @@ def test_times_of_genuine_images(created, shown, seconds):
 
 
 def test_genuine_values_are_taken_over():
-    """Genuine values include newlines and escapes in scripts and prompts, and a command that is a single string."""
+    """An import keeps genuine values of an image configuration unchanged.
+
+    Examples are newlines and escapes in scripts and prompts, and a command that is a single string.
+    """
     document = config(
         Env=["PS1=\x1b[1m$ ", "A=1\n2", "nothing", "E="], Cmd="sh", Entrypoint=["sh", "-c", "a\nb", None],
         ExposedPorts={"80": {}, "53/UDP": None, "8000-8010/tcp": {}}, Labels={"a": "1\n2", "b": None},

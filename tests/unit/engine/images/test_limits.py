@@ -13,7 +13,7 @@ from engine.images.limits import DEFAULT_MEMBERS, DEFAULT_SIZE, Limits, limits_f
 
 @pytest.fixture
 def disk(monkeypatch):
-    """Return a function that simulates a file system with a given number of free bytes and free inodes."""
+    """Return a function that simulates a file system with the given free bytes, free inodes and total inodes."""
 
     def give(free: int, inodes: int, files: int = 1 << 60) -> None:
         status = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_favail=inodes, f_files=files)
@@ -48,5 +48,5 @@ def test_free_space(disk):
     limits = limits_for("/x")
     assert (limits.size, limits.members) == (4096 * 900, 900)
     assert limits.too_large("archive").endswith("(nine tenths of the free space of /x)")
-    disk(4096 * 1000, 0, 0)  # this file system creates inodes on demand
+    disk(4096 * 1000, 0, 0)  # 0 inodes in all: the file system creates inodes on demand
     assert limits_for("/x").members == DEFAULT_MEMBERS

@@ -1,5 +1,6 @@
-"""The strict tar reader reads the archives that Python's tarfile writes. Tests of broken archives:
-tests/netns/images.
+"""The strict tar reader reads the archives that Python's tarfile writes.
+
+The tests of broken archives are in tests/netns/images.
 """
 
 from __future__ import annotations

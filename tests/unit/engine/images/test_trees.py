@@ -33,9 +33,11 @@ def test_all_kinds_of_files(tmp_path):
 
 
 def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypatch):
-    """A directory is moved out of the tree while the tree is being removed. Nothing at its new place may be removed.
+    """A directory is moved out of the tree while hawse removes the tree. hawse must remove nothing at the directory's
+    new place.
 
-    Without the check, the way up would lead to the new place's parent.
+    When hawse has emptied a directory, it goes on in the parent. Without a check, this would be the parent at the new
+    place.
     """
     (tmp_path / "tree" / "inner" / "deep").mkdir(parents=True)
     (tmp_path / "outside").mkdir()

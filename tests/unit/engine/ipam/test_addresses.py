@@ -1,4 +1,8 @@
-"""Allocation of a pool's addresses: the lowest free one, never twice, never outside the pool, fast for any size."""
+"""Allocation of the addresses of a subnet: always the lowest free address, never one in use, never one outside the
+subnet.
+
+The allocation must be fast for subnets of any size.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,7 @@ def hand_out(subnet, used=(), ip_range=None, limit=6):
 @pytest.mark.parametrize(
     ("subnet", "used", "ip_range", "expected"),
     [
-        # As seen on Docker: if no address is in use, the first address is the gateway's, and the next are for
-        # containers.
+        # Docker gives the first address of an unused subnet to the gateway, and the next addresses to containers.
         ("10.90.2.0/30", [], None, ["10.90.2.1", "10.90.2.2"]),
         ("10.90.0.0/31", [], None, ["10.90.0.0", "10.90.0.1"]),
         ("10.90.1.0/32", [], None, ["10.90.1.0"]),

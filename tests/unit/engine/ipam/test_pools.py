@@ -1,4 +1,7 @@
-"""Automatic subnets: from Docker's pools in Docker's order, never overlapping, fast for any size."""
+"""Automatic subnets are chosen from Docker's pools in Docker's order.
+
+They never overlap, and the choice is fast for pools of any size.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,7 @@ def test_what_is_given_is_free_of_a_default_pool_and_nothing_free_is_left_out(in
 
 
 class Counting(Occupied):
-    """A double of the occupied ranges, which counts the queries."""
+    """A double of the list of ranges in use, which counts how often it is queried."""
 
     asked = 0
 

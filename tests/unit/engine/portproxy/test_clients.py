@@ -1,4 +1,7 @@
-"""The shares of the port proxy's quota: which shares a client belongs to."""
+"""The port proxy's quota is divided into shares, for example by a client's address and /64 network.
+
+The tests check which shares a client uses.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ TARGET = ("172.30.0.2", 80)
 
 
 def shared(one: tuple, other: tuple) -> int:
-    """Return how many shares two clients have in common. The common shares must be the widest ones."""
+    """Return how many shares two clients have in common. These must be the shares that cover the most clients."""
     same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
     assert same == sorted(same)
     return sum(same)
@@ -34,4 +37,4 @@ def test_clients_share_what_they_have_in_common():
 
 def test_address_of_a_client_is_not_taken_for_a_target():
     holders = [claim.holder for claim in (*claims("fd00::9", WEB, TARGET), *claims("fd00::1", WEB, ("fd00::9", 80)))]
-    assert len(set(holders)) == len(holders) - 1  # the two clients share only their /64
+    assert len(set(holders)) == len(holders) - 1  # the two clients have only their /64 share in common

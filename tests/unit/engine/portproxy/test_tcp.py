@@ -12,14 +12,14 @@ KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 
 
 def test_way_to_a_container_is_probed_and_given_up_after_seconds():
-    """A connection attempt ends after seconds. By the kernel's default, it would keep two descriptors for two
-    minutes.
+    """A connection attempt to a container ends after some seconds. With the kernel's default it would last two minutes,
+    and keep two file descriptors open.
     """
     with socket.create_server(("127.0.0.1", 0)) as server, connecting(server.getsockname()) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         idle, interval, count = (sock.getsockopt(socket.IPPROTO_TCP, option) for option in KEEPALIVE)
         assert idle + interval * count <= 150
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 3  # 3 retries: 1 + 2 + 4 + 8 s
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 3  # 3 retries wait for 1 + 2 + 4 + 8 s
 
 
 def test_no_way_is_an_error_at_once():

@@ -16,7 +16,9 @@ from engine.ports.allocation import IN_USE, HostAddressing, PortConflict, alloca
 
 @dataclass
 class Kernel:
-    """A double of the kernel, which has ephemeral ports, and refuses given (protocol, address, port) triples."""
+    """A double of the kernel. It has a range of ephemeral ports, and refuses to bind the given (protocol, address,
+    port) triples.
+    """
 
     ports: Sequence[range] = (range(50000, 50010),)
     refusals: dict[tuple[str, str, int], str] = field(default_factory=dict)

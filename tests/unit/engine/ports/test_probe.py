@@ -1,4 +1,4 @@
-"""Whether a host port is free: the kernel's answers, from real sockets on the loopback interface."""
+"""Whether a host port is free. The tests ask the kernel with real sockets on the loopback interface."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_connection_in_time_wait_does_not(probe):
     with listener() as sock:
         port = port_of(sock)
         with socket.create_connection(("127.0.0.1", port)) as client:
-            sock.accept()[0].close()  # the server closes first, so its port stays in TIME_WAIT
+            sock.accept()[0].close()  # the server closes first, so the server's port stays in TIME_WAIT
             assert client.recv(1) == b""
     assert probe.refusal("tcp", "127.0.0.1", port) is None
 

@@ -68,7 +68,7 @@ RECORDS = {document["Id"]: network_record(document) for document in NETWORKS.val
 
 
 def members(document):
-    """Return the endpoints of a network's document in an order that differs from Docker's."""
+    """Yield the endpoints of a network's inspect document in the reverse of Docker's order."""
     for container_id, member in reversed(document["Containers"].items()):
         endpoint = EndpointRecord(
             id=member["EndpointID"],
@@ -222,7 +222,7 @@ def test_a_container_is_shown_as_docker_shows_it(name):
 def test_a_container_is_listed_as_docker_lists_it(name):
     document, listed = CONTAINERS[name], dict(LISTED[name])
     link_names = [text[1:] for text in listed["Names"][1:]]
-    # The status text contains the time since an event, so this test ignores the status. Another test compares it.
+    # Remove the status text, which contains the time since an event. Another test compares the status text.
     listed.pop("Status")
     rendered = container_summary(
         container_record(document),
@@ -232,6 +232,6 @@ def test_a_container_is_listed_as_docker_lists_it(name):
         link_names=link_names,
     )
     rendered.pop("Status")
-    for document in (rendered, listed):  # Docker's order comes from a Go map, so it is random
+    for document in (rendered, listed):  # Docker's order comes from a Go map, so the order is random
         document["Ports"].sort(key=lambda port: (port["PrivatePort"], port["Type"], port.get("IP", "")))
     assert json.dumps(rendered) == json.dumps(listed)

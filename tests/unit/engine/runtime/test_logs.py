@@ -40,7 +40,9 @@ def write(writer: LogWriter, numbers, chunk: int = 7) -> None:
 
 
 class Children:
-    """A double of the supervisor's list of child processes. The real one would reap any child of the test process."""
+    """A double of the supervisor's list of child processes, because the real list would reap all children of the test
+    process.
+    """
 
     def __init__(self) -> None:
         self.expected: dict = {}
@@ -49,7 +51,9 @@ class Children:
         self.expected[pid] = ended
 
     def reap(self, *, wait: bool = True) -> bool:
-        """Reap a child that has ended, or wait for one with ``wait``. Return False if no child has ended."""
+        """Reap one child that has ended; return False if no child has ended. With ``wait``, first wait until a child
+        ends.
+        """
         for pid in list(self.expected):
             ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
             if ended:
@@ -134,12 +138,14 @@ def test_partial_lines_and_both_streams_survive_rotation(path):
 
 
 class Killed(Exception):
-    """An error that is raised where a real supervisor would be killed by kill -9."""
+    """An error that a test raises at the point where a real supervisor would be killed by kill -9."""
 
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Return a function that takes n. From the n-th call on, all calls that change files fail."""
+    """Return a function that takes a number n. After its call, the n-th call that changes a file fails, and so do all
+    later calls.
+    """
 
     def arm(number: int) -> None:
         count = itertools.count(1)
@@ -163,7 +169,8 @@ def kill_at(monkeypatch):
 
 @pytest.mark.parametrize("files", [1, 2, 3, 4])
 def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
-    """A rotation is killed at every step. Entries stay, except those that the rotation was to remove.
+    """A log rotation is killed at every step. The only log entries that may be lost are those that the rotation was to
+    remove.
 
     The next supervisor continues the log.
     """
@@ -225,8 +232,9 @@ def test_lines_that_are_no_entries_are_passed_over(path, line):
 
 
 def test_a_full_disk_costs_entries_and_nothing_else(path):
-    """A full disk costs log entries and nothing else. The test limits the size of files, which truncates a write
-    likewise.
+    """On a full disk, log entries are lost, but the container and the supervisor continue.
+
+    The test limits the size of files instead, which cuts off a write in the same way as a full disk.
     """
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -320,7 +328,9 @@ class End:
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("tail", [-1, 10])
 def test_follow_across_rotations(path, compress, tail):
-    """A reader that keeps up receives every line once, even while files are renamed and compressed."""
+    """A reader that follows the log fast enough receives every line once, even while log files are renamed and
+    compressed.
+    """
     children, end, got = Children(), End(), []
     compressor = Compressor(children, path) if compress else None
     writer = LogWriter(path, 2000, 40, compressor.start if compressor else None)

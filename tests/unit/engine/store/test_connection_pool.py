@@ -1,4 +1,7 @@
-"""The store's connection pool: a process opens its store once, and never uses a connection that is not valid for it."""
+"""The store's connection pool: a process opens its store once.
+
+The process never uses a connection that another process opened or that belongs to a replaced store file.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +72,8 @@ def test_another_file_at_the_path_is_seen(store, tmp_path):
 
 
 def test_a_forked_child_opens_its_own(store):
-    """A forked child opens its own connection. With its parent's connections, it would seem to hold its
-    parent's locks.
+    """A forked child opens its own connection to the store. If it used its parent's connection, SQLite would take the
+    parent's locks for the child's locks.
     """
     put(store, "parent")
     child = os.fork()
@@ -86,7 +89,7 @@ def test_no_two_threads_get_the_same_connection(store):
 
     class Path(type(store.path)):
         def __eq__(self, other):
-            taken.append(sqlite.take_idle(kept))  # acts as a second thread that runs during the comparison
+            taken.append(sqlite.take_idle(kept))  # acts as a second thread during the comparison
             return True
 
         __hash__ = None
@@ -110,7 +113,7 @@ def test_the_log_stays_short_however_the_processes_end(store, monkeypatch):
         child = os.fork()
         if child == 0:
             put(store, f"n{number}", {"text": "x" * 5000})
-            os._exit(0)  # ends without closing anything, as a warm command does
+            os._exit(0)  # ends without closing a connection, as a warm command does
         assert os.waitpid(child, 0)[1] == 0
         sizes.append(os.stat(log).st_size)
     assert max(sizes) < 2 * sqlite.LOG_SIZE and sqlite.RESERVE in sizes
@@ -121,7 +124,7 @@ def test_a_log_in_use_is_shortened_another_time(store, monkeypatch):
     monkeypatch.setattr(sqlite, "LOG_SIZE", 0)
     put(store, "one")
     with store.read() as reader:
-        put(store, "two")  # the write neither waits for the reader nor fails
+        put(store, "two")  # the write does not wait for the reader and does not fail
         assert len(reader.networks()) == 1
     put(store, "three")
     assert os.stat(f"{store.path}-wal").st_size == sqlite.RESERVE

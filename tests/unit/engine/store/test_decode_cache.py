@@ -13,7 +13,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """Record the JSON documents that the store decodes."""
+    """Return a list to which each JSON document that the store decodes is added."""
     documents: list[str] = []
     original = codec.decode
 

@@ -1,6 +1,7 @@
-"""Collisions of host ports: two endpoints never have the same host port.
+"""Collisions of published host ports: two endpoints never have the same host port.
 
-Ports collide if protocol and family are equal, the ranges overlap, and the addresses are equal or one is a wildcard.
+Two ports collide if three conditions hold. Protocol and IP version are equal, the port ranges overlap, and the
+addresses are equal or one of them is a wildcard.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def bindings(draw):
 
 
 def meet(one: PortRecord, two: PortRecord) -> bool:
-    """Return whether two port records collide. The rule is applied to each single port and address, without
+    """Return whether two port records collide. The function applies the rule to each single port and address, without
     shortcuts.
     """
     mine, other = ip_address(one.host_ip), ip_address(two.host_ip)
@@ -59,7 +60,7 @@ def test_the_store_refuses_exactly_what_meets(store, one, two):
         with store.write() as tx:
             tx.put_endpoint(EndpointRecord("e1", "n", "c", "", ports=(one,)))
             tx.put_endpoint(EndpointRecord("e2", "n", "c", "", ports=(two,)))
-            raise EOFError  # rolls back, so that the store stays empty
+            raise EOFError  # rolls the transaction back, so that the store stays empty
     except Taken:
         refused = True
     except EOFError:

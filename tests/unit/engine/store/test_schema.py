@@ -27,7 +27,7 @@ def mode(path):
 
 
 def touch(store):
-    """Write to the store, as a command would that ran and ended meanwhile."""
+    """Write to the store, as another command would do in the meantime."""
     with store.write() as tx:
         tx.set_meta("key", "value")
     sqlite.close_idle()

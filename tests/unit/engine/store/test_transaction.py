@@ -1,4 +1,7 @@
-"""Facts about networks that the store finds without decoding the records: drivers, options, subnets and lists."""
+"""Facts about networks that the store finds without decoding the network records.
+
+They are the drivers, the options, the subnets, and the lists of networks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Processes that outlive the agent: their output files, and which users can read or redirect these files."""
+"""Processes that the agent starts and that run on after its end.
+
+The tests check their output files: which users can read these files or redirect them.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A manager's server over real TLS on the loopback interface.
 
-The tests check what a joining host verifies before it sends its secret.
+The tests check what a joining host verifies before the host sends its secret (the join token).
 """
 
 import socket

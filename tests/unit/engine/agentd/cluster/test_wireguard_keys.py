@@ -21,7 +21,9 @@ NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
 
 
 class Store:
-    """A store double with the record of one node. If ``silent``, it carries out a request but does not answer."""
+    """A double of the cluster's store with the record of one node. If ``silent`` is true, the store carries out a
+    request but does not answer.
+    """
 
     silent = False
 

@@ -63,9 +63,9 @@ def test_where_nobody_is_ready_everybody_s_reason_is_told():
 
 
 class Member:
-    """A double of an etcd member. The member answers each request with one document, or never.
+    """A double of an etcd member. It answers each request with the same document, or never answers.
 
-    ``first`` holds the documents and statuses of the first answers.
+    ``first`` holds the documents and HTTP statuses of the first answers, if these differ.
     """
 
     def __init__(self, answer=None, status=200, first=()):

@@ -1,4 +1,6 @@
-"""Limits of a manager's server: which connections it closes when too many wait, and how much a node may request."""
+"""Limits of a manager's server: which connections it closes when too many clients wait, and how many requests a node
+may send.
+"""
 
 import socket
 import time
@@ -12,7 +14,9 @@ from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT, RATE, Budgets
 
 @pytest.fixture
 def visits():
-    """The waiting connections of a server, and a function that adds a connection; all are closed after the test."""
+    """The waiting connections of a server, and a function that adds a connection. All connections are closed after the
+    test.
+    """
     made, pairs = Visits(), []
 
     def enter(address):
