@@ -40,7 +40,6 @@ from engine.recovery import recover
 from engine.runtime.api import Attachment, LogLine, Stdio
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
-from engine.swarm.verbs import SwarmVerbs
 from engine.system import SystemVerbs
 
 
@@ -78,6 +77,8 @@ class LocalEngine:
     @cached_property
     def swarm(self) -> Swarm:
         """The operations of Docker's /swarm and /nodes API."""
+        from engine.swarm.verbs import SwarmVerbs
+
         return SwarmVerbs(self.host, prepare=lambda: Verbs(self.host).changing())
 
     @cached_property

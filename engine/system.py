@@ -15,7 +15,6 @@ from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
 from engine.host import Host
 from engine.networks import create
-from engine.swarm.nodes import summary
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
 from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
@@ -90,6 +89,7 @@ class SystemVerbs:
     def _swarm(self) -> Json:
         if not membership.exists(self.host.root):
             return OUTSIDE
+        from engine.swarm.nodes import summary
 
         return summary(self.host)
 

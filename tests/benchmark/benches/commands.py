@@ -33,16 +33,16 @@ class Operation:
 
 
 OPERATIONS = (
-    Operation("network ls", "network ls", 0.8, 0.3),
-    Operation("network inspect", "network inspect {n}-base", 0.8),
+    Operation("network ls", "network ls", 0.9, 0.3),
+    Operation("network inspect", "network inspect {n}-base", 0.9),
     Operation("network create", "network create {n}-new", 0.3, 0.05),
-    Operation("network connect", "network connect {n}-new {n}-resident", 0.5),
+    Operation("network connect", "network connect {n}-new {n}-resident", 0.6),
     Operation("network disconnect", "network disconnect {n}-new {n}-resident", 0.5),
     Operation("network rm", "network rm {n}-new", 0.3, 0.05),
     Operation("run -d", "run -d --name {n}-run --network {n}-base bb sleep 1d", 0.25),
     Operation("rm -f", "rm -f {n}-run", 0.25),
     Operation("run -d -p", "run -d --name {n}-run --network {n}-base -p {p}:80 bb sleep 1d", 0.25),
-    Operation("port", "port {n}-run", 0.8),
+    Operation("port", "port {n}-run", 0.9),
     Operation("rm -f (1 port)", "rm -f {n}-run", 0.25),
 )
 
