@@ -62,7 +62,8 @@ class Container:
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
-        inherited = init.Birth(theirs, mounts, network, self.streams.open_for_child())
+        program = crun.sealed_program() if self.spec["rootfs"] != "/" else -1
+        inherited = init.Birth(theirs, mounts, network, self.streams.open_for_child(), program)
         if self.spec["rootfs"] == "/":
             self.pid = _fork(self.spec, inherited, own_pid_namespace)
             self._children.expect(self.pid, self._died)

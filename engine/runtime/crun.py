@@ -8,12 +8,14 @@ removed for a container.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
 import signal
 import time
+from functools import cache
 
 from engine.runtime.errors import BAD_CWD, NOT_FOUND, OTHER, PERMISSION, SetupFailed
 
@@ -36,6 +38,36 @@ def find_program() -> str:
         text = f'OCI runtime create failed: unable to retrieve OCI runtime error: exec: "{PROGRAM}": executable file '
         raise SetupFailed(OTHER, f"{text}not found in $PATH: install the package {PROGRAM}", plain=True)
     return path
+
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def sealed_program() -> int:
+    """Return a file descriptor of a sealed copy of crun in memory, or -1 where crun is not installed.
+
+    A container must not be able to overwrite the program (CVE-2019-5736). Therefore crun copies itself into such a
+    file at each start and executes the copy. crun skips this step, which takes 1 ms, if it already is a sealed copy.
+    """
+    try:
+        path = find_program()
+        status = os.stat(path)
+        return _sealed_copy(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    except (OSError, SetupFailed):
+        return -1
+
+
+@cache
+def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
+    """Copy a program into memory. The copy of an older version of the program stays until this process ends."""
+    copy = os.memfd_create(PROGRAM, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(path, "rb") as file, open(copy, "wb", closefd=False) as target:
+            target.write(file.read())
+        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
+        return os.open(f"/proc/self/fd/{copy}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(copy)
 
 
 def state_root(run: str) -> str:

@@ -52,7 +52,7 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
         first_process.append(pid)
         birth.channel.send(PREPARED + json.dumps({"pid": pid, "start": process.start_time(pid)}).encode())
         if birth.channel.recv(1) == GO:
-            _start(spec, directory, pid)
+            _start(spec, directory, pid, _program(birth))
 
     def kill() -> None:
         for pid in first_process:
@@ -61,7 +61,7 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
     run_child(birth, start, kill)
 
 
-def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -> NoReturn:
+def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
     if spec["sysctls"]:  # some sysctls belong to interfaces, which exist only now
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
@@ -70,12 +70,17 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for number in range(3):
         os.dup2(null, number)
-    os.execve(crun.find_program(), arguments, crun.ENVIRONMENT)
+    os.execve(program, arguments, crun.ENVIRONMENT)
+
+
+def _program(birth: Birth) -> int | str:
+    """Return what to execute as crun; raises `SetupFailed` where crun is not installed."""
+    return birth.program if birth.program >= 0 else crun.find_program()
 
 
 def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> int:
     """Let crun create the container, and return the pid of the container's first process."""
-    program = crun.find_program()
+    program = _program(birth)
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     devices = os.open("/dev", os.O_PATH | os.O_CLOEXEC)
     rootfs.show_unified_groups()
@@ -127,7 +132,7 @@ def _seal(first: int, place: str) -> None:
         raise SetupFailed(OTHER, "error during container init: the root of the container is not its own")
 
 
-def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log: int) -> int:
+def _spawn(program: int | str, arguments: list[str], stdio: tuple[int, int, int], log: int) -> int:
     parent, child = os.getpid(), os.fork()
     if child == 0:
         try:
@@ -136,7 +141,7 @@ def _spawn(program: str, arguments: list[str], stdio: tuple[int, int, int], log:
                 os._exit(1)
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
-            close_all_but([log])
+            close_all_but([log, *([program] if isinstance(program, int) else [])])
             os.set_inheritable(log, True)
             os.execve(program, arguments, crun.ENVIRONMENT)
         finally:

@@ -36,15 +36,19 @@ READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 class Birth:
     """The file descriptors that a forked process gets.
 
-    They are the supervisor's socket, the caller's namespaces and the standard streams.
+    They are the supervisor's socket, the caller's namespaces, the standard streams, and for a container of an image the
+    sealed copy of crun (``program``, -1 without it).
     """
 
-    def __init__(self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int]) -> None:
-        self.channel, self.mounts, self.network, self.stdio = channel, mounts, network, stdio
+    def __init__(
+        self, channel: socket.socket, mounts: int, network: int, stdio: tuple[int, int, int], program: int = -1
+    ) -> None:
+        self.channel, self.mounts, self.network, self.stdio, self.program = channel, mounts, network, stdio, program
 
     def descriptors(self) -> list[int]:
         """Return all file descriptors that the forked process still needs."""
-        return [self.channel.fileno(), self.mounts, self.network, *self.stdio]
+        program = [self.program] if self.program >= 0 else []
+        return [self.channel.fileno(), self.mounts, self.network, *self.stdio, *program]
 
 
 def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
