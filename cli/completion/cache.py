@@ -17,7 +17,7 @@ from cli.completion.queries import FINDERS
 from engine.paths import make_private_directory, open_private
 
 DIRECTORY = "names"
-SETTLED = 50_000_000
+MIN_STORE_AGE_NANOSECONDS = 50_000_000
 """Nanoseconds that must have passed since the last write to the store before an answer may be cached.
 
 The kernel's file times are coarse: two writes within this interval may have the same time.
@@ -50,7 +50,7 @@ def store(store: Path, kinds: str, answer: str, written: int) -> None:
     less than SETTLED nanoseconds ago. The function raises OSError if it cannot write the file. The caller has checked
     the kinds with `is_cacheable`.
     """
-    if time.time_ns() - written < SETTLED:
+    if time.time_ns() - written < MIN_STORE_AGE_NANOSECONDS:
         return
     directory = store.parent / DIRECTORY
     make_private_directory(directory)

@@ -15,7 +15,7 @@ from drivers.firewall.encoding import ruleset
 from drivers.linux import libnftables, netns
 from drivers.linux.attributes import each, read, read_text, text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import LINGER, Session, in_background
+from drivers.linux.netlink import CLOSE_DELAY_SECONDS, Session, in_background
 from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, table_header
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
@@ -59,7 +59,7 @@ def find(table: str) -> Structure | None:
     try:
         return _read(session, table)
     finally:
-        in_background(session.close, LINGER)
+        in_background(session.close, CLOSE_DELAY_SECONDS)
 
 
 def _read(session: Session, table: str) -> Structure | None:

@@ -19,7 +19,7 @@ from drivers.firewall.encoding import Packed, encoded, item, shapes
 from drivers.linux.attributes import each, nested, read, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.libnftables import Refused
-from drivers.linux.netlink import ACK, LINGER, Message, Session, in_background
+from drivers.linux.netlink import ACK, CLOSE_DELAY_SECONDS, Message, Session, in_background
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 
 BEGIN, END = 0x10, 0x11  # netlink message types (kernel constants NFNL_MSG_BATCH_*)
@@ -57,7 +57,7 @@ def change(
     except OSError as error:
         raise _refusal(error) from error
     finally:
-        in_background(session.close, LINGER)
+        in_background(session.close, CLOSE_DELAY_SECONDS)
 
 
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
@@ -72,7 +72,7 @@ def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
             lists = (read(message, NFGENMSG.size).get(ELEMENTS, b"") for message in listed)
             contents[set_name] = [unpacked(one, known[set_name]) for listing in lists for _, one in each(listing)]
     finally:
-        in_background(session.close, LINGER)
+        in_background(session.close, CLOSE_DELAY_SECONDS)
     return contents
 
 

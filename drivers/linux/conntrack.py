@@ -22,7 +22,7 @@ from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
 from drivers.linux.attributes import attribute, nested, read
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import LINGER, Session, in_background
+from drivers.linux.netlink import CLOSE_DELAY_SECONDS, Session, in_background
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # message types (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, _DELETE)
@@ -112,7 +112,7 @@ def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Seq
         for narrowing in filters if narrow else (b"",):
             _remove_one_by_one(session, header, narrowing, matches)
     finally:
-        in_background(session.close, LINGER)
+        in_background(session.close, CLOSE_DELAY_SECONDS)
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:

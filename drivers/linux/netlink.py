@@ -29,13 +29,13 @@ IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
 SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # size in bytes that one send may always have; option SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
-LINGER = 0.05
+CLOSE_DELAY_SECONDS = 0.05
 """Seconds to wait before a netfilter socket is closed.
 
 If elements were removed shortly before, closing the socket waits for an RCU grace period and blocks all other nftables
 transactions. After this delay, the grace period is over. The close and the exit of this process then do not wait.
 """
-LOOK = 0.0003  # seconds between two checks of whether a request has taken effect
+POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
 
 
 class Message(NamedTuple):
@@ -113,7 +113,7 @@ class Session:
                 done.release()
 
         in_background(request)
-        while not done.acquire(timeout=LOOK):
+        while not done.acquire(timeout=POLL_INTERVAL_SECONDS):
             if shows():
                 return
         if failures:

@@ -26,7 +26,7 @@ from engine.runtime import resident
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
-PAUSE = 0.02
+POLL_INTERVAL_SECONDS = 0.02
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
@@ -87,7 +87,7 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
             if remaining <= 0:
                 return False
             if not _start_and_wait(run_dir, root, remaining):
-                time.sleep(PAUSE)  # another agent is starting or ending
+                time.sleep(POLL_INTERVAL_SECONDS)  # another agent is starting or ending
 
 
 def connect(run_dir: Path, timeout: float) -> socket.socket:

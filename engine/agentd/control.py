@@ -22,7 +22,7 @@ from engine.runtime import peer
 LINE = 256
 DEADLINE = 5.0
 """Seconds that a connection may be silent before the agent closes it."""
-PAUSE = 0.5
+ACCEPT_PAUSE_SECONDS = 0.5
 """Seconds for which the agent accepts no connections after its file descriptors ran out."""
 
 
@@ -47,7 +47,7 @@ class Control:
         except BlockingIOError:
             return
         except OSError:
-            self._loop.rest(self._listener.fileno(), PAUSE)
+            self._loop.rest(self._listener.fileno(), ACCEPT_PAUSE_SECONDS)
             return
         connection.setblocking(False)
         objection = peer.objection(connection, self._rights)

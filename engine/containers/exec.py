@@ -21,7 +21,7 @@ POLL = 0.02
 hawse has to poll.
 """
 
-OVERDUE = 5.0
+REMOVAL_TIMEOUT_SECONDS = 5.0
 """Seconds to wait until the process that the container's supervisor started has removed the container. After this time,
 the waiting command removes the container.
 """
@@ -95,9 +95,9 @@ def _await_removal(host: Host, container_id: str) -> None:
     """Wait until the container has been removed.
 
     The container's supervisor starts a hawse process that removes the container, but that process may have been killed.
-    Therefore the waiting command removes the container itself after `OVERDUE` seconds.
+    Therefore the waiting command removes the container itself after `REMOVAL_TIMEOUT_SECONDS` seconds.
     """
-    overdue = time.monotonic() + OVERDUE
+    overdue = time.monotonic() + REMOVAL_TIMEOUT_SECONDS
     while _exists(host, container_id):
         time.sleep(POLL)
         if time.monotonic() > overdue:

@@ -20,7 +20,7 @@ from engine.store.locks import locked
 from engine.validate.signals import RTMAX, check_supported, parse_signal
 
 DEFAULT_TIMEOUT = 10
-IN_VAIN = 2
+UNKNOWN_SIGNAL_WAIT_SECONDS = 2
 """Seconds to wait before SIGKILL if the number of the stop signal does not exist on this system. Docker waits
 as long.
 """
@@ -75,7 +75,7 @@ def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> Non
     if number <= RTMAX:
         host.runtime.signal(record.id, number)
     else:
-        patience = IN_VAIN
+        patience = UNKNOWN_SIGNAL_WAIT_SECONDS
     if host.runtime.wait(record.id, None if patience < 0 else patience) is None:
         host.runtime.signal(record.id, signals.SIGKILL)
         host.runtime.wait(record.id, DEFAULT_TIMEOUT)

@@ -30,7 +30,7 @@ FAILURE = select.EPOLLET
 """Event mask without any event. With it, epoll still reports an error or hang-up, but only once (edge-triggered)."""
 ERROR = select.EPOLLERR
 RESET = struct.pack("ii", 1, 0)  # struct linger (on, 0 seconds): close() sends a TCP reset
-PAUSE = 0.5
+ACCEPT_PAUSE_SECONDS = 0.5
 """Seconds for which the proxy accepts no connections after file descriptors ran out."""
 REPORT_INTERVAL = 60.0  # minimum seconds between two log lines about refused clients
 BACKLOG = 4096
@@ -75,7 +75,7 @@ class StreamListener:
             except BlockingIOError:
                 return
             except OSError:
-                self.watcher.rest(self._socket.fileno(), PAUSE)
+                self.watcher.rest(self._socket.fileno(), ACCEPT_PAUSE_SECONDS)
                 return
             try:
                 self._admit(client, peer[0])

@@ -63,7 +63,7 @@ class Container:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
         program = crun.sealed_program() if self.spec["rootfs"] != "/" else -1
-        inherited = init.Birth(theirs, mounts, network, self.streams.open_for_child(), program)
+        inherited = init.ChildSetup(theirs, mounts, network, self.streams.open_for_child(), program)
         if self.spec["rootfs"] == "/":
             self.pid = _fork(self.spec, inherited, own_pid_namespace)
             self._children.expect(self.pid, self._died)
@@ -76,7 +76,7 @@ class Container:
         self._note_process(self.pid, start_time(self.pid))
         self._loop.watch(self._channel.fileno(), self._heard)
 
-    def _fork_maker(self, inherited: init.Birth) -> int:
+    def _fork_maker(self, inherited: init.ChildSetup) -> int:
         pid = os.fork()
         if pid == 0:
             image_init.run(self.spec, inherited, self.directory)
@@ -274,7 +274,7 @@ class Container:
             os.posix_spawnp(argv[0], argv, env, file_actions=null, setsid=True, setsigdef=[13, 25])
 
 
-def _fork(spec: Mapping[str, Any], inherited: init.Birth, own_pid_namespace: int) -> int:
+def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
     """Fork a child into a new pid namespace and return its pid to the parent.
 
     Only children enter the new pid namespace. The parent switches back to its own pid namespace for later forks.

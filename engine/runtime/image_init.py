@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
-    from engine.runtime.init import Birth
+    from engine.runtime.init import ChildSetup
 
 PREPARED = b"P"
 
 _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
-def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> NoReturn:
+def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirectory) -> NoReturn:
     """Let crun create the container and, on the message ``G``, start the container; never returns."""
     first_process: list[int] = []
 
@@ -73,12 +73,12 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, p
     os.execve(program, arguments, crun.ENVIRONMENT)
 
 
-def _program(birth: Birth) -> int | str:
+def _program(birth: ChildSetup) -> int | str:
     """Return what to execute as crun; raises `SetupFailed` where crun is not installed."""
     return birth.program if birth.program >= 0 else crun.find_program()
 
 
-def _create(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) -> int:
+def _create(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirectory) -> int:
     """Let crun create the container, and return the pid of the container's first process."""
     program = _program(birth)
     syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 
 
-class Birth:
+class ChildSetup:
     """The file descriptors that a forked process gets.
 
     They are the supervisor's socket, the caller's namespaces, the standard streams, and for a container of an image the
@@ -51,7 +51,7 @@ class Birth:
         return [self.channel.fileno(), self.mounts, self.network, *self.stdio, *program]
 
 
-def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
+def run(spec: Mapping[str, Any], birth: ChildSetup) -> NoReturn:
     """Set up and execute the container's command; never returns."""
 
     def start() -> None:
@@ -66,7 +66,7 @@ def run(spec: Mapping[str, Any], birth: Birth) -> NoReturn:
     run_child(birth, start)
 
 
-def run_child(birth: Birth, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
+def run_child(birth: ChildSetup, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
     """Call ``start`` in a child that the supervisor has just forked; never returns.
 
     ``start`` executes a program. If ``start`` fails, the error is sent to the supervisor and ``clean_up`` is called.
@@ -104,7 +104,7 @@ def close_all_but(kept: list[int]) -> None:
     os.closerange(low, 1 << 20)
 
 
-def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
+def enter_namespaces(spec: Mapping[str, Any], birth: ChildSetup) -> None:
     """Join the caller's mount tree and the requested network namespace, and create all other namespaces.
 
     The new mount namespace is a copy of the caller's mount namespace.
@@ -117,7 +117,7 @@ def enter_namespaces(spec: Mapping[str, Any], birth: Birth) -> None:
         syscalls.set_domain_name(spec["domainname"])
 
 
-def join_network(spec: Mapping[str, Any], birth: Birth) -> None:
+def join_network(spec: Mapping[str, Any], birth: ChildSetup) -> None:
     """Join the caller's mount namespace and the requested network namespace."""
     syscalls.setns(birth.mounts, syscalls.CLONE_NEWNS)
     syscalls.setns(birth.network, syscalls.CLONE_NEWNET)
@@ -151,7 +151,7 @@ def hide_kernel(spec: Mapping[str, Any]) -> None:
         rootfs.hide_kernel_paths()
 
 
-def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
+def finish(spec: Mapping[str, Any], birth: ChildSetup, root: int) -> NoReturn:
     """Finish the setup that needs the network, and execute the command with only the container's rights."""
     if spec["sysctls"]:  # some sysctls belong to interfaces, which exist only now
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -170,7 +170,7 @@ def finish(spec: Mapping[str, Any], birth: Birth, root: int) -> NoReturn:
     execute(find_executable(argv[0], env), argv, env)
 
 
-def connect_streams(spec: Mapping[str, Any], birth: Birth, identity: Identity) -> None:
+def connect_streams(spec: Mapping[str, Any], birth: ChildSetup, identity: Identity) -> None:
     """Connect the standard streams to ``birth.stdio``, or to a new terminal.
 
     The master of a new terminal is sent to the supervisor.

@@ -33,7 +33,7 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
-_SETTLED = 3.0  # seconds; a resident process that ends sooner is not restarted
+_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that ends sooner is not restarted
 
 
 class Early:
@@ -189,14 +189,14 @@ class Supervisor:
     def _guard(self, client: Connection, request: dict[str, Any]) -> None:
         """Restart a resident process (such as the agent) when its connection closes, because it was probably killed.
 
-        The process is not restarted if it sends a frame first, or if it ended within `_SETTLED` seconds. The connection
-        of such a process does not keep the supervisor running.
+        The process is not restarted if it sends a frame first, or if it ended within `_MIN_RUN_SECONDS` seconds. The
+        connection of such a process does not keep the supervisor running.
         """
         began = time.monotonic()
         self._clients.discard(client)
 
         def close(_gone: Connection) -> None:
-            if time.monotonic() - began >= _SETTLED:
+            if time.monotonic() - began >= _MIN_RUN_SECONDS:
                 self._execute(request["argv"], request["env"], request["log"])
 
         def receive(_client: Connection, _kind: int, _payload: bytes) -> None:

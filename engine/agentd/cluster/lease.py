@@ -19,7 +19,7 @@ from engine.errors import EngineError
 
 LEASE = 30
 """Lease time in seconds; if a host is silent for longer, other hosts ignore its endpoints. HAWSE_LEASE overrides it."""
-PAUSE = 1.0
+RETRY_DELAY_SECONDS = 1.0
 INTERVAL = 60.0
 """Seconds between two comparisons of this host's endpoints with the cluster's store."""
 
@@ -84,10 +84,10 @@ class LeaseKeeper:
                 self._renew(client, seconds)
             except EngineError:
                 self._synced = False
-                client, pause = None, PAUSE
+                client, pause = None, RETRY_DELAY_SECONDS
             except Exception:
                 traceback.print_exc(file=sys.stderr)
-                client, pause = None, PAUSE
+                client, pause = None, RETRY_DELAY_SECONDS
             self._wake.wait(pause)
             self._wake.clear()
 

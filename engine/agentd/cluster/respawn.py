@@ -15,7 +15,7 @@ from engine.agent import client
 from engine.cluster import membership
 from engine.paths import open_private, root_directory, run_directory
 
-PAUSE = 0.2
+RESTART_DELAY_SECONDS = 0.2
 """Seconds to wait after each start of the agent, so that a failing agent is not restarted in a tight loop."""
 
 
@@ -31,7 +31,7 @@ def main() -> int:
         os.close(lock)
         if membership.exists(root):
             client.ensure(run, root)
-        time.sleep(PAUSE)
+        time.sleep(RESTART_DELAY_SECONDS)
     return 0
 
 

@@ -29,9 +29,9 @@ ADMITTED = "(joining)"
 """Value in place of a node id, for a host that has shown a valid token but has no certificate yet."""
 PENALTY = 1.0
 """Seconds by which the answer to an invalid token is delayed."""
-LINGER = 2.0
+CLOSE_DELAY_SECONDS = 2.0
 """Seconds that the server gives the other side to read the last answer before the connection is closed."""
-PAUSE = 1.0
+ACCEPT_PAUSE_SECONDS = 1.0
 SILENCE = 60.0
 STACK = 1024 * 1024
 """Stack size of each thread in bytes; small, because each connection has its own thread."""
@@ -56,7 +56,7 @@ class ManagerServer:
                 connection, address = listener.accept()
             except OSError as error:
                 print(f"cannot take a connection: {error}", file=sys.stderr, flush=True)
-                time.sleep(PAUSE)
+                time.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
             self._begin(connection, str(address[0]))
 
@@ -100,11 +100,12 @@ class ManagerServer:
             self._end(visit)
 
     def _linger(self, visit: Visit) -> None:
-        """Close the sending side, and read until the other side closes the connection or `LINGER` seconds have passed.
+        """Close the sending side, and read until the other side closes the connection or `CLOSE_DELAY_SECONDS` seconds
+        have passed.
 
         Otherwise the kernel would drop the last answer if data from the other side is still unread.
         """
-        visit.allow(LINGER)
+        visit.allow(CLOSE_DELAY_SECONDS)
         with suppress(OSError):
             socket.socket.shutdown(visit.socket, socket.SHUT_WR)
             while not visit.closed and socket.socket.recv(visit.socket, store_calls.CHUNK):
@@ -234,7 +235,7 @@ class ManagerServer:
                 finally:
                     client.close()
             except EngineError:
-                time.sleep(PAUSE)
+                time.sleep(ACCEPT_PAUSE_SECONDS)
 
     def _follow_with(self, client: Client) -> None:
         pairs, revision = client.range(keys.MEMBERS)

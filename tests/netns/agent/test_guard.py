@@ -11,7 +11,7 @@ import time
 import pytest
 
 from engine.agent import client
-from engine.runtime.supervisor import _SETTLED
+from engine.runtime.supervisor import _MIN_RUN_SECONDS
 
 pytestmark = pytest.mark.netns
 
@@ -40,7 +40,7 @@ def ends(host, number: int) -> None:
 
 
 def test_killed_agent_is_there_again_and_serves(named):
-    time.sleep(_SETTLED)
+    time.sleep(_MIN_RUN_SECONDS)
     first = agent(named)
     os.kill(first, signal.SIGKILL)
     deadline = time.monotonic() + 10
@@ -64,7 +64,7 @@ def test_agent_of_an_older_version_makes_room_for_one_of_the_next_commands_versi
 
 
 def test_agent_that_was_asked_to_end_stays_away(named):
-    time.sleep(_SETTLED)
+    time.sleep(_MIN_RUN_SECONDS)
     ends(named, signal.SIGTERM)
     time.sleep(1)
     assert not agent(named)
