@@ -1,9 +1,8 @@
 """Define `App`, which every command receives: the engine, the output streams and facts about the terminal.
 
 All output goes through this module, so that only this module decides about colour, pipes and encodings. `App` writes
-text as bytes, immediately and in the order of the calls. Bytes of the command line that are not UTF-8 are written
-unchanged. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte
-unchanged.
+text as bytes, immediately and in the order of the calls. Arguments that are not UTF-8 are written with their original
+bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte unchanged.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def open_default_engine() -> Engine:
 
 
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
-    """Return the byte stream of a standard stream, or the null device if the caller closed the stream.
+    """Return the byte stream of a standard stream, or of the null device if the caller closed the standard stream.
 
     The null device gets the file descriptor number of the closed stream, so that no file opened later gets this number.
     """
@@ -62,7 +61,10 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 
 def bold(text: str) -> str:
-    """Return one line in bold; import rich only here, because only output to a terminal needs rich."""
+    """Return one line of text in bold.
+
+    The function imports rich only when it is called, because only output to a terminal needs rich.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -145,25 +147,24 @@ class App:
         return _escaping().escaped_line(text) if stream.isatty() else text
 
     def daemon_text(self, error: EngineError) -> str:
-        """Return the error text of the engine as the user sees it.
+        """Return the text of the engine's error with the prefix "Error response from daemon: ".
 
-        The error text is one line, unless the engine has already formatted it in several lines.
+        The text is put on one line, unless the engine has already formatted the text in several lines.
         """
         text = str(error).strip()
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:
-        """Mark the control characters in data that a template will print.
+        """Return data for a template; on a terminal, control characters in the returned data are marked.
 
-        The template's output must then be printed with `out_rendered`, which escapes the marked characters on a
-        terminal.
+        The caller must print the template's output with `out_rendered`, which escapes the marked characters.
         """
         return cast("T", _escaping().marked(data)) if self.on_terminal else data
 
     def out_rendered(self, text: str) -> None:
-        """Write text to stdout that a template made from data marked by `protected`.
+        """Write the output of a template to stdout; the template's data came from `protected`.
 
-        On a terminal, the marked characters are escaped.
+        On a terminal, the characters that `protected` marked are escaped.
         """
         if self.on_terminal:
             text = _escaping().revealed(text)
@@ -177,8 +178,8 @@ class App:
     def write(self, stream: BinaryIO, data: bytes) -> None:
         """Write the data to the stream and flush the stream immediately.
 
-        If stdout fails, raise StatusError, as Docker does. If stderr fails, the data is lost. A broken pipe on either
-        stream raises BrokenPipeError.
+        If writing to stdout fails, raise StatusError, as Docker does. If writing to stderr fails, ignore the error. A
+        broken pipe on either stream raises BrokenPipeError.
         """
         try:
             stream.write(data)

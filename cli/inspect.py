@@ -1,4 +1,4 @@
-"""The ``hawse inspect`` command: print the document of the container, image or network with a given name."""
+"""The ``hawse inspect`` command: print the document of the container, image or network that has a given name."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ SKIPPABLE = ("not supported", "invalid reference format")
 @click.argument("names", nargs=-1)
 @click.pass_obj
 def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str) -> None:
-    """Print one document for each name: that of the container with this name.
+    """Print one document for each name.
 
-    If there is no such container, print the document of the image with this name, or else of the network.
+    This is the document of the container with this name. If there is no such container, it is the document of the image
+    with this name. If there is no such image either, it is the document of the network.
     """
     if type not in DOCKERS_TYPES:
         raise StatusError(f"{quote(type)} is not a valid value for --type")

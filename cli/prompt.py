@@ -12,7 +12,7 @@ from cli.pflag import FILTER, command, flag
 
 
 def confirmed(app: App, question: str) -> bool:
-    """Print the question on stdout and read one line; return True only for ``y`` or ``Y``.
+    """Print the question on stdout and read one line from stdin; return True only for ``y`` or ``Y``.
 
     At the end of input, return False. Ctrl-C at the question ends the command with exit code 0.
     """
@@ -30,7 +30,7 @@ Filters = Mapping[str, tuple[str, ...]]
 def prune_command(short: str, removed: str) -> Callable[[Callable[[App, Filters], None]], click.Command]:
     """Return a decorator that makes a command ``prune`` from a function that removes unused objects.
 
-    ``removed`` names these objects in the question to the user.
+    ``removed`` is the text that names the removed objects in the question to the user.
     """
 
     def made(prune: Callable[[App, Filters], None]) -> click.Command:

@@ -48,7 +48,7 @@ COMMANDS = {
     "version": "cli.system.version:version",
     "wait": "cli.container.wait:wait",
 }
-"""Maps the name of each command to the location of the command."""
+"""Maps the name of each command to the location of the command in the code, such as ``cli.network.create:create``."""
 
 COMMON = ("run", "exec", "ps", "images", "version", "info")
 MANAGEMENT = ("container", "image", "network", "node", "swarm", "system")
@@ -67,7 +67,7 @@ FLAGS = [
 ]  # fmt: skip
 
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
-INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + signal number, as in a shell
+INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes: 128 + signal number, as in a shell
 
 
 class Root(Group):

@@ -1,11 +1,12 @@
 """The contract that every network driver fulfils, and the value types that drivers receive.
 
-A driver owns every network of its type and all kernel resources of those networks. A driver knows nothing of names,
-stores or containers. The engine gives it immutable values, and the driver raises `DriverError`. A driver acts on the
-kernel of the calling process's network namespace (the *host*) and on sandboxes given by path.
+A driver owns every network of its type and all kernel resources of those networks. A driver does not know users' names,
+the engine's database or containers. The engine gives the driver immutable values, and the driver raises `DriverError`.
+A driver changes kernel objects in the calling process's network namespace (the *host*) and in sandboxes, which are
+given by path.
 
 Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` reserves what the endpoint needs, and
-``join`` adds its interface to the sandbox. ``join`` can be repeated with the same values at any time. Every
+``join`` adds the endpoint's interface to the sandbox. ``join`` can be repeated with the same values at any time. Every
 ``delete_*``, ``leave`` and ``unpublish`` call is idempotent and works without the container's process and network
 namespace. Such a call continues after errors and raises the first error at the end.
 """
@@ -25,7 +26,10 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 class DriverError(Exception):
-    """Base class of all driver errors. ``str(error)`` is the text that hawse prints after Docker's error prefix."""
+    """Base class of all driver errors.
+
+    ``str(error)`` is the text that hawse prints after Docker's prefix "Error response from daemon: ".
+    """
 
 
 class BadOption(DriverError):
@@ -41,7 +45,9 @@ class Missing(DriverError):
 
 
 class Busy(DriverError):
-    """The object is in use: the bridge is full, the port is taken, or the link belongs to another bridge."""
+    """An object is in use: the bridge has its maximum number of ports, or the kernel reports the parent interface as
+    busy (EBUSY).
+    """
 
 
 class Unsupported(DriverError):
@@ -74,8 +80,8 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A network as its driver sees it. ``options`` are the options that the user gave with -o, unknown keys
-    included.
+    """The description of a network that the engine gives to the driver. ``options`` are the options that the user gave
+    with -o, unknown keys included.
     """
 
     id: str
@@ -91,8 +97,8 @@ class NetworkSpec:
 class PortBinding:
     """One published port range of the host and the equally long port range of the container.
 
-    The last port belongs to a range. ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set; ``0.0.0.0`` and
-    ``::`` mean every local address of the family.
+    The last port of each range is part of the range. ``protocol`` is tcp, udp or sctp. ``host_ip`` is always set;
+    ``0.0.0.0`` and ``::`` mean every local address of the family.
     """
 
     protocol: str
@@ -132,12 +138,13 @@ Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The state that the store requires for all networks of one driver on this host.
+    """The state that the engine's database requires for all networks of one driver on this host.
 
     ``networks`` and ``links`` must exist. Other commands are creating or removing the networks in ``unsettled`` and the
     links in ``unsettled_links``, so the kernel objects of these networks and links may exist or be missing.
-    ``saved_state`` holds lines that the driver itself returned earlier. ``relay`` maps each protocol to the port at
-    which the agent proxies that protocol. ``relay`` is None in a process that does not know these ports.
+    ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
+    maps each protocol to the port at which the agent proxies that protocol. ``relay`` is None in a process that does
+    not know these ports.
     """
 
     networks: Members = ()
@@ -338,19 +345,23 @@ class Multihomed(Protocol):
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """On each network in ``siblings``, accept packets from the source addresses paired with that network;
-        idempotent.
+        """Accept packets that a container sends from addresses of its other networks; idempotent.
+
+        Each item of ``siblings`` is a network, and the source addresses from which packets are accepted on that
+        network.
         """
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """On each network in ``siblings``, stop accepting packets from the addresses paired with that network;
-        idempotent.
+        """Stop accepting packets that a container sends from addresses of its other networks; idempotent.
+
+        Each item of ``siblings`` is a network, and the source addresses that are no longer accepted on that network.
         """
 
 
 @runtime_checkable
 class Linker(Protocol):
-    """Optional driver protocol: legacy links between endpoints of an icc=false network.
+    """Optional driver protocol: legacy links (``--link``) on a network whose containers cannot reach each other
+    (icc=false).
 
     A link lets one endpoint reach the exposed ports of another.
     """
@@ -376,9 +387,10 @@ class Repairer(Protocol):
         """Repair the given ``differences`` and change nothing else; idempotent. Live connections continue."""
 
     def saved_state(self) -> Sequence[str]:
-        """Return lines about shared kernel state that this process added and that the store does not record.
+        """Return text lines that record the shared kernel state which this process added; the list is usually empty.
 
-        The list is usually empty. `repair` needs these lines later.
+        The caller must store these lines, because the engine's database does not otherwise record that state. `repair`
+        later gets the lines in `Desired.saved_state`.
         """
 
     def needs_repair(self) -> bool:
@@ -419,10 +431,10 @@ class Watch(Protocol):
         """Return whether a change has happened that no call of `read` has reported yet. The check is fast."""
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
-        """Block new connections through these networks until `unblock` is called.
+        """Block new connections through these networks until `unblock` is called; idempotent.
 
-        New connections stay blocked even if another program removes the shared state meanwhile. Established connections
-        continue. Idempotent.
+        New connections stay blocked even if another program removes the shared kernel state, such as the firewall's
+        rules, meanwhile. Established connections continue.
         """
 
     def unblock(self) -> None:
@@ -434,13 +446,13 @@ class Watch(Protocol):
 
 @runtime_checkable
 class HealthReporter(Protocol):
-    """Optional driver protocol: report settings of other programs that stop hawse's networks.
+    """Optional driver protocol: report settings of other programs that stop the traffic of hawse's networks.
 
     hawse must not change these settings itself.
     """
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Return warnings about other programs' settings that stop these networks. The check is fast.
+        """Return warnings about other programs' settings that stop the traffic of these networks. The check is fast.
 
         Each warning is one clause of a sentence.
         """
@@ -451,16 +463,19 @@ class PeerProgrammer(Protocol):
     """Optional driver protocol: reach a network's endpoints on other hosts."""
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Program exactly these peers into the kernel's tables; idempotent. Correct entries are not touched."""
+        """Program exactly these peers into the kernel's forwarding and neighbour tables; idempotent.
+
+        Table entries that are already correct are not touched.
+        """
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Add one peer, replacing earlier entries of its MAC and addresses; idempotent."""
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer; idempotent. An entry that names another host by now is kept."""
+        """Remove one peer; idempotent. A table entry that now names another host is kept."""
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return the differences between the kernel's tables and ``peers``, one line each.
+        """Return the differences between the kernel's forwarding and neighbour tables and ``peers``, one line each.
 
         With ``fix``, the differences are also repaired.
         """
@@ -471,7 +486,7 @@ class TunnelGuard(Protocol):
     """Optional driver protocol: accept a network's tunnel packets only from hosts that have its endpoints."""
 
     def shut(self, network: NetworkSpec) -> None:
-        """Block tunnel packets of every sender that is not an admitted peer; idempotent.
+        """Block the network's tunnel packets from every host for which no peer is programmed; idempotent.
 
         The engine calls this method before other hosts learn that this host joins the network.
         """

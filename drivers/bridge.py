@@ -111,11 +111,11 @@ class BridgeDriver:
             teardown((Step("bridge", made.delete), Step("firewall", lambda: table.change(remove=gone))))
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Raise `BadOption` for bad endpoint options; a bridge reserves nothing outside the sandbox."""
+        """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove the endpoint's port and spoof guard if they still exist, and its conntrack entries; idempotent."""
+        """Remove the endpoint's bridge port, spoof guard and conntrack entries, if they still exist; idempotent."""
         steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
         addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
@@ -188,7 +188,10 @@ class BridgeDriver:
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting the packets that `admit` allowed on these networks; idempotent."""
+        """Stop accepting packets that a container sends from addresses of its other networks; idempotent.
+
+        The method `admit` had allowed these packets.
+        """
         table.change(remove=_siblings(siblings))
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
@@ -200,7 +203,7 @@ class BridgeDriver:
         bridge_shared_state.repair(desired, differences, self.settings)
 
     def needs_repair(self) -> bool:
-        """Return whether another program flushed the firewall since the last `repair`; a fast check."""
+        """Return whether another program removed hawse's firewall rules since the last `repair`; a fast check."""
         noted = table.read_state()
         return table.whole(self.settings) not in noted or (table.SPOOF_GUARDED in noted and not spoof_guard.is_whole())
 
@@ -221,10 +224,10 @@ class BridgeDriver:
         ]
 
     def saved_state(self) -> Sequence[str]:
-        """Return lines that record the IP forwarding that this process switched on.
+        """Return text lines that record which sysctls this process changed to switch IP forwarding on.
 
-        hawse must switch this forwarding off again later. Until then, hawse must block forwarding for interfaces that
-        are not its bridges.
+        hawse must restore these sysctls later. Until then, hawse must block forwarding for interfaces that are not its
+        bridges.
         """
         return forwarding.kept()
 

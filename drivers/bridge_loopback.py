@@ -25,7 +25,10 @@ PLACE = "route_localnet"
 def is_needed(
     network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, ports: Iterable[PortBinding]
 ) -> bool:
-    """Return whether DNAT for any of the ports needs ``route_localnet`` to serve an IPv4 loopback address."""
+    """Return whether clients on the host can reach any of the ports at 127.0.0.1 only with ``route_localnet``.
+
+    This is the case for ports that DNAT serves.
+    """
     if network.internal or endpoint.ipv4 is None or not options.mode4.startswith("nat"):
         return False
     return any(p.host_ip.version == 4 and (p.host_ip.is_unspecified or p.host_ip.is_loopback) for p in ports)
@@ -44,8 +47,8 @@ def switch_off(bridge: str) -> None:
 def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
     """Yield a difference for each bridge whose ``route_localnet`` is wrong.
 
-    ``bridges`` pairs each bridge with the wanted state. The wanted state is None if both states are allowed; such a
-    bridge gives no difference.
+    ``bridges`` pairs each bridge with True (must be on), False (must be off) or None. With None both values are
+    allowed, so the bridge gives no difference.
     """
     for bridge, enabled in bridges:
         value = sysctl.read(_path(bridge)) if enabled is not None else None
@@ -55,7 +58,7 @@ def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
 
 
 def repair(differences: Sequence[Difference]) -> None:
-    """Set ``route_localnet`` as the given ``differences`` require."""
+    """Switch ``route_localnet`` on or off for each bridge in the given ``differences``."""
     for difference in differences:
         if difference.kind == "missing":
             switch_on(difference.what)

@@ -1,4 +1,4 @@
-"""An endpoint's port of a bridge (the host end of its veth pair), and the port's spoof guard rules."""
+"""An endpoint's bridge port, which is the host end of a veth pair, and the firewall's spoof guard for that port."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FULL = (errno.EXFULL, errno.ENOSPC)
 
 
 class Port:
-    """One endpoint's port of the bridge: the host end of its veth pair, identified by its alias."""
+    """One endpoint's bridge port: the host end of the endpoint's veth pair, identified by its alias."""
 
     def __init__(self, opened: Session, endpoint: EndpointSpec, options: BridgeOptions) -> None:
         self.session, self.endpoint, self.options = opened, endpoint, options
@@ -40,7 +40,7 @@ class Port:
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
     def set_up(self) -> None:
-        """Set the port's bridge flags and its mark, and bring it up."""
+        """Set the port's bridge flags and the alias that marks the port as hawse's, and bring the port up."""
         index = link.index(self.name)
         link.set_bridge_port(self.session, index, hairpin=True, isolated=not self.options.icc)
         link.change(self.session, index, state="up", ifalias=self.mark)
@@ -88,14 +88,14 @@ class Port:
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return the names of the bridge ports under spoof guard, each with its endpoint."""
+    """Return the existing bridge ports of networks that have the spoof guard: name and endpoint of each port."""
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 
 def muted(networks: Members) -> list[str]:
     """Return the names of the bridge ports whose router advertisements the firewall must drop.
 
-    These are ports without spoof guard on bridges where the host accepts router advertisements.
+    Such a port has no spoof guard, and the host accepts router advertisements on the port's bridge.
     """
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
     heard = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_believed(o.bridge)]
@@ -107,7 +107,7 @@ def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpe
 
 
 def _ports(requested: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
-    """Return the names of these endpoints' existing ports, each with its endpoint."""
+    """Return name and endpoint of each bridge port that exists for one of the requested endpoints."""
     pairs = list(requested)
     if not pairs:
         return []

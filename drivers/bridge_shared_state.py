@@ -81,9 +81,9 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Yield the bridge of each network, and whether the bridge's ports need route_localnet.
+    """Yield the bridge of each network, and whether published ports on that bridge need route_localnet.
 
-    The second value is None if only ports of networks that other commands are creating or removing need it.
+    The second value is None if only ports of networks that other commands are creating or removing need route_localnet.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

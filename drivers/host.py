@@ -7,7 +7,7 @@ from drivers.null import NullDriver
 
 
 class HostDriver(NullDriver):
-    """The driver of the one network that adds nothing to the host.
+    """The driver of the network ``host``, which adds no kernel objects to the host.
 
     The network's endpoints use the host's network namespace.
     """

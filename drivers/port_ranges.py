@@ -1,4 +1,4 @@
-"""Functions that split published port ranges by container ports. They have no side effects."""
+"""Functions that cut container ports out of published port ranges. The functions have no side effects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drivers.api import PortBinding
 
 
 class PortRange(Protocol):
-    """The type of a dataclass that has the port fields of `drivers.api.PortBinding`."""
+    """The type of any dataclass that has the port fields of `drivers.api.PortBinding`."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -43,7 +43,7 @@ def part(held: R, first: int, last: int) -> list[R]:
 
 
 def around(held: R, first: int, last: int) -> list[R]:
-    """Return the parts of a range that remain without the container ports ``first`` to ``last``."""
+    """Return the parts of a range that remain when the container ports ``first`` to ``last`` are removed."""
     return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
 
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def inside(sandbox: Sandbox, action: Callable[[Session], T]) -> T:
-    """Run ``action`` with the thread and a netlink session in the sandbox, and return its result."""
+    """Run ``action`` in the sandbox, with a netlink session of the sandbox, and return the result of ``action``."""
 
     def run() -> T:
         with session() as opened:
@@ -36,7 +36,7 @@ def raise_loopback(sandbox: Sandbox) -> None:
 
 
 def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
-    """Set sysctls and addresses of an interface that is already in the sandbox, and bring it and ``lo`` up.
+    """Configure an interface in the sandbox (sysctls, addresses), and bring the interface and ``lo`` up.
 
     The kernel announces the addresses to the neighbours.
     """
@@ -44,7 +44,10 @@ def configure(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Configure an interface as `configure` does; the calling thread is already in the sandbox."""
+    """Configure an interface (sysctls, addresses), and bring the interface and ``lo`` up.
+
+    The calling thread is already in the sandbox.
+    """
     index = link.index(interface)
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
@@ -97,9 +100,10 @@ def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
 def set_default_routes(
     sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
 ) -> None:
-    """Set the sandbox's default routes as `default_routes.synchronise` does; idempotent.
+    """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling process may be in another namespace.
+    The calling process may be in another namespace. Only routes that `default_routes.synchronise` recognises by
+    ``offered`` and ``protocol`` are replaced or removed.
     """
     inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
 

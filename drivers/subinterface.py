@@ -1,4 +1,4 @@
-"""The parent interface on the host, as the drivers of sub-interfaces (macvlan, ipvlan) share it.
+"""The parent interface on the host, with the code that the drivers of sub-interfaces (macvlan, ipvlan) share.
 
 The parent is one of three interfaces:
 
@@ -180,7 +180,8 @@ class ParentedDriver:
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
     """Give a new sub-interface its mark and its final name in one request.
 
-    Before the request, `leave` finds the sub-interface by its unfinished name; afterwards, by its mark.
+    Before the request, `leave` finds the sub-interface by its unfinished name. After the request, `leave` finds it by
+    its mark.
     """
     try:
         index = link.index(names.unfinished_name(endpoint.id))

@@ -105,8 +105,8 @@ class Networks(Protocol):
     ) -> None:
         """Connect a container or a foreign namespace (``netns:NAME``, ``pid:N``) to a network.
 
-        ``ports`` are host ports to publish in the same operation (a hawse extension). Unless ``force`` is set, the
-        network namespace of a host system is refused (such as this host's own network namespace).
+        ``ports`` are host ports to publish in the same operation (a hawse extension). Raises Forbidden for the network
+        namespace of a host system, such as this host's own, unless ``force`` is set.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
@@ -172,7 +172,7 @@ class Containers(Protocol):
         """Run a command in a running container and return the exit code of the command.
 
         If the request is for a detached command, returns 0 immediately. If the user detaches from the command, returns
-        the constant LEFT.
+        `LEFT` (-1) instead of an exit code.
         """
 
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
@@ -277,7 +277,8 @@ class Swarm(Protocol):
 class Engine(Protocol):
     """The engine of one host, with one property for each group of operations.
 
-    ``engine.core.open_engine()`` creates the engine from HAWSE_ROOT and HAWSE_RUN.
+    ``engine.core.open_engine()`` creates the engine for the directories that the environment variables HAWSE_ROOT and
+    HAWSE_RUN name.
     """
 
     @property
@@ -294,11 +295,7 @@ class Engine(Protocol):
 
     @property
     def swarm(self) -> Swarm:
-        """The engine of one host, with one property for each group of operations.
-
-        ``engine.core.open_engine()`` creates the engine for the directories that the environment variables HAWSE_ROOT
-        and HAWSE_RUN name.
-        """
+        """The operations of Docker's /swarm and /nodes API."""
 
     @property
     def system(self) -> System:

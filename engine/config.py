@@ -50,12 +50,12 @@ class Config:
     ip_masq: bool = True
     ipv6: bool = False  # whether the default bridge has IPv6
     host_gateway_ip: str = ""
-    default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # driver -> option -> value
+    default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # network options by driver
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
-    default_log_limit: int = DEFAULT_LIMIT_BYTES  # bytes; size limit of a container log without max-size; 0: no limit
+    default_log_limit: int = DEFAULT_LIMIT_BYTES  # size limit in bytes of a log without max-size; 0: no limit
     allow_direct_routing: bool = False
-    bridge_accept_fwmark: str = ""  # firewall mark: "mark" or "mark/mask", in decimal
+    bridge_accept_fwmark: str = ""  # mark of packets to accept: "mark" or "mark/mask", in decimal
 
 
 class _Wrong(Exception):
@@ -208,7 +208,10 @@ def _limit(value: object) -> int:
 
 
 def _firewall_mark(value: object) -> str:
-    """Parse "mark[/mask]" in any of Go's number notations; errors have Docker's text."""
+    """Parse a firewall mark "mark" or "mark/mask", and return it with decimal numbers.
+
+    The numbers may have any notation of the Go language. Raises `_Wrong` with Docker's error text.
+    """
     text = _text(value)
     if not text:
         return ""
@@ -220,7 +223,10 @@ def _firewall_mark(value: object) -> str:
 
 
 def _unsigned(text: str, title: str) -> int:
-    """Parse an unsigned 32-bit number as Go's strconv.ParseUint does with base 0."""
+    """Parse an unsigned 32-bit number as Go's strconv.ParseUint does with base 0.
+
+    Raises `_Wrong` with ``title`` before the error text of Go.
+    """
     if not UNSIGNED.fullmatch(text):
         raise _Wrong(f"{title}: strconv.ParseUint: parsing {json.dumps(text)}: invalid syntax")
     digits = text.replace("_", "")
@@ -259,8 +265,8 @@ _KEYS: dict[str, Callable[[object], Any]] = {
 }
 
 _FIXED = ("iptables", "ip6tables")
-"""Docker's keys for which hawse accepts only the value true. The value false is an error: it asks for no firewall
-rules, but hawse always writes them.
+"""Docker's keys for which hawse accepts only the value true. The value false is an error, because hawse always writes
+its firewall rules.
 """
 
 _OF_DOCKER = """

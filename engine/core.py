@@ -97,8 +97,8 @@ def require_net_admin() -> None:
 
 
 class Verbs:
-    """The base class of the operations on one kind of object. The class prepares the host before an operation uses the
-    host.
+    """The base class of the network operations and the container operations. The methods `reading` and `changing`
+    prepare the host before an operation uses the host.
     """
 
     def __init__(self, host: Host) -> None:

@@ -28,7 +28,7 @@ from engine.store.api import Reader, Transaction
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:
-    """Return a network in the form that drivers use, without subnets that are only shown and give no addresses."""
+    """Return a network in the form that drivers use, without the unused subnets, which only inspect shows."""
     return NetworkSpec(
         id=record.id,
         name=record.name,

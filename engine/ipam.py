@@ -146,10 +146,10 @@ def allocate_pool(
 
 
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
-    """Yield the address ranges to search: first those after ``last`` up to the last pool, then those from the first
-    pool on.
+    """Yield the address ranges to search: first the addresses after the subnet ``last``, then the other pools in turn.
 
-    Each result is (range, prefix length, first address to try).
+    After the end of ``pools``, the search continues with the first pool. The pool that contains ``last`` is yielded
+    again at the end. Each result is (range, prefix length, first address to try).
     """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:

@@ -243,7 +243,7 @@ class PoolRecord:
     gateway_shown: bool = True
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
     automatic: bool = False  # the subnet was allocated from the default pools
-    unused: bool = False  # shown by inspect, but gives no addresses (an IPv6 subnet without --ipv6)
+    unused: bool = False  # shown by inspect, but never used for addresses (an IPv6 subnet without --ipv6)
     subnet_typed: str = ""  # the subnet as the user typed it; "" if automatic or equal to ``subnet``
     gateway_typed: str = ""  # the gateway as the user typed it; "" if automatic or equal to ``gateway``
 
@@ -294,7 +294,10 @@ class NetworkSummary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PortRecord:
-    """One allocated range of published ports; the fields mean the same as in `drivers.api.PortBinding`."""
+    """One published port range of the host and the equally long port range of the container.
+
+    The last port belongs to a range. The host addresses ``0.0.0.0`` and ``::`` mean every local address of the family.
+    """
 
     protocol: str
     host_ip: str

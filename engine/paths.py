@@ -31,9 +31,9 @@ _WHOLE_MAP = ["0", "0", "4294967295"]
 def check(path: Path, name: str) -> None:
     """Raise PermissionDenied if a user other than root and the caller can change the contents of a directory.
 
-    ``name`` is the setting that names the directory (HAWSE_ROOT or HAWSE_RUN). If the directory is missing,
-    `make_private_directory` normally creates it later. In a sticky directory such as /tmp, this function creates the
-    missing directory immediately, because otherwise another user could create it first.
+    ``name`` is the environment variable that names the directory (HAWSE_ROOT or HAWSE_RUN). If the directory is
+    missing, `make_private_directory` normally creates it later. In a sticky directory such as /tmp, this function
+    creates the missing directory immediately, because otherwise another user could create it first.
     """
     try:
         _check_path(str(path))
@@ -111,7 +111,7 @@ def _check_path(path: str) -> None:
         try:
             status = _found(place or "/", make=sticky)
         except OSError:
-            return  # the path is unusable, or is missing and only root or the caller can create it
+            return  # the path is unusable, or only root or the caller can create it
         if stat.S_ISLNK(status.st_mode):
             _check_owner(place, status, in_sticky=sticky)
             links += 1
@@ -145,8 +145,8 @@ def _parts(path: str) -> list[str]:
 def _check_directory(place: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
     """Raise `_Untrusted` if another user can replace the contents of a directory.
 
-    A sticky directory is accepted, except at the end of the path. Returns True for such a directory if other users can
-    write to it.
+    A sticky directory is accepted, except at the end of the path. Returns whether other users can write to the
+    directory.
     """
     _check_owner(place, status, in_sticky=in_sticky or is_last)
     if not status.st_mode & _WRITABLE_BY_OTHERS:

@@ -1,4 +1,4 @@
-"""The versions of hawse, of Docker and of its API, and the ``Swarm`` part of /info for a host in no cluster."""
+"""The versions of hawse, of Docker and of Docker's API, and the ``Swarm`` part of /info for a host in no cluster."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ OUTSIDE: dict[str, Any] = {
     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
     "RemoteManagers": None, "Nodes": 0, "Managers": 0,
 }  # fmt: skip
-"""The ``Swarm`` part of /info for a host in no cluster. The JSON that Docker prints omits numbers that are zero, but
-templates of ``--format`` read these numbers too.
+"""The ``Swarm`` part of /info for a host in no cluster. Docker's JSON omits numbers that are zero. The zeros are here
+because templates of ``--format`` read these numbers too.
 """
 
 

@@ -1,6 +1,6 @@
 """Fixtures for hosts: each test that needs the kernel gets its own network namespaces.
 
-A *host* is a network namespace with ``lo`` up and an interface ``ext0`` (192.168.99.11/24, fd99::11/64). A wire
+A *host* is a network namespace with ``lo`` up and an interface ``ext0`` (192.168.99.11/24, fd99::11/64). A virtual wire
 connects ``ext0`` to the *peer*: a namespace that acts as another machine on the host's network (192.168.99.99,
 fd99::99). Each host has its own HAWSE_ROOT and HAWSE_RUN directories.
 """
@@ -74,7 +74,7 @@ class Netns:
 class Host(Netns):
     """A host that runs hawse: a network namespace, and the directories HAWSE_ROOT and HAWSE_RUN.
 
-    A wire connects the host to the peer (another machine on the host's network).
+    A virtual wire connects the host to the peer (another machine on the host's network).
     """
 
     def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
@@ -131,7 +131,8 @@ class Host(Netns):
     def kill_processes(self) -> None:
         """Kill every process of this host, and all descendants of these processes.
 
-        A process belongs to the host if its environment has the host's mark, or if it runs in the host's namespace.
+        A process belongs to the host if its environment has the host's mark (a variable that only this host sets), or
+        if the process runs in the host's namespace.
         """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
         for _ in range(5):
@@ -156,7 +157,8 @@ class Host(Netns):
     def container_processes(self) -> set[int]:
         """Return the pids of the first processes of all containers.
 
-        These processes have their own network namespaces and lack the host's mark in their environment.
+        These processes have their own network namespaces, and their environment does not show to which host they
+        belong.
         """
         known = [json.loads(file.read_text()) for file in self.run_dir.glob("containers/*/process")]
         return {p["pid"] for p in known if process.is_running(p["pid"], p["start"])}

@@ -34,14 +34,15 @@ def install(prefix: Path) -> Path:
 
 
 def packages(prefix: Path) -> Path:
-    """Return the site-packages directory of an installation in the directory ``prefix``."""
+    """Return the site-packages directory of the installation in the directory ``prefix``."""
     return prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
 @cache
 def script() -> Path:
-    """Install this checkout in a temporary directory and return the script ``hawse``. The directory is removed
-    at exit.
+    """Install this checkout in a temporary directory, and return the path of the script ``hawse``.
+
+    The directory is removed when the test process exits.
     """
     prefix, owner = Path(tempfile.mkdtemp(prefix="hawse-installed-")), os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(prefix))

@@ -1,4 +1,7 @@
-"""Helpers that build packets by hand, with any sender, and send them: IPv4, IPv6, UDP, ICMP errors and VXLAN."""
+"""Helpers that build packets by hand and send them: IPv4, IPv6, UDP, ICMP errors and VXLAN.
+
+A packet may have any sender address.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def udp(source: str, source_port: int, destination: str, port: int, payload: byt
 
 
 def icmp(source: str, destination: str, message: bytes, hops: int = TTL) -> bytes:
-    """Return an IP packet with an ICMP message; this function computes the message's checksum."""
+    """Return an IP packet with an ICMP message. This function computes the checksum of the message."""
     protocol, pseudo = (1, False) if ip_address(source).version == 4 else (58, True)
     return ip(source, destination, protocol, _summed(source, destination, protocol, message, 2, pseudo=pseudo), hops)
 

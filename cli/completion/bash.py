@@ -1,4 +1,4 @@
-"""Generate the variable part of the bash script: two functions.
+"""Generate the two functions of the bash script that depend on hawse's commands.
 
 One function has a case for each hawse command. The other function has a case for each completion source. A source is
 the set of words that may complete a flag's value or an argument.
@@ -20,7 +20,7 @@ def render(nodes: list[CommandNode]) -> str:
 
 
 def quoted(word: str) -> str:
-    """Quote a word if the shell would split or expand it."""
+    """Return the word for use in a shell script, in quotes if the shell would split or expand the word."""
     plain = word and all(c.isalnum() or c in "_-.:=/+,@%" for c in word)
     return word if plain else "'" + word.replace("'", "'\\''") + "'"
 

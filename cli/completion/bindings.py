@@ -1,8 +1,9 @@
 """The completion source of each flag and each argument.
 
-A source is the set of words that may complete a flag's value or an argument. A table key is the name of a flag or an
-argument. A key may start with the command's module (``network.ls --filter``) and then takes precedence over the plain
-name. A flag or argument that is in neither table takes free text, so no words are offered for it.
+A source is the set of words that may complete a flag's value or an argument. The table FLAGS maps flags to sources, and
+the table ARGUMENTS maps arguments to sources. A key is the name of a flag or argument. With the command's module before
+the name (``network.ls --filter``), the key takes precedence over a key with the name only. No words are offered for a
+flag or argument that is not in its table, because any text may be its value.
 """
 
 from __future__ import annotations
@@ -109,5 +110,8 @@ def flag_source(module: str, flag: str) -> str:
 
 
 def argument_source(module: str, argument: str) -> str:
-    """Return the name of the completion source for an argument; ``module`` is the command's module below ``cli``."""
+    """Return the name of the completion source for an argument.
+
+    ``module`` is the command's module below ``cli``.
+    """
     return ARGUMENTS.get(f"{module} {argument}") or ARGUMENTS.get(argument, FREE)

@@ -1,10 +1,10 @@
 """Cache answers of ``hawse __complete`` in files that the shells read themselves, so that a TAB starts no process.
 
 An answer is the list of names that ``hawse __complete`` prints. The file of an answer is HAWSE_ROOT/names/KINDS, where
-KINDS lists the kinds of names in the answer (``networks,images``). The file's modification time is set to the
-modification time that the store had just before the answer was computed. The shells use the file only while the store
-still has this modification time. Only the file's owner can read the file, because a user who may not read the store may
-not read the answer.
+KINDS lists the kinds of names in the answer (``networks,images``). The local store is the SQLite file of this host. The
+file of an answer gets the modification time that the store had just before the answer was computed. The shells use the
+answer only while the store still has this modification time. Only the owner can read the file of an answer, because a
+user who may not read the store may not read the answer.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from engine.paths import make_private_directory, open_private
 
 DIRECTORY = "names"
 MIN_STORE_AGE_NANOSECONDS = 50_000_000
-"""Nanoseconds that must have passed since the last write to the store before an answer may be cached.
+"""Nanoseconds that must have passed since the last write to the local store before an answer may be cached.
 
 The kernel's file times are coarse: two writes within this interval may have the same time.
 """
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether the answer for these kinds of names depends only on the store and may be cached.
+    """Return whether the answer for these kinds of names may be cached, because it depends only on the local store.
 
     Answers for other kinds depend on the host's files or on the words of the command line.
     """
@@ -33,9 +33,9 @@ def is_cacheable(kinds: str) -> bool:
 
 
 def store_mtime(store: Path) -> int:
-    """Return the time of the last write to the store, in nanoseconds since 1970.
+    """Return the time of the last write to the local store (the SQLite file), in nanoseconds since 1970.
 
-    Raises OSError if the store is missing.
+    Raises OSError if the file is missing.
     """
     try:
         return os.stat(f"{store}-wal").st_mtime_ns
@@ -44,11 +44,12 @@ def store_mtime(store: Path) -> int:
 
 
 def store(store: Path, kinds: str, answer: str, written: int) -> None:
-    """Cache an answer for these kinds of names.
+    """Write the answer for these kinds of names to the cache; ``store`` is the path of the local store (the SQLite
+    file).
 
-    ``written`` is the time of the store's last write before the answer. The function does nothing if ``written`` is
-    less than SETTLED nanoseconds ago. The function raises OSError if it cannot write the file. The caller has checked
-    the kinds with `is_cacheable`.
+    ``written`` is the time of the last write to the local store before the answer was computed, in nanoseconds since
+    1970. If this write is less than SETTLED nanoseconds ago, nothing is cached. The function raises OSError if it cannot
+    write the cache file. The caller has checked the kinds with `is_cacheable`.
     """
     if time.time_ns() - written < MIN_STORE_AGE_NANOSECONDS:
         return

@@ -1,7 +1,8 @@
 """``hawse __complete``: print names of this host's objects for the completion scripts of the shells.
 
-Each line is a name, a tab and a description. Because the command runs while the user types, it never fails and writes
-nothing to stderr. The command needs no privilege and creates no store. If it finds no names, it prints nothing.
+Each line is a name, a tab and a description. Because the command runs while the user types, the command never fails and
+writes nothing to stderr. The command needs no privilege and creates no local store. If the command finds no names, it
+prints nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def complete(app: App, kinds: str, index: str, words: tuple[str, ...]) -> None:
 
 
 def answer_and_keep(app: App, kinds: str) -> None:
-    """Print an answer that does not depend on the words of the command line, and cache this answer for the shells."""
+    """Print the names of these kinds, and cache the output for the shells.
+
+    The caller has checked that the names do not depend on the words of the command line.
+    """
     from engine.paths import root_directory
 
     store = root_directory() / "hawse.db"
@@ -52,14 +56,12 @@ def answer_and_keep(app: App, kinds: str) -> None:
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
-    """Return the output lines for all ``kinds`` of names; ``kinds`` is a comma-separated list such as
-    ``networks,images``.
-    """
+    """Return the lines to print for all ``kinds`` of names, a comma-separated list such as ``networks,images``."""
     return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
 
 def answers(kind: str, index: int, words: Sequence[str]) -> Iterator[str]:
-    """Yield the output lines for one kind of name, such as ``networks``.
+    """Yield the lines to print for one kind of name, such as ``networks``.
 
     If the kind ends with ``+``, names that are already on the command line are omitted.
     """
@@ -97,4 +99,4 @@ MACHINE = {
     "interfaces": entries("/sys/class/net"),
     "namespaces": entries("/run/netns"),
 }
-"""Maps each kind of name that needs no store to the function that lists the names."""
+"""Maps each kind of name that is not in the local store to the function that lists the names on this host."""

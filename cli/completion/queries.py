@@ -24,7 +24,7 @@ def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a finder of the containers that have one of these statuses; without statuses, it finds all containers."""
+    """Return a finder of the containers that have one of these statuses; without statuses, of all containers."""
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -43,7 +43,7 @@ def container_entry(container: ContainerRecord) -> tuple[str, str]:
 
 
 def users(reader: Reader, network: NetworkRecord) -> set[str]:
-    """Return the ids of the containers that are on a network, or will be on it when they start."""
+    """Return the ids of the containers that are on a network, or will be on the network when they start."""
     return {
         container.id
         for container in reader.containers()
@@ -54,7 +54,7 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the networks that have containers.
 
-    If the command line names a container after this position, only that container's networks are returned.
+    If the command line names a container after the completed position, yield only the networks of this container.
     """
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():
@@ -64,13 +64,13 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def members(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the containers on the network that the command line names before this position."""
+    """Return the containers on the network that the command line names before the completed position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
 
 
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the containers that are not on the network that the command line names before this position."""
+    """Return the containers that are not on the network that the command line names before the completed position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
 
@@ -100,7 +100,9 @@ def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
-    """Return all labels of these objects as ``key=value``, sorted and without duplicates."""
+    """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates; a holder is one object's
+    labels.
+    """
     return (
         (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})
     )

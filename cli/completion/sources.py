@@ -24,8 +24,8 @@ class Source:
     """The words that may complete one flag value or argument: the words that all fields of the source offer, together.
 
     - ``names``: kinds of names that ``hawse __complete`` finds, such as ``networks``.
-    - ``keys``: words that start a value and end with ``=`` or ``:``; each maps to the source of the text after it.
-    - ``commas``: the value is a comma-separated list, and its last part is completed.
+    - ``keys``: words that start a value and end with ``=`` or ``:``. Each word maps to the source of the text after it.
+    - ``commas``: the value is a comma-separated list, and the last part of the list is completed.
     - ``by_flag``: another flag of the command line selects the source. The tuple holds that flag's long name, its short
       name, and the source for each value of that flag ("" if that flag is not given).
     """
@@ -57,8 +57,8 @@ def list_format(fields: Mapping[str, str]) -> Source:
 def _drivers() -> dict[str, Source]:
     """Return the completion sources for driver names and driver options.
 
-    The options of a driver are offered only if the user can create networks with the driver (the driver is not a
-    ``singleton``, of which a host has only one network).
+    The options of a ``singleton`` driver are omitted. A host has only one network of such a driver, so users cannot
+    create networks with it.
     """
     drivers = network_drivers()
     several = {name: facts for name, facts in drivers.items() if not facts.singleton}

@@ -1,8 +1,8 @@
 """Convert click's command tree to plain values, from which the completion scripts are generated.
 
-Hidden commands are omitted. Hidden flags are of two sorts. The scripts offer a hidden flag that exists only in hawse.
-All other hidden flags are deprecated, or are another spelling of a visible flag. The scripts do not offer these flags,
-but recognise them on the command line.
+Hidden commands are omitted. The scripts offer a hidden flag if the flag exists only in hawse. All other hidden flags
+are deprecated, or are another spelling of a visible flag. The scripts recognise such a flag on the command line, but do
+not offer it.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def _call(start: str, specifications: Iterable[str]) -> Iterator[str]:
 
 
 def _item(name: str, description: str) -> str:
-    """Return one array element for zsh's ``_describe``: a name and its description."""
+    """Return a name and its description as one array element for zsh's ``_describe``."""
     return quoted(escaped(name, ":") + (f":{description}" if description else ""))
 
 

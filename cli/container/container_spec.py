@@ -40,7 +40,7 @@ def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = 
 def make_request(
     ctx: click.Context, verb: str, image: str, command: Sequence[str], flags: Mapping[str, Any]
 ) -> ContainerCreate:
-    """Build the request for a new container from the command line; warn about flags that hawse ignores."""
+    """Build the request for a new container from the command line; print a warning for each flag that hawse ignores."""
     app: App = ctx.obj
     given_flags = {name for name in flags if changed(ctx, name)}
     try:
@@ -83,9 +83,9 @@ def warn(app: App, request: ContainerCreate) -> None:
 
 
 def reference(image: str) -> str:
-    """Check the name of an image and return the full name.
+    """Check the name of an image and return the image's full name.
 
-    Return "" for ``hostfs`` (a container on the host's own files), a directory or an image id.
+    Return "" if ``image`` is ``hostfs`` (a container on the host's own files), a directory or an image id.
     """
     if image == HOSTFS or image.startswith("/") or is_identifier(image):
         return ""
@@ -97,10 +97,10 @@ def reference(image: str) -> str:
 
 @contextmanager
 def id_file(path: str) -> Iterator[Callable[[str], None]]:
-    """Create the new file of ``--cidfile`` and yield a function that writes the container's id to it.
+    """Create the file of ``--cidfile`` and yield a function that writes the container's id to the file.
 
-    The file must not exist before. If the caller fails, the file is deleted. Without a path, the yielded function does
-    nothing.
+    The file must not exist before. If the caller raises an exception, the file is deleted. If ``path`` is empty, the
+    yielded function does nothing.
     """
     if not path:
         yield lambda _: None

@@ -1,7 +1,7 @@
 """Run a command such as ``stop`` on several containers; also define the command line of ``stop`` and ``restart``.
 
-If the command succeeds for a container, the container's name is printed as the user typed it. All errors are printed
-together at the end.
+For each container on which the command succeeds, print the container's name as the user typed the name. Print all
+errors together at the end.
 """
 
 from __future__ import annotations

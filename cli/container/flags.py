@@ -164,7 +164,7 @@ SURROUNDINGS = (
     flag("--volumes-from", kind=LIST, usage="Mount volumes from the specified container(s)"),
 )
 
-# Flags for the way in which ``run`` and ``create`` create the container.
+# Flags for the creation of the container, such as ``--name`` and ``--platform``.
 CREATION = (
     flag("--disable-content-trust", usage="Skip image verification", default_value=True),
     flag("--name", kind=STRING, usage="Assign a name to the container"),

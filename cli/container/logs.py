@@ -32,13 +32,13 @@ MOMENT = 'timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42
 def logs(
     app: App, container: str, details: bool, follow: bool, since: str, tail: str, timestamps: bool, until: str
 ) -> None:
-    """Print a container's log; each entry goes to the stream (stdout or stderr) to which the container wrote it.
+    """Print a container's log; each entry goes to the stream (stdout or stderr) to which the container wrote the entry.
 
     If the container has a terminal, all entries go to stdout.
     """
     containers = app.engine.containers
     tty = containers.inspect(container_path_segment(container))["Config"]["Tty"]
-    until = "" if until == "0" else until  # as Docker's client, which sends no end time for --until 0
+    until = "" if until == "0" else until  # Docker's client sends no end time for --until 0
     options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
     for line in containers.logs(container_path_segment(container), options):
         stream = app.stderr if line.stream == "stderr" and not tty else app.stdout
@@ -65,7 +65,10 @@ def lines(tail: str) -> int:
 
 
 def moment(name: str, text: str) -> float | None:
-    """Return ``--since`` or ``--until`` as Unix seconds, or None if it is empty; raises StatusError."""
+    """Return the time in ``text`` as Unix seconds, or None if ``text`` is empty; raises StatusError.
+
+    ``name`` is the flag, ``--since`` or ``--until``.
+    """
     if not text:
         return None
     try:

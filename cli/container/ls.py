@@ -85,8 +85,8 @@ def template(format: str, *, quiet: bool, size: bool) -> str:
 def uses_size(format: str) -> bool:
     """Return whether a ``--format`` shows container sizes; raises StatusError if the format is invalid.
 
-    To find out, the function renders the format for an empty container. The engine computes sizes only if they are
-    shown, because this takes long.
+    The function renders the format for an empty container and watches whether the size is used. The engine computes
+    sizes only if they are shown, because computing them takes long.
     """
     used = []
 
@@ -96,7 +96,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # the format as typed, including the word "table"
+            parse(format).execute(empty_row(size_used).value())  # a leading word "table" is plain text here
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

@@ -1,6 +1,6 @@
 """The PORTS column of ``ps``, in which consecutive ports of a container are shown as one range.
 
-Ports that are published with another host port number are not joined to a range.
+A port that is published on a host port with a different number is not part of a range.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Port = Mapping[str, Any]
-"""One port in the answer of GET /containers/json: PrivatePort, Type and, if the port is published, IP and
-PublicPort.
+"""One port in the answer of GET /containers/json, with the keys PrivatePort and Type.
+
+A published port also has the keys IP and PublicPort.
 """
 
 
 def displayed_ports(ports: Iterable[Port]) -> str:
     """Return the PORTS cell of a container, like ``0.0.0.0:80->80/tcp, 9000-9002/udp``.
 
-    A published port whose host port has a different number is shown alone and never as part of a range.
+    A port that is published on a host port with a different number is shown alone and never as part of a range.
     """
     ranges: dict[tuple[str, str], tuple[int, int]] = {}
     done, mapped = [], []

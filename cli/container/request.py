@@ -20,7 +20,7 @@ from engine.model import ContainerConfig, ContainerCreate, HostConfig
 def container_create(
     image: str, command: Sequence[str], flags: Given, changed: Collection[str], environ: Mapping[str, str]
 ) -> ContainerCreate:
-    """Build the request that creates a container; do the checks in Docker's order.
+    """Build the request that creates a container; check the flags in Docker's order.
 
     Raises ValueError with the error text that Docker prints.
     """
@@ -45,7 +45,7 @@ def container_create(
 
 
 def detached(request: ContainerCreate) -> ContainerCreate:
-    """Return the request with no stream attached, as the flag ``-d`` requires."""
+    """Return a copy of the request that attaches no stream, as the flag ``-d`` requires."""
     config = replace(request.config, attach_stdin=False, attach_stdout=False, attach_stderr=False, stdin_once=False)
     return replace(request, config=config)
 

@@ -34,9 +34,9 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
 
 
 def remove_link(app: App, reference: str) -> None:
-    """Raise Conflict for ``rm --link``, because a legacy link exists as long as its container.
+    """Raise Conflict for ``rm --link``.
 
-    The link cannot be removed separately.
+    A legacy link cannot be removed separately, because the link exists as long as its container.
     """
     app.engine.containers.inspect(reference)
     raise Conflict("Conflict, cannot remove the default link name of the container")

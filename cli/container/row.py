@@ -93,6 +93,6 @@ def mounts(container: Document, *, trunc: bool) -> str:
 
 
 def size(container: Document) -> str:
-    """Return the size of the container's writable layer, followed by the size of all layers if that is known."""
+    """Return the size of the container's writable layer, followed by the size of all layers if this size is known."""
     writable, whole = container.get("SizeRw", 0), container.get("SizeRootFs", 0)
     return human_size(writable, 3) + (f" (virtual {human_size(whole, 3)})" if whole > 0 else "")

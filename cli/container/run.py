@@ -64,7 +64,7 @@ def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: boo
 def start_reported(app: App, container_id: str) -> None:
     """Start the container; report an error in the form of Docker's ``run``.
 
-    The error has no hint to ``--help``: the container exists, so the command line was correct.
+    The error text does not refer to ``--help``. The container has been created, so the command line was correct.
     """
     try:
         app.engine.containers.start(container_id)
@@ -88,7 +88,7 @@ def failure_code(error: EngineError) -> int:
 def in_foreground(app: App, container_id: str, request: ContainerCreate, *, sig_proxy: bool) -> int:
     """Attach to the container, start it and wait until it ends; return the container's exit code.
 
-    If only stdin was attached, return 0.
+    If neither stdout nor stderr is attached, return 0.
     """
     config = request.config
     with (

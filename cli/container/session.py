@@ -14,12 +14,12 @@ from engine.runtime.api import Attachment, Stdio
 ESCAPED = "read escape sequence"
 """Error text of ``attach`` and ``exec`` when the user detaches with ctrl-p ctrl-q.
 
-``run`` and ``start`` end without an error in this case.
+``run`` and ``start`` print no error when the user detaches.
 """
 
 
 def check_terminal(app: App, *, stdin: bool, tty: bool) -> None:
-    """Raise StatusError if stdin is not a terminal but shall be attached to a container that has a terminal."""
+    """Raise StatusError if a container with a terminal would be attached to a stdin that is not a terminal."""
     if stdin and tty and not app.stdin.isatty():
         raise StatusError("the input device is not a TTY")
 
@@ -37,7 +37,7 @@ def console_size(app: App) -> tuple[int, int]:
 def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
     """Yield the file descriptors that are attached to the container.
 
-    If ``stdout`` or ``stderr`` is false, the null device takes the place of that stream.
+    If ``stdout`` or ``stderr`` is false, the null device is used instead of this stream.
     """
     with open(os.devnull, "wb") as nowhere:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
@@ -61,7 +61,7 @@ def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextMana
 def attached(
     app: App, container_id: str, stdio: Stdio, *, stdin: bool, proxy: SignalProxy | None, start: Callable[[], None]
 ) -> Attachment:
-    """Attach, call ``start``, and copy streams until the container ends or the user detaches."""
+    """Attach to the container and call ``start``; copy the streams until the container ends or the user detaches."""
     attachment = app.engine.containers.open_attachment(container_id, stdio, stdin=stdin)
     try:
         start()

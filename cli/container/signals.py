@@ -1,4 +1,4 @@
-"""Forward the signals that hawse receives to the container it is attached to."""
+"""Forward the signals that hawse receives to the container to which hawse is attached."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FORWARDED = (
 class SignalProxy:
     """A context manager that catches the signals of this process and forwards them to the container.
 
-    Until `open` is called, the container does not run and cannot receive signals, so the signals are queued. No signal
-    is lost, and no signal interrupts hawse. Python allows signal handlers only in the main thread; in other threads
-    this class does nothing.
+    Before `open` is called, signals are queued, because the container does not run yet and cannot receive signals. No
+    signal is lost, and no signal interrupts hawse. Python allows signal handlers only in the main thread; in other
+    threads this class does nothing.
     """
 
     def __init__(self, send: Callable[[str], None]) -> None:

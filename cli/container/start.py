@@ -45,7 +45,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
     document = app.engine.containers.inspect(container_path_segment(container))
     container_id, config = document["Id"], document["Config"]
     if document["State"]["Restarting"]:
-        raise StatusError("unable to upgrade to tcp, received 409")  # Docker's text for a restarting container
+        raise StatusError("unable to upgrade to tcp, received 409")  # Docker's error text for a restarting container
     with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
         attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,
@@ -57,7 +57,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
 def started(app: App, container_id: str) -> None:
     """Start the container; every failure raises StatusError with exit code 1, as in Docker's ``start``.
 
-    This includes a command that cannot be executed, for which ``run`` has other exit codes.
+    A command that cannot be executed gives exit code 1 too. For this failure, ``run`` has other exit codes.
     """
     try:
         app.engine.containers.start(container_id)

@@ -30,7 +30,7 @@ IGNORED = (
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
 SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
-"""Maps ignored flags to the value that hawse uses in any case; a flag with this value prints no warning."""
+"""Maps each ignored flag to the value that hawse always uses; if the user gives this value, no warning is printed."""
 
 
 def refuse(flags: Mapping[str, Any]) -> None:

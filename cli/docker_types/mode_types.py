@@ -1,6 +1,6 @@
-"""Docker's string types that have methods: the modes of a container, and ports (Go packages container and nat).
+"""Docker's Go string types that have methods: the modes of a container, and ports (Go packages container and nat).
 
-The module defines which methods a template may call on such a string, and their results.
+The module defines which methods a template may call on such a string, and the results of these methods.
 """
 
 from __future__ import annotations

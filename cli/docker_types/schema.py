@@ -13,7 +13,7 @@ from cli.gotemplate.gotypes import Method, Raw, StructField, Type, Value, basic,
 
 
 class Tagged(NamedTuple):
-    """A field's type with its JSON tag; an empty ``key`` means that JSON uses the field's own name."""
+    """The type and the JSON tag of a struct field; an empty ``key`` means that JSON uses the field's own name."""
 
     type: Type
     key: str = ""
@@ -37,7 +37,7 @@ def embedded(type_: Type) -> Tagged:
 
 
 def struct(name: str, /, **fields: Type | Tagged) -> Type:
-    """Return a struct type with the fields in the given order."""
+    """Return a struct type named ``name`` with the given fields, in the order of the arguments."""
     type_ = Type("struct", name)
     type_.fields = tuple(
         StructField(field, tag.type, tag.key or field, tag.omit_empty, tag.embedded)

@@ -58,7 +58,7 @@ def nil_argument(type_: Type) -> Value | None:
 
 
 def constant(node: TemplateNode) -> Value | None:
-    """Return a constant's value when no type is required; the constant's spelling decides the type."""
+    """Return a constant's value for a parameter of any type; the constant's spelling decides the type of the value."""
     if isinstance(node, Bool):
         return Value(BOOL, node.value)
     if isinstance(node, String):
@@ -83,7 +83,7 @@ def _number(node: NumberNode) -> Value | None:
 
 
 def constant_as(node: TemplateNode, type_: Type) -> Value | None:
-    """Return a constant as an argument of type ``type_``; raises Fault if it does not fit."""
+    """Return a constant as an argument of type ``type_``; raises Fault if the type does not accept the constant."""
     kind = type_.kind
     if type_ is ANY or type_ is ANY_VALUE:
         return constant(node)

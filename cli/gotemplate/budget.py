@@ -33,7 +33,7 @@ class Budget:
             raise Fault("execution takes too many steps")
 
     def read(self, data: object) -> None:
-        """Count the steps that a template function needs to process ``data``; the number depends on the length of
+        """Count the steps for processing ``data`` in a template function; the number depends on the length of
         ``data``.
         """
         if isinstance(data, bytes):

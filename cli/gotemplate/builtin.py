@@ -37,9 +37,9 @@ def _call(name: str, function: Value | None) -> Value | None:
 
 
 def call_of(name: str) -> Function:
-    """Return the template function ``call`` for a template in which the function to call is written as ``name``.
+    """Return the template function ``call``, which always raises Fault, because no template value is a function.
 
-    The returned function always raises Fault, because no value in a template is a function.
+    ``name`` is the template's source text for the function to call; the error text contains this name.
     """
     return Function(_ONE, lambda function, *_: _call(name, function), ANY_VALUE)
 

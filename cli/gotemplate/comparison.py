@@ -31,7 +31,7 @@ def _shown(value: Value, verb: bytes = b"%s") -> str:
 
 
 def _same_other(left: Value | None, right: Value | None) -> bool:
-    """Return whether two values are equal; neither of them is a number, a string or a boolean.
+    """Return whether two values other than numbers, strings and booleans are equal.
 
     Raises Fault if the values cannot be compared.
     """

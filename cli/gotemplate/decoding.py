@@ -30,7 +30,7 @@ def load(text: str) -> Any:
 
 
 def _grown(items: list[Raw]) -> Slice:
-    """Return a slice that has the capacity which Go's append gives a slice of up to 512 elements: a power of two."""
+    """Return a slice of ``items`` whose capacity is a power of two, as Go's append gives it for up to 512 elements."""
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
 
@@ -78,8 +78,8 @@ def typed(type_: Type, document: Any) -> Raw:
 def _listed(type_: Type, document: Any) -> list[Any]:
     """Return a JSON document as a list.
 
-    The command of a container may also be a single string. The string becomes a list with one element, as in Go's
-    package strslice.
+    A single string becomes a list with one element, as in Go's package strslice. Docker accepts a single string as the
+    command of a container.
     """
     if isinstance(document, str) and type_.name == "strslice.StrSlice":
         return [document]

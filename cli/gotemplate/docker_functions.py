@@ -42,8 +42,9 @@ def _change_case(text: bytes, upper: bool) -> Value:
 
 def _rune_case(rune: str, upper: bool) -> str:
     changed = rune.upper() if upper else rune.lower()
-    # Go maps one rune to exactly one rune. If Python's mapping gives several characters, keep the rune unchanged,
-    # because Go usually has no mapping then. The exception is U+0130, which Go maps to "i".
+    # Go's conversion to upper or lower case maps one rune to exactly one rune. If Python's conversion gives several
+    # characters, keep the rune unchanged, because Go usually has no mapping then. The exception is U+0130, which Go
+    # maps to "i".
     return changed if len(changed) == 1 else "i" if rune == "\u0130" else rune
 
 

@@ -1,14 +1,15 @@
 """The exceptions of templates.
 
-The user sees two types of exceptions: syntax errors and execution errors. The third type, Fault, is internal and has no
-position in the template yet. The error texts are those of Go. They are written where the error is found, not here.
+The user sees two types of exceptions: syntax errors and execution errors. The third type, Fault, is internal and does
+not yet say where in the template the error is. The error texts are those of Go. They are written in the code that finds
+the error, not here.
 """
 
 from __future__ import annotations
 
 
 class TemplateError(Exception):
-    """A template failed.
+    """An error in the syntax or the execution of a template.
 
     ``str()`` is Go's error text, and ``exit_code`` is the exit code that ``docker inspect`` uses.
     """
@@ -33,5 +34,5 @@ class TemplateExecError(TemplateError):
 class Fault(Exception):
     """An error in the evaluation of a template, without the position in the template where the error occurred.
 
-    The executor of the failed node adds the position.
+    The executor of the failed template node converts the Fault to a TemplateExecError with the position.
     """

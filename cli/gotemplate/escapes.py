@@ -21,7 +21,7 @@ _URL = {byte: f"%{byte:02X}" for byte in range(256) if byte not in _UNRESERVED} 
 
 
 class _JsTable(dict[int, str]):
-    """A table of the JavaScript escapes by code point; each entry is computed at first use."""
+    """A table that maps code points to JavaScript escapes; each entry is computed at first use."""
 
     def __missing__(self, code: int) -> str:
         rune = self[code] = _js_rune(chr(code))

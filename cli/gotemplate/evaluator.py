@@ -26,7 +26,7 @@ from engine.golang.strconv import quote
 class MissingArgument:
     """The type of the constant MISSING.
 
-    MISSING means that the command is the first stage of a pipeline, so that no earlier stage passes a value to it.
+    MISSING takes the place of the value from the previous stage of a pipeline if there is no previous stage.
     """
 
 
@@ -35,7 +35,7 @@ Final = Value | None | MissingArgument
 
 
 class EvaluatorSettings(NamedTuple):
-    """The values that all template invocations of one execution share."""
+    """The values that all template invocations of one execution share: functions, budget and the missingkey option."""
 
     builtins: Mapping[str, Function]
     functions: Mapping[str, Function]
@@ -44,7 +44,9 @@ class EvaluatorSettings(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates one invocation of a template; ``variables`` is a stack, and the innermost variable is last."""
+    """Evaluates the pipelines of one template invocation; ``variables`` is a stack, whose last entry is the
+    innermost.
+    """
 
     def __init__(self, settings: EvaluatorSettings, dot: Value | None) -> None:
         self.settings = settings
@@ -276,7 +278,10 @@ class Evaluator:
 
 
 def _passed(value: Value | None, type_: Type) -> object:
-    """Return an argument for a Python function: the Value if the parameter takes any type, else the raw value."""
+    """Return an argument for a Python function.
+
+    If the parameter takes a Value (ANY_VALUE), the Value is returned, else the raw value.
+    """
     if type_ is ANY_VALUE:
         return value
     if type_.kind == "interface":

@@ -25,7 +25,7 @@ _INVOCATION_STEPS = 10
 
 
 class TemplateSource(NamedTuple):
-    """The input of an execution: the source text, and the template bodies by name."""
+    """The input of an execution: the source text, and the bodies of the templates by the templates' names."""
 
     text: str
     trees: Mapping[bytes, Body]

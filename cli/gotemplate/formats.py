@@ -19,7 +19,7 @@ _DIGITS = "0123456789"
 
 
 class _Format:
-    """One pass over a format string.
+    """The state while one format string is printed.
 
     ``at`` is the position in the format string, and ``arg`` is the index of the next argument to print.
     """
@@ -61,7 +61,7 @@ class _Format:
             self.at += 1
         self._index()
         self._width()
-        # A point at the very end of the format string is treated as the verb. It does not start a precision.
+        # Treat a point at the very end of the format string as the verb, and not as the start of a precision.
         if self._peek() == "." and self.at + 1 < len(self.text):
             self._precision()
         if not self._after_index:
@@ -92,7 +92,7 @@ class _Format:
         number = None
         while (digit := self._peek()) and digit in _DIGITS:
             if number is not None and number > _MAX_NUMBER:
-                # Here Go stops parsing the format and reports a missing verb.
+                # Go stops parsing the format in this case and reports a missing verb.
                 self.at = len(self.text)
                 return None
             number = (number or 0) * 10 + int(digit)
@@ -144,7 +144,7 @@ class _Format:
         return number if -_MAX_NUMBER <= number <= _MAX_NUMBER else None
 
     def _index(self) -> None:
-        """Parse ``[n]``, the explicit index of the next argument, if the format contains it here."""
+        """Parse the explicit argument index ``[n]``, if it is next in the format string."""
         self._after_index = False
         if self._peek() != "[":
             return

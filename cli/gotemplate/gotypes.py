@@ -76,8 +76,8 @@ class Type:
         self.fields: tuple[StructField, ...] = ()
         self.methods: Mapping[str, Method] = {}
         self.pointer_methods: Mapping[str, Method] = {}
-        self.underlying = ""  # name of the underlying type, for a named slice, map or array type
-        self.size = 0  # number of elements, for an array type
+        self.underlying = ""  # for a named slice, map or array type: the name of its underlying type
+        self.size = 0  # for an array type: the number of elements
         self.lookup: dict[str, tuple[int, ...]] | None = None  # field name -> path; filled at first use
 
     def __repr__(self) -> str:
@@ -118,9 +118,10 @@ class Type:
         return _ZEROS.get(self.kind)
 
     def field_path(self, name: str) -> tuple[int, ...] | None:
-        """Return the indexes that lead to field ``name``, or None if the struct has no such field.
+        """Return the indexes that lead to the field ``name``, or None if the struct has no such field.
 
-        If the field belongs to an embedded struct, the path has more than one index.
+        The path has one index for each struct on the way. It has more than one index if the field belongs to an
+        embedded struct.
         """
         if self.lookup is None:
             self.lookup = _field_paths(self)
@@ -178,7 +179,7 @@ class Value:
     def at(self, index: int) -> Value:
         """Return one element of an array, slice or string.
 
-        Raises IndexError with the text of the panic in Go's reflect.
+        Raises IndexError with the text of the panic in Go's package reflect.
         """
         kind = self.type.kind
         items = self.raw.items if kind == "slice" else self.raw

@@ -103,9 +103,9 @@ def _marshal_float(value: float) -> str:
 
 
 def _members(type_: Type, raw: Raw) -> Iterator[tuple[StructField, Raw]]:
-    """Yield each member that a struct has in JSON, with the member's raw value.
+    """Yield each member of a struct's JSON object, with the member's raw value.
 
-    The members of an embedded struct take the place of the embedded struct.
+    The members of an embedded struct are yielded in place of the embedded struct itself.
     """
     for field, item in zip(type_.fields, raw, strict=True):
         if not field.embedded:

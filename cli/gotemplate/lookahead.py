@@ -31,8 +31,8 @@ class Lookahead:
     def _push_back(self, *tokens: Token) -> None:
         """Push back the last token that was read, so that the parser reads this token again.
 
-        The given ``tokens`` were read before the last token. They are pushed back too. The token that was read latest
-        is the first of ``tokens``.
+        The given ``tokens`` were read before the last token and are pushed back too. They are in reverse order: the
+        first of them was read latest.
         """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token

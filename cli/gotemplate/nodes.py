@@ -21,8 +21,8 @@ class TemplateNode:
     def source(self) -> str:
         """Return the normal form of the node's source text.
 
-        Nodes call ``source()`` of their parts directly. ``str()`` would use the C stack, which deeply nested templates
-        could overflow.
+        Nodes call ``source()`` of their parts directly, and not through ``str()``. The function ``str()`` uses the C
+        stack, and deeply nested templates could overflow the C stack.
         """
         return ""
 

@@ -1,6 +1,7 @@
 """Convert numbers to digits as Go's fmt and strconv do, before padding.
 
-The module knows bases, shortest decimals and exponents. Of a verb's flags, it knows only the flags that change digits.
+The module handles number bases, shortest decimals and exponents. A Go format verb such as ``%d`` may have flags. The
+module handles only those flags that change digits.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _hexadecimal(value: float, precision: int, verb: str) -> str:
 def format_float(value: float, verb: str, precision: int = -1) -> str:
     """Format ``value`` as strconv.FormatFloat does, but always with a sign.
 
-    ``verb`` is one of eEfgGbxX. The ``precision`` -1 means the shortest form that identifies the value.
+    The ``verb`` is one of the letters eEfgGbxX. The ``precision`` -1 means the shortest form that identifies the value.
     """
     if math.isnan(value):
         return "+NaN"

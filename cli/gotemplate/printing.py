@@ -1,4 +1,4 @@
-"""Print Go values: Print and Println of Go's package fmt, and one argument with one verb.
+"""Print Go values: Print and Println of Go's package fmt, and one argument with one format verb such as ``%v``.
 
 The module knows how composite values, nil, pointers, values with a String method and wrong verbs are printed. It does
 not know format strings (formats.py) and digits (verbs.py).
@@ -19,7 +19,7 @@ _STRINGABLE = "vsxXq"
 
 
 class Printer:
-    """Collects the printed text; ``flags`` are the flags of the current verb."""
+    """Collects the printed text; ``flags`` are the flags of the current format verb (such as ``%v``)."""
 
     __slots__ = ("_erroring", "budget", "flags", "parts")
 
@@ -66,9 +66,9 @@ class Printer:
         self.write(b")")
 
     def _by_method(self, value: Value, verb: str) -> bool:
-        """Print the value with its GoString or String method; return False if this is impossible.
+        """Print the value with its GoString or String method and return True; return False to print it in another way.
 
-        The value is printed in this way only if its type has the method and the verb prints text.
+        The method is used only if the value's type has the method and the verb prints text.
         """
         if self._erroring:
             return False

@@ -1,6 +1,6 @@
 """A parsed template, which can be executed any number of times.
 
-The module knows which functions exist, and starts executions. It does not know the data of an execution.
+The module knows which functions exist, and starts executions. It does not know the data that a template prints.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def can_backquote(text: str) -> bool:
 
 
 def describe_rune(rune: str) -> str:
-    """Format a rune as Go's ``%#U`` does: ``U+002D '-'``."""
+    """Format a rune as the verb ``%#U`` of Go's fmt does: ``U+002D '-'``."""
     if is_invalid(rune):
         rune = REPLACEMENT
     return f"U+{ord(rune):04X} '{rune}'" if rune.isprintable() else f"U+{ord(rune):04X}"

@@ -104,9 +104,9 @@ def _instant(raw: Raw) -> int:
 
 
 def _to_nearest(instant: int, unit: int) -> int:
-    """Return the signed distance from ``instant`` to the nearest multiple of ``unit``; halves are rounded up.
+    """Return the signed distance from ``instant`` to the nearest multiple of ``unit``.
 
-    If ``unit`` is not positive, 0 is returned.
+    An instant halfway between two multiples is rounded up. If ``unit`` is not positive, 0 is returned.
     """
     if unit <= 0:
         return 0

@@ -1,4 +1,4 @@
-"""Format simple values (bool, number or string) for one verb of Go's fmt with its flags.
+"""Format a simple value (bool, number or string) for one verb of Go's fmt (such as ``%d``) with its flags.
 
 The module knows padding, precision, signs and quoting. It does not know Go types, composite values and format strings.
 """
@@ -14,7 +14,7 @@ _BASES = {"d": 10, "v": 10, "b": 2, "o": 8, "O": 8, "x": 16, "X": 16}
 
 
 class Flags:
-    """The flags, width and precision of one verb; a missing ``width`` or ``precision`` is None."""
+    """The flags, the width and the precision of one format verb; a missing ``width`` or ``precision`` is None."""
 
     __slots__ = ("minus", "plus", "plus_v", "precision", "sharp", "sharp_v", "space", "width", "zero")
 
@@ -43,9 +43,7 @@ class Flags:
         return (b"0" if (self.zero if zero is None else zero) else b" ") * missing + data
 
     def truncate(self, data: bytes) -> bytes:
-        """Cut ``data`` to the verb's precision, which is a number of runes; without a precision, return it
-        unchanged.
-        """
+        """Cut ``data`` to the verb's precision, a number of runes; without a precision, return ``data`` unchanged."""
         if self.precision is None:
             return data
         return encode(decode(data)[: self.precision])
@@ -102,7 +100,7 @@ class Flags:
         return self._unicode(code) if verb == "U" else None
 
     def prefixed_hex(self, value: int, prefix: bool = True) -> bytes:
-        """Format an integer as hexadecimal; ``prefix`` adds ``0x``, whether or not the flag ``#`` is set."""
+        """Format an integer as hexadecimal; ``prefix`` adds ``0x`` even if the verb's flag ``#`` is not set."""
         sharp, self.sharp = self.sharp, prefix
         data = self._based(value, "x")
         self.sharp = sharp

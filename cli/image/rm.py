@@ -45,8 +45,8 @@ def rm(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
 def remove_images(app: App, images: tuple[str, ...], *, force: bool) -> None:
     """Remove the images; print which names and which images were removed.
 
-    With ``force``, an error about a missing image is printed, but the command succeeds. The command still fails if
-    another error occurs too.
+    With ``force``, a missing image does not make the command fail, but the error is printed. Any other error makes the
+    command fail.
     """
     problems, fatal = [], not force
     for image in images:

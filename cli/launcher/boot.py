@@ -29,7 +29,7 @@ if __name__ == "__main__":
     packages = f"{prefix}/lib/python{version[0]}.{version[1]}/site-packages"
     try:
         posix.stat(f"{packages}/cli/launcher/launch.py")
-    except OSError:  # hawse is an editable install; only the module `site` finds its packages
+    except OSError:  # hawse is an editable install; only the module `site` finds hawse's packages
         import os
         import site
 

@@ -41,8 +41,8 @@ SERVER_TIMEOUT_SECONDS = 5.0
 """Seconds to wait for an answer of the warm server; after this time, the command is run in this process."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
-MESSAGE = 5  # bytes of one message: one of the letters above and a 4-byte number
-LOST = 125  # exit code without an answer of the server; Docker's client uses 125 without its daemon
+MESSAGE = 5  # bytes of one message: one letter (such as GO) and a 4-byte number
+LOST = 125  # exit code if the server does not answer; Docker's client uses 125 if its daemon does not
 REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
 LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"
 PACKAGES = __file__.rsplit("/", 3)[0]
@@ -110,7 +110,7 @@ def run_warm() -> None:
     """
     streams = [
         fd for fd in range(3) if is_open(fd)
-    ]  # found before any open(), which could reuse the number of a closed stream
+    ]  # list the streams before any open(), which could reuse a closed stream's number
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
@@ -165,7 +165,10 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 
 
 def request_of_this_process(streams: list[int]) -> bytes:
-    """Return the bytes of the request: identity, umask, streams, ignored signals, arguments and environment."""
+    """Return the bytes of the request.
+
+    The request holds the identity, the umask, the streams, the ignored signals, the arguments and the environment.
+    """
     umask = posix.umask(0o077)
     posix.umask(umask)
     ignored = [number for number in FORWARDED if _signal.getsignal(number) == _signal.SIG_IGN]
@@ -179,7 +182,7 @@ def request_of_this_process(streams: list[int]) -> bytes:
 
 
 def is_open(fd: int) -> bool:
-    """Return whether this file descriptor is open."""
+    """Return whether this number is an open file descriptor of this process."""
     try:
         posix.fstat(fd)
     except OSError:
@@ -188,9 +191,12 @@ def is_open(fd: int) -> bool:
 
 
 def identity() -> bytes:
-    """Return the facts that must be equal in launcher and server: protocol, interpreter, this module's file."""
+    """Return the facts that must be equal in launcher and server.
+
+    These are the protocol, the interpreter, the file of this module and the directory of hawse's packages.
+    """
     file = posix.stat(__file__)
-    interpreters = sys.executable.rpartition("/")[0]  # the directory only, so that python and python3 are equal
+    interpreters = sys.executable.rpartition("/")[0]  # compare only the directory, so that python and python3 are equal
     facts = (PROTOCOL, sys.hexversion, file.st_dev, file.st_ino, file.st_mtime_ns, interpreters, PACKAGES)
     return " ".join(map(str, facts)).encode(errors="surrogateescape")
 
@@ -201,7 +207,8 @@ def message(kind: bytes, number: int = 0) -> bytes:
 
 
 def receive_pidfd(server: _socket.socket) -> int:
-    """Receive and return the pidfd (a file descriptor for a process) of the process that would run the command.
+    """Receive and return the pidfd (a file descriptor for a process) of the server's child that runs the command after
+    GO.
 
     Raises `ServerRefused` if the server refuses this process, and OSError for any other answer.
     """
@@ -299,7 +306,10 @@ def run_cold(*, leave_server: bool) -> None:
 
 
 def start_server() -> None:
-    """Start a warm server that outlives this process; the server ends immediately if another one is running."""
+    """Start a warm server that outlives this process.
+
+    The new server ends immediately if another warm server is running.
+    """
     if posix.fork():
         return
     try:
@@ -314,8 +324,8 @@ def start_server() -> None:
 def become_server() -> None:
     """Replace this process by the warm server.
 
-    The server does not get this process's file descriptors and current directory. Of the environment, it gets only PATH
-    and the variables whose names start with HAWSE_.
+    The server does not keep this process's file descriptors and current directory. The server keeps only PATH and the
+    environment variables whose names start with HAWSE_.
     """
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):

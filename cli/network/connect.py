@@ -55,7 +55,7 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
 
 
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:
-    """Parse the ``key=value`` pairs of ``--driver-opt``; raises StatusError.
+    """Parse the ``key=value`` pairs of ``--driver-opt``; raises StatusError if a pair is invalid.
 
     Spaces around key and value are removed. If a key is given several times, its last value is used.
     """

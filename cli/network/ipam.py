@@ -18,13 +18,13 @@ from engine.model import IPAMConfig
 Configs = dict[str, IPAMConfig]
 Network = IPv4Network | IPv6Network
 PREFIX = re.compile("[0-9]{1,3}")
-MAPPED_BITS = 96  # number of bits that precede the IPv4 address in an IPv4-mapped IPv6 address
+MAPPED_BITS = 96  # bits before the IPv4 address in an IPv4-mapped IPv6 address
 
 
 def ipam_configs(
     subnets: Sequence[str], ranges: Sequence[str], gateways: Sequence[str], aux_addresses: Mapping[str, str]
 ) -> tuple[IPAMConfig, ...]:
-    """Return one entry per subnet, with the options that belong to this subnet.
+    """Return one IPAM configuration per subnet, with the options that belong to this subnet.
 
     Raises StatusError if an option matches no subnet, or if two options of the same kind match one subnet.
     """

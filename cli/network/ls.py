@@ -51,7 +51,7 @@ def template(format: str, *, quiet: bool) -> str:
 
 
 def columns(networks: Sequence[NetworkSummary], *, no_trunc: bool) -> dict[str, list[str]]:
-    """Return the table cells of all networks: a map from each column's name to its cells.
+    """Return the table cells of all networks: a map from each column's name to the cells of this column.
 
     The cells have the same values as in the rows that `row` returns.
     """
@@ -88,8 +88,8 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
 def has_ipv4(network: Mapping[str, Any]) -> bool:
     """Return whether a network gives containers IPv4 addresses.
 
-    A network does so if it has an IPv4 subnet. The answer is also True for a network without any subnet, such as the
-    networks host and none.
+    Return True if the network has an IPv4 subnet. Also return True if the network has no subnet, as the networks host
+    and none.
     """
     subnets = [config["Subnet"] for config in network["IPAM"]["Config"] or ()]
     return not subnets or any(":" not in subnet for subnet in subnets)

@@ -12,7 +12,8 @@ from cli.system.info import binary_size
 def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
     """Return one node's document as readable text.
 
-    ``protected`` is a function that marks the control characters in data. Line breaks are kept only in the certificate.
+    ``protected`` is a function that marks control characters, so that they are escaped on a terminal. Line breaks are
+    kept only in the certificate.
     """
     trust_root = document["Description"]["TLSInfo"]["TrustRoot"].split("\n")
     document = protected(document)

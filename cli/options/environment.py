@@ -8,7 +8,7 @@ from pathlib import Path
 BLANKS = " \t"
 _SPACES = "".join(
     map(chr, (*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
-)  # the characters of Go's unicode.IsSpace; str.isspace accepts other characters too
+)  # as in Go's unicode.IsSpace; str.isspace accepts other characters too
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOTHING: Mapping[str, str] = {}
 
@@ -25,7 +25,10 @@ def env_value(text: str, environ: Mapping[str, str]) -> str:
 
 
 def latest(pairs: Iterable[str]) -> list[str]:
-    """If several pairs have the same name, keep only the last of them, at the position of the first."""
+    """Return the pairs without repeated names.
+
+    If several pairs have the same name, keep only the last pair, at the position of the first pair with this name.
+    """
     return list({pair.partition("=")[0]: pair for pair in pairs}.values())
 
 
@@ -50,7 +53,8 @@ def pairs_to_map(pairs: Iterable[str]) -> dict[str, str]:
 def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str, str] = _NOTHING) -> list[str]:
     """Return the pairs of the files, followed by the pairs of the command line.
 
-    If a name is in both, the pair of the command line takes precedence, because the last pair of a name is used.
+    If a pair of the command line has the same name as a pair of a file, the command line takes precedence, because the
+    last pair with a name is used.
     """
     return [*(pair for file in files for pair in read_pairs(file, environ)), *pairs]
 
@@ -58,7 +62,7 @@ def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str,
 def read_pairs(file: str, environ: Mapping[str, str] = _NOTHING) -> Iterator[str]:
     """Yield the ``key=value`` pairs of a file; raises ValueError if the file cannot be read or parsed.
 
-    A name without ``=`` gets its value from ``environ``. If ``environ`` has no such name, the name is omitted.
+    A name without ``=`` gets its value from ``environ``. If ``environ`` does not contain the name, the name is omitted.
     """
     if not file:
         raise ValueError("open : no such file or directory")

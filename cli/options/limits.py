@@ -15,7 +15,7 @@ _RATIONAL = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]+)?|[+-]?[0-9]+/((?P<zero>0+)|[0-9]+)"
 )
 _LARGEST_EXPONENT = 1_000_000  # Go rejects larger exponents, because the digits of such a number would fill the memory
-_LONGEST_RATIONAL = 4000  # number of characters; Python rejects integers with more than 4,300 digits
+_LONGEST_RATIONAL = 4000  # longest number in characters; Python rejects integers with more than 4,300 digits
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -72,7 +72,8 @@ def _check_limits(soft: int, hard: int) -> None:
 
 
 def sysctl(text: str) -> str:
-    """Check that Docker allows the key of one ``--sysctl key=value`` in a container; raises ValueError.
+    """Check one ``--sysctl key=value`` and return the value unchanged; raises ValueError if Docker does not allow the
+    key.
 
     Docker allows only sysctls that belong to a namespace.
     """

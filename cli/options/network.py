@@ -20,7 +20,7 @@ _LISTS = {"alias": "aliases", "link-local-ip": "link_local"}
 
 @dataclass(frozen=True, slots=True)
 class NetworkOption:
-    """The settings of one ``--network``, or of single flags such as ``--ip``; an empty field means "not given"."""
+    """The settings of one ``--network``, or of separate flags such as ``--ip``; an empty field means "not given"."""
 
     target: str = "default"
     aliases: Sequence[str] = ()
@@ -115,7 +115,7 @@ def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -
         if network.target in endpoints:
             raise ValueError(f"network {quote(network.target)} is specified multiple times")
         if len(networks) == 1 and settings == EndpointSettings():
-            continue  # no settings: the network mode names the network, and the daemon uses its defaults
+            continue  # without settings, no entry: the network mode names the network
         endpoints[network.target] = settings
     if len({is_user_defined(network.target) for network in networks}) == 2:
         raise ValueError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")

@@ -17,7 +17,7 @@ from engine.errors import EngineError
 
 Json = dict[str, Any]
 Fetch = Callable[[str], tuple[str, Json]]
-"""Function that maps an object's name or id to its kind ("network", "container", ...) and its document.
+"""Type of a function that maps an object's name or id to the object's kind ("network", "container", ...) and document.
 
 The function raises EngineError or StatusError.
 """
@@ -33,7 +33,7 @@ SURROGATES = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 class Writer(Protocol):
-    """Collects the documents of one ``inspect`` command and returns the text of all of them."""
+    """Collects the documents of one ``inspect`` command, and returns the text of all documents together."""
 
     def add(self, kind: str, document: Json) -> None:
         """Add one document; raises StatusError if it cannot be rendered."""
@@ -61,8 +61,8 @@ class JsonWriter:
 class TemplateWriter:
     """Renders the template for each document and adds a newline to each result.
 
-    One `Inspector` for each of the ``kinds`` is created first. An invalid template therefore fails before any document
-    is fetched.
+    The class first creates one `Inspector` for each of the ``kinds``. Therefore an invalid template fails before any
+    document is fetched.
     """
 
     def __init__(self, template: str, kinds: Iterable[str]) -> None:
@@ -87,7 +87,8 @@ class TemplateWriter:
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of all objects in ``references`` that exist.
 
-    If ``fetch`` raised errors for other objects, then raise one StatusError with all these errors.
+    If ``fetch`` raised errors for some objects, print the other documents and then raise one StatusError with all
+    errors.
     """
     rendered = template not in INDENTS
     writer: Writer = TemplateWriter(template, kinds) if rendered else JsonWriter(INDENTS[template])

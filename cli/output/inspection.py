@@ -1,8 +1,8 @@
 """Render inspect documents as ``docker inspect --format`` does: first as typed Go values, then as plain JSON.
 
-If the template fails on the typed values, it is executed again on the plain JSON. The module knows these two attempts
-and the formats that are not templates ("json" and none). It does not know how documents are found or where the text is
-written.
+If the template fails on the typed values, it is executed again on the plain JSON. The module implements these two
+attempts. It also implements the format "json" and the output without a format. It does not know how documents are found
+or where the text is written.
 """
 
 from __future__ import annotations

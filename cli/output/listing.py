@@ -62,9 +62,9 @@ def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
 
 
 def shown(app: App, row: FormatContext) -> FormatContext:
-    """Return the row; on a terminal, make the row mark the control characters in its data.
+    """Return the row; if stdout is a terminal, the returned row marks the control characters in its values.
 
-    A pipe needs no marks, because it gets every byte unchanged.
+    If stdout is a pipe, no marks are needed, because a pipe gets every byte unchanged.
     """
     if app.on_terminal:
         row.protect = app.protected
@@ -72,9 +72,10 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 
 
 def measure(app: App) -> Measure:
-    """Return a function that returns the width of a text in terminal columns.
+    """Return a function that computes the width of a text in terminal columns.
 
-    On a terminal, control characters in the text may be marked. The function then counts their escape sequences.
+    If stdout is a terminal, control characters in the text may be marked. The function then counts the escape sequences
+    that are printed for the marks.
     """
     if app.on_terminal:
         return revealed_width

@@ -35,5 +35,5 @@ def fill(pattern: str, names: tuple[str, ...], cell: Callable[[str], Cell]) -> s
 
 
 def _written(cell: Cell) -> str:
-    """Return a cell's value as the text that Go prints for it."""
+    """Return the text that Go prints for the value of a cell."""
     return str(cell).lower() if isinstance(cell, bool) else str(cell)

@@ -1,7 +1,7 @@
 """Format the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
 
 The module represents rows as Go objects with methods. It knows the special formats ("table …", "json") and header
-texts. It does not know column widths: a table's lines contain tab-separated cells.
+texts. It does not know column widths: the cells in a line of a table are separated by tabs.
 """
 
 from __future__ import annotations
@@ -153,10 +153,7 @@ class ListFormat:
 
     @property
     def grid(self) -> Sequence[str]:
-        """The field names of a table in which every cell is exactly one field.
-
-        For any other format, this is an empty sequence.
-        """
+        """The field names of a table in which every cell is exactly one field; empty for any other format."""
         pattern, names = self._plain or ("", ())
         return names if self.is_table and pattern == "\t".join(["{}"] * len(names)) else ()
 

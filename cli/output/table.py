@@ -34,7 +34,7 @@ def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
 
 
 def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
-    """Return the aligned lines of a table that is given by ``columns``, of which there must be at least one.
+    """Return the aligned lines of a table; ``columns`` must contain at least one column.
 
     The result is the same as that of `align` for lines with tabs between the cells.
     """
@@ -57,7 +57,10 @@ def padded(cell: str, width: int, measure: Measure) -> str:
 
 
 def column_widths(rows: list[list[str]], measure: Measure) -> list[list[int]]:
-    """Return, for every row, the widths of its columns."""
+    """Return the column widths for every row.
+
+    Different rows may have different widths, because a column consists of consecutive rows only.
+    """
     widths: list[list[int]] = [[] for _ in rows]
     for column in range(max((len(row) for row in rows), default=1) - 1):
         start = 0

@@ -1,4 +1,4 @@
-"""The number of arguments that a command takes, and Docker's error text for any other number."""
+"""The number of arguments that a command takes, and Docker's error text for a wrong number of arguments."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Arity:
-    """A range of allowed argument counts, with Docker's error text for other counts."""
+    """A range of allowed argument counts, with Docker's error text for a count outside the range."""
 
     low: int
     high: int | None
     rule: str
 
     def allows(self, count: int) -> bool:
-        """Return whether a command with this rule accepts this number of arguments."""
+        """Return whether ``count`` is in the range of allowed argument counts."""
         return self.low <= count and (self.high is None or count <= self.high)
 
 
 def plural(count: int) -> str:
-    """Return the word "argument" or "arguments", as Docker uses it for this number."""
+    """Return the word "argument" or "arguments", whichever Docker uses for ``count``."""
     return "argument" if count == 1 else "arguments"
 
 

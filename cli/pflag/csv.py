@@ -31,7 +31,8 @@ def csv_fields(text: str) -> list[str]:
 def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
     """Parse a quoted field that starts at ``at`` and may continue on the following lines; raises ValueError.
 
-    Returns the field, the position after the field, the line of that position, and all lines after that line.
+    Returns the field, the position after the field, the line that contains this position, and all lines after this
+    line.
     """
     field = ""
     while True:

@@ -45,7 +45,7 @@ class Flag(click.Option):
 
     @property
     def key(self) -> str:
-        """The name of the parameter that gets the flag's value in the command's function."""
+        """The name of the parameter of the command's function that gets the flag's value."""
         return self.name or ""
 
     @property

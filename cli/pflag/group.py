@@ -44,7 +44,7 @@ class Group(click.Group):
         self.params.append(help_flag(flags_of(self)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, without aliases."""
+        """Return the names of the group's commands, without aliases."""
         return sorted(name for name in self.lazy if (c := self.get_command(ctx, name)) and c.name == name)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

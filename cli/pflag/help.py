@@ -26,7 +26,7 @@ def path(ctx: click.Context) -> str:
 def columns() -> int:
     """Return the width of help texts in characters: one less than the width of the terminal on stdin.
 
-    If stdin is not a terminal, the width of the terminal is taken as 80.
+    If stdin is not a terminal, the terminal is assumed to have 80 columns.
     """
     try:
         return os.get_terminal_size(0).columns - 1

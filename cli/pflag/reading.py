@@ -13,7 +13,7 @@ from cli.pflag.help import path
 from cli.pflag.parser import FlagError, FlagSet
 from cli.pflag.values import BOOL
 
-HELP_WANTED = "cli.help"  # key in the data that all click contexts share; a command so sees a --help that precedes it
+HELP_WANTED = "cli.help"  # key in ctx.meta, which all contexts share; a command so sees an earlier --help
 
 
 def flags_of(node: click.Command) -> list[Flag]:
@@ -29,8 +29,8 @@ def changed(ctx: click.Context, key: str) -> bool:
 def help_flag(flags: Iterable[Flag]) -> Flag:
     """Return the flag ``--help`` for a command with these flags.
 
-    If no other flag of the command uses ``-h``, ``-h`` is the deprecated short form of ``--help``. ``--help`` itself is
-    then not shown in the help text.
+    If no other flag of the command uses ``-h``, ``-h`` is the deprecated short form of ``--help``. In this case the
+    help text does not show ``--help``.
     """
     if any(f.short == "-h" for f in flags):
         return Flag(["--help"], kind=BOOL, usage="Print usage", expose_value=False)
@@ -58,7 +58,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
     for option in flags_of(node):
         explicit = option.key in flags.changed
         if option.key in ctx.params and not explicit:
-            continue  # keep the value: after an unknown command, a group parses its flags a second time
+            continue  # keep the first value: after an unknown command, a group parses its flags twice
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]
@@ -67,7 +67,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
 
 
 def help_if_wanted(ctx: click.Context) -> None:
-    """Print help on stdout and exit with 0 if ``--help`` was given here or to a parent command."""
+    """If ``--help`` was given to this command or to a parent command, print help on stdout and exit with 0."""
     if ctx.meta.get(HELP_WANTED):
         ctx.obj.out(ctx.command.get_help(ctx) + "\n")
         raise click.exceptions.Exit(0)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from cli.pflag.flag import Flag
 
-SLOP = 5  # characters by which a line may exceed the width; this avoids a last line with only a short word
-NARROWEST = 24  # minimal width in characters; if fewer are left for the text, the text starts on the next line
+SLOP = 5  # characters that a line may be too long; avoids a last line with only a short word
+NARROWEST = 24  # minimal characters for a help text beside its flag; else the text starts on the next line
 
 
 def flag_usages(flags: Iterable[Flag], columns: int) -> str:

@@ -33,7 +33,7 @@ class Kind:
 
 
 def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: Any) -> Kind:
-    """Return a kind for which the last use of the flag decides the value.
+    """Return a kind of flag value for which the last use of the flag decides the value.
 
     ``read`` converts the text of the flag to the value and raises ValueError if the text is invalid.
     """
@@ -41,7 +41,8 @@ def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: A
 
 
 def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind:
-    """Return a kind that collects the values of all uses of the flag in a tuple, without splitting them at commas.
+    """Return a kind of flag value that collects the values of all uses of the flag in a tuple, without splitting at
+    commas.
 
     This is Docker's ListOpts with a validator.
     """

@@ -1,6 +1,6 @@
 """Code that the commands ``version`` and ``info`` share.
 
-It gets a document from the engine, if the engine can be opened, and prints the document in a ``--format``.
+The code gets a document from the engine, if the engine can be opened, and prints the document in a ``--format``.
 """
 
 from __future__ import annotations

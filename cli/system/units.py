@@ -1,4 +1,4 @@
-"""The unit files for systemd: their names, their directory, and the values that replace the marks in the templates."""
+"""The unit files for systemd: their names, their directory, and the values for the placeholders in the templates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TEMPLATES = Path(__file__).parent / "units"
 STARTED = ("hawse-warm.socket", "hawse-agent.service")
 """The units that the user enables.
 
-The third unit, ``hawse-warm.service``, is not enabled, because systemd starts it when a launcher connects to its
-socket.
+The third unit, ``hawse-warm.service``, is not enabled, because systemd starts this unit when a launcher connects to the
+warm server's socket.
 """
 
 UNITS = (*STARTED, "hawse-warm.service")

@@ -45,7 +45,7 @@ def version_line() -> str:
 def client_document() -> Json:
     """Return the ``Client`` part of the version document.
 
-    The document has only the keys of Docker's document that have a meaning in hawse.
+    The part has only those keys of Docker's document that have a meaning in hawse.
     """
     machine = platform.machine()
     return {

@@ -52,8 +52,8 @@ def serve(lock: int) -> None:
 def unshare_network() -> bool:
     """Move this process to a new, empty network namespace; return whether the move succeeded.
 
-    Otherwise, the idle server would stay in the namespace in which it was started. The kernel would then keep this
-    namespace even after the namespace was removed.
+    Without the move, the idle server would stay in the network namespace in which it was started. The kernel would then
+    keep this namespace even after a user has removed it.
     """
     try:
         syscalls.unshare(syscalls.CLONE_NEWNET)

@@ -32,7 +32,7 @@ SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch_environment() -> bytes:
-    """Return the directory of the scratch host (the made-up host whose records rehearsals read)."""
+    """Return the path of the directory of the scratch host (the made-up host whose records rehearsals read)."""
     return os.path.join(directory(), SCRATCH)
 
 
@@ -59,8 +59,8 @@ def run_silently(command: tuple[str, ...]) -> None:
 def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     """Run the rehearsal commands and open the libraries that commands use; stop early when ``until`` returns True.
 
-    The child stops early because a launcher that has connected must not wait. A failure is ignored, because the real
-    command will report it.
+    ``until`` returns True when a launcher has connected, because the launcher must not wait. Errors are ignored,
+    because the real command will report them.
     """
     with elsewhere():
         for command in COMMANDS:
@@ -80,7 +80,10 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """Context manager: use the directories of the scratch host instead of this host's directories."""
+    """Use the directories of the scratch host (the made-up host of rehearsals) while the context is active.
+
+    The environment variables HAWSE_ROOT, HAWSE_RUN and HAWSE_CONFIG are restored at the end.
+    """
     place = os.fsdecode(scratch_environment())
     saved = {name: os.environ.get(name) for name in ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")}
     os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
@@ -95,5 +98,5 @@ def elsewhere() -> Iterator[None]:
 
 
 def forget() -> None:
-    """Remove the files of the scratch host (the made-up host whose records rehearsals read); idempotent."""
+    """Remove all files of the scratch host (the made-up host whose records rehearsals read); idempotent."""
     shutil.rmtree(scratch_environment(), ignore_errors=True)

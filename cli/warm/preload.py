@@ -45,7 +45,7 @@ def our_modules() -> Iterator[str]:
 
 
 def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
-    """Call ``changed`` when a file changes from which the code of a command could be loaded.
+    """Call ``changed`` when a file changes from which a command may load code.
 
     The caller must call this function before it imports modules, so that no change of a file is missed.
     """

@@ -16,14 +16,16 @@ class MalformedRequest(Exception):
 
 @dataclass(frozen=True)
 class WarmRequest:
-    """One command and its context (streams, directories, namespaces); the receiver must close the file descriptors."""
+    """One command and its context (streams, directories, namespaces); the receiver must close the context's
+    descriptors.
+    """
 
     identity: bytes
     umask: int
     arguments: list[str]
     environment: dict[bytes, bytes]
     ignored: list[int]  # numbers of the signals that the launcher ignores
-    streams: dict[int, int]  # 0, 1 or 2 -> file descriptor in this process; streams closed by the caller are missing
+    streams: dict[int, int]  # stream number 0, 1 or 2 -> file descriptor in this process; closed streams are missing
     directory: int
     root: int
     mounts: int

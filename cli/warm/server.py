@@ -21,12 +21,12 @@ from engine.eventloop.loop import Loop
 from engine.runtime import peer
 
 POLL_INTERVAL_SECONDS = 30.0
-"""Seconds between two checks whether the server's socket still exists.
+"""Seconds between two checks of whether the server's socket still exists.
 
 Launchers find the server by the socket's path, so a server whose socket was removed must end.
 """
 PREFORK_DELAY_SECONDS = 0.05
-"""Seconds after the start of a command before the next child is forked, so that the fork does not slow down the
+"""Seconds from the start of a command until the next child is forked; the delay keeps the fork from slowing the
 command.
 
 If the command ends earlier, the next child is forked at the command's end.
@@ -34,14 +34,18 @@ If the command ends earlier, the next child is forked at the command's end.
 
 
 class IdleChild(NamedTuple):
-    """A forked child that waits for a command; the child exits when the server closes the other end of ``channel``."""
+    """The server's record of a forked child that waits for a command, with the server's end of the ``channel`` to the
+    child.
+
+    The child exits when the server closes this end of the channel.
+    """
 
     pid: int
     channel: socket.socket
 
 
 class WarmServer:
-    """Runs commands until no command has come for ``idle`` seconds, or until hawse's source files change."""
+    """Runs commands until no command has come for ``idle`` seconds, or until one of hawse's source files changes."""
 
     def __init__(self, loop: Loop, inotify: Inotify, idle: float) -> None:
         self._loop, self._inotify, self._idle = loop, inotify, idle
@@ -76,7 +80,7 @@ class WarmServer:
             self._loop.stop()
 
     def _accept(self) -> None:
-        self._inotify.read()  # look first whether hawse's files have changed, because then this server must end
+        self._inotify.read()  # first check whether hawse's files have changed, because then this server must end
         if self._leaving:
             return
         try:
@@ -127,9 +131,9 @@ class WarmServer:
     def _hung_up(self, pid: int, events: int) -> None:
         """Kill the child whose launcher has closed the connection, and fork the next idle child.
 
-        If the launcher has ended, its command must end too, because without the server both would be one process. The
-        connection also closes when the child has sent its result and is still exiting. In both cases the next idle
-        child is forked without waiting for the exit of the killed child.
+        If the launcher has ended, its command must end too: without the server, the launcher itself would run the
+        command. The connection also closes when the child has sent its result and is still exiting. In both cases the
+        next idle child is forked without waiting for the exit of the killed child.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())

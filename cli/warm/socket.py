@@ -17,7 +17,7 @@ FIRST_GIVEN = 3
 
 
 def directory() -> bytes:
-    """Return HAWSE_RUN as an absolute path, or the default."""
+    """Return the directory HAWSE_RUN as an absolute path; without this variable, return the default directory."""
     return os.path.abspath(os.environb.get(b"HAWSE_RUN") or DEFAULT_RUN)
 
 
@@ -30,9 +30,9 @@ class WarmSocket:
         listener.setblocking(False)
 
     def is_ours(self) -> bool:
-        """Return whether launchers can still find this server by the path of its socket.
+        """Return whether launchers can still find this server by the path of the server's socket.
 
-        If the server's socket or its directory was removed, return False; the server must then end.
+        If the socket or the socket's directory was removed, return False; the server must then end.
         """
         if self._path is None:
             return True
@@ -75,7 +75,7 @@ def lock() -> int | None:
 
 
 def is_given() -> bool:
-    """Return whether systemd started this process and passed a socket to it."""
+    """Return whether systemd started this process with a listening socket as file descriptor."""
     return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 

@@ -62,14 +62,15 @@ def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn
 def close_inherited(kept: socket.socket) -> None:
     """Keep one socket as file descriptor 3, close all higher file descriptors, and reset the server's signal handlers.
 
-    The closed file descriptors include the connections of other launchers. The child also gets its own process group.
+    The closed file descriptors include the connections of other launchers. This process also moves to a new process
+    group.
     """
     os.dup2(kept.fileno(), CONNECTION, inheritable=False)
     os.closerange(CONNECTION + 1, max_descriptor())
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # job control stops no orphaned group; this new group has its parent in another group
+    os.setpgid(0, 0)  # ctrl-Z does not stop an orphaned group; a new group is not orphaned
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
@@ -81,7 +82,7 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)
-            os.closerange(0, CONNECTION)  # the readers of the streams must not wait for this process's slow exit
+            os.closerange(0, CONNECTION)  # readers of the streams need not wait until this process has exited
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this exit code
@@ -107,7 +108,7 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
             welcome(connection)
             process_attributes.apply_process_attributes(
                 launcher, connection, peer.credentials(connection)[2]
-            )  # meanwhile, the launcher writes its request, which is read next
+            )  # during this call, the launcher writes its request, which is read next
         request = receive(connection)
         if request.identity != identity():
             raise MalformedRequest
@@ -154,7 +155,7 @@ def take_root(root: int) -> None:
 
 
 def enter(space: int, kind: str, flag: int) -> None:
-    """Enter the namespace of the file descriptor ``space``, unless this process is in that namespace already."""
+    """Enter the namespace ``space`` (a file descriptor), unless this process is in that namespace already."""
     if not same_file(space, f"/proc/self/ns/{kind}"):
         syscalls.setns(space, flag)
 

@@ -61,7 +61,10 @@ def _verdict(data: bytes) -> bytes:
 
 
 def _parts(types: tuple[str, ...], first: bytes, last: bytes) -> Iterator[tuple[str, bytes, bytes]]:
-    """Split a concatenated key into its parts; each part is padded to a multiple of four bytes."""
+    """Yield each part of a concatenated key: the part's type, its bytes in ``first``, and its bytes in ``last``.
+
+    ``first`` and ``last`` are the two ends of an interval. In both, each part is padded to a multiple of four bytes.
+    """
     at = 0
     for kind in types:
         size = SIZES[kind]

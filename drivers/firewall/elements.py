@@ -28,13 +28,13 @@ class Element(NamedTuple):
 def name(interface: str) -> str:
     """Return an interface's name in double quotes, as nftables needs it.
 
-    Other code refuses names that contain quotes earlier.
+    The name contains no quotes, because hawse refuses such names earlier.
     """
     return f'"{interface}"'
 
 
 def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element]:
-    """Yield the elements of a network itself, without the elements of its endpoints."""
+    """Yield the set elements for a network, without the elements for the network's endpoints."""
     bridge = name(options.bridge)
     yield Element("bridges", bridge)
     yield Element("same_bridge", f"{bridge} . {bridge}", "accept" if options.icc else "goto no_icc")
@@ -67,10 +67,10 @@ def of_ports(
     *,
     direct: bool = False,
 ) -> Iterator[Element]:
-    """Yield the elements of published ports.
+    """Yield the set elements for published ports.
 
     DNAT cannot serve a binding on ::1, or a binding of an address family that the endpoint lacks. The elements redirect
-    such ports to the agent's proxy instead. With ``direct``, other machines on the host's networks may reach the
+    such ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's networks may reach the
     container's own address even if a port is published on one host address only.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
@@ -137,7 +137,7 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the elements of one published port range."""
+    """Yield the set elements that publish one port range in the given way."""
     for place in way.carried:
         yield _relaying(place, binding)
     if way.rewritten:
@@ -199,7 +199,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 def _relaying(place: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
-        return Element("relayed_any", ports)  # 1/100 of the kernel's cost for an element of "relayed"
+        return Element("relayed_any", ports)  # costs the kernel 1/100 of an element in the set "relayed"
     return Element("relayed", f"{place} . {ports}")
 
 

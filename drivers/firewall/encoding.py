@@ -36,7 +36,10 @@ DECLARATION = re.compile(
     r"^\t(?:set|map) (\w+) \{ type(?:of)? ([^:;]+?)(?: : ([^;]+?))?; (flags interval; )?\}$", re.MULTILINE
 )
 TYPES = {"ip saddr": "ipv4_addr", "ip6 saddr": "ipv6_addr", "udp dport": "inet_service", "@th,96,24": "vxlan_id"}
-"""Types of sets that are declared with ``typeof``, because nftables has no type name for some packet fields."""
+"""hawse's type names for the packet fields that some sets declare with ``typeof``.
+
+Those sets use ``typeof``, because nftables has no type name for some packet fields.
+"""
 
 Ends = tuple[bytes, bytes]
 """The first and the last value of an interval, each encoded in bytes."""
@@ -88,7 +91,7 @@ def encoded(element: Element, *, with_value: bool, table: str = MAIN) -> bytes:
 
 
 def packed(element: Element, table: str = MAIN) -> Packed:
-    """Return one element in the kernel's bytes."""
+    """Return one set element encoded in the kernel's byte format."""
     shape = shapes(table)[element.set]
     ends = _ends(element.key, shape.key)
     value = element.value.encode() if shape.value == ("verdict",) else b""

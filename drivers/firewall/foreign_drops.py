@@ -54,10 +54,11 @@ class Chain(NamedTuple):
 
 
 def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
-    """Return other programs' chains that drop forwarded packets, each with the networks that it affects.
+    """Return other programs' chains that drop forwarded packets, each with the affected networks.
 
-    Chains are named as in nftables. Networks are named by the keys of ``known``, which maps each key to the interface
-    name and the addresses that a rule for that network would contain. Runs in the calling thread's network namespace.
+    A chain is named by its address family, table and name. Networks are named by the keys of ``known``. ``known`` maps
+    each key to the interface name and the addresses that a rule for that network would contain. Runs in the calling
+    thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -98,7 +99,10 @@ def _drops(session: Session, chain: Chain) -> bool:
 
 
 def _rules(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
-    """Return the rules of the chain's table. The netlink attributes in ``narrowing`` limit the result."""
+    """Return the rules of the table that contains ``chain``.
+
+    The netlink attributes in ``narrowing`` can limit the result, for example to one chain.
+    """
     request = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):
         return [_rule(read(message, NFGENMSG.size)) for message in session.dump(GET_RULE, request)]

@@ -1,9 +1,9 @@
 """IP forwarding: switched on for hawse's bridges, and blocked for all other interfaces.
 
-Set elements in the nftables table record which forwarding hawse switched on. Therefore, the record outlives every
-process. The record is lost only together with the rules that make forwarding safe. For each address family in the set
-``forwarding``, the rules drop packets that neither come from nor go to a bridge. Callers also store the result of
-`kept` elsewhere, in case another program flushes the table.
+Set elements in the nftables table record the address families for which hawse switched forwarding on. Therefore, this
+record outlives every process. The record is lost only together with the rules that make forwarding safe. For each
+address family in the set ``forwarding``, the rules drop packets that neither come from nor go to a bridge. Callers also
+store the lines that `kept` returns elsewhere, in case another program flushes the table.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _switched: list[Element] = []
 
 
 def plan(versions: Iterable[int]) -> list[Element]:
-    """Return the elements that must be in the table before `switch_on` is called.
+    """Return the set elements that record the forwarding which `switch_on` will switch on.
 
-    If the host already forwards packets of an address family, that family has no elements.
+    The caller adds these elements to the table before it calls `switch_on`. If the host already forwards packets of an
+    address family, that family has no elements.
     """
     off = [v for v in versions if sysctl.read(SWITCH[v]) == "0"]
     entries = [Element("forwarding", f"ipv{v}") for v in off]
@@ -34,12 +35,18 @@ def plan(versions: Iterable[int]) -> list[Element]:
 
 
 def kept() -> list[str]:
-    """Return lines that record which forwarding this process switched on; `recalled` reads these lines."""
+    """Return text lines that record the address families and interfaces whose forwarding sysctls this process changed.
+
+    The function `recalled` converts these lines back to set elements.
+    """
     return [f"{element.set} {element.key}" for element in _switched]
 
 
 def recalled(words: Iterable[str]) -> list[Element]:
-    """Convert lines that `kept` returned into set elements that record which forwarding was switched on."""
+    """Convert stored text lines about changed forwarding sysctls back to the set elements that record the change.
+
+    The lines come from the function `kept`.
+    """
     return [Element(*word.split(" ", 1)) for word in words]
 
 

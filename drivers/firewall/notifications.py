@@ -125,7 +125,7 @@ class NftablesListener:
     def _look(self, data: bytes) -> None:
         """Record whether the messages change hawse's tables, and whether they may remove something.
 
-        Only messages that add elements cannot remove anything.
+        Every message may remove something, except a message that adds elements.
         """
         for kind, _, _, body in messages(data):
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:

@@ -17,7 +17,7 @@ LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 
 
 def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
-    """Return the destination prefixes where the agent proxies a published port.
+    """Return the prefixes of the destination addresses at which the agent proxies a published port.
 
     The result is empty if the agent does not proxy the port.
     """

@@ -18,9 +18,9 @@ STATE_SETS = (PORTS, SOCKETS)
 
 
 def redirect_to(ports: Mapping[str, int]) -> None:
-    """Redirect proxied ports to the agent's sockets in ``ports``, and to no other sockets; idempotent.
+    """Redirect proxied ports to exactly the agent's sockets in ``ports``; idempotent.
 
-    ``ports`` maps each protocol to the port of its socket.
+    ``ports`` maps each protocol to the port of the agent's socket for that protocol.
     """
     unused = [Element(PORTS, protocol) for protocol in PROTOCOLS if protocol not in ports]
     old = [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in sockets() - ports.items()]
@@ -28,9 +28,9 @@ def redirect_to(ports: Mapping[str, int]) -> None:
 
 
 def elements(ports: Mapping[str, int]) -> list[Element]:
-    """Return the elements that redirect proxied ports to the agent's sockets in ``ports``.
+    """Return the set elements that redirect proxied ports to the agent's sockets in ``ports``.
 
-    ``ports`` maps each protocol to the port of its socket.
+    ``ports`` maps each protocol to the port of the agent's socket for that protocol.
     """
     entries = [Element(PORTS, protocol, str(port)) for protocol, port in ports.items()]
     return entries + [Element(SOCKETS, f"{protocol} . {port}") for protocol, port in ports.items()]

@@ -50,31 +50,31 @@ def unmute(port: str) -> None:
 
 
 def contents(held: Held, unsettled: Held) -> Contents:
-    """Return the wanted contents of the table.
+    """Return the wanted contents of the table ``bridge hawse``.
 
-    The table must have the elements of the ports in ``held``. Elements of the ports in ``unsettled`` may exist or be
-    missing.
+    The table must have the elements of the ports in ``held``. The elements of the ports in ``unsettled`` may exist or
+    be missing.
     """
     return Contents(list(_of(held)), list(_of(unsettled)))
 
 
 def compare(expected: Contents) -> list[Difference]:
-    """Return how the table differs from ``expected``.
+    """Return how the table ``bridge hawse`` differs from its ``expected`` contents.
 
-    If ``expected`` wants no elements, a missing table is not reported.
+    If ``expected`` contains no wanted elements, a missing table is not reported.
     """
     differences = table_repair.compare(TABLE, expected)
     return differences if expected.wanted or not any(d.kind == "missing" for d in differences) else []
 
 
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:
-    """Repair the given ``differences`` and change nothing else."""
+    """Repair the given ``differences`` of the table ``bridge hawse`` and change nothing else."""
     if differences:
         table_repair.repair(TABLE, expected, differences)
 
 
 def is_whole() -> bool:
-    """Return whether the rules of the table ``bridge hawse`` exist."""
+    """Return whether the table ``bridge hawse`` still has its rules."""
     return bool(nfnetlink.comments(TABLE, "prerouting"))
 
 

@@ -1,4 +1,4 @@
-"""The table ``inet hawse``: changes of its elements, and the settings that comments of its rules record.
+"""The table ``inet hawse``: changes of its elements, and rule comments that record settings.
 
 Every change is one transaction. If the rules are missing (at first use, or after another program flushed the ruleset),
 the transaction installs the rules first. `repair` restores the elements that other commands had added to a table which
@@ -52,7 +52,7 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
     if any(d.detail == table_repair.FRAME for d in differences):
         return differences
     there = read_state()
-    # If a comment records outdated settings, rewrite all rules, because nft cannot remove a single comment.
+    # If a rule's comment records outdated settings, rewrite all rules, because nft cannot remove a single comment.
     outdated = sorted(note for note in there if note.startswith(COMPLETE) and note not in marks)
     return [
         *differences,

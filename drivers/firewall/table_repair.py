@@ -30,8 +30,8 @@ CHUNK = 1000  # maximum number of elements per line of a script, for readability
 class Contents:
     """The wanted contents of a table.
 
-    The ``wanted`` elements must exist. The ``tolerated`` elements may exist, and so may any elements in the sets
-    ``kept``. ``rules`` is a script that adds rules to the static rules.
+    The elements in ``wanted`` must exist. The elements in ``tolerated`` may exist or be missing. The sets named in
+    ``kept`` may contain any elements. ``rules`` is a script that adds rules to the static rules.
     """
 
     wanted: Collection[Element] = ()
@@ -119,7 +119,9 @@ def _whole(table: str, contents: Contents) -> str:
 
 
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
-    """Return the kernel's elements of some of the table's sets, or of all sets if ``sets`` is empty."""
+    """Return the elements that the kernel has in the table's sets named ``sets``, or in all sets if ``sets``
+    is empty.
+    """
     known = shapes(table)
     listed = transaction.held(table, sets or known)
     return [decoding.element(name, one, known[name]) for name, items in listed.items() for one in items]

@@ -32,7 +32,7 @@ Parts = tuple[bytes, ...]
 
 
 class Structure(NamedTuple):
-    """Chains, sets and rules of a table, found by name; counters and handles are left out."""
+    """The chains, sets and rules of a table, by name, without counters and handles."""
 
     flags: bytes
     chains: Mapping[str, Parts]

@@ -22,7 +22,8 @@ WHOLE = f"tunnels, as of {table.VERSION_SET}"
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The rules for VXLAN packets of one network: its UDP port, its VXLAN ids and the hosts that may send.
+    """The firewall rules for one network's VXLAN packets: UDP port, VXLAN ids, and the hosts that may send such
+    packets.
 
     All calls act in the host's network namespace.
     """
@@ -53,9 +54,7 @@ class Gate:
         return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
-        """Return the missing and the unexpected set elements, compared with the elements that admit exactly
-        ``hosts``.
-        """
+        """Return the set elements to add and the set elements to remove, so that exactly ``hosts`` are admitted."""
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}
         return sorted(expected - present), sorted(present - expected)
@@ -91,7 +90,7 @@ def repair(differences: Iterable[Difference]) -> None:
 
 
 def is_whole() -> bool:
-    """Return whether the VXLAN sets are complete; False if the table was lost since the last `repair`."""
+    """Return whether the VXLAN sets are complete; False if the nftables table was lost since the last `repair`."""
     return WHOLE in table.read_state()
 
 

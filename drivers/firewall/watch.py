@@ -1,5 +1,6 @@
-"""Watches for other programs' changes of the firewall; connections can be blocked until a repair
-(`drivers.api.Watch`).
+"""Watches (`drivers.api.Watch`) that report other programs' changes of the firewall.
+
+A watch can also block new connections until the firewall is repaired.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ IFA_ADDRESS, IFA_LOCAL, RTA_DST = 1, 2, 1
 MAIN, KERNEL, LINK = 254, 2, 253  # kernel constants RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_LINK
 ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, link
 FAMILY, PREFIX, FIRST, SECOND, OWN = 16, 17, (26, 27), (34, 35), 36  # byte offsets in an RTM_NEWADDR message
-USUAL = struct.Struct("=16xB9xH6xH4x")  # the family, and the types of the first two attributes, in RTM_NEWADDR
-PROTOCOL = 21  # byte offset of the route's protocol in an RTM_NEWROUTE message
+USUAL = struct.Struct("=16xB9xH6xH4x")  # reads family and types of the first two attributes of an RTM_NEWADDR
+PROTOCOL = 21  # byte offset of the field "protocol" in an RTM_NEWROUTE message
 ROUTE = struct.Struct("=BBBBBBBBI")  # rtmsg: family, prefix length, 2 unused, table, protocol, scope, type, flags
 FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
 
@@ -38,7 +38,7 @@ Range = tuple[int, int]
 
 
 def ranges(version: int) -> list[Range]:
-    """Return the subnets of all addresses of IP ``version``, in the kernel's order.
+    """Return the subnets of all interface addresses of one family (``version`` is 4 or 6), in the kernel's order.
 
     Runs in the calling thread's network namespace. Raises `KernelError` with EINTR if the kernel's list changes during
     every attempt to read it.
@@ -58,11 +58,12 @@ def on_link_routes() -> list[Range]:
 
 
 class Reading(NamedTuple):
-    """Two functions that read the messages of a netlink list.
+    """Two functions that decode the messages of a netlink list.
 
-    ``one`` reads a single message from the data; its other arguments are the offsets at which the message's body begins
-    and ends. ``alike`` reads all messages together, which must have the same type and the given size. ``alike`` returns
-    None if it does not support the layout of these messages.
+    ``one`` decodes a single message in the data; its other arguments are the offsets at which the message's body begins
+    and ends. ``alike`` decodes all messages of the data together; its other argument is the size of each message. All
+    these messages must have the same type and size. ``alike`` returns None if it does not support the layout of the
+    messages.
     """
 
     one: Callable[[bytes, int, int], Range | None]
@@ -106,7 +107,7 @@ def _size_if_alike(data: bytes) -> int:
 
 
 def _is_same(data: bytes, size: int, places: Iterable[int]) -> bool:
-    """Return whether all messages in ``data`` have the same bytes at these offsets."""
+    """Return whether all messages in ``data`` have the same bytes at the offsets ``places``."""
     count = len(data) // size
     return all(data[place::size] == data[place : place + 1] * count for place in places)
 
@@ -136,7 +137,7 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
     """Return an empty list if the kernel made all routes in ``data``, else None.
 
-    The kernel makes one route for each of hawse's bridges, so this case is frequent.
+    The empty list is frequent, because the kernel makes one route for each of hawse's bridges.
     """
     return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
 
@@ -161,9 +162,10 @@ def _range(address: bytes, host_bits: int) -> Range:
 
 
 def _one_by_one(data: bytes, reading: Reading, collected: list[Range]) -> bool:
-    """Read messages of any type and add their ranges to ``collected``; return whether the list has ended.
+    """Decode the messages in ``data`` one by one, and add their address ranges to ``collected``.
 
-    Raises InterruptedError if the kernel's list changed during the reading, and OSError if the kernel refused to list.
+    Returns whether the kernel's list has ended. Raises InterruptedError if the list changed during the reading, and
+    OSError if the kernel refused to list.
     """
     start = 0
     while start < len(data):

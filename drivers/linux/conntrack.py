@@ -42,7 +42,7 @@ Address = tuple[str, int]  # IP address and port
 
 @dataclass(frozen=True, slots=True)
 class ConntrackFlow:
-    """A conntrack entry: the addresses of its original direction, and the address that answers.
+    """A conntrack entry: the addresses of its original direction, and the source address of the answers.
 
     ``key`` holds the original direction's addresses and ports in bytes, as received from the kernel.
     """
@@ -73,7 +73,7 @@ def forget_address(address: IPAddress) -> None:
 
 
 def original_destination(protocol: str, client: Address, server: Address) -> tuple[IPv6Address, int] | None:
-    """Return the destination of an IPv6 flow before DNAT to ``server``, or None if conntrack has no entry.
+    """Return the destination that an IPv6 flow had before DNAT to ``server``, or None if conntrack has no entry.
 
     ``client`` and ``server`` are addresses and ports as the server's socket reports them.
     """
@@ -116,9 +116,9 @@ def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Seq
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:
-    """Let the kernel delete all entries that match one of the filters.
+    """Let the kernel delete all conntrack entries that match one of the filters.
 
-    Returns False, with nothing deleted, if the kernel cannot delete by filter.
+    Returns True if the entries are deleted. Returns False, with nothing deleted, if the kernel cannot delete by filter.
     """
     try:
         for each in filters:

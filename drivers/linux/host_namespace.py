@@ -30,7 +30,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
     """Return the signs that a namespace is a host's own, as phrases for a message; empty for a plain sandbox.
 
     ``namespace`` is a file descriptor of the namespace. ``sockets`` are the names of the sockets at which hawse's
-    resident processes listen. Changes nothing.
+    resident processes listen. The function changes nothing.
     """
     with netns.enter_netns(namespace):
         inside = [*_of_residents(sockets), *_of_links()]
@@ -38,7 +38,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """Yield signs found by the namespace's inode number. A path would not do, because many paths lead to one
+    """Yield the signs that the namespace's inode number gives. Paths are not compared, because many paths lead to one
     namespace.
     """
     status = os.fstat(namespace)
@@ -54,11 +54,14 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # hawse cannot enter a namespace that it may not inspect
+        return False  # not the same: hawse could open the given namespace, but may not inspect this one
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
-    """Yield a sign if a resident process of hawse listens in this namespace, even with another HAWSE_RUN."""
+    """Yield a sign if a resident process of hawse listens in this namespace.
+
+    The process may use another HAWSE_RUN directory.
+    """
     ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})")
     with open("/proc/thread-self/net/unix", encoding="utf-8", errors="replace") as table:
         for line in table:

@@ -45,8 +45,8 @@ class Refused(DriverError):
 
 _places: list[int] = []
 _one_at_a_time = _thread.RLock()
-"""A lock that a thread holds while libnftables works, because all libnftables contexts of a process share some
-lists.
+"""A lock that a thread holds while libnftables works, because all libnftables contexts of a process share
+global lists.
 """
 
 

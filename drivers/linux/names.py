@@ -14,7 +14,7 @@ UNFIT = re.compile(r"[\s/:\"\\*\x00-\x1f\x7f]")
 
 
 def bridge_name(network_id: str) -> str:
-    """Return the bridge name of a network for which the user chose no bridge name."""
+    """Return the generated name of a network's bridge; hawse uses this name if the user chose no name."""
     return f"br-{network_id[:12]}"
 
 

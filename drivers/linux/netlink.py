@@ -1,4 +1,4 @@
-"""A netlink session in one network namespace; its functions raise driver errors if a request fails.
+"""A netlink session in one network namespace; its methods raise OSError if the kernel refuses a request.
 
 The module sends messages and receives answers (netlink(7)), in the same way for rtnetlink, nftables and connection
 tracking. It does not know the contents of messages. `drivers.linux.rtnetlink` encodes and decodes the messages of
@@ -167,7 +167,7 @@ class Session:
         return self._sent
 
     def _answers(self, number: int) -> list[bytes]:
-        """Return the bodies of all answers to a message.
+        """Return the bodies of the kernel's answers to the message with this sequence number.
 
         Raises InterruptedError if the listed objects changed during the reading.
         """

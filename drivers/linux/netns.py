@@ -95,7 +95,8 @@ def new_netns() -> Iterator[None]:
 def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
     """Run ``action`` in the network namespace at ``path`` and return its result.
 
-    ``inode`` is as in `netns_fd`.
+    Raises `Missing` if no namespace is at ``path``. With a nonzero ``inode``, also raises `Missing` if the namespace
+    there has another inode number.
     """
     with netns_fd(path, inode) as fd, enter_netns(fd):
         return action()

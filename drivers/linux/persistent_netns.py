@@ -1,10 +1,11 @@
-"""Network namespaces that outlive the process that made them; a file keeps each namespace.
+"""Network namespaces that outlive the process that made them; each namespace is identified by the path of a file.
 
-Usually a bind mount on the file keeps the namespace, as with ``ip netns``. However, a command may run in its own mount
-namespace (``ip netns exec``, service managers), and mounts end with their mount namespace. Therefore, the mount is made
-in the mount namespace of process 1, and other processes find the mount through ``/proc/1/root``. This requires that
-process 1 sees the same directory at the file's path. If process 1 is not accessible (in a locked-down container), an
-idle process keeps the namespace instead of the mount. The file then holds the PID and the start time of that process.
+Usually a bind mount on the file keeps the namespace alive, as with ``ip netns``. However, a command may run in its own
+mount namespace (``ip netns exec``, service managers), and mounts end with their mount namespace. Therefore, the mount
+is made in the mount namespace of process 1, and other processes find the mount through ``/proc/1/root``. This requires
+that process 1 sees the same directory at the file's path. If process 1 is not accessible (in a locked-down container),
+an idle process keeps the namespace alive instead of the mount. The file then holds the PID and the start time of that
+process.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ END = 2000  # milliseconds to wait until a killed process has ended
 
 
 def netns_path(file: Path) -> str:
-    """Return the path at which this process can open the namespace that is kept at ``file``."""
+    """Return the path at which this process can open the namespace that the file identifies."""
     keeper = _keeper(file)
     if keeper:
         return f"/proc/{keeper}/ns/net"
@@ -42,7 +43,9 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Return whether a namespace is kept at ``file``; False for an empty file that a crash left behind."""
+    """Return whether the namespace that the file identifies exists; False for an empty file that a crash left
+    behind.
+    """
     try:
         return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
     except OSError:
@@ -50,7 +53,7 @@ def exists(file: Path) -> bool:
 
 
 def make(file: Path) -> None:
-    """Create an empty network namespace and keep it at ``file``; idempotent."""
+    """Create an empty network namespace that ``file`` identifies and that outlives this process; idempotent."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if exists(file):
         return
@@ -65,9 +68,9 @@ def make(file: Path) -> None:
 
 
 def remove(file: Path) -> None:
-    """Stop keeping the namespace at ``file``; idempotent.
+    """Undo `make`: stop keeping the namespace of ``file`` alive; idempotent.
 
-    The kernel deletes the namespace when no process and no other file keeps it.
+    The kernel deletes the namespace when no process and no other file keeps it alive.
     """
     keeper = _keeper(file)
     if keeper:
@@ -125,7 +128,7 @@ def _init_shares(directory: Path) -> bool:
 
 
 def _start_keeper(file: Path) -> None:
-    """Start the idle process that keeps the calling thread's namespace; only `remove` ends that process."""
+    """Start the idle process that keeps the calling thread's namespace alive; only `remove` ends that process."""
     null, pipe = subprocess.DEVNULL, subprocess.PIPE
     keeper = subprocess.Popen(HOLDER, cwd="/", stdin=pipe, stdout=null, stderr=null, start_new_session=True)
     assert keeper.stdin is not None
@@ -136,7 +139,7 @@ def _start_keeper(file: Path) -> None:
 
 
 def _keeper(file: Path) -> int:
-    """Return the PID of the idle process that keeps the namespace at ``file``, or 0 if no such process runs."""
+    """Return the PID of the idle process that keeps the namespace of ``file`` alive, or 0 if no such process runs."""
     try:
         with open(_open(file, os.O_RDONLY)) as note:
             pid, start = map(int, note.read().split())

@@ -37,7 +37,7 @@ def is_running(pid: int, started: int) -> bool:
 
 
 def identity() -> str:
-    """Return the identity of this process as a string; intents and records store this string to name their owner."""
+    """Return a string that identifies this process; entries in hawse's database name their owner by this string."""
     pid = os.getpid()
     return f"{pid}:{start_time(pid)}"
 

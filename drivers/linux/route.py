@@ -25,7 +25,7 @@ CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
 BOOT = 3  # RTPROT_BOOT: protocol of routes set by hand, which `ip route` does not print
 OURS = 104
-"""The protocol number of routes that hawse must later distinguish from routes of other programs."""
+"""The protocol number that hawse gives to the routes which it must later distinguish from routes of other programs."""
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255
 UNICAST = 1
 FAMILIES = {4: AF_INET, 6: AF_INET6}
@@ -50,7 +50,7 @@ class Route:
 
 
 def widest(session: Session) -> list[Route]:
-    """Return the default routes of both address families, and the routes to half of all addresses."""
+    """Return the default routes of both families, and the routes to half of all addresses (such as 0.0.0.0/1)."""
     with kernel_errors("list", "routes"):
         messages = dump(session, RTM_GETROUTE, rtmsg, family=AF_UNSPEC)  # AF_UNSPEC requests routes of IPv4 and IPv6
     return list(_widest(messages))
@@ -72,7 +72,7 @@ def remove(session: Session, route: Route) -> None:
 
 
 def add_link_default(session: Session, version: int, link_index: int) -> None:
-    """Add a default route through a link without a next hop; idempotent.
+    """Add a default route that leads out of a link without a next hop; idempotent.
 
     If a default route already exists, nothing is changed.
     """
@@ -82,7 +82,7 @@ def add_link_default(session: Session, version: int, link_index: int) -> None:
 
 
 def add_direct(session: Session, destination: IPNetwork, link_index: int) -> None:
-    """Add a route to a subnet through a link without a gateway; the subnet's hosts are then neighbours.
+    """Add a route that leads to a subnet out of a link without a gateway; the subnet's hosts are then neighbours.
 
     Raises `KernelError` if the subnet already has such a route.
     """

@@ -52,5 +52,8 @@ def decode(layout: Any, body: bytes) -> Any:
 
 
 def dump(session: Session, kind: int, layout: Any, attributes: Attributes = (), **fields: Any) -> list[Any]:
-    """List kernel objects as `Session.dump` does, and return them decoded."""
+    """Return the kernel's list of objects, decoded as the pyroute2 class ``layout``.
+
+    Like `Session.dump`, the function reads the list again if the list changed meanwhile.
+    """
     return [decode(layout, body) for body in session.dump(kind, encode(layout, attributes, **fields))]

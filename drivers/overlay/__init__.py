@@ -168,12 +168,13 @@ class OverlayDriver:
         return lines + [f"missing: a tunnel to {vtep}" for vtep in _without_tunnel(options, peers)]
 
     def shut(self, network: NetworkSpec) -> None:
-        """Accept packets of the network's tunnels only from admitted peers; idempotent."""
+        """Accept the network's tunnel packets only from hosts of peers that were programmed; idempotent."""
         if gate := _gate(network):
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the hosts that the firewall admits differ from the hosts in the networks' forwarding tables.
+        """Return the differences between the hosts that the firewall admits and the hosts in the networks' forwarding
+        tables.
 
         `repair` changes the firewall and not the forwarding tables.
         """
@@ -210,15 +211,13 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the missing and the unexpected firewall elements, compared with those that admit the hosts of
-    ``peers``.
-    """
+    """Return the firewall elements to add and to remove, so that exactly the hosts of ``peers`` are admitted."""
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
 
 def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
-    """Return the firewall elements that admit hosts to the network's VXLAN devices on this host.
+    """Return the firewall elements that let other hosts send to the network's VXLAN devices on this host.
 
     If this host has no VXLAN device for one of the network's VXLAN ids, another network has taken that id. The elements
     of that id are then left out, because they belong to the other network.

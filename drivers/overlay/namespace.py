@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class OverlayNamespace:
-    """The namespace of one network on this host. The Python object may exist before the kernel's namespace exists.
+    """The namespace of one overlay network on this host. The Python object may exist before the kernel's namespace
+    exists.
 
     Callers are in the host's namespace. ``run`` is HAWSE_RUN.
     """
@@ -36,12 +37,12 @@ class OverlayNamespace:
 
     @property
     def file(self) -> Path:
-        """The file at which the namespace is kept."""
+        """The path of the file that keeps the overlay network's namespace alive."""
         return self.run / "overlay" / self.network.id[:12]
 
     @property
     def sandbox(self) -> Sandbox:
-        """The namespace as a sandbox, so that code can run in it."""
+        """The overlay network's namespace as a `Sandbox`, so that code can run in the namespace."""
         return Sandbox(self.network.id, persistent_netns.netns_path(self.file))
 
     @property
@@ -50,11 +51,11 @@ class OverlayNamespace:
         return Tunnel(self.network, interface_name(self.run, self.network.id), self.sandbox)
 
     def exists(self) -> bool:
-        """Return whether the namespace exists; its contents may be incomplete."""
+        """Return whether the overlay network's namespace exists; its contents may be incomplete."""
         return persistent_netns.exists(self.file)
 
     def inside(self, action: Callable[[Session], T]) -> T:
-        """Run ``action`` with the calling thread and a netlink session in the namespace.
+        """Run ``action`` in the overlay network's namespace, with a netlink session of that namespace.
 
         Raises `Missing` if the namespace does not exist.
         """
@@ -77,7 +78,7 @@ class OverlayNamespace:
                 self._make(options)
 
     def remove(self) -> None:
-        """Remove the network's devices, tunnel and namespace; idempotent."""
+        """Remove the network's devices, WireGuard tunnel and namespace; idempotent."""
         with persistent_netns.directory_lock(self.file.parent):
             self._remove()
 

@@ -17,7 +17,7 @@ FACTS = {
     options.MTU: options.MTU_FACTS,
 }
 MAX_VNI = 2**24 - 1
-VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes added per packet with its Ethernet header, by IP version (RFC 7348)
+VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes that VXLAN adds, with the inner Ethernet header, by IP version (RFC 7348)
 WIREGUARD_OVERHEAD = {4: 60, 6: 80}
 
 
@@ -37,7 +37,9 @@ class OverlayOptions:
 
     @property
     def local(self) -> IPAddress:
-        """The source address of VXLAN packets: the tunnel's address if there is a tunnel, else the underlay address."""
+        """The source address of VXLAN packets: the address in the WireGuard tunnel if there is a tunnel, else the
+        underlay address.
+        """
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
@@ -54,7 +56,7 @@ class OverlayOptions:
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def remote(self, vtep: IPAddress) -> IPAddress | None:
-        """Return the destination address of VXLAN packets to another host, whose underlay address is ``vtep``.
+        """Return the destination address of VXLAN packets to the host with the underlay address ``vtep``.
 
         Returns None if an encrypted network has no tunnel to that host, because the packets must not be sent
         unencrypted.

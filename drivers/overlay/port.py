@@ -40,7 +40,10 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
-    """Delete the endpoint's veth pair; idempotent. The calling thread is in the network's namespace."""
+    """Delete the endpoint's veth pair; idempotent.
+
+    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
+    """
     for name in names.host_end_names(endpoint.id):
         if link.index(name):
             port_link = link.find(there, name)

@@ -23,7 +23,7 @@ PORT = 4789  # UDP port of VXLAN assigned by IANA
 
 
 def device(number: int) -> str:
-    """Return the name of the VXLAN device for the network's pool with this number."""
+    """Return the name of the VXLAN device for the network's subnet with this index."""
     return f"vxlan{number}"
 
 
@@ -62,7 +62,7 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
 
 
 def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
-    """Add the gateways' addresses to the bridge and bring all devices up; idempotent."""
+    """Add the gateways' addresses to the bridge, and bring the bridge and the VXLAN devices up; idempotent."""
     for family in ("ipv4", "ipv6"):
         sysctl.write_if_present(sysctl.conf(family, "all", "forwarding"), "0")
     for table in ("iptables", "ip6tables", "arptables"):  # hide bridged frames from iptables rules

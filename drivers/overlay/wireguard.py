@@ -44,7 +44,7 @@ def interface_name(run: Path, network_id: str) -> str:
 
 
 class Tunnel:
-    """The WireGuard tunnel of one network on one host; ``place`` is the object for the network's namespace.
+    """The WireGuard tunnel of one network on one host; ``place`` is the network's namespace.
 
     Callers are in the host's network namespace.
     """
@@ -94,7 +94,7 @@ class Tunnel:
                 link.change(host, link.index(self.name), net_ns_fd=namespace)
 
     def is_there(self) -> bool:
-        """Return whether the interface is in the network's namespace; it is missing if wireguard-go has died."""
+        """Return whether the tunnel's interface is in the network's namespace; False if wireguard-go has died."""
         return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
 
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
@@ -111,12 +111,12 @@ class Tunnel:
         sandboxes.inside(self.place, configure)
 
     def synchronise(self, config: WireguardConfig) -> None:
-        """Set the interface's keys and peers; WireGuard sessions with peers that remain continue."""
+        """Set the interface's keys and peers; the WireGuard sessions with unchanged peers continue."""
         syncconf = ("syncconf", self.name, "/dev/stdin")
         netns.run_in_netns(self.place.path, lambda: self._wg(*syncconf, given=config.text()))
 
     def delete(self, place_exists: bool) -> None:
-        """Delete the interface in the network's namespace and in the host's namespace; idempotent.
+        """Delete the tunnel's interface in the network's namespace and in the host's namespace; idempotent.
 
         A crash may have left the interface in either namespace. A wireguard-go process ends when its interface is
         deleted.

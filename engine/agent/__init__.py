@@ -1,1 +1,3 @@
-"""How commands use the resident agent: start it and notify it. Also defines the interface of the agent's services."""
+"""How commands use the resident agent: they start the agent and notify it of changes. Also defines the interface of the
+agent's services.
+"""

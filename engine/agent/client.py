@@ -1,5 +1,4 @@
-"""How a command reaches the resident agent of its host: report that the store has changed, and start the agent if
-needed.
+"""The commands' side of the connection to the resident agent: report changes of the local store, and start the agent.
 
 The lock file, the socket and the log of the agent are in the directory HAWSE_RUN.
 """
@@ -30,9 +29,10 @@ POLL_INTERVAL_SECONDS = 0.02
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
-    """Notify the agent that the store has changed; with ``wait``, return when the agent's services are up to date.
+    """Notify the agent that the local store has changed; with ``wait``, return when the agent's services are up to
+    date.
 
-    Starts the agent if none is running and ``start`` is True. Blocks up to ``timeout`` seconds.
+    If no agent is running and ``start`` is True, the function starts one. Blocks up to ``timeout`` seconds.
 
     Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case the
     DNS names are updated later. Nothing else depends on the agent's answer.
@@ -87,7 +87,7 @@ def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
             if remaining <= 0:
                 return False
             if not _start_and_wait(run_dir, root, remaining):
-                time.sleep(POLL_INTERVAL_SECONDS)  # another agent is starting or ending
+                time.sleep(POLL_INTERVAL_SECONDS)  # wait: another agent is starting or ending
 
 
 def connect(run_dir: Path, timeout: float) -> socket.socket:
@@ -111,7 +111,7 @@ def take_lock(run_dir: Path) -> int | None:
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
-    """Start the agent if the driver has kernel state to repair that its networks share; idempotent.
+    """Start the agent if the agent must repair kernel state that the driver's networks share; idempotent.
 
     Returns immediately. If no process can be started now, the next command tries again.
     """
@@ -127,9 +127,9 @@ def launch(run_dir: Path, root: Path) -> None:
 
 
 def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
-    """Start an agent and wait up to ``timeout`` seconds for its report; return whether the agent listens.
+    """Start an agent and wait up to ``timeout`` seconds until it listens; return whether it listens.
 
-    The agent reports by writing to a pipe.
+    The agent reports that it listens by writing to a pipe.
     """
     ready, ready_fd = os.pipe()
     try:
@@ -191,8 +191,8 @@ def _arrange(descriptors: Sequence[int]) -> None:
 
 
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment: the environment of the caller, plus the agent's directories and file
-    descriptors.
+    """Return the agent's environment variables: those of the caller, plus the variables that name the agent's
+    directories and file descriptors.
     """
     return {
         **caller,
@@ -205,7 +205,8 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 
 
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
-    """Notify the agent that the store has changed; wait until its services are up to date if the command needs them.
+    """Notify the agent that the local store has changed; wait until its services are up to date if the command needs
+    them.
 
     The agent is started only if it has work. Work is a network in ``joined`` that has DNS names (the default bridge has
     none), or a published port that address translation cannot reach. If ``joined`` is not empty and the agent has no

@@ -1,4 +1,4 @@
-"""The interface of the agent's services, and the snapshot of the store that they read."""
+"""The interface of the agent's services, and the snapshot of the local store that the services read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The store's records at one moment.
+    """The records of the local store at one moment.
 
-    If ``of_this_boot`` is False, the records are from an earlier boot and their kernel state no longer exists.
+    If ``of_this_boot`` is False, the records are from an earlier boot of the host, and their kernel state no longer
+    exists.
     """
 
     networks: Sequence[NetworkRecord] = ()
@@ -23,12 +24,12 @@ class Snapshot:
 
 
 class Service(Protocol):
-    """A service of the agent, which must run even while no command runs."""
+    """A service of the agent. Its work must go on even while no command runs."""
 
     name: str
 
     def reconcile(self, state: Snapshot) -> None:
-        """Make the service match ``state``, changing only what differs; idempotent."""
+        """Make the service match the records in ``state``, changing only what differs; idempotent."""
 
     def needed(self) -> bool:
         """Return whether the agent must keep running for this service."""

@@ -37,7 +37,7 @@ from engine.store.codec import DecodeCache
 from engine.store.sqlite import SqliteStore
 
 BUSY_SECONDS = 1.0
-"""Seconds that a repair waits for a command that holds the store's write lock."""
+"""Seconds that a repair waits for a command that holds the write lock of the local store."""
 
 
 def main() -> int:
@@ -66,9 +66,9 @@ def main() -> int:
 
 
 def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
-    """Create the agent with all its services."""
+    """Create the agent with all its services; the agent answers commands on ``listener``."""
     home()
-    libnftables.reserve_fds()  # reserve descriptors first, because each sandbox opens at least four descriptors
+    libnftables.reserve_fds()  # reserve low descriptor numbers now, because sandboxes will open very many descriptors
     budget = DescriptorBudget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)
@@ -91,9 +91,9 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
 
 
 def given(variable: str) -> int:
-    """Remove the environment variable ``variable``; return the file descriptor that it names, or -1 if it is unset.
+    """Remove the environment variable ``variable``; return the file descriptor whose number was its value, or -1.
 
-    Child processes do not inherit the descriptor.
+    Returns -1 if the variable is unset. Child processes do not inherit the descriptor.
     """
     number = os.environ.pop(variable, "")
     if not number.isdigit():
@@ -111,7 +111,7 @@ def idle_from_environment() -> float:
 
 
 def tell_ready() -> None:
-    """Report to the starting process that the agent listens."""
+    """Report to the process that started the agent that the agent listens."""
     ready_fd = given("HAWSE_AGENT_READY")
     if ready_fd >= 0:
         with suppress(OSError):  # the starting process may have stopped waiting

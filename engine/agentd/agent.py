@@ -1,5 +1,5 @@
-"""The agent: runs its services on one event loop, updates them when the store changes, and ends when no service needs
-the agent.
+"""The agent: runs its services on one event loop, updates them when the local store changes, and ends when no service
+needs the agent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IDLE = 10.0
 
 
 class Agent:
-    """The agent: runs ``services`` until none of them is needed for ``idle`` seconds, or until a signal stops the
+    """The agent. It runs its services until none of them is needed for ``idle`` seconds, or until a signal stops the
     agent.
     """
 
@@ -46,7 +46,7 @@ class Agent:
         self._unneeded = False
 
     def reconcile(self) -> bool:
-        """Read the store and update every service; return False if a service failed.
+        """Read the local store and update every service; return False if a service failed.
 
         If one service fails, the other services are still updated. Raises the store's errors. If the error is
         `Outdated`, the agent ends, because the next command must start an agent of that command's version.
@@ -80,7 +80,8 @@ class Agent:
             service.close()
 
     def overlooks(self) -> bool:
-        """Return whether the agent ended as not needed, but the store has changed since the agent last read it.
+        """Return whether the agent ended as not needed, although the local store has changed since the agent last read
+        it.
 
         If True, the caller starts a new agent, because the changed store may need one.
         """
@@ -89,7 +90,7 @@ class Agent:
     def _consider(self) -> None:
         """End the agent if two checks in a row find that no service is needed; the checks are half the idle time apart.
 
-        A check also reads the store again if the store has changed. This way the agent finds the changes of a command
+        If the local store has changed, a check also reads it again. This way the agent finds the changes of a command
         that was killed before it notified the agent.
         """
         with suppress(EngineError):  # a store that cannot be read now may be readable at the next check
@@ -123,7 +124,7 @@ def _drainer(fd: int) -> Callable[[int], None]:
 
 
 def snapshot(store: Store) -> Snapshot:
-    """Read one consistent snapshot of the store."""
+    """Read one consistent snapshot of the local store."""
     with store.read() as reader:
         return Snapshot(
             reader.networks(),

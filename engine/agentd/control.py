@@ -1,7 +1,8 @@
 """The agent's socket (HAWSE_RUN/agent.sock): one request line, one answer line, then the connection is closed.
 
-- ``changed`` makes the services read the store again. The agent answers ``ok`` when all services are up to date, so a
-  command can wait until DNS answers its names. The agent reads the store once for all requests that arrive together.
+- ``changed`` makes the services read the local store again. The agent answers ``ok`` when all services are up to date,
+  so a command can wait until DNS answers its names. The agent reads the store once for all requests that arrive
+  together.
 - If the connection closes without an answer to ``changed``, this agent is ending. The command must ask another agent.
 - ``status`` is answered by one line of JSON.
 
@@ -27,8 +28,8 @@ ACCEPT_PAUSE_SECONDS = 0.5
 
 
 class Control:
-    """The server of the agent's socket; ``changed`` updates the services, ``status`` returns the agent's
-    status line.
+    """The server of the agent's socket. It gets two functions: ``changed`` updates the services, and ``status`` returns
+    the agent's status line.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Control:
 
     @property
     def busy(self) -> bool:
-        """Whether a client is connected or waits to be accepted."""
+        """Whether a client is connected to the agent's socket or waits to be accepted."""
         self._accept()
         return bool(self._open)
 

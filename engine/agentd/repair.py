@@ -1,4 +1,4 @@
-"""Repairs kernel state that several networks share, with one thread for each driver that can repair such state."""
+"""Repairs kernel state that a driver's networks share, with one thread for each driver that can repair such state."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from engine.store.api import Store
 
 
 class RepairService:
-    """Implements `engine.agent.service.Service`: runs a repair thread for each driver with active networks.
+    """The repair service: runs a repair thread for each driver with active networks.
 
-    ``store`` is passed to the threads. ``relay`` returns, for each protocol, the port on which the agent's port proxy
-    listens. ``run`` is HAWSE_RUN. The owner sets two callbacks: ``changed`` makes the agent read the store again, and
-    ``leave`` makes the agent end.
+    The threads read the local store ``store``. The function ``relay`` returns, for each protocol, the port on which the
+    agent's port proxy listens. ``run`` is HAWSE_RUN. The owner sets two callbacks: ``changed`` makes the agent read the
+    local store again, and ``leave`` makes the agent end.
     """
 
     name = "repair"
@@ -38,7 +38,7 @@ class RepairService:
         loop.watch(self._wake, lambda _: self._heard())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Run one repair thread for each driver with active networks, and notify the threads that the records have
+        """Run one repair thread for each driver with active networks, and notify the threads that the local store has
         changed.
         """
         up = (

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from drivers.api import Difference
 from engine.golang import timestamps
 
-FEW = 3  # maximum number of differences of one kind that a log line names
+FEW = 3  # maximum number of differences of one sort that a log line names
 LONG_LOG_BYTES = 1 << 20
 """Maximum bytes of the log. A longer log is emptied, because another program may cause repairs, and log lines, for
 months.
@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log the cause of a repair and the repaired differences; log nothing if the repair was only routine upkeep."""
+    """Log what caused a repair and which differences were repaired; log nothing after routine upkeep."""
     damage = described([difference for difference in differences if difference.kind != "upkeep"])
     if damage:
         cause = f"{by} changed what the networks share" if by else "differs from the records"
@@ -40,7 +40,7 @@ def say_resting(name: str, by: str, seconds: float) -> None:
 
 
 def described(differences: Sequence[Difference]) -> str:
-    """Return a short text that lists the differences, grouped by kind and place."""
+    """Return a short text that lists the differences, grouped by what differs and where."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

@@ -1,4 +1,5 @@
-"""Decides when the agent compares the kernel state with the records again. Pure: the caller passes the time.
+"""Decides when the agent compares the kernel state with the local store's records again. Pure: the caller passes the
+time.
 
 The agent compares immediately after another program's change. While that program keeps undoing the repair, the agent
 waits longer each time.
@@ -10,20 +11,20 @@ NEVER = float("inf")
 SETTLE_SECONDS = 1.0
 """Seconds to wait after a change by hawse itself, so that the command which made the change can finish."""
 SHARE = 100
-"""Limits the comparisons after hawse's own changes: they use at most 1/`SHARE` of the time."""
+"""Limits the comparisons after hawse's own changes: they take at most 1/`SHARE` of the elapsed time."""
 PATIENCE_ROUNDS = 10.0
-"""The patience: how many changes by other programs the agent compares immediately, before it delays comparisons.
+"""Number of changes by other programs that cause an immediate comparison; the agent delays later comparisons.
 
-The patience grows again by one every `RECOVERY_SECONDS` seconds.
+The remaining number is the patience. It grows again by one every `RECOVERY_SECONDS` seconds.
 """
 RECOVERY_SECONDS = 5.0
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 
 
 class Pace:
-    """The schedule of comparisons: the time of the next one (``due``), and the delay before it in seconds (``rest``).
+    """The schedule of comparisons of kernel state and records. ``due`` is the time of the next comparison.
 
-    All times are of one clock.
+    ``rest`` is the delay in seconds before the next comparison. All times are of one clock.
     """
 
     def __init__(self, now: float) -> None:
@@ -41,16 +42,17 @@ class Pace:
         self.due = max(now, self._rest_until)
 
     def own(self, now: float) -> None:
-        """Record that hawse itself made a change: compare after `SETTLE_SECONDS`, but not more often than `SHARE`
-        allows.
+        """Record that hawse itself made a change: compare after `SETTLE_SECONDS`, or later if `SHARE` does not allow
+        that yet.
         """
         self.due = min(self.due, max(now + SETTLE_SECONDS, self._not_before, self._rest_until))
 
     def looked(self, began: float, now: float) -> None:
         """Record that a comparison has ended.
 
-        The comparison uses up one round of patience if another program had made a change before it. If no patience is
-        left, the next comparison is delayed. Each delay is twice as long as the last one, up to `LONGEST_REST_SECONDS`.
+        If another program had made a change before the comparison, the patience (`PATIENCE_ROUNDS`) decreases by one.
+        If no patience is left, the next comparison is delayed. Each delay is twice as long as the last one, up to
+        `LONGEST_REST_SECONDS`.
         """
         self._not_before = now + SHARE * (now - began)
         self.due, self.rest = NEVER, 0.0

@@ -4,8 +4,8 @@ The kernel notifies the thread of other programs' changes, and the thread then c
 After hawse's own changes the thread also compares, but later. A difference that follows hawse's own change is repaired
 only if two comparisons in a row find it, because a command may have written its record and not yet changed the kernel.
 
-The driver decides what is compared and how it is repaired (`drivers.api.Repairer`). The work runs in a thread, because
-a comparison may take long and the agent's other services must not wait for it.
+The driver compares and repairs (`drivers.api.Repairer`). The work runs in a thread, because a comparison may take long
+and the agent's other services must not wait for it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ Word = Literal["unneeded", "superseded"]
 
 
 class RepairThread:
-    """The repair thread of one driver, running until `close`; ``configure`` applies the current settings."""
+    """The repair thread of one driver, running until `close`.
+
+    The function ``configure`` applies the current daemon.json to the driver.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self._settled = False  # True after the first comparison; from then on, ``superseded`` is reported
+        self._settled = False  # True after the first comparison; only then is ``superseded`` reported
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
@@ -64,7 +67,7 @@ class RepairThread:
         self._listening.wait(PATIENCE_SECONDS)
 
     def changed(self) -> None:
-        """Notify the thread that the records have changed."""
+        """Notify the thread that the records of the local store have changed."""
         with suppress(BlockingIOError):  # the pipe is full of wake-ups, so the thread wakes anyway
             os.write(self._waker, b"!")
 
@@ -114,7 +117,7 @@ class RepairThread:
                 self._look(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
-        """Wait until the agent writes to the pipe, one of the descriptors ``others`` is readable, or ``seconds`` have
+        """Wait until the agent writes to the thread's pipe, a descriptor in ``others`` is readable, or ``seconds`` have
         passed.
         """
         if self._stopped:
@@ -142,8 +145,8 @@ class RepairThread:
     def _look(self, watch: Watch) -> None:
         """Compare the kernel state with the records, and repair the differences.
 
-        If the next repair is delayed, the current differences may let packets pass that must be dropped. In that case
-        the driver blocks new connections.
+        If the next repair is delayed and a difference lets packets pass that must be dropped, the driver blocks new
+        connections.
         """
         began, rested = time.monotonic(), self._pace.rest
         differences = self._attempt(self._put_right)
@@ -172,9 +175,9 @@ class RepairThread:
         return None
 
     def _put_right(self) -> list[Difference]:
-        """Repair the differences that are certain, and return these differences.
+        """Repair the differences that need no second comparison, and return these differences.
 
-        After a change by another program, every difference is certain. Otherwise a difference is certain in three
+        After a change by another program, all differences are repaired. Otherwise a difference is repaired in three
         cases: the last comparison found it too, it lets packets pass that must be dropped, or it is routine upkeep.
         """
         certain: Callable[[Difference], bool] = _always
@@ -195,7 +198,7 @@ class RepairThread:
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
-        """Repair the differences for which ``certain`` returns True; keep the others until the next comparison."""
+        """Repair the differences for which ``certain`` returns True; remember the others for the next comparison."""
         began, differences = time.monotonic(), self._compared(reader)
         chosen = [difference for difference in differences if certain(difference)]
         self._suspects = frozenset(differences) - frozenset(chosen)

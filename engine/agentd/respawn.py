@@ -22,7 +22,7 @@ from engine.runtime.supervisor_client import try_connect
 
 
 class RespawnService:
-    """A connection to the supervisor of ``run_dir``; opened again when the host has a new supervisor."""
+    """The agent's connection to the supervisor of this host; opened again when the host has a new supervisor."""
 
     name = "guard"
 
@@ -70,7 +70,7 @@ class RespawnService:
 
 
 def command() -> list[str]:
-    """Return the command line of this process."""
+    """Return the command line with which this process was started."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 

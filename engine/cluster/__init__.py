@@ -1,5 +1,5 @@
 """A host's part in a cluster: its membership, the records shared through etcd, and the overlay networks built from
-them.
+these records.
 
 Commands write to etcd directly. The resident agent watches etcd, programs peers and supplies names to DNS. On a host in
 no cluster, this code only checks whether a membership record exists, and connects to nothing.

@@ -31,7 +31,7 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 
 
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
-    """Return the requested address, or else a free address after ``last``; raises Forbidden if no address is free.
+    """Return the address ``requested``, or else a free address after ``last``; raises Forbidden if no address is free.
 
     ``skip`` free addresses are passed over if enough addresses are free. After a conflict, each host skips a random
     number of addresses, so that two hosts do not choose the same address again.
@@ -63,7 +63,7 @@ def candidates(pool: PoolRecord, last: int) -> Iterator[str]:
 
 
 def is_usable(pool: PoolRecord, interface: str) -> bool:
-    """Return whether ``ADDRESS/LENGTH`` is in canonical form and usable for an endpoint of the pool.
+    """Return whether ``interface`` is a canonical ``ADDRESS/LENGTH`` that an endpoint of the pool may use.
 
     The gateway and the auxiliary addresses are not usable.
     """

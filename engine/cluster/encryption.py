@@ -1,4 +1,5 @@
-"""Data for the driver of an encrypted network: this host's tunnel key and the public keys of the other hosts.
+"""The data that the driver of an encrypted network needs: this host's tunnel key and the public keys of the other
+hosts.
 
 Each host makes its own key pair and publishes the public key in its node record. The tunnel's UDP port follows from the
 network's VXLAN id, and the address inside the tunnel from the host's index. Therefore all hosts compute the same values
@@ -29,7 +30,7 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return the description of a network that its driver gets on this host, with the network's current tunnels."""
+    """Return the network specification for this host's driver, with the current tunnels of an encrypted network."""
     seen = network_spec(record)
     if not is_encrypted(record):
         return seen
@@ -37,7 +38,7 @@ def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[N
 
 
 def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> str:
-    """Return the tunnels of a network on this host, as the JSON text of the driver's option."""
+    """Return the tunnels of a network on this host, as the JSON text of the driver option that holds them."""
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}
         for n in sorted(nodes, key=lambda n: n.index)
@@ -58,5 +59,5 @@ def port(record: NetworkRecord) -> int:
 
 
 def tunnel_address(index: int) -> str:
-    """Return the address that the host with this ``index`` has inside every tunnel."""
+    """Return the address that the host with the node index ``index`` has inside every tunnel."""
     return str(TUNNELS + index)

@@ -1,6 +1,6 @@
 """The cluster's part of commands on endpoints: reserve and release endpoints on networks that span hosts.
 
-This module has only the order of the steps. The code that changes the shared records is in `shared_endpoints`.
+This module only calls the steps in order. The code that changes the shared records is in `shared_endpoints`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def reserve_endpoints(
 ) -> Iterator[Mapping[str, EndpointRecord]]:
     """Reserve a container's endpoints on the cluster networks among ``networks``.
 
-    Yields the endpoints by network id. Inside the ``with`` block, the caller records the endpoints in the host's store
+    Yields the endpoints by network id. Inside the ``with`` block, the caller records the endpoints in the local store
     and activates their networks. If the block fails, all reservations are released. The networks lock is held during
     the block.
     """
@@ -78,7 +78,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record a network of ``networks`` again if another command deleted it as unused after the caller found it."""
+    """Record a network of ``networks`` on this host again if another command has deleted it as unused meanwhile."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:
@@ -118,14 +118,14 @@ def _reserve(
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
-    """Return the container's configuration for a network; the configuration names the network by id or by name."""
+    """Return the container's configuration for a network. The container's record names the network by id or by name."""
     return next(
         a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
     )
 
 
 def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
-    """Release an endpoint in the cluster's store; if the store is unreachable, the agent releases it later.
+    """Release an endpoint in the etcd store; if this store is unreachable, the agent releases the endpoint later.
 
     If no endpoint on this host uses the network any more, this host's kernel objects of the network are deleted too.
     """

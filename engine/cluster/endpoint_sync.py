@@ -1,4 +1,4 @@
-"""Compares this host's own endpoints with the cluster's store, and writes the differences to the store."""
+"""Compares this host's own endpoints with the etcd store, and writes the differences to the etcd store."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from engine.store.codec import encode
 
 
 def own_endpoints(host: Host) -> dict[str, EndpointRecord]:
-    """Return this host's endpoints on cluster networks, by id."""
+    """Return this host's endpoints on cluster networks, by endpoint id."""
     with host.store.read() as reader:
         shared = {n.id for n in reader.networks() if n.scope == SWARM}
         return {e.id: e for e in reader.endpoints() if e.network_id in shared}
 
 
 def differences(host: Host, view: View, network: NetworkRecord, membership: ClusterMembership) -> list[str]:
-    """Return a line for each endpoint of this host on ``network`` that is only on this host or only in the store.
+    """Return a line of text for each endpoint of ``network`` that only this host or only the etcd store has.
 
-    Endpoints that are being created are ignored.
+    Only this host's own endpoints are compared. Endpoints that are being created are ignored.
     """
     here = {i: e for i, e in own_endpoints(host).items() if e.network_id == network.id}
     there = {e.id: e for e in view.endpoints(network.id) if e.node == membership.node_id}
@@ -33,9 +33,9 @@ def differences(host: Host, view: View, network: NetworkRecord, membership: Clus
 
 
 def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) -> None:
-    """Make the cluster's store hold exactly this host's endpoints.
+    """Make the etcd store hold exactly this host's endpoints.
 
-    An endpoint that is only in the store is kept while the process that created it still runs.
+    An endpoint that is only in the etcd store is kept while the process that created it still runs.
     """
     there = {e.id: e for e in shared_endpoints.of_node(client, membership.node_id)}
     here = own_endpoints(host)

@@ -28,7 +28,7 @@ def is_needed(joined: Sequence[NetworkRecord]) -> bool:
 
 
 def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
-    """Return the name that inspect shows for a container's endpoint on a network.
+    """Return the endpoint's name that inspect shows for a container on ``network``.
 
     On the gateway bridge the name is built from the sandbox id. On other networks it is the container's name.
     """

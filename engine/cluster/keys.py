@@ -1,7 +1,8 @@
 """The names of all keys in etcd, by prefix.
 
-- ``shared/`` is readable by every host.
-- ``ledger/`` is read and written only in transactions, so that not every host is notified of every address.
+- ``shared/`` is readable and watched by every host.
+- ``ledger/`` is read and written only in transactions. Hosts do not watch it, so an allocated address causes no
+  message to every host.
 - ``secret/`` holds the join tokens.
 
 Only managers write keys. A worker asks a manager's server to write. The server writes for the node that the worker's
@@ -11,8 +12,8 @@ certificate names. Each key that belongs to a node contains the node's id.
 from __future__ import annotations
 
 LAYOUT = 2
-"""Version of the key names in etcd and of the protocol with a manager's server. A manager's server refuses hosts that
-use another version.
+"""Version of the key names in etcd and of the requests to a manager's server. A manager's server refuses hosts that use
+another version.
 """
 
 MANAGER_NAME = "hawse-manager"
@@ -54,17 +55,19 @@ def name(network_name: str) -> str:
 
 
 def member(node_id: str) -> str:
-    """Return the key of a host's admission record. While the key exists, the host's certificate is accepted."""
+    """Return the key of the record with which a manager admitted a host. While the key exists, the host's certificate
+    is accepted.
+    """
     return MEMBERS + node_id
 
 
 def node(node_id: str) -> str:
-    """Return the key of a node's record."""
+    """Return the key of the record in which a node describes itself."""
     return NODES + node_id
 
 
 def alive(node_id: str) -> str:
-    """Return the key that is bound to the host's lease: etcd deletes the key when the lease expires."""
+    """Return the key that exists while a host's lease is alive: etcd deletes the key when the lease expires."""
     return ALIVE + node_id
 
 
@@ -104,5 +107,8 @@ def serial(network_id: str, subnet: str) -> str:
 
 
 def balancer(network_id: str, node_id: str) -> str:
-    """Return the key of the host's own address on a network; the host has this address while it uses the network."""
+    """Return the key of a host's own address on a network (Docker's load balancer address).
+
+    The host has this address while it uses the network.
+    """
     return f"{BALANCERS}{network_id}/{node_id}"

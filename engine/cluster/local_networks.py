@@ -1,4 +1,4 @@
-"""Copies of the cluster's networks in this host's own store, so that the engine can handle them like other networks.
+"""Copies of the cluster's networks in this host's local store, so that the engine can handle them like other networks.
 
 A manager copies all cluster networks. A worker copies the networks that its containers use, and ingress. A network in
 phase ``planned`` has no kernel objects on this host.
@@ -33,7 +33,7 @@ The time is short, because the agent has to renew its lease. The agent tries aga
 
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Return a shared network's record with this host's options, in phase ``planned``."""
+    """Return a cluster network's record with this host's options, in phase ``planned``."""
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
         options[WIREGUARD] = encryption.configuration(record, membership, ())
@@ -41,7 +41,7 @@ def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> N
 
 
 def import_network(host: Host, record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Record a shared network on this host and return the record; an existing record is returned unchanged."""
+    """Record a cluster network in the local store and return the record; an existing record is returned unchanged."""
     with host.store.write() as tx:
         return _import(tx, record, membership)
 
@@ -60,8 +60,8 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
     A manager adds all missing networks, a worker only ingress. A copy is deleted if the cluster no longer has the
     network and no endpoint on this host uses the copy.
 
-    ``networks`` is a function that reads the cluster's networks. It is called after this host's records are read, so
-    that a network that a command has just created is not deleted. Raises `Unavailable` if commands hold the networks
+    ``networks`` is a function that reads the cluster's networks from etcd. It is called after the local store is read,
+    so that a network that a command has just created is not deleted. Raises `Unavailable` if commands hold the networks
     lock for longer than `AGENT_LOCK_TIMEOUT`.
     """
     with host.store.read() as reader:
@@ -82,7 +82,7 @@ def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterM
             if memberships.exists(host.root):  # a host that has left has deleted all copies, so make no new copy
                 _import(tx, record, membership)
     except Taken:
-        return  # another network of this host has the name, so the cluster's network is not copied
+        return  # a local network has the same name, so do not copy the cluster's network
 
 
 def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
@@ -110,7 +110,7 @@ def delete_local(host: Host, record: NetworkRecord) -> None:
 
 
 def delete_all_planned(host: Host) -> None:
-    """Delete all cluster networks on this host, because the host leaves the cluster."""
+    """Delete all cluster networks on this host, because the host is leaving the cluster."""
     with host.store.read() as reader:
         known = [n for n in reader.networks() if n.scope == SWARM]
     for record in known:

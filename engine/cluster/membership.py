@@ -1,4 +1,4 @@
-"""Reads and writes this host's membership record, and opens clients of the cluster's store.
+"""Reads and writes this host's membership record, and opens clients of the etcd store.
 
 On a host in no cluster, reading the membership costs one file access.
 """
@@ -25,13 +25,15 @@ AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
 NODE, MANAGER = "node.pem", "manager.pem"
 """File names of this host's certificates. Each file also holds the private key, so that one write replaces both."""
 STORE_FILES = ("store-ca.pem", "store.pem", "store.key")
-"""File names for an external store: the CA that verifies the store, and the manager's certificate and key. All
-optional.
+"""File names for an external etcd store: the CA that verifies the store, and the manager's certificate and key. All
+three files are optional.
 """
 SOCKET = "etcd.sock"
 """File name of the Unix socket of this host's etcd member. Only root on this host can connect to it."""
 DETOUR = 60.0
-"""Seconds that a manager uses another manager's server before it tries its own etcd member first again."""
+"""Seconds that a manager first tries the other manager's server that answered last. After that, the manager first tries
+its own etcd member again.
+"""
 OTHER_LAYOUT = (
     "this host is in a cluster of another version of hawse: "
     'use "hawse swarm leave --force" on each of its hosts, then make the cluster again'
@@ -69,7 +71,7 @@ def load(root: Path) -> ClusterMembership | None:
 
 
 def save(where: Path, membership: ClusterMembership) -> None:
-    """Write the membership to a directory atomically."""
+    """Write the membership record to the directory ``where`` atomically."""
     from engine.store.codec import encode
 
     write_private(where / FILE, encode(membership))
@@ -103,10 +105,10 @@ def write_private(path: Path, text: str) -> None:
 
 
 def open_client(root: Path, membership: ClusterMembership) -> Client:
-    """Return a client of the cluster's store.
+    """Return a client of the etcd store.
 
-    A manager's client connects to the store itself, a worker's client to the managers' servers. The client first tries
-    the member that answered last, so that an unreachable member delays only one command.
+    A manager's client connects to the etcd members, a worker's client to the managers' servers. The client first tries
+    the URL that answered last, so that an unreachable member delays only one command.
     """
     from engine.cluster.etcd import Client
 
@@ -126,9 +128,9 @@ def open_client(root: Path, membership: ClusterMembership) -> Client:
 
 
 def _urls(root: Path, membership: ClusterMembership) -> list[str]:
-    """Return the URLs of the cluster's store.
+    """Return the URLs through which this host reaches the etcd store.
 
-    On a manager, the URL of its own member comes first, then the URLs of the other managers' servers.
+    On a manager, the URL of its own etcd member comes first, then the URLs of the other managers' servers.
     """
     if membership.external and membership.is_manager:
         return list(membership.urls)
@@ -142,9 +144,9 @@ def socket_url(root: Path) -> str:
 
 
 def _preferred(hint: Path, membership: ClusterMembership) -> str:
-    """Return the URL of the member that answered last, or "" if the URL is unknown.
+    """Return the URL of the member that answered last, read from the file ``hint``, or "" if the URL is unknown.
 
-    On a manager, a URL that was saved more than `DETOUR` seconds ago counts as unknown.
+    A manager ignores a URL that was saved more than `DETOUR` seconds ago.
     """
     try:
         lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR
@@ -154,12 +156,15 @@ def _preferred(hint: Path, membership: ClusterMembership) -> str:
 
 
 def node_context(root: Path) -> Any:
-    """Return the TLS context of a cluster host; the other side must show a certificate of the cluster's authority."""
+    """Return the TLS context for connections between cluster hosts.
+
+    The other side must show a certificate of the cluster's authority.
+    """
     return _context(directory(root) / AUTHORITY, directory(root) / NODE)
 
 
 def store_context(root: Path) -> Any:
-    """Return the TLS context for an external store.
+    """Return the TLS context for an external etcd store.
 
     The context verifies the store with ``store-ca.pem`` (or the system's CAs), and shows ``store.pem`` if that file
     exists.
@@ -197,7 +202,7 @@ def is_member(host: Host) -> bool:
 
 @contextmanager
 def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
-    """Yield a client of the cluster's store and this host's membership.
+    """Yield a client of the etcd store and this host's membership.
 
     Raises Unavailable with Docker's message if this host is in no cluster.
     """
@@ -213,7 +218,10 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
 
 @contextmanager
 def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
-    """Yield the same as `connected`, but raise Unavailable with ``refusal`` if this host is not a manager."""
+    """Yield a client of the etcd store and this host's membership; raise Unavailable unless this host is a manager.
+
+    If this host is a worker, the error message is ``refusal``.
+    """
     with connected(host) as (client, membership):
         if not membership.is_manager:
             raise Unavailable(refusal)

@@ -23,7 +23,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class AdmittedHost:
-    """A host that a manager has admitted. ``index`` is a small number that no other node has."""
+    """A host that a manager has admitted. ``index`` is a small number that no other host has."""
 
     id: str
     role: str
@@ -55,7 +55,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class SharedEndpoint:
-    """An endpoint as all hosts see it.
+    """The record of an endpoint that all hosts can read.
 
     ``owner`` names the process that created the endpoint; only the endpoint's own host uses this field.
     """
@@ -73,8 +73,8 @@ class SharedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last allocated subnet, VXLAN id and node index. Allocation continues after them, so values are not reused
-    soon.
+    """The last allocated subnet, VXLAN id and node index. The next allocation takes later values, so that released
+    values are not reused soon.
     """
 
     subnet: str = ""
@@ -94,8 +94,9 @@ class Tokens:
 class ClusterMembership:
     """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
-    ``managers`` are the addresses of all managers' servers. ``urls``, ``user`` and ``password`` are for an ``external``
-    store, that is, a store which hawse does not run. Only managers have these three values.
+    ``managers`` are the addresses of all managers' servers. ``urls``, ``user`` and ``password`` are for an external
+    etcd store, that is, a store which hawse does not run; ``external`` is then True. Only managers have these three
+    values.
     """
 
     cluster_id: str
@@ -132,7 +133,7 @@ def new_id() -> str:
 
 
 def derived_id(hexadecimal: str) -> str:
-    """Return the swarm-format id that represents an object with a hexadecimal id."""
+    """Return an id in the format of Docker's swarm for an object that has only a hexadecimal id."""
     return base36(int(hexadecimal[:32], 16), ID_LENGTH)
 
 

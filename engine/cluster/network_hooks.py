@@ -1,6 +1,6 @@
 """The cluster's part of commands on networks. On a host that is in no cluster, each call costs one stat system call.
 
-This module has only the order of the steps. The code that changes shared records is in `shared_networks`. The code that
+This module only calls the steps in order. The code that changes shared records is in `shared_networks`. The code that
 changes this host's copies is in `local_networks`.
 """
 
@@ -52,9 +52,9 @@ def ensure_agent(host: Host) -> None:
 
 
 def wait_for_store(host: Host, patience: float = 15.0) -> None:
-    """Wait up to ``patience`` seconds until the cluster's store answers.
+    """Wait up to ``patience`` seconds until the etcd store answers; start the agent if it is not running.
 
-    The wait is needed after a reboot, because the agent has to start the store first. Starts the agent.
+    The wait is needed after a reboot, because the agent first has to start this host's etcd member.
     """
     try:
         if memberships.load(host.root) is None:
@@ -73,7 +73,7 @@ def wait_for_store(host: Host, patience: float = 15.0) -> None:
 
 
 def create(host: Host, request: NetworkCreate) -> Created:
-    """Create a cluster network in the cluster's store; the kernel is not changed until a container uses the network."""
+    """Create a cluster network in the etcd store; the kernel is not changed until a container uses the network."""
     with managing(host, NOT_IN_SWARM) as (client, membership):
         record = _checked(host, request, shared_networks.all_networks(client))
         record = shared_networks.create(client, record)
@@ -109,12 +109,11 @@ def remove(host: Host, record: NetworkRecord) -> None:
 
 
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
-    """Record a cluster network on this host, because the caller will attach a container or remove the network.
+    """Record a cluster network on this host, so that the caller then finds the network in the local store.
 
-    With ``attach``, the caller will attach a container. The caller looks the network up afterwards. Raises Docker's
+    With ``attach``, the caller will attach a container; otherwise the caller will remove the network. Raises Docker's
     errors: Forbidden if the network is not attachable; NotFound if ``attach`` is True and neither the host nor the
-    cluster has the network. A worker sees only networks that the worker uses. Therefore a worker cannot remove other
-    networks.
+    cluster has the network. A worker does not record networks that it does not use, so it cannot remove them.
     """
     if not memberships.exists(host.root):
         return
@@ -176,7 +175,7 @@ def after_activate(host: Host, record: NetworkRecord) -> None:
 
 
 def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
-    """Return a network's inspect document with the additional fields that come from the cluster."""
+    """Return ``document`` (a network's inspect document) with the additional fields that come from the cluster."""
     if record.scope != SWARM:
         return document
 
@@ -185,9 +184,9 @@ def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Jso
 
 
 def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
-    """Return the current snapshot of the cluster's records and this host's membership.
+    """Return the current snapshot of the etcd store's records and this host's membership.
 
-    The snapshot is read from the store. If the store does not answer, it is the last snapshot saved on disk.
+    The snapshot is read from the etcd store. If the store does not answer, the last snapshot saved on disk is returned.
     """
     try:
         with connected(host) as (client, membership):

@@ -1,4 +1,4 @@
-"""Makes the record of a cluster network from the user's request; `shared_networks` adds the allocated values."""
+"""Makes the record of a cluster network from the user's request. `shared_networks` later adds subnets and VXLAN ids."""
 
 from __future__ import annotations
 

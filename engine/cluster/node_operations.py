@@ -1,8 +1,8 @@
-"""The operations of a host on its own records in the cluster's store; a worker can change nothing else there.
+"""The operations of a host on its own records in the etcd store; a worker can change nothing else in this store.
 
-A manager runs the operations on the store itself. A worker sends them to a manager's server, which runs them for the
-node that the worker's certificate names. The server ignores any node named in the arguments. Arguments and results are
-JSON.
+A manager runs the operations on the etcd store itself. A worker sends them to a manager's server, which runs them for
+the node that the worker's certificate names. The server ignores any node named in the arguments. Arguments and results
+are JSON.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ MOST_ENDPOINTS = 20_000
 def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:
     """Run the operation ``act`` for this host; return its result.
 
-    A manager runs the operation directly, a worker through the connected manager's server. Raises InvalidArgument for
-    malformed arguments.
+    A manager runs the operation itself; a worker sends it to the manager's server to which ``client`` is connected.
+    Raises InvalidArgument for malformed arguments.
     """
     if not membership.is_manager:
         return client.call(PATH + act, arguments)
@@ -49,7 +49,7 @@ def perform(client: Client, membership: ClusterMembership, act: str, **arguments
 
 
 def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve an endpoint with its addresses; return its record."""
+    """Reserve an endpoint with its addresses; return the endpoint's record."""
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
@@ -65,7 +65,7 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write an endpoint that the store has lost, with the addresses that the endpoint already has.
+    """Write an endpoint that the etcd store has lost, with the addresses that the endpoint already has.
 
     Also used to change an endpoint's names.
     """
@@ -76,21 +76,21 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve the host's own address on a network; return the result as JSON."""
+    """Reserve the host's own address on a network; return the address as JSON."""
     network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
 
 def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpoint:
-    """Return the endpoint described by the arguments; its owner is always the calling node."""
+    """Return the endpoint in the arguments; its owner is always the host that makes the request."""
     return record_checks.check_endpoint(replace(decode(SharedEndpoint, str(arguments["endpoint"])), node=member.id))
 
 
 def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:
-    """Return a network on which the calling host may have endpoints.
+    """Return the network with this id; raise an error if the calling host may not have endpoints on it.
 
     Managers may use any network, workers only attachable networks and ingress. Raises NotFound for an unknown network,
-    and Forbidden for any other network.
+    and Forbidden for a network that a worker may not use.
     """
     entry = client.get(keys.network(network_id))
     if entry is None:
@@ -102,7 +102,7 @@ def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRec
 
 
 def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord) -> None:
-    """Raise Forbidden if a worker already has `MOST_ENDPOINTS` endpoints on the network."""
+    """Raise Forbidden if the host is a worker and already has `MOST_ENDPOINTS` endpoints on the network."""
     if member.role == WORKER and client.count(keys.endpoint(network.id, member.id, "")) >= MOST_ENDPOINTS:
         raise Forbidden(f"node {member.id} has too many endpoints on network {network.name}")
 
@@ -124,8 +124,8 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the host's own node record.
 
-    With the argument ``revision``, the record is written only if the stored record still has that revision. Otherwise
-    ``done`` in the result is False.
+    With the argument ``revision``, the record is written only if the stored record still has that revision. If it has
+    another revision, ``done`` in the result is False.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)

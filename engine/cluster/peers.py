@@ -1,4 +1,6 @@
-"""Converts endpoints of other hosts to the peers that drivers program, and provides the lock for programming them."""
+"""Converts endpoints of other hosts to the peers that drivers program. Also has the lock that programming them
+needs.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,17 @@ from engine.store.locks import locked
 def programming(run: Path) -> AbstractContextManager[None]:
     """Hold the lock of this host's peer tables.
 
-    A command reads the store inside this lock, so that it does not overwrite newer entries that the agent programmed.
+    A command reads the etcd store inside this lock, so that it does not overwrite newer entries that the agent
+    programmed.
     """
     return locked(run, "cluster", "tables")
 
 
 def of(view: View, network_id: str, node: str) -> list[Peer]:
-    """Return the peers of a network as seen from ``node``: the endpoints of other hosts that have a lease.
+    """Return the peers of a network for the host ``node``: the endpoints of other hosts that have a lease.
 
-    Hosts with the same data address as this host are excluded, because frames sent to that address would come back to
-    this host.
+    Hosts with the same data address as ``node`` are excluded, because frames sent to that address would come back to
+    ``node``.
     """
     nodes = view.nodes
     address = nodes[node].data_address if node in nodes else ""
@@ -33,7 +36,9 @@ def of(view: View, network_id: str, node: str) -> list[Peer]:
 
 
 def peer(endpoint: SharedEndpoint, vtep: str) -> Peer:
-    """Return an endpoint as a peer on a host with the underlay address ``vtep`` (the address for VXLAN packets)."""
+    """Return an endpoint as a peer; ``vtep`` is the underlay address of the endpoint's host, to which VXLAN
+    packets go.
+    """
     return Peer(
         endpoint_id=endpoint.id,
         mac=endpoint.mac,

@@ -1,4 +1,4 @@
-"""Checks of the cluster's records, applied when a record is written for a host and again by every reader.
+"""Checks of the records in the etcd store, applied when a record is written for a host and again by every reader.
 
 Readers ignore a record that they cannot parse, or that does not match its key. Therefore an invalid record cannot stop
 the agent of any host.
@@ -28,7 +28,7 @@ NOTHING = "00:00:00:00:00:00"
 WORDS = re.compile(r"[^\x00-\x1f\x7f]*")
 MOST_NAMES, LONGEST_NAME, LONGEST_TEXT = 256, 255, 256
 ALL_NAMES = 8192
-"""Maximum number of characters in all names of one endpoint together."""
+"""Maximum number of characters of all names of one endpoint together."""
 HIGHEST_INDEX = 2**16 - 2
 """Highest node index, because the tunnels of an encrypted network have no addresses for higher indexes."""
 KEY_BYTES = 32
@@ -71,7 +71,7 @@ def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
 
 
 def _check_interface(text: str, family: int, longest: int) -> None:
-    """Raise ValueError unless the text is ``ADDRESS/LENGTH``.
+    """Raise ValueError unless ``text`` is an address of the address family in the form ``ADDRESS/LENGTH``.
 
     The function does not use the module `ipaddress`, because a joining host checks about a thousand addresses and
     `ipaddress` is too slow.
@@ -111,7 +111,9 @@ def read_network(key: str, value: str) -> NetworkRecord:
 
 
 def read_balancer(key: str, value: str) -> str:
-    """Return a host's own address on a network; raises ValueError if the record is invalid."""
+    """Return a host's own address on a network (Docker's load balancer address); raises ValueError if the record is
+    invalid.
+    """
     return str(ip_address(value))
 
 
@@ -129,8 +131,8 @@ def readable(
 
 
 def all_readable(pairs: Iterable[KeyValue], read: Callable[[str, str], T]) -> list[T]:
-    """Return the valid records among the keys and values that a client has read.
+    """Return the valid records among the keys and values that an etcd client has read.
 
-    Invalid records are ignored without a message, because the agent logs them.
+    Invalid records are ignored without a message here, because the agent logs them.
     """
     return list(readable(((kv.key, kv.value) for kv in pairs), read).values())

@@ -17,7 +17,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
     """Return the network document with the cluster's fields.
 
     If no container on this host uses the network, ``Containers`` is None. Otherwise the document also gets this host's
-    own address and the list of peers.
+    own address and the list of the hosts that use the network (``Peers``).
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:
@@ -53,5 +53,5 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
 
 
 def _short(node_id: str) -> str:
-    """Return the twelve hexadecimal digits that represent a node in the document."""
+    """Return the twelve hexadecimal digits that represent a node in the network document."""
     return sha256(node_id.encode()).hexdigest()[:12]

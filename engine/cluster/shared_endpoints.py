@@ -1,8 +1,8 @@
 """Endpoints and their addresses in etcd. Each address is one key, so that two hosts cannot allocate the same address.
 
-Addresses are allocated in turn, so that a released address stays unused as long as possible. The record of an endpoint
-remains when its host goes silent, but readers ignore the endpoints of hosts without a lease. Therefore a host that was
-only disconnected still owns its addresses when it returns.
+Addresses are allocated in ascending order and then from the start again, so that a released address stays unused as
+long as possible. The record of an endpoint remains when its host goes silent, but readers ignore the endpoints of hosts
+without a lease. Therefore a host that was only disconnected still owns its addresses when it returns.
 
 Managers run all of this code, for themselves or for a worker. Each change affects only records that ``node`` owns.
 """
@@ -25,7 +25,9 @@ from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 MOST_SKIPPED = 6
-"""Exponent that limits the random skip: after conflicts, a host skips fewer than 2**`MOST_SKIPPED` free addresses."""
+"""Limit of the random skip, as an exponent: after a conflict, a host skips fewer than 2**`MOST_SKIPPED` free
+addresses.
+"""
 MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
@@ -35,10 +37,11 @@ Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
 def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ipv4: str, ipv6: str) -> SharedEndpoint:
-    """Reserve an endpoint with its addresses, either the requested or the next free ones; return the endpoint's record.
+    """Reserve an endpoint with its addresses; return the endpoint's record.
 
-    As in Docker, the host's first endpoint on a network also reserves an address for the host itself. Raises Forbidden
-    if no address is free, and Conflict if another host has the MAC address.
+    The addresses are ``ipv4`` and ``ipv6``, or the next free ones where these are empty. As in Docker, the host's first
+    endpoint on a network also reserves an address for the host itself. Raises Forbidden if no address is free, and
+    Conflict if another host has the MAC address.
     """
     pools = pools_for_endpoint(network, ipv4, ipv6)
     used: Collection[str] = ()
@@ -51,7 +54,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # the last address allocated in turn
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # the last address of the ascending order
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
@@ -66,7 +69,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 def _read(
     client: Client, network: NetworkRecord, node: str, pools: Pools, mac: str = ""
 ) -> tuple[list[int], str, KeyValue | None]:
-    """Return each pool's last allocated address, the host's own address, and the key that reserves ``mac``.
+    """Return each pool's last allocated address, the host's own address, and the etcd key that reserves ``mac``.
 
     Raises NotFound if the network no longer exists, and Unavailable if the node has been removed.
     """
@@ -109,7 +112,7 @@ def _with_prefix(chosen: Sequence[str], pools: Pools, version: int) -> str:
 def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
     """Return the keys that ``changes`` write.
 
-    The caller needs them because a transaction may write each key only once.
+    The caller uses them to drop double writes, because a transaction may write each key only once.
     """
     return {c["request_put"]["key"] for c in changes}
 
@@ -160,12 +163,12 @@ def _key(endpoint: SharedEndpoint) -> str:
 
 
 def _mark(endpoint: SharedEndpoint) -> str:
-    """Return the value ``node id/endpoint id``, which marks the address keys of an endpoint."""
+    """Return ``node id/endpoint id``, which is the value of all address keys of an endpoint."""
     return f"{endpoint.node}/{endpoint.id}"
 
 
 def _is_own(claim: KeyValue, endpoint: SharedEndpoint) -> bool:
-    """Return whether the address key ``claim`` belongs to the host that owns ``endpoint``."""
+    """Return whether the host of ``endpoint`` has written the address key ``claim``."""
     return claim.value.partition("/")[0] == endpoint.node
 
 
@@ -213,7 +216,7 @@ def _release_balancer(client: Client, network_id: str, node: str) -> None:
 
 
 def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) -> bool:
-    """Write an endpoint that the store has lost.
+    """Write an endpoint that the etcd store has lost.
 
     Returns False if the network or the node no longer exists, or if another endpoint has one of the addresses.
     """
@@ -232,7 +235,7 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Raise InvalidArgument if the network has no pool that may give the endpoint's addresses to containers."""
+    """Raise InvalidArgument if no pool of the network may give an endpoint these addresses."""
     pools = [p for p in network.pools if not p.unused]
     for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
         if not any(is_usable(pool, address) for pool in pools):
@@ -240,7 +243,7 @@ def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
 
 
 def of_network(client: Client, network_id: str) -> list[SharedEndpoint]:
-    """Return all endpoints of a network, including those of silent hosts."""
+    """Return all endpoints of a network, including those of hosts without a lease."""
     return record_checks.all_readable(client.range(keys.endpoints(network_id))[0], record_checks.read_endpoint)
 
 

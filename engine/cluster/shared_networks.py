@@ -22,8 +22,8 @@ ATTEMPTS = 50
 EXHAUSTED = "rpc error: code = InvalidArgument desc = could not find an available, non-overlapping IPv4 address pool"
 
 Ledger = tuple[Cluster, Cursor, int, list[NetworkRecord]]
-"""Input for allocating a new network: the cluster's settings, the last allocated values (the cursor), the cursor's
-revision, and the existing networks.
+"""Input for allocating a new network: the cluster's settings, the last allocated values (the cursor), the revision at
+which the cursor was written, and the existing networks.
 """
 
 
@@ -80,7 +80,7 @@ def _read_ledger(client: Client) -> Ledger:
 def allocate(
     record: NetworkRecord, cluster: Cluster, cursor: Cursor, _revision: int, others: Sequence[NetworkRecord]
 ) -> tuple[NetworkRecord, Cursor]:
-    """Return the network with its allocated values, and the cursor (the last allocated values) after it. Pure."""
+    """Return the network's record with its allocated values, and the new cursor (the last allocated values). Pure."""
     pools = list(record.pools)
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
         subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])
@@ -123,8 +123,8 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
     """Assign one VXLAN id to each subnet: first the user's ids, then the next unused ids.
 
-    The options that Docker's inspect shows have only the ids of IPv4 subnets. The driver's option has all ids, in the
-    order of the pools.
+    The options that Docker's inspect shows have only the ids of IPv4 subnets. The option for the driver has all ids, in
+    the order of the pools.
     """
     options = dict(record.options or {})
     requested = [v for v in options.get(VNIS, "").split(",") if v]

@@ -1,4 +1,4 @@
-"""This host's snapshot of the cluster's records: all keys under ``shared/`` at one revision, as immutable values.
+"""This host's snapshot of the records in the etcd store: all keys under ``shared/`` at one revision, immutable.
 
 Each change that etcd reports produces a new snapshot (View). Snapshots are saved to disk, so that a restarted agent
 knows names and peers immediately, even if the store does not answer. Unreadable records are left out of the snapshot,
@@ -27,7 +27,7 @@ Values = Mapping[str, str]
 
 @dataclass(frozen=True)
 class View:
-    """A snapshot of the cluster's records: all values under ``shared/`` at ``revision``."""
+    """A snapshot of the records in the etcd store: all values under ``shared/`` at ``revision``."""
 
     revision: int
     values: Values
@@ -77,7 +77,7 @@ class View:
         return [e for e in self._endpoints.get(network_id, {}).values() if e.node in self.alive]
 
     def differing(self, other: View) -> set[str]:
-        """Return the ids of networks whose endpoints may differ from ``other``.
+        """Return the ids of networks whose endpoints may differ between this snapshot and the snapshot ``other``.
 
         If hosts or leases have changed, return the ids of all networks.
         """
@@ -92,7 +92,7 @@ class View:
 
 
 def make(revision: int, values: Values) -> View:
-    """Return a snapshot with ``values``."""
+    """Return a snapshot with the values of etcd keys at ``revision``."""
     endpoints: dict[str, dict[str, SharedEndpoint]] = {}
     refused: dict[str, str] = {}
     stored = ((k, v) for k, v in values.items() if k.startswith(keys.ENDPOINTS))
@@ -102,13 +102,15 @@ def make(revision: int, values: Values) -> View:
 
 
 def load(client: Client) -> View:
-    """Read all values under ``shared/`` from the store and return them as a snapshot."""
+    """Read all values under ``shared/`` from the etcd store and return them as a snapshot."""
     pairs, revision = client.range(keys.SHARED)
     return make(revision, {kv.key: kv.value for kv in pairs})
 
 
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
-    """Return the snapshot after the changes in ``events``; unchanged parts are shared with the old snapshot."""
+    """Return the snapshot that follows ``view`` after the changes in ``events``; it shares the unchanged parts of
+    ``view``.
+    """
     values = dict(view.values)
     endpoints, refused = dict(view._endpoints), dict(view.refused)
     for event in events:
@@ -131,7 +133,7 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 
 
 def _share(view: View, changed: View, touched: set[str]) -> None:
-    """Copy parsed records from the old snapshot to the new one, for each kind of record that no change has touched."""
+    """Copy parsed records from the old snapshot to the new one, for each type of record that no change has touched."""
     for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
             changed.__dict__[name] = view.__dict__[name]
@@ -145,7 +147,7 @@ def save(root: Path, view: View) -> None:
 
 
 def saved(root: Path) -> View | None:
-    """Return the snapshot that was saved to disk, or None if no readable snapshot is saved."""
+    """Return the snapshot that was saved to disk, or None if there is no saved snapshot or it is unreadable."""
     try:
         document = json.loads((membership.directory(root) / FILE).read_text(encoding="utf-8"))
         return make(int(document["revision"]), document["values"])

@@ -82,9 +82,9 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
 def record_of(known: ContainerRecord | None, container_id: str, place: NamespaceReference) -> ContainerRecord:
     """Return the container record for a foreign namespace that will be connected to a network.
 
-    The caller stores the record together with the first endpoint. If ``known`` is the record of a running sandbox, that
-    record is reused with the new path. Otherwise a new record is made. Raises Conflict if another namespace already has
-    this name.
+    ``known`` is the stored record with the same name, or None. If the sandbox of ``known`` is running, ``known`` is
+    reused with the new path. Otherwise a new record is made. The caller stores the result together with the first
+    endpoint. Raises Conflict if ``known`` belongs to another namespace.
     """
     if known is not None and known.status == "running":
         if known.sandbox_inode not in (0, place.inode):

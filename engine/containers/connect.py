@@ -148,7 +148,10 @@ def _connect_running(
 def _reroute(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the default routes of a sandbox again, if other endpoints than before must now hold the default routes."""
+    """Set the default routes of a sandbox again, if a change has given the default routes to other endpoints.
+
+    ``old`` and ``before`` are the container's record and endpoints before the change.
+    """
     held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
     if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
         sandbox.route(record, members)
@@ -221,7 +224,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # the ports may be recorded but not published
+        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded ports may not be published yet
     etc_files.remove_network(host, container, None)
     announce(host)
 
@@ -230,7 +233,7 @@ def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEn
     """Connect the container to the gateway bridge, or disconnect it, as its networks require. Then set the default
     routes.
 
-    Returns the container's endpoints, which may now include or lack the one on the gateway bridge.
+    Returns the container's endpoints after this change.
     """
     joined, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:

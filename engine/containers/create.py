@@ -121,7 +121,7 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
-    """Return the host configuration, with the id in place of the name in a ``container:`` network mode.
+    """Return the request's host configuration; in a network mode ``container:NAME``, the id replaces the name.
 
     Also looks up the target container of each link. Raises InvalidArgument if the name in a link does not match exactly
     one container.
@@ -134,7 +134,7 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
                 settings = replace(settings, network_mode=f"container:{matches[0].id}")
         for link in settings.links or ():
             if is_user_defined(settings.network_mode):
-                break  # on a user-defined network, a link's target is looked up later
+                break  # on a user-defined network, link targets are not checked at creation
             target = parse_link(link)[0]
             link_target(reader.find_containers(target), target)
     return settings
@@ -224,10 +224,10 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 
 
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
-    """Return one attachment for each network of the request, under the name that the user typed.
+    """Return one attachment for each network of the request. Each attachment has the network name that the user typed.
 
-    The main network is the one that the network mode names. Its attachment has the network's real name in two cases:
-    the user gave no settings for the network, or the user typed the network's id.
+    The main network (the network that the network mode names) is an exception. Its attachment has the network's real
+    name if the user gave no settings for the network, or typed the network's id.
     """
     mode, networks = request.host.network_mode, request.networks
     if not is_container_mode(mode) and mode not in networks:

@@ -107,8 +107,8 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return all contents that resolv.conf may have if the container has not edited the file.
 
-    Several contents are possible: if the container is on no network now, its file may still be that of an earlier
-    network.
+    Without ``members``, there are two possible contents. The file may still have the contents that hawse wrote for an
+    earlier network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

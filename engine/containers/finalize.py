@@ -43,7 +43,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             tx.put_container(ended)
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
-    if not ended.host.auto_remove:  # with --rm, keep these files: they show later commands that a removal is due
-        host.runtime.delete(record.id)  # delete these files last, because other processes read the exit code in them
+    if not ended.host.auto_remove:  # with --rm, keep the runtime's files: they show that a removal is due
+        host.runtime.delete(record.id)  # last, because other processes read the exit code in the runtime's files
     announce(host)
     return ended if current is not None else None

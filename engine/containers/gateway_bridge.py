@@ -108,7 +108,8 @@ def sync_gateway_bridge(
 ) -> tuple[list[JoinedEndpoint], int]:
     """Connect a running container to the gateway bridge, or disconnect it, as its other networks require.
 
-    Return the container's endpoints after the change, and the number for the container's next interface.
+    ``index`` is the number for the container's next interface. Returns the container's endpoints after the change, and
+    the new number for the next interface.
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not gateway]

@@ -25,7 +25,7 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
 
 
 def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the container that a link on the default bridge names.
+    """Return the container that a link on the default bridge names, or an empty list.
 
     The reference "web/db" means the target of the link ``db`` of the container ``web``.
     """
@@ -72,7 +72,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     state = host.runtime.state(record.id)
     if state.running:
         return record
-    if not state.finished_at:  # no end time from the runtime: another command may have stored it
+    if not state.finished_at:  # the runtime has no end time: another command may have recorded the end
         with host.store.read() as reader:
             current = reader.container(record.id)
         if current is not None and current.status != "running":

@@ -30,8 +30,8 @@ def exited(host: Host, container_id: str) -> None:
 def finish_overdue_exit(host: Host, container_id: str) -> None:
     """Handle the end of a container's process if the supervisor's hawse process has not done so in time; idempotent.
 
-    That process may have been slow or killed. Does the same as `exited`, but restarts the container without the backoff
-    time.
+    That process may have been slow or killed. This function does the same as `exited`, but restarts the container
+    without the backoff time.
     """
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
@@ -51,7 +51,7 @@ def _ended(host: Host, container_id: str) -> ContainerRecord | None:
         if record.status == "running":
             return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # another command may have recorded the end without deleting the files
+            host.runtime.delete(container_id)  # another command may have recorded the end without deleting these files
             return record
     remove(host, container_id, force=False)
     return None

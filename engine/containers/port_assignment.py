@@ -74,8 +74,8 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     """Move the published ports to the endpoint that should have them now; return the container's endpoints.
 
     The host port numbers do not change. If no endpoint has ports yet, host ports are allocated from the container's
-    configuration. This happens when the container joins a network that can publish ports, after a time in which all its
-    networks could not.
+    configuration. An example is a container whose networks could not publish ports, and which now joins a network that
+    can.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -133,7 +133,7 @@ def reassign_ports(
     """
     target = holder(host, record, members)
     if target is None or not kept:
-        return  # no ports to move: do not overwrite the target's own ports
+        return  # no ports to move, or no endpoint for them
     held = replace(target.endpoint, ports=kept)
     with host.store.write() as tx:
         record_ports(tx, record, held)

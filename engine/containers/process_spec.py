@@ -28,7 +28,7 @@ INITS = ("docker-init", "tini-static")
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
     """Return the description of the container's process for the runtime.
 
-    ``netns`` is "" for a new network namespace, "host" for the host's, or the path of a network namespace to join.
+    ``netns`` is the path of a network namespace to join, "host" for the host's network namespace, or "" for a new one.
     """
     config, settings = record.config, record.host
     root = find_root(host, config.image)
@@ -93,7 +93,7 @@ def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
     """Return the container's environment in Docker's order.
 
-    The order is: PATH and HOSTNAME, then the variables for links, then the variables that the user gave.
+    The order is: PATH and HOSTNAME, then the variables ``of_links``, then the variables that the user gave.
     """
     variables = list(record.config.env or ())
     defined = {e.partition("=")[0] for e in variables}
@@ -151,9 +151,9 @@ NOT_PASSED_ON = ("HOME", "PATH")
 
 
 def link_variables(parent: str, alias: str, address: str, target: ContainerRecord) -> Iterator[str]:
-    """Yield the NAME=value pairs for one link of the container named ``parent``.
+    """Yield the NAME=value pairs for one link of the container named ``parent`` to the container ``target``.
 
-    A variable name may be yielded twice, with the same value.
+    ``alias`` is the name of ``target`` in the link. A variable name may be yielded twice, with the same value.
     """
     prefix = alias.rpartition("/")[2].upper().replace("-", "_")
     ports = _exposed(target)

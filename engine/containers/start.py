@@ -86,10 +86,11 @@ def _start(host: Host, record: ContainerRecord) -> None:
 
 
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
-    """Return the container's record, and its network namespace as a ``netns`` value of ProcessSpec.
+    """Return the container's record, and the network namespace for the container's process.
 
-    If the container joins another container's sandbox, the record gets the host name and domain name of that container.
-    Raises Forbidden if the other container is not running.
+    The namespace is the path of another container's sandbox, "host" for the host's network namespace, or "" for a new
+    one. If the container joins another container's sandbox, the record gets the host name and domain name of that
+    container. Raises Forbidden if the other container is not running.
     """
     mode = record.host.network_mode
     if mode == "host":
@@ -311,8 +312,8 @@ def rollback(host: Host, container_id: str) -> None:
 def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
     """Record the error and the exit code of a failed start.
 
-    If the command itself caused the error, the exit code of that error is recorded. Otherwise the exit code of the last
-    run is kept.
+    The exit code is that of the error, if the command could not be executed (`StartFailure`). Otherwise the exit code
+    of the last run is kept, or `UNKNOWN_EXIT` is recorded if the last run ended with 0.
     """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:

@@ -21,8 +21,8 @@ from engine.validate.signals import RTMAX, check_supported, parse_signal
 
 DEFAULT_TIMEOUT = 10
 UNKNOWN_SIGNAL_WAIT_SECONDS = 2
-"""Seconds to wait before SIGKILL if the number of the stop signal does not exist on this system. Docker waits
-as long.
+"""Seconds to wait before SIGKILL if the number of the stop signal does not exist on this system. Docker waits for the
+same time.
 """
 
 
@@ -44,7 +44,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
     record = _marked_stopped(host, container_id, signal)
     if record is None:
         return
-    if record.status == "exited":  # the container waited for a restart, which may begin now: stop again
+    if record.status == "exited":  # a restart may be in progress: wait until it is done, then stop again
         with locked(host.run, "container", record.id):
             pass
         stop(host, container_id, timeout, signal)

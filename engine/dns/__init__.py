@@ -1,1 +1,1 @@
-"""The embedded DNS resolver of user-defined networks (127.0.0.11)."""
+"""The embedded DNS resolver (127.0.0.11) of containers on user-defined networks."""

@@ -20,16 +20,16 @@ from engine.eventloop.inotify import (
 from engine.eventloop.loop import Loop, Timer
 
 RETRY_INTERVAL_SECONDS = 0.05
-"""Seconds without a file change after which a burst of changes has ended."""
+"""Seconds without a file change after which a burst of changes is over."""
 GONE = DELETE_SELF | MOVE_SELF
 
 
 class FileWatch:
-    """A watch of the file at ``path`` and its link target; calls ``changed`` after a possible change.
+    """A watch of the file at ``path`` and of the file to which a symbolic link points.
 
-    It watches the file itself, and the directories of the path and the link target, or the nearest parent directories
-    that exist. The file needs its own watch, because its directory reports no changes if the file is bind-mounted (``ip
-    netns exec``).
+    It calls ``changed`` after a possible change. It watches the file itself, and the directories of both paths, or
+    their nearest parent directories that exist. The file needs its own watch, because its directory reports no changes
+    if the file is bind-mounted (``ip netns exec``).
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, path: str, changed: Callable[[], None]) -> None:
@@ -58,7 +58,7 @@ class FileWatch:
         try:
             self._watches.append(self._inotify.add(path, mask, seen))
         except OSError:
-            return  # if the path is missing, the watch of its directory reports when the path is created
+            return  # no such file: the watch of its directory reports when the file is created
 
     def _later(self) -> None:
         if self._timer is not None:

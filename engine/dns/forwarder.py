@@ -1,10 +1,10 @@
-"""Forwards DNS queries to upstream servers, over UDP or TCP as the query came, and returns the reply to the client.
+"""Forwards DNS queries to upstream servers, by the protocol of the query (UDP or TCP), and returns the replies.
 
 If a server is silent, refuses or fails, the next server is asked. If no server is left, the answer is SERVFAIL. UDP
 replies of servers are limited to a size that is not fragmented. If a server's reply is larger and the client accepts
 its size, the server is asked again by TCP.
 
-Nothing blocks: each query has its own timer. A sandbox may have `LIMIT` queries outstanding, and fewer while other
+Nothing blocks: each query has its own timer. A sandbox may have `LIMIT` unanswered queries, and fewer while other
 sandboxes have many. This module knows only the sandbox's open network namespace and its DNS settings (SandboxView).
 """
 
@@ -28,7 +28,7 @@ UPSTREAM_TIMEOUT_SECONDS = 4.5
 LONGEST = 4.0
 """Maximum seconds to wait for one upstream server."""
 SILENT_PENALTY_SECONDS = 15.0
-"""Seconds for which a silent server is moved to the end of the list."""
+"""Seconds for which a server that did not answer is asked last."""
 
 
 class Asker(Protocol):
@@ -43,7 +43,7 @@ class Asker(Protocol):
 
 
 class Outstanding:
-    """The outstanding queries of one sandbox; ``quota`` limits all sandboxes together."""
+    """The forwarded queries of one sandbox that have no reply yet. All sandboxes share the limit ``quota``."""
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
 
@@ -52,18 +52,18 @@ class Outstanding:
         self.forwards: set[ForwardedQuery] = set()
         self.sockets = FreshSockets()
         self.streams = 0
-        """Number of outstanding queries that are sent by TCP."""
+        """Number of unanswered queries that are sent by TCP."""
         self.silent: dict[Upstream, float] = {}
 
     def begin(self, forward: ForwardedQuery) -> bool:
-        """Count a query that is to be forwarded; return False if too many queries are outstanding."""
+        """Count a query that is to be forwarded; return False if the sandbox has too many unanswered queries."""
         if len(self.forwards) >= LIMIT or not self._quota.take(self._claims):
             return False
         self.forwards.add(forward)
         return True
 
     def end(self, forward: ForwardedQuery) -> None:
-        """Remove a query from the count of outstanding queries; idempotent."""
+        """Remove a query from the count of unanswered queries; idempotent."""
         if forward in self.forwards:
             self.forwards.discard(forward)
             self._quota.give(self._claims)
@@ -71,13 +71,15 @@ class Outstanding:
                 self.sockets.clear()
 
     def abandon(self) -> None:
-        """End all outstanding queries without a reply, because the sandbox no longer exists."""
+        """End all unanswered queries without a reply, because the sandbox no longer exists."""
         for one in list(self.forwards):
             one.abandon()
 
 
 class ForwardedQuery:
-    """One forwarded query. It ends with one call of ``deliver``, or with `abandon`."""
+    """One forwarded query. It ends when it calls the function ``deliver`` with the reply, or without a reply by
+    `abandon`.
+    """
 
     __slots__ = (
         "_asker",
@@ -104,7 +106,7 @@ class ForwardedQuery:
         self._exchange: DatagramExchange | StreamExchange | None = None
         self._timer: Timer | None = None
         self._short: bytes | None = None
-        """A truncated UDP reply, kept while the same server is asked for the whole reply by TCP."""
+        """A truncated UDP reply. It is kept while the same server is asked by TCP for the whole reply."""
 
     def start(self) -> None:
         """Send the query to the first upstream server."""
@@ -159,7 +161,7 @@ class ForwardedQuery:
             self._finish(message)
 
     def _ask_again(self, message: bytes) -> bool:
-        """Ask the same server by TCP; return False if that is not possible."""
+        """Ask the same server for the whole reply by TCP; return False if that is not possible."""
         if self._upstream is None or not self._ask(self._upstream, stream=True):
             return False
         self._short = message
@@ -186,7 +188,7 @@ class ForwardedQuery:
 
 
 def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> list[Upstream]:
-    """Return the servers in the given order, with recently silent ones last."""
+    """Return the upstream servers in the given order, but servers that were silent recently come last."""
     now = time.monotonic()
     return sorted(upstreams, key=lambda u: silent.get(u, 0) > now) if silent else list(upstreams)
 
@@ -196,7 +198,7 @@ def forward(
 ) -> None:
     """Forward a query; call ``deliver`` with the reply, either immediately or later.
 
-    If the sandbox has too many outstanding queries, the reply is REFUSED.
+    If the sandbox has too many unanswered queries, the reply is REFUSED.
     """
     one = ForwardedQuery(loop, asker, query, deliver, stream=stream)
     full = stream and asker.outstanding.streams >= STREAM_LIMIT

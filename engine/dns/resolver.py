@@ -27,12 +27,12 @@ from engine.eventloop.quota import Claim
 ADDRESS = "127.0.0.11"
 MAX_STREAMS = 64
 ACCEPT_BACKOFF_SECONDS = 0.5
-"""Seconds for which a listener accepts no connections after the agent's file descriptors ran out."""
+"""Seconds for which a TCP listener accepts no connections after the agent's file descriptors ran out."""
 IP_FREEBIND = 15
 
 
 class SandboxResolver:
-    """The resolver of one sandbox, with sockets in its network namespace (file descriptor ``netns``)."""
+    """The resolver of one sandbox. Its sockets are in the sandbox's network namespace (file descriptor ``netns``)."""
 
     __slots__ = (
         "_claims", "_clients", "_datagrams", "_loop", "_streams", "_tcp", "_udp", "netns", "outstanding", "responder",
@@ -134,7 +134,7 @@ def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
 
 
 def serving_pair(netns: int) -> tuple[socket.socket, socket.socket]:
-    """Return sockets that serve port 53 of the sandbox.
+    """Return a UDP and a TCP socket that serve port 53 of the sandbox.
 
     An nftables rule redirects port 53 to a free port. If nftables fails, the sockets are bound to port 53 itself.
     """

@@ -1,4 +1,4 @@
-"""Decides whether a DNS query is answered from the tables, refused, or forwarded. Input and output are bytes."""
+"""Decides whether a DNS query is answered from the DNS tables, refused, or forwarded. Input and output are bytes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ MOST_READY = 256
 
 
 class Responder:
-    """The networks, links and DNS tables that answer for one sandbox; replaced as a whole when any of them changes.
+    """The networks, links and DNS tables from which one sandbox's queries are answered.
 
-    ``ready`` is a cache of replies. Its keys are queries without their id, its values replies without their id.
+    The object is replaced as a whole when any of these changes. ``ready`` is a cache of replies. Its keys are queries
+    without their id, its values replies without their id.
     """
 
     __slots__ = ("_links", "_tables", "ready", "view")
@@ -25,7 +26,7 @@ class Responder:
         self.view = view
         self.ready: dict[bytes, bytes] = {}
         known = [networks[n] for n in view.networks if n in networks]
-        # As in Docker, search a name as it is on all networks first. Only then search it as ``name.network``.
+        # As in Docker, first search all networks for the name as it is. After that, search for it as ``name.network``.
         self._tables: Sequence[Table] = (*(n.plain for n in known), *(n.qualified for n in known))
         self._links = LinkTable() if view.links else None
         for link in view.links:
@@ -33,9 +34,9 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the first table answer that has records for a question.
+        """Return the answer to the question ``key`` from the first DNS table that has records for it.
 
-        Without such an answer, return an empty answer if a table has the name, and None if no table has it.
+        If no table has records, return an empty answer if a table knows the name, and None otherwise.
         """
         if self._links is not None:
             linked = self._links.found.get(key)
@@ -74,13 +75,13 @@ class Responder:
         self.ready[message[ID:]] = reply[ID:]
 
     def _implicit(self, query: wire.Query) -> Answer | None:
-        """Return an empty answer for a name that must not be forwarded although no table has it.
+        """Return an empty answer if the query must not be forwarded, although no DNS table has the name.
 
-        Returns None for a name that may be forwarded.
+        Returns None for a query that may be forwarded.
         """
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:
-            return EMPTY  # MX query: without an MX record, a mail client uses the name itself as mail exchanger
+            return EMPTY  # MX query: the mail client then uses the name itself as mail exchanger
         if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA) and self.view.forward:
             return EMPTY  # after an empty answer, the client tries the name with its search domains
         return None

@@ -1,4 +1,5 @@
-"""The DNS settings of each sandbox (SandboxView), computed only from the store's records. Opens no socket and no file.
+"""The DNS settings of each sandbox (SandboxView), computed only from the local store's records. Opens no socket and no
+file.
 
 The rules are those of Docker's embedded resolver:
 
@@ -49,7 +50,7 @@ class SandboxView:
     networks: tuple[str, ...] = ()
     links: tuple[LinkAlias, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
-    ndots: bool = False  # True if the user set ndots: single labels are not forwarded
+    ndots: bool = False  # True if the user set ndots; then names of one label are not forwarded
     forward: bool = True
 
 
@@ -84,7 +85,7 @@ def views(
     """Return the DNS settings (SandboxView) of all sandboxes that the resolver must serve.
 
     Sandboxes in ``bound`` are served even without a user-defined network. ``made`` is a cache of the last call's
-    results, and is updated. A cached result is reused if its records and servers are the same objects.
+    results, and is updated. A cached result is reused if its container, networks and servers have not changed.
     """
     by_id = {n.id: n for n in networks}
     joined: dict[str, list[NetworkRecord]] = {}
@@ -111,14 +112,15 @@ def views(
 
 
 def has_names(network: NetworkRecord) -> bool:
-    """Return whether endpoints of this network find each other by name."""
+    """Return whether containers on this network find each other by name."""
     return not network.predefined and not facts(network.driver).singleton
 
 
 def _is_open(container: ContainerRecord) -> bool:
     """Return whether the container's sandbox exists now.
 
-    The recorded path of the sandbox alone does not show that, because the record of an ended container keeps the path.
+    The path of the sandbox in the container's record does not show this, because the path remains after the container
+    has ended.
     """
     return bool(container.sandbox_path) and (container.pid != 0 or container.kind == "adopted")
 
@@ -175,8 +177,10 @@ def servers(container: ContainerRecord, defaults: Defaults, *, ipv6: bool) -> Re
 
 @lru_cache(maxsize=64)
 def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bool) -> ResolvConf:
-    """Return the upstream servers like `servers`, computed only once for all containers with the same settings."""
+    """Return the upstream servers for these settings; the result is cached for all containers with the same
+    settings.
+    """
     try:
         return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
     except EngineError:
-        return ResolvConf()  # one server's text is no address, so this container's names are not forwarded
+        return ResolvConf()  # a server is not a valid address, so forward no names of this container

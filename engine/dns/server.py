@@ -1,4 +1,5 @@
-"""The agent's DNS service: keeps the resolvers of all sandboxes up to date with the store and the host's resolv.conf.
+"""The agent's DNS service: keeps the resolvers of all sandboxes up to date with the local store and the host's
+resolv.conf.
 
 Sockets stay open while their tables are replaced. A sandbox whose network namespace no longer exists is removed. If a
 socket cannot be bound, because another program holds the port, the service tries again later.
@@ -52,7 +53,7 @@ class ServedSandbox:
 
 
 class DnsService:
-    """The DNS service for every sandbox of the host on a user-defined network; ``ttl`` is the TTL of answers in
+    """The DNS service for every sandbox of this host on a user-defined network. Answers have a TTL of ``ttl``
     seconds.
     """
 
@@ -80,7 +81,7 @@ class DnsService:
         self._watches = [FileWatch(loop, inotify, str(f), self._host_changed) for f in (SYSTEM, BEHIND_STUB)]
 
     def reconcile(self, state: Snapshot) -> None:
-        """Update the tables, sandboxes and sockets from the snapshot."""
+        """Update the DNS tables, sandboxes and sockets from the snapshot."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
         current = views(state.networks, state.containers, state.endpoints, self._defaults, self._residents, self._made)
@@ -111,7 +112,7 @@ class DnsService:
             table.update(live[identity])
 
     def _serve(self, view: SandboxView) -> bool:
-        """Serve a new or known sandbox; return False if the caller should try again later."""
+        """Serve a new or known sandbox; return False if the sandbox's sockets cannot be bound yet."""
         resident = self._residents.get(view.id)
         if resident is not None:
             resident.view = view
@@ -160,7 +161,7 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sockets can stay open, because the namespace, path and process are the same."""
+    """Return whether the sandbox's sockets can stay open, because its namespace, path and process are the same."""
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))

@@ -2,8 +2,8 @@
 
 This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that the table of a
 network with a thousand endpoints is not rebuilt when an endpoint joins. The number of entries depends on the number of
-names, not of sandboxes. Each name has A and AAAA entries, both plain and qualified by the network's name. Each address
-has one PTR entry.
+names, not on the number of sandboxes. Each name has A and AAAA entries, both plain and qualified by the network's name.
+Each address has one PTR entry.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Table = dict[bytes, "Answer"]
 class Answer(NamedTuple):
     """The DNS records that answer one question.
 
-    ``counts`` is the second half of a reply's header, and ``records`` follow the question in the reply. If an answer
-    has several records, ``several`` has them as a list, because their order is shuffled for each reply.
+    ``counts`` is the second half of the header of the reply, and ``records`` follow the question in the reply. If an
+    answer has several records, ``several`` has them as a list, because they are shuffled for each reply.
     """
 
     counts: bytes
@@ -67,7 +67,7 @@ def member(endpoint: EndpointRecord) -> MemberNames:
 
 
 class NetworkTable:
-    """All answers of one network: ``plain`` by name and by address, ``qualified`` by ``name.network``."""
+    """All DNS answers of one network: ``plain`` by name and by address, ``qualified`` by ``name.network``."""
 
     def __init__(self, network: str, ttl: int) -> None:
         self.network, self.ttl = network, ttl
@@ -114,7 +114,9 @@ class NetworkTable:
         return names
 
     def _publish(self, name: str) -> None:
-        """Write the answers of one name to both tables, or delete them if no endpoint has the name."""
+        """Write the answers of one name to the plain and the qualified table; delete them if no endpoint has
+        the name.
+        """
         holders = self._holders.get(name, {})
         if not holders:
             self._holders.pop(name, None)
@@ -154,7 +156,7 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 
 
 class LinkTable:
-    """The aliases (legacy links) of one sandbox.
+    """The DNS answers for the aliases (legacy links) of one sandbox.
 
     If the target of an alias has no endpoint on the network, the alias still hides an endpoint with the same name.
     """

@@ -1,8 +1,8 @@
-"""One client's TCP connection to the resolver (RFC 7766): messages with a length prefix, answered in order of
-completion.
+"""The resolver's side of one client's TCP connection (RFC 7766): messages with a length prefix.
 
-A client may send queries before it has the earlier replies, and may close its sending side after the last query. While
-too many replies are pending or unread, the resolver reads nothing more from the client.
+Queries are answered in the order in which the replies are ready. A client may send queries before it has the earlier
+replies, and may close its sending side after the last query. While too many replies are pending or unread, the resolver
+reads nothing more from the client.
 
 A connection is closed after `IDLE` seconds without progress. Progress means that a whole query arrived or that all
 replies were delivered. Single bytes are not progress, so that a slow client cannot hold a connection forever.
@@ -17,14 +17,14 @@ from collections.abc import Callable
 from engine.eventloop.loop import READ, WRITE, Loop, Timer
 
 IDLE = 8.0
-"""Seconds without progress after which a connection is closed."""
+"""Seconds without progress (a whole query, or all replies delivered) after which a connection is closed."""
 CHUNK = 8192
 """Maximum bytes per read; this is room for some hundred queries. After each read, other clients are served."""
 DUE = 16
 """Maximum number of queries of one connection that wait for their replies."""
 BACKLOG = 65536
-"""Bytes of unread replies after which nothing more is read from the client; another reply then closes the
-connection.
+"""Maximum bytes of replies that the client has not read. Above this limit, nothing more is read from the client, and
+another reply closes the connection.
 """
 LONGEST_QUERY = 4096
 """Maximum bytes of a query. A longer or empty message closes the connection."""
@@ -33,7 +33,8 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 
 
 class StreamClient:
-    """A TCP client of a resolver: reads queries, calls ``respond`` for each query, and sends the replies.
+    """The resolver's side of a TCP connection: reads the client's queries, calls ``respond`` for each, sends the
+    replies.
 
     For every query, ``respond`` delivers exactly one reply, immediately or later. If the delivered reply is empty,
     nothing is sent to the client. ``closed`` is called with this object when the connection ends.

@@ -1,4 +1,4 @@
-"""Exchanges with one upstream server for one query, each on its own UDP or TCP socket.
+"""One exchange (query and reply) with one upstream server, on its own UDP or TCP socket.
 
 A reply is accepted only if it comes from the server's address to the query's own port. It must also have the query's
 random id and the query's question. Because the socket is connected, the kernel drops messages of other senders. To
@@ -23,7 +23,9 @@ BATCH = 64
 queries.
 """
 AHEAD = 16
-"""Maximum number of sockets made together. Entering a sandbox takes 28 µs, making a socket there only 5 µs."""
+"""Maximum number of sockets made together. This saves time: entering a sandbox's network namespace takes 28 µs, making
+a socket there only 5 µs.
+"""
 
 _buffer = bytearray(wire.STREAM_LIMIT)
 _view = memoryview(_buffer)
@@ -38,11 +40,13 @@ class Waiting(Protocol):
         """Handle the reply."""
 
     def failed(self) -> None:
-        """Handle the end of the query without a reply."""
+        """Handle a failure: the server was not reached, or it closed without a reply."""
 
 
 class FreshSockets:
-    """Unused UDP sockets of one sandbox; the more queries are outstanding, the more sockets are made together."""
+    """A stock of unused UDP sockets of one sandbox; the more queries are unanswered, the more sockets are made
+    together.
+    """
 
     __slots__ = ("_ready",)
 
@@ -50,7 +54,7 @@ class FreshSockets:
         self._ready: dict[tuple[int | None, int], list[socket.SocketType]] = {}
 
     def take(self, netns: int | None, family: int, under_way: int) -> socket.SocketType:
-        """Return a socket for one query; raises OSError if no socket can be made."""
+        """Return a UDP socket for one query; raises OSError if no socket can be made."""
         ready = self._ready.get((netns, family))
         if not ready:
             number = 1 if netns is None else min(under_way, AHEAD)
@@ -66,11 +70,11 @@ class FreshSockets:
 
 
 Destination = tuple[int, tuple[str, int] | tuple[str, int, int, int]]
-"""An address family and a socket address."""
+"""An address family, and a socket address of this family."""
 
 
 def destination(upstream: Upstream) -> Destination:
-    """Return the socket address of a server; raises OSError if the zone of its IPv6 address is unknown."""
+    """Return the socket address of an upstream server; raises OSError if the zone of its IPv6 address is unknown."""
     host, percent, zone = upstream.address.partition("%")
     if not percent:
         return _plain(host)
@@ -85,9 +89,9 @@ def _plain(host: str) -> Destination:
 
 
 def connect(sock: socket.SocketType, upstream: Upstream) -> None:
-    """Connect a UDP socket to a server, or start to connect a TCP socket.
+    """Connect a UDP socket to an upstream server, or start to connect a TCP socket.
 
-    If the host has no route to the server, the function closes the socket and raises OSError.
+    If there is no route to the server, the function closes the socket and raises OSError.
     """
     error = sock.connect_ex(destination(upstream)[1])
     if error not in (0, EINPROGRESS):
@@ -108,8 +112,9 @@ def answers(query: wire.Query, message: bytes) -> bool:
 
 
 class DatagramExchange:
-    """An exchange of one query and its reply by UDP. Raises OSError if the server cannot be asked. Closes the socket at
-    the end.
+    """An exchange of one query and its reply by UDP. The socket is closed at the end.
+
+    Raises OSError if the server cannot be asked.
     """
 
     __slots__ = ("_id", "_loop", "_socket", "_waiting")

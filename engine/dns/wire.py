@@ -67,7 +67,7 @@ class Query(NamedTuple):
 
     @property
     def lowered(self) -> bool:
-        """Whether `for_datagram` asks the upstream server for a smaller reply than the client accepts.
+        """Whether the query that `for_datagram` returns allows only a smaller reply than the client accepts.
 
         A signed query is never changed.
         """
@@ -144,9 +144,9 @@ def _bare(message: bytes, code: int) -> bytes:
 
 
 def _end_of_name(message: bytes, at: int) -> int:
-    """Return the offset after an uncompressed name, or -1 if the name is invalid.
+    """Return the offset after the name that starts at ``at``, or -1 if the name is invalid.
 
-    A compression pointer is invalid here, because no name precedes the question to which it could point.
+    A compression pointer points to an earlier name. It is invalid here, because the message has no earlier name.
     """
     start = at
     while at < len(message):
@@ -209,7 +209,7 @@ def shortened(query: Query, message: bytes) -> bytes:
 
 
 def reply(query: Query, code: int, records: list[bytes]) -> bytes:
-    """Return a reply to a query; if records do not fit, they are left out and the TC flag is set."""
+    """Return a reply to a query; records that do not fit are left out, and the TC flag is then set."""
     room = query.limit - HEADER - len(query.question) - (len(OPT_REPLY) if query.edns else 0)
     fitting, size = 0, 0
     for rr in records:

@@ -37,7 +37,7 @@ PROTOCOLS = {"process": BOOT, "adopted": OURS}
 record.
 
 In containers the number is ``boot``, as in Docker. In adopted namespaces (namespaces that hawse did not create), other
-programs add routes too. There hawse marks its own routes with another number.
+programs add routes too. Therefore hawse marks its own routes in adopted namespaces with another number.
 """
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
@@ -84,7 +84,7 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
 
 
 def inode_of(namespace: str) -> int:
-    """Return the inode of the namespace at a path, or 0 if the process of the namespace has already ended."""
+    """Return the inode of the namespace at a path, or 0 if the path does not exist because the process has ended."""
     try:
         return os.stat(namespace).st_ino
     except OSError:
@@ -165,10 +165,10 @@ def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[Joined
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Yield each driver that implements `Multihomed`, with the pairs of endpoints on the driver's networks.
+    """Group pairs of endpoints by driver; yield each driver that implements `Multihomed`, with its pairs.
 
-    For each pair, the result has the network of the first endpoint and the addresses of the second endpoint. The driver
-    is the one of the first endpoint's network.
+    The driver of a pair is that of the first endpoint's network. Each yielded pair has the network of the first
+    endpoint and the addresses of the second endpoint.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:

@@ -31,8 +31,8 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
     """Return the desired shared state of a driver's networks, from one snapshot of the store.
 
     ``relay`` maps each protocol to the port on which the agent proxies this protocol. Only the agent knows these ports;
-    other callers pass None. Networks and endpoints that are being created or removed are listed separately, as
-    ``unsettled``.
+    other callers pass None. Networks and endpoints that are being created or removed are in the field ``unsettled`` of
+    the result.
     """
     live: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
     unsettled: list[tuple[NetworkSpec, list[EndpointSpec]]] = []

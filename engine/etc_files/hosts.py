@@ -53,24 +53,26 @@ def hosts_file(
 
 
 def own_lines(config: ContainerConfig, addresses: Sequence[str]) -> str:
-    """Return the /etc/hosts lines with a container's own addresses, which ``network connect`` appends to the file."""
+    """Return the /etc/hosts lines for a container's own addresses. ``network connect`` appends such lines to
+    the file.
+    """
     names = own_names(config)
     return _text([(address, names) for address in addresses])
 
 
 def without_own_lines(text: str, config: ContainerConfig) -> str:
-    """Return the text of /etc/hosts without the lines of the container's own name, as ``network disconnect`` does.
+    """Return the text of /etc/hosts without the lines for the container's own name.
 
-    The lines of all networks of the container are removed, not only the lines of the disconnected network.
+    The lines for all networks of the container are removed, because ``network disconnect`` in Docker does the same.
     """
     names = own_names(config)
     return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
 
 
 def with_address(text: str, name: str, address: str) -> str:
-    """Return the text of /etc/hosts with ``address`` in each line whose first name is ``name``.
+    """Return the text of /etc/hosts, where each line whose first name is ``name`` now has the address ``address``.
 
-    Docker replaces the address in this way when the target of a legacy link (``--link``) gets a new address.
+    Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
     """
     return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
 

@@ -25,9 +25,11 @@ HEADER = """\
 
 
 class Transform(StrEnum):
-    """The rule that makes a container's resolv.conf from the host's resolv.conf.
+    """The way in which a container's resolv.conf is made from the host's resolv.conf.
 
-    `NONE` keeps the host's servers, `LEGACY` filters them for the sandbox, and `INTERNAL` names the internal resolver.
+    - `NONE` keeps the host's DNS servers.
+    - `LEGACY` removes the servers that the sandbox cannot reach.
+    - `INTERNAL` replaces the servers by the address of hawse's internal resolver.
     """
 
     NONE = ""
@@ -37,8 +39,9 @@ class Transform(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A DNS server that the internal resolver asks; ``on_host`` is True if only the host's network namespace can reach
-    it.
+    """A DNS server to which the internal resolver sends queries.
+
+    ``on_host`` is True if only the host's network namespace can reach the server.
     """
 
     address: str
@@ -52,7 +55,7 @@ class Upstream:
 class Overrides:
     """The user's DNS settings (--dns, --dns-search, --dns-option), which override the host's resolv.conf.
 
-    An empty setting means not set. A search list of only ``.`` means no search domains.
+    An empty field means that the user did not set the option. A search list of only ``.`` means no search domains.
     """
 
     servers: Sequence[str] = ()
@@ -220,8 +223,9 @@ SYSTEM = Path("/etc/resolv.conf")
 
 
 STUB = "127.0.0.53"
-"""The address of systemd-resolved's stub listener. If the host's resolv.conf has no other server, `BEHIND_STUB` is read
-instead, as in Docker.
+"""The address of systemd-resolved's stub listener (a DNS server on the loopback interface).
+
+If the host's resolv.conf has no other server, `BEHIND_STUB` is read instead, as in Docker.
 """
 
 

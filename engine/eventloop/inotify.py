@@ -17,8 +17,9 @@ IGNORED = 0x8000
 EVENT = struct.Struct("iIII")
 
 Seen = Callable[[str, int], None]
-"""Function that is called with the event's mask and the name in the watched directory ("" for the watched file
-itself).
+"""A function that is called with an inotify event: the event's mask and the name in the watched directory.
+
+The name is "" if the watched file itself has changed.
 """
 
 

@@ -1,4 +1,4 @@
-"""One epoll loop with timers; it calls handlers for file descriptors and knows nothing about the services.
+"""One epoll loop with timers; it calls handlers for file descriptors and knows nothing about the agent's services.
 
 asyncio is not used, because its start takes 90 ms and each datagram several microseconds. The services need only
 readiness and timers. All file descriptors must be non-blocking, because a descriptor may no longer be ready when its
@@ -23,7 +23,7 @@ READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 TURN = 8
 """Maximum number of low-priority (background) handlers that are called in one round of the loop."""
 FEW_TIMERS = 64
-"""Number of cancelled timers that may stay in the queue of timers until they are due."""
+"""Number of cancelled timers that may stay in the loop's queue until they are due; more are removed early."""
 
 
 class Timer:
@@ -43,7 +43,7 @@ class Timer:
 
 
 class DescriptorWatcher:
-    """Watched file descriptors and their handlers."""
+    """A set of watched file descriptors, each with its handler."""
 
     def __init__(self, *, catches: bool) -> None:
         self._epoll = select.epoll()
@@ -55,7 +55,7 @@ class DescriptorWatcher:
         """Call ``handler`` with the ready events of a file descriptor until `forget` is called for the descriptor.
 
         A second call for the same descriptor replaces the handler and the events. If ``events`` is 0, the handler is
-        called only when the peer (the other end) closes the connection or an error occurs.
+        called only when the other end closes the connection or an error occurs.
         """
         (self._epoll.modify if fd in self._handlers else self._epoll.register)(fd, events)
         self._handlers[fd] = handler
@@ -183,7 +183,7 @@ class Loop(DescriptorWatcher):
 
 
 class Background(DescriptorWatcher):
-    """Low-priority handlers: in one round, the loop calls at most `TURN` of those that are ready.
+    """A watcher whose handlers have low priority: in one round, the loop calls at most `TURN` of its ready handlers.
 
     Therefore the loop's other handlers wait for at most `TURN` of these handlers, however many descriptors are ready.
     """

@@ -1,9 +1,9 @@
-"""Makes sockets in other network namespaces, and detects when such a namespace has ended.
+"""Makes sockets in other network namespaces, and detects when such a namespace is no longer needed.
 
 A socket stays in the namespace where it was made. Therefore the agent's loop thread enters the namespace only for a few
 system calls. An open socket also keeps the namespace alive, so the agent must close it when the sandbox ends. The agent
-detects the end without polling: by a pidfd of the process whose ``/proc/PID/ns/net`` it opened, or by the removal of a
-bind mount such as /run/netns/NAME.
+detects the end of the sandbox without polling. It watches a pidfd of the process whose ``/proc/PID/ns/net`` it opened,
+or the removal of a bind mount such as /run/netns/NAME.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
-    ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises OSError if the
-    path cannot be opened, if the process is not the expected one, or if the namespace does not have the number
-    ``inode``.
+    The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises
+    OSError if the path cannot be opened, if the process is not the expected one, or if the namespace does not have the
+    inode number ``inode``.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Quotas that clients share fairly: the limit of each client depends on how many places are free.
 
-A client gets no more places if it already holds as many places as are free. Therefore a single greedy client ends with
-half of all places, and two such clients end with a third each. A free place always remains for the next client. A fixed
-limit for each client is not needed.
+A place stands for one connection, flow or query. A client gets no more places if it already holds as many places as are
+free. Therefore a single greedy client ends with half of all places, and two such clients end with a third each. A free
+place always remains for the next client. A fixed limit for each client is not needed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client or group of clients that may hold at most ``share`` times as many places of a quota as are free."""
+    """A client or group of clients, with its limit: ``share`` times as many places of a quota as are free."""
 
     holder: Hashable
     share: int = 1
 
 
 class Quota:
-    """A number of places, and how many places each client holds."""
+    """A limited number of places, and how many places each client holds."""
 
     __slots__ = ("_held", "free")
 
@@ -29,7 +29,7 @@ class Quota:
         self._held: Counter[Hashable] = Counter()
 
     def over(self, claims: Sequence[Claim]) -> list[Hashable]:
-        """Return the clients and groups among ``claims`` that have reached their limit."""
+        """Return the clients and groups among ``claims`` that may take no more places."""
         return [holder for holder, share in claims if self._held[holder] >= share * self.free]
 
     def take(self, claims: Sequence[Claim]) -> bool:

@@ -21,7 +21,7 @@ def matches(pattern: str, text: str) -> bool:
     try:
         return regexp.found(expression, text)
     except regexp.Invalid:
-        return False  # the text is not UTF-8, or far longer than any image reference
+        return False  # the text is not UTF-8 or is too long, so it is not an image reference
 
 
 class _Translator:
@@ -67,7 +67,7 @@ class _Translator:
         return self.character()
 
     def character(self) -> str:
-        """Return the next character of the pattern; a backslash before it is skipped."""
+        """Return the next character of the pattern. If it follows a backslash, skip the backslash."""
         self.takes("\\")
         if self.at >= len(self.text):
             raise _bad()

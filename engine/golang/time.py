@@ -13,7 +13,7 @@ from engine.golang.strconv import quote, whole_number
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 LIMIT = 1 << 63
-MOST_DIGITS = 30  # most digits of a fraction that are read; later digits are below a nanosecond
+MOST_DIGITS = 30  # number of digits of a fraction that are read; later digits are below a nanosecond
 SECONDS = re.compile(r"(?P<whole>[+-]?[0-9]+)(?:\.(?P<fraction>[+-]?[0-9]+))?")
 PIECES = {
     "2006": "[0-9]{4}", "-": "-", "01": "[0-9]{2}", "02": "[0-9]{2}", "T": "T", "15": "[0-9]{1,2}", ":": ":",
@@ -67,11 +67,10 @@ def parse_moment(text: str, now: float) -> float:
 
 
 def moment(text: str, now: datetime) -> float:
-    """Parse a time like `parse_moment`, but raise ValueError for an invalid text; the zone of ``now`` is the local
-    zone.
+    """Parse a time like `parse_moment`, but raise ValueError for an invalid text.
 
-    The result for a duration is rounded down to a whole second, as in Docker. The text ``0`` is Unix seconds, not a
-    duration.
+    A date without a zone is in the zone of ``now``. For a duration, the result is rounded down to a whole second, as in
+    Docker. The text ``0`` is Unix seconds, not a duration.
     """
     if text != "0":
         with suppress(ValueError):
@@ -122,7 +121,7 @@ def _is_zoned(text: str) -> bool:
 def _pieces(text: str, *, zoned: bool) -> list[str]:
     """Return the elements of the Go time layout that Docker guesses for a date.
 
-    The guess depends on the dots, the letter T and the number of colons in the date.
+    Docker guesses the layout from the dots, the letter T and the number of colons in the date.
     """
     pieces = list(DATE)
     if "." in text:

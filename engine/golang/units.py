@@ -13,7 +13,7 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
-_RANGE = 2**63  # sizes beyond this are outside Go's int64
+_RANGE = 2**63  # sizes outside ±_RANGE do not fit into Go's int64
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 
@@ -52,7 +52,7 @@ def parse_size(text: str, base: int) -> int:
         raise ValueError(f"invalid size: '{text}'")
     try:
         number = float(match[1])
-    except ValueError:  # Docker's pattern accepts two dots, but Go's number parser then fails
+    except ValueError:  # Docker's pattern accepts a number with two dots, but Go's number parser refuses it
         raise ValueError(f'strconv.ParseFloat: parsing "{match[1]}": invalid syntax') from None
     if isinf(number):
         raise ValueError(f'strconv.ParseFloat: parsing "{match[1]}": value out of range')

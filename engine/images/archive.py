@@ -68,7 +68,9 @@ def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]
 
 
 class _Archive:
-    """The files of an archive by name. If several files have the same name, the last one counts, as in tar."""
+    """The files of an archive, found by name. If several files have the same name, the last of them counts, as
+    in tar.
+    """
 
     def __init__(self, file: io.BufferedRandom) -> None:
         self._file = file
@@ -120,8 +122,9 @@ class _Archive:
 
 
 class _Slice(io.RawIOBase):
-    """A part of an archive file. It is read with pread(2), so that parent and child process do not share a file
-    position.
+    """A part of an archive file.
+
+    The part is read with pread(2), because parent and child process would otherwise share the file position.
     """
 
     def __init__(self, file: io.BufferedRandom, start: int, size: int) -> None:
@@ -234,7 +237,7 @@ def _platform(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the index entries for this machine's platform, or all entries if no entry matches."""
+    """Return the entries of an OCI index for this machine's platform, or all entries if none of them matches."""
     fitting = [entry for entry in entries if _platform(entry) in (("linux", architecture()), ("", ""))]
     return fitting or entries
 

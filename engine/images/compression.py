@@ -18,7 +18,7 @@ from engine.errors import InvalidArgument
 from engine.images import zstd
 
 _CHUNK_BYTES = 1 << 16
-_PARTS_LIMIT = 1_000_000  # most gzip members, xz streams or zstd frames; even an empty member costs time
+_PARTS_LIMIT = 1_000_000  # maximum number of gzip members, xz streams or zstd frames in one stream
 _XZ_MEMORY_BYTES = 128 << 20  # bytes of memory that xz may use; `xz -9` needs 65 MiB
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _HEAD_BYTES = 8  # bytes that are read ahead to recognise the format of a stream
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Decompressor(Protocol):
-    """The interface of the decompressors of bz2 and lzma; an instance reads one member of a stream."""
+    """The interface that the decompressors of bz2 and lzma have. An instance decompresses one member of a stream."""
 
     @property
     def eof(self) -> bool:
@@ -90,7 +90,7 @@ class Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        """Read once from the source into ``buffer``, and return the number of bytes read."""
+        """Read from the source once, put the data into ``buffer``, and return the number of bytes read."""
         data = self._source.read(len(buffer)) or b""
         self.size += len(data)
         if self.size > self._limit:
@@ -119,7 +119,7 @@ class Measured(Bounded):
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream that returns first the bytes that were read ahead, and then the rest of the source."""
+    """A stream that returns the bytes that were already read from a source, and then the rest of the source."""
 
     def __init__(self, head: bytes, rest: BinaryIO | io.RawIOBase) -> None:
         self._head, self._rest = head, rest
@@ -135,7 +135,10 @@ class _Rejoined(io.RawIOBase):
 
 
 class _Decompressed(io.RawIOBase):
-    """The decompressed content of all members of a compressed stream; only zero bytes may follow the last member."""
+    """The decompressed content of a compressed stream, with all its members joined.
+
+    After the last member, only zero bytes may follow.
+    """
 
     def __init__(self, source: BinaryIO | io.RawIOBase, begin: Callable[[], Decompressor]) -> None:
         self._source, self._begin, self._ahead = source, begin, b""
@@ -178,7 +181,10 @@ class _Decompressed(io.RawIOBase):
 
 
 def _attempt(step: Callable[[], T]) -> T:
-    """Return the result of one decompression step; raises `InvalidArgument` if the compressed data is invalid."""
+    """Call ``step``, which decompresses some data, and return its result.
+
+    Raises `InvalidArgument` if the compressed data is invalid.
+    """
     try:
         return step()
     except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Check image configurations (OCI image-spec, Docker's v1.2 format), and convert them to records and API documents.
 
-Listings and containers use the values of a record without checking them. This module therefore refuses an image with
-values that would break a listing or a container.
+The code that lists images or creates containers does not check the values of an image record. Therefore this module
+refuses every image whose values would make that code fail.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _GO_TIME = re.compile(r"(.{19})(?:[.,]([0-9]+))?(?:Z|([+-]..:..))")
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII | re.IGNORECASE)
 _FIRST, _LAST = -62135596800, 253402300799  # Unix seconds; start of the year 1 and end of the year 9999, in UTC
-_MARGIN = 2 * 86400  # seconds; a creation time stays this far inside both limits, to be valid in every time zone
+_MARGIN = 2 * 86400  # seconds; times this close to _FIRST or _LAST are refused, because of time zones
 _NANOSECONDS = 10**9
-_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # _PORT_LIMIT: most exposed ports of an image (each in tcp, udp, sctp)
-_ARGUMENT_LIMIT = 131071  # most bytes of one argument or variable for execve(2): MAX_ARG_STRLEN without the NUL
-_PATH_LIMIT = 4095  # most bytes of a path: PATH_MAX without the NUL
+_HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # _PORT_LIMIT: maximum exposed ports of an image (tcp, udp, sctp)
+_ARGUMENT_LIMIT = 131071  # maximum bytes of one argument or variable in execve(2): MAX_ARG_STRLEN without NUL
+_PATH_LIMIT = 4095  # maximum bytes of a path: PATH_MAX without the NUL
 
 
 def plain_config(created: str, architecture: str, diff_ids: Sequence[str]) -> bytes:
-    """Return a generated image configuration for an imported root file system, which has none of its own."""
+    """Return an image configuration for an imported root file system, whose archive contains no configuration."""
     document = {
         "architecture": architecture,
         "comment": "Imported from -",
@@ -106,7 +106,7 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
 def _created(value: object) -> str:
     """Return the image's creation time in UTC.
 
-    Raises `InvalidArgument` for a time that is outside the years 1 to 9999 in any time zone.
+    Raises `InvalidArgument` if the time is outside the years 1 to 9999 in some time zone.
     """
     if value is None:
         return timestamps.NEVER
@@ -122,9 +122,9 @@ def _created(value: object) -> str:
 
 
 def _arguments(inner: Mapping[str, Any], key: str) -> list[str] | None:
-    """Return the command that the image configuration has under ``key`` as a list of arguments, or None.
+    """Return the list of arguments that the image configuration has under ``key``, or None.
 
-    In the configuration, the command may also be a single string.
+    A single string in the configuration is converted to a list.
     """
     value, where = inner.get(key), f"{_IN_CONFIG}{key}"
     if isinstance(value, str):
@@ -213,7 +213,7 @@ def _stop_signal(inner: Mapping[str, Any]) -> str:
 
 
 def _check_unused(inner: Mapping[str, Any]) -> None:
-    """Check the types of the configuration's fields that are used only in the output of ``inspect``."""
+    """Check the types of the configuration's fields that only the output of ``image inspect`` uses."""
     _printable("Image", text_at(inner.get("Image"), f"{_IN_CONFIG}Image"))
     for path, value in object_at(inner.get("Volumes"), f"{_IN_CONFIG}Volumes", "map[string]struct {}").items():
         _printable("Volumes", path)
@@ -259,8 +259,9 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
 
 
 def _created_as_go_writes(config: dict[str, Any], record: ImageRecord) -> str:
-    """Return the image's creation time in the time zone of its configuration, or "" if the configuration has
-    no time.
+    """Return the image's creation time as Go prints it, in the time zone that the image configuration uses.
+
+    Returns "" if the configuration has no creation time.
     """
     match = _GO_TIME.fullmatch(str(config.get("created") or ""))
     if match is None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from engine.errors import InvalidArgument, shown
 
-SIZE_LIMIT = 4 << 20  # most bytes of one JSON document
+SIZE_LIMIT = 4 << 20  # maximum bytes of one JSON document
 DEPTH_LIMIT = 100
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -20,7 +20,7 @@ def parse_document(data: bytes, name: str) -> Any:
     """Parse a JSON document; raises `InvalidArgument` with the name of the document and the error in it."""
     if len(data) > SIZE_LIMIT:
         raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
-    text = data.decode("utf-8", "replace")  # as Go does; Go also replaces lone surrogates by U+FFFD
+    text = data.decode("utf-8", "replace")  # U+FFFD replaces invalid bytes, as in Go; Go also replaces lone surrogates
     _check_depth(text, name)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -30,7 +30,7 @@ def parse_document(data: bytes, name: str) -> Any:
 
 
 def mismatch(value: object, where: str, kind: str) -> InvalidArgument:
-    """Return the error for a JSON value that does not have the Go type ``kind``."""
+    """Return the error for a JSON value that does not have the Go type ``kind``; ``where`` names the JSON field."""
     return InvalidArgument(f"json: cannot unmarshal {_KINDS.get(type(value), 'null')} into Go {where} of type {kind}")
 
 
@@ -71,7 +71,10 @@ def list_at(value: object, where: str, kind: str) -> list[Any]:
 
 
 def _check_depth(text: str, name: str) -> None:
-    """Raise InvalidArgument for JSON that is nested too deeply, before the parser recurses into it."""
+    """Raise InvalidArgument for JSON that is nested too deeply.
+
+    The check comes before the parsing, because the parser calls itself for each level.
+    """
     depth = 0
     for token in _TOKEN.finditer(text):
         character = token[0]

@@ -1,9 +1,9 @@
-"""Unpack the layers of an image into a directory and verify them, safely for any content.
+"""Unpack the layers of an image into a directory and verify the layers. Malicious content cannot do harm.
 
-A child process unpacks the layers, with that directory as its root directory. The kernel therefore resolves every path
+A child process unpacks the layers, with the directory as its root directory. Therefore the kernel resolves every path
 inside the directory. Nothing outside can be reached through ``..``, an absolute name, a symbolic link or a hard link.
 Each layer is hashed while it is unpacked, and compared with the digests and size that the archive states. Whiteouts
-follow the OCI image specification.
+(entries that delete files of lower layers) follow the OCI image specification.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OF_THE_HOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EROFS
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer as described by its archive; digests are hexadecimal SHA-256, "" if the archive states none."""
+    """A layer as its archive describes it. Digests are hexadecimal SHA-256, or "" if the archive states no digest."""
 
     open: Callable[[], io.RawIOBase]
     name: str = ""
@@ -44,8 +44,10 @@ class Layer:
 class Unpacked:
     """The result of unpacking the layers of an image.
 
-    ``size`` is the number of bytes in all files, and ``diff_ids`` are the digests of the layers. ``read`` is the number
-    of bytes read from the archive, and ``members`` the number of members. `Limits` limits ``read`` and ``members``.
+    - ``size`` is the number of bytes in all files.
+    - ``diff_ids`` are the digests of the uncompressed layers.
+    - ``read`` is the number of bytes read from the archive, and ``members`` is the number of its members. `Limits` sets
+      the maximum of both.
     """
 
     size: int
@@ -84,8 +86,9 @@ def unpack(layers: Sequence[Layer], root: str, limits: Limits) -> Unpacked:
 
 
 def _unpack_inside(layers: Sequence[Layer], root: str, limits: Limits, report: int, parent: int) -> NoReturn:
-    """Unpack in the child process with ``root`` as its root directory, and write the result to the descriptor
-    ``report``.
+    """Unpack layers in the child process, with ``root`` as its root directory.
+
+    The result is written to the file descriptor ``report``. ``parent`` is the pid of the parent process.
     """
     try:
         syscalls.die_with_parent()

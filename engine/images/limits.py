@@ -1,7 +1,7 @@
 """Limits on the bytes and members of an archive.
 
-The limits are defaults or come from environment variables. They are lowered to the free space, so that an import never
-fills a disk.
+The limits come from environment variables or are defaults. A limit above the free space of the disk is lowered, so that
+an import never fills a disk.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from engine.errors import InvalidArgument
 
 SIZE_VARIABLE, MEMBERS_VARIABLE = "HAWSE_IMAGE_LIMIT", "HAWSE_IMAGE_MEMBERS"
-DEFAULT_SIZE = 32 << 30  # bytes of one archive or image if no variable sets another limit
+DEFAULT_SIZE = 32 << 30  # maximum bytes of one archive or image if no environment variable sets a limit
 DEFAULT_MEMBERS = 1_000_000
 
 _USABLE = 0.9  # share of the free bytes and inodes that an import may use
@@ -20,7 +20,10 @@ _USABLE = 0.9  # share of the free bytes and inodes that an import may use
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The maximum bytes and members of an archive; ``why`` says where the byte limit comes from, for error messages."""
+    """The maximum bytes and members of an archive.
+
+    ``why`` is a text for error messages that says where the byte limit comes from.
+    """
 
     size: int = DEFAULT_SIZE
     members: int = DEFAULT_MEMBERS

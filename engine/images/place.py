@@ -29,14 +29,14 @@ _LARGEST_TIME = 2**63 - 1  # nanoseconds; largest file time
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _KINDS = {CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 _VERBS = {REGULAR: "open", DIRECTORY: "mkdir", SYMBOLIC_LINK: "symlink", HARD_LINK: "link"}
-_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # setxattr(2) errors if the file system or file type lacks the attribute
+_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # setxattr(2) errors if the attribute cannot exist there
 
 
 class Placer:
     """Creates the members of layers as files, one layer after another.
 
-    ``size`` is the number of bytes in all files. ``members`` is the number of members that is compared with the limit.
-    It includes missing parent directories and the layers themselves.
+    ``size`` is the number of bytes in all files. ``members`` counts the members, the missing parent directories and the
+    layers; this count must stay below the limit.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -73,7 +73,7 @@ class Placer:
         if base == _OPAQUE:
             self._hide_lower(directory)
         elif b"/" + _RESERVED in path:
-            return  # the member is metadata of aufs, not a file of the image
+            return  # this member is metadata of the file system aufs, not a file of the image
         elif base.startswith(_WHITEOUT):
             self._white_out(os.path.join(directory, base.removeprefix(_WHITEOUT)))
         elif path != b"/":
@@ -134,20 +134,20 @@ class Placer:
             os.close(fd)
 
     def _own_up(self, path: bytes) -> None:
-        """Record that this layer contains ``path`` and all its parent directories."""
+        """Record that the current layer contains ``path`` and all its parent directories."""
         while hash(path) not in self._own:
             self._own.add(hash(path))
             path = os.path.dirname(path)
 
     def _white_out(self, path: bytes) -> None:
-        """Remove ``path`` if a lower layer created it; a path of this layer is kept."""
+        """Remove ``path`` if a lower layer created it. If the current layer created ``path``, keep it."""
         if os.path.basename(path) not in (b"", b".", b"..") and hash(path) not in self._own:
             with suppress(NotADirectoryError):
                 remove_tree(path)
             self._parent = b""
 
     def _hide_lower(self, directory: bytes) -> None:
-        """Remove the content of ``directory`` that lower layers created, but keep the content of this layer."""
+        """Remove the content of ``directory`` that lower layers created, but keep the content of the current layer."""
         waiting = [directory]
         while waiting:
             directory = waiting.pop()
@@ -228,7 +228,7 @@ class Placer:
 def inside(name: bytes) -> bytes:
     """Return the absolute path of a member's name; raises `InvalidArgument` for a name with ``..``.
 
-    The check is not needed for safety: such a name could not leave the changed root directory in any case.
+    Safety does not depend on this check, because no path can leave the changed root directory of this process.
     """
     if b"\0" in name:
         raise InvalidArgument(f"invalid tar entry: {shown(name)} has a NUL")
@@ -239,7 +239,9 @@ def inside(name: bytes) -> bytes:
 
 
 def _make_directory(name: bytes, parent: int) -> None:
-    """Create a directory in ``parent``; raises NotADirectoryError if a dangling link has that name."""
+    """Create the directory ``name`` in ``parent``; raises NotADirectoryError if ``name`` is a dangling
+    symbolic link.
+    """
     try:
         os.mkdir(name, 0o755, dir_fd=parent)
     except FileExistsError as error:
@@ -262,8 +264,9 @@ def _is_directory(path: bytes) -> bool:
 
 
 def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> None:
-    """Set the owner, extended attributes, mode and time of a file; ``fd`` is used instead of ``path`` if it is
-    given.
+    """Set the owner, extended attributes, mode and time of a file.
+
+    If ``fd`` is given, the file is accessed through ``fd`` instead of ``path``.
     """
     if not (0 <= member.uid <= _LARGEST_ID and 0 <= member.gid <= _LARGEST_ID):
         raise InvalidArgument(f"{shown(path)}: invalid user or group id")
@@ -286,9 +289,9 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
 def _is_kept(xattr: bytes) -> bool:
     """Return whether a layer may set an extended attribute.
 
-    Attributes in ``trusted.`` and ``user.overlay.`` are refused, because the kernel's overlayfs uses them internally.
-    Attributes in ``security.`` are refused, because only the host's security modules may set them. The exception is
-    file capabilities, which are allowed.
+    - Attributes in ``trusted.`` and ``user.overlay.`` are refused, because the kernel's overlayfs uses them internally.
+    - Attributes in ``security.`` are refused, because only the host's security modules may set them. Only file
+      capabilities (``security.capability``) are allowed.
     """
     if xattr.startswith(b"user."):
         return not xattr.startswith(b"user.overlay.")

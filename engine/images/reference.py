@@ -1,4 +1,4 @@
-"""Normalise image names for the store, check new names, and recognise image ids that are used as references."""
+"""Convert image names to the form in which they are stored, check new names, and recognise image ids."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The /images operations. Imported root file systems are stored under HAWSE_ROOT/images, and their names in the store.
+"""The image operations of the API.
 
-An image is the directory ``images/<64 hex>`` with ``rootfs`` and ``config.json``. The directory gets this name by one
-rename, after the image has been unpacked completely.
+Imported root file systems are stored under HAWSE_ROOT/images. The names of images are stored in the local store (an
+SQLite file). An image is the directory ``images/<64 hex>`` with ``rootfs`` and ``config.json``. The directory gets this
+name by one rename, after the image has been unpacked completely.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class _Staged:
 class ImageStore:
     """Implements `engine.api.Images`.
 
-    ``limits`` apply to every import. Without ``limits``, the environment variables and the free space set the limits.
+    The ``limits`` that are passed to the constructor apply to every import. Without them, the environment variables and
+    the free space set the limits.
     """
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
@@ -57,8 +59,9 @@ class ImageStore:
     def import_archive(self, source: BinaryIO, reference: str) -> str:
         """Import a ``docker save``, OCI or plain root file system tar; return the first image's id.
 
-        The archive may be compressed. With a reference, only the first image is imported, and the reference is its
-        name. All images of an archive are verified before the first one is stored. Raises `InvalidArgument`.
+        The archive may be compressed. If ``reference`` is not empty, only the first image is imported, with
+        ``reference`` as its name. All images of an archive are verified before the first image is stored. Raises
+        `InvalidArgument`.
         """
         name = new_name(reference) if reference else ""
         with self._incoming() as work, tempfile.TemporaryFile(dir=work) as archive:
@@ -134,10 +137,10 @@ class ImageStore:
             _discard(work)
 
     def _take_lost(self, work: Path) -> None:
-        """Move images without a record into ``work``, so that no partial image stays in place.
+        """Move the directories of images without a record into ``work``, so that no partial image remains in the store.
 
-        Each image is moved by one rename. This method holds a write transaction of the store, as `_store_images` does.
-        Therefore an image that another command is storing always has its record here.
+        Each directory is moved by one rename. This method holds a write transaction of the local store, as
+        `_store_images` does. Therefore an image that another command is storing already has its record.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
@@ -157,7 +160,7 @@ class ImageStore:
 
     @staticmethod
     def _stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[_Staged]:
-        """Check and unpack all images of an archive; the limits apply to all images together."""
+        """Check and unpack all images of an archive. The limits apply to the sum of all images."""
         records = [read_record(_id_of(image.config), image.config) if image.config else None for image in images]
         names = [[archived_name(name) for name in image.references] for image in images]
         staged = []
@@ -198,7 +201,10 @@ class ImageStore:
 
     @staticmethod
     def _find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
-        """Return the image with a name or id prefix, and the name; the name is "" if the image was found by its id."""
+        """Return the image that a name or an id prefix refers to, or None, and the name of the image.
+
+        The returned name is "" if the image was found by its id.
+        """
         try:
             name = normalise(reference)
         except InvalidArgument:
@@ -214,8 +220,8 @@ class ImageStore:
 def _is_needed(transaction: Transaction, image_id: str) -> bool:
     """Return whether an import must move the files of an image into place.
 
-    The files are needed if the image has no record, or if its present files were never verified. Raises `Conflict` if a
-    container uses files that were never verified, because they cannot be replaced.
+    The move is needed if the image has no record, or if its present files were never verified. Raises `Conflict` if a
+    container uses unverified files, because they cannot be replaced then.
     """
     present = next((image for image in transaction.images() if image.id == image_id), None)
     if present is None or present.verified:
@@ -249,9 +255,9 @@ def _missing(reference: str) -> NotFound:
 
 
 def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -> None:
-    """Store the record of an image with its present names and the new names ``names``.
+    """Store an image's record with its present names and with the new names ``names``.
 
-    If another image has one of the new names, that image loses the name.
+    If another image has a name in ``names``, the name is removed from the other image.
     """
     for other in transaction.images():
         if other.id == record.id:
@@ -265,8 +271,9 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 def _check_removal(
     record: ImageRecord, reference: str, name: str, users: Sequence[ContainerRecord], *, force: bool
 ) -> None:
-    """Raise Conflict if Docker would refuse to remove the image, because it has several names or a container
-    uses it.
+    """Raise Conflict if Docker would refuse to remove the image.
+
+    Docker refuses if the image has several names or if a container uses the image.
     """
     short = record.id.removeprefix("sha256:")[:12]
     if not name and len(record.references) > 1 and not force:

@@ -1,8 +1,8 @@
 """Read tar archives strictly, in one pass and within limits: ustar, pax, GNU long names and pax sparse files.
 
-Python's tarfile is not used, because it treats an unreadable header as the end of the archive. It also reads headers of
-any size into memory and stores every member. In this module, an unreadable header is an error, with the message of Go's
-archive/tar, which Docker uses.
+Python's tarfile is not used, because it treats an unreadable header as the end of the archive. tarfile also reads
+headers of any size into memory and stores every member. In this module, an unreadable header is an error, with the
+message of Go's archive/tar, which Docker uses.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ CUT_SHORT = "unexpected EOF"
 
 _BLOCK_BYTES = 512
 _CHUNK_BYTES = 1 << 20
-_SPECIAL_LIMIT_BYTES = 1 << 20  # most bytes of one pax header or long name, as in Go
-_PATH_LIMIT_BYTES = 4095  # most bytes of a path: PATH_MAX without the final NUL
-_SPARSE_LIMIT = 65536  # most regions of one sparse file
+_SPECIAL_LIMIT_BYTES = 1 << 20  # maximum bytes of one pax header or long name, as in Go
+_PATH_LIMIT_BYTES = 4095  # maximum bytes of a path: PATH_MAX without the final NUL
+_SPARSE_LIMIT = 65536  # maximum number of data regions in one sparse file
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"x", b"g", b"L", b"K"
 _WITHOUT_CONTENT = (HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK, DIRECTORY, FIFO)
 _ZEROS = bytes(_BLOCK_BYTES)
@@ -124,7 +124,10 @@ class TarReader:
         return None
 
     def _begin(self, member: TarMember, pax: Pax, regions: list[bytes]) -> None:
-        """Record the size of the content that follows a member's header and, for a sparse file, its regions."""
+        """Prepare to read the content of a member: record the content's size and, for a sparse file, its data regions.
+
+        Raises `InvalidArgument` for an unknown type of member and for a path that is too long.
+        """
         if member.type == b"\0":
             member.type = DIRECTORY if member.name.endswith(b"/") else REGULAR
         if member.type in _WITHOUT_CONTENT:
@@ -188,7 +191,7 @@ class TarReader:
         return block
 
     def _special(self, block: bytes) -> bytes:
-        """Return the content that follows a special header, which describes the next member."""
+        """Return the content of a special header, for example a pax header or a long name for the next member."""
         _check_sum(block)
         size = _natural(_number(block[124:136]))
         if size > _SPECIAL_LIMIT_BYTES:
@@ -203,9 +206,9 @@ class TarReader:
 
 
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
-    """Return the records of a pax header, and separately the numbers of a sparse map in format 0.0.
+    """Return the records of a pax header as a dictionary, and the numbers of a sparse map in format 0.0 as a list.
 
-    A dictionary cannot hold the sparse map, because its keys repeat.
+    The sparse map cannot be part of the dictionary, because its keys repeat.
     """
     pax: Pax = {}
     regions: list[bytes] = []
@@ -266,9 +269,9 @@ def _apply_pax(member: TarMember, pax: Pax) -> None:
 
 
 def _check_sum(block: bytes) -> None:
-    """Check the checksum of a tar header; raises `InvalidArgument` if it is wrong.
+    """Check the checksum of a tar header; raises `InvalidArgument` if the checksum is wrong.
 
-    A sum of signed bytes is accepted too, because some programs write it.
+    A checksum that is the sum of signed bytes is accepted too, because some programs write such checksums.
     """
     recorded = _number(block[148:156])
     rest = block[:148] + b" " * 8 + block[156:]
@@ -278,7 +281,7 @@ def _check_sum(block: bytes) -> None:
 
 
 def _check_regions(numbers: list[int], size: int, stored: int) -> list[tuple[int, int]]:
-    """Return the regions of a sparse map, whose numbers are offsets and lengths in turn.
+    """Return the regions of a sparse map as pairs of offset and length; in ``numbers``, offsets and lengths alternate.
 
     Raises `InvalidArgument` unless the regions ascend, lie within the file, and have the total length ``stored``.
     """

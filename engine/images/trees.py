@@ -53,7 +53,7 @@ def _empty(fd: int) -> None:
 
 
 def _replace(fd: int, name: bytes) -> int:
-    """Return a descriptor of the directory ``name`` inside the directory of ``fd``, and close ``fd``."""
+    """Open the directory ``name`` inside the directory ``fd``, close ``fd``, and return the new file descriptor."""
     opened = os.open(name, _DIRECTORY, dir_fd=fd)
     os.close(fd)
     return opened
@@ -65,7 +65,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _remove_files(fd: int) -> list[bytes]:
-    """Remove the files of a directory, and return the names of its subdirectories, which remain."""
+    """Remove the files of a directory. Return the names of its subdirectories, which are not removed."""
     directories = []
     with os.scandir(fd) as entries:
         children = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]

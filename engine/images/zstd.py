@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # _SKIPPABLE follows a first byte from 0x50 to 0x5f
-_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # parameter ZSTD_d_windowLogMax, limit 2**27 bytes as in the zstd command
+_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # _SKIPPABLE: bytes 2 to 4 of a skippable frame
+_WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # parameter ZSTD_d_windowLogMax; limit 2**27 bytes, as in the zstd command
 
 
 class _Buffer(ctypes.Structure):
@@ -22,9 +22,9 @@ def is_frame(head: bytes) -> bool:
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """Load libzstd; return None if it is not installed.
+    """Load libzstd; return None if libzstd is not installed.
 
-    The caller must load libzstd before it changes the root directory, which hides the library.
+    The caller must load libzstd before it changes its root directory, because the library cannot be found afterwards.
     """
     try:
         library = ctypes.CDLL("libzstd.so.1")

@@ -217,7 +217,7 @@ def allocate_pools(
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """After the creation of a network failed, record its automatic subnets as the last allocated subnets.
+    """Record the automatic subnets of a network that could not be created as the last allocated subnets.
 
     The next search starts after the last allocated subnet. Without this record, the next network would get the same
     subnets again.
@@ -320,8 +320,8 @@ def _size(config: IPAMConfig) -> tuple[int, int]:
 def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
     """Return, by IP version, the address ranges that automatic subnets must not overlap.
 
-    These are the ranges of the host's interfaces and the addresses of its name servers. For an IP version that is not
-    in ``versions``, the list is empty.
+    These are the ranges of the host's interfaces and the addresses of the host's name servers. An IP version that is
+    not in ``versions`` has an empty list.
     """
     ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
     for server in parse(read_host_resolv_conf()).servers:

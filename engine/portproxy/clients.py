@@ -29,7 +29,10 @@ PREFIX = 8  # length in bytes of an IPv6 /64
 
 @lru_cache(maxsize=1024)
 def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
-    """Return the client of a connection or flow and its groups, the smallest first, with the share of each."""
+    """Return the limits that apply to a connection or flow: those of its client and of the client's groups.
+
+    The smallest group comes first.
+    """
     return (
         Claim((address, origin)),
         Claim(address, 2),
@@ -61,13 +64,13 @@ class Flows:
         self._quota, self._ended = quota, ended
         self._known: dict[Key, ProxyFlow] = {}
         self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
-        """The flows of each client or group, in CLOCK order.
+        """For each client or group, its flows in the order of the CLOCK algorithm.
 
         Each flow is mapped to its time of last use (``last``), as it was when the flow got its place in this order.
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
-        """Return the flow of a client, or None if there is none."""
+        """Return the flow with this key, or None if there is none."""
         return self._known.get(key)
 
     def __iter__(self) -> Iterator[ProxyFlow]:
@@ -77,7 +80,7 @@ class Flows:
         return len(self._known)
 
     def add(self, flow: ProxyFlow) -> None:
-        """Add a flow; first remove other flows until there is room."""
+        """Add a flow; if a limit is reached, first remove other flows."""
         while over := self._quota.over(flow.claims):
             self.remove(self._least_used(next((holder for holder in over if holder in self._groups), None)))
         self._quota.take(flow.claims)
@@ -86,7 +89,7 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the first flow that was not used since it got its place in the order.
+        """Return the first flow of a client or group that was not used since the flow got its place in the order.
 
         Flows that were used since then move to the end of the order.
         """

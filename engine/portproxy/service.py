@@ -1,7 +1,8 @@
 """The agent's port proxy service, for published ports without address translation (`drivers.firewall.proxied_ports`).
 
 All published ports of a protocol share one socket. The firewall redirects the ports to the socket, and connection
-tracking knows the original port. As with Docker's proxy, the container sees its network's gateway as the client.
+tracking knows the original port. As with Docker's proxy, the container sees the gateway address of its network as the
+client's address.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class ProxyListener(Protocol):
 
 
 class ForwardService:
-    """The port proxy service; it listens in the host's network namespace, where the agent was started."""
+    """The port proxy service. It listens in the host's network namespace, where the agent was started."""
 
     name = "forward"
 
@@ -42,7 +43,7 @@ class ForwardService:
         self._forwards = Forwards()
 
     def reconcile(self, state: Snapshot) -> None:
-        """Update the listeners from the published ports.
+        """Update the listeners from the published ports in ``state``.
 
         If a port now has another target, its existing TCP connections keep the old target. Connections of ports that
         are no longer published are closed.

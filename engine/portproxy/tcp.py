@@ -27,11 +27,13 @@ CHUNK = 262144
 ORIGINAL_DST = 80  # IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h: a struct sockaddr_in6
 ADDRESS = struct.Struct("!2xH4x16s4x")
 FAILURE = select.EPOLLET
-"""Event mask without any event. With it, epoll still reports an error or hang-up, but only once (edge-triggered)."""
+"""Event mask without any event. With this mask, epoll still reports an error or hang-up, but only once
+(edge-triggered).
+"""
 ERROR = select.EPOLLERR
 RESET = struct.pack("ii", 1, 0)  # struct linger (on, 0 seconds): close() sends a TCP reset
 ACCEPT_PAUSE_SECONDS = 0.5
-"""Seconds for which the proxy accepts no connections after file descriptors ran out."""
+"""Seconds for which the proxy accepts no connections after the agent's file descriptors ran out."""
 REPORT_INTERVAL = 60.0  # minimum seconds between two log lines about refused clients
 BACKLOG = 4096
 ACCEPTS = 16
@@ -53,7 +55,7 @@ _view = memoryview(_buffer)
 class StreamListener:
     """The proxy's listening TCP socket, to which the firewall redirects all proxied TCP ports.
 
-    ``target_of`` returns the target of a published port.
+    The function ``target_of`` returns the container address and port for a published port.
     """
 
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
@@ -112,7 +114,7 @@ class StreamListener:
             print(text, file=sys.stderr, flush=True)
 
     def closed(self, relay: StreamRelay) -> None:
-        """Remove an ended connection and release its quota."""
+        """Remove an ended connection and release the places that it held in the quota."""
         self._quota.give(relay.claims)
         others = self._relays[relay.origin]
         others.discard(relay)
@@ -147,13 +149,13 @@ def original_destination(client: socket.socket) -> Origin:
 
 
 def set_options(sock: socket.socket) -> None:
-    """Set the socket options that both sides of a proxied connection need."""
+    """Set the keepalive and other options that both sockets of a proxied connection need."""
     for (level, option), value in OPTIONS.items():
         sock.setsockopt(level, option, value)
 
 
 def connecting(target: Target) -> socket.socket:
-    """Return a stream socket that is connecting to ``target``; raises OSError if the host has no route to it."""
+    """Return a TCP socket that is connecting to ``target``; raises OSError if the host has no route to ``target``."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -169,7 +171,9 @@ def connecting(target: Target) -> socket.socket:
 
 
 class StreamEnd:
-    """One of the two sockets of a proxied connection, with the state of both directions."""
+    """One of the two sockets of a proxied connection (the client's or the container's), with the state of both
+    directions.
+    """
 
     __slots__ = ("connecting", "ended", "events", "full", "other", "relay", "shut", "socket")
 
@@ -196,9 +200,9 @@ class StreamEnd:
             self.relay.close()
 
     def copy(self) -> None:
-        """Send up to `CHUNK` received bytes to the other side.
+        """Send up to `CHUNK` received bytes to the other socket of the proxied connection.
 
-        Bytes that the other side does not accept stay in this socket.
+        Bytes that the other socket does not accept stay in this socket.
         """
         other = self.other
         if self.ended or other.full:

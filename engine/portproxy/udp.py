@@ -1,8 +1,8 @@
 """Copies UDP between published ports and containers; each active client has its own socket to its target.
 
-All ports share one socket, so the proxy gets a datagram's original destination from connection tracking. The answer is
-reused while the client keeps sending. After a pause, the proxy asks connection tracking again. By then the kernel may
-have dropped its entry, and the client may use the same port for another destination.
+All ports share one socket, so the proxy gets a datagram's original destination from connection tracking. The
+destination is reused while the client keeps sending. After a pause, the proxy asks connection tracking again. By then
+the kernel may have dropped the connection tracking entry, and the client may use the same port for another destination.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BATCH = 16
 IDLE = 90.0
 """Seconds after which a flow without datagrams in both directions is removed."""
 TRUST = 2.0
-"""Seconds of a client's silence after which the proxy asks connection tracking again for the original destination.
+"""Seconds without a datagram from the client after which the proxy asks connection tracking for the destination again.
 
 This is much less than the timeout of connection tracking's entries.
 """
@@ -34,7 +34,7 @@ PACKET_INFO = 20  # bytes of struct in6_pktinfo: an address and an interface ind
 class DatagramListener:
     """The proxy's UDP socket, to which the firewall redirects all proxied UDP ports.
 
-    ``target_of`` returns the target of a published port.
+    The function ``target_of`` returns the container address and port for a published port.
     """
 
     def __init__(self, watcher: DescriptorWatcher, target_of: Callable[[Origin], Target | None], quota: Quota) -> None:
@@ -59,7 +59,7 @@ class DatagramListener:
                 continue  # drop the datagram, because its port is not published, or the target is down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
-        """Return the flow for a client's datagrams; raises OSError if the port is not published."""
+        """Return the flow of the client ``peer``; raises OSError if the port is not published."""
         now, known = time.monotonic(), self._flows.get((peer, local))
         if known is None or known.last < now - TRUST:
             known = self._asked(peer, local, known)
@@ -90,7 +90,7 @@ class DatagramListener:
         return flow
 
     def _back(self, flow: ProxyFlow, peer: tuple[str, int], local: bytes) -> Callable[[int], None]:
-        """Return a handler that sends the target's replies to the client.
+        """Return a handler that sends the replies of the flow's target to the client ``peer``.
 
         The replies leave from the address to which the client sent; connection tracking restores the port.
         """
@@ -132,7 +132,7 @@ class DatagramListener:
 
 
 def connected(target: Target) -> socket.socket:
-    """Return a UDP socket connected to ``target``; raises OSError if the host has no route to it."""
+    """Return a UDP socket connected to ``target``; raises OSError if the host has no route to ``target``."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:

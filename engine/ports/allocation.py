@@ -1,7 +1,7 @@
-"""Choose host ports for the ports that an endpoint publishes.
+"""Choose host ports for the ports that an endpoint publishes, in Docker's order and with Docker's messages.
 
-This module knows Docker's order and messages. The store supplies the ports of other endpoints. A probe reports the
-ports that other programs use (`engine.ports.probe`). This module only chooses ports and does not publish them.
+The local store supplies the ports of other endpoints. A probe reports the ports that other programs use
+(`engine.ports.probe`). This module only chooses ports and does not publish them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from engine.ports.specs import split_overlapping
 
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
-"""The bind error "address already in use" (EADDRINUSE). After any other error, no other port is tried."""
+"""The bind error "address already in use" (EADDRINUSE). After this error, another port may be tried; after any other
+error, no other port is tried.
+"""
 NO_PROTOCOL = "protocol not supported"
-"""The error text for a protocol that the kernel does not support (SCTP is a kernel module).
+"""The error text if the kernel does not support a protocol (SCTP is a kernel module).
 
-The message for the user then names no address.
+The error message that the user sees then contains no address.
 """
 
 
@@ -39,12 +41,15 @@ class Probe(Protocol):
     """The interface for asking the kernel about host ports, in the network namespace of the calling process."""
 
     def ephemeral(self) -> Sequence[range]:
-        """Return the ports of net.ipv4.ip_local_port_range without the ports of ip_local_reserved_ports."""
+        """Return the ports from which the kernel chooses.
+
+        The ports are net.ipv4.ip_local_port_range without the ports of ip_local_reserved_ports.
+        """
 
     def candidates(self, ports: range) -> Sequence[int]:
-        """Return the ports of a range that must be tested with `refusal`.
+        """Return the ports of a range that the caller must test with `refusal`.
 
-        If `refusal` reports no error for these ports, all ports of the range are free.
+        If `refusal` returns None for each returned port, all ports of the range are free.
         """
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
@@ -53,10 +58,11 @@ class Probe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostAddressing:
-    """The host's addressing for published ports: the network's default host address, and the usable IP versions.
+    """How the host can be addressed for published ports: the network's default host address, and the usable IP
+    versions.
 
-    ``ipv6`` says whether the host can listen on IPv6 at all. If an endpoint has no IPv6 address, IPv6 clients reach it
-    through its IPv4 address, as behind Docker's proxy.
+    ``ipv6`` says whether the host can listen on IPv6 at all. If an endpoint has no IPv6 address, IPv6 clients reach the
+    endpoint through its IPv4 address, as with Docker's proxy.
     """
 
     probe: Probe
@@ -86,9 +92,9 @@ def allocate_ports(specs: Iterable[PortSpec], taken: Iterable[PortRecord], host:
 
 
 def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
-    """Sort port requests by Docker's order: highest container port first, TCP first, last binding of a port first.
+    """Sort port requests in Docker's order: highest container port first, TCP first, last binding of a port first.
 
-    The order decides which of several conflicts is reported, and in which order inspect shows bindings.
+    The order decides which of several conflicts is reported, and in which order ``inspect`` shows bindings.
     """
     numbered = sorted(
         enumerate(split_overlapping(specs)), key=lambda item: (-item[1].ports[-1], item[1].protocol != "tcp", -item[0])
@@ -98,7 +104,7 @@ def _in_dockers_order(specs: Iterable[PortSpec]) -> list[PortSpec]:
 
 @dataclass(slots=True)
 class _PortRequest:
-    """One port request: the spec, its host addresses, and the first host port allocated to it."""
+    """One port request: its PortSpec, its host addresses, and the first host port that was allocated to it."""
 
     spec: PortSpec
     addresses: Sequence[str]
@@ -106,7 +112,10 @@ class _PortRequest:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether the request leaves no choice, because the spec has as many host ports as container ports."""
+        """Whether the request allows no choice of host ports.
+
+        This is true if the PortSpec has as many host ports as container ports.
+        """
         return len(self.spec.host_ports) == len(self.spec.ports)
 
     @property
@@ -115,9 +124,10 @@ class _PortRequest:
 
     @property
     def inside(self) -> tuple[str, int]:
-        """The protocol and first container port of the request.
+        """The protocol and the first container port of the request.
 
-        Two requests have either the same container ports or none in common (`engine.ports.specs.split_overlapping`).
+        The pair identifies the container ports, because `engine.ports.specs.split_overlapping` has split the ranges:
+        two requests have either the same container ports or none in common.
         """
         return self.spec.protocol, self.spec.port
 
@@ -137,10 +147,10 @@ def _port_request(spec: PortSpec, host: HostAddressing) -> _PortRequest:
 
 @cache
 def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
-    """Return the host addresses of a port request.
+    """Return the host addresses for a port request with the address ``host_ip``.
 
-    If the default address is the IPv4 wildcard, the wildcards of both IP versions are returned for it. An IPv4-mapped
-    IPv6 address is treated as its IPv4 address, as in Go.
+    If ``host_ip`` is empty, ``default_ip`` is used. If ``default_ip`` is then empty or the IPv4 wildcard, the wildcards
+    of both IP versions are returned. An IPv4-mapped IPv6 address is treated as its IPv4 address, as in Go.
     """
     if not host_ip and default_ip in ("", "0.0.0.0"):
         return _WILDCARDS
@@ -149,9 +159,9 @@ def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
 
 
 class _Taken:
-    """The host ports in use by endpoints.
+    """The host ports that endpoints use.
 
-    Single ports are stored by protocol, IP version and number. Ranges are stored in a list, because they are few.
+    Single ports are stored by protocol, IP version and number. Port ranges are stored in a list, because there are few.
     """
 
     def __init__(self, records: Iterable[PortRecord]) -> None:
@@ -183,7 +193,7 @@ class _Taken:
     def candidates(self, protocol: str, address: str, ports: range) -> Iterator[int]:
         """Yield the ports in ``ports`` that may collide with a port of another endpoint.
 
-        For a port range of another endpoint, only the highest port that is in both ranges is yielded.
+        For each port range of another endpoint, only the highest common port of that range and ``ports`` is yielded.
         """
         key = protocol, family(address)
         yield from (port for port in self._holders[key] if port in ports)
@@ -200,7 +210,7 @@ class _Allocation:
     chosen: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def choose(self, wish: _PortRequest) -> int:
-        """Choose ports that are free on all addresses of the request, reserve the ports, and return the first."""
+        """Choose ports that are free on all addresses of the request, reserve the ports, and return the first port."""
         if wish.is_fixed:
             first = self._fixed(wish, wish.spec.host_ports)
         else:
@@ -210,7 +220,10 @@ class _Allocation:
         return first
 
     def _fixed(self, wish: _PortRequest, ports: range) -> int:
-        """Check that fixed ports are free, and return the first; the error names the highest port that is not free."""
+        """Check that the fixed ports ``ports`` are free, and return the first port.
+
+        The error names the highest port that is not free.
+        """
         for port in self._doubtful(wish, ports):
             for address in wish.addresses:
                 self._claim(wish.spec.protocol, address, port)
@@ -233,7 +246,7 @@ class _Allocation:
     def _first_of_range(self, wish: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.
 
-        Raises `PortConflict` if endpoints use all ports, or if another program uses the port found.
+        Raises `PortConflict` if endpoints use all ports of the range, or if another program uses the returned port.
         """
         port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
         if not port:
@@ -260,7 +273,7 @@ class _Allocation:
             reason = self.probe.refusal(wish.spec.protocol, address, port)
             if reason == IN_USE:
                 return False
-            if reason:  # the kernel refuses every port at this address
+            if reason:  # the kernel refuses to bind any port at this address
                 raise _refused(wish.spec.protocol, address, port, reason)
         return True
 
@@ -275,7 +288,7 @@ def _refused(protocol: str, address: str, port: int, reason: str) -> PortConflic
 def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
     """Yield all ports of the ranges once, starting at a random port.
 
-    A fixed start would choose a port that was just freed immediately again.
+    With a fixed start, a port that was just freed would be chosen again immediately.
     """
     total = sum(map(len, ranges))
     start = int.from_bytes(os.urandom(4)) % total if total else 0
@@ -283,11 +296,11 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join consecutive port records into ranges, in the order of each range's highest port.
+    """Join consecutive port records into ranges, and sort the ranges by their highest ports.
 
-    A record is joined only if it is marked True, which means that its container port has a single binding. The records
-    of a port with several bindings stay separate, because inspect shows such bindings in the given order. A joined
-    range would have one position for all its ports.
+    A record is joined only if its flag is True, which means that its container port has a single binding. Records of a
+    port with several bindings stay separate, because ``inspect`` shows such bindings in the given order. A range has
+    only one position in that order.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
     ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))

@@ -1,7 +1,8 @@
 """Test whether a port could be bound now, or another program uses the port.
 
-The test runs in the network namespace of the calling process and changes nothing in that namespace. It binds a socket
-as a proxy would and closes the socket immediately. In a long range, only the ports listed in /proc/net are tested.
+The test binds a socket as a proxy would, and closes the socket immediately. The test runs in the network namespace of
+the calling process and changes nothing in that namespace. In a long range, only the ports listed in /proc/net are
+tested.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
-"""The maximum number of ports that are tested one by one.
+"""The maximum number of ports that are all tested by a bind.
 
-For more ports, /proc/net is read once, which takes as much time as some hundred tests.
+If a range has more ports, /proc/net is read once, which takes as much time as some hundred tests.
 """
 
 _KINDS = {
@@ -33,8 +34,8 @@ class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    protocol and port of each socket of the agent. A port can be published even if the agent has a socket on it, because
-    the firewall decides for each packet whether the agent's socket gets the packet.
+    protocol and port of each socket of the agent. A port of such a socket can be published too, because the firewall
+    decides for each packet whether the agent's socket gets the packet.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class HostProbe:
     def _ports_in_use(self) -> set[int]:
         """The local ports of all sockets, of any protocol, address and state.
 
-        The caller then tests by a bind whether each of these ports can be published.
+        The caller tests each of these ports by a bind, because a port that is in use may still be publishable.
         """
         ports: set[int] = set()
         for table in ("tcp", "tcp6", "udp", "udp6"):
@@ -108,7 +109,7 @@ def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> l
 
 
 def listens_on_ipv6() -> bool:
-    """Return whether this host can listen on IPv6 at all, that is, was not booted with ipv6.disable=1."""
+    """Return whether this host can listen on IPv6; the kernel parameter ipv6.disable=1 prevents it."""
     return _try_bind("tcp", "::", 0) is None
 
 

@@ -1,6 +1,7 @@
-"""Determine from the store's records which published ports the agent forwards, and to which address in a sandbox.
+"""Find the published ports that the agent forwards, and the address in a sandbox for each port.
 
-This module opens no sockets. A port range stays one interval, so that ten thousand ports take as much time as one port.
+The input is the records of the local store; no socket is opened. A port range stays one interval, so that ten thousand
+ports take as much time as one port.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ class Origin(NamedTuple):
 
 
 class ProxiedPort(NamedTuple):
-    """Host ports ``first`` to ``last`` of the addresses ``place``, forwarded to container ports ``port`` to
-    ``port_end``.
+    """A range of host ports that the agent forwards.
+
+    Host ports ``first`` to ``last`` of the addresses ``place`` are forwarded to container ports ``port`` to
+    ``port_end`` of the address ``target``.
     """
 
     protocol: str
@@ -42,7 +45,7 @@ class ProxiedPort(NamedTuple):
     port_end: int
 
     def target_of(self, port: int) -> Target:
-        """Return the target of a host port. All host ports of a range may have the same container port."""
+        """Return the target of a host port. All host ports of a range may be forwarded to the same container port."""
         return self.target, min(self.port + port - self.first, self.port_end)
 
 
@@ -81,10 +84,10 @@ def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointReco
 
 
 def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
-    """Return whether an endpoint's IPv6 ports are published on the host, which requires a NAT gateway mode.
+    """Return whether the network's gateway modes are NAT, so that an endpoint's IPv6 ports are published on the host.
 
-    Networks with a routed or isolated gateway mode do not publish ports on the host. If the endpoint has no IPv6
-    address, the IPv4 gateway mode counts too.
+    Networks with a routed or isolated gateway mode do not publish ports on the host. The IPv6 gateway mode must be NAT.
+    If the endpoint has no IPv6 address, the IPv4 gateway mode must be NAT too.
     """
     options = network.options or {}
     versions = (6,) if has_ipv6 else (4, 6)
@@ -97,7 +100,7 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
     if not inside:
         return
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
-    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # a small set, even for thousands of ports
+    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few, even for thousands of ports
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:

@@ -28,7 +28,10 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 
 
 def _edges(spec: PortSpec) -> Iterable[int]:
-    """Return the ports at which a range may be split, which is every port if the kernel chooses the host ports."""
+    """Return the container ports at which a range may be split.
+
+    If the kernel chooses the host ports, the range may be split at every port; otherwise only at its two ends.
+    """
     whole = spec.ports.start, spec.ports.stop
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)
 
@@ -49,7 +52,7 @@ def without(spec: PortSpec, first: int, last: int) -> list[PortSpec]:
 
 
 def includes(one: PortSpec, other: PortSpec) -> bool:
-    """Return whether the spec ``one`` publishes all container ports of the spec ``other`` at the same host ports."""
+    """Return whether ``one`` publishes all container ports of ``other`` at the same host ports as ``other``."""
     if (one.protocol, one.host_ip) != (other.protocol, other.host_ip) or other.port not in one.ports:
         return False
     return other.ports[-1] in one.ports and subrange(one, other.port, other.ports[-1]) == other
@@ -65,7 +68,7 @@ def _text(ports: range) -> str:
 
 
 Span = tuple[str, int, int]
-"""Protocol, first port and last port of an exposed range."""
+"""The protocol, the first port and the last port of an exposed range."""
 
 
 def exposed_ranges(entries: Iterable[str]) -> list[Span]:

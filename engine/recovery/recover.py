@@ -59,8 +59,8 @@ RESTARTED_AT_BOOT = ("always", "unless-stopped")
 def recover(host: Host) -> None:
     """Resolve the intents of killed commands, and restore what a reboot removed.
 
-    Also repairs kernel state that networks share. Finally handles the ends of containers whose supervisor's hawse
-    process was slow or was killed.
+    Also repairs kernel state that networks share. Finally handles the end of each container whose end the supervisor's
+    hawse process has not handled in time.
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
@@ -85,8 +85,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
     ``drivers`` are the drivers in use; if None, the function reads them from the store. If ``whole`` is true, a driver
-    is repaired only if the driver reports that it needs a repair. ``whole`` is false if a command may have been killed
-    while it changed the shared state. Then the state of every driver is compared with the records and repaired.
+    is repaired only if the driver itself reports that it needs a repair. Callers pass false if a command may have been
+    killed while it changed the shared state. Then the state of every driver is compared with the records and repaired.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -94,8 +94,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     for driver in map(host.driver, sorted(drivers)):
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
-            # Hold a write transaction during the comparison and the repair. Otherwise a network or endpoint could
-            # become live, or end, between the two.
+            # Hold a write transaction during the comparison and the repair. Otherwise another command could create or
+            # remove a network or an endpoint after the comparison and before the repair.
             with host.store.write() as tx, translate_driver_errors():
                 desired = shared_state.of(tx, driver.type)
                 driver.repair(desired, driver.compare(desired))
@@ -178,8 +178,8 @@ def _record_end(tx: Transaction, record: ContainerRecord) -> None:
 
 
 DELAY = 1.0
-"""Seconds between the end of a command on a host without custom networks and containers, and the removal of hawse's
-remaining kernel state.
+"""Seconds that hawse waits after a command before it removes its remaining kernel state. hawse removes this state only
+if the host has no custom networks and no containers.
 """
 
 

@@ -19,12 +19,15 @@ from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
-"""The default of ``sizes``, which has SizeRw and SizeRootFs in bytes only if the client requested them."""
+"""The default of the parameter ``sizes``: no sizes.
+
+Only if the client requests sizes, the mapping has SizeRw and SizeRootFs in bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerFiles:
-    """Paths of a container's files on the host, "" until its first start.
+    """The paths of a container's files on the host. Each path is "" until the container's first start.
 
     ``layers`` are the directories of the overlayfs.
     """
@@ -45,9 +48,10 @@ def container_document(
     exec_ids: Sequence[str] | None = None,
     sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
-    """Render a container's document for GET /containers/{id}/json; ``endpoints`` are its live endpoints.
+    """Render a container's document for GET /containers/{id}/json.
 
-    ``networks`` maps network ids to records; it has at least the networks of ``endpoints``.
+    ``endpoints`` are the container's live endpoints. ``networks`` maps network ids to records, at least for the
+    networks of ``endpoints``.
     """
     files = files or ContainerFiles()
     return {

@@ -39,7 +39,7 @@ def listed_networks_document(record: ContainerRecord, endpoints: Sequence[Endpoi
 def endpoint_settings_document(
     record: ContainerRecord, attachment: NetworkAttachment, endpoint: EndpointRecord | None
 ) -> Json:
-    """Render one network of a container; ``endpoint`` is None if the container has no endpoint on the network."""
+    """Render one network of a container; ``endpoint`` is None if the container has no endpoint on that network."""
     settings = attachment.settings
     return {
         "IPAMConfig": _ipam(_granted(endpoint) if endpoint and endpoint.granted else settings.ipam),
@@ -55,7 +55,7 @@ def endpoint_settings_document(
 
 
 def address_document(endpoint: EndpointRecord | None) -> Json:
-    """Render an endpoint's gateways and addresses; without an endpoint all values are empty."""
+    """Render an endpoint's gateways and addresses. If ``endpoint`` is None, all values are empty."""
     ipv4, prefix4 = _split(endpoint.ipv4 if endpoint else "")
     ipv6, prefix6 = _split(endpoint.ipv6 if endpoint else "")
     return {
@@ -71,8 +71,8 @@ def address_document(endpoint: EndpointRecord | None) -> Json:
 def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
     """Return the container's attachments to networks, sorted by name.
 
-    If the container joins the sandbox of another container (``container:`` mode), the attachment that names this mode
-    is left out. Networks that the user connected while such a container was stopped are included.
+    A container in ``container:`` mode joins the sandbox of another container and has an attachment that names this
+    mode. This attachment is left out. Networks that the user connected while the container was stopped are included.
     """
     attachments = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
     return sorted(attachments, key=lambda attachment: attachment.network)
@@ -86,8 +86,9 @@ def _split(interface: str) -> tuple[str, int]:
 
 
 def _granted(endpoint: EndpointRecord) -> EndpointIPAM:
-    """Return the addresses that a cluster granted to an endpoint; Docker shows them as if the user had
-    requested them.
+    """Return the addresses that the cluster allocated to an endpoint.
+
+    Docker shows these addresses as if the user had requested them.
     """
     return EndpointIPAM(_split(endpoint.ipv4)[0], _split(endpoint.ipv6)[0])
 
@@ -104,7 +105,7 @@ def _ipam(ipam: EndpointIPAM | None) -> Json | None:
 
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
-    # Docker computes the DNS names at connect or at the container's first start on the network, whichever is earlier.
+    # Show DNS names from connect or the container's first start on the network, whichever is earlier, as Docker does.
     known = attachment.network_id or attachment.named
     return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None
 

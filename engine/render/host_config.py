@@ -71,7 +71,10 @@ def _security_options(record: ContainerRecord) -> list[str] | None:
 
 
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
-    """Return the hidden kernel paths; [] if the user has turned hiding off, None for a privileged container."""
+    """Return the paths in ``hidden``, which are hidden kernel paths.
+
+    Returns [] if the user has turned hiding off, and None for a privileged container.
+    """
     if record.host.system_paths:
         return []
     return None if record.host.privileged else list(hidden)

@@ -34,7 +34,7 @@ def ports_document(
 
 
 def bindings_document(record: ContainerRecord) -> PortMap:
-    """Render HostConfig.PortBindings: the port bindings that the user requested."""
+    """Render HostConfig.PortBindings, which are the port bindings that the user requested."""
     bindings: dict[str, list[dict[str, str]]] = {}
     for spec in record.host.port_bindings:
         for key, host_port in zip(_keys(spec), _host_ports(spec), strict=True):

@@ -1,8 +1,9 @@
 """The interface between the engine and the runtime, and the values that both exchange.
 
-The runtime handles processes, mount trees, terminals and logs. About networks it knows only which network namespace to
-use. A container is created in two steps, so that its network can be configured between the two steps. ``create`` makes
-the namespaces and a process that waits in these namespaces. ``start`` lets that process execute the command.
+The runtime handles processes, mount trees, terminals and logs. The runtime only joins or creates network namespaces;
+other modules configure networks. A container is created in two steps, so that its network can be configured between the
+two steps. ``create`` makes the namespaces and a process that waits in these namespaces. ``start`` lets that process
+execute the command.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol
 from engine.model import ExecCreate, LogOptions, Mount
 
 LEFT = -1
-"""The value that is returned instead of an exit code if the user detached with ctrl-p ctrl-q.
+"""The value that functions return instead of an exit code if the user detached with ctrl-p ctrl-q.
 
 The command in the container continues to run.
 """
@@ -32,18 +33,18 @@ class Stdio:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """The complete description of a container's process, JSON-serialisable.
+    """The complete description of a container's process. It can be converted to JSON.
 
     - ``rootfs`` is "/" for hostfs (a container on a private copy of the caller's own mount tree), else a directory.
-    - ``overlay_dir`` is the directory of a writable layer over ``rootfs``, "" to write to ``rootfs`` itself.
+    - ``overlay_dir`` is the directory of a writable layer over ``rootfs``, or "" to write to ``rootfs`` itself.
     - ``files`` maps a path in the container to the file on the host that is bind-mounted over it (/etc/hosts,
       /etc/resolv.conf, /etc/hostname).
     - ``netns`` is "" for a new network namespace, "host" for the caller's, else the path of the namespace to join.
     - ``env`` is the complete environment ("K=V").
     - ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON.
-    - With ``system_paths`` no kernel path is hidden.
-    - ``init_path`` is the host's program to run as the first process, "" to run the command itself.
-    - ``on_exit`` is the argument vector run (detached, in the host's namespaces) after the process has ended.
+    - ``system_paths`` is True if the kernel paths that Docker hides (in /proc and /sys) stay visible.
+    - ``init_path`` is the program on the host that runs as the first process. If it is "", the command itself does.
+    - ``on_exit`` is a command with arguments, which the supervisor runs (detached) on the host after the end.
     """
 
     id: str
@@ -119,7 +120,7 @@ class LogLine:
 
 
 class RuntimeFailure(Exception):
-    """Raised if the process of a container cannot be created or executed.
+    """Raised if the process of a container cannot be created, or cannot execute its command.
 
     ``kind`` is the reason: not-found, permission, bad-user, bad-cwd or other.
     """
@@ -170,9 +171,9 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context in which the caller handles the container's end, so that the command ``on_exit`` is not run.
+        """Return a context in which the caller handles the container's end, instead of the command ``on_exit``.
 
-        If the context ends and the caller has not deleted the container, ``on_exit`` still runs after the container's
+        If the caller leaves the context without deleting the container, ``on_exit`` still runs after the container's
         end.
         """
 
@@ -182,7 +183,7 @@ class Runtime(Protocol):
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now, but copy nothing until the caller calls `Attachment.run`."""
+        """Connect to the container's streams now. Nothing is copied until the caller calls `Attachment.run`."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces; return its exit code, or LEFT if the user detaches.
@@ -197,8 +198,8 @@ class Runtime(Protocol):
 class Attachment(Protocol):
     """An open connection to a container's streams.
 
-    After `run`, ``exit_code`` is the container's exit code if `run` has seen the container end. ``detached`` says
-    whether the user detached.
+    ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
+    detached.
     """
 
     exit_code: int | None

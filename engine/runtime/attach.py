@@ -17,7 +17,7 @@ _CHUNK = 32768
 class SupervisedAttachment:
     """Implements `engine.runtime.api.Attachment`.
 
-    ``exit_code`` is the container's exit code if `run` has seen the container end. ``detached`` says whether the user
+    ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
     typed ctrl-p ctrl-q.
     """
 
@@ -47,7 +47,7 @@ class SupervisedAttachment:
     def _copy_once(self) -> None:
         """Copy the available data once in each direction.
 
-        Input is read only after all earlier input was sent, so that neither direction blocks the other.
+        New input is read only after all earlier input was sent. Therefore no direction blocks the other direction.
         """
         sources = [self._connection.fileno()]
         if self._stdin_open and not self._unsent:

@@ -1,7 +1,8 @@
 """Find and execute the container's command, inside the container and with the container's rights.
 
-If the command is not found, nothing is executed and the caller gets the error. If execve fails for a command that was
-found, the error is written to the container's own output (``exec /x: exec format error``), as with Docker.
+If the command is not found, nothing is executed and the caller gets the error. If the kernel refuses to execute a
+command that was found, the error is written to the container's own output (``exec /x: exec format error``), as with
+Docker.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _check_executable(path: str) -> None:
 def execute(path: str, argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """Execute the command with default signal handling; never returns.
 
-    On an error, print the error on standard error and exit with code 1.
+    If the command cannot be executed, print the error on standard error and exit with code 1.
     """
     for number in signal.valid_signals():
         if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) is not None:

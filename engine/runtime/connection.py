@@ -1,6 +1,6 @@
-"""The supervisor's end of a client connection.
+"""A client's connection to the supervisor, as the supervisor uses it.
 
-This module has few imports, because the supervisor uses it and must use little memory.
+This module has few imports, because the supervisor must use little memory.
 """
 
 from __future__ import annotations

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOST = 255
-"""The exit code that is recorded if the real exit code is unknown."""
+"""The exit code that is recorded for a container if its real exit code is unknown."""
 
 
 class Container:
-    """The first process of a container, its streams, and the connections that wait for its end."""
+    """The first process of a container, its streams, and the clients' connections that wait for its end."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class Container:
         self._channel: socket.socket | None = None
         self._loop, self._children, self._pidfd = loop, children, -1
         self._early_status: int | None = None
-        self._maker = 0  # pid of the child that runs crun (only for images and directories); 0 after it has ended
+        self._maker = 0  # pid of the child that runs crun (for images and directories), 0 after its end
         self._holders, self._unsettled = 0, False
 
     # -------------------------------------------------------------------------------------------- birth
 
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the container's first process. When its namespaces exist, ``connection`` gets a reply."""
+        """Fork the container's first process. ``connection`` gets a reply when the process's namespaces exist."""
         self._asked = connection
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -87,7 +87,7 @@ class Container:
         self.directory.write("process", {"pid": pid, "start": start})
 
     def adopt(self) -> bool:
-        """Take over a container's process whose supervisor has ended; return False if there is no such process."""
+        """Take over a container's process whose supervisor has ended; return False if the process does not exist."""
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
             return False
@@ -95,7 +95,7 @@ class Container:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
         if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
-            os.kill(self.pid, 9)  # the process still waits for its start message, but the sender has ended
+            os.kill(self.pid, 9)  # the process waits for the start message of a supervisor that has ended
             os.close(pidfd)
             return False
         if pidfd is None and not started:
@@ -112,7 +112,7 @@ class Container:
         return True
 
     def prepare(self, connection: Connection) -> None:
-        """Send ``connection`` a reply when the process waits for its start, or when its creation has failed."""
+        """Reply to ``connection`` when the process is ready to be started, or when its creation has failed."""
         self._asked = connection
         if self.failure is not None:
             self._answer(self.failure)
@@ -123,7 +123,7 @@ class Container:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, connection: Connection) -> None:
-        """Let the process execute the command. Then ``connection`` gets a reply or the error."""
+        """Let the process execute the command. ``connection`` gets a reply when this has succeeded or failed."""
         if self.stage != "waiting":
             connection.reply({"ok": True})
             return
@@ -219,8 +219,8 @@ class Container:
     def _orphan_status(self) -> int:
         """Return the wait status of a process that an earlier supervisor started.
 
-        Blocks up to 2 s until the process's new parent has reaped the process. If its status is still unknown, the exit
-        code is `LOST`.
+        Blocks up to 2 s until the new parent of the process has reaped the process. If the status is still unknown
+        then, the container's exit code is `LOST`.
         """
         for _ in range(200):
             status_of_orphan = process.foreign_exit_status(self.pid, self._pidfd)
@@ -250,13 +250,15 @@ class Container:
             self._settle()
 
     def hold(self) -> None:
-        """Hold back the command ``on_exit``, because a client handles the container's end; `release` ends the hold."""
+        """Prevent the command ``on_exit`` from running until `release`, because a client handles the
+        container's end.
+        """
         self._holders += 1
 
     def release(self) -> None:
-        """Remove one hold. After the last hold, run ``on_exit`` if the container's files still exist.
+        """Undo one call of `hold`. After the last hold, run ``on_exit`` if the container's files still exist.
 
-        The files still exist if the client that held back ``on_exit`` was killed, or did not delete the container.
+        The files still exist if the client that called for the hold was killed, or did not delete the container.
         """
         self._holders -= 1
         if not self._holders and self.directory.exists():

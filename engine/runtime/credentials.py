@@ -1,6 +1,6 @@
 """Find and assume the identity of the container's process: user, groups and capabilities.
 
-This module reads the files /etc/passwd and /etc/group of the container, which may be malicious.
+This module reads the files /etc/passwd and /etc/group of the container, whose content may be malicious.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
 """The capabilities that Docker grants a container by default."""
 
 _LAST = 2**31 - 1
-"""The highest user and group id that is accepted.
+"""The highest user or group id that is accepted.
 
-The unsigned form of the id -1 is above this limit. The kernel takes -1 as "leave unchanged", and the process would stay
-root.
+The kernel takes the id -1 as "leave unchanged", so the process would stay root. As an unsigned number, -1 is above this
+limit and is refused.
 """
-_TOO_LONG = 19  # digits; a number of this length may not fit into Go's integers
+_TOO_LONG = 19  # digits; a number with this many digits may not fit into Go's integers
 
 
 class Identity:
@@ -77,8 +77,10 @@ def _find_group(group: str, root: int) -> int:
 
 
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
-    """Return the first passwd or group entry with the number or name ``reference``, and the number (None for a
-    name).
+    """Return the first passwd or group entry that ``reference`` names, and the number in ``reference``.
+
+    ``reference`` is a name or a number. The returned number is None for a name. The returned entry is None if no entry
+    matches.
     """
     number = _number(reference)
     matching = (e for e in entries if (e[0] == reference if number is None else int(e[2]) == number))
@@ -139,7 +141,7 @@ def _mask(names: set[str] | Sequence[str]) -> int:
 
 
 def assume(identity: Identity, capabilities: int) -> None:
-    """Switch this process to the user ``identity`` with at most the capabilities ``capabilities``.
+    """Switch this process to the user ``identity``, and limit its capabilities to the mask ``capabilities``.
 
     The limit also holds for all programs that this process executes.
     """

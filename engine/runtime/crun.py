@@ -1,8 +1,8 @@
-"""Run crun, which creates the containers of images and directories: command lines, files and error messages.
+"""Run crun (an OCI runtime), which creates the containers of images and directories.
 
-crun implements the OCI runtime specification. Its directory below HAWSE_RUN has one entry for each container, and a
-cache of compiled system call filters. crun is told to make no control groups, so the entry is all that has to be
-removed for a container.
+This module makes crun's command lines, finds crun's files and converts crun's error messages. crun keeps one entry for
+each container, and a cache of compiled system call filters, in a directory below HAWSE_RUN. crun is told to make no
+control groups. Therefore only the entry has to be removed for a container.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 
 
 def sealed_program() -> int:
-    """Return a file descriptor of a sealed copy of crun in memory, or -1 where crun is not installed.
+    """Return a file descriptor of a sealed copy of crun in memory, or -1 if crun is not installed.
 
-    A container must not be able to overwrite the program (CVE-2019-5736). Therefore crun copies itself into such a
-    file at each start and executes the copy. crun skips this step, which takes 1 ms, if it already is a sealed copy.
+    A container must not be able to overwrite the program (CVE-2019-5736). Therefore crun copies itself into such a file
+    at each start and executes the copy. If crun already is a sealed copy, it skips this step, which takes 1 ms.
     """
     try:
         path = find_program()
@@ -59,7 +59,10 @@ def sealed_program() -> int:
 
 @cache
 def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
-    """Copy a program into memory. The copy of an older version of the program stays until this process ends."""
+    """Return a sealed copy of a program in memory.
+
+    Copies of older versions of the program remain until this process ends.
+    """
     copy = os.memfd_create(PROGRAM, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with open(path, "rb") as file, open(copy, "wb", closefd=False) as target:
@@ -71,7 +74,7 @@ def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
 
 
 def state_root(run: str) -> str:
-    """Return the directory in which crun keeps its state of all containers of a HAWSE_RUN."""
+    """Return the directory in which crun keeps its state of all containers whose files are in ``run``."""
     return os.path.join(run, "crun")
 
 
@@ -110,7 +113,7 @@ def forget(run: str, container_id: str) -> None:
 def unstarted(bundle: str) -> list[int]:
     """Return the pids of the processes that still run crun to create the container of a bundle.
 
-    The waiting first process of the container is included, because it executes the program crun until ``start``.
+    The container's waiting first process is among them, because it executes crun until ``start``.
     """
     option, pids = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):
@@ -181,7 +184,7 @@ _ERROR = re.compile(rb"(?:[a-z][^\n]*`[^\n]*`[^\n]*|exec): [A-Z][^\n:]+\r?\n?\Z"
 
 
 def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> SetupFailed | None:
-    """Return the failure that crun's log reports, in Docker's words, or None if the log has none.
+    """Return the error that crun's log reports, in Docker's words, or None if the log has no error.
 
     ``targets`` maps canonical mount points to the paths that the user gave.
     """
@@ -191,7 +194,7 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
     for pattern, words in _WORDS:
         match = pattern.fullmatch(text)
         if match:
-            # Use the path as the user typed it, because crun names the absolute path that it made of a relative path.
+            # Show the path that the user typed, because crun's message has an absolute path instead of a relative one.
             return SetupFailed(*words(cwd if words is _working_directory else command, match["reason"].lower()))
     match = _MOUNT.fullmatch(text)
     if match:
@@ -220,9 +223,9 @@ def may_be_words(output: bytes) -> bool:
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Convert crun's message about a file that the kernel refused to execute to the message that runc prints.
+    """Convert crun's error message for a file that the kernel refused to execute to the message that runc prints.
 
-    Other output is returned unchanged.
+    Output that is not such a message is returned unchanged.
     """
     words = output
     if output.startswith(b'{"msg":"exec container process'):

@@ -1,7 +1,7 @@
 """A container's files under HAWSE_RUN. The files record the state of the container's process, so that commands need not
 ask the supervisor.
 
-- ``spec`` is the requested process, ``process`` the pid of the process.
+- ``spec`` is the description of the requested process, ``process`` has the pid of the process.
 - ``started`` and ``exit`` hold the times of the start and the end; ``exit`` also has the exit code.
 - ``stdin``, ``stdout`` and ``stderr`` are FIFOs.
 - ``rootfs`` and ``dev`` are mount points.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-_WRITERS = 100  # attempts to remove a directory; fewer processes than this write files into it
+_WRITERS = 100  # attempts to remove a directory into which other processes may still write
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The subdirectory of HAWSE_RUN that holds the directories of all containers."""
@@ -43,7 +43,7 @@ def _open_own(path: str) -> int:
 
 
 class ContainerDirectory:
-    """The directory with the runtime's files of one container; `create` makes the directory, `remove` deletes it."""
+    """The directory of the runtime's files for one container. `create` makes the directory, `remove` deletes it."""
 
     def __init__(self, run: str, container_id: str) -> None:
         if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
@@ -59,7 +59,9 @@ class ContainerDirectory:
         return os.path.isdir(self.path)
 
     def create(self, spec: dict[str, Any]) -> None:
-        """Create the container's directory and write the spec into it; files of an earlier process are removed."""
+        """Create the container's directory and write ``spec`` to a file in it; files of an earlier process are
+        removed.
+        """
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():

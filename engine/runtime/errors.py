@@ -22,7 +22,7 @@ _WRONG_TYPE = (
 
 
 class SetupFailed(Exception):
-    """A step of creating or executing a process failed.
+    """Raised if a process cannot be created, or cannot execute its command.
 
     If ``plain`` is set, the text is the complete error message. Otherwise the text becomes part of a longer message, as
     in runc.
@@ -46,13 +46,13 @@ def describe(error: Exception) -> str:
 
 
 def hook_error(text: str) -> str:
-    """Return the error message that the daemon prints if the runc hook that configures the sandbox fails."""
+    """Return the error message that dockerd prints if the runc hook that configures the sandbox fails."""
     hook = "error during container init: error running hook #0: error running hook: exit status 1, stdout: , stderr: "
     return message(SetupFailed(OTHER, hook + text), CREATE)
 
 
 def message(failure: SetupFailed, prefix: str) -> str:
-    """Return the complete error message that the daemon prints; ``prefix`` is `CREATE` or `EXEC`."""
+    """Return the complete error message that dockerd prints. The constant `CREATE` or `EXEC` is its ``prefix``."""
     if failure.plain:
         return failure.text
     text = f"{prefix}unable to start container process: {failure.text}: unknown"

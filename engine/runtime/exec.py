@@ -65,7 +65,7 @@ def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: 
 
 
 def _hear(channel: socket.socket) -> int:
-    """Wait until the command is executed; return the master of its terminal, or -1 without a terminal.
+    """Wait until the command is executed; return the master of the command's terminal, or -1 without a terminal.
 
     Raises `RuntimeFailure` if the command cannot be executed.
     """
@@ -136,7 +136,7 @@ def working_directory(spec: Mapping[str, Any], request: ExecCreate) -> str:
 
 
 def exec_environment(spec: Mapping[str, Any], request: ExecCreate, identity: Identity) -> dict[str, str]:
-    """Return a command's environment: the container's variables with the changes that the request makes."""
+    """Return a command's environment: the container's variables as changed by the request, TERM and HOME."""
     terminal = {"TERM": "xterm"} if request.tty else {}
     unset = {"HOME", *(entry for entry in request.env if "=" not in entry)}
     container = environment([entry for entry in spec["env"] if entry.partition("=")[0] not in unset])
@@ -151,7 +151,7 @@ def _connect(channel: socket.socket, streams: Sequence[int], identity: Identity,
         os.fchown(slave, identity.uid, -1)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         streams = (slave, slave, slave)
-    copies = [os.dup(fd) for fd in streams]  # copy all first, because dup2 may overwrite a descriptor in ``streams``
+    copies = [os.dup(fd) for fd in streams]  # copy first: dup2 may overwrite a descriptor in ``streams``
     for number, fd in enumerate(copies):
         os.dup2(fd, number)
 

@@ -1,9 +1,9 @@
 """Hide hawse's own directories from a container that uses the host's file system.
 
-HAWSE_ROOT has the store and keys. HAWSE_RUN has the sockets and specs of all containers. A directory may be visible at
-several paths, because file systems can be mounted twice and directories can be bind-mounted. Therefore a directory is
-hidden at every path at which a mount of this namespace shows it. A directory that the user binds into the container
-stays visible.
+HAWSE_ROOT has the local store and keys. HAWSE_RUN has the sockets and the process descriptions of all containers. A
+directory may be visible at several paths, because file systems can be mounted twice and directories can be
+bind-mounted. Therefore a directory is hidden at every path at which a mount of this namespace shows it. A directory
+that the user binds into the container stays visible.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -28,7 +28,7 @@ Mount = tuple[str, str, str]
 
 
 def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
-    """Mount an empty read-only directory over each of ``directories`` that exists.
+    """Hide each of ``directories`` that exists, by mounting an empty read-only directory over it.
 
     The empty directory is mounted at every path where the hidden directory is visible. Returns the device and inode of
     each hidden directory.
@@ -46,7 +46,8 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
     """Show a hidden directory at ``target``, where the user has bound it.
 
-    The user's bind also copied the empty mount that hides the directory, so that mount is removed at ``target``.
+    A hidden directory is covered by a mount of an empty directory. The user's bind copied this covering mount too, so
+    the copy is removed at ``target``.
     """
     status = os.stat(source)
     if (status.st_dev, status.st_ino) in hidden:
@@ -74,7 +75,7 @@ def _mounts() -> list[Mount]:
 
 
 def _plain(path: str) -> str:
-    """Return a path of mountinfo with its escaped blanks and backslashes restored."""
+    """Return a path from mountinfo with its blanks and backslashes, which mountinfo escapes."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)
 
 

@@ -1,7 +1,7 @@
 """Execute another command in a container of an image or a directory, with crun and without the supervisor.
 
 A child of the caller becomes crun in its own session. Therefore the command continues if the caller is interrupted, as
-with Docker. The caller's own file descriptors do not enter the container; pipes replace them, see `stdio_proxy`.
+with Docker. The container does not get the caller's own file descriptors; it gets pipes instead, see `stdio_proxy`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from engine.runtime.stdio_proxy import StdioProxy
 from engine.runtime.terminal import size
 
 _UNSTARTED = 255
-"""The exit code with which crun reports that it has executed nothing."""
+"""The exit code of crun that means that crun did not execute the command."""
 
 
 def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
-    """Run ``request`` in the container, and return its exit code.
+    """Run ``request`` in the container, and return the exit code of its command.
 
-    Returns 0 if the command is detached, LEFT if the user detaches. Raises `RuntimeFailure`.
+    Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
+    keys later. Raises `RuntimeFailure`.
     """
     try:
         cwd = working_directory(spec, request)
@@ -74,7 +75,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # leave other errors to crun, because links in /proc differ inside the container
+        return  # crun reports all other errors, because links in /proc differ inside the container
 
 
 def _execute(
@@ -84,7 +85,10 @@ def _execute(
     stdio: Stdio,
     document: Mapping[str, Any],
 ) -> int:
-    """Run crun with the process description ``document``; return the exit code as `execute_in_image` does."""
+    """Run crun with the process description ``document``; return the command's exit code, 0 or LEFT.
+
+    Returns 0 if the request is to run detached, and LEFT if the user detaches later.
+    """
     with ExitStack() as stack:
         log, order = (_memory(stack, name) for name in ("log", "process"))
         os.write(order, json.dumps(document).encode("utf-8", "surrogateescape"))
@@ -115,8 +119,9 @@ def _execute(
 
 
 def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams, which are closed together with ``stack``; a stream that is not attached is
-    /dev/null.
+    """Open the command's streams, which are closed together with ``stack``.
+
+    A stream that the request does not attach is /dev/null.
     """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     stack.callback(os.close, null)
@@ -140,7 +145,7 @@ def _become_crun(arguments: list[str], streams: list[int], kept: list[int]) -> N
         syscalls.unshare(syscalls.CLONE_NEWNS)
         syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         rootfs.show_unified_groups()
-        copies = [os.dup(fd) for fd in streams]  # copy all first, because dup2 may overwrite one of ``streams``
+        copies = [os.dup(fd) for fd in streams]  # copy first: dup2 may overwrite a descriptor in ``streams``
         for number, fd in enumerate(copies):
             os.dup2(fd, number)
         close_all_but(kept)
@@ -173,7 +178,9 @@ class Terminal:
             return
 
     def receive(self, child: int) -> int:
-        """Wait for the master of the command's terminal and return it, or -1 if ``child`` ends without sending it."""
+        """Wait for the master of the command's terminal and return it. Return -1 if ``child`` ends without sending a
+        master.
+        """
         pidfd = os.pidfd_open(child)
         try:
             select.select([self._listener.fileno(), pidfd], [], [])

@@ -5,11 +5,11 @@ This process exchanges one-letter messages with the supervisor over one socket:
 - It sends ``R`` when the network namespace exists.
 - It lets crun create everything else while the network is being configured.
 - It sends ``P`` with the pid of the container's first process, which waits.
-- On ``G`` it executes crun's ``start``, which lets that process execute the command.
+- When it receives ``G``, it executes ``crun start``, which lets that process execute the command.
 - If a step fails, it sends ``E`` with the reason.
 
-If the supervisor ends before ``G``, the container ends too. All paths in the root are resolved here before crun gets
-them. The resolved paths have no symbolic links, see `root_paths`.
+If the supervisor ends before it sends ``G``, the container ends too. All paths in the root are resolved here before
+crun gets them. The resolved paths have no symbolic links, see `root_paths`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
 def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirectory) -> NoReturn:
-    """Let crun create the container and, on the message ``G``, start the container; never returns."""
+    """Let crun create the container. When the supervisor sends ``G``, start the container. Never returns."""
     first_process: list[int] = []
 
     def start() -> None:
-        syscalls.adopt_orphans()  # the container's first process becomes our child when crun, its parent, ends
+        syscalls.adopt_orphans()  # crun will end; this process must then become the first process's parent
         join_network(spec, birth)
         syscalls.unshare(syscalls.CLONE_NEWNS)
         birth.channel.send(READY)
@@ -62,7 +62,7 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
-    if spec["sysctls"]:  # some sysctls belong to interfaces, which exist only now
+    if spec["sysctls"]:  # some sysctls belong to network interfaces, which did not exist before
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -74,7 +74,7 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, p
 
 
 def _program(birth: ChildSetup) -> int | str:
-    """Return what to execute as crun; raises `SetupFailed` where crun is not installed."""
+    """Return crun as a path or as a file descriptor; raises `SetupFailed` if crun is not installed."""
     return birth.program if birth.program >= 0 else crun.find_program()
 
 
@@ -113,16 +113,16 @@ def _create(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDire
 
 
 def _seal(first: int, place: str) -> None:
-    """Set the mount flags of the container's root again, because crun drops them; check that the root has only one
-    mount.
+    """Set the mount flags of the container's root again, because crun drops them.
 
-    This process enters the container's mount namespace for a moment. Raises `SetupFailed`.
+    Also check that the root has only one mount. This process enters the container's mount namespace for the time of the
+    call. Raises `SetupFailed`.
     """
     flags = os.statvfs(place).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
     namespace, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
     syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
     try:
-        syscalls.restrict("/", flags, tree=False)  # the ST_… flags have the values of MOUNT_ATTR_…
+        syscalls.restrict("/", flags, tree=False)  # the flags ST_… have the same values as MOUNT_ATTR_…
         shown = os.stat("/")
     finally:
         syscalls.setns(namespace, syscalls.CLONE_NEWNS)
@@ -209,10 +209,10 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 
 
 class Targets:
-    """The mount points in a container's root: canonical paths, which are created if they are missing.
+    """The mount points in a container's root. Their paths are canonical, and missing mount points are created.
 
-    With ``replace`` (in a writable layer), symbolic links on the way to Docker's own mount points become real
-    directories, as in Docker. The mount points that the user gave are resolved inside the root.
+    With ``replace`` (in a writable layer), symbolic links on the way to a mount point are replaced by real directories
+    if Docker sets the mount point, as in Docker. If the user sets the mount point, links are followed inside the root.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -228,7 +228,9 @@ class Targets:
         self._mounted = {"/proc", "/sys", self.dev}
 
     def of(self, path: str, source: str, *, directory: bool) -> str:
-        """Return the canonical path of the target when ``source`` is mounted at ``path``; raises `SetupFailed`."""
+        """Return the canonical path of the mount point ``path``, at which ``source`` is mounted; raises
+        `SetupFailed`.
+        """
         try:
             target = self._ensure(path, directory=directory)
         except OSError as error:
@@ -249,7 +251,7 @@ class Targets:
         except (FileExistsError, NotADirectoryError) as error:
             raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
         except OSError:
-            return path  # crun will report the error in the path
+            return path  # crun will report what is wrong with the path
 
     def _ensure(self, path: str, *, directory: bool) -> str:
         replace = self._replace and path in ("/proc", "/sys", "/dev", *_FILES)

@@ -4,11 +4,11 @@ This process exchanges one-letter messages with the supervisor over one socket:
 
 - It sends ``R`` when its namespaces exist.
 - It builds its mount tree while the network is being configured, and waits for ``G``.
-- It sends ``T`` with a terminal's master if a terminal was requested.
+- If a terminal was requested, it sends ``T`` with the terminal's master.
 - It executes the command, which closes the socket.
 - If a step fails, it sends ``E`` with the reason.
 
-If the supervisor ends before ``G``, this process ends too.
+If the supervisor ends before it sends ``G``, this process ends too.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ READY, GO, TERMINAL, FAILED = b"R", b"G", b"T", b"E"
 
 
 class ChildSetup:
-    """The file descriptors that a forked process gets.
+    """The file descriptors that a container's forked process gets from the supervisor.
 
-    They are the supervisor's socket, the caller's namespaces, the standard streams, and for a container of an image the
-    sealed copy of crun (``program``, -1 without it).
+    They are the supervisor's socket, the mount and network namespaces of the caller, and the standard streams. For a
+    container of an image, ``program`` is the sealed copy of crun; otherwise ``program`` is -1.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ChildSetup:
         self.channel, self.mounts, self.network, self.stdio, self.program = channel, mounts, network, stdio, program
 
     def descriptors(self) -> list[int]:
-        """Return all file descriptors that the forked process still needs."""
+        """Return all file descriptors that the forked process must keep open."""
         program = [self.program] if self.program >= 0 else []
         return [self.channel.fileno(), self.mounts, self.network, *self.stdio, *program]
 
@@ -69,7 +69,7 @@ def run(spec: Mapping[str, Any], birth: ChildSetup) -> NoReturn:
 def run_child(birth: ChildSetup, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:
     """Call ``start`` in a child that the supervisor has just forked; never returns.
 
-    ``start`` executes a program. If ``start`` fails, the error is sent to the supervisor and ``clean_up`` is called.
+    ``start`` executes a program. If ``start`` fails, the supervisor gets the error and ``clean_up`` is called.
     """
     try:
         reaper.leave_parent()
@@ -86,7 +86,7 @@ def run_child(birth: ChildSetup, start: Callable[[], None], clean_up: Callable[[
         try:
             clean_up()
         finally:
-            os._exit(1)  # the child process must never return into the supervisor's code
+            os._exit(1)  # the child process must never continue in the supervisor's code
 
 
 def report(channel: socket.socket, failure: SetupFailed) -> None:
@@ -96,7 +96,7 @@ def report(channel: socket.socket, failure: SetupFailed) -> None:
 
 
 def close_all_but(kept: list[int]) -> None:
-    """Close every file descriptor from number 3 on, except the descriptors in ``kept``."""
+    """Close all file descriptors except those in ``kept`` and the standard streams (0 to 2)."""
     low = 3
     for fd in sorted({fd for fd in kept if fd > 2}):
         os.closerange(low, fd)
@@ -129,7 +129,7 @@ def join_network(spec: Mapping[str, Any], birth: ChildSetup) -> None:
 
 
 def build_mounts(spec: Mapping[str, Any]) -> int:
-    """Build the container's whole mount tree, while the network is being configured.
+    """Build the container's whole mount tree. The network may still be unconfigured at this time.
 
     Returns a file descriptor of the tree's root.
     """
@@ -152,8 +152,8 @@ def hide_kernel(spec: Mapping[str, Any]) -> None:
 
 
 def finish(spec: Mapping[str, Any], birth: ChildSetup, root: int) -> NoReturn:
-    """Finish the setup that needs the network, and execute the command with only the container's rights."""
-    if spec["sysctls"]:  # some sysctls belong to interfaces, which exist only now
+    """Do the part of the setup that needs the network, then execute the command with only the container's rights."""
+    if spec["sysctls"]:  # some sysctls belong to network interfaces, which did not exist before
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
     identity = find_identity(spec["user"], root)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST = 16384
-_ENTRY_LIMIT = 8 * _LONGEST  # bytes; larger than any log entry, even if every byte in the entry is escaped
+_ENTRY_LIMIT = 8 * _LONGEST  # bytes; more than any log entry has, even if every byte in the entry is escaped
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(32), *b"<>&", 0x2028, 0x2029)}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord('"'): '\\"', ord("\\"): "\\\\"}
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -42,10 +42,10 @@ def encode_entry(stream: str, data: bytes, nanoseconds: int) -> bytes:
 
 
 class LogWriter:
-    """Appends to a log file that only root can read. With an empty path nothing is written.
+    """Appends entries to a log file that only root can read. If the path is empty, nothing is written.
 
-    A file of ``max_size`` bytes or more is rotated before the next entry. ``PATH`` becomes ``PATH.1``, ``PATH.1``
-    becomes ``PATH.2``, and so on. At most ``max_files`` files are kept. A ``max_size`` of 0 means no limit.
+    If the file has ``max_size`` bytes or more, it is rotated before the next entry: ``PATH`` becomes ``PATH.1``,
+    ``PATH.1`` becomes ``PATH.2``, and so on. At most ``max_files`` files are kept. A ``max_size`` of 0 means no limit.
     ``compress`` is called after each rotation.
     """
 
@@ -96,7 +96,7 @@ class LogWriter:
                 self._write_rotating(entries)
 
     def _open(self) -> None:
-        """Open the log file, and record whether its last entry was cut off."""
+        """Open the log file, and record whether its last entry is incomplete."""
         self._fd = os.open(self._path, _FLAGS, 0o600)
         self._size = os.fstat(self._fd).st_size
         self._cut_off = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
@@ -109,7 +109,7 @@ class LogWriter:
     # -------------------------------------------------------------------------------------------- rotation
 
     def _write_rotating(self, entries: list[bytes]) -> None:
-        """Write entries to the log; rotate the log before each entry for which the file is full."""
+        """Write entries to the log. If the file is full, rotate the log before the next entry."""
         group: list[bytes] = []
         size, fits = self._size, True
         for entry in [*entries, b""]:
@@ -126,12 +126,12 @@ class LogWriter:
     def _rotate(self, data: bytes) -> None:
         """Write ``data`` to a new file and replace the current log by the new file.
 
-        The data is written before any file is renamed. Therefore no log data is lost if the supervisor is killed during
-        the rotation.
+        The new file is written before any file is renamed. Therefore no log data is lost if the supervisor is killed
+        during the rotation.
         """
         try:
             fd = os.open(self._path + NEXT, _FLAGS | os.O_TRUNC, 0o600)
-        except OSError:  # Empty a log that cannot be rotated, because the limit matters more than old entries.
+        except OSError:  # The log cannot be rotated. Empty it, because the size limit matters more than old entries.
             os.ftruncate(self._fd, 0)
             self._size, self._cut_off = 0, False
             self._write(data)
@@ -146,7 +146,9 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Finish a rotation that a killed supervisor began, if the new file has an entry; else delete the new file."""
+        """Finish a rotation that a killed supervisor began. If the new file has no entry, delete the new file
+        instead.
+        """
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
         if begun:
@@ -162,10 +164,10 @@ class LogWriter:
         os.replace(self._path + NEXT, self._path)
 
     def _make_room(self) -> None:
-        """Free the number 1 for a new rotated file.
+        """Make the number 1 free for a new rotated file.
 
-        The files below the first unused number move up by one number. If no number is unused, the oldest file is
-        removed.
+        All files below the first unused number are renamed to the next higher number. If no number is unused, the
+        oldest file is removed first.
         """
         place = 1
         while place < self._max_files - 1 and any(map(os.path.exists, _names(self._path, place))):

@@ -1,7 +1,7 @@
 """The runtime of this host. Commands read files and the kernel's state, and ask the supervisor for everything else.
 
-Only the creation of processes, attachments and waits need the supervisor. If the supervisor has died, the next command
-about a container that still has a process starts a new supervisor.
+Only creating processes, attaching to containers and waiting for their ends need the supervisor. If the supervisor has
+died, the next command about a container that still has a process starts a new supervisor.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
 
 _DEATH = 10.0  # seconds to wait until a killed process has vanished
-_ANSWER = 5.0  # seconds to wait for the reply of a supervisor that may not answer
-_OVERDUE = 5.0  # seconds; if ``on_exit`` has not handled a container's end by then, it was killed or is missing
+_ANSWER = 5.0  # seconds to wait for the supervisor's reply
+_OVERDUE = 5.0  # seconds after a container's end in which ``on_exit`` must handle the end
 _ATTEMPTS = 2
 
 
@@ -132,7 +132,8 @@ class LocalRuntime:
             return int(code)
 
     def delete(self, container_id: str) -> None:
-        """Kill a container's remaining processes and remove the runtime's files; idempotent, needs no supervisor.
+        """Kill a container's remaining processes and remove the runtime's files. Idempotent; works without a
+        supervisor.
 
         Mounts vanish with the container's mount namespace. The writable layer and the log are kept.
         """
@@ -141,7 +142,7 @@ class LocalRuntime:
         if pidfd is not None:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
-                if supervised is not None:  # wait until the supervisor reports the end; it writes no file after that
+                if supervised is not None:  # the supervisor reports the end after it has written all files
                     select.select([supervised], [], [], _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
@@ -151,16 +152,18 @@ class LocalRuntime:
         directory.remove()
 
     def _has_begun(self, directory: ContainerDirectory) -> bool:
-        """Return whether crun has finished its work for a container.
+        """Return whether crun has finished creating and starting a container.
 
-        It has finished if the command was executed. For a hostfs container, which does not use crun, return True.
+        This is the case if the command was executed. For a hostfs container (a container on the host's own files),
+        which does not use crun, return True.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Let the caller handle the container's end in this block, instead of the supervisor's ``on_exit``.
+        """Let the caller handle the container's end in the ``with`` block, instead of the supervisor's command
+        ``on_exit``.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
         container. Yields a connection that becomes readable at the container's end, or None if no supervisor has a
@@ -182,7 +185,7 @@ class LocalRuntime:
     def overdue(self) -> list[str]:
         """Return the ids of containers that ended over 5 s ago and were not deleted.
 
-        In such a case, the process that ran ``on_exit`` was killed, or the program of ``on_exit`` was removed or moved.
+        The command ``on_exit`` should have handled such an end, but was killed, removed or moved.
         """
         limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
@@ -192,7 +195,7 @@ class LocalRuntime:
         return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now, but copy nothing until the caller calls
+        """Connect to the container's streams now. Nothing is copied until the caller calls
         `SupervisedAttachment.run`.
         """
         self._directory(container_id)
@@ -202,7 +205,8 @@ class LocalRuntime:
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces, and return its exit code.
 
-        Returns 0 immediately if the command is detached, LEFT if the user detaches. Raises `RuntimeFailure`.
+        Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the
+        detach keys later. Raises `RuntimeFailure`.
         """
         directory = self._directory(container_id)
         pidfd, spec = self._pidfd(directory), directory.read("spec")
@@ -223,7 +227,7 @@ class LocalRuntime:
         return ContainerDirectory(os.fspath(self._run), container_id)
 
     def _pidfd(self, directory: ContainerDirectory) -> int | None:
-        """Return a pidfd of the container's process, which the caller closes; None if the process has ended."""
+        """Return a pidfd of the container's process, or None if the process has ended. The caller closes the pidfd."""
         known = directory.read("process")
         return process.open_pidfd(known["pid"], known["start"]) if known else None
 
@@ -236,12 +240,12 @@ class LocalRuntime:
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
         """Send a request to the supervisor; return the connection and the reply. Raises `RuntimeFailure`.
 
-        The request is tried twice, because an idle or killed supervisor may end before it replies.
+        The request is tried twice, because the first supervisor may end before it replies (idle or killed).
         """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self._run)
             try:
-                with suppress(OSError):  # a supervisor that refuses this process may reply before it reads the request
+                with suppress(OSError):  # a supervisor that refuses this process may not read the request
                     protocol.send(connection, request, fds)
                 answer = protocol.receive(connection)
             except (protocol.Broken, OSError):
@@ -282,7 +286,7 @@ def _time_of(path: str) -> float:
 
 
 def _await_file(path: str) -> None:
-    """Wait up to 2 s until a file exists that another process is about to write."""
+    """Wait up to 2 s until another process has written the file ``path``."""
     for _ in range(400):
         if os.path.exists(path) or not os.path.exists(os.path.dirname(path)):
             return
@@ -290,9 +294,10 @@ def _await_file(path: str) -> None:
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return the spec as JSON. Missing bind sources are created as directories, as in Docker.
+    """Return the spec as JSON, with the directories ``hidden`` for a container on the host's own files.
 
-    The directories in ``hidden`` are hidden from a container on the host's file system.
+    The runtime hides these directories from the container. Missing bind sources are created as directories, as in
+    Docker.
     """
     document = asdict(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)

@@ -1,7 +1,7 @@
 """Compress rotated logs, one at a time, in a child process of the supervisor.
 
-The header of a compressed file identifies the original file, so that a log reader recognises both as the same. This
-module has few imports, because the supervisor uses it and must use little memory.
+The header of a compressed file identifies its original file. With the header, a log reader recognises both files as the
+same. This module has few imports, because the supervisor must use little memory.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Compressor:
         self._children.expect(pid, lambda status: self._finish(status, source))
 
     def _finish(self, status: int, source: int) -> None:
-        """Rename the compressed file to the current name of its original plus the suffix, and start with the next file.
+        """Rename the compressed file to the present name of its original plus the suffix, and start with the next file.
 
-        The original is found by its inode, because it may have been rotated again. No other file can have that inode,
-        because the original was open until now.
+        The original may have been rotated again, so it is found by its inode. The inode is not reused, because the
+        original was open until now.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")

@@ -1,4 +1,4 @@
-"""Read json-file logs across their rotated files: the last lines, the lines of a period of time, and new lines."""
+"""Read json-file logs and their rotated files: the last lines, the lines of a period of time, and new lines."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from engine.runtime.logcompress import HEADER, HEADER_START
 _BLOCK = 65536
 _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 2, 0x80, 0x100
 _MANY_FILES = 200
-_ATTEMPTS = 100  # attempts to open all files of a log while the log is being rotated
+_ATTEMPTS = 100  # attempts to open all files of a log, because a rotation can disturb an attempt
 
 
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
     """Yield the entries of the log at ``path``, oldest first; a missing file counts as empty.
 
-    ``ask_to_wait`` returns a connection that becomes readable when the container has ended and its log is complete. It
-    is called only if the log is followed.
+    ``ask_to_wait`` is called only if the log is followed. It returns a connection that becomes readable when the
+    container has ended and its log is complete.
     """
     lines = _follow(path, options.tail, ask_to_wait) if options.follow else _present(path, options.tail)
     for line in lines:
@@ -46,7 +46,7 @@ def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket
 
 
 def _parse(line: bytes) -> LogLine | None:
-    """Parse a line of a log; return None if a full disk or a killed supervisor has cut the entry off."""
+    """Parse a line of a log. Return None for an incomplete entry, which a full disk or a killed supervisor leaves."""
     try:
         document = json.loads(line)
         return LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
@@ -65,7 +65,7 @@ class _File:
     def __init__(self, path: str) -> None:
         self.file: BinaryIO = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")  # noqa: SIM115 (closed by `close`)
         self.inode = os.fstat(self.file.fileno()).st_ino
-        self.original = 0, 0  # inode and modification time of the file that was compressed into this file
+        self.original = 0, 0  # for a compressed file: inode and modification time of the original file
         self._partial = b""
         head = self.file.read(HEADER.size) if path.endswith(COMPRESSED) else b""
         self.compressed = bool(head)
@@ -74,7 +74,7 @@ class _File:
         self.file.seek(0)
 
     def is_of(self, other: _File) -> bool:
-        """Return whether both objects are the same file, or this file is the compressed form of ``other``.
+        """Return whether this file and ``other`` are the same file, or this file is the compressed form of ``other``.
 
         The modification time is compared too, because the inode of a deleted file may be reused.
         """
@@ -100,7 +100,7 @@ class _File:
     def skip(self, count: int) -> tuple[int, int]:
         """Seek to the last ``count`` lines of the file.
 
-        Returns how many of these lines the file has, and how many lines `lines` must skip.
+        Returns how many of these lines the file has, and how many lines the caller must pass to `lines` as ``skipped``.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())
@@ -121,7 +121,7 @@ def _files(path: str) -> list[_File]:
             file.close()
         current = _opened(path)
         files = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not files or (current and current.inode == _inode(path)):  # not rotated: an open file's inode is not reused
+        if not files or (current and current.inode == _inode(path)):  # not rotated: an open file's inode is unique
             break
     return files
 
@@ -129,8 +129,8 @@ def _files(path: str) -> list[_File]:
 def _older(path: str, newer: _File | None) -> list[_File]:
     """Open the rotated files of a log, the oldest first.
 
-    The files are opened by ascending number. Because a rotation only moves files to higher numbers, no remaining file
-    is missed. A file that is renamed in the meantime may be opened twice, but is returned only once.
+    The files are opened by ascending number. A rotation moves files only to higher numbers, so no file is missed. A
+    file that is renamed in the meantime may be opened twice, but is returned only once.
     """
     files: list[_File] = []
     number, last = 1, _last_number(path)
@@ -175,9 +175,9 @@ def _inode(path: str) -> int:
 
 
 def _from_last(files: list[_File], count: int) -> list[tuple[_File, int]]:
-    """Return the files that hold the last ``count`` lines of a log (-1 means all lines).
+    """Return the files that hold the last ``count`` lines of a log, or all files if ``count`` is -1.
 
-    Each file has with it the number of lines to skip.
+    Each file is paired with the number of lines to skip in it.
     """
     chosen: list[tuple[_File, int]] = []
     for file in reversed(files):
@@ -223,7 +223,7 @@ def _seek_last(file: BinaryIO, count: int) -> int:
 
 
 class _Follower:
-    """Reads the new lines of a log while the log is rotated."""
+    """Reads the new lines of a log, also while the log is rotated."""
 
     def __init__(self, path: str, tail: int) -> None:
         self._path = path
@@ -238,7 +238,7 @@ class _Follower:
             if not self._waiting and not self._find_newer():
                 return
             if self._current is not None:
-                yield from self._current.lines()  # first the lines that were written to this file before the rotation
+                yield from self._current.lines()  # first the lines written to the old file before the rotation
                 self._current.close()
             self._current, skipped = self._waiting.pop(0)
             yield from self._current.lines(skipped)
@@ -285,7 +285,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the readable connection reports the container's end, and not the end of the supervisor."""
+    """Return whether the readable connection reports the container's end. If the supervisor has ended, return False."""
     try:
         protocol.receive(connection)
     except (protocol.Broken, OSError):

@@ -1,4 +1,7 @@
-"""Convert a process spec to a configuration for an OCI runtime such as crun, with Docker's settings."""
+"""Convert the description of a process (ProcessSpec) to a configuration for an OCI runtime such as crun.
+
+The configuration has Docker's settings.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,11 @@ class OciMount:
         self.source, self.target, self.read_only, self.devices = source, target, read_only, devices
 
     def document(self) -> Json:
-        """Return the mount as the OCI specification writes it, with the flags of the source's mount on the host."""
-        # Repeat the flags of the host's mount, because crun replaces the flags of the topmost mount.
+        """Return the mount in the form of the OCI specification, with the mount flags that its source has on
+        the host.
+        """
+        # Repeat the mount flags that the source has on the host, because crun would otherwise drop them from the
+        # topmost mount.
         flags = os.statvfs(self.source).f_flag
         kept = [name for flag, name in _FLAGS.items() if flags & flag]
         added = [*(["rro"] if self.read_only else []), *([] if self.devices else ["rnodev"])]
@@ -117,6 +123,6 @@ def _mounts(spec: Mapping[str, Any], dev: tuple[str, str], mounts: Sequence[OciM
         *({"destination": d, "type": t, "source": s, "options": o} for d, t, s, o in kept),
         *(mount.document() for mount in mounts),
     ]
-    # Write exactly /dev as the target of the bind mount, because crun then creates no device nodes. With another
-    # target, crun creates device nodes, and follows the root's symbolic link at /dev to do so.
+    # Write exactly /dev as the target of the bind mount, because crun then creates no device nodes. With any other
+    # target, crun creates device nodes, and follows a symbolic link /dev in the container's root to do so.
     return [{**m, "destination": "/dev"} if m["destination"] == place else m for m in documents]

@@ -8,12 +8,12 @@ has:
 - Same user namespace: a process has all capabilities in a user namespace that it created.
 - All capabilities of the server, normally including CAP_SYS_ADMIN.
 - No more seccomp filters than the server.
-- Same network namespace, for the supervisor only. A host is a network namespace with its directories. At a
-  container's end, the supervisor executes a command in its own network namespace. The agent executes nothing for its
+- Same network namespace, for the supervisor only, because it executes a command in its own network namespace when a
+  container ends. A host of hawse is a network namespace with its directories. The agent executes nothing for its
   clients.
 
-The mount namespace is not compared. Each ``ip netns exec`` creates a new mount namespace, and the capabilities that a
-peer must have are enough to enter any other. Labels of security modules are not compared, because these modules control
+The mount namespace is not compared. Each ``ip netns exec`` creates a new mount namespace, and a peer's capabilities are
+enough to enter any other mount namespace. Labels of security modules are not compared, because these modules control
 the connection itself.
 
 The child of the warm server runs the command in place of the process that the user started (the launcher), and cannot
@@ -38,28 +38,29 @@ SO_NETNS_COOKIE, SO_PEERPIDFD = 71, 77
 _CREDENTIALS = struct.Struct("iII")
 _COOKIE = struct.Struct("Q")
 _CAP_SYS_ADMIN = 1 << 21
-_FILE_BYTES = 65536  # bytes, more than the size of any /proc file read here
+_FILE_BYTES = 65536  # bytes to read from a /proc file; more than any file read here has
 _SAME = (
     b"Uid", b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb", b"NoNewPrivs", b"Seccomp", b"Seccomp_filters"
 )  # fmt: skip
 _NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
 
 OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespace"
-"""Two reasons to refuse a peer that the supervisor handles in a special way.
+"""Two reasons to refuse a peer; the supervisor handles both in a special way.
 
-A peer of another user gets no reply. A peer in another network namespace makes an idle supervisor end.
+The supervisor sends no reply to a peer of another user. An idle supervisor ends if a peer is in another network
+namespace.
 """
 
 Identity = tuple[object, ...]
 
 
 class Rights:
-    """The rights of a process that decide whether another process may act for it."""
+    """The rights of a process. A server compares them to decide whether it may act for another process."""
 
     def __init__(self, pid: int, user: int, network: int) -> None:
-        # Read the capabilities in the status before the user namespace. A process can enter a new user namespace, in
-        # which it has all capabilities, but it cannot return. If the process does so between the two reads, the second
-        # read shows the new namespace.
+        # Read the capabilities before the user namespace. A process has all capabilities in a new user namespace, but
+        # cannot leave it again. If the process enters a new one between the two reads, the second read shows the new
+        # namespace, and the process is refused.
         status = _status(pid)
         self.user, self.network = user, network
         self.capabilities = _permitted(status)
@@ -86,8 +87,8 @@ def credentials(connection: socket.socket) -> tuple[int, int, int]:
 def process(connection: socket.socket) -> Iterator[int]:
     """Yield the peer's pid; raises OSError at the end of the block if the peer has ended.
 
-    If the peer has ended, another process may have its pid. Linux 6.5 and later return a pidfd of the peer. On older
-    kernels, a process that got the pid before this call is mistaken for the peer.
+    If the peer has ended, another process may have got its pid. Linux 6.5 and later detect this by a pidfd of the peer.
+    On older kernels, a process that got the pid before this call is mistaken for the peer.
     """
     pid, _, _ = credentials(connection)
     if pid == 0:
@@ -126,8 +127,8 @@ def is_genuine(connection: socket.socket) -> bool:
     """Return whether the peer can be a server of hawse: same user and user namespace, with CAP_SYS_ADMIN.
 
     The server may have fewer capabilities than this process, because the command that started the server may have had
-    fewer. If the server has more capabilities, the kernel does not show its namespaces to this process. Then only the
-    server checks the user namespace.
+    fewer. If the server has more capabilities, this process cannot see the server's namespaces. In this case, only the
+    server compares the user namespaces.
     """
     try:
         with process(connection) as pid:
@@ -140,7 +141,7 @@ def is_genuine(connection: socket.socket) -> bool:
 
 
 def identity(pid: int) -> Identity:
-    """Return the properties of a process that must be equal for another process to replace it; raises OSError."""
+    """Return the properties of a process that another process must have too in order to replace it; raises OSError."""
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
     return (*(_value(status, name) for name in _SAME), *spaces, _label(pid))
@@ -164,7 +165,7 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:
-        if error.errno != errno.ENOPROTOOPT:  # any other error: the peer has ended, and its pid may be reused
+        if error.errno != errno.ENOPROTOOPT:  # otherwise the peer has ended, and its pid may be reused
             raise
         return os.pidfd_open(pid)
 

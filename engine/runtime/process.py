@@ -35,7 +35,7 @@ def exit_code(status: int) -> int:
 def foreign_exit_status(pid: int, pidfd: int) -> int | None:
     """Return the wait status of an ended process that is not our child, or None if the status is unknown.
 
-    The status is read from the zombie, or from the pidfd.
+    The status is read from the pidfd, or from /proc while the process is a zombie (not reaped yet).
     """
     fields = stat_fields(pid)
     if len(fields) > _EXIT_CODE and fields[0] == b"Z":

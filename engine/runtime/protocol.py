@@ -26,7 +26,7 @@ _MOST_FDS = 4
 
 
 class Broken(Exception):
-    """The process at the other end does not use this protocol, or closed the connection in the middle of a frame."""
+    """Raised if the process at the other end does not use this protocol, or closes the connection inside a frame."""
 
 
 def frame(kind: int, payload: bytes) -> bytes:
@@ -46,7 +46,7 @@ class Decoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Add received data, and yield the frames that are complete now; raises `Broken` for a frame over 16 MiB."""
+        """Add received data, and yield all frames that are now complete; raises `Broken` for a frame over 16 MiB."""
         self._buffer += data
         while len(self._buffer) >= _HEADER.size:
             kind, length = _HEADER.unpack_from(self._buffer)
@@ -77,7 +77,10 @@ def receive(connection: socket.socket) -> dict[str, Any]:
 
 
 def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
-    """Read the data that has arrived and its file descriptors, which are closed on exec."""
+    """Receive the data that has arrived and the file descriptors that came with it.
+
+    The file descriptors are closed on exec.
+    """
     data, ancillary, _, _ = connection.recvmsg(_CHUNK, socket.CMSG_LEN(_MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC)
     return data, [fd for _, _, packed in ancillary for (fd,) in struct.iter_unpack("=i", packed)]
 

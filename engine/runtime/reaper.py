@@ -1,7 +1,7 @@
 """Reap all children of the supervisor: its own children, and the orphans that it adopts.
 
-No other code in this process may wait for children. Otherwise that code could reap a container's first process, which
-crun creates and the supervisor adopts, and the exit status of the container would be lost.
+No other code in the supervisor may wait for children. Such code could reap the first process of a container that crun
+has created, and the container's exit status would be lost.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ class Children:
         loop.watch(self._signalled, self._reap)
 
     def expect(self, pid: int, ended: Callable[[int], None]) -> None:
-        """Call ``ended`` once with the wait status of ``pid``, after that process has ended.
+        """Register ``ended``, which is called once with the wait status of ``pid`` after that process has ended.
 
-        ``ended`` is called from the supervisor's loop. ``pid`` is a child of this process, or becomes a child.
+        ``ended`` is called from the supervisor's loop. ``pid`` is a child of the supervisor, or becomes its child
+        later.
         """
         self._expected[pid] = ended
 
@@ -54,6 +55,6 @@ class Children:
 
 
 def leave_parent() -> None:
-    """Stop writing received signals to the signal pipe of the parent; a forked child calls this function."""
+    """Stop writing received signals to the parent's signal pipe. A forked child calls this function."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -16,8 +16,8 @@ _CHUNK = 32768
 def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
     """Copy until ``child`` has ended and all its output is read; return whether the user detached.
 
-    ``master`` is closed. If the user detached, or if the command was started detached, the command continues and keeps
-    its terminal.
+    Closes ``master``, the master of the command's terminal. If the user detached, or if the command was started
+    detached, the command continues and keeps its terminal.
     """
     with ExitStack() as stack:
         stack.callback(os.close, master)
@@ -35,7 +35,7 @@ def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool)
 
 
 def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
-    """Copy between both terminals until the command ends (return False), or until the user detaches (return True)."""
+    """Copy between both terminals until the command ends or the user detaches; return whether the user detached."""
     keys, open_output = terminal.DetachKeys(), True
     while True:
         sources = [ended] + [master] * open_output + [stdio.stdin] * stdin
@@ -53,7 +53,7 @@ def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
 
 
 def _leave_reader(master: int) -> None:
-    """Fork a process that reads the terminal's output until no process has the terminal open."""
+    """Fork a process that reads the output of the command's terminal until no process has the terminal open."""
     if os.fork():
         return
     with suppress(OSError):
@@ -68,7 +68,10 @@ def _leave_reader(master: int) -> None:
 
 
 def _copy_output(master: int, stdout: int) -> bool:
-    """Copy the terminal's available output to ``stdout``; return False if no process has the terminal open."""
+    """Copy the available output of the command's terminal to ``stdout``.
+
+    Returns False if no process has the terminal open.
+    """
     try:
         data = os.read(master, _CHUNK)
     except OSError:

@@ -1,7 +1,8 @@
 """The lock and the socket of a resident process in HAWSE_RUN: agent, supervisor or warm server.
 
-The lock ensures that only one such process runs. Commands connect to the process through the socket. The socket is
-addressed through a descriptor of its directory, because a path can exceed the 107 bytes of a socket address.
+The lock ensures that only one such process runs. Commands connect to the process through the socket. The address of the
+socket contains a file descriptor of its directory instead of the path, because a path can exceed the 107 bytes of a
+socket address.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -25,7 +26,9 @@ _BACKLOG = 128
 
 @contextlib.contextmanager
 def socket_address(path: str, name: str) -> Iterator[str]:
-    """Yield an address of the socket ``name`` in a directory; the directory is open during the block."""
+    """Yield an address of the socket ``name`` in the directory ``path``; the directory is open during the ``with``
+    block.
+    """
     directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{directory}/{name}"

@@ -1,8 +1,8 @@
-"""Resolve paths inside a root directory that may be malicious. No path leads outside the root.
+"""Resolve paths inside a root directory whose content may be malicious. No path leads outside the root.
 
-Paths are resolved as processes in the container would resolve them. A symbolic link of an image may point anywhere, so
-no path of an image is opened by its text alone. Every step is resolved with openat2 below a file descriptor of the
-root. Only regular files are read.
+Paths are resolved as processes in the container would resolve them. A symbolic link of an image may point anywhere.
+Therefore every path of an image is resolved with openat2, below a file descriptor of the root. Only regular files are
+read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def read_lines(root: int, path: str) -> Iterator[str]:
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             return
-        # Opening the file descriptor again is safe, because it refers to one file and cannot reach another file.
+        # Open the file a second time through its file descriptor. This is safe, because the descriptor refers to one
+        # fixed file.
         fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
@@ -53,8 +54,8 @@ def read_lines(root: int, path: str) -> Iterator[str]:
 def ensure(root: int, path: str, *, directory: bool, replace: bool = False, mounted: Collection[str] = ()) -> str:
     """Create ``path`` if it is missing; return its canonical path, which has no symbolic link.
 
-    With ``replace``, a component that is not a directory is removed and created again, as Docker does in the writable
-    layer. Nothing is created at or below a path in ``mounted``, because a mount will cover it.
+    With ``replace``, a path component that is not a directory is removed and created again, as Docker does in the
+    writable layer. Nothing is created at or below a path in ``mounted``, because a mount will cover that path.
     """
     todo, done, links = deque(path.split("/")), list[str](), 0
     while todo:
@@ -86,7 +87,7 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
     """Create one component of a path if it is missing.
 
-    Returns the target if the component is a symbolic link that is kept, else None.
+    Returns the target of the component if it is a symbolic link and is kept. Otherwise returns None.
     """
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)

@@ -1,8 +1,8 @@
 """Build the mount tree of a hostfs container, and the root and devices of other containers for crun.
 
 All functions run in a new mount namespace that this process has already entered. They do not change the host's mounts.
-A hostfs container (a container on the host's own files) has only trusted files. See `root_paths` for the paths of
-images.
+All files of a hostfs container (a container on the host's own files) are trusted. For images, whose paths are not
+trusted, see `root_paths`.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ def enter_root(*, read_only: bool) -> int:
 
 
 def show_unified_groups() -> None:
-    """Mount only the unified control groups (cgroup2) for crun.
+    """Mount only the unified control groups (cgroup2), because crun refuses the version 1 hierarchies that some hosts
+    have.
 
-    Some hosts also have version 1 hierarchies, which crun refuses. If the host has a cgroup2 mount, that mount is
-    bound. Otherwise cgroup2 is mounted in a new control group namespace. In the initial namespace, the kernel would
-    apply the mount options to all groups, which takes 5 to 30 milliseconds.
+    If the host has a cgroup2 mount, that mount is bound. Otherwise cgroup2 is mounted in a new control group namespace.
+    In the initial namespace, the kernel would apply the mount options to all groups, which takes 5 to 30 milliseconds.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         mounts = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
@@ -80,7 +80,7 @@ def show_unified_groups() -> None:
 def mount_root(spec: Mapping[str, Any], place: str) -> None:
     """Mount the root of an image or a directory at ``place``.
 
-    Device files in the root cannot be opened unless the container is privileged.
+    If the container is not privileged, device files in the root cannot be opened.
     """
     if spec["overlay_dir"]:
         _mount_overlay(spec["rootfs"], spec["overlay_dir"], place)
@@ -119,7 +119,10 @@ def populate(spec: Mapping[str, Any], sources: Sources) -> None:
 
 
 def shows_devices(status: os.stat_result, devices: int) -> bool:
-    """Return whether devices work in a bind mount: the source must be a device or be on the host's /dev."""
+    """Return whether devices work in a bind mount of a source: the source must be a device or be on the host's /dev.
+
+    ``status`` is the source's status, and ``devices`` is a file descriptor of the host's /dev.
+    """
     return status.st_dev == os.stat(devices).st_dev or stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
 
 
@@ -144,9 +147,9 @@ def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = 
 
 
 def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
-    """Mount a /dev with only a few devices at ``dev``.
+    """Mount a /dev with only a few devices at ``dev``; a privileged container gets all devices.
 
-    No other device can be opened in this /dev, although CAP_MKNOD is among Docker's default capabilities.
+    An unprivileged container cannot open other devices in this /dev, although Docker grants CAP_MKNOD by default.
     """
     flags = MS_NOSUID | (0 if privileged else MS_NODEV)
     syscalls.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")

@@ -1,7 +1,7 @@
 """Make the system call filter of a container from Docker's default profile, or from a profile of the user.
 
-A profile in Docker's form has rules that apply only with some capabilities, architectures or kernels. The result has
-the form of the OCI runtime specification, and contains only the rules that apply.
+A profile in Docker's form has rules with conditions: capabilities, architectures or kernel versions. The result has the
+form of the OCI runtime specification, and contains only the rules whose conditions are true.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 UNCONFINED, BUILTIN = "unconfined", "builtin"
-"""The seccomp profiles that have a name; any other profile is given as its JSON text."""
+"""The two seccomp profiles that have names. Any other profile is given as its JSON text."""
 
 _DEFAULT = os.path.join(os.path.dirname(__file__), "seccomp.json")
 _ACTIONS = frozenset(
@@ -49,7 +49,7 @@ def filter_for(profile: str, capabilities: Collection[str]) -> dict[str, Any] | 
 def translate(profile: Mapping[str, Any], capabilities: Collection[str]) -> dict[str, Any] | None:
     """Keep the rules of a profile that apply on this host, as Docker does; raises `SetupFailed`.
 
-    Returns None if the profile is empty.
+    Returns None if the profile is empty, which means no filter.
     """
     if not isinstance(profile, dict):
         kind = "array" if isinstance(profile, list) else "string" if isinstance(profile, str) else "number"

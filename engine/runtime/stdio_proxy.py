@@ -1,8 +1,9 @@
 """Pipes between the caller's streams and a command without a terminal, for ``exec`` without ``-t``.
 
-The descriptor of the caller's terminal never enters a container, because a process that has the descriptor could type
-on the terminal. The descriptor of a file never enters a container of an image, because /proc/self/fd can reopen a
-read-only file for writing. The command gets pipes instead of such descriptors.
+Two sorts of file descriptors never enter a container, and the command gets pipes instead:
+
+- The caller's terminal, because a process that has this file descriptor could type on the terminal.
+- A file of the caller, for containers of images, because /proc/self/fd can reopen a read-only file for writing.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _CHUNK = 32768
 class StdioProxy:
     """Replaces each of three streams that is a terminal by a pipe; other streams are passed on unchanged.
 
-    With ``may_say`` (for containers of images), files are also replaced, and the error stream is always replaced.
-    ``may_say`` says whether the first error output may be a message of crun. Such output is kept in ``held`` until it
-    is known whether crun or the command wrote it. Output and errors that go to the same file use the same pipe, so that
-    their order is kept.
+    The argument ``may_say`` is given for containers of images. Files are then replaced too, and the error stream is
+    always replaced. ``may_say`` returns whether the first error output may be a message of crun. Such output is kept in
+    ``held`` until it is known whether crun or the command wrote it. If output and errors go to the same file, both use
+    the same pipe, so that their order is kept.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:
@@ -60,7 +61,7 @@ class StdioProxy:
         self._end_input()
 
     def relay(self, child: int) -> None:
-        """Copy until ``child`` has ended and all its output is written. A blocked stream does not stop the other
+        """Copy until ``child`` has ended and all its output is written. A blocked stream does not block the other
         streams.
         """
         if not self._outputs and self._typed < 0:
@@ -93,7 +94,7 @@ class StdioProxy:
         _write(target, data)
 
     def release(self, data: bytes) -> None:
-        """Write ``data`` to the error stream instead of the message that was held back."""
+        """Write ``data`` to the error stream. It replaces the possible message of crun that was kept in ``held``."""
         _write(self._error_target, data)
 
     def _read_input(self) -> None:
@@ -125,7 +126,8 @@ def _write(fd: int, data: bytes) -> None:
 def _is_exposed(fd: int, *, files: bool) -> bool:
     """Return whether a stream must be replaced by a pipe.
 
-    A terminal must be replaced. With ``files``, only a pipe, a socket and /dev/null need not be replaced.
+    A terminal must always be replaced. With ``files``, everything except a pipe, a socket and /dev/null must be
+    replaced.
     """
     if not files:
         return os.isatty(fd)

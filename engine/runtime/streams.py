@@ -31,7 +31,7 @@ _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
-    """Open the container's log with the limits in its spec. A spec of an older hawse has no limits."""
+    """Open the container's log with the limits in its spec. If an older hawse wrote the spec, it has no limits."""
     path = spec["log_path"]
     compress = Compressor(children, path).start if path and spec.get("log_compress") else None
     return LogWriter(path, spec.get("log_max_size", 0), spec.get("log_max_files", 1), compress)
@@ -52,8 +52,8 @@ class Streams:
     def open_fifos(self, *, adopting: bool = False) -> None:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
-        For a container of an earlier supervisor (``adopting``), standard input is opened only if it stays open after
-        its writer ends.
+        With ``adopting``, an earlier supervisor had the container. Standard input is then opened only if it stays open
+        after its writer ends.
         """
         if self._spec["tty"]:
             return
@@ -67,7 +67,7 @@ class Streams:
             self.begin()
 
     def open_for_child(self) -> tuple[int, int, int]:
-        """Open the container's ends of its standard streams; the caller closes them."""
+        """Open the ends of the standard streams that the container's process gets; the caller closes them."""
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         if self._spec["tty"]:
             return null, null, null
@@ -98,7 +98,7 @@ class Streams:
         self.resume()
 
     def feed(self, data: bytes) -> None:
-        """Write ``data`` to standard input. If ``data`` is b"" and the container has stdin_once, close
+        """Write ``data`` to standard input. If ``data`` is b"" and the container has the option stdin_once, close
         standard input.
         """
         if data:
@@ -114,7 +114,7 @@ class Streams:
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def begin(self) -> None:
-        """Start reading output, because the command has been executed; earlier output does not come from the
+        """Start reading output. The command has been executed now; any earlier output was not written by the
         command.
         """
         self._begun = True
@@ -159,7 +159,7 @@ class Streams:
             self.resume()
 
     def _copy(self, fd: int, kind: int) -> bool:
-        """Copy the available data of a stream; return False at the end of the stream or if no data is available."""
+        """Copy the available data of a stream. Return False at the end of the stream, or if no data is available."""
         try:
             data = os.read(fd, _CHUNK)
         except OSError:
@@ -172,9 +172,9 @@ class Streams:
         return bool(data)
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """Convert crun's message about a refused command, in the first output of a container, to the message of runc.
+        """Convert a message of crun about a command that cannot be executed to the message of runc.
 
-        Any other output, and any later output, is returned unchanged.
+        Only the first output of a container can be such a message. All other output is returned unchanged.
         """
         fresh, self._fresh = self._fresh, False
         if not fresh or self._spec["rootfs"] == "/" or (kind == protocol.STDOUT and not self._spec["tty"]):

@@ -33,11 +33,14 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
-_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that ends sooner is not restarted
+_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that ends sooner after its connection is not restarted
 
 
 class Early:
-    """A client that attached before its container was created. Its frames are kept until the container exists."""
+    """A client that attached to a container before the container was created.
+
+    The client's frames are kept until the container exists.
+    """
 
     def __init__(self, client: Connection, *, stdin: bool) -> None:
         self.client, self.stdin = client, stdin
@@ -56,14 +59,14 @@ class Supervisor:
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
         self._early: dict[str, list[Early]] = {}
-        self._endings: dict[str, dict[str, Any]] = {}  # exit codes or errors of the containers that ended last
+        self._endings: dict[str, dict[str, Any]] = {}  # exit codes or errors of the containers that ended most recently
         self._adopt()
 
     def serve(self, idle: float) -> None:
-        """Serve requests until there has been nothing to do for ``idle`` seconds, or until another host needs a
-        supervisor here.
+        """Serve requests until there has been nothing to do for ``idle`` seconds.
 
-        The other host is a new network namespace with the same directories, see `_refuse`.
+        An idle supervisor ends earlier if another host needs a supervisor here. The other host is a new network
+        namespace with the same directories, see `_refuse`.
         """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
@@ -169,7 +172,9 @@ class Supervisor:
         self._tell_end(client, container)
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Report the container's end as `_wait` does, and hold back ``on_exit`` while the client is connected."""
+        """Report the container's end as `_wait` does, and prevent ``on_exit`` from running while the client is
+        connected.
+        """
         container = self._containers.get(request["id"])
         client.reply({"ok": container is not None})
         if container is not None:
@@ -274,9 +279,9 @@ def main(run: str) -> None:
         return
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
-    syscalls.adopt_orphans()  # adopts the containers' first processes, whose parents end after creating them
+    syscalls.adopt_orphans()  # become the parent of each container's first process when its parent ends
     with socket.socket(socket.AF_UNIX) as listener:
-        supervisor = Supervisor(run, listener)  # the constructor adopts containers before any client can connect
+        supervisor = Supervisor(run, listener)  # the constructor adopts containers before a client can connect
         resident.listen(listener, run, SOCKET)
         listener.setblocking(False)
         null = os.open("/dev/null", os.O_RDWR)

@@ -20,8 +20,9 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.su
 
 
 def try_connect(run: Path) -> socket.socket | None:
-    """Connect to a running supervisor; return None if no supervisor runs, or if another program listens on its
-    socket.
+    """Connect to a running supervisor.
+
+    Returns None if no supervisor runs, or if another program listens on the supervisor's socket.
     """
     try:
         return resident.connect(str(run), SOCKET)
@@ -30,7 +31,7 @@ def try_connect(run: Path) -> socket.socket | None:
 
 
 def is_there(run: Path) -> bool:
-    """Return whether a supervisor of this HAWSE_RUN is running."""
+    """Return whether a supervisor of the directory ``run`` is running."""
     connection = try_connect(run)
     if connection is not None:
         connection.close()

@@ -1,7 +1,7 @@
 """The few Linux system calls that Python lacks: namespaces, mounts, capabilities, exit codes by pidfd.
 
-This module knows numbers, structures and errno, but not containers. It has few imports, because the supervisor uses it
-and must use little memory.
+This module uses the kernel's constants, structures and errno values; it contains nothing about containers. It has few
+imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 _OPENAT2, _MOUNT_SETATTR = 437, 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
-_RACES = 128  # attempts to resolve a path while other processes rename its files
+_RACES = 128  # attempts to resolve a path, because other processes may rename files meanwhile
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
 # The ioctl number contains the structure's size: 64 bytes, as pidfd_info has in Linux 6.15.
 _PIDFD_GET_INFO, _PIDFD_INFO_SIZE, _PIDFD_INFO_EXIT = 0xC040FF0B, 64, 1 << 3
@@ -79,7 +79,7 @@ def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
 
 
 def make_read_only(target: str) -> None:
-    """Make the tree of mounts at ``target`` read-only; before Linux 5.12, only the topmost mount of the tree."""
+    """Make the tree of mounts at ``target`` read-only. Before Linux 5.12, only its topmost mount becomes read-only."""
     try:
         restrict(target, MOUNT_ATTR_RDONLY)
     except OSError:
@@ -108,7 +108,10 @@ def set_process_name(name: str) -> None:
 
 
 def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool = True) -> int:
-    """Open ``path`` with ``root`` as the root directory. Without ``links``, fail if the path has a symbolic link."""
+    """Open ``path``, with the directory ``root`` as the root directory for the path and its symbolic links.
+
+    If ``links`` is False, opening fails for a path that has a symbolic link.
+    """
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (0 if links else RESOLVE_NO_SYMLINKS)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
     for _ in range(_RACES):
@@ -138,12 +141,14 @@ def hide_process() -> None:
 
 
 def refuse_new_privileges() -> None:
-    """Prevent executed files from granting privileges to this process; this cannot be undone."""
+    """Prevent executed files from granting privileges to this process. This cannot be undone."""
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def drop_from_bounding_set(capability: int) -> None:
-    """Remove a capability from the bounding set of this process and of all programs that it executes."""
+    """Remove a capability from the bounding set. This process and all programs that it executes can never gain it
+    again.
+    """
     _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
 
 
@@ -163,7 +168,7 @@ def permitted_capabilities() -> int:
 
 
 def open_terminal() -> tuple[int, int]:
-    """Open a pseudo-terminal of this mount namespace's /dev/pts; return (master, slave).
+    """Open a pseudo-terminal in the /dev/pts of this mount namespace; return the file descriptors (master, slave).
 
     The terminal does not become the controlling terminal of this process.
     """
@@ -173,7 +178,7 @@ def open_terminal() -> tuple[int, int]:
 
 
 def pidfd_exit_status(pidfd: int) -> int | None:
-    """Return the wait status of an ended process, or None if the kernel does not have it (yet).
+    """Return the wait status of an ended process, or None if the kernel cannot report the status (yet).
 
     The process need not be a child of this process.
     """
@@ -198,6 +203,6 @@ def raise_limit() -> None:
 
 
 def restore_limit() -> None:
-    """Restore the limit of open files that `raise_limit` changed; called in a child process."""
+    """Restore the limit of open files that `raise_limit` changed. A child process calls this function."""
     for limits in _found:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

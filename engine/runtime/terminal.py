@@ -31,9 +31,9 @@ def set_size(fd: int, rows: int, columns: int) -> None:
 
 @contextmanager
 def raw(fd: int) -> Iterator[None]:
-    """Set the terminal to raw mode in the block, and restore its earlier mode afterwards, also on SIGTERM and SIGHUP.
+    """Set the terminal to raw mode in the ``with`` block, and restore its earlier mode afterwards.
 
-    Does nothing if ``fd`` is not a terminal.
+    The mode is also restored on SIGTERM and SIGHUP. Does nothing if ``fd`` is not a terminal.
     """
     if not os.isatty(fd):
         yield
@@ -58,7 +58,7 @@ def _leave(number: int, _frame: object) -> None:
 
 @contextmanager
 def on_resize(changed: Callable[[], None]) -> Iterator[None]:
-    """Call ``changed`` immediately, and in the block again whenever the terminal's size changes."""
+    """Call ``changed`` immediately, and again whenever the terminal's size changes during the ``with`` block."""
     before = signal.signal(signal.SIGWINCH, lambda *_: changed())
     try:
         changed()
@@ -68,15 +68,15 @@ def on_resize(changed: Callable[[], None]) -> Iterator[None]:
 
 
 class DetachKeys:
-    """Finds the key sequence that detaches from a container in the bytes that the user types."""
+    """Searches the bytes that the user types for the keys that detach from a container (ctrl-p ctrl-q)."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def filter(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the bytes to pass on, and whether the detach sequence is complete.
+        """Return the bytes to pass on, and whether the detach keys are complete.
 
-        The first byte of a possible detach sequence is held back.
+        If the first detach key was typed, its byte is kept back until the next key.
         """
         data = self._held + data
         before, sequence, _ = data.partition(DETACH_KEYS)

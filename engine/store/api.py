@@ -116,14 +116,15 @@ class Reader(Protocol):
         """Return all intents, oldest first; there are normally very few."""
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is stored outside the records, such as the last allocated subnet; None if it is
-        missing.
+        """Return a small value that is stored outside the records, such as the last allocated subnet.
+
+        Returns None if the store has no value for ``key``.
         """
 
 
 class Transaction(Reader, Protocol):
-    """A snapshot that can be changed. At the end of its block, either all changes are committed, or no change is
-    committed.
+    """A snapshot of the store that the caller can change. At the end of the ``with`` block, either all changes are
+    committed, or no change is committed.
     """
 
     def put_network(self, record: NetworkRecord) -> None:

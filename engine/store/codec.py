@@ -3,9 +3,9 @@
 A missing required field, or a value of another type, raises `CodecError`. Documents of other versions of hawse can be
 read: unknown fields are dropped, and missing optional fields get their defaults.
 
-Fields with default values are not written, because this makes documents shorter and faster to read. Therefore a default
-must never change. A new version that needs another value must write it explicitly. This module does not depend on any
-particular record.
+Fields with default values are not written, because this makes documents shorter and faster to read. Therefore the
+default of a field must never change. If a new version needs another value, the new version must write that value
+explicitly. This module does not depend on any particular record.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ def _record(kind: Any) -> Decoder:
     known = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if _is_required(field)}
     exact = {name: hint for name, hint in hints.items() if hint in (str, bool, int)}
-    """The field types that `convert` checks itself, because most fields have one of these types. For these fields,
-    `convert` saves a call of another function.
+    """The fields of type str, bool or int. `convert` checks these fields itself, because they are the most common and a
+    call of another function would take longer.
     """
 
     def convert(value: Any) -> Any:
@@ -211,12 +211,12 @@ def _scalar(kind: Any) -> Decoder:
 
 
 class DecodeCache:
-    """A decoder for the store's documents. For a document that has not changed, it returns the record that it decoded
-    before.
+    """A decoder for the store's documents. For a document that has not changed, the decoder returns the record that it
+    decoded before.
 
-    The class is for a process such as the agent, which reads all records again and again. Between two readings, only
-    one or two of a thousand records change. The cache keeps the documents of two readings, so the cache is about as
-    large as the store.
+    The class is for a process such as the agent, which reads all records again and again. Between two readings of the
+    store, only one or two of a thousand records change. The cache keeps the documents of the last two readings, so the
+    cache is about as large as the store.
     """
 
     def __init__(self) -> None:
@@ -232,5 +232,5 @@ class DecodeCache:
         return typed
 
     def turn(self) -> None:
-        """End a reading: remove the documents from the cache that were not used in this reading."""
+        """End one reading of the store: remove the documents that this reading did not use from the cache."""
         self._last, self._now = self._now, {}

@@ -1,15 +1,15 @@
 """The store of one host: one SQLite file in WAL mode (with a write-ahead log).
 
 This module handles files, locks and SQLite's errors; `engine.store.transaction` handles the contents of the tables.
-Threads may share a store. A process may fork while no block is open. The store's directory may be deleted at any time.
-A commit survives the death of any process, because the kernel's page cache holds the data. After a power failure, the
-commits since the last checkpoint may be lost, but the file is never damaged. This loss is acceptable, because the
-kernel state is lost too.
+Threads may share a store. A process may fork while no snapshot or transaction is open. The store's directory may be
+deleted at any time. A commit survives the death of any process, because the kernel's page cache holds the data. After a
+power failure, the commits since the last checkpoint may be lost, but the file is never damaged. This loss is
+acceptable, because the kernel state is lost too.
 
-A process keeps its connections open for its next block, because opening and closing are slow. The first process that
-opens a store reads the whole log, and the last process that closes the store may write the log back. A kept connection
-is not used after a fork, because the child would share locks that only the parent holds. A kept connection is also not
-used if the path of the store now leads to another file.
+A process keeps its connections open for later snapshots and transactions, because opening and closing are slow. The
+first process that opens a store reads the whole log, and the last process that closes the store may write the log back.
+A kept connection is not used after a fork, because the child would share locks that only the parent holds. A kept
+connection is also not used if the path of the store now leads to another file.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ disk is full.
 FILES = ("-wal", "-shm", "-journal")
 """The suffixes of the files that SQLite creates next to the store's file."""
 IDLE_LIMIT = 4
-"""Number of open connections that a process keeps. A command uses one connection, or two if one block is inside another
-block.
+"""Number of open connections that a process keeps. A command uses one connection, or two if it opens a snapshot or
+transaction while another one is open.
 """
 
 _REASONS = {
@@ -72,8 +72,8 @@ class PoolKey(NamedTuple):
 
 
 _idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
-"""The kept connections. A thread removes a connection from this queue before it checks the connection's key, so that
-two threads never use the same connection.
+"""The open connections that this process keeps for later snapshots and transactions. A thread removes a connection from
+this queue before it checks the connection's key, so that two threads never use the same connection.
 """
 
 
@@ -89,8 +89,9 @@ def pool_key(path: Path, busy_seconds: float) -> PoolKey:
 
 
 def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
-    """Remove a kept connection with the key ``wanted`` from the kept connections and return it, or None if there is
-    none.
+    """Return a kept connection whose key is ``wanted``, or None if no kept connection has this key.
+
+    The connection is removed from the kept connections.
     """
     for _ in range(len(_idle)):
         with suppress(IndexError):  # another thread may have taken the last connection
@@ -102,7 +103,7 @@ def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
 
 
 def keep_idle(used: PoolKey, connection: sqlite3.Connection) -> None:
-    """Keep a connection without an open transaction for the next block.
+    """Keep a connection without an open transaction for the next snapshot or transaction.
 
     If more than `IDLE_LIMIT` connections are kept, the oldest connections are closed.
     """
@@ -183,7 +184,7 @@ class SqliteStore:
                 if begin != "BEGIN":
                     self._make_room(connection)
                 connection.execute(begin)
-                schema.check(connection)  # the file may have been upgraded; this read also fixes the snapshot
+                schema.check(connection)  # the file may be upgraded by now; this read also fixes the snapshot
                 yield connection
             except BaseException:
                 connection.close()
@@ -285,7 +286,7 @@ class SqliteStore:
             return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
         if isinstance(error, CodecError):
             return Unavailable(f"the store {self.path} is damaged: {error}")
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # SQLite's primary code, without the extension
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary error code of SQLite
         if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():

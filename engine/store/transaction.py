@@ -168,8 +168,9 @@ class SqliteReader:
         return [Intent(*row) for row in rows]
 
     def meta(self, key: str) -> str | None:
-        """Return a small value that is stored outside the records, such as the last allocated subnet; None if it is
-        missing.
+        """Return a small value that is stored outside the records, such as the last allocated subnet.
+
+        Returns None if the store has no value for ``key``.
         """
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
@@ -214,7 +215,8 @@ class SqliteTransaction(SqliteReader):
         """Delete the network, its subnets, and the reservations of addresses in these subnets."""
         self._delete("networks", network_id)
         self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
-        # Delete all pools whose key begins with "<id>/". The upper limit is "<id>0", because "0" follows "/" in ASCII.
+        # Delete the reserved addresses of all subnets whose key begins with "<id>/". The upper limit is "<id>0",
+        # because "0" follows "/" in ASCII.
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
     def put_container(self, record: ContainerRecord) -> None:
@@ -310,8 +312,8 @@ class SqliteTransaction(SqliteReader):
             raise Taken("port", f"{host_ip}:{host_port}", holder)
 
     def _put(self, table: str, **columns: Column) -> None:
-        """Insert a row, or replace it in place. A replaced row keeps its ``seq``, and therefore its position in
-        listings.
+        """Insert a row, or replace it in place. A replaced row keeps its ``seq`` (the number by which listings are
+        sorted).
         """
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)

@@ -1,3 +1,3 @@
-"""The verbs of Docker's swarm API and the modules that they need: certificates, join tokens, etcd, the manager's
+"""The operations of Docker's swarm API and the modules that they need: certificates, join tokens, etcd, the manager's
 server.
 """

@@ -23,7 +23,7 @@ def advertise_address(text: str) -> tuple[str, int]:
 
 
 def data_path(text: str) -> str:
-    """Return the address for ``IP|INTERFACE``: the IP address itself, or the address of the interface."""
+    """Return the address for ``text`` (``IP|INTERFACE``): the IP address itself, or the address of the interface."""
     return _resolved(text, BAD_DATA_PATH)
 
 
@@ -52,7 +52,7 @@ def split(text: str) -> tuple[str, int]:
 
 
 def of_interface(name: str, refusal: str) -> str:
-    """Return an address of an interface: its IPv4 address, or its IPv6 address if it has no IPv4 address.
+    """Return an address of the interface ``name``: its IPv4 address, or its IPv6 address if it has no IPv4 address.
 
     Raises InvalidArgument with the message ``refusal`` if the interface has no address.
     """

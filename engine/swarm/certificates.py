@@ -34,7 +34,9 @@ def of_node(root: Path, request: str, node: str) -> str:
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the certificate request for a manager's server and etcd member; return the certificate."""
+    """Sign the certificate request of another manager's host, for its server and etcd member; return the
+    certificate.
+    """
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
@@ -80,10 +82,10 @@ def renew_manager(root: Path) -> ClusterMembership | None:
 
 
 def renew_worker(root: Path, client: Client, membership: ClusterMembership) -> ClusterMembership | None:
-    """Get a new certificate for a new private key from a manager.
+    """Get a new certificate for a new private key from a manager, and save both.
 
-    Returns the updated membership, or None if this host is in no cluster. Raises EngineError if the answer has no
-    certificate.
+    Returns the updated membership, or None if this host is in no cluster. Raises EngineError if the manager's answer
+    has no certificate.
     """
     key = pki.new_key()
     answer = client.call(node_operations.PATH + "certificate", {"request": pki.request(key)})

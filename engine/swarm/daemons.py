@@ -27,7 +27,9 @@ LONG_LOG = 1 << 20
 
 
 def run_directory(run: Path) -> Path:
-    """Return the directory for pid files and logs of these processes (mode 0700); creates it if missing."""
+    """Return the directory for pid files and logs of the processes that outlive the agent (mode 0700); creates it if
+    missing.
+    """
     path = run / "cluster"
     make_private_directory(path)
     return path
@@ -45,9 +47,9 @@ def ensure(
     environment: Mapping[str, str] | None = None,
     directory: Path = Path("/"),
 ) -> bool:
-    """Start a process in its own session unless it is running; return whether this call has started it.
+    """Start the process ``name`` in its own session unless it is running; return whether this call has started it.
 
-    Takes the lock of the process ``name``.
+    The function holds the lock of ``name`` meanwhile.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -67,7 +69,7 @@ def ensure(
 
 
 def reap(run: Path, name: str) -> None:
-    """Collect the exit status of a child that has ended, so that the child does not remain a zombie."""
+    """Collect the exit status of the child ``name`` if it has ended, so that the child does not remain a zombie."""
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):
@@ -96,7 +98,10 @@ def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of a process's log, for the error message which says that the process did not start."""
+    """Return the last line of a process's log.
+
+    The caller needs the line for the error message which says that the process did not start.
+    """
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return _plain(lines[-1])[:500] if lines else ""

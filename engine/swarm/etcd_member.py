@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 NAME = "etcd"
 PEER_PORT = 2380
 ADVERTISED = "https://127.0.0.1:2379"
-"""Client URL that etcd members advertise to each other. etcd requires a URL, but nothing listens there."""
+"""The client URL that every etcd member advertises to the other members. etcd requires a URL, but nothing listens
+there.
+"""
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
 LEARNING = 12.0
-"""Seconds to wait until another host's new member becomes a voting member.
+"""Seconds to wait until another host's new etcd member becomes a voting member.
 
-A joining host waits longer than this for the answer to its request.
+A joining host waits longer than this for the manager's answer.
 """
 
 
@@ -109,7 +111,7 @@ def wait_until_ready(run: Path, client: Client) -> None:
 
 
 def add(client: Client, name: str, address: str) -> list[str]:
-    """Announce a new member to etcd; return ``name=peer URL`` of all members, including the new one.
+    """Announce another host's new member to etcd; return ``name=peer URL`` of all members, including the new one.
 
     The new member starts as a learner, which has no vote. Therefore, if the new host fails to start its member, the
     other members still have a majority.
@@ -121,7 +123,7 @@ def add(client: Client, name: str, address: str) -> list[str]:
 
 
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
-    """Add a learner; wait up to `LEARNING` seconds for an earlier learner to become a voting member.
+    """Add a learner (a member without a vote); first wait up to `LEARNING` seconds for an earlier learner.
 
     The wait is needed because etcd allows only one learner. The earlier learner is removed if it does not become a
     voting member in time, or if it is from a failed attempt of the same host.
@@ -176,7 +178,7 @@ def remove(client: Client, name: str) -> None:
 
 
 def leader(client: Client, managers: Sequence[str]) -> str:
-    """Return the name of the etcd member that is the leader, according to the member that answers.
+    """Return the name of the leader among the etcd members, as reported by the member that answers.
 
     Returns "" if the leader is unknown or is not one of ``managers``.
     """

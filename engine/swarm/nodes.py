@@ -1,4 +1,4 @@
-"""The verbs of Docker's API for nodes (/nodes); they return Docker's JSON documents."""
+"""The operations of Docker's API for nodes (/nodes); they return Docker's JSON documents."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _nodes(client: Client) -> list[Node]:
 
 
 def node_document(node: Node, authority: str, *, alive: bool, leader: bool) -> Json:
-    """9 is X509_V_ERR_CERT_NOT_YET_VALID, 10 is X509_V_ERR_CERT_HAS_EXPIRED"""
+    """Return Docker's document of a node; ``authority`` is the certificate of the cluster's authority (PEM)."""
     subject, public = pki.describe(authority)
     document: Json = {
         "ID": node.id,
@@ -119,8 +119,8 @@ def pick(documents: Documents, reference: str) -> Json:
 def remove(host: Host, reference: str, *, force: bool) -> None:
     """Remove a node that is down, with all its endpoints and addresses; remove a live worker only with ``force``.
 
-    The first step makes managers reject the node's certificate. Raises Forbidden for a manager, unless it is down and
-    ``force`` is True.
+    As the first step, managers stop accepting the node's certificate. Raises Forbidden for a manager, unless it is down
+    and ``force`` is True.
     """
     with managing(host) as (client, membership):
         document = pick(_documents(host, client, membership), reference)
@@ -137,7 +137,7 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         shared_endpoints.release_node(client, identity)
         if not membership.external:
             etcd_member.remove(client, identity)
-        client.transact([], [delete(keys.node(identity))])  # last step, so that a killed removal can be repeated
+        client.transact([], [delete(keys.node(identity))])  # last step: until then, a killed removal can be repeated
 
 
 def summary(host: Host) -> Json:

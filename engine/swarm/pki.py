@@ -34,7 +34,9 @@ LIFETIME = 14 * 86400
 A host renews its certificate after half of this time. Therefore a host may be off for a week.
 """
 TOLERANCE = timedelta(minutes=10)
-"""How long before its time of issue a certificate is already valid, because the clock of a joining host may be slow."""
+"""Timespan before the time of issue in which a certificate is already valid, because a joining host's clock may be
+slow.
+"""
 
 
 def lifetime() -> int:
@@ -78,7 +80,7 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
     issuer = x509.load_pem_x509_certificate(authority.encode())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
     # Write no common name into client certificates, because etcd's gateway refuses clients whose certificate has one.
-    # (The gateway cannot authenticate users by common name, although a client may expect that.)
+    # (The gateway cannot authenticate users by common name.)
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
     builder = _builder(subject, csr.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
     signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them

@@ -1,4 +1,4 @@
-"""The verbs of Docker's API for /swarm: create, join and leave a cluster, and return join tokens.
+"""The operations of Docker's API for /swarm: create, join and leave a cluster, and return join tokens.
 
 A host is a member as soon as HAWSE_ROOT/cluster has a membership record. The record is the last file that a join
 writes. Therefore a failed or killed join leaves a host that is in no cluster.
@@ -85,12 +85,12 @@ def _check_pools(pools: Sequence[str], size: int) -> None:
 
 
 def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
-    """Save the certificate files that the user gave for an external store."""
+    """Save the certificate files that the user gave for an external etcd store."""
     _write(where, {n: files[k] for n, k in zip(memberships.STORE_FILES, STORE_KEYS, strict=True) if files.get(k)})
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
-    """Return the URLs of an external store, and the user and password, which are part of the first URL."""
+    """Return the URLs of an external etcd store, and the user and password, which are part of the first URL."""
     parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
     for part in parts:
         if part.scheme != "https" or not part.hostname:
@@ -103,7 +103,7 @@ def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
 
 
 def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster: Cluster) -> ClusterMembership:
-    """Start etcd unless the store is external, and write the cluster's first records.
+    """Start etcd unless the etcd store is external, and write the cluster's first records.
 
     Returns the membership with this host's WireGuard key.
     """
@@ -122,9 +122,9 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
 
 
 def _found(client: Client, cluster: Cluster, membership: ClusterMembership) -> ClusterMembership:
-    """Write the first records of a cluster.
+    """Write the first records of a new cluster; return the membership with this host's WireGuard key.
 
-    Raises InvalidArgument if an external store already has a cluster.
+    Raises InvalidArgument if an external etcd store already has a cluster.
     """
     membership, public = _with_tunnel_key(membership)
     changes = [
@@ -191,7 +191,7 @@ def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> d
 def _take_place(
     host: Host, where: Path, membership: ClusterMembership, members: Sequence[str] | None
 ) -> ClusterMembership:
-    """Write this host's own node record to the store; a manager first starts its etcd member."""
+    """Write this host's own node record to the etcd store; a manager first starts its etcd member."""
     membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
     if members is not None:
@@ -224,16 +224,16 @@ def leave(host: Host, *, force: bool) -> None:
     local_networks.delete_all_planned(host)
     gateway_bridge.release_ingress_address(host)
     _abandon(host)
-    local_networks.delete_all_planned(host)  # second time: the agent may have copied networks meanwhile
+    local_networks.delete_all_planned(host)  # again: the agent may have copied networks meanwhile
     _tell_agent(host)
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
 
-    For a record of another version, the caller ends the membership on this host only, and does not notify the cluster.
-    Raises Unavailable if this host is in no cluster. Without ``force``, also raises Unavailable for a manager and for a
-    record of another version.
+    For None, the caller ends the membership on this host only, and does not notify the cluster. Raises Unavailable if
+    this host is in no cluster. Without ``force``, the function also raises Unavailable for a manager and for a record
+    of another version.
     """
     try:
         membership = memberships.load(host.root)
@@ -306,7 +306,10 @@ def _require_outside(host: Host) -> None:
 
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
-    """Yield an empty directory for the cluster's files; if the ``with`` block fails, this host is in no cluster."""
+    """Yield an empty directory for the cluster's files; if the ``with`` block fails, the files are deleted.
+
+    Then this host is in no cluster.
+    """
     _abandon(host)  # remove the processes and files that a killed attempt has left
     path = host.root / "cluster.new"
     path.mkdir(mode=0o700, parents=True)
@@ -329,7 +332,10 @@ def _publish_directory(host: Host, where: Path) -> None:
 
 
 def _enter(host: Host, membership: ClusterMembership) -> None:
-    """Write the membership record, prepare the networks, and notify the agent, which then does the cluster's work."""
+    """Write the membership record, prepare the gateway bridge and the cluster's networks, and notify the agent.
+
+    The agent then starts its cluster threads.
+    """
     memberships.save(memberships.directory(host.root), membership)
     gateway_bridge.prepare(host)
     with connected(host) as (client, _):

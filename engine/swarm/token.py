@@ -17,9 +17,9 @@ DIGEST_LENGTH, SECRET_LENGTH = 50, 25
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """The content of a join token: which CA to trust, and the secret to send to a manager.
+    """The content of a join token: the certificate authority to trust, and the secret to send to a manager.
 
-    The CA is given as the SHA-256 digest of its certificate in hexadecimal.
+    The authority is given as the SHA-256 digest of its certificate in hexadecimal.
     """
 
     digest: str

@@ -16,7 +16,7 @@ from engine.swarm import verify as swarm_verify
 
 
 class SwarmVerbs:
-    """The swarm methods of one host; ``prepare`` makes the host ready for changes."""
+    """The swarm methods of one host; the function ``prepare`` makes the host ready for changes."""
 
     def __init__(self, host: Host, prepare: Callable[[], Host]) -> None:
         self.host, self._prepare = host, prepare
@@ -57,7 +57,9 @@ class SwarmVerbs:
         return membership.node_id
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's tables for a network with the cluster's store; return a line of text for each
+        """Compare this host's endpoints and peer tables for a network with the etcd store; return a line for each
         difference.
+
+        With ``fix``, the differences are repaired.
         """
         return swarm_verify.verify(self._prepare(), reference, fix=fix)

@@ -1,5 +1,5 @@
-"""Check requests before anything changes, with messages equal to Docker's.
+"""Check requests before anything is changed, with the same error messages as Docker.
 
-All functions are pure: they get the request and the records that it may conflict with. They return, or raise an
-`engine.errors` exception.
+All functions are pure. They get the request and the records with which the request may conflict. They return, or raise
+an `engine.errors` exception.
 """

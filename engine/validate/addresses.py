@@ -14,7 +14,10 @@ PREFIX = re.compile(r"(?P<address>[^/%]+)/(?P<bits>0|[1-9][0-9]{0,2})")
 
 
 def parse_prefix(text: str) -> IPInterface | None:
-    """Parse ``address/bits`` like Go's netip.ParsePrefix, and keep the host bits; return None for any other text."""
+    """Parse ``address/bits`` like Go's netip.ParsePrefix; return None for any other text.
+
+    The bits of the address behind the prefix are kept.
+    """
     match = PREFIX.fullmatch(text)
     if match is None:
         return None
@@ -39,7 +42,7 @@ def parse_address(text: str) -> IPAddress | None:
 
 
 def family_name(interface: IPv4Interface | IPv6Interface) -> str:
-    """Return the name of the IP version that messages use: IPv4 or IPv6."""
+    """Return the name of an address's IP version as error messages show it: IPv4 or IPv6."""
     return f"IPv{interface.version}"
 
 

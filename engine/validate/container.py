@@ -1,4 +1,4 @@
-"""Checks of requests to create or rename a container, in the daemon's order; they need no image."""
+"""Check requests to create or rename a container, in dockerd's order, as far as the checks need no image."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ HOST_MODE_PORTS = "Published ports are discarded when using host network mode"
 def check_container_create(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> list[str]:
     """Raise the errors that dockerd raises before it looks for the image; return the warnings for the user.
 
-    ``networks`` maps the names in ``request.networks`` to records. A missing network (None) is an error only at the
-    container's start. Four checks follow after the image is found: the command ("no command specified"), the name
-    (`check_name`), the binds (`engine.validate.host_config.check_binds`) and the links
+    ``networks`` maps the names in ``request.networks`` to records, or to None for a missing network. A missing network
+    is an error only at the container's start. Four checks follow after the image is found: the command ("no command
+    specified"), the name (`check_name`), the binds (`engine.validate.host_config.check_binds`) and the links
     (`engine.validate.host_config.parse_link`).
     """
     check_network_mode(request.config, request.host)
@@ -57,15 +57,18 @@ def check_config(config: ContainerConfig) -> None:
 
 
 def check_name(request: ContainerCreate) -> str:
-    """Return the container name that the request has without the leading slash, or "" if a name must be generated."""
+    """Return the container name in the request without the leading slash, or "" if the request has no name.
+
+    The caller generates a name if the result is "".
+    """
     return check_container_name(request.name) if request.name else ""
 
 
 def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettings]:
     """Return the network settings of a new container.
 
-    The old container-wide MAC address is put into the settings of the main network. Raises `InvalidArgument` if the
-    main network's settings have a different MAC address.
+    An old field of the request is the MAC address of the whole container. It is copied into the settings of the main
+    network. Raises `InvalidArgument` if the main network's settings have a different MAC address.
     """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode

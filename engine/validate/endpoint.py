@@ -1,4 +1,4 @@
-"""Check endpoint settings, and requests to connect a container to a network or disconnect it.
+"""Check endpoint settings, and requests to connect a container to a network or disconnect the container.
 
 All errors of one EndpointSettings are reported together. The checks of connect and disconnect depend on the container's
 state and its other networks.
@@ -113,8 +113,8 @@ def check_connect(
     """Raise an error if dockerd would refuse to connect the container to the network.
 
     The order of the checks is dockerd's: shared sandbox, settings, host and none networks, configuration-only network,
-    already connected. The caller has looked up first the container, then the network. A container in ``container:``
-    mode is refused before its network is looked up (`check_own_sandbox`).
+    already connected. The caller has looked up first the container, then the network. For a container in ``container:``
+    mode, `check_own_sandbox` raises the error before the network is looked up.
 
     ``joined`` are the networks of a running container. Fewer checks apply to a stopped container. If a stopped
     container is connected twice or to a configuration-only network, there is no error until its next start.
@@ -142,7 +142,7 @@ def check_not_config_only(network: NetworkRecord) -> None:
 
 
 def check_own_sandbox(record: ContainerRecord) -> None:
-    """Raise InvalidArgument for a container that uses another container's sandbox."""
+    """Raise InvalidArgument if the container uses another container's sandbox."""
     if is_container_mode(record.host.network_mode):
         raise InvalidArgument(SHARED)
 
@@ -160,9 +160,9 @@ def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connect
 
 
 def not_connected(record: ContainerRecord, network: str, *, running: bool) -> EngineError:
-    """Return the error for disconnecting a network on which the container has no endpoint.
+    """Return the error for disconnecting a container from a network on which it has no endpoint.
 
-    Docker's message has "the" before "network" if the container is not running.
+    If the container is not running, Docker's message has "the" before "network".
     """
     the = "" if running else "the "
     return EngineError(f"container {record.id} is not connected to {the}network {network}")

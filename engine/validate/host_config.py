@@ -42,8 +42,8 @@ UNDEFINED = "can't be used with links. This would result in undefined behavior"
 def check_network_mode(config: ContainerConfig, host: HostConfig) -> None:
     """Raise InvalidArgument for options that conflict with the network mode.
 
-    In ``container:`` mode, options for the sandbox conflict, because the other container's options configure the
-    sandbox.
+    In ``container:`` mode, options that configure the sandbox are refused. The sandbox belongs to the other container,
+    and that container's options configure it.
     """
     mode = host.network_mode
     if mode == "container" or (is_container_mode(mode) and not shared_container(mode)):
@@ -151,7 +151,7 @@ def check_capabilities(field: str, names: Sequence[str] | None) -> None:
             raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
 
 
-# A bind may have at most one mode of each set. Propagation and SELinux modes are accepted, as in Docker.
+# A bind may have at most one mode of each of these sets. Propagation and SELinux modes are accepted, as in Docker.
 EXCLUSIVE_MODES = (
     frozenset({"ro", "rw"}),
     frozenset({"z", "Z"}),
@@ -164,7 +164,7 @@ EXCLUSIVE_MODES = (
 def check_binds(binds: Sequence[str] | None) -> list[Mount]:
     """Parse all binds of a container; raises an `EngineError` with Docker's message.
 
-    Two mounts at the same target are an error too.
+    Two binds with the same target are an error too.
     """
     mounts = [parse_mount(bind) for bind in binds or ()]
     seen: set[str] = set()
@@ -219,8 +219,9 @@ def _is_valid_mode(mode: str) -> bool:
 
 
 IGNORED = ("label", "apparmor")
-"""Security options that hawse ignores. These options are for Linux security modules, which hawse does not use for
-containers.
+"""The types of security options that hawse ignores.
+
+They are for Linux security modules (such as AppArmor), which hawse does not use for containers.
 """
 
 
@@ -228,7 +229,7 @@ containers.
 class Security:
     """The parsed security options.
 
-    ``seccomp`` is "" if the user gave no profile, else a profile's name or its JSON text.
+    ``seccomp`` is "" if the user gave no profile. Otherwise it is a profile's name or its JSON text.
     """
 
     seccomp: str = ""
@@ -284,7 +285,7 @@ def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecor
 
 
 def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> None:
-    """Raise EngineError if the container that a link names is not on the default bridge or is not running."""
+    """Raise EngineError if the target container of a link is not on the default bridge or is not running."""
     if not any(attachment.network == "bridge" for attachment in target.attachments):
         raise EngineError(f"Cannot link to /{target.name}, as it does not belong to the default network")
     if target.status != "running":

@@ -18,12 +18,12 @@ _REFERENCE = re.compile(
 )
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 _DEFAULT_DOMAIN, _OFFICIAL = "docker.io", "library/"
-_PATH_LIMIT = 255  # most characters of a reference's path
+_PATH_LIMIT = 255  # maximum characters of a reference's path
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """The parts of an image reference; ``name`` is the short form, without ``docker.io/`` and ``library/``."""
+    """The parts of an image reference. ``name`` is the short name, without ``docker.io/`` and ``library/``."""
 
     name: str
     tag: str = ""

@@ -1,4 +1,4 @@
-"""Check logging drivers and their options when a container is created, and compute the size limits of its log.
+"""Check a new container's logging driver and options, and compute the size limits of its log.
 
 Docker checks the options in two steps. Unknown keys are refused when the container is created, invalid values when the
 container starts.
@@ -19,7 +19,7 @@ OTHER_DRIVERS = frozenset({"awslogs", "fluentd", "gcplogs", "gelf", "journald", 
 """Logging drivers that Docker has and hawse lacks; hawse uses json-file instead of them."""
 
 DEFAULT_LIMIT_BYTES = 100_000_000
-"""Bytes of a container's log that are kept by default; Docker's driver "local" keeps as many."""
+"""Bytes of a container's log that are kept by default, as with Docker's logging driver "local"."""
 
 IGNORED_OPTIONS = frozenset({
     "cache-compress", "cache-disabled", "cache-max-file", "cache-max-size", "env", "env-regex", "labels",
@@ -28,18 +28,18 @@ IGNORED_OPTIONS = frozenset({
 """Logging options that Docker accepts and hawse ignores."""
 
 _DEFAULT_FILES = 5
-_SMALLEST_FILE_BYTES = 1_000_000  # bytes; smallest file of a log with the default limit
+_SMALLEST_FILE_BYTES = 1_000_000  # minimum bytes of one file, when the default limit is divided among files
 _LOCAL_FILE_BYTES = 20 << 20
 _ROTATION = frozenset({"max-size", "max-file", "compress"})
 _ACCEPTED = {JSON_FILE: _ROTATION | {"labels", "labels-regex", "env", "env-regex", "tag"}, LOCAL: _ROTATION}
-_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # options that every driver that writes a log accepts
+_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # options that all drivers accept, except ``none``
 
 Options = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The size limits of a log. A file of ``max_size`` bytes or more is rotated; 0 means never."""
+    """The size limits of a log. A log file of ``max_size`` bytes or more is rotated; with 0, it is never rotated."""
 
     max_size: int = 0
     max_files: int = 1
@@ -47,9 +47,10 @@ class Rotation:
 
 
 def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
-    """Return the logging driver and options of a new container, merged with the daemon's defaults.
+    """Return the logging driver and options of a new container.
 
-    Raises `InvalidArgument` as Docker does.
+    The daemon's defaults are used for what the container's request does not set. Raises `InvalidArgument` as Docker
+    does.
     """
     if default in OTHER_DRIVERS:
         default, default_options = JSON_FILE, {}
@@ -95,8 +96,8 @@ def check_default_options(driver: str, options: Options) -> None:
 def rotation(driver: str, options: Options, limit: int) -> Rotation:
     """Return the size limits of a log; raises ValueError with Docker's message.
 
-    Without the option ``max-size``, the log has at most ``limit`` bytes in all. If no number of files is given,
-    ``limit`` is divided among several files, so that a rotation never empties the log.
+    Without the option ``max-size``, the log has at most ``limit`` bytes in total. If the option ``max-file`` is not
+    given either, ``limit`` is divided among several files, so that a rotation never empties the log.
     """
     if driver == LOCAL:
         return _local_rotation(options)
@@ -121,10 +122,10 @@ def rotation(driver: str, options: Options, limit: int) -> Rotation:
 
 
 def default_options(driver: str, options: Options, limit: int) -> Options:
-    """Return the daemon's logging options; the default size limit is added if the options have no limit."""
+    """Return the daemon's logging options. If the options set no size limit, the default limit is added."""
     try:
         bound = rotation(driver, options, limit)
-    except ValueError:  # Docker reports the invalid value only when a container starts, so return options as given
+    except ValueError:  # return the options unchanged: Docker reports the invalid value only at a container's start
         return options
     if driver == NONE or "max-size" in options or not bound.max_size:
         return options

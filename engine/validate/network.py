@@ -26,8 +26,8 @@ def check_network_create(
 ) -> NetworkCreate:
     """Raise the errors that dockerd raises before it allocates subnets; return the completed request.
 
-    The settings of the configuration network that the request names are copied into the request. ``drivers`` maps each
-    known driver type to its facts. With ``clustered``, this host can have swarm-scoped networks.
+    If the request names a configuration network, the settings of that network are copied into the returned request.
+    ``drivers`` maps each known driver type to its facts. With ``clustered``, this host can have swarm-scoped networks.
     """
     driver = request.driver or "bridge"
     if request.name in PREDEFINED_NAMES:
@@ -190,7 +190,7 @@ def _address_fault(text: str, subnet: IPInterface) -> str:
     address = parse_address(text)
     if address is None:
         return "invalid address"
-    if (6 if ":" in text else 4) != subnet.version:  # unlike in `parse_address`, ::ffff:1.2.3.4 is IPv6 here
+    if (6 if ":" in text else 4) != subnet.version:  # ::ffff:1.2.3.4 is IPv6 here, but IPv4 in `parse_address`
         return f"parent subnet is an {family_name(subnet)} block"
     if address not in subnet.network:
         return f"parent subnet {subnet} doesn't contain this address"

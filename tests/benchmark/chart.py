@@ -1,4 +1,4 @@
-"""Bar charts as SVG, readable on light and on dark pages. This module does not know what the figures mean."""
+"""Bar charts as SVG, readable on light and on dark pages. The charts work for any figures."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class Docker(Product):
     def start(self) -> None:
         self.socket = self.state / "docker.sock"
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
-        script = (  # no private mount namespace needed here: `ip netns exec` made one
+        script = (  # no private mount namespace needed: `ip netns exec` makes one
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
             f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
         )

@@ -1,8 +1,8 @@
 """Run commands inside a host and measure their time there. The time to enter the host's namespace is not measured.
 
-Each line on stdin is one request. The measured time begins just before the process is created and ends when the process
-has ended. The command's output goes to a file, because a pipe stays open as long as background processes of the command
-run.
+The runner process reads its requests from stdin, one per line. The measured time begins just before the command's
+process is created, and ends when that process has ended. The command's output goes to a file, because a pipe stays open
+as long as background processes of the command run.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Runner:
         return outcome
 
     def pids(self) -> set[int]:
-        """Return a set with the pid of the runner process inside the host."""
+        """Return the pid of the runner process inside the host, as a set."""
         return {self._process.pid}  # `ip netns exec` replaces itself by the runner, so the pid stays the same
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
-"""Clusters of temporary hosts for tests: N network namespaces on one wire, each with its own hawse state.
+"""Clusters of temporary hosts for tests: several network namespaces on one virtual wire, each with its own hawse state.
 
-The store is a real etcd. The host objects have methods that inject faults, such as a cut connection or a reboot.
+The cluster's store is a real etcd. The host objects have methods that inject faults, such as a cut connection or a
+reboot.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COUNTER = itertools.count(1)
 class Member(Host):
     """A host of the cluster. Its lease is short, so that the cluster notices within a test that the host is dead.
 
-    Commands on this host run in the same way as the commands of an installed hawse.
+    Commands run on this host in the same way as with an installed hawse.
     """
 
     settings = {"HAWSE_LEASE": str(LEASE)}
@@ -74,8 +75,10 @@ class Member(Host):
         return json.loads(answer)["pid"] if answer and answer != "late" else 0
 
     def tool(self, *argv):
-        """Run stand_in.py on this host. The script acts as a container would, or as a program that changes the kernel's
-        FDB and neighbour tables.
+        """Run stand_in.py on this host.
+
+        The script reserves endpoints as containers would, or changes the kernel's FDB and neighbour tables as another
+        program could.
         """
         command = [
             "ip",
@@ -129,7 +132,7 @@ class Member(Host):
 
 
 class Cluster:
-    """A cluster: hosts, and the wire that connects the hosts."""
+    """A cluster: its hosts, and the virtual wire that connects the hosts."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
@@ -166,7 +169,7 @@ class Cluster:
         return self.hosts
 
     def everywhere(self, action):
-        """Call ``action`` for each host of the cluster, in parallel, and return the results."""
+        """Call ``action`` with each host of the cluster, all hosts in parallel; return the results."""
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             return list(pool.map(action, self.hosts))
 
@@ -209,7 +212,7 @@ def fresh(tmp_path):
 
 
 def processes_of(host):
-    """Return the command lines of all processes in a host's namespace."""
+    """Return the command lines of all processes in a host's network namespace."""
     pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
     commands = []
     for pid in pids:

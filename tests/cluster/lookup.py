@@ -1,5 +1,6 @@
-"""Check name resolution inside a container; print each input line ``NAME ADDRESS`` that the resolver does not
-confirm.
+"""Check name resolution inside a container.
+
+Each input line is ``NAME ADDRESS``. The program prints each line whose NAME does not resolve to ADDRESS.
 """
 
 import sys

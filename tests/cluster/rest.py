@@ -13,8 +13,8 @@ OVERLAYS = ("network", "ls", "--filter", "driver=overlay", "--format", "{{.Name}
 def amiss(hosts):
     """Return the errors found on these hosts.
 
-    The checks: each host's tables agree with the store, no address is used twice, and each container reaches the others
-    by name and by address.
+    The checks: each host's kernel tables agree with the etcd store, no address is used twice, and each container
+    reaches the others by name and by address.
     """
     everyone = [(host, c) for host in hosts for c in containers(host)]
     return [*(line for host in hosts for line in verified(host)), *twice(everyone), *unreached(everyone)]
@@ -50,7 +50,7 @@ def twice(everyone):
 
 
 def unreached(everyone):
-    """Yield an error for each container that cannot resolve or ping another container on one of its own networks."""
+    """Yield an error for each container that cannot resolve or ping another container on a common network."""
     for host, container in everyone:
         targets = {name_of(c): shared(container, c) for _, c in everyone if c is not container}
         targets = {name: places for name, places in targets.items() if places}
@@ -90,7 +90,7 @@ def clear(hosts, networks):
 
 
 def left_over(hosts):
-    """Yield what is left in the store and in the hosts' kernels after all containers and networks were removed."""
+    """Yield what is left in the etcd store and in the hosts' kernels after all containers and networks were removed."""
     for line in hosts[0].tool("-", "residue"):
         yield f"in the store: {line}"
     for host in hosts:

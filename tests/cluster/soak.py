@@ -30,7 +30,7 @@ NETWORKS = ("red", "blue")
 FLEETING = "fleeting"
 """Name of a network that hosts create and remove during the run."""
 CONTAINERS = 4
-"""Number of container names used on each host."""
+"""The number of container names that commands use on each host."""
 PATIENCE = 60.0
 """Seconds within which the cluster must be free of errors after the faults have ended."""
 
@@ -145,9 +145,9 @@ class Soak:
 
 
 def settled(look):
-    """Call ``look`` again and again until it returns an empty result; return the last result.
+    """Call ``look`` again and again until it returns an empty result, for at most `PATIENCE` seconds.
 
-    The function stops after `PATIENCE` seconds.
+    Return the last result.
     """
     deadline = time.monotonic() + PATIENCE
     while (result := look()) and time.monotonic() < deadline:

@@ -3,11 +3,11 @@
 HAWSE_ROOT selects the host.
 
 - COUNT reserves that many endpoints as containers would, and prints their addresses (``shown``: with MAC and name).
-- ``rows`` prints the number of other hosts' endpoints in the kernel's FDB and neighbour tables.
+- ``rows`` prints the number of entries for other hosts' endpoints in the kernel's FDB and neighbour tables.
 - ``forget`` empties these kernel tables without notifying the agent.
 - ``compact`` makes etcd drop its history of old values.
-- ``keys`` prints the hosts' tunnel keys.
-- ``residue`` prints the store's keys for endpoints and addresses, except those on the ingress network.
+- ``keys`` prints the hosts' public tunnel keys.
+- ``residue`` prints the etcd keys for endpoints and addresses, except those on the ingress network.
 - ``members`` prints the etcd members that vote.
 - ``raise_up`` activates a network on this host, like a command that is killed afterwards.
 - ``begin`` activates a network on this host, like a command that is killed before it records the activation.

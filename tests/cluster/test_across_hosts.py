@@ -1,4 +1,6 @@
-"""Two hosts as a user sees them: names, addresses, ports and the default route, tested with real packets."""
+"""Two hosts of a cluster as a user sees them: names, addresses, ports and the default route, tested with real
+packets.
+"""
 
 import json
 

@@ -30,13 +30,15 @@ def pair(cluster):
 
 
 def ends(host, name):
-    """Return the end date of a host's certificate, as openssl prints the date."""
+    """Return the end date of a host's certificate, in the form that openssl prints."""
     argv = ["openssl", "x509", "-noout", "-enddate", "-in", host.root / "cluster" / name]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
-    """The test covers managers too, whose etcd members authenticate to each other with the renewed certificates."""
+    """The test covers managers too. Their etcd members use the renewed certificates for the connections
+    between them.
+    """
     a, b = pair
     late = cluster.join("manager")
     kept = tmp_path / "kept"

@@ -16,12 +16,12 @@ from tests.cluster.conftest import Member, eventually
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow]
 SECRET = b"hawse-in-clear"
-"""Text that one container sends to another container five times per second, while both containers exist."""
+"""The text that one container sends to another container five times per second, while both containers exist."""
 
 
 class Wire:
-    """A capture of all packets between the hosts. The capture begins before a network exists and ends after the network
-    is removed.
+    """A capture of all packets between the hosts. The capture runs from before an encrypted network exists until after
+    the network is removed.
     """
 
     def __init__(self, cluster):
@@ -42,7 +42,7 @@ class Wire:
 
 @pytest.fixture(scope="module")
 def wire(cluster):
-    """A packet capture between the hosts. It runs in the namespace whose bridge connects all hosts."""
+    """Start a packet capture in the namespace whose bridge connects all hosts."""
     made = Wire(cluster)
     yield made
     with contextlib.suppress(ProcessLookupError):
@@ -128,7 +128,7 @@ def pids_of(host, program):
 
 
 def programs_without(missing, directory):
-    """Return a value for PATH that finds all programs except the ``missing`` ones."""
+    """Return a PATH for the environment that finds all programs except the ``missing`` ones."""
     for place in os.environ["PATH"].split(":"):
         for program in Path(place).glob("*"):
             with contextlib.suppress(FileExistsError):

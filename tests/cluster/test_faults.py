@@ -11,12 +11,12 @@ from tests.cluster.conftest import LEASE, eventually
 
 pytestmark = pytest.mark.netns
 GONE = LEASE + 6
-"""Seconds within which the endpoints of a dead host must be removed from the other hosts."""
+"""Seconds after a host's death within which the other hosts must remove the dead host's endpoints."""
 
 
 @pytest.fixture(scope="module")
 def three(cluster):
-    """Three hosts: a manager and two workers. Each has a container on one common network."""
+    """Three hosts: a manager and two workers. Each host has a container on one common network."""
     hosts = cluster.grow(3)
     hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "app")
     for number, host in enumerate(hosts, 1):
@@ -38,7 +38,7 @@ def knows(host, container, name):
 
 
 def down(manager, host):
-    """Return whether the cluster lists a host as down, according to the manager."""
+    """Return whether the manager lists ``host`` as down."""
     node = host.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     return manager.hawse("node", "inspect", "-f", "{{.Status.State}}", node).stdout.strip() == "down"
 
@@ -94,7 +94,7 @@ def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
     assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
-    kill(b.agent_pid())  # a new agent looks for unused networks at its start
+    kill(b.agent_pid())  # at its start, a new agent looks for unused networks
     eventually(lambda: len(places(b)) == 1)
     assert "idle" not in b.hawse("network", "ls").stdout
     a.hawse("network", "rm", "idle")
@@ -203,7 +203,9 @@ def hardware(host, container):
 
 
 def answering(host, container, address):
-    """Ping an address from a container and return the MAC that answered."""
+    """Ping an address from a container; return the MAC that the container's neighbour table then has for the
+    address.
+    """
     script = (
         f"busybox ping -c1 -W1 {address} >/dev/null && ip neigh show {address} | sed 's/.*lladdr \\([^ ]*\\).*/\\1/'"
     )

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(scope="module")
 def store(cluster):
-    """An etcd on the hosts' wire that uses TLS and requires client certificates."""
+    """An etcd on the hosts' virtual wire. It uses TLS and requires client certificates."""
     where = cluster.directory / "store"
     where.mkdir(parents=True)
     authority_key, key, client_key = pki.new_key(), pki.new_key(), pki.new_key()
@@ -90,7 +90,7 @@ def test_a_removed_host_that_goes_on_leaves_nothing_in_the_store(cluster):
     first, second = cluster.hosts[:2]
     node = second.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     first.hawse("node", "rm", "--force", node)
-    os.kill(second.agent_pid(), signal.SIGKILL)  # the next agent compares this host's state with the store
+    os.kill(second.agent_pid(), signal.SIGKILL)  # the next agent compares this host's state with the etcd store
     refused = second.hawse("run", "-d", "--name", "c3", "--network", "app", "hostfs", "true", check=False)
     assert "This node has been removed from the swarm" in refused.stderr
     eventually(second.agent_pid)

@@ -1,4 +1,4 @@
-"""VXLAN packets that other senders forge.
+"""Forged VXLAN packets.
 
 Only the hosts of an overlay network may send frames into this network. These hosts must still reach each other.
 """
@@ -24,7 +24,9 @@ def namespace(host, container: str) -> str:
 
 
 class Target:
-    """A container on an overlay network. It has a socket that receives the forged frames if they enter the network."""
+    """A container on an overlay network. A socket in the container receives each forged frame that enters the
+    network.
+    """
 
     def __init__(self, host, container: str, network: str) -> None:
         self.host, self.address = host, host.ip(container, network)
@@ -37,8 +39,9 @@ class Target:
         self.socket.bind((self.address, PORT))
 
     def hears(self, path: str, source: str, wait: float = SILENCE) -> bool:
-        """Send a VXLAN packet from the namespace ``path`` to the container's host; return whether the container gets
-        its frame.
+        """Send a VXLAN packet from the namespace ``path`` to the container's host.
+
+        Return whether the container receives the frame inside the packet.
         """
         frame = ethernet(self.mac, "02:00:00:00:00:99", udp("10.0.1.99", 1, self.address, PORT, b"slipped in"))
         send(path, vxlan(source, self.host.underlay, self.vni, frame))

@@ -1,6 +1,6 @@
 """A worker host that misuses its own certificate. The other hosts must keep working, and the worker learns no secret.
 
-Each request goes to a manager's server, as root on the worker could send it (see intruder.py).
+Each request goes to a manager's server in the form that root on the worker could send (see intruder.py).
 """
 
 import json
@@ -49,9 +49,7 @@ MAINTENANCE = (
 
 
 class Intruder:
-    """A process on a host that sends requests with that host's certificate, or with the certificate in ``root`` if
-    given.
-    """
+    """A process that sends requests with a host's certificate; ``root`` is the directory of another certificate."""
 
     def __init__(self, host, root=None):
         self.membership = memberships.load(host.root)
@@ -80,7 +78,9 @@ class Intruder:
 
 @pytest.fixture(scope="module")
 def three(cluster):
-    """Three hosts: a manager, an honest worker and a hostile worker. Each has a container on one common network."""
+    """Three hosts: a manager, an honest worker and a hostile worker. Each host has a container on one common
+    network.
+    """
     hosts = cluster.grow(3)
     hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "app")
     hosts[0].hawse("network", "create", "-d", "overlay", "closed")
@@ -101,7 +101,8 @@ def evil(three):
 def others_go_on(three):
     """Check after each attack that the two other hosts are unharmed.
 
-    The two hosts have the same records, the containers reach each other, and the kernel tables are right.
+    The cluster's records of the two hosts are the same, the containers reach each other, and the kernel tables are
+    right.
     """
     before = stored(three[0])
     yield
@@ -111,7 +112,7 @@ def others_go_on(three):
 
 
 def stored(manager):
-    """Return all keys and values of the store, read from the manager's own etcd member."""
+    """Return all keys and values of the etcd store, read from the manager's own etcd member."""
     client = memberships.open_client(manager.root, memberships.load(manager.root))
     try:
         return {kv.key: kv.value for kv in client.range(keys.BASE)[0]}
@@ -120,7 +121,7 @@ def stored(manager):
 
 
 def theirs(values, three):
-    """Return the store's entries of the two other hosts, without entries that also change when nothing is attacked."""
+    """Return the etcd entries of the two other hosts, without entries that also change when nothing is attacked."""
     evil = memberships.load(three[2].root).node_id
     kept = {k: v for k, v in values.items() if evil not in k + v}
     return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
@@ -312,9 +313,9 @@ def test_it_cannot_pass_for_a_manager_s_server(three):
 
 
 def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
-    """A bad record in the store is ignored and reported, and no host stops working because of the record.
+    """A bad record in the etcd store is ignored and reported, and no host stops working because of the record.
 
-    Only a manager, or a user who runs the store, can write a bad record.
+    Only a manager, or a user who runs the etcd store, can write a bad record.
     """
     a, b, _ = three
     client = memberships.open_client(a.root, memberships.load(a.root))
@@ -391,7 +392,7 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
 
 
 def watch(root, host):
-    """Open a connection from a host's network namespace, start a watch of the node records, and return the
+    """Connect from a host's network namespace to the server, start a watch of the node records, and return the
     connection.
     """
     with open(host.path) as there:

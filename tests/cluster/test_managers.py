@@ -111,7 +111,7 @@ def test_a_manager_leaves_in_good_order_and_is_refused_from_then_on(cluster, man
     status, place = "/v3/maintenance/status", f"https://{managers[1].underlay}:2377"
     assert former.ask(status, {}, url=place)[0] == "ok"
     first.hawse("swarm", "leave", "--force")
-    # The remaining managers may have to elect a leader first.
+    # The removed host is refused only later, because the remaining managers may have to elect a leader first.
     eventually(lambda: "This node has been removed from the swarm" in former.refused(status, {}, url=place), 40)
     former.close()
     listing = ("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}")

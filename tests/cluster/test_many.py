@@ -1,5 +1,6 @@
-"""Five hosts with a thousand endpoints: the time until every host knows all endpoints. ``pytest -s`` prints
-the times.
+"""Five hosts with a thousand endpoints: the tests measure the time until every host knows all endpoints.
+
+``pytest -s`` prints the times.
 """
 
 import json
@@ -31,7 +32,7 @@ def five(cluster):
 
 @pytest.fixture
 def tell(record_property, capsys):
-    """Return a function that records a measured value in the test report and prints the value."""
+    """Return a function that prints a measured value and records it in the test report."""
 
     def told(name, **milliseconds):
         for what, value in milliseconds.items():
@@ -84,7 +85,9 @@ def tables(host, network):
 
 
 def asked(host, container, everything):
-    """Ask a container's resolver for each ``NAME ADDRESS`` line of ``everything``; return the lines that fail."""
+    """Ask a container's resolver to confirm each ``NAME ADDRESS`` line of ``everything``; return the lines
+    that fail.
+    """
     inside = ["nsenter", "-t", str(pid(host, container)), "-n", sys.executable, Path(__file__).with_name("lookup.py")]
     lines = "".join(f"{name} {address}\n" for address, _, name in everything)
     return subprocess.run(inside, input=lines, capture_output=True, text=True, check=True).stdout.split()

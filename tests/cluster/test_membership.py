@@ -1,5 +1,6 @@
-"""Creating, joining and leaving a cluster: the messages are Docker's, and no failed command leaves a host
-half-joined.
+"""Creating, joining and leaving a cluster.
+
+The messages are Docker's. No failed command leaves a host half-joined.
 """
 
 import glob
@@ -25,7 +26,7 @@ def first(cluster):
 
 @pytest.fixture(scope="module")
 def outsider(cluster, first):
-    """A host that belongs to no cluster. After each test, it must again belong to no cluster."""
+    """A host that belongs to no cluster before and after each test."""
     return cluster.add_host()
 
 
@@ -137,7 +138,7 @@ def test_joining_while_the_store_is_down_is_refused_at_once(cluster, first, outs
 
 @pytest.fixture
 def clock(outsider):
-    """Return a function that shifts the clock by some days for the commands of this host and their child processes."""
+    """Return a function that shifts the clock by some days for this host's commands and their child processes."""
     library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
     if not library:
         pytest.skip("libfaketime is not installed (apt-get install faketime)")

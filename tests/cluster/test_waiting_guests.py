@@ -30,7 +30,7 @@ def manager(cluster):
 
 @pytest.fixture(scope="module")
 def guest(cluster, manager):
-    """A host that belongs to no cluster; the test's clients connect from this host."""
+    """A host that belongs to no cluster. The tests connect to the manager from this host."""
     return cluster.add_host()
 
 
@@ -69,7 +69,7 @@ def ended(connection, since, patience=GUEST_SECONDS + 5):
 def test_a_byte_a_second_holds_a_connection_no_longer_than_silence(connect):
     """A client that sends one byte per second is disconnected as early as a client that sends nothing.
 
-    One deadline covers the whole connection: the TLS handshake, the header and the body.
+    One deadline covers the whole connection: the TLS handshake, the request's header and the request's body.
     """
     began = time.monotonic()
     silent, handshake = connect(), connect()
@@ -126,7 +126,7 @@ def test_another_version_of_hawse_is_told_so(connect):
 
 
 def test_guests_without_number_keep_no_host_out(cluster, manager, guest, connect):
-    """More clients wait than the server accepts, and new hosts still join in time.
+    """More clients wait than the manager's server accepts, and new hosts still join in time.
 
     This holds even for a new host that has the same address as these clients.
     """

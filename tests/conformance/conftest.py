@@ -1,4 +1,6 @@
-"""Two hosts on one wire for the whole test session. One runs hawse, and the other one runs a real dockerd."""
+"""Two hosts on one virtual wire for the whole test session. One host runs hawse, and the other host runs a real
+dockerd.
+"""
 
 from __future__ import annotations
 

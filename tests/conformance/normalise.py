@@ -16,8 +16,9 @@ PID = re.compile(r'("Pid": ?)[1-9]\d*')
 
 
 class Normaliser:
-    """The ids, times and paths to replace in one scenario on one target. An id is replaced by the same number
-    everywhere in the scenario.
+    """The ids, times and paths to replace in the output of one scenario on one target.
+
+    An id is replaced by the same number everywhere in the scenario.
     """
 
     def __init__(self, program: str, places: Mapping[str, str]) -> None:

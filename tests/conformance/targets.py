@@ -1,4 +1,6 @@
-"""The targets that run a scenario: hawse and a real dockerd. Each has its own host and is called as ``docker``."""
+"""The targets that run a scenario: hawse and a real dockerd. Each target has its own host; its command is
+``docker``.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,9 @@ class Target:
         return Result(int(code.read_text()), *texts)
 
     def places(self) -> dict[str, str]:
-        """Return a map from each directory with this target's files to the placeholder that replaces it in the
-        transcript.
+        """Return a map from directory to placeholder.
+
+        Each directory has files of this target; in the transcript, the placeholder replaces the directory's path.
         """
         return {}
 
@@ -83,7 +86,7 @@ class Hawse(Target):
         return {str(self.host.root): "<root>", str(CHECKOUT): "<checkout>"}
 
     def stop(self) -> None:
-        """Stop the target. This method does nothing, because deleting the host ends the target's processes."""
+        """Do nothing, because the deletion of the host ends the target's processes."""
 
 
 class Docker(Target):
@@ -94,8 +97,9 @@ class Docker(Target):
         self.wait_until_ready()
 
     def script(self) -> str:
-        """Return the script that starts dockerd. Its mounts stay private, as `ip netns exec` creates a mount
-        namespace.
+        """Return the script that starts dockerd.
+
+        dockerd's mounts stay private, because `ip netns exec` runs the script in a new mount namespace.
         """
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
         return (

@@ -73,7 +73,7 @@ def test_saved_image_has_its_id_and_its_files(targets, saved, tmp_path):
 def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp_path, victim):
     hawse, docker = targets
     forged = forge(saved[0], tmp_path, victim)
-    docker.sh("docker rmi -f built:1", tmp_path)  # otherwise Docker would skip layers that it has
+    docker.sh("docker rmi -f built:1", tmp_path)  # Docker skips layers that it already has
     refused = docker.sh(f"docker load -i {forged}", tmp_path)
     assert refused.returncode == 1
     imported = hawse.sh(f"docker import {forged}", tmp_path)
@@ -83,11 +83,11 @@ def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp
 
 
 def forge(archive: Path, directory: Path, victim: str) -> Path:
-    """Change an archive in one way: another file in the last layer, another digest of that layer, or one digest too
-    many.
+    """Change an archive in the way that ``victim`` names.
 
-    The archive has the form that Docker used before version 25, where file names are not digests. The forged file can
-    therefore be found only by a check of the archive's content.
+    The change is another file in the last layer, another digest of that layer, or one digest too many. The archive has
+    the form that Docker used before version 25, where file names are not digests. The forged file can therefore be
+    found only by a check of the archive's content.
     """
     parts = directory / "parts"
     with tarfile.open(archive) as whole:

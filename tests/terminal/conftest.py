@@ -1,7 +1,7 @@
 """Real shells in a real terminal. tmux runs the shells; the tests type keys and read the screen.
 
-The command ``hawse`` in these shells runs this checkout. The store of this ``hawse`` has records of networks,
-containers and images, but no kernel objects exist, because completion reads records only.
+The command ``hawse`` in these shells runs this checkout. Its store has records of networks, containers and images. No
+kernel objects exist, because completion reads records only.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ class Screen:
         return self.tmux("capture-pane", "-p", "-J")
 
     def wait_for(self, test: Callable[[str], bool]) -> str:
-        """Wait until ``test`` returns true for the screen's text; return that text.
+        """Wait until ``test`` returns true for the text on the screen; return this text.
 
-        After `PATIENCE` seconds, return the last text.
+        After `PATIENCE` seconds, return the last text even if ``test`` returned false.
         """
         end = time.monotonic() + PATIENCE
         while not test(seen := self.text()) and time.monotonic() < end:
@@ -127,7 +127,7 @@ class Screen:
         return seen
 
     def fresh(self) -> None:
-        """Discard the line that is typed and clear the screen."""
+        """Discard the unfinished command line and clear the screen."""
         # For bash, no interrupt key is sent. After an interrupt during completion, bash's readline would ignore further
         # interrupts.
         self.keys("C-e" if self.name == "bash" else "C-c", "C-u", "C-l")
@@ -205,7 +205,7 @@ def fish(home: Path, completions: str, package: bool) -> list[str]:
 
 @pytest.fixture
 def started() -> Iterator[Callable[..., Screen]]:
-    """Return a function that starts shells. The shells end with the test."""
+    """Return a function that starts shells. The shells end together with the test."""
     screens: list[Screen] = []
 
     def begin(*args, **how) -> Screen:

@@ -1,5 +1,6 @@
-"""Names that another host or an image has chosen. TAB must not execute any part of a name, and must not garble the
-screen.
+"""Names that another host or an image has chosen.
+
+TAB must not execute any part of such a name, and must not garble the screen.
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ def shell(request, hostile) -> Iterator[Screen]:
 
 
 def executed(screen: Screen, home: Path, line: str) -> list[str]:
-    """Type a line, TAB and Enter, and return the arguments of the ``hawse`` command that the shell executed.
+    """Type a line, TAB and Enter; return the arguments of the ``hawse`` command that the shell executed.
 
-    If the shell executed no command, return the screen.
+    If the shell executed no ``hawse`` command, return the text on the screen.
     """
     output = home / "said"
     output.unlink(missing_ok=True)
@@ -114,8 +115,8 @@ def test_what_nobody_can_type_is_not_offered(shell, hostile, untouched, line, wo
 
 
 def test_hostile_file_names_are_no_flags(shell, hostile, untouched):
-    """The user's directory has a file whose name is hostile. The shell must not replace a pattern in the completion
-    tables by that name.
+    """The user's directory has a file with a hostile name. The shell must not replace a pattern in the completion
+    tables by this name.
     """
     evil = hostile / "evil--label,$(touch pwned)=environment"
     evil.touch()
@@ -136,10 +137,10 @@ def test_options_of_bash_for_stars_that_match_nothing(hostile, started, option):
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_answer_in_a_directory_of_another_user_is_not_read(name, hostile, tmp_path, started):
-    """The file with kept answers is in a directory of another user, who could choose the names in it. The shell must
-    not read the file.
+    """Completion keeps its answers in a file. Here the file is in a directory of another user, who could choose the
+    names in it.
 
-    hawse itself refuses to use that directory.
+    The shell must not read the file. hawse itself refuses to use the directory.
     """
     root = tmp_path / "state"
     (root / "names").mkdir(parents=True)

@@ -1,4 +1,7 @@
-"""TAB in bash, zsh and fish: what TAB adds if only one word is possible, and which words TAB lists otherwise."""
+"""TAB in bash, zsh and fish.
+
+If only one word is possible, TAB adds this word. Otherwise TAB lists the possible words.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ COMPLETED = [
     ("hawse run -itd --cidfile sett", "hawse run -itd --cidfile settings.env Z"),
     ("hawse run --mount type=bind,source=sett", "hawse run --mount type=bind,source=settings.env Z"),
     ("hawse import sett", "hawse import settings.env Z"),
-    # A command inside the container is completed as on a line of its own.
+    # TAB completes a command inside the container in the same way as a command on a line of its own.
     ("hawse run hostfs hawse-prog", "hawse run hostfs hawse-program Z"),
     ("hawse exec web cat sett", "hawse exec web cat settings.env Z"),
     # The names here are unusual or contain quotes.
@@ -118,6 +121,6 @@ def test_zsh_and_fish_describe(shell, line, description):
 
 
 def test_disconnect_offers_the_networks_of_the_container_behind_the_cursor(shell):
-    # The cursor is before a blank in this line. The shells differ in what they do with that blank.
+    # In this line the cursor is before a blank. The shells differ in how they treat this blank.
     spaced = [f"hawse network disconnect back{end}" for end in (" Z db", "Z db", " Zdb")]
     assert shell.completed("hawse network disconnect  db", *spaced, left=len(" db")) in spaced

@@ -41,7 +41,7 @@ def test_tab_without_a_store_offers_fixed_words_and_makes_nothing(storeless, tmp
 def test_a_kept_answer_is_read_by_the_shell_itself_until_the_store_is_written(name, directory, tmp_path, started):
     root = tmp_path / "state"
     shutil.copytree(directory / "state", root)
-    ask(root)  # the first read creates the log file; its age is checked later
+    ask(root)  # this first read creates the log file; the test checks its age later
     then = time.time_ns() - 3600 * 10**9
     for file in root.glob("hawse.db*"):
         os.utime(file, ns=(then, then))

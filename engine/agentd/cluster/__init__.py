@@ -1,3 +1,3 @@
-"""The agent's cluster service and its threads: one renews the lease, one watches the store, one programs peer
-tables.
+"""The agent's cluster service and its threads: one renews this host's lease, one watches the etcd store, one programs
+peer tables.
 """

@@ -1,6 +1,6 @@
 """Keeps this host's lease alive in its own thread. Other hosts use this host's endpoints only while the lease exists.
 
-Each time the store becomes reachable again, the thread compares this host's endpoints with the store's records.
+Each time the etcd store becomes reachable again, the thread compares this host's endpoints with the store's records.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEASE = 30
 """Lease time in seconds; if a host is silent for longer, other hosts ignore its endpoints. HAWSE_LEASE overrides it."""
 RETRY_DELAY_SECONDS = 1.0
 INTERVAL = 60.0
-"""Seconds between two comparisons of this host's endpoints with the cluster's store."""
+"""Seconds between two comparisons of this host's endpoints with the etcd store."""
 
 
 def lease_seconds() -> int:
@@ -31,11 +31,11 @@ def lease_seconds() -> int:
 
 
 class LeaseKeeper:
-    """A thread that renews the lease of host ``membership``.
+    """A thread that renews this host's lease. Its creator passes two functions.
 
-    ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares the records of this
-    host with those in the store. It is called when the lease is new or regained, after `request_sync`, and every
-    `INTERVAL` seconds.
+    ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares this host's endpoints
+    with the etcd store. It is called when the lease is new or regained, after `request_sync`, and every `INTERVAL`
+    seconds.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""The agent's work for a host in a cluster: follow the cluster's store, renew the lease, program peers of
-other hosts.
+"""The agent's work for a host in a cluster: watch the etcd store, renew this host's lease, and program the endpoints of
+other hosts as peers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from engine.swarm.enrollment import Manager
 
 
 class ClusterNode:
-    """The cluster threads of the host of ``root``; each thread calls ``notify_agent`` when DNS names have changed."""
+    """The cluster threads of this host; each thread calls the function ``notify_agent`` when DNS names have changed."""
 
     def __init__(self, root: Path, run: Path, membership: ClusterMembership, notify_agent: Callable[[], None]) -> None:
         self._root, self._run, self._membership, self._notify_agent = root, run, membership, notify_agent
@@ -59,9 +59,9 @@ class ClusterNode:
         return memberships.open_client(self._root, memberships.load(self._root) or self._membership)
 
     def _changed(self, view: View) -> None:
-        """Pass a new snapshot of the cluster's records to the peer thread, and wake the agent's loop.
+        """Pass a new snapshot of the etcd store's records to the peer thread, and wake the agent's loop.
 
-        Runs in the watcher's thread.
+        Runs in the thread that watches the etcd store.
         """
         before, self._view = self._view, view
         self._tell_unreadable(view)
@@ -94,7 +94,8 @@ class ClusterNode:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 
     def _sync_records(self, client: Client) -> None:
-        """Write this host's endpoints to the cluster's store, and request an update of the networks.
+        """Write this host's endpoints to the etcd store, and request a new copy of the cluster's networks to the local
+        store.
 
         Runs in the lease thread.
         """
@@ -102,7 +103,8 @@ class ClusterNode:
         self._mirrored = False
 
     def _after_renewal(self, client: Client) -> None:
-        """Update the networks, and renew the certificates and keys that are due.
+        """Update this host's copies of the cluster's networks, and renew the certificates and WireGuard keys that are
+        due.
 
         Runs in the lease thread after each renewal of the lease.
         """
@@ -116,10 +118,10 @@ class ClusterNode:
             self._tell_networks()
 
     def _mirror(self, client: Client) -> None:
-        """Copy the cluster's networks to this host's store.
+        """Copy the records of the cluster's networks from etcd to the local store.
 
-        First deletes this host's kernel objects of networks that no endpoint on this host uses. Reads the networks from
-        etcd, because the cached snapshot may be older than the changes of commands.
+        First deletes this host's kernel objects of networks that no endpoint on this host uses. The networks are read
+        from etcd itself, because the cached snapshot may lack the latest changes of commands.
         """
         if self._mirrored:
             return
@@ -133,8 +135,7 @@ class ClusterNode:
             raise
 
     def follow(self, state: Snapshot) -> None:
-        """Pass this host's active overlay networks to the peer thread; if endpoint names have changed, update the store
-        soon.
+        """Pass this host's active overlay networks to the peer thread; write changed endpoint names to etcd soon.
 
         Runs in the thread of the agent's loop.
         """
@@ -166,7 +167,8 @@ class ClusterNode:
     def keep(self) -> None:
         """Restart ended processes (etcd member, manager's server, respawn process) and do other regular work.
 
-        The other work is to renew a manager's certificates, to trim logs, and to save the snapshot to disk.
+        The other work is to renew a manager's certificates, to trim logs, and to save the snapshot of the cluster's
+        records to disk.
         """
         if self._membership.is_manager:
             known = memberships.load(self._root)

@@ -1,4 +1,5 @@
-"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the cluster's records, in its own thread.
+"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the etcd store's records, in its own
+thread.
 
 A small change is programmed peer by peer. A large change, and the first change of each network, programs the whole
 network. The thread compares all networks again every `INTERVAL` seconds, because other programs may have changed the
@@ -25,9 +26,10 @@ RETRY = 2.0
 
 
 class PeerSync:
-    """A thread that programs peers with ``driver`` for the networks that `tell` passes to it.
+    """A thread that programs the peers of the networks that `tell` passes to it. The peers are endpoints of other
+    hosts.
 
-    ``run`` is the directory of the lock that the thread shares with commands.
+    The thread shares a lock with commands; the lock file is in the directory ``run``.
     """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:
@@ -47,9 +49,9 @@ class PeerSync:
         """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
-                # The thread may not yet have programmed the snapshot that this call replaces. A command may have
-                # programmed peers from that skipped snapshot. A comparison of the snapshots before and after it would
-                # not show these peers. Therefore record the networks in which the skipped snapshot differs, and program
+                # The thread may not yet have programmed the snapshot that this call replaces, but a command may have
+                # programmed peers from it. A comparison of the snapshots before and after the replaced one would not
+                # show these peers. Therefore record the networks in which the replaced snapshot differs, and program
                 # all peers of these networks.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view

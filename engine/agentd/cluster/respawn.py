@@ -1,7 +1,7 @@
-"""``python -m engine.agentd.cluster.respawn``: restart a killed agent, so that its host's lease does not expire.
+"""``python -m engine.agentd.cluster.respawn``: restart a killed agent, so that this host's lease does not expire.
 
 The process sleeps until it gets the agent's own lock, which the kernel releases when the agent ends. The process ends
-when this host has left its cluster, or when the run directory no longer exists.
+when this host has left its cluster, or when the directory HAWSE_RUN no longer exists.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The agent's cluster service. It imports the cluster code only while this host is in a cluster.
 
-Three threads do the blocking work: one follows the cluster's store, one renews the lease, one programs the peer tables.
-The loop's thread only distributes their results and keeps the manager's processes running.
+Three threads do the blocking work: one watches the etcd store, one renews the lease, one programs the peer tables. The
+loop's thread only distributes their results and keeps the manager's processes running.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHECK = 1.0
 
 
 class ClusterService:
-    """Implements `engine.agent.service.Service`; ``changed`` is called to make the agent read the store again."""
+    """The cluster service. The function ``changed`` is called to make the agent read the local store again."""
 
     name = "cluster"
 
@@ -40,7 +40,7 @@ class ClusterService:
         loop.watch(self._wake, lambda _: self._woken())
 
     def extend(self, state: Snapshot) -> Snapshot:
-        """Return the snapshot plus the endpoints that other hosts have on this host's networks."""
+        """Return the snapshot ``state`` plus the endpoints that other hosts have on this host's networks."""
         if self._resident is None:
             return state
         return replace(state, endpoints=[*state.endpoints, *self._resident.remote_endpoints(state.networks)])
@@ -56,14 +56,14 @@ class ClusterService:
 
             self._resident = ClusterNode(self._root, self._run, membership, self._poke)
             self._keep()
-            self._poke()  # the agent then reads the store again, together with the DNS names of the saved snapshot
+            self._poke()  # make the agent read the local store again, and add the other hosts' endpoints
         if self._resident is not None:
             self._resident.follow(state)
 
     def _membership(self) -> ClusterMembership | None:
         """Return this host's membership; None if the host has none, or if another version of hawse wrote the record.
 
-        Commands report a record of another version.
+        Such a record is not reported here, because every command reports it.
         """
         try:
             return memberships.load(self._root)
@@ -95,7 +95,7 @@ class ClusterService:
         return self._resident is not None
 
     def close(self) -> None:
-        """Ask the threads to end; the cluster's processes keep running, so that the next agent can use them."""
+        """Ask the threads to end; etcd and the manager's server keep running, so that the next agent can use them."""
         if self._resident is not None:
             self._resident.close()
         self._loop.forget(self._wake)

@@ -1,4 +1,4 @@
-"""Follows the cluster's store in its own thread: reads all records once, then watches for changes.
+"""Watches the etcd store in its own thread: reads all records once, then waits for changes.
 
 If etcd no longer has the revisions to watch from, because it compacted them, the thread reads all records again. While
 the store is unreachable, the last snapshot remains in use, with its names and peers.
@@ -18,17 +18,17 @@ from engine.cluster.snapshot import View
 from engine.errors import EngineError
 
 SILENCE = 30.0
-"""Seconds without a message after which the thread closes a watch and opens it again.
+"""Seconds without a message after which the thread closes a watch of the etcd store and opens it again.
 
-This host renews its own lease more often than that, so a working watch always has messages.
+Opening the watch again shows whether the store still answers.
 """
 FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 
 
 class StoreWatcher:
-    """A thread that calls ``changed`` with every new snapshot; ``known`` is the snapshot to continue from.
+    """A thread that calls the function ``changed`` with every new snapshot of the etcd store.
 
-    ``open_client`` opens a client of the cluster's store.
+    The thread continues from the snapshot ``known``. The function ``open_client`` opens a client of the store.
     """
 
     def __init__(

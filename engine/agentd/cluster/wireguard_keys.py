@@ -1,5 +1,5 @@
-"""Rotation of this host's WireGuard key. The host publishes its new public key in the cluster's store, which all other
-hosts watch.
+"""Rotation of this host's WireGuard key. The host publishes its new public key in the etcd store, which all other hosts
+watch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def rotated(
 
     Keys are replaced only while an encrypted network is active. A new key is also made if the published key is not the
     key that this host saved. The two keys differ if the agent was killed between publishing a key and saving it, or if
-    the store's answer was lost.
+    the answer of the etcd store was lost.
     """
     if not any(map(is_encrypted, live)):
         return membership

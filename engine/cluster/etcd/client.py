@@ -1,4 +1,4 @@
-"""Keys, transactions, leases and watches of etcd v3, through any member that answers.
+"""Client of etcd v3: keys, transactions, leases and watches, through any member that answers.
 
 Keys and values are str in Python and base64 in the messages. Calls use the first member that is ready, and fail quickly
 if no member is ready.
@@ -28,12 +28,12 @@ EXPIRED = (
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
 SILENT_PENALTY_SECONDS = 1.0
-"""Seconds for which calls fail immediately after all members were silent, so that a command waits for them
+"""Seconds for which calls fail immediately after all etcd members were silent, so that a command waits for the members
 only once.
 """
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""For each list of member URLs: when this process last found all these members silent, and the error that was
-raised.
+"""For each list of member URLs: the time when this process last found all these members silent, and the error that the
+process then raised.
 """
 
 
@@ -128,7 +128,7 @@ class Client:
     - ``user``: if set, the client logs in with the password and sends the resulting token with every call.
     - ``switched`` is called with the URL of the ready member if an earlier member in the list was not ready.
 
-    A manager's server can also be used as a member; it grants each caller only the rights of that caller.
+    A URL may also be that of a manager's server; this server grants each caller only the rights of that caller.
     """
 
     def __init__(
@@ -148,11 +148,13 @@ class Client:
     # ------------------------------------------------------------------------------------------------ keys
 
     def get(self, key: str) -> KeyValue | None:
-        """Return one key, or None if it does not exist."""
+        """Return one key with its value, or None if the key does not exist."""
         return next(iter(self.range(key, prefix=False)[0]), None)
 
     def range(self, key: str, *, prefix: bool = True) -> tuple[list[KeyValue], int]:
-        """Return all keys that begin with ``key``, in order, and the revision at which they were read."""
+        """Return all keys that begin with ``key``, in order, with their values, and the revision at which they were
+        read.
+        """
         answer = self.call("/v3/kv/range", _range(key, prefix=prefix))
         return [_pair(item) for item in answer.get("kvs", [])], int(answer["header"]["revision"])
 
@@ -173,7 +175,9 @@ class Client:
         return Outcome(bool(answer.get("succeeded")), pairs)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
-        """Return the values of several single keys, all read at one revision; None for each key that does not exist."""
+        """Return several single keys with their values, all read at one revision; None for each key that does not
+        exist.
+        """
         results = self.transact([], [read(key) for key in keys]).found
         return [next(iter(part), None) for part in results]
 
@@ -197,8 +201,8 @@ class Client:
         """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on; an event is a written or deleted
         key.
 
-        ``events`` is empty if the store only reports that it is alive. Raises `Compacted` if etcd no longer has the
-        revision ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
+        ``events`` is empty if etcd only reports that it is alive. Raises `Compacted` if etcd no longer has the revision
+        ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}
@@ -226,7 +230,10 @@ class Client:
         return self._answered(lambda connection: connection.post(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Like `call`, but return the bytes of the answer without parsing them, so that the caller can forward them."""
+        """Post one call to any ready member and return the bytes of the answer without parsing them.
+
+        The caller forwards these bytes to another host.
+        """
         return self._answered(lambda connection: connection.fetch(path, body))
 
     def _answered(self, ask: Callable[[EtcdConnection], T]) -> T:
@@ -252,7 +259,7 @@ class Client:
         return connection
 
     def _ready(self) -> EtcdConnection:
-        """Return a working connection, authenticated if a user is set."""
+        """Return a working connection, logged in if the client has a user."""
         if self._connection is not None and time.monotonic() - self._used > IDLE:
             self.close()
         if self._connection is None:
@@ -261,7 +268,7 @@ class Client:
         return self._connection
 
     def _first(self) -> EtcdConnection:
-        """Connect to the first member that is ready, and put it first in the list for later calls."""
+        """Connect to the first member that is ready, and put this member first in the list for later calls."""
         began = time.monotonic()
         silent, problem = _silences.get(tuple(self._urls), (-SILENT_PENALTY_SECONDS, None))
         if problem is not None and began - silent < SILENT_PENALTY_SECONDS:
@@ -308,7 +315,9 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """Return a member's refusal as an error; if no member refused, return EtcdUnavailable with each member's reason."""
+    """Return the error to raise if no member was ready: a member's refusal, or EtcdUnavailable with each member's
+    reason.
+    """
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem

@@ -1,4 +1,4 @@
-"""Chooses the first of several members that is ready. Asks the first member, and soon the next ones in parallel.
+"""Chooses the first of several members that is ready. It asks the first member, and soon the next ones in parallel.
 
 A member that is down, isolated or stopped does not answer at all. Waiting for such a member would cost every command
 its whole timeout. This module does not know what "ready" means; the caller passes a function that checks it.
@@ -40,7 +40,7 @@ def first(urls: Sequence[str], ready: Callable[[str], T], patience: float) -> tu
     ``ready``.
 
     ``ready`` is called in threads, which inherit the calling thread's network namespace. Results that arrive too late,
-    or after the first result, are closed. Raises `NobodyReady`.
+    or after the first result, are closed. Raises `NobodyReady` if no call of ``ready`` succeeds in time.
     """
     answers: Answers[T] = SimpleQueue()
     over = threading.Event()

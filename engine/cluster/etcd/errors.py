@@ -1,7 +1,7 @@
-"""The errors of the cluster's store: it does not answer, it refuses, or it no longer has the requested revision.
+"""The errors of the etcd store: it does not answer, it refuses, or it no longer has the requested revision.
 
-A worker reaches the store through a manager's server. If this server refuses, it sends an error of the engine, and the
-error text arrives unchanged.
+A worker reaches the etcd store through a manager's server. If this server refuses, it sends the class name and the text
+of an engine error, and the worker raises the same error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ UNAVAILABLE, UNAUTHENTICATED = 14, 16
 
 
 class EtcdUnavailable(Unavailable):
-    """Raised if no member of the cluster's store answers."""
+    """Raised if no member of the etcd store answers."""
 
 
 class EtcdError(Unavailable):
-    """Raised if the store refuses a call; ``code`` is the gRPC status of the refusal."""
+    """Raised if the etcd store refuses a call; ``code`` is the gRPC status of the refusal."""
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(f"the cluster's store refuses: {message}")
@@ -50,5 +50,7 @@ def named(kind: str, message: str) -> EngineError:
 
 
 def kind_of(error: EngineError) -> str:
-    """Return the class name under which a manager's server sends an error: its nearest base class in `KINDS`."""
+    """Return the class name under which a manager's server sends ``error``: the error's nearest base class in
+    `KINDS`.
+    """
     return next((k.__name__ for k in type(error).__mro__ if k.__name__ in KINDS), "Unavailable")

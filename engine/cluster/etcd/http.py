@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection that posts JSON and reads the JSON answer, whole or line by line.
 
 Supports Unix sockets, TLS, Content-Length and chunked transfer. Redirects, proxies and everything else that etcd's
-gateway never sends are refused. Network connections always use TLS. The module http.client is not used, because its
-import costs every command another 26 ms.
+gateway never sends are refused. Connections over the network always use TLS. The module http.client is not used,
+because its import costs every command another 26 ms.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536
 LAYOUT_HEADER = "Hawse-Layout"
-"""HTTP header with the layout version (`keys.LAYOUT`) that this host uses. A manager's server checks the version; etcd
-ignores the header.
+"""HTTP header with the version of the key names (`keys.LAYOUT`) that this host uses. A manager's server checks the
+version; etcd ignores the header.
 """
 NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
 """HTTP header that makes a member without a leader refuse calls and end watches immediately.
@@ -38,9 +38,9 @@ DEAD = (
     (socket.TCP_KEEPCNT, 3),
     (socket.TCP_USER_TIMEOUT, 5000),
 )
-"""TCP keepalive times (seconds) and user timeout (milliseconds).
+"""TCP keepalive times (seconds) and user timeout (milliseconds) of a connection to etcd.
 
-With these options, a connection fails if the other host does not answer for 5 s.
+With these options, the connection fails if the other host does not answer for 5 s.
 """
 
 
@@ -48,7 +48,7 @@ class EtcdConnection:
     """A connection to the member at ``url`` (https or a Unix socket); each wait takes up to ``timeout`` seconds.
 
     ``context`` is a function that makes the ssl.SSLContext for https. The member must have a certificate for ``name``,
-    or for the URL's host if ``name`` is empty. Every request carries ``token`` unless it is empty.
+    or for the URL's host if ``name`` is empty. Unless ``token`` is empty, every request includes it.
     """
 
     token = ""
@@ -75,7 +75,9 @@ class EtcdConnection:
         return _checked(200, self.fetch(path, body))
 
     def fetch(self, path: str, body: Json) -> bytes:
-        """Like `post`, but return the bytes of the answer without parsing them, so that the caller can forward them."""
+        """Post a request and return the bytes of the answer without parsing them, so that the caller can
+        forward them.
+        """
         self.send(path, body)
         status, chunked, length = self._head()
         data = b"".join(self._chunks()) if chunked else self._file.read(length)
@@ -165,7 +167,7 @@ class EtcdConnection:
 
 
 def _connected(parts: SplitResult, timeout: float) -> socket.socket:
-    """Connect over the network; raises ConnectionError if the URL is not https."""
+    """Connect to the URL ``parts`` over the network; raises ConnectionError if the URL is not https."""
     if parts.scheme != "https":
         raise ConnectionError(f"{parts.scheme}:// is not protected by TLS")
     made = socket.create_connection((parts.hostname or "", parts.port or DEFAULT_PORT), timeout)

@@ -1,4 +1,4 @@
-"""A manager's server, ``python -m engine.swarm.server``: admits other hosts and serves them the shared store.
+"""A manager's server, ``python -m engine.swarm.server``: admits other hosts and gives them access to the etcd store.
 
 It is a separate process on every manager, on port 2377 by default, over TLS. Rights depend on the client's certificate:
 

@@ -14,7 +14,7 @@ BACKLOG = 256
 
 
 def main() -> int:
-    """Listen on the address that this manager has published to other hosts.
+    """Serve on the address that this manager has published to other hosts.
 
     Returns 1 if this host is in no cluster.
     """

@@ -40,7 +40,7 @@ def expiry_of(certificate: Mapping[str, Any] | None) -> float:
 
 
 def member_of(client: Client, node: str) -> AdmittedHost:
-    """Return a node's admission record.
+    """Return the record with which a manager admitted the node.
 
     Raises Unavailable if the node was removed, even if its certificate is still valid.
     """
@@ -51,13 +51,13 @@ def member_of(client: Client, node: str) -> AdmittedHost:
 
 
 def check_layout(layout: str) -> None:
-    """Raise Unavailable if a host uses another layout version (`keys.LAYOUT`) than this host."""
+    """Raise Unavailable if a host uses another version of the key names (`keys.LAYOUT`) than this host."""
     if layout != str(LAYOUT):
         raise Unavailable(OTHER_LAYOUT)
 
 
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
-    """Run a member's request, limited to the member's rights; return the answer as JSON bytes.
+    """Run a cluster host's request, limited to the host's rights; return the answer as JSON bytes.
 
     Raises InvalidArgument for a malformed request, and Forbidden for a request that a worker may not make.
     """
@@ -81,7 +81,7 @@ def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Js
 
 
 def watch_request(member: AdmittedHost, body: Json) -> Json:
-    """Return a member's watch request, limited to the keys that the member may watch.
+    """Return a cluster host's watch request, limited to the keys that the host may watch.
 
     Raises InvalidArgument for a malformed request.
     """

@@ -1,5 +1,5 @@
-"""Admission of a host by a manager. The token's secret decides the role; the tokens are read from the store
-each time.
+"""Admission of a host by a manager. The secret in the join token decides the role of the host. The tokens are read from
+the etcd store for each request.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def role_of(tokens: Tokens, secret: str) -> str:
 def admitted_role(client: Client, request: Json) -> str:
     """Return the role that the token of a joining host gives.
 
-    Returns "" if the token is invalid, or if the host asked for another role than the token gives.
+    Returns "" if the token is invalid, or if the host asked for another role than the role of the token.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""
@@ -47,9 +47,10 @@ def admitted_role(client: Client, request: Json) -> str:
 
 
 def admit(root: Path, client: Client, membership: ClusterMembership, request: Json, role: str) -> Json:
-    """Admit a host as a member; return the cluster's settings and the host's certificates.
+    """Admit a host to the cluster; return the cluster's settings and the host's certificates.
 
-    A new manager is also announced to etcd. If the store is external, the new manager gets access to it instead.
+    A new manager is also announced to etcd as a member. If the etcd store is external, the new manager gets access to
+    this store instead.
     """
     address = str(ip_address(str(request.get("address", ""))))
     member = AdmittedHost(new_id(), role, _next_index(client))
@@ -67,7 +68,7 @@ def admit(root: Path, client: Client, membership: ClusterMembership, request: Js
 
 
 def _certificates(root: Path, request: Json, member: AdmittedHost, address: str) -> Json:
-    """Return the host's certificates and, for a manager, the authority's key."""
+    """Return the joining host's certificates and, for a manager, the authority's private key."""
     papers: Json = {**renew(root, member, request), "authority": certificates.authority(root)}
     if member.role == MANAGER:
         key = (memberships.directory(root) / memberships.AUTHORITY_KEY).read_text()
@@ -77,7 +78,7 @@ def _certificates(root: Path, request: Json, member: AdmittedHost, address: str)
 
 
 def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
-    """Issue the next certificate of a host; return the certificate with its lifetime in seconds."""
+    """Issue the next certificate of a host; return the certificate and its lifetime in seconds."""
     return {
         "certificate": certificates.of_node(root, str(request["request"]), member.id),
         "lifetime": pki.lifetime(),
@@ -85,14 +86,16 @@ def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
 
 
 def _external_store(root: Path, membership: ClusterMembership) -> Json:
-    """Return the access data for an external store: the files and credentials that this manager was given."""
+    """Return what a new manager needs for access to an external etcd store: the files and credentials that the user
+    gave.
+    """
     files = {name: memberships.directory(root) / name for name in memberships.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}
     return {"files": texts, "urls": list(membership.urls), "user": membership.user, "password": membership.password}
 
 
 def _next_index(client: Client) -> int:
-    """Return a node index that no member has and that was not used recently."""
+    """Return a node index that no host has and that was not used recently."""
     used = {decode(AdmittedHost, kv.value).index for kv in client.range(keys.MEMBERS)[0]}
     used |= {n.index for n in record_checks.all_readable(client.range(keys.NODES)[0], record_checks.read_node)}
 

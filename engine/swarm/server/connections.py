@@ -24,7 +24,9 @@ KNOWN_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """Seconds after which the server closes an idle connection of a known host."""
 GUESTS_EACH, GUESTS = 64, 512
-"""Maximum number of guests (clients without certificate or token): from one IPv4 address or IPv6 /64, and in all."""
+"""Maximum number of guests (clients without certificate or token): from one IPv4 address or IPv6 /64, and from all
+addresses together.
+"""
 CONNECTIONS_EACH = 256
 """Maximum number of connections that a manager's server accepts from one node."""
 INTERVAL = 0.25
@@ -34,7 +36,10 @@ SITE = 2**64 - 1
 
 @dataclass(eq=False)
 class Visit:
-    """One connection; ``node`` is "" for a guest. ``until`` is the connection's deadline on the monotonic clock."""
+    """One connection to a manager's server; ``node`` is "" for a guest (a client without certificate or token).
+
+    ``until`` is the connection's deadline on the monotonic clock.
+    """
 
     socket: socket.socket
     place: str
@@ -51,12 +56,12 @@ class Visit:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def allow(self, seconds: float) -> None:
-        """Set the deadline to ``seconds`` from now."""
+        """Set the connection's deadline to ``seconds`` from now."""
         self.until = time.monotonic() + seconds
 
 
 def place_of(address: str) -> str:
-    """Return the name of the place that counts as one client: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the value by which clients are counted: an IPv4 address, or the /64 of an IPv6 address."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
         return str(IPv6Address(int(ip) & ~SITE))
@@ -75,7 +80,9 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add a guest's connection; if the server has too many guests, disconnect the oldest guest."""
+        """Add the connection of a guest (a client without certificate or token); if there are too many, disconnect the
+        oldest.
+        """
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
             surplus = self._surplus(visit.place)
@@ -86,7 +93,7 @@ class Visits:
         return visit
 
     def _surplus(self, place: str) -> Visit | None:
-        """Return the guest to disconnect before a new guest from ``place`` is added, or None if there is room.
+        """Return the guest to disconnect before a new guest from ``place`` (an address or a /64) is added, or None.
 
         The caller holds the lock.
         """
@@ -100,7 +107,9 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Assign a guest's connection to a node; return False if the node has too many connections."""
+        """Record that a guest's connection is one of the host ``node``; return False if the host has too many
+        connections.
+        """
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False

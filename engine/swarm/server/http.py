@@ -21,7 +21,9 @@ REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavai
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request: its path, its body, its size in bytes, and the layout version (`keys.LAYOUT`) of the sender."""
+    """One HTTP request: its path, its body, its size in bytes, and the sender's version of the key names
+    (`keys.LAYOUT`).
+    """
 
     path: str
     body: dict[str, Any]

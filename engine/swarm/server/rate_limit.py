@@ -1,4 +1,5 @@
-"""Limits how much a node may ask of a manager. A node that asks for more has to wait, so that it cannot fill the store.
+"""Limits how much a node may ask of a manager. A node that asks for more has to wait, so that it cannot fill the etcd
+store.
 
 etcd keeps the history of one hour. Therefore every repeated change by a node uses space in the store for one hour.
 """

@@ -26,7 +26,7 @@ from engine.swarm.server.rate_limit import CHANGING, READING, Budgets
 Json = dict[str, Any]
 AUTHORITY, JOIN = PATH + "authority", PATH + "join"
 ADMITTED = "(joining)"
-"""Value in place of a node id, for a host that has shown a valid token but has no certificate yet."""
+"""Value that replaces the node id of a host which has shown a valid token but has no certificate yet."""
 PENALTY = 1.0
 """Seconds by which the answer to an invalid token is delayed."""
 CLOSE_DELAY_SECONDS = 2.0
@@ -38,7 +38,7 @@ STACK = 1024 * 1024
 
 
 class ManagerServer:
-    """The server of a manager on the host of ``root``; it answers the other hosts of its cluster."""
+    """The server of a manager; it answers the other hosts of the cluster. ``root`` is the manager's HAWSE_ROOT."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.visits, self._budgets = root, Visits(), Budgets()
@@ -119,7 +119,7 @@ class ManagerServer:
     # ---------------------------------------------------------------------------------------------- requests
 
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
-        """Answer requests until the host disconnects, a watch ends, or an error is sent to a guest."""
+        """Answer the requests of a connection until the host disconnects, a watch ends, or a guest gets an error."""
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
         with secure.makefile("rb") as file, ExitStack() as opened:
@@ -166,7 +166,7 @@ class ManagerServer:
             raise InvalidArgument(f"the request is not as it should be: {error}") from error
 
     def _known(self, visit: Visit, client: Client, node: str, expires: float, request: http.HttpRequest) -> bool:
-        """Answer a host with a certificate; return whether the connection can be used for more requests."""
+        """Answer a host that has shown a certificate; return whether the connection can be used for more requests."""
         member = self._admitted(visit, client, node, expires)
         visit.allow(KNOWN_SECONDS)
         self._charge(member, request)
@@ -194,10 +194,10 @@ class ManagerServer:
         time.sleep(wait)
 
     def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> AdmittedHost:
-        """Return the current admission record of the node that a certificate names.
+        """Return the current record with which a manager admitted the node ``node``.
 
-        The function also counts the connection as one of the node's connections. It raises Unavailable if the node has
-        too many connections.
+        The function also counts the connection ``visit`` as one of the node's connections. It raises Unavailable if the
+        node has too many connections.
         """
         try:
             member = access.member_of(client, node)
@@ -216,7 +216,7 @@ class ManagerServer:
         return membership
 
     def _open(self) -> Client:
-        """Return a client of the store that uses only this manager's own etcd member, or the external store.
+        """Return a client of the etcd store that uses only this manager's own etcd member, or the external etcd store.
 
         The client does not use other managers' servers, because they could forward the request back to this server.
         """
@@ -226,7 +226,7 @@ class ManagerServer:
         return Client([memberships.socket_url(self.root)])
 
     def _follow_members(self) -> None:
-        """Follow the admission records, and close the connections of a node as soon as the node is removed."""
+        """Watch the records of admitted hosts, and close the connections of a node as soon as the node is removed."""
         while True:
             try:
                 client = self._open()
@@ -247,7 +247,9 @@ class ManagerServer:
 
 
 def refusal(error: EngineError) -> bytes:
-    """Return the HTTP answer for an error: either an engine error with its class name, or an error in etcd's format."""
+    """Return the HTTP answer for an error. The answer has the error's class name, or etcd's format for an error of
+    etcd.
+    """
     if isinstance(error, EtcdError):
         return http.answer(503, {"code": error.code, "message": error.reason})
     return http.answer(error.status, {"kind": kind_of(error), "message": str(error)})

@@ -1,4 +1,4 @@
-"""Calls that the server passes on to the store: workers may read and watch ``shared/``, managers may make every call.
+"""Calls that the server passes on to etcd: workers may read and watch ``shared/``, managers may make every call.
 
 A watch is passed on byte for byte, because etcd's answer is already an HTTP answer.
 """
@@ -18,7 +18,7 @@ RANGE, WATCH = "/v3/kv/range", "/v3/watch"
 READING = ("key", "range_end", "keys_only", "count_only", "limit")
 CHUNK = 1 << 16
 SENDING = 10.0
-"""Maximum seconds that a host may take to accept one piece of data of its watch."""
+"""Maximum seconds that a host may take to accept one piece of the data of its watch."""
 NOT_SHARED = "a worker may read what all hosts share, and nothing else of the store"
 
 

@@ -39,7 +39,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 class Contender:
-    """A product under test. Its network namespaces are created when they are needed."""
+    """A product under test, and the network namespaces that the bench connects to the product's network."""
 
     def __init__(self) -> None:
         self.sandboxes: dict[int, Netns] = {}

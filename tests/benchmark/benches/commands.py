@@ -49,7 +49,9 @@ OPERATIONS = (
 
 @dataclass
 class Contender:
-    """A product with the settings of one table column. Two columns may use the same product with different settings."""
+    """A table column: a product with one configuration. Two columns may use the same product with different
+    configurations.
+    """
 
     column: str
     product: Product
@@ -76,7 +78,7 @@ class Contender:
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure every operation at every number of networks that the settings give."""
+    """Measure every operation at every number of networks in ``settings``."""
     with products(state, Hawse, Docker, Podman) as (_, started):
         contenders = prepare(started)
         tables, existing = [], 0
@@ -94,7 +96,7 @@ def rounds(settings: Settings, level: int) -> int:
 
 
 def prepare(started: Sequence[Product]) -> list[Contender]:
-    """Return the table columns: one contender for each, with a network and a running container on that network."""
+    """Create a network and a running container on it for each table column, and return the columns."""
     contenders = []
     for number, product in enumerate(started):
         contenders.append(Contender(product.name, product, 8080 + number))
@@ -134,7 +136,9 @@ def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
 
 
 def against_itself(tables: Sequence[Table]) -> list[Table]:
-    """Return tables that compare hawse with the most networks with hawse at the first level of ten or more networks."""
+    """Return tables that compare two results of hawse: the most networks, and the first level of ten or more
+    networks.
+    """
     grown = [table for table in tables if table.name not in ("commands-0", "commands-1")]
     if len(grown) < 2:
         return []

@@ -44,7 +44,10 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def with_ports(neighbour: Netns, takers: list[Product], number: int, rounds: int, connections: int) -> Table:
-    """Return one table: for each product, the connection times of the first and of the last published port."""
+    """Return one table for a container with ``number`` published ports.
+
+    The table has each product's connection times for the first and for the last published port.
+    """
     rows = [Row(product.name, target=1.1 if isinstance(product, Hawse) and number > 1 else None) for product in takers]
     flags = [flag for n in range(number) for flag in ("-p", f"{FIRST + n}:80")]
     for product in takers:

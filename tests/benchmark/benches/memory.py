@@ -10,7 +10,7 @@ from tests.benchmark.products import Docker, Hawse, Product, processes_of, produ
 from tests.benchmark.results import Row, Settings, Table
 
 PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
-SETTLE = 2.0  # seconds to wait before memory is measured
+SETTLE = 2.0  # seconds to wait before the memory measurement
 
 
 def run(settings: Settings, state: Path) -> list[Table]:

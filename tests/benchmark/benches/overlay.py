@@ -2,7 +2,7 @@
 
 Two more hosts of the same kind run no product. They give three baselines:
 
-- *plain veth*: containers on veth pairs, routed through these two hosts and over the same wire.
+- *plain veth*: containers on veth pairs; the two hosts route the packets over the same virtual wire.
 - *wire*: the two hosts themselves, without containers and without routing.
 - *bare VXLAN*: one VXLAN device in each of the two hosts, without bridge and container. No VXLAN overlay is faster.
 """
@@ -31,7 +31,10 @@ PLAIN = (5, 6)
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure one TCP stream with each congestion control that `controls` returns; the contenders take turns."""
+    """Measure the throughput of one TCP stream with each congestion control that `controls` returns.
+
+    The contenders take turns.
+    """
     if not which("iperf3"):
         return []
     rows = {control: Row(f"one TCP stream, {control}") for control in controls()}
@@ -49,7 +52,9 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def controls() -> list[str]:
-    """Return the congestion controls to measure: the machine's default, and one that does not pace packets."""
+    """Return the congestion controls to measure: the machine's default, and a congestion control that does not pace
+    packets.
+    """
     available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     return list(dict.fromkeys([CONGESTION_CONTROL.read_text().strip(), "cubic" if "cubic" in available else "reno"]))
 
@@ -94,7 +99,7 @@ def plain(neighbour: Netns, state: Path) -> Iterator[dict[str, Ends]]:
 
 
 def _route(host: Host, other: Host, container: Netns) -> None:
-    """Connect a container to its host by a veth pair, and add routes to the container of the other host."""
+    """Connect a container to its host by a veth pair, and route the other host's container through the other host."""
     host.sh(
         f"sysctl -qw net.ipv4.ip_forward=1; ip link add c0 type veth peer name eth0 netns {container.name}; "
         f"ip addr add 10.201.{host.index}.1/24 dev c0; ip link set c0 up; "
@@ -107,7 +112,7 @@ def _route(host: Host, other: Host, container: Netns) -> None:
 
 
 def throughput(ends: Ends, seconds: int, control: str) -> float:
-    """Return the Gbit/s from client to server under a congestion control."""
+    """Return the throughput in Gbit/s from client to server with the congestion control ``control``."""
     server, client, address = ends
     listening = subprocess.Popen([*server, "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
     try:

@@ -1,6 +1,6 @@
-"""Fixtures for tests of the agent: a host with several kinds of networks and with containers.
+"""Fixtures for tests of the agent: a host with several types of networks and with containers.
 
-The tests do not start the agent themselves; the hawse commands start it.
+The tests do not start the agent themselves; the hawse commands start the agent.
 """
 
 from __future__ import annotations
@@ -43,11 +43,13 @@ class Guarded(World):
         self.host.run("nft", script % {"app": self.bridge("app")} if "%(app)" in script else script)
 
     def bridge(self, network: str) -> str:
-        """Return the name of the bridge of a network that was created without options for the bridge's name."""
+        """Return the name that hawse chose for the bridge of a network."""
         return "br-" + self.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", network)
 
     def calm_down(self) -> None:
-        """Start a new agent if a test damaged the firewall. The old agent would wait longer before each repair."""
+        """Start a new agent if a test damaged the firewall, because the old agent would wait longer before
+        each repair.
+        """
         if self.damaged:
             self.damaged, before = 0, self.agent()
             os.kill(before, signal.SIGTERM)
@@ -91,9 +93,9 @@ class Guarded(World):
         return (self.host.run_dir / "agent.log").read_text()
 
     def logged(self, before: str, text: str = "repaired", patience: float = 30) -> str:
-        """Wait until the agent logs ``text``, and return what was logged since ``before`` was read.
+        """Wait until the agent logs ``text``; return the part of the log that is newer than ``before``.
 
-        After ``patience`` seconds, the function returns the newer part of the log even without ``text``.
+        After ``patience`` seconds, the function returns this part even without ``text``.
         """
         deadline = time.monotonic() + patience
         while text not in (log := self.log().removeprefix(before)) and time.monotonic() < deadline:

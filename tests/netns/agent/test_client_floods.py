@@ -60,7 +60,7 @@ class Scenario:
         return self.stack.enter_context(socket_in(netns, family, kind))
 
     def serve(self, port: int = 80, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """Return a listening socket in the container."""
+        """Return a listening socket in the container that publishes ports."""
         server = self.make(self.open(self.web), socket.AF_INET, kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(("0.0.0.0", port))
@@ -86,7 +86,7 @@ class Scenario:
 
     @staticmethod
     def settled(sock: socket.socket) -> bool:
-        """Return whether a client's connection attempt has ended: the connection was accepted or reset."""
+        """Return whether a client's connection attempt has ended, because the connection was accepted or reset."""
         state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         return state != 2  # state 2 is SYN_SENT
 
@@ -135,7 +135,9 @@ class Scenario:
         return median(times)
 
     def command_time(self) -> float:
-        """Return the seconds that the agent takes to handle the notification that a command sends."""
+        """Return the seconds that the agent takes to handle a notification. Commands send this notification after each
+        change.
+        """
         begin = time.perf_counter()
         assert client.notify(self.host.run_dir, self.host.root, start=False)
         return time.perf_counter() - begin

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def named(host):
-    """A host with two containers on one network. Each of the two containers can resolve the other container's name."""
+    """A host with two containers on one network. Each container can resolve the other container's name."""
     host.hawse("network", "create", "app")
     for name in ("web", "db"):
         host.hawse("run", "-d", "--name", name, "--network", "app", "hostfs", "sleep", "1000")

@@ -1,6 +1,6 @@
-"""The agent runs while hawse has firewall rules to guard, and it is started again after a kill.
+"""The agent runs while hawse has firewall rules to guard, and starts again after a kill.
 
-It ends when hawse has no firewall rules left.
+The agent ends when hawse has no firewall rules left.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ def until(condition, patience: float = 20.0):
 
 
 def repaired(host) -> bool:
-    """Flush the host's nftables ruleset, and return whether the agent restores the ruleset without any hawse
-    command.
-    """
+    """Flush the host's nftables ruleset; return whether the agent restores the ruleset without any hawse command."""
     host.sh("nft flush ruleset")
     return until(lambda: "drop" in host.sh("nft list chain inet hawse forward", check=False))
 
@@ -123,9 +121,9 @@ def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
 
 @pytest.mark.parametrize("version", [1, 999])
 def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
-    """The test replaces hawse's nftables table by the table of another hawse version, so the old agent ends.
+    """Another hawse version's nftables table replaces this version's table, so the agent ends.
 
-    A command of this version then starts a new agent of this version.
+    The next command of this version restores its own table and starts a new agent.
     """
     host.hawse("network", "create", "app")
     first = until(lambda: agent(host))

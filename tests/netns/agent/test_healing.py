@@ -1,5 +1,6 @@
-"""Another program damages the firewall. The agent repairs it without a hawse command, and no forbidden packet
-passes.
+"""Another program damages the firewall.
+
+The agent repairs the firewall without a hawse command, and no forbidden packet passes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.netns
 
 HOST, PEER = "192.168.99.11", "192.168.99.99"
 BOUND = 3.0
-"""Seconds within which a repair must be complete on a busy machine. A repair usually takes hundredths of a second."""
+"""Seconds within which a repair of the firewall must be complete on a busy machine. Usually a repair takes hundredths
+of a second.
+"""
 FAULTS = {
     "everything is flushed": "flush ruleset",
     "the table is deleted": "delete table inet hawse",
@@ -52,8 +55,8 @@ TOOK: dict[str, float] = {}
 
 @pytest.fixture
 def calm(guarded: Guarded) -> Iterator[Guarded]:
-    """The host with an undamaged firewall. After the test, the fixture waits until the agent has repaired all
-    damage.
+    """The host with an undamaged firewall. After the test, the fixture waits until the agent has repaired all damage to
+    the firewall.
     """
     if guarded.damaged > ENOUGH:
         guarded.calm_down()
@@ -160,7 +163,10 @@ def test_the_hosts_loopback_stays_out_of_reach_during_and_after_a_flush(calm):
 
 
 def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
-    """New connections are blocked until the repair. The test delays the repair by holding the store's write lock."""
+    """New connections are blocked until the firewall is repaired.
+
+    The test delays the repair by holding the store's write lock.
+    """
     db, web = calm.paths_of["db"], calm.paths_of["web"]
     calm.serve(db, 80, addresses=["0.0.0.0"])
     calm.peer.sh(f"ip route replace 172.32.0.0/16 via {HOST}")
@@ -274,8 +280,9 @@ def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guard
 
 
 def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeypatch):
-    """A user adds a firewall mark to daemon.json, or removes one. The agent adds or removes the mark's rule without a
-    restart.
+    """A user adds a firewall mark to the configuration file daemon.json, or removes a mark from the file.
+
+    The agent adds or removes the mark's firewall rule without a restart.
     """
     config = tmp_path / "daemon.json"
     config.write_text("{}")

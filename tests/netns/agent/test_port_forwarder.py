@@ -1,7 +1,7 @@
 """Published ports that the agent's port proxy must serve: ports on ::1, and IPv6 clients of IPv4-only containers.
 
-The peer (another machine on the host's network) acts as the container, because the proxy only needs an address that it
-can connect to.
+The peer (another machine on the host's network) acts as the container, because the proxy needs only an address to which
+it can connect.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NETWORK = NetworkRecord(id="a" * 64, name="app", created="2026-01-01T00:00:00Z",
 
 
 class Place:
-    """A host with one endpoint, and the sockets of the clients and servers of a test."""
+    """A host with one endpoint, and the client and server sockets of a test."""
 
     def __init__(self, host) -> None:
         self.host = host
@@ -232,9 +232,10 @@ def test_one_client_port_may_write_to_several_published_ports(place):
 
 
 def test_clients_port_that_was_silent_may_go_elsewhere(place):
-    """The kernel has deleted the conntrack entry of a silent UDP flow.
+    """The kernel has deleted the conntrack entry of a silent UDP flow, and the same client port sends to another
+    published port.
 
-    The same client port then sends to another published port. The datagrams must not go to the target of the old flow.
+    The datagrams must not go to the target of the old flow.
     """
     servers = {port: place.serve("192.168.99.99", port, socket.SOCK_DGRAM) for port in (7001, 7002)}
     place.publish(PortRecord("udp", "::", 7001, 7002, 7001, 7002))

@@ -1,5 +1,6 @@
-"""Container logs have a size limit by default. daemon.json and flags can change the limit, and ``info`` shows the
-limit.
+"""Container logs have a size limit by default.
+
+The configuration file daemon.json and flags can change the limit, and ``info`` shows the limit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ FLOOD = "yes 0123456789012345678901234567890123456789 | head -n 200000"
 
 @pytest.fixture
 def configured(host, tmp_path):
-    """Return a function that writes a daemon.json and returns the environment variables that select the file."""
+    """Return a function that writes a daemon.json, and returns the environment variables that make hawse read this
+    file.
+    """
 
     def write(**document: object) -> dict[str, str]:
         path = tmp_path / "daemon.json"

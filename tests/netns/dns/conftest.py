@@ -130,8 +130,9 @@ class World:
         self, name: str, joins: dict[str, Sequence[str]], *, names: Sequence[str] = (), links: Sequence[str] = (),
         host: HostConfig | None = None, ports: Sequence[PortRecord] = (),
     ) -> Sandbox:  # fmt: skip
-        """Create a sandbox and record its container. ``joins`` gives its addresses on each network, ``names`` its
-        aliases.
+        """Create a sandbox and record its container.
+
+        ``joins`` gives the container's addresses on each network, and ``names`` gives the container's aliases.
         """
         space = f"{self.host.name}-{name}"
         path = f"/run/netns/{space}"
@@ -190,7 +191,7 @@ class World:
             transaction.delete_endpoint(identity(name + network))
 
     def change(self, name: str, **fields) -> None:
-        """Change fields of the container's record in the store."""
+        """Change the given fields of the container's record in the store."""
         with self.store.write() as transaction:
             record = transaction.container(identity(name))
             assert record is not None

@@ -1,4 +1,4 @@
-"""The agent's life: each host has one agent, which starts on demand and ends when it is not needed.
+"""The agent's life: each host has one agent. It starts on demand and ends when it is not needed.
 
 No record is lost if the agent is killed.
 """

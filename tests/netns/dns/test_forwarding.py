@@ -92,7 +92,7 @@ def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, u
 def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
     """Each forwarded query has its own source port, even while other queries wait for answers.
 
-    A shared source port would stay open as long as any query waits.
+    If queries shared a source port, the port would stay open as long as any of these queries waits.
     """
     server = upstream()
     server.silent = True
@@ -304,7 +304,7 @@ def test_too_many_outstanding_queries_are_refused(app, upstream):
 
 
 def test_sandbox_with_many_outstanding_queries_leaves_places_for_another(app, upstream):
-    """One sandbox with many unanswered queries does not keep another sandbox from asking.
+    """One sandbox with many unanswered queries does not prevent another sandbox from sending queries.
 
     All sandboxes share the agent's file descriptors. With a limit of 1,024 descriptors, the agent forwards up to 64
     queries at the same time.
@@ -361,7 +361,7 @@ def test_garbage_and_huge_packets_stop_nothing(app, upstream):
         with web.socket(socket.SOCK_STREAM) as stream:
             stream.connect(("127.0.0.11", 53))
             stream.send(noise.randbytes(200))
-    # A query may be lost, because the resolver's receive buffer may be full for a moment.
+    # Ask repeatedly, because the resolver's receive buffer may be full for a moment and a query may be lost.
     until(lambda: answers(web, "db") == ["172.30.0.3"])
     until(lambda: answers(web, "peer.example.test") == ["192.168.99.99"])
     assert app.log() == ""

@@ -86,7 +86,10 @@ def connected(path: str, address: str, port: int, protocol: str = "tcp", wait: f
 
 
 def ask(path: str, address: str, port: int, protocol: str = "tcp", wait: float = ANSWER_TIME, source: str = "") -> str:
-    """Send a question to a server; return the client address that the server saw, or "" if no answer came."""
+    """Send a question to a server; return the client address that the server saw, or "" if no answer came.
+
+    The server answers each question with the client's address.
+    """
     with a_socket(path, family_of(address), protocol) as client:
         client.settimeout(wait)
         try:

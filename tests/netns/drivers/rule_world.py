@@ -1,5 +1,5 @@
-"""A host with every kind of network, and with every kind of sender. Each probe uses it to test one firewall rule with
-packets.
+"""A host with every type of network, and with every type of sender. Each probe tests one firewall rule of this host
+with packets.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ Place = tuple[str, int]
 
 
 class Talk:
-    """A UDP connection between two sockets. Each end records every packet that it receives."""
+    """A UDP connection between two sockets. Each socket keeps all packets that it receives."""
 
     def __init__(self, near: socket.socket, far: socket.socket, near_place: Place, far_place: Place) -> None:
-        """Keep both sockets. ``near_place`` is the near end's address as the far end sees it, and ``far_place`` is the
-        far end's own address.
+        """Keep both sockets and the address of each end.
+
+        ``near_place`` is the near end's address as the far end sees it, and ``far_place`` is the far end's own address.
         """
         self.near, self.far, self.near_place, self.far_place = near, far, near_place, far_place
 
     def begin(self, *, from_far: bool) -> None:
-        """Send a first datagram, so that conntrack tracks the flow. Then discard the packets that have arrived
-        so far.
+        """Send a first datagram, so that conntrack tracks the flow. Discard the packets that arrived before this
+        datagram.
         """
         for sock in (self.near, self.far):
             heard(sock, 0)
@@ -169,9 +170,9 @@ class World:
         self.bare = lab.container(lab.network("bare", "172.36.0.0/16", "fd00:36::/64", options=unprotected), 2)
 
     def behind_friend(self) -> None:
-        """Set up what is outside all hawse networks.
+        """Set up the parts of the world that are outside all hawse networks.
 
-        This is an address behind a container, routes that are selected by packet mark, a tunnel and a trusted
+        These parts are an address behind a container, routes that are selected by packet mark, a tunnel and a trusted
         interface.
         """
         n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
@@ -217,8 +218,9 @@ class World:
         return Talk(near, far, (host, source[1]), (peer, source[1]))
 
     def incoming(self, inner: Place, published: Place, client: Place, server=None) -> Talk:
-        """Return a UDP connection from the peer (another machine) to a published port, by default a port of the web
-        container.
+        """Return a UDP connection from the peer (another machine) to a published port.
+
+        By default, the port is one that the container "web" publishes.
         """
         near, far = udp_socket((server or self.web).path, inner), udp_socket(self.peer.path, client)
         far.connect(published)
@@ -278,7 +280,7 @@ class World:
             return heard(sock, 1) == b"error"
 
     def accepts_mark(self) -> bool:
-        """Change the administrator's setting so that hawse accepts a firewall mark.
+        """Tell hawse to accept a firewall mark, as the administrator's daemon.json would.
 
         Return whether a packet with this mark then reaches a port that is not published.
         """
@@ -297,7 +299,8 @@ class World:
             return heard(sock, 1) == b"172.30.0.1"
 
     def answers_link_local(self) -> bool:
-        """Return whether the host answers a container that asks for the host's MAC by IPv6.
+        """Return whether the host answers an IPv6 neighbour solicitation from a container (a question for the host's
+        MAC).
 
         The container must get the answer although the bridge has no link-local address.
         """
@@ -341,8 +344,9 @@ class World:
         return heard(talk.near, SILENCE) == b"forged"
 
     def guarded(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe on a host where hawse has enabled forwarding. There, a rule blocks forwarding between interfaces
-        that are not hawse's.
+        """Run a probe on a host where hawse has enabled forwarding.
+
+        On such a host, a firewall rule blocks forwarding between interfaces that do not belong to hawse.
         """
         guard = [Element("forwarding", "ipv4")]
         self.lab.on_host(lambda: table.change(add=guard))

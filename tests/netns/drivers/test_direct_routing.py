@@ -1,6 +1,6 @@
 """Direct routing: which senders reach a container at the container's own address, with the host as router.
 
-No host port is used on this way. Ports published on all addresses are open to all neighbours, as with Docker 26. Ports
+Direct routing uses no host port. Ports published on all addresses are open to all neighbours, as with Docker 26. Ports
 published on one address are open to the trusted interfaces only, as with Docker 28. Ports published on a loopback
 address are open to no neighbour.
 """
@@ -26,7 +26,7 @@ MARKED = "add table ip other; add chain ip other pre { type filter hook prerouti
 
 
 class Wires:
-    """A host on two wires. Each wire has a neighbour that routes the containers' subnets to the host."""
+    """A host on two virtual wires. Each wire has a neighbour that routes the containers' subnets to the host."""
 
     def __init__(self, lab, peer, settings: Settings = Settings(), **options: str) -> None:  # noqa: B008
         self.lab, self.peer = lab, peer

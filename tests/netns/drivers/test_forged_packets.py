@@ -1,4 +1,4 @@
-"""Packets that a container forges: with a foreign source address, or about connections of other containers.
+"""Packets that a container forges: with a source address that is not its own, or about connections of other containers.
 
 The packets must not reach an end of such a connection, and must not break the connection.
 
@@ -38,7 +38,7 @@ UNFILTERED = [way for way in WAYS if not way[2]]
 def opened(
     path: str, version: int, port: int = 0, to: tuple[str, int] | None = None, address: str = ""
 ) -> socket.socket:
-    """Return a UDP socket in the namespace ``path``, connected to ``to`` if that is given."""
+    """Return a UDP socket in the namespace ``path``. If ``to`` is given, the socket is connected to this address."""
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     made = namespaces.run_in_netns(path, lambda: socket.socket(family, socket.SOCK_DGRAM))
     made.settimeout(PATIENCE)
@@ -67,7 +67,7 @@ def path_mtu(sock: socket.socket, version: int) -> int:
 
 @dataclass
 class Flow:
-    """A UDP connection between two sockets, with the addresses of both ends as they are seen outside the host."""
+    """A UDP connection between two sockets, with both ends' addresses as other machines outside the host see them."""
 
     near: socket.socket
     far: socket.socket
@@ -86,9 +86,9 @@ class Flow:
 
 
 class Field:
-    """A host with a given rp_filter and two networks, and the peer (another machine on the host's network).
+    """A host with a given sysctl rp_filter and two networks, and the peer (another machine on the host's network).
 
-    Each network has one container: the attacker "mallory" on one, and the victim on the other.
+    Each network has one container: the attacker "mallory" on one network, and the victim on the other network.
     """
 
     def __init__(self, lab, peer, way: tuple[int, int, bool], mallory_on_own: bool = True, **fields) -> None:
@@ -116,7 +116,7 @@ class Field:
         return self.sockets.enter_context(opened(where.path, self.version, port, to, address))
 
     def outgoing(self, where=None) -> Flow:
-        """Return a masqueraded flow from the victim to the peer.
+        """Return a masqueraded flow from the victim to the peer (another machine).
 
         If ``where`` is given, the flow begins there instead, for example at the host.
         """
@@ -143,8 +143,9 @@ class Field:
         self.settle()
 
     def settle(self) -> None:
-        """Send a packet from mallory and wait until the host has handled this packet. The host has then handled her
-        earlier packets too.
+        """Send a packet from mallory and wait until the host has handled this packet.
+
+        The host has then handled mallory's earlier packets too.
         """
         with opened(self.mallory.path, self.version, 0, (PEER[self.version], LATEST)) as sock:
             sock.send(b"latest")
@@ -176,7 +177,7 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers are on one network with icc off, and br_netfilter is off.
+    """Both containers (mallory and the victim) are on one network with icc off, and br_netfilter is off.
 
     With br_netfilter on, the firewall would also drop packets that the host itself lets pass.
     """

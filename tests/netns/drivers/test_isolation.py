@@ -15,7 +15,7 @@ NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
 
 @pytest.fixture(params=["bridged packets filtered", "bridged packets not filtered"])
 def br_netfilter(request, host):
-    """Switch br_netfilter on or off; the tests must give the same results in both cases."""
+    """Switch br_netfilter on or off. The tests must give the same results with and without br_netfilter."""
     value = "1" if request.param == "bridged packets filtered" else "0"
     host.sh(f"for k in iptables ip6tables arptables; do echo {value} > /proc/sys/net/bridge/bridge-nf-call-$k; done")
 
@@ -45,7 +45,8 @@ def test_an_internal_network_reaches_itself_and_its_own_bridge_only(lab, peer, b
     assert lab.ask(c1, "172.30.0.3", 80) == "172.30.0.2"
     assert lab.ask(c1, "172.30.0.1", 80) == "172.30.0.2"
     assert lab.ask(lab.host, "172.30.0.3", 80) == "172.30.0.1"
-    # The container adds a default route. Even with this route, it must get no answer from outside its network.
+    # The container adds a default route. Even with this route, the container must get no answer from outside its
+    # network.
     c1.run("ip", "route", "add", "default", "via", "172.30.0.1")
     c1.run("ip", "route", "add", "default", "via", "fd00:30::1")
     for address in (PEER, PEER6, HOST, HOST6, "172.31.0.1", "fd00:31::1", "172.31.0.2", "fd00:31::2"):
@@ -63,7 +64,7 @@ def test_an_internal_network_is_not_reached_from_outside_either(lab, peer):
     assert lab.silent(peer, "172.30.0.2", 80)
     assert lab.silent(peer, HOST, 8080)
     assert lab.silent(c2, "172.30.0.2", 80)
-    # DNAT rules of another program must not open the internal network.
+    # Another program's DNAT rules must not open the internal network.
     lab.host.sh(
         "nft 'add table ip other; add chain ip other pre { type nat hook prerouting priority -110; };"
         " add rule ip other pre tcp dport 9999 dnat to 172.30.0.2:80'"

@@ -1,4 +1,4 @@
-"""Every driver operation can be repeated, undone twice, and repaired after damage.
+"""Every driver operation can be repeated, undone twice, and repaired after another program's damage.
 
 After all networks are removed, the driver has left nothing on the host.
 """
@@ -75,10 +75,10 @@ def test_a_failed_join_leaves_nothing(lab):
 
 
 def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
-    """Another program's link has the name that the endpoint's link would get. The endpoint's link then gets another
+    """Another program's link has the name that the endpoint's link would get. hawse gives the endpoint's link another
     name.
 
-    A link that an interrupted join of the same endpoint left is still found.
+    hawse still finds a link that an interrupted join of the same endpoint left.
     """
     n1 = lab.network("n1", "172.30.0.0/16")
     first, second = names.host_end_names(lab.endpoint(n1, 2).id)[:2]
@@ -218,8 +218,9 @@ def test_a_way_out_without_a_next_hop_leads_through_the_link(lab):
 
 
 def test_routes_of_others_are_neither_replaced_nor_removed(lab):
-    """The user's routes stay: routes with several next hops, and routes that differ from hawse's in protocol or
-    gateway.
+    """The user's routes stay.
+
+    Some of these routes have several next hops. Others differ from hawse's routes in protocol or gateway.
     """
     c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), 2)
     c1.run("sh", "-c", "ip route flush default; ip -6 route flush default")
@@ -241,7 +242,7 @@ def test_routes_of_others_are_neither_replaced_nor_removed(lab):
 
 
 def test_what_cannot_be_taken_over_is_told_and_left(lab):
-    """A default route that a VPN has replaced is an example. The driver reports the conflict and changes nothing."""
+    """The driver reports a conflict, such as a default route that a VPN has replaced, and changes nothing."""
     c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
     c1.run("sh", "-c", "ip route replace default via 172.30.0.9; ip route add 128.0.0.0/1 via 172.30.0.9")
     with pytest.raises(KernelError, match=r"^set route to 128.0.0.0/1 via 172.30.0.1: file exists$"):

@@ -1,4 +1,4 @@
-"""macvlan networks, whose parent is the host's interface on the wire."""
+"""macvlan networks whose parent is the host's interface to the virtual wire."""
 
 from __future__ import annotations
 

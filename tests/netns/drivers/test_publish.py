@@ -31,8 +31,8 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
         # For clients on another network, the server sees the true client address.
         (stranger, HOST): "172.31.0.2",
         (stranger, HOST6): "fd00:31::2",
-        # The server sees the gateway as the client. With the true client address, the server's answer would not return
-        # through the host.
+        # The server sees the gateway as the client. If the server saw the true client address, its answer would not
+        # return through the host.
         (lab.host, "127.0.0.1"): "172.30.0.1",
         (lab.host, "127.0.0.5"): "172.30.0.1",
         (neighbour, HOST): "172.30.0.1",
@@ -68,8 +68,8 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
     assert lab.hears(server, lab.host, "127.0.0.1", 8080, wait=5)
     assert lab.ask(lab.host, "127.0.0.1", 8080) == "172.30.0.1"
     assert lab.silent(peer, HOST, 8080)
-    # The neighbour (another machine) now routes the container's subnet and the loopback addresses to the host. It must
-    # get no answer.
+    # The neighbour (another machine) now routes the container's subnet and the loopback addresses to the host. The
+    # neighbour must get no answer.
     peer.sh(f"ip route add 172.30.0.0/16 via {HOST}")
     assert lab.silent(peer, "172.30.0.2", 80)
     peer.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1 net.ipv4.conf.br0.route_localnet=1")

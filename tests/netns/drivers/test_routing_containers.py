@@ -1,7 +1,8 @@
 """Containers that act as routers, or that answer from an address on another of their networks.
 
-Such a container is the router to a network behind it, like a container that runs a VPN. Packets from senders outside
-hawse's networks come in through the container's bridge. Only the host's routes show that these packets are not forged.
+A router container connects the host to a network behind the container, like a container that runs a VPN. Packets from
+senders in that network come in through the container's bridge. Only the host's routes show that these packets are not
+forged.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ ROUTED = {"com.docker.network.bridge.gateway_mode_ipv4": "routed"}
 
 
 class Site:
-    """A host with a network that has a router container, a network behind the router, and another network with
-    a port.
+    """A host with a router container on one network, a network behind the router, and another network with a published
+    port.
     """
 
     def __init__(self, lab, peer) -> None:
@@ -110,7 +111,8 @@ def test_container_tells_the_host_what_does_not_fit_into_its_tunnel(site, versio
 def test_host_that_routes_by_marks_through_a_container_hears_the_answers(site):
     """A program marks its packets, and a routing rule sends marked packets to the router container.
 
-    Unmarked packets have no route to the address that answers. The host must receive the answers even so.
+    Unmarked packets have no route to the address that answers. The host must receive the answers even without such a
+    route.
     """
     site.host.sh(f"ip rule add fwmark {MARK} table {TABLE}; ip route add default via 172.30.0.2 table {TABLE}")
     site.lab.serve(site.far, 50, "udp", address=BEYOND)
@@ -178,8 +180,9 @@ def learned_mtu(sock: socket.socket, version: int) -> int:
 
 
 class Twofold:
-    """A container on two networks. Its default route uses the first network. The second network is routed
-    without NAT.
+    """A container on two networks. The container's default route uses the first network.
+
+    The host routes the second network without NAT.
     """
 
     def __init__(self, lab, peer) -> None:

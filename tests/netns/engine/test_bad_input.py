@@ -23,7 +23,7 @@ REFUSALS = {
 
 def test_refusals_are_dockers_and_leave_nothing(host):
     host.hawse("network", "create", "keep")
-    host.hawse("network", "prune", "-f", "--filter", "label=none")  # records that hawse checked the firewall
+    host.hawse("network", "prune", "-f", "--filter", "label=none")  # the firewall check is now recorded
     before = host.sh("ip -br link; nft list ruleset"), host.hawse("network", "ls").stdout
     for argv, text in REFUSALS.items():
         refused = host.hawse(*argv, check=False)
@@ -79,8 +79,9 @@ def test_a_damaged_store_is_named(host):
 
 
 def test_filters_that_would_take_a_backtracking_engine_for_ever_end_at_once(host):
-    """The filters need only linear time, also for names that match up to the last letter (the worst case for
-    backtracking).
+    """The filters need only linear time, even for names that are the worst case for a backtracking engine.
+
+    Such a name matches the pattern up to the last letter.
     """
     long = "a" * 60 + "-b"
     host.hawse("network", "create", long)

@@ -34,8 +34,9 @@ def verbs(host, monkeypatch):
 
 
 def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, verbs, monkeypatch):
-    """A container connects to the networks z, b and m in this order. Network b is the first in the alphabet and
-    therefore gets the default route.
+    """A container connects to the networks z, b and m in this order.
+
+    Network b is the first of these networks in the alphabet and therefore gets the default route.
     """
     routed, route = [], sandbox.route
     monkeypatch.setattr(sandbox, "route", lambda record, members: routed.append(len(members)) or route(record, members))
@@ -53,7 +54,7 @@ def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, ve
 def spent(monkeypatch):
     """Count the resources that a command uses.
 
-    These are store connections, SQL statements, netlink requests, netlink lists, and runs of nftables scripts.
+    The resources are store connections, SQL statements, netlink requests, netlink lists, and runs of nftables scripts.
     """
     counted, connect = Counter(), sqlite3.connect
 
@@ -87,13 +88,13 @@ COSTS = {
     "disconnect": {"connection": 1, "statement": 68, "request": 5, "list of rules": 1},
     "remove": {"connection": 1, "statement": 55, "request": 3, "list of rules": 1},
 }
-"""Maximum number of requests of each command on a bridge network. For request types that are not listed, the maximum is
-zero.
+"""Maximum number of requests that each command on a bridge network may send. For request types that are not listed, the
+maximum is zero.
 
-Each command lists the firewall rules once to record the state of hawse's table. It lists them a second time to look for
-chains of other programs that drop forwarded packets. Connect and disconnect need one more request, because the
-container is on other networks too. The ``list`` at a connect lists the links of the container's namespace, so that
-hawse refuses a namespace that belongs to a host.
+Each command lists the firewall rules once to record the state of hawse's table. The command lists the rules a second
+time to look for chains of other programs that drop forwarded packets. Connect and disconnect need one more request,
+because the container is on other networks too. The ``list`` at a connect lists the links of the container's namespace,
+so that hawse refuses a namespace that belongs to a host.
 """
 
 
@@ -104,7 +105,7 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         verbs("networks", "connect", name, container, EndpointSettings())
     over = {}
     for verb, *arguments in (
-        ("create", NetworkCreate("third")),  # also third in the alphabet, so it gets no default route
+        ("create", NetworkCreate("third")),  # third in the alphabet too, so this network gets no default route
         ("connect", "third", container, EndpointSettings()),
         ("disconnect", "third", container),
         ("remove", "third"),

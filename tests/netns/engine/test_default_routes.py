@@ -1,4 +1,6 @@
-"""Network namespaces that have their own default routes: no hawse command changes these routes, even if it fails."""
+"""Network namespaces that have their own default routes: no hawse command changes these routes, even if the command
+fails.
+"""
 
 import json
 import os
@@ -16,19 +18,22 @@ FAR, FAR6 = "9.9.9.9", "2001:db8:9::9"
 
 
 def routes(namespace):
-    """Return all routes of a namespace, except the routes that the kernel adds a moment after a link is up."""
+    """Return all routes of a namespace, except the local IPv6 link-local routes.
+
+    The kernel adds these link-local routes only a moment after a link is up.
+    """
     shown = namespace.sh("ip route; ip -6 route show table all | grep -v 'fe80::.* table local'")
     return shown.replace(" linkdown", "")
 
 
 def defaults(namespace):
-    """Return the default routes of a namespace as text, without words that may differ between two equal routes."""
+    """Return the default routes of a namespace as text, without the words in which two equal routes may differ."""
     lines = namespace.sh("ip route show default; ip -6 route show default").splitlines()
     return [" ".join(line.removesuffix("pref medium").replace("linkdown", "").split()[1:]) for line in lines]
 
 
 def way(namespace, address=FAR):
-    """Return the name of the interface through which a namespace reaches an address."""
+    """Return the name of the interface by which packets to ``address`` leave a namespace."""
     words = namespace.run("ip", "route", "get", address).stdout.split()
     return words[words.index("dev") + 1]
 
@@ -58,7 +63,7 @@ def app(host):
 
 @pytest.fixture
 def zoo(app):
-    """The host with a second network, zoo, which is last in the alphabet."""
+    """A host with two networks, app and zoo. In the alphabet, zoo comes last."""
     network(app, "zoo", 31)
 
 
@@ -143,7 +148,7 @@ def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
 def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
     """The first of hawse's networks in the alphabet gets the default route, unless the user chooses another network.
 
-    hawse never moves a default route that the user added.
+    hawse never replaces a default route that the user added.
     """
     reference, manual = f"netns:{lab.name}", ("via 192.168.99.99 dev eth0", "via fd99::99 dev eth0 metric 50")
     app.hawse("network", "connect", "zoo", reference)
@@ -209,7 +214,7 @@ def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
 def failing(app):
     """Return pairs of arguments for ``network connect`` and the expected error text.
 
-    Each connect must fail, and each one fails at a later step than the one before.
+    Each of these connects must fail, and each connect fails at a later step than the previous connect.
     """
     app.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
     named = "com.docker.network.endpoint.ifname=eth0"
@@ -271,10 +276,10 @@ def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app,
 
 
 def test_a_namespace_made_anew_under_the_same_name_begins_anew(app, netns, zoo):
-    """A deleted namespace was connected to a network. A new namespace has the same name.
+    """A network namespace was connected to a network and then deleted. A new namespace gets the same name.
 
-    The first command on the new namespace must not treat it as the old one. No command runs between deletion and
-    creation.
+    No command runs between deletion and creation. The first command on the new namespace must not take the new
+    namespace for the old one.
     """
     reference = f"netns:{netns.name}"
     app.hawse("network", "connect", "app", reference)

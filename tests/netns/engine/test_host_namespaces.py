@@ -1,4 +1,4 @@
-"""A host's own network namespaces: no command may connect them to a network by mistake.
+"""A host's own network namespaces: no command may connect such a namespace to a network by mistake.
 
 The tests name a host's namespace in every way that a command accepts.
 """
@@ -34,7 +34,7 @@ sys.stdin.readline()
 def network_of(namespace):
     """Return the parts of a namespace's network state that a connect could change.
 
-    The carrier state of links is left out.
+    The result leaves out the carrier state of links.
     """
     shown = "ip -br link | cut -d' ' -f1; ip -o addr; ip route show table all; ip -6 route show table all"
     return re.sub(r" (tentative|linkdown)\b", "", namespace.sh(shown))
@@ -104,7 +104,9 @@ def bridge(host):
 
 
 def test_the_namespace_of_pid_1_is_refused(app, netns):
-    """Process 1 of a temporary PID namespace acts as PID 1, so that the machine's own PID 1 is not touched."""
+    """Process 1 of a temporary PID namespace acts as the machine's PID 1, so that the test does not touch the real PID
+    1.
+    """
 
     def nested(*command):
         hawse = ["nsenter", f"--net={app.path}", sys.executable, "-m", "cli", *command]
@@ -138,8 +140,9 @@ def test_an_interface_whose_parent_is_elsewhere_is_a_sign_and_a_veth_pair_is_non
 
 
 def test_endpoints_of_ours_are_no_sign(app, netns):
-    """A macvlan endpoint's parent link is in the host's namespace. hawse must not conclude that the endpoint's
-    namespace belongs to a host.
+    """The parent link of a macvlan endpoint is in the host's namespace.
+
+    hawse must not conclude that the endpoint's own namespace belongs to a host.
     """
     app.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
     app.hawse("network", "connect", "lan", f"netns:{netns.name}")

@@ -1,4 +1,4 @@
-"""Commands that are killed at chosen points, which a kill at a random moment seldom hits.
+"""Commands that are killed at chosen points. A kill at a random moment seldom hits these points.
 
 The tests check how the next command repairs the state.
 """
@@ -32,7 +32,7 @@ UNTOLD += "m.notify = lambda *a, **k: True\nsys.exit(run(sys.argv[1:], App()))"
 
 @pytest.fixture
 def web(host):
-    """A host with networks app and zoo, and a container on app that publishes a port."""
+    """A host with the networks app and zoo. A container on app publishes a port."""
     host.hawse("network", "create", "app")
     host.hawse("network", "create", "zoo")
     host.hawse("run", "-d", "--name", "web", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
@@ -42,8 +42,8 @@ def web(host):
 def state(host):
     """Return four facts about the container "web".
 
-    They are the container's networks, the network of its default route, whether its port is recorded in the store, and
-    the network to which the firewall sends the port's packets.
+    The facts are the container's networks, the network of the default route, whether the store records the published
+    port, and the network to which the firewall sends the port's packets.
     """
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")
@@ -148,10 +148,10 @@ def engine(host, monkeypatch):
 
 
 def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
-    """Two commands found the intent (the record of an unfinished command) of a killed start. The faster command undid
+    """Two commands find the intent (the record of an unfinished command) of a killed start. The faster command undoes
     the start.
 
-    A third command then started the container again. The slower command must not stop the container.
+    A third command then starts the container again. The slower command must not stop this new run of the container.
     """
     container = host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d").stdout.strip()
     recover.resolve_intents(engine, [Intent(IntentKind.CONTAINER_START, container, DEAD)])
@@ -177,8 +177,8 @@ def test_undoing_waits_for_the_containers_lock(host, engine):
 
 
 def rebooted(host):
-    """Change the recorded boot id, so that hawse believes that the host was rebooted and all processes and links are
-    gone.
+    """Change the recorded boot id. hawse then believes that the host was rebooted and all processes and links
+    are gone.
     """
     with SqliteStore(host.root / "hawse.db").write() as tx:
         assert tx.meta(BOOT) is not None
@@ -202,8 +202,9 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
 
 
 def test_agent_notices_what_it_was_not_told(host):
-    """A command had done its work, but was killed before it notified the agent. The agent must notice the work without
-    a notification.
+    """A command changes the host's state, but is killed before it notifies the agent.
+
+    The agent must notice the changed state without a notification.
     """
     env = {"HAWSE_AGENT_IDLE": "1"}
     host.hawse("network", "create", "app", env=env)  # a network stays, so no removal cleans up the host

@@ -24,7 +24,7 @@ def waiting(host, container, count):
 
 
 def ends(pid):
-    """Return the container whose end is handled by the process ``pid``, or None if the process handles none."""
+    """Return the container whose end the process ``pid`` handles, or None if the process handles no container's end."""
     try:
         *_, verb, container = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
     except (OSError, ValueError):

@@ -1,6 +1,7 @@
 """A container's end is handled in all cases.
 
-It is handled even if the process responsible for it is killed, or if the program file of this process no longer exists.
+A container's end is handled even if the process responsible for it is killed, or if the program file of this process no
+longer exists.
 """
 
 import shutil
@@ -12,13 +13,14 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-OVERDUE = 6  # seconds after which the next command handles the end
+OVERDUE = 6  # seconds; then the next command handles the container's end
 
 
 @pytest.fixture
 def settings(tmp_path):
-    """The path of a configuration file. A test can make the file invalid, so that each process that reads the file
-    fails.
+    """The path of a configuration file.
+
+    A test can write invalid text into the file. Each process that reads the file then fails.
     """
     file = tmp_path / "daemon.json"
     file.write_text("{}")

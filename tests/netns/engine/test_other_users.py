@@ -26,7 +26,7 @@ AS_OTHER = ["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups"]
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A directory like /tmp, where other users can create files."""
+    """A directory like /tmp, in which other users can create files."""
     path = Path(tempfile.mkdtemp(prefix="hawse-shared-"))
     path.chmod(0o1777)
     yield path
@@ -141,7 +141,7 @@ def test_directory_that_another_user_exchanges_all_the_time_is_never_used(shared
 
 @pytest.fixture
 def left(host) -> Path:
-    """Create hawse's directories as if they had belonged to another user before root took them over.
+    """Create hawse's directories in a state as if another user had owned them before root took them over.
 
     Return a file outside these directories. No command may change this file.
     """
@@ -207,8 +207,8 @@ def test_store_that_another_user_left_is_refused(host, left, name, how):
 
 
 def test_process_file_that_another_user_left_kills_nobody(host, left):
-    """Another user wrote the file that names a container's process. Removing the container must not kill that
-    process.
+    """Another user wrote the file that records the pid of a container's process. Removing the container must not kill
+    the process with this pid.
     """
     container = host.hawse("create", "--name", "one", "hostfs", "true").stdout.strip()
     place = host.run_dir / "containers" / container
@@ -286,7 +286,7 @@ def test_files_are_roots_alone_whatever_the_umask(host):
         ):
             host.run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *host.command(*argv)[4:], env=host.env())
     files = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
-    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # may be readable: only root can enter the directory above
+    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # may be readable: only root can enter their directory
     assert {p.name: oct(mode(p)) for p in files if mode(p) & 0o77 and p.name not in shared} == {}
     assert {oct(mode(p)) for p in files if p.is_dir() and p.name not in shared} == {"0o700"}
     assert {oct(mode(p)) for p in files if p.is_file() and p.name not in shared} == {"0o600"}

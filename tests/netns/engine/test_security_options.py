@@ -1,4 +1,6 @@
-"""``--security-opt`` and ``--init``: the tests check each flag's effect on the container's process and on inspect."""
+"""``--security-opt`` and ``--init``: the tests check each flag's effect on the container's process and on
+``inspect``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A container on several networks sends all packets through the network that has its default route.
+"""A container on several networks sends all packets through the network that has the container's default route.
 
-This also holds for packets whose source address belongs to another of its networks.
+This also holds for packets whose source address belongs to another of the container's networks.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Call:
 
 @pytest.fixture(params=[0, 2], ids=lambda value: f"rp_filter {value}")
 def web(request, host) -> Iterator[str]:
-    """A container on one network. The host has another network, whose name comes first in the alphabet."""
+    """A container on one network. The host has another network, whose name comes earlier in the alphabet."""
     host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={request.param} net.ipv4.conf.default.rp_filter={request.param}")
     for network in (LAST, FIRST):
         host.hawse("network", "create", *network)
@@ -71,8 +71,9 @@ def web(request, host) -> Iterator[str]:
 
 
 def siblings(host) -> list[str]:
-    """Return the addresses that containers on several networks may use as source on the bridges of their other
-    networks.
+    """Return the addresses that the firewall allows as source on the bridges of a container's other networks.
+
+    Only containers on several networks have such addresses.
     """
     listed = json.loads(host.sh("nft -j list set inet hawse siblings4"))["nftables"]
     elements = next(item["set"].get("elem", []) for item in listed if "set" in item)

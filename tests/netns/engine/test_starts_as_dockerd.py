@@ -1,4 +1,4 @@
-"""Container starts as by dockerd.
+"""The start of a container follows dockerd's rules.
 
 The tests check which starts are refused, which settings a start uses, and what a stopped container keeps.
 """

@@ -60,7 +60,7 @@ def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
         host.hawse("run", "-d", "--name", name, "hostfs", "sleep", "1d")
         pids.append(int(host.hawse("inspect", "-f", "{{.State.Pid}}", name).stdout))
     while host.run_dir.exists():
-        shutil.rmtree(host.run_dir, ignore_errors=True)  # ignore errors: the warm server may add files
+        shutil.rmtree(host.run_dir, ignore_errors=True)  # ignore errors, because the warm server may add files
     assert host.hawse("stop", "-t0", "one").stdout == "one\n"
     assert host.hawse("kill", "two").stdout == "two\n"
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
@@ -83,7 +83,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
-    """A container may write into its own hosts file: bytes that are not text, or more than hawse would edit.
+    """A container may write into its own hosts file any bytes: also invalid text, or more than hawse would edit.
 
     hawse's commands must work even then.
     """

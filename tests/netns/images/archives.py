@@ -63,9 +63,7 @@ def image_config(
     claimed: Sequence[bytes] | None = None,
     **more: Any,
 ) -> bytes:
-    """Return an image configuration. The configuration states the digests of the layers ``claimed``, or else those of
-    the real layers.
-    """
+    """Return an image configuration that states the digests of ``claimed``, by default the digests of ``layers``."""
     rootfs = {"type": "layers", "diff_ids": [diff_id(layer) for layer in (layers if claimed is None else claimed)]}
     document = {"created": CREATED, "os": "linux", "config": config or {}, "rootfs": rootfs, **more}
     return json.dumps(document).encode()
@@ -78,7 +76,7 @@ def saved(
     claimed: Sequence[bytes] | None = None,
     more: Sequence[tuple[str, object]] = (),
 ) -> bytes:
-    """Return an archive in the form that ``docker save`` writes. ``more`` are members to add."""
+    """Return an archive in the form that ``docker save`` writes. ``more`` are additional members of the archive."""
     document = config if isinstance(config, bytes) else image_config(layers, config, claimed=claimed)
     names = [f"blobs/sha256/{blob(layer)}" for layer in layers]
     manifest = [{"Config": f"blobs/sha256/{blob(document)}", "RepoTags": tags, "Layers": names}]

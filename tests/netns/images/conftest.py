@@ -13,7 +13,7 @@ from tests.conftest import require_root
 
 @pytest.fixture(autouse=True)
 def as_root() -> None:
-    """Require root for the test, because unpacking changes the root directory."""
+    """Require root for the test, because unpacking an image changes the process's root directory."""
     require_root()
 
 

@@ -1,4 +1,4 @@
-"""Archives made to do harm by their members, headers or sizes. A refused archive leaves no files behind."""
+"""Image archives whose members, headers or sizes are made to do harm. A refused archive leaves no files behind."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_hostile_documents_are_refused(images, left, document, text):
 def test_indexes_that_name_themselves_in_turn_end(images):
     """Indexes that name each other are refused: each index in the archive names the next index.
 
-    The chain is longer than in any real image.
+    The chain of indexes is longer than in any real image.
     """
     from .archives import blob
 
@@ -224,7 +224,8 @@ def test_whiteouts_behind_a_link_stay_inside(images, tmp_path, whiteout):
 def nested(levels: int, *more: tuple[str, object]) -> bytes:
     """Return an archive whose directories are nested deeper than the longest path that the kernel accepts.
 
-    Each symbolic link points to the last of the directories below the link before it.
+    The archive reaches these depths through symbolic links. Each link points to the deepest of the directories below
+    the previous link.
     """
     entries: list[tuple[str, object]] = []
     start = "deep"

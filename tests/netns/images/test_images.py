@@ -1,4 +1,4 @@
-"""Images: safe import from every form of archive, and names, listing and removal as with Docker."""
+"""Images: safe import from every form of archive. Names, listing and removal are as with Docker."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_oci_layout(images):
 )
 def test_no_archive_reaches_outside_its_directory(images, tmp_path, entries):
     passwd = os.stat("/etc/passwd")
-    with suppress(EngineError):  # the archive is refused, or unpacked inside the directory
+    with suppress(EngineError):  # hawse refuses the archive, or unpacks it inside the directory
         images.import_archive(io.BytesIO(make_tar(*entries)), "evil")
     assert passwd.st_ino == os.stat("/etc/passwd").st_ino
     assert not Path("/escaped").exists()
@@ -184,7 +184,10 @@ def test_unknown_filter(images):
 
 
 def test_what_a_killed_removal_left_is_not_taken_for_an_image(images, store, tmp_path):
-    """A command that removed an image was killed after it had deleted the image's record and half of its files."""
+    """A command that removed an image was killed after it had deleted the image's record and half of its files.
+
+    The remaining files must not count as an image.
+    """
     archive = make_tar(("a", b"one"), ("b", b"two"))
     first = images.import_archive(io.BytesIO(archive), "some")
     place = tmp_path / "root" / "images" / first.removeprefix("sha256:")

@@ -79,8 +79,9 @@ def test_killed_at_any_moment(images, rootfs, start, tmp_path):
 
 
 def test_what_unpacks_ends_with_the_command(start, tmp_path):
-    """The process that unpacks an image ends together with its command. Otherwise the process would write files while
-    the next command cleans up.
+    """The process that unpacks an image ends together with the command that started it.
+
+    Otherwise the process would write files while the next command cleans up.
     """
     importing = start("killed:1")
     children: list[int] = []

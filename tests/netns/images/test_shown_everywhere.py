@@ -1,4 +1,4 @@
-"""An image with the strangest values that an import accepts: every command that shows or uses this image must work."""
+"""An image with the strangest values that an import accepts: every command that shows or uses the image must work."""
 
 from __future__ import annotations
 

@@ -26,10 +26,9 @@ def forged_diff_id(number: int = 0) -> str:
 
 
 def with_twice(name: str) -> bytes:
-    """Return an archive with the good layer, and with a second member of the same name ``name`` that has the evil
-    layer.
+    """Return an archive whose second member ``name`` has the same path as the good layer, but contains the evil layer.
 
-    The program tar uses the last of two members with the same name.
+    The program tar uses the last of two members with the same path.
     """
     return old_saved({"l.tar": GOOD, name: EVIL}, image_config([GOOD]), ["l.tar"])
 
@@ -123,7 +122,7 @@ def test_files_that_were_never_verified_are_replaced(images, store, rootfs):
         transaction.delete_container(container.id)
     assert images.import_archive(io.BytesIO(saved(GOOD)), "app:2") == image_id
     assert (rootfs("app:1") / "app").read_bytes() == b"good"
-    (rootfs("app:1") / "app").write_bytes(b"kept")  # verified, so the next import does not unpack it again
+    (rootfs("app:1") / "app").write_bytes(b"kept")  # hawse has verified this image, so the next import keeps its files
     images.import_archive(io.BytesIO(saved(GOOD)), "app:3")
     assert (rootfs("app:3") / "app").read_bytes() == b"kept"
 

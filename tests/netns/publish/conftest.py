@@ -1,7 +1,7 @@
 """A host with containers, and sockets in every network namespace.
 
-hawse commands create the containers. A question is a datagram or a connection whose answer is the client's address; the
-tests send many questions in parallel.
+hawse commands create the containers. A question is a datagram or a connection; the server's answer to a question is the
+client's address. The tests send many questions in parallel.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def open_socket(path: str, address: str, protocol: str) -> socket.socket:
 class Question(NamedTuple):
     """A test message that a client in the namespace ``path`` sends to ``address`` and ``port``.
 
-    The server answers with the client's address. ``source`` is the client's own source address, if it is set. A
-    link-local address includes the number of the interface: ``fe80::1%2``.
+    The server answers with the client's address. ``source`` sets the client's own source address. A link-local address
+    includes the number of the interface: ``fe80::1%2``.
     """
 
     path: str
@@ -67,7 +67,7 @@ class Question(NamedTuple):
 
 
 class Servers:
-    """Servers on many ports. Each server answers a client with the client's address; one thread runs all servers."""
+    """Servers on many ports; one thread runs all servers. A server answers each client with the client's address."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -134,7 +134,7 @@ class Asking:
     def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:
         """Wait for all answers that must come, and for at least `SILENCE` seconds; return all answers.
 
-        ``expected`` returns whether a question must get an answer.
+        ``expected`` returns whether a given question must get an answer.
         """
         start, repeated = time.monotonic(), 0.0
         missing = {q for q in self._open if expected(q)}
@@ -157,7 +157,7 @@ class Asking:
     def _hear(self, question: Question, sock: socket.socket) -> None:
         try:
             answer = sock.recv(100).decode()
-        except OSError:  # refused or unreachable; a later loop sends it again
+        except OSError:  # refused or unreachable: a later loop asks the question again
             answer = ""
         if answer:
             self.answers[question] = answer
@@ -166,7 +166,7 @@ class Asking:
 
 
 class World:
-    """A host and its neighbour on the wire. The tests control the host by hawse commands."""
+    """A host, and its neighbour (another machine on the virtual wire). The tests control the host by hawse commands."""
 
     question = Question
 
@@ -197,7 +197,9 @@ class World:
         return {name: f"/proc/{pid}/ns/net" for name, pid in zip(names, pids, strict=True)}
 
     def inside(self, path: str, script: str) -> str:
-        """Run a shell script with the host's programs in a network namespace, and return its output."""
+        """Run a shell script in the network namespace ``path``, and return the output. The script uses the host's
+        programs.
+        """
         return namespaces.run_in_netns(
             path, lambda: subprocess.check_output(["sh", "-ec", script], text=True, timeout=20)
         )
@@ -209,7 +211,7 @@ class World:
                 self.servers.serve(path, address, port, protocol)
 
     def ask(self, expected: Mapping[Question, str]) -> dict[Question, str]:
-        """Ask these questions and return the client address that each server saw, or "" without an answer."""
+        """Ask the questions in ``expected``; return the client address that each server saw, or "" for no answer."""
         self.servers.heard.clear()
         answers = Asking(expected).collect(lambda q: bool(expected[q]))
         return {question: answers.get(question, "") for question in expected}
@@ -236,7 +238,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A host with two IPv4 and two IPv6 addresses, and its neighbour on the wire."""
+    """A host with two IPv4 and two IPv6 addresses, and its neighbour (another machine on the virtual wire)."""
     require_root()
     peer = Netns(f"hwt{os.getpid()}wp{next(COUNTER)}")
     peer.sh(

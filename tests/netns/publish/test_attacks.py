@@ -1,8 +1,8 @@
 """Attacks on ports that are not published: a neighbour (another machine on the wire) or a container tries to reach
-them.
+these ports.
 
-The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers set any routes. A
-port counts as reached when a datagram arrives, even if the sender gets no answer.
+The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers add any routes. A
+port counts as reached when a datagram arrives there, even if the sender gets no answer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def publishing(*specs: str) -> list[str]:
 
 
 class Scenario:
-    """A host with networks of every kind. All containers serve ports 80 and 90."""
+    """A host with networks of every type. All containers run servers on the ports 80 and 90."""
 
     def __init__(self, world) -> None:
         self.world, self.peer = world, world.peer.path
@@ -88,7 +88,8 @@ class Scenario:
     def loopback_by(gateway: str, gateway6: str, interface: str) -> str:
         """Return a script that routes the loopback addresses to a gateway.
 
-        The script also removes the routes of these addresses to the namespace's loopback interface.
+        The script also removes the routes by which the namespace's own loopback interface gets packets for these
+        addresses.
         """
         return (
             "ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local; "
@@ -225,10 +226,10 @@ def neighbour_entry(scenario, path: str, address: str) -> str:
     ("guarded", "mallory", "alice", False), ("app", "web", "private", True),
 ])  # fmt: skip
 def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network, attacker, victim, poisoned, version):
-    """An attacker sends claims to other containers on its network that the gateway's address has the attacker's MAC.
+    """An attacker claims to other containers on its network that the gateway's address has the attacker's MAC.
 
-    The spoof guard stops the attack. Without the spoof guard the attack succeeds, which shows that the test's attack
-    works.
+    The spoof guard stops the attack. Without the spoof guard the attack succeeds, which proves that the test sends a
+    real attack.
     """
     number, target = NUMBERS[network], scenario.paths[victim]
     gateway = f"172.{number}.0.1" if version == 4 else f"fd00:{number}::1"
@@ -239,7 +240,7 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # a sender may receive its broadcast
+    for path in (target, scenario.paths[attacker]):  # the sender may get its own broadcast
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
@@ -342,7 +343,7 @@ def test_client_that_never_pauses_follows_the_port(scenario, address):
 
 
 def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
-    """A new container gets the address of a removed container. It must receive no packets of the removed container's
+    """A new container gets the address of a removed container. The new container must receive no packets of the old
     flows.
 
     The flows pass through firewall rules, the agent's port proxy, plain routing, or another network. Each flow was

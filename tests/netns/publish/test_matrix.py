@@ -1,9 +1,8 @@
-"""Every way to publish a port, tried from every place: which clients get an answer, and which client address the server
-sees.
+"""Every way to publish a port, tried from every place.
 
-The server sees the true client with three exceptions: a true hairpin (a network that reaches itself through the host),
-a client on the host's loopback, and an IPv6 client of a container without IPv6. In these cases the server sees the
-network's gateway.
+The tests check which clients get an answer, and which client address the server sees. The server sees the true client
+with three exceptions: a true hairpin (a network that reaches itself through the host), a client on the host's loopback,
+and an IPv6 client of a container without IPv6. In these cases the server sees the network's gateway.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ STRANGER, STRANGER6 = "172.32.0.50", "fd00:32::50"
 LOOPBACK = ("127.0.0.1", "::1")
 BINDINGS = ("0.0.0.0", "::", HOST, HOST6, *LOOPBACK)
 SERVERS = {"only4": 8000, "dual": 9000}
-"""The first host port of each server. The keys are the names of the servers' networks."""
+"""The first host port of each server, by the name of the server's network."""
 GATEWAYS = {"only4": ("172.30.0.1", ""), "dual": ("172.31.0.1", "fd00:31::1")}
 
 
@@ -73,7 +72,7 @@ class Matrix:
     def cells(self) -> Iterator[Cell]:
         for server in SERVERS:
             targets = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
-            both = (HOST, HOST6) if server == "dual" else (HOST,)  # a network without IPv6 has no IPv6 clients
+            both = (HOST, HOST6) if server == "dual" else (HOST,)  # IPv6 clients do not use a network without IPv6
             targets |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
             for binding in BINDINGS:
                 for protocol in ("tcp", "udp"):
@@ -82,8 +81,9 @@ class Matrix:
                             yield Cell(server, binding, protocol, client, address)
 
     def seen(self, cell: Cell) -> str:
-        """Return the client address that the server must see in this cell of the matrix, or "" if no answer is
-        allowed.
+        """Return the client address that the server must see in this cell of the matrix.
+
+        Return "" if the server must not get the question at all.
         """
         version = ip_address(cell.address).version
         wildcard = "0.0.0.0" if version == 4 else "::"
@@ -94,8 +94,7 @@ class Matrix:
             return gateway4
         if cell.address in LOOPBACK or cell.client.startswith(("self", "neighbour")):
             return gateway4 if version == 4 else gateway6
-        # A host that is the client sends from its first IPv4 address in the subnet, even to another of its own
-        # addresses.
+        # The client "host" sends IPv4 packets from the host's first address, even to another of the host's addresses.
         sources = {"outside": (PEER, PEER6), "host": (HOST, cell.address), "stranger": (STRANGER, STRANGER6)}
         return sources[cell.client][version == 6]
 
@@ -137,7 +136,7 @@ def test_published_port(matrix, answers, server, binding, protocol):
 def test_link_local_address_serves_what_is_published_everywhere(matrix, server, protocol):
     """A port published on all addresses answers on a link-local address too.
 
-    Linux does not route packets of link-local addresses, so no firewall rule can rewrite them.
+    Linux does not route packets with a link-local address. Therefore no firewall rule can rewrite these packets.
     """
     link_local = matrix.world.inside(matrix.world.host.path, "ip -br -6 addr show dev ext0 scope link").split()[2]
     wire = namespaces.run_in_netns(matrix.world.peer.path, lambda: socket.if_nametoindex("br0"))
@@ -152,8 +151,8 @@ def test_link_local_address_serves_what_is_published_everywhere(matrix, server, 
 
 
 def test_restarted_container_has_all_its_ports_again(matrix):
-    """A restarted container can publish all its ports again: hawse has no listening socket that would keep a port in
-    use.
+    """A restarted container can publish all its ports again, because hawse has no listening socket that would keep a
+    port in use.
     """
     matrix.world.hawse("restart", "-t", "0", "web-only4")
     matrix.places["self only4"] = matrix.world.paths("web-only4")["web-only4"]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
 PORTS = (20000, 25000, 25001, 30000)
 SINGLE_PORT_LIMIT = 3000
-"""Maximum bytes of a container's record. Ten thousand single ports would need more than ten times as many bytes."""
+"""Bytes that a container's record may have. Ten thousand single ports would need more than ten times as many bytes."""
 
 
 @pytest.fixture(scope="module")

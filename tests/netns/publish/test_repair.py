@@ -1,4 +1,7 @@
-"""The agent restores a flushed firewall as it was, but does not restore elements that a command is removing."""
+"""The agent restores a flushed firewall as it was before the flush.
+
+The agent does not restore elements that a command is removing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ main()
 
 @pytest.fixture(scope="module")
 def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """Containers that together need every kind of firewall element: ports, links, guarded ports, modes and sources."""
+    """Containers that together need every type of firewall element: ports, links, guarded ports, modes and sources."""
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')
     os.environ["HAWSE_CONFIG"] = str(config)
@@ -98,8 +101,9 @@ def settled(world, expected: list[str]) -> list[str]:
 
 @pytest.fixture
 def without_agent(world) -> Iterator[None]:
-    """Stop the agent for one test. Afterwards start an agent and wait until the agent has added its firewall
-    elements.
+    """Stop the agent for one test.
+
+    After the test, start an agent and wait until the agent has added its firewall elements.
     """
     pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
     started = process.start_time(pid)

@@ -1,4 +1,6 @@
-"""A container runtime in a temporary network namespace. Its containers and its supervisor are ended after the test."""
+"""A container runtime in a temporary network namespace. The fixture ends the containers and the supervisor after the
+test.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,7 @@ class Lab:
             syscalls.setns(inside.fileno(), syscalls.CLONE_NEWNET)
 
     def supervisor_pid(self) -> int:
-        """Return the pid of the process that holds the supervisor's lock, or 0 if no process holds it."""
+        """Return the pid of the process that holds the supervisor's lock, or 0 if no process holds the lock."""
         inode = (self.run_dir / "supervisor.lock").stat().st_ino
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
@@ -128,8 +130,8 @@ class Lab:
 
 @pytest.fixture(params=["hostfs", "image"])
 def either(request, lab: Lab, tmp_path: Path) -> str:
-    """Run each test twice: with containers on the host's own files, and with an image that has copies of most of these
-    files.
+    """Run each test twice: with containers on the host's own files, and with an image that has copies of most of the
+    host's files.
     """
     if request.param == "image":
         root = tmp_path / "image"
@@ -145,7 +147,10 @@ def either(request, lab: Lab, tmp_path: Path) -> str:
 
 @pytest.fixture
 def lab(netns, tmp_path: Path) -> Iterator[Lab]:
-    """A container runtime; the test's thread works in a new network namespace, as hawse commands do on a host."""
+    """A container runtime in a new network namespace.
+
+    The test's thread works in this namespace, as hawse commands work in the namespace of their host.
+    """
     with open("/proc/thread-self/ns/net") as before:
         lab = Lab(tmp_path, netns.path)
         lab.enter_namespace()

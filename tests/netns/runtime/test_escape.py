@@ -30,7 +30,7 @@ def test_program_that_makes_the_container_cannot_be_changed_through_the_waiting_
     """A hostile image makes the program that starts the container load the image's libraries (as in CVE-2019-5736 of
     runc).
 
-    The image must not be able to change the file of that program.
+    The image must not be able to change the file of the program.
     """
     lab.runtime.create(lab.spec("one", "busybox", "sleep", "60", rootfs=str(image)))
     program = f"/proc/{lab.runtime.prepared('one').pid}/exe"

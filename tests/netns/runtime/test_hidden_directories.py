@@ -1,4 +1,4 @@
-"""A container on the host's own files cannot see hawse's directories, even if it uses another path to these
+"""A container on the host's own files cannot see hawse's directories, even if the container uses another path to these
 directories.
 """
 
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def secret(lab) -> Path:
-    """The path of a secret file in HAWSE_ROOT. HAWSE_RUN contains the supervisor's socket."""
+    """The path of a secret file in HAWSE_ROOT. The other directory to hide, HAWSE_RUN, contains the supervisor's
+    socket.
+    """
     (lab.state / "root").mkdir(mode=0o700)
     (lab.state / "root" / "ca.key").write_text("secret")
     return lab.state / "root" / "ca.key"

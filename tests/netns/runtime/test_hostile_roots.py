@@ -25,8 +25,8 @@ for base in / /dev /sys /proc /etc /data /target /proc/1/root /proc/self/cwd /..
 done 2>/dev/null
 cat /proc/self/mountinfo
 """
-"""A hostile command. A link in the root file system may put its working directory outside the container. From any such
-directory, it tries to reach paths of the host.
+"""A hostile command. A link in the root file system may put the command's working directory outside the container. From
+any such directory, the command tries to reach paths of the host.
 """
 
 
@@ -85,7 +85,7 @@ def set_trap(root: Path, links: dict[str, str], canary: Path) -> None:
 def spec_of(tmp_path: Path):
     """Return a function that builds the specification of a container on a hostile root file system.
 
-    The container has files that the engine mounts (such as hosts), a volume and a working directory.
+    The container has files that the engine mounts (such as /etc/hosts), a volume and a working directory.
     """
     (tmp_path / "hosts").write_text("10.0.0.1 own\n")
     (tmp_path / "volume").mkdir()
@@ -139,7 +139,7 @@ def test_image_whose_links_stand_where_docker_mounts_has_real_directories_there(
 ):
     """An image has symbolic links at paths where Docker mounts files. hawse replaces these links by real directories.
 
-    Docker does the same, because its own layer hides the links.
+    Docker's result is the same, because Docker's own layer hides the links.
     """
     set_trap(root, links, canary)
     fields = spec_of(root, canary, overlay_dir=str(tmp_path / "layer"), cwd="/")
@@ -198,7 +198,8 @@ def test_huge_file_of_users_is_read_to_a_limit(lab, root):
 
 
 def test_devices_of_a_root_cannot_be_opened(lab, root, tmp_path):
-    """No process can open a device that the root contains, or a device that the container creates.
+    """No process can open a device file that the root file system contains, or a device file that the container
+    creates.
 
     This holds without a control group for devices.
     """

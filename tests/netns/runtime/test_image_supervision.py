@@ -1,5 +1,5 @@
-"""Containers that crun creates: any of the processes may be killed at any time, and nothing of the containers
-is left.
+"""Containers that crun creates: each of their processes may be killed at any time, and nothing of the containers is
+left.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def suppressed(runtime: LocalRuntime) -> None:
 def descendants(pid: int) -> list[int]:
     """Return all descendants of a process except a container's first process.
 
-    If the descendants are killed, the first process becomes an orphan. The runtime must then find it by the container's
-    files.
+    A test kills these descendants, so that the first process becomes an orphan. The runtime must then find the first
+    process by the container's files.
     """
     pids = []
     for child in children(pid):
@@ -171,7 +171,7 @@ def test_first_process_is_the_one_that_is_told_of(lab, image):
 def test_orphans_of_other_programs_are_reaped(lab, image):
     """The supervisor must reap orphans that are not its own children.
 
-    It becomes the parent of all orphans among the descendants of its children.
+    The supervisor becomes the parent of all orphans among the descendants of its children.
     """
     lab.launch("one", "true", on_exit=["/bin/sh", "-c", "(sleep 0.3; exit 5) & exit 0"], **image)
     assert lab.runtime.wait("one", timeout=5) == 0

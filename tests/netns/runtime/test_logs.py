@@ -56,7 +56,7 @@ def test_docker_numbers_its_files_so(lab):
 
 
 def test_supervisors_that_are_killed_leave_a_whole_log(lab):
-    """A killed supervisor loses only the lines that it had read but not yet written.
+    """A killed supervisor loses only the lines that the supervisor had read but not yet written.
 
     In this test, these are the lines of some milliseconds.
     """

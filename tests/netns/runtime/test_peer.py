@@ -1,4 +1,6 @@
-"""The server identifies the process at the other end of a socket correctly, even if another process takes its place."""
+"""A server identifies the process at the other end of a socket correctly, even if another process has replaced that
+process.
+"""
 
 from __future__ import annotations
 
@@ -121,8 +123,8 @@ while True:
 
 
 def test_program_without_rights_in_the_agents_place_is_not_asked(agent):
-    """A program without root's rights listens on the agent's socket path. A command must not send a query to it,
-    because the command would believe any answer.
+    """A program without root's rights listens on the agent's socket path. A command must not send a query to this
+    program, because the command would believe any answer.
     """
     status = json.loads(agent.run(sys.executable, "-c", CHANGED, str(agent.run_dir), "status").stdout)
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", FAKE, str(agent.run_dir)]

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("either")]
 
 
 class Client:
-    """An attachment to a container. The attachment runs in a thread, and its streams are pipes."""
+    """An attachment to a container's streams. The attachment runs in a thread and uses pipes."""
 
     def __init__(self, lab, name: str, *, stdin: bool = False) -> None:
         self.stdin_read, self.stdin_write = os.pipe()
@@ -209,7 +209,7 @@ def test_terminal_takes_the_clients_size_and_leaves_on_the_detach_keys(lab):
     terminal.set_size(slave, 41, 99)
     attachment = lab.runtime.open_attachment("one", Stdio(slave, slave, slave), stdin=True, tty=True)
     before = termios.tcgetattr(slave)
-    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # typed when the terminal is raw
+    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # 0.5 s later the terminal is in raw mode
     typing.start()
     attachment.run()
     typing.join()

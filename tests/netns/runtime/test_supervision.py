@@ -187,7 +187,7 @@ def test_supervisor_has_all_descriptors_that_may_be_and_containers_have_what_was
     """The supervisor raises its own limit of file descriptors to the maximum. Containers get the limit that the user
     allows.
 
-    Each container costs the supervisor four descriptors; the usual limit of 1024 would allow only 250 containers.
+    Each container costs the supervisor four descriptors, so the usual limit of 1024 would allow only 250 containers.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))

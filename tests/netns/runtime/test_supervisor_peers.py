@@ -1,4 +1,4 @@
-"""The supervisor serves a process only if it runs on the supervisor's host and has all the rights of the supervisor."""
+"""The supervisor accepts requests only from a process on its own host that has all the rights of the supervisor."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ with socket.socket(socket.AF_UNIX) as connection:
     with contextlib.suppress(ConnectionResetError):
         print(connection.recv(65536)[5:].decode())
 """
-"""A program without hawse's code that runs under a forged name. It sends a request to the supervisor of a HAWSE_RUN,
-and prints the answer.
+"""A program that runs under a forged name and without hawse's code. The program sends a request to the supervisor in a
+HAWSE_RUN directory, and prints the answer.
 """
 
 FILTERED = """
@@ -114,9 +114,10 @@ def test_command_that_is_refused_says_why(running):
 
 
 def test_answers_of_a_program_in_the_supervisors_place_are_not_believed(lab, tmp_path):
-    """Another program listens in the supervisor's place and answers a command. The command must not believe the answer.
+    """Another program listens on the supervisor's socket path and answers a command. The command must not believe the
+    answer.
 
-    A believed answer could make the command move a container's interfaces to any process.
+    A false answer could make the command move a container's interfaces to any process.
     """
     lab.run_dir.mkdir(mode=0o700)
     code = (
@@ -139,7 +140,7 @@ def test_supervisor_with_nothing_to_do_gives_way_to_one_of_another_network_names
     """A host's network namespace was deleted and created again, while the supervisor of the old namespace had no
     containers.
 
-    This supervisor must end, so that the new namespace gets its own supervisor.
+    The old supervisor must end, so that the new namespace gets its own supervisor.
     """
     lab.run("one", "true")
     first = lab.supervisor_pid()
@@ -199,9 +200,11 @@ with socket.socket(socket.AF_UNIX) as connection:
 
 
 def test_container_with_the_hosts_pids_reaches_the_socket_but_is_refused(lab):
-    """A container that shares the host's pids reaches the supervisor's socket, but the supervisor refuses it.
+    """A container that shares the host's pids connects to the supervisor's socket, but the supervisor refuses the
+    container.
 
-    It reaches the socket through the root directory of another user's process, which CAP_SETUID allows it to trace.
+    The container reaches the socket through the root directory of another user's process. CAP_SETUID allows the
+    container to trace this process.
     """
     lab.run_dir.mkdir(mode=0o700)
     other = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"])

@@ -1,6 +1,4 @@
-"""A host with a warm server (a resident process that runs commands). The commands fail if they cannot use this
-server.
-"""
+"""A host with a warm server (a resident process that runs commands). Commands that cannot use the warm server fail."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ class WarmHost:
         )
 
     def popen(self, *argv: str, **extra: str) -> subprocess.Popen[str]:
-        """Start a hawse command in a new session and return its process."""
+        """Start a hawse command in a new session and return the command's process."""
         return subprocess.Popen(
             self.command(*argv),
             env=self.env(**extra),
@@ -48,8 +46,8 @@ class WarmHost:
         )
 
     def start(self, **extra: str) -> int:
-        """Run a command without a warm server, wait for the warm server that the command starts, and return the
-        server's pid.
+        """Run a command while no warm server runs. Wait for the warm server that the command starts, and return its
+        pid.
         """
         assert self.run("network", "ls", HAWSE_WARM="on", **extra).returncode == 0
         self.wait_for(self.serves)
@@ -59,7 +57,7 @@ class WarmHost:
         return self.run("network", "ls").returncode == 0
 
     def pid(self) -> int:
-        """Return the pid of the process that holds the warm server's lock, or 0 if no process holds it."""
+        """Return the pid of the process that holds the warm server's lock, or 0 if no process holds the lock."""
         lock = self.host.run_dir / "warm.lock"
         if not lock.exists():
             return 0

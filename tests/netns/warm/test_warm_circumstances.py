@@ -1,4 +1,5 @@
-"""A command on the warm server has the same process state as a command that runs without the warm server.
+"""A command on the warm server (a resident process that runs commands) has the same process state as without the
+server.
 
 The tests compare each part of the state, for example the environment, the limits and the signal handlers.
 """
@@ -44,7 +45,9 @@ WARM = [str(script())]
 
 
 class Everyone:
-    """An identity that compares equal to every launcher's identity, so that the false server accepts all launchers."""
+    """An identity that compares equal to every launcher's identity, so that the test's false server accepts all
+    launchers.
+    """
 
     def __eq__(self, _: object) -> bool:
         return True
@@ -54,7 +57,7 @@ class Everyone:
 
 @pytest.fixture
 def stand_in(host):
-    """A false warm server on a host. It runs no commands, but records the state of its own process."""
+    """A false warm server on a host. The false server runs no commands, but records the state of its own process."""
     host.run_dir.mkdir(mode=0o700, parents=True)
     facts: dict = {}
     exec(FACTS, facts)
@@ -87,7 +90,7 @@ def stand_in(host):
 
 
 def observed(host, program, shell):
-    """Return the process state that a program sees. The script ``shell`` sets up the state and then runs the
+    """Return the process state that ``program`` reports. The script ``shell`` sets up the state and then runs the
     program.
     """
     answer = host.run_dir.parent / "facts"
@@ -130,4 +133,4 @@ def test_circumstances_are_the_callers(stand_in, shell):
     cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
     for observation in (cold, warm):
         observation["environment"] = [pair for pair in observation["environment"] if pair[0] not in ("ANSWER", "PWD")]
-    assert warm == cold  # without PWD, which depends on the launcher's shell
+    assert warm == cold  # the comparison leaves out PWD, which the launcher's shell sets

@@ -200,8 +200,9 @@ def test_many_commands_at_once(warm):
 
 
 def test_started_by_a_socket_of_systemd(unserved):
-    """systemd starts the warm server. It passes the socket as file descriptor 3, and the server's pid in the
-    environment.
+    """systemd starts the warm server.
+
+    systemd passes the socket as file descriptor 3, and the server's pid in the environment.
     """
     run_dir = unserved.host.run_dir
     run_dir.mkdir(parents=True)

@@ -27,8 +27,8 @@ def job(warm):
 
 
 def following(job, way):
-    """A process that prints the container's output as it comes. It has printed something, and runs until it is
-    stopped.
+    """Start a process that prints the container's output until it is stopped; wait until the process has printed
+    something.
     """
     process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
     assert process.stdout.readline() == "tick\n"
@@ -90,7 +90,7 @@ def test_output_to_a_reader_that_has_gone(job, way):
 
 @pytest.fixture
 def person(job, way):
-    """A user's interactive shell, whose PATH contains ``hawse``."""
+    """A user's interactive shell that finds ``hawse`` on its PATH."""
     environment = {
         **job.env(HAWSE_WARM=way),
         "PS1": "ready> ",
@@ -133,7 +133,7 @@ def test_a_terminal_session_has_its_size_follows_it_and_gives_keys_through(perso
     time.sleep(0.3)
     person.sendline("stty size")
     person.expect("40 120")
-    # The line uses bash, because dash can lose a SIGINT that comes while dash starts its child.
+    # The line uses bash, because dash can lose a SIGINT that arrives while dash starts its child.
     person.sendline("bash -c 'echo be\"\"gun; exec sleep 100'")
     person.expect("begun")
     person.sendcontrol("c")

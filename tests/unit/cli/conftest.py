@@ -1,4 +1,4 @@
-"""Runs hawse's command tree in the test process, on an engine double that only records its calls."""
+"""The fixtures run hawse's command tree in the test process, on an engine double that only records its calls."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NETWORK_ID = "a" * 64
 class Verbs:
     """One group of engine operations, such as the operations on networks.
 
-    Each call is recorded and then answered from ``answers``: a value is returned, an error is raised, a function is
-    called.
+    Each call is recorded. ``answers`` then decides the call's result: a value is returned, an error is raised, or a
+    function is called.
     """
 
     def __init__(self, calls: list[tuple[str, tuple, dict]], answers: dict[str, Any]) -> None:
@@ -40,8 +40,9 @@ class Verbs:
 
 
 class EngineDouble:
-    """An engine double whose groups of operations are `Verbs`. ``answers["networks"]["list"] = [...]`` sets the result
-    of an operation.
+    """An engine double whose groups of operations are `Verbs`.
+
+    ``answers["networks"]["list"] = [...]`` sets the result of an operation.
     """
 
     def __init__(self) -> None:
@@ -78,8 +79,8 @@ class Result:
 
 @dataclass
 class CommandLine:
-    """A command line that a test can call, as in ``cli("network", "ls")``; ``engine`` records the commands' engine
-    calls.
+    """A command line that a test can call, as in ``cli("network", "ls")``. ``engine`` records the engine calls of the
+    commands.
     """
 
     engine: EngineDouble = field(default_factory=EngineDouble)

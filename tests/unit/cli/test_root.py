@@ -69,9 +69,9 @@ def test_quiet_endings(cli, error, code):
     ],
 )
 def test_output_that_nobody_takes(shell, code, error):
-    """The reader of the output has closed the pipe before hawse writes.
+    """The reader of the output closes the pipe before hawse writes.
 
-    The expected results are Docker's, for ``docker --version`` and ``docker nosuch``.
+    The expected results are those of Docker for ``docker --version`` and ``docker nosuch``.
     """
     script = shell.format(f"{sys.executable} -m cli")
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}

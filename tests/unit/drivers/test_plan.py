@@ -1,4 +1,4 @@
-"""Plans of several steps: when one step fails, the earlier steps are undone. A teardown continues after a
+"""Plans of several steps. When one step fails, the earlier steps are undone. A teardown continues after a
 failed step.
 """
 

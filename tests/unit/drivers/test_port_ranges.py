@@ -1,4 +1,7 @@
-"""Splitting of published port ranges by container ports."""
+"""Parts of a published port range, selected by container ports: the part itself, and the rest of the range.
+
+Each part keeps its own host ports.
+"""
 
 from __future__ import annotations
 

@@ -156,7 +156,10 @@ PROBES: dict[tuple[str, str], Probe] = {
 
 
 def probe_of(rule: Rule, probes: dict[tuple[str, str], T] = PROBES) -> T:
-    """Return the probe for a rule: the one with the longest key that occurs in the rule's text."""
+    """Return the probe for a rule.
+
+    A key of ``probes`` is a chain and a part of a rule's text. The longest key that matches the rule is used.
+    """
     keys = [key for key in probes if key[0] == rule.chain and key[1] in rule.text]
     assert keys, f"no probe for the rule {rule.chain}: {rule.text}"
     return probes[max(keys, key=lambda key: len(key[1]))]
@@ -167,7 +170,7 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # table order: each mark probe follows the loopback probes
+    for number in range(len(listed)):  # order of the table: each mark probe runs after the loopback probes
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)
@@ -190,8 +193,9 @@ def ethernet(kind: int, payload: bytes, source: str = MAC) -> bytes:
 
 
 def ipv4(source: str, mac: str = MAC) -> bytes:
-    """Return an Ethernet frame with an empty IPv4 datagram. br_netfilter checks the IPv4 header, so the header is
-    valid.
+    """Return an Ethernet frame with an empty IPv4 datagram.
+
+    The frame's IPv4 header is valid, because br_netfilter checks it.
     """
     addresses = ip_address(source).packed + ip_address("172.30.0.3").packed
     header = struct.pack("!BBHHHBB", 0x45, 0, 28, 0, 0, 64, 17)
@@ -214,7 +218,9 @@ def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
 
 
 class Sent(NamedTuple):
-    """A frame, the bridge port that sends it (the guarded one or the muted one), and whether the frame must pass."""
+    """A frame, the bridge port that sends the frame (the guarded port or the muted port), and whether the frame must
+    pass.
+    """
 
     frame: bytes
     passes: bool
@@ -244,7 +250,8 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
 class Wire:
     """Two containers that send whole frames, and neighbours that see the frames which leave the containers' bridges.
 
-    One container is on a guarded bridge port. The other container is on a user's bridge that is connected to a wire.
+    One container is on a guarded bridge port. The other container is on a user's bridge that is connected to a virtual
+    wire.
     """
 
     def __init__(self, lab) -> None:

@@ -67,7 +67,9 @@ OF_EVERY_SET = [
 
 @pytest.fixture
 def there(netns):
-    """Return a function that runs an action in a namespace that has hawse's nftables table without elements."""
+    """Return a function that runs an action in a network namespace. This namespace has hawse's nftables table, without
+    elements.
+    """
 
     def do(action):
         return namespaces.run_in_netns(netns.path, action)

@@ -1,6 +1,6 @@
-"""The kernel's notifications about changes of hawse's tables.
+"""The kernel's notifications about changes of hawse's nftables tables.
 
-Each change is reported together with the program that made the change. Lost notifications are noticed.
+Each notification names the program that made the change. hawse notices when notifications are lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOTHING = News()
 
 @pytest.fixture
 def place(netns) -> Iterator:
-    """A network namespace with hawse's nftables table, the table of another program, and a listener for change
+    """A network namespace with three things: hawse's nftables table, another program's table, and a listener for change
     notifications.
     """
     namespaces.run_in_netns(netns.path, lambda: libnftables.run(table.install_script()))

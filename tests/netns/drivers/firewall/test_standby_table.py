@@ -1,5 +1,6 @@
-"""The agent's standby table survives a flush of hawse's firewall rules, and blocks forbidden packets until the
-repair.
+"""The agent's standby table is a second nftables table that survives a flush of hawse's firewall rules.
+
+The standby table blocks forbidden packets until the agent has repaired the rules.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def block(lab, watch, *networks, saved_state=()) -> None:
 def flush(lab, watch, rule: str = "") -> None:
     """Flush the firewall rules. With ``rule``, first delete this rule of the standby table.
 
-    A test with ``rule`` shows that forbidden packets pass if the rule is missing.
+    A test that gives ``rule`` shows that forbidden packets pass if the rule is missing.
     """
     if rule:
         chain, text = rule.split(": ")
@@ -168,7 +169,7 @@ def send_from_loopback(container, address: str, port: int) -> None:
 
 
 class Stream:
-    """A connection on which both ends send data all the time."""
+    """A connection on which both ends send data without a pause."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.received, self.error, self.ended = 0, "", False
@@ -225,7 +226,7 @@ def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
     """Connections survive a flush of the firewall that is repaired after half a second.
 
     The test has three connections: through a published port, masqueraded, and from 127.0.0.1. Only the connection from
-    127.0.0.1 needs the table hawse.
+    127.0.0.1 needs the nftables table "hawse".
     """
     watch = lab.on_host(FirewallWatch) if there else None
     web = lab.container(lab.network("n1", "172.30.0.0/16"), 2, [lab.binding(8080, 80)])

@@ -20,7 +20,7 @@ HOST, HOST6, PEER, PEER6 = "192.168.99.11", "fd99::11", "192.168.99.99", "fd99::
 def way(request, monkeypatch):
     """Run the test once with each method that removes conntrack entries.
 
-    The methods are the kernel's filter, and the methods for kernels without this filter.
+    The methods are the kernel's own filter (Linux 6.11), and the methods for kernels without this filter.
     """
 
     def unable(*_):
@@ -34,7 +34,7 @@ def way(request, monkeypatch):
 
 @pytest.fixture
 def lists(monkeypatch):
-    """Record each conntrack dump that is requested."""
+    """Record each conntrack dump that hawse requests from the kernel."""
     requests, dump = [], netlink.Session.dump
 
     def noting(session, kind, body):
@@ -71,7 +71,7 @@ def test_flows_of_published_ports_and_no_others(lab, peer, way):
 
 
 def asked(lab):
-    """Return the (client address, published port) pairs of all connections that are in the conntrack table."""
+    """Return the (client address, published port) pairs of all entries in the conntrack table."""
     matches = re.findall(r"src=(\S+) dst=\S+ sport=\d+ dport=(808\d) .*src=", flows(lab))
     return {(source, int(port)) for source, port in matches}
 

@@ -1,4 +1,7 @@
-"""Deletion of a link returns only when the link is gone, and affects only the session's network namespace."""
+"""hawse's deletion of a network link returns only when the link is gone.
+
+The deletion affects only the network namespace of the netlink session that requests it.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,9 @@ def test_deleting_what_is_not_there_never_hits_the_next_link_of_that_name(sessio
 
 
 def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(session, monkeypatch):
-    """A deletion does not wait until the kernel has freed the link's memory. That would take one or two RCU grace
-    periods.
+    """The deletion of a link does not wait until the kernel has freed the link's memory.
+
+    Freeing the memory takes one or two RCU grace periods.
     """
     answered = []
     request = netlink.Session.request
@@ -63,7 +67,7 @@ def test_a_deletion_does_not_wait_until_the_kernel_has_forgotten_the_link(sessio
         return RTM_DELLINK not in answered
 
     monkeypatch.setattr(netlink.Session, "request", counted)
-    assert any(outpaces_the_answer() for _ in range(20))  # a slow machine misses some tries
+    assert any(outpaces_the_answer() for _ in range(20))  # repeat: on a slow machine some tries fail
 
 
 def test_a_refused_deletion_says_so(session):
@@ -93,8 +97,8 @@ def test_a_link_is_deleted_where_there_is_no_room_for_a_thread(session, monkeypa
 def test_a_network_takes_no_right_but_that_over_networks(host):
     """``network create`` and ``rm`` work without CAP_SYS_ADMIN.
 
-    To delete a link, hawse opens a second netlink socket in the same network namespace as the first socket. That is
-    usually the current namespace. hawse then need not change the namespace, which only CAP_SYS_ADMIN allows.
+    To delete a link, hawse opens a second netlink socket in the network namespace of the first socket. Usually this is
+    the current namespace. hawse then need not change the namespace, which only CAP_SYS_ADMIN allows.
     """
     for verb in ("create", "rm"):
         host.run(*NETWORK_ADMIN, sys.executable, "-m", "cli", "network", verb, "app", env=host.env())

@@ -1,6 +1,4 @@
-"""A network namespace that a file keeps alive exists until the file is removed. Two methods keep the namespace
-alive.
-"""
+"""A file keeps a network namespace alive until the file is removed. hawse has two methods for this."""
 
 from __future__ import annotations
 
@@ -19,8 +17,8 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(params=["by a mount", "by a process"])
 def way(request, monkeypatch) -> str:
-    # hawse looks at the mount namespace of process 1. In one test case, this is the test's own mount namespace. In the
-    # other case, it does not exist.
+    # hawse looks at the mount namespace of process 1. In one test case, this path leads to the test's own mount
+    # namespace. In the other test case, the path does not exist.
     monkeypatch.setattr(
         persistent_netns, "INIT", f"/proc/{os.getpid()}" if request.param == "by a mount" else "/nosuch"
     )

@@ -94,7 +94,9 @@ def muted(lab) -> str:
 
 @pytest.fixture
 def lan(mybr, netns):
-    """The user's bridge, with a wire to a LAN on which the host's real router sends advertisements."""
+    """The user's bridge, connected by a virtual wire to a LAN. On this LAN the host's real router sends
+    advertisements.
+    """
     mybr.host.sh(f"ip link add wire master mybr type veth peer name eth0 netns {netns.name}; ip link set wire up")
     netns.sh("ip link set eth0 up")
     return netns

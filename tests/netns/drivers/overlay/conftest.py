@@ -1,4 +1,4 @@
-"""Several hosts on one wire, and overlay networks between the hosts. Containers are bare network namespaces."""
+"""Several hosts on one virtual wire, and overlay networks between the hosts. Containers are bare network namespaces."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Member:
 
     def here(self, action):
         """Run an action in this host's network namespace, with this host's HAWSE_RUN."""
-        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # keeper processes are found by this variable
+        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # marks the processes that keep namespaces alive
         return namespaces.run_in_netns(self.host.path, action)
 
     @property
@@ -130,7 +130,8 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Run a driver method and kill it after more and more function calls.
+        """Run the driver method ``verb`` several times, and kill each run after a number of function calls from
+        ``kills``.
 
         After each kill, the next run of the method must succeed.
         """
@@ -143,7 +144,7 @@ class Member:
         assert kills[3] < calls < kills[-1]
 
     def _killed_after(self, calls: int, verb: str) -> int:
-        """Run a driver method in a child process that dies after ``calls`` function calls.
+        """Run the driver method ``verb`` in a child process that dies after ``calls`` function calls.
 
         Return 0 if the method finished before that call.
         """
@@ -250,7 +251,7 @@ class OverlayNetwork:
 
 
 class Cluster:
-    """Hosts on one wire. The tests create overlay networks between these hosts."""
+    """Hosts on one virtual wire. The tests create overlay networks between these hosts."""
 
     def __init__(self, peer, directory: Path, host_class: type) -> None:
         self.peer, self.directory, self.host_class = peer, directory, host_class
@@ -260,9 +261,9 @@ class Cluster:
         self.members: list[Member] = []
 
     def network(self, name: str, *subnets: str, hosts: int = 2, underlay: int = 4, vni: int = 0, **fields):
-        """Create an overlay network and activate it on ``hosts`` hosts.
+        """Create an overlay network and activate it on the first ``hosts`` hosts.
 
-        ``fields`` are fields of the network's specification; ``options`` apply to every host.
+        ``fields`` are fields of the network's specification. The field ``options`` applies to every host.
         """
         pools = tuple(Pool(s, ip_interface(f"{s[1]}/{s.prefixlen}")) for s in map(ip_network, subnets))
         vnis = ",".join(str(vni or next(self.vnis)) for _ in pools)

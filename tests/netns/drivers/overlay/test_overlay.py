@@ -1,4 +1,7 @@
-"""Overlay networks between hosts on one wire. No agent runs; the tests themselves program the peers into the kernel."""
+"""Overlay networks between hosts on one virtual wire.
+
+No agent runs; the tests themselves program the peers (endpoints on other hosts) into the kernel.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creation of an overlay network can be repeated and interrupted at any function call; removal can be repeated.
+"""Creation of an overlay network can be repeated, and interrupted at any function call. Removal can be repeated too.
 
 After the removal, nothing of the network is left on the host.
 """

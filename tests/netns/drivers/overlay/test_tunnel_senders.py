@@ -35,7 +35,9 @@ BRIDGED = {4: "172.30.0.2", 6: "fd00:30::2"}
 
 
 class Field:
-    """An overlay network on two hosts, with a container on each. A third host of the cluster is not on the network."""
+    """An overlay network on two hosts, with a container on each host. A third host of the cluster is not on the
+    network.
+    """
 
     def __init__(self, cluster, version: int) -> None:
         self.cluster, self.version = cluster, version
@@ -49,7 +51,7 @@ class Field:
         assert self.first.pings(self.second.ipv4)
 
     def address(self, number: int) -> str:
-        """Return a host's address on the wire (its underlay address)."""
+        """Return a host's address on the virtual wire (its underlay address)."""
         host = self.cluster.hosts[number]
         return host.address if self.version == 4 else host.address6
 
@@ -83,13 +85,14 @@ class Field:
         )
 
     def packet(self, source: str, number: int, container, vni: int = VNI) -> bytes:
-        """Return a VXLAN packet to host ``number``; its frame is addressed to a container."""
+        """Return a VXLAN packet to host ``number``. The frame inside the packet is addressed to a container."""
         frame = ethernet(container.mac, "02:00:00:00:00:99", udp("10.0.1.99", 1, container.ipv4, PORT, b"slipped in"))
         return vxlan(source, self.address(number), vni, frame)
 
     def gets_in(self, path: str, source: str, number: int, wait: float = SILENCE) -> bool:
-        """Send a VXLAN packet from the namespace ``path`` to a host; return whether the frame gets into the overlay
-        network.
+        """Send a VXLAN packet from the namespace ``path`` to a host.
+
+        Return whether the frame inside the packet enters the overlay network.
         """
         container = (self.first, self.second)[number]
         server = self.servers[container]
@@ -253,7 +256,7 @@ def test_a_network_that_could_not_come_up_takes_nothing_from_the_one_with_its_id
 
 
 def test_containers_are_kept_out_before_the_network_is_up_and_after_it_is_gone(field):
-    """Containers cannot send VXLAN packets before the network exists on this host, nor after the network is gone.
+    """Containers cannot send VXLAN packets before the overlay network exists on this host, nor after its removal.
 
     The second case matters because other hosts still accept this host's packets for a short time.
     """

@@ -1,4 +1,4 @@
-"""Network namespaces that hawse did not create: hawse uses them as containers."""
+"""hawse uses network namespaces that it did not create as containers."""
 
 import json
 import os

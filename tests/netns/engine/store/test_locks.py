@@ -1,4 +1,4 @@
-"""Lock files of containers: a container's lock file is deleted together with the container.
+"""Lock files of containers: hawse deletes a container's lock file together with the container.
 
 This holds even if a process is killed, or if a process asks for the lock after the container was deleted.
 """

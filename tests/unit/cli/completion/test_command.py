@@ -1,4 +1,4 @@
-"""The completion scripts: they equal the committed files, cover all commands, and agree with engine and drivers."""
+"""The completion scripts are equal to the committed files, cover all commands, and agree with engine and drivers."""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ def test_a_file_that_is_no_store_stays_as_it_is(complete, tmp_path, content):
 
 @pytest.fixture
 def settled(store, tmp_path):
-    """The path of the store's log file (or database file), with a modification time of one hour ago.
+    """The path of the store's log file (or database file). The fixture sets the file's modification time to one hour
+    ago.
 
     Completion therefore takes the store as unchanged for an hour.
     """

@@ -1,5 +1,6 @@
-"""The command ``run`` in the foreground and in the background: the order of engine requests, the output, the
-exit code.
+"""The command ``run`` in the foreground and in the background.
+
+The tests check the order of engine requests, the output and the exit code.
 """
 
 import os

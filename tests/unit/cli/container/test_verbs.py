@@ -1,5 +1,6 @@
-"""The commands on existing containers: engine requests, several arguments, and output; the output is that of Docker
-26.1.5.
+"""The commands on existing containers: engine requests, several arguments, and output.
+
+The expected output is that of Docker 26.1.5.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """Record expected outputs from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
 
-Help and the errors of the command line need no daemon. Docker's name is replaced by hawse's. The script records the
-commands in the ``$`` lines of errors.txt, and one help file for each line of HELP and HELP_WITH_DAEMON.
+Help and the errors of the command line need no daemon. The script replaces Docker's name by hawse's name. The script
+records the commands in the ``$`` lines of errors.txt, and one help file for each line of HELP and HELP_WITH_DAEMON.
 """
 
 from __future__ import annotations

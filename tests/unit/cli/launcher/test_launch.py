@@ -1,5 +1,6 @@
-"""The launcher (the script that users call): which modules it imports, its copies of constants, and how it finds
-hawse's packages.
+"""The launcher (the script that users call).
+
+The tests check which modules the launcher imports, its copies of constants, and how it finds hawse's packages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The command ``hawse network inspect``: the command prints the networks that exist, and then reports the
-missing ones.
-"""
+"""The command ``hawse network inspect``: it prints the networks that exist, and then reports the missing networks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The flag ``--network`` in its two notations, combined with the separate network flags; error texts are Docker
-26.1.5's.
+"""The flag ``--network`` in its two notations, combined with the separate network flags.
+
+The error texts are those of Docker 26.1.5.
 """
 
 import time

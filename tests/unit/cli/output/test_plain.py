@@ -1,4 +1,5 @@
-"""Formats that contain only fields. hawse prints them without the template interpreter, and the output is the same.
+"""Formats that contain only fields. hawse prints such formats without the template interpreter, and the output is the
+same.
 
 The template interpreter handles all other formats.
 """

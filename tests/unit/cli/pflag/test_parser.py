@@ -1,4 +1,4 @@
-"""Parsing of the command line. Each expected result is what docker 26.1 does with the same words."""
+"""Parsing of the command line. Each expected result is the result of docker 26.1 for the same words."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Decoding of firewall elements that the kernel lists.
 
-Equal elements must give equal bytes, and the text must be the one that nftables prints.
+Equal elements must give equal bytes, and their text must be the text that nftables prints.
 """
 
 from __future__ import annotations

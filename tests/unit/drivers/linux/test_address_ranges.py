@@ -13,7 +13,7 @@ from drivers.linux.netlink import DUMP_ATTEMPTS
 
 @pytest.fixture
 def interruptions(monkeypatch):
-    """A list to which a test adds the outcomes of the next attempts to read an address list."""
+    """A list of outcomes for the next attempts to read an address list. The test fills this list."""
     outcomes = []
 
     def answer(*_):

@@ -18,7 +18,7 @@ LINK, LIST = 16, 18
 
 @pytest.fixture
 def kernel(monkeypatch):
-    """The other end of the netlink session's socket. The test answers there in place of the kernel."""
+    """The other end of the netlink session's socket, on which the test answers as the kernel would."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     monkeypatch.setattr(netlink.socket, "socket", lambda *_: ours)
     monkeypatch.setattr(ours.__class__, "setsockopt", lambda *_: None)
@@ -28,9 +28,9 @@ def kernel(monkeypatch):
 
 
 def say(kernel, number, *parts):
-    """Answer the request with this ``number`` in place of the kernel.
+    """Send a reply to the request ``number`` as the kernel would.
 
-    The answer is one datagram; each of its messages is given as (kind, flags, body).
+    The reply is one datagram. Each part is one message of the datagram: (kind, flags, body).
     """
     kernel.send(
         b"".join(struct.pack("=IHHII", 16 + len(body), kind, flags, number, 0) + body for kind, flags, body in parts)

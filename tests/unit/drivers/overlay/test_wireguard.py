@@ -1,6 +1,4 @@
-"""Requests to a kernel that has WireGuard. No test kernel had WireGuard, so no test has sent a packet through
-WireGuard.
-"""
+"""Requests to a kernel that has WireGuard. The tests run without WireGuard, so they send no packet through a tunnel."""
 
 from __future__ import annotations
 
@@ -22,7 +20,9 @@ NAMESPACE = 7
 
 
 class Kernel:
-    """A double of a kernel with WireGuard, which records the session's requests, or refuses them with ``refusal``."""
+    """A double of a kernel with WireGuard. It records the session's requests, or refuses them with the error
+    ``refusal``.
+    """
 
     def __init__(self, refusal: DriverError | None = None) -> None:
         self.refusal = refusal

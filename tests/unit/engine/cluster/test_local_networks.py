@@ -1,4 +1,4 @@
-"""Records of the cluster's networks in this host's own store."""
+"""This host's own store (the SQLite file) has records of the cluster's networks."""
 
 from __future__ import annotations
 

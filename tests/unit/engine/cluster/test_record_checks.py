@@ -1,4 +1,4 @@
-"""Checks of records from the cluster's store: an invalid record is ignored, and all other records are used."""
+"""Checks of records from the etcd store: an invalid record is ignored, and all other records are used."""
 
 from dataclasses import replace
 

@@ -1,4 +1,7 @@
-"""Watch of a file that appears and disappears. The tests use all the ways in which this happens to resolv.conf."""
+"""Watch of a file that appears and disappears.
+
+The tests use all the ways in which this happens to resolv.conf.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +68,8 @@ def test_file_is_followed_through_replacement_removal_and_return(watched):
 
 
 def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched):
-    """The watched file is a link to a file in another directory. The directory is created later and may be removed
-    again.
+    """The watched file is a link to a file in another directory. This other directory is created later and may be
+    removed again.
 
     systemd-resolved, NetworkManager and resolvconf use such directories below /run.
     """

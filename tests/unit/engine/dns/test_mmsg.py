@@ -38,7 +38,7 @@ def test_a_batch_is_all_that_is_taken_at_once(pair):
     for expected in (range(SIZE), range(SIZE, SIZE + 3)):
         datagrams.answer(server.fileno(), known, lambda *_: None)
         assert [int.from_bytes(client.recv(100)[:2]) for _ in expected] == list(expected)
-    datagrams.answer(server.fileno(), known, lambda *_: None)  # returns immediately if no query is waiting
+    datagrams.answer(server.fileno(), known, lambda *_: None)  # returns immediately, because no query is waiting
 
 
 def test_a_query_longer_than_its_room_is_cut(pair):

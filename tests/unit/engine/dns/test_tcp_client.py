@@ -21,7 +21,9 @@ def framed(*messages: bytes) -> bytes:
 
 
 class Server:
-    """A double of the resolver. It collects the queries of a connection, and the test chooses when it answers them."""
+    """A double of the resolver. The double collects the queries of a connection; the test chooses when each query is
+    answered.
+    """
 
     def __init__(self) -> None:
         self.loop, self.closed = Loop(), False

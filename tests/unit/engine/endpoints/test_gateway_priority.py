@@ -1,4 +1,4 @@
-"""The order of a container's networks for its default route."""
+"""Which of a container's networks gets the default route: the order of the networks."""
 
 from __future__ import annotations
 

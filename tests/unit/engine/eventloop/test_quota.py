@@ -13,8 +13,8 @@ from engine.eventloop.quota import Claim, Quota
 
 
 def fill(quota: Quota, *claims: Claim) -> int:
-    """Take places from the quota for the holders in ``claims`` until the quota refuses; return the number of places
-    taken.
+    """Take places in the quota for the holders in ``claims`` until the quota refuses; return the number of taken
+    places.
     """
     taken = 0
     while quota.take(claims):

@@ -1,4 +1,4 @@
-"""Decompression of streams stays within limits, however the data is split into blocks."""
+"""Decompression of streams stays within its limits, even if the data is split into any number of blocks."""
 
 from __future__ import annotations
 

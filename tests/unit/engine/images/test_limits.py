@@ -1,4 +1,4 @@
-"""Limits on the size of images come from the environment and from the file system's free space."""
+"""Limits on the size of images. The limits come from the environment and from the file system's free space."""
 
 from __future__ import annotations
 

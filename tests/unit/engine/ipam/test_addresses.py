@@ -1,5 +1,4 @@
-"""Allocation of the addresses of a subnet: always the lowest free address, never one in use, never one outside the
-subnet.
+"""Allocation of the addresses of a subnet. The result is always the lowest free address of the subnet.
 
 The allocation must be fast for subnets of any size.
 """

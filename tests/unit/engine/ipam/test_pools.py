@@ -111,7 +111,7 @@ def test_what_is_given_is_free_of_a_default_pool_and_nothing_free_is_left_out(in
 
 
 class Counting(Occupied):
-    """A double of the list of ranges in use, which counts how often it is queried."""
+    """A double of the list of address ranges in use. The double counts how often the list is queried."""
 
     asked = 0
 

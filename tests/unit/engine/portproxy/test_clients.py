@@ -1,4 +1,4 @@
-"""The port proxy's quota is divided into shares, for example by a client's address and /64 network.
+"""The port proxy divides its quota into shares, for example by a client's address and /64 network.
 
 The tests check which shares a client uses.
 """
@@ -15,7 +15,10 @@ TARGET = ("172.30.0.2", 80)
 
 
 def shared(one: tuple, other: tuple) -> int:
-    """Return how many shares two clients have in common. These must be the shares that cover the most clients."""
+    """Return how many shares of the quota two clients have in common.
+
+    The function also checks that the common shares are those that cover the most clients.
+    """
     same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
     assert same == sorted(same)
     return sum(same)

@@ -13,7 +13,7 @@ ORIGIN = Origin("udp", IPv6Address("::1"), 53)
 
 
 class Table:
-    """A table of UDP flows for the tests. The flows' sockets are not connected."""
+    """A table of UDP flows for the tests. The sockets of these flows are not connected."""
 
     def __init__(self, total: int) -> None:
         self.ended: list[object] = []

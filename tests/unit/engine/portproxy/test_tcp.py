@@ -12,8 +12,9 @@ KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 
 
 def test_way_to_a_container_is_probed_and_given_up_after_seconds():
-    """A connection attempt to a container ends after some seconds. With the kernel's default it would last two minutes,
-    and keep two file descriptors open.
+    """A connection attempt to a container ends after some seconds.
+
+    With the kernel's default, the attempt would last two minutes and keep two file descriptors open.
     """
     with socket.create_server(("127.0.0.1", 0)) as server, connecting(server.getsockname()) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

@@ -16,8 +16,9 @@ from engine.ports.allocation import IN_USE, HostAddressing, PortConflict, alloca
 
 @dataclass
 class Kernel:
-    """A double of the kernel. It has a range of ephemeral ports, and refuses to bind the given (protocol, address,
-    port) triples.
+    """A double of the kernel with a range of ephemeral ports.
+
+    The double refuses to bind the given triples (protocol, address, port).
     """
 
     ports: Sequence[range] = (range(50000, 50010),)
@@ -108,9 +109,9 @@ def test_a_step_on_one_side_alone_begins_another_record():
 
 
 def test_a_port_that_several_bindings_share_stands_apart_from_its_range():
-    """A port with several bindings has its own entry, apart from the range that contains the port.
+    """A container port with several bindings has its own entry, apart from the range that contains the port.
 
-    In Docker's inspect, the last binding of each port comes first, wherever the other ports of its range are.
+    In Docker's inspect, the last binding of each port comes first, at any position of the port in its range.
     """
     assert shown(publish("1.1.1.1#9110-9114>9110-9114", "1.1.1.1#9212>9112")) == [
         "tcp 1.1.1.1 9113-9114 > 9113-9114",

@@ -222,7 +222,7 @@ def test_a_container_is_shown_as_docker_shows_it(name):
 def test_a_container_is_listed_as_docker_lists_it(name):
     document, listed = CONTAINERS[name], dict(LISTED[name])
     link_names = [text[1:] for text in listed["Names"][1:]]
-    # Remove the status text, which contains the time since an event. Another test compares the status text.
+    # Remove the status text, which contains a relative time ("2 minutes ago"). Another test compares the status text.
     listed.pop("Status")
     rendered = container_summary(
         container_record(document),

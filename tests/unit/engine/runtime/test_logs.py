@@ -68,7 +68,8 @@ ENTRY = len(jsonlog.encode_entry("stdout", b"1000\n", 123456789))
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 @pytest.mark.parametrize("files", [1, 2, 5])
 def test_sizes_and_names(path, files, chunk):
-    """A full file is rotated before the next entry is written, so a file may be a bit longer than its limit.
+    """A full file is rotated before the next entry is written, so a file may be longer than its limit by a part of one
+    entry.
 
     Docker 26.1.5 wrote files of 10,020 and 10,016 bytes with a limit of 10k.
     """
@@ -143,9 +144,7 @@ class Killed(Exception):
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Return a function that takes a number n. After its call, the n-th call that changes a file fails, and so do all
-    later calls.
-    """
+    """Return a function that takes a number n. From the n-th call on, all calls that change a file fail."""
 
     def arm(number: int) -> None:
         count = itertools.count(1)
@@ -169,8 +168,7 @@ def kill_at(monkeypatch):
 
 @pytest.mark.parametrize("files", [1, 2, 3, 4])
 def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
-    """A log rotation is killed at every step. The only log entries that may be lost are those that the rotation was to
-    remove.
+    """A log rotation is killed at every step. Only log entries that the rotation was to remove may be lost.
 
     The next supervisor continues the log.
     """
@@ -191,7 +189,7 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
         else:
             done = True
         monkeypatch.undo()
-        present = numbers(path)  # the lines before the next supervisor starts
+        present = numbers(path)  # the lines that exist before the next supervisor starts
         successor = LogWriter(path, 200, files)
         after = numbers(path)
         for lines in (present, after):
@@ -234,7 +232,7 @@ def test_lines_that_are_no_entries_are_passed_over(path, line):
 def test_a_full_disk_costs_entries_and_nothing_else(path):
     """On a full disk, log entries are lost, but the container and the supervisor continue.
 
-    The test limits the size of files instead, which cuts off a write in the same way as a full disk.
+    The test limits the size of files instead. This limit cuts off a write in the same way as a full disk.
     """
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -21,7 +21,10 @@ TEXT = st.text(max_size=5)
 
 
 def values(hint):
-    """Return a test-data strategy for all values of a record's field, by its type hint, with at most three items."""
+    """Return a test-data strategy for all values that a record's field may have by its type hint.
+
+    A generated collection has at most three items.
+    """
     arguments = get_args(hint)
     if is_dataclass(hint):
         hints = get_type_hints(hint)

@@ -1,4 +1,4 @@
-"""A store keeps the records that it has decoded, and decodes only records that have changed since."""
+"""A store keeps the records that it has decoded. The store decodes only records that have changed since then."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def mode(path):
 
 
 def touch(store):
-    """Write to the store, as another command would do in the meantime."""
+    """Write to the store, as another command could do between two steps of a test."""
     with store.write() as tx:
         tx.set_meta("key", "value")
     sqlite.close_idle()

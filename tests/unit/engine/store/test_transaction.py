@@ -1,6 +1,6 @@
 """Facts about networks that the store finds without decoding the network records.
 
-They are the drivers, the options, the subnets, and the lists of networks.
+The facts are the drivers, the options, the subnets, and the lists of networks.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_a_log_that_has_grown_long_begins_anew_and_is_written_on(tmp_path):
 
 @pytest.fixture
 def run(tmp_path):
-    """A HAWSE_RUN directory. A process that a test starts for it ends after the test."""
+    """A HAWSE_RUN directory. A process that a test starts with this directory ends after the test."""
     yield tmp_path / "run"
     note = tmp_path / "run" / "cluster" / "store.pid"
     if note.exists() and note.read_text():

@@ -19,7 +19,7 @@ from engine.swarm.token import JoinToken, digest_of, new_secret
 
 
 class Impostor:
-    """A false server that gives the same answer to every request, and records the requests."""
+    """A false server that gives the same answer to every request. The server records the requests."""
 
     def __init__(self, directory, authority, certificate, key):
         (directory / "c.pem").write_text(certificate)

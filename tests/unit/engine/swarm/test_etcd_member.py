@@ -1,4 +1,4 @@
-"""The agent as guard of the host's etcd member: when the agent restarts it."""
+"""The agent guards the host's etcd member; the tests check when the agent restarts the member."""
 
 from engine.cluster import membership
 from engine.swarm import daemons, etcd_member

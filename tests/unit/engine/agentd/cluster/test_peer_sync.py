@@ -1,5 +1,6 @@
-"""`PeerSync`: which peers (endpoints on other hosts) the agent passes to the driver, and when it compares all entries
-of the kernel's tables.
+"""`PeerSync` passes peers (endpoints on other hosts) from the agent to the driver.
+
+The tests check which peers the driver gets, and when the agent compares all entries of the kernel's tables.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def tables():
 
 @pytest.fixture
 def told(tables, first, tmp_path):
-    """A `PeerSync` that has programmed the peers of the first state (``first``) of the cluster's store."""
+    """A `PeerSync` that has programmed the peers (endpoints on other hosts) of the etcd store's first state
+    (``first``).
+    """
     started = peer_sync.PeerSync(tables, "near", tmp_path)
     started.start()
     started.tell(view=first, networks={"n1": NETWORK})

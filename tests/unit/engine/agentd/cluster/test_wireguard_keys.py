@@ -1,4 +1,4 @@
-"""A host publishes in the cluster's store the WireGuard key that it uses for tunnels."""
+"""A host publishes in the etcd store the WireGuard key that the host uses for tunnels."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
 
 
 class Store:
-    """A double of the cluster's store with the record of one node. If ``silent`` is true, the store carries out a
-    request but does not answer.
+    """A double of the etcd store with the record of one node. If ``silent`` is true, the double executes a request but
+    sends no answer.
     """
 
     silent = False

@@ -14,8 +14,9 @@ from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT, RATE, Budgets
 
 @pytest.fixture
 def visits():
-    """The waiting connections of a server, and a function that adds a connection. All connections are closed after the
-    test.
+    """The waiting connections of a server, and a function that adds a connection.
+
+    The fixture closes all connections after the test.
     """
     made, pairs = Visits(), []
 
