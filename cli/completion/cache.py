@@ -48,8 +48,8 @@ def store(store: Path, kinds: str, answer: str, written: int) -> None:
     file).
 
     ``written`` is the time of the last write to the local store before the answer was computed, in nanoseconds since
-    1970. If this write is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached. The function raises OSError if it cannot
-    write the cache file. The caller has checked the kinds with `is_cacheable`.
+    1970. If this write is less than `MIN_STORE_AGE_NANOSECONDS` ago, nothing is cached. The function raises OSError if
+    it cannot write the cache file. The caller has checked the kinds with `is_cacheable`.
     """
     if time.time_ns() - written < MIN_STORE_AGE_NANOSECONDS:
         return
