@@ -155,16 +155,16 @@ class App:
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:
-        """Return data for a template; on a terminal, control characters in the returned data are marked.
+        """Return a copy of the data for a template; on a terminal, a mark replaces each control character.
 
-        The caller must print the template's output with `out_rendered`, which escapes the marked characters.
+        The caller must print the template's output with `out_rendered`, which prints an escape sequence for each mark.
         """
         return cast("T", _escaping().marked(data)) if self.on_terminal else data
 
     def out_rendered(self, text: str) -> None:
         """Write the output of a template to stdout; the template's data came from `protected`.
 
-        On a terminal, the characters that `protected` marked are escaped.
+        On a terminal, an escape sequence is printed for each mark that `protected` put into the data.
         """
         if self.on_terminal:
             text = _escaping().revealed(text)

@@ -25,10 +25,10 @@ SKIPPABLE = ("not supported", "invalid reference format")
 @click.argument("names", nargs=-1)
 @click.pass_obj
 def inspect(app: App, names: tuple[str, ...], format: str, size: bool, type: str) -> None:
-    """Print one document for each name.
+    """For each name, print the document of the container, image or network with this name.
 
-    This is the document of the container with this name. If there is no such container, it is the document of the image
-    with this name. If there is no such image either, it is the document of the network.
+    If several objects have the name, a container takes precedence over an image, and an image over a network. ``type``
+    restricts the search to one kind of object.
     """
     if type not in DOCKERS_TYPES:
         raise StatusError(f"{quote(type)} is not a valid value for --type")

@@ -193,7 +193,7 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class JoinInfo:
-    """The result of a join: the interface's name in the sandbox, its MAC, and the next hops of the network.
+    """The result of a join: the interface's name in the sandbox, its MAC, and the network's gateways as next hops.
 
     If ``on_link`` is True, the default route leads out of the interface without a next hop.
     """
@@ -255,8 +255,8 @@ class DriverFacts:
 class Driver(Protocol):
     """The calls that every driver implements. All calls run in the calling process's network namespace.
 
-    A driver's class has an attribute ``facts`` (`DriverFacts`). A class without ``facts`` has the default facts. If
-    such a class has an attribute ``scope``, that value replaces the default scope.
+    A driver's class has an attribute ``facts`` (`DriverFacts`). A class without ``facts`` gets the defaults of
+    `DriverFacts`. A class with only an attribute ``scope`` gets these defaults with that scope.
     """
 
     type: str
@@ -271,7 +271,7 @@ class Driver(Protocol):
         """Create the network's kernel objects; idempotent, so a second call completes an interrupted creation."""
 
     def delete_network(self, network: NetworkSpec) -> None:
-        """Remove all that `create_network` made; idempotent."""
+        """Remove all kernel objects that `create_network` made; idempotent."""
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Reserve what the endpoint needs outside any sandbox; idempotent."""
@@ -405,8 +405,8 @@ class News:
     """A summary of the changes that a `Watch` has seen since its last `read`.
 
     ``foreign`` is True if another program changed the shared kernel state, or if the watch may have missed such a
-    change. ``by`` names the program that made the last such change ("nft (4711)", "" if unknown). ``lost`` is True if
-    another program removed shared state. ``own`` is True if hawse changed the shared state.
+    change. ``by`` names the other program that made the latest change ("nft (4711)", "" if unknown). ``lost`` is True
+    if another program removed shared state. ``own`` is True if hawse changed the shared state.
     """
 
     foreign: bool = False
@@ -425,7 +425,7 @@ class Watch(Protocol):
         """Return the file descriptor that becomes readable when changes can be read."""
 
     def read(self) -> News:
-        """Return a summary of the changes since the last call; never blocks."""
+        """Return a summary of the changes since the last call of `read`; never blocks."""
 
     def missed(self) -> bool:
         """Return whether a change has happened that no call of `read` has reported yet. The check is fast."""
@@ -446,7 +446,7 @@ class Watch(Protocol):
 
 @runtime_checkable
 class HealthReporter(Protocol):
-    """Optional driver protocol: report settings of other programs that stop the traffic of hawse's networks.
+    """Optional driver protocol: report other programs' settings, such as firewall rules, that stop hawse's traffic.
 
     hawse must not change these settings itself.
     """
@@ -460,19 +460,25 @@ class HealthReporter(Protocol):
 
 @runtime_checkable
 class PeerProgrammer(Protocol):
-    """Optional driver protocol: reach a network's endpoints on other hosts."""
+    """Optional driver protocol: let this host reach the endpoints that a network has on other hosts (peers)."""
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Program exactly these peers into the kernel's forwarding and neighbour tables; idempotent.
+        """Program exactly these peers (endpoints on other hosts) into the forwarding and neighbour tables; idempotent.
 
         Table entries that are already correct are not touched.
         """
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add one peer, replacing earlier entries of its MAC and addresses; idempotent."""
+        """Add the table entries of one peer (an endpoint on another host); idempotent.
+
+        Older entries for the peer's MAC or addresses are replaced.
+        """
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer; idempotent. A table entry that now names another host is kept."""
+        """Remove the table entries of one peer (an endpoint on another host); idempotent.
+
+        If the MAC or an address has moved to a third host, the entry that names this third host is kept.
+        """
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
         """Return the differences between the kernel's forwarding and neighbour tables and ``peers``, one line each.
@@ -483,10 +489,12 @@ class PeerProgrammer(Protocol):
 
 @runtime_checkable
 class TunnelGuard(Protocol):
-    """Optional driver protocol: accept a network's tunnel packets only from hosts that have its endpoints."""
+    """Optional driver protocol: accept a network's tunnel packets only from hosts that have endpoints of that
+    network.
+    """
 
     def shut(self, network: NetworkSpec) -> None:
-        """Block the network's tunnel packets from every host for which no peer is programmed; idempotent.
+        """Block the network's tunnel packets from every host, except from the hosts of programmed peers; idempotent.
 
         The engine calls this method before other hosts learn that this host joins the network.
         """

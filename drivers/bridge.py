@@ -163,7 +163,7 @@ class BridgeDriver:
         the conntrack entries are kept.
         """
         of_ports = partial(self._of_ports, network, endpoint)
-        if ports == endpoint.ports:  # the usual case (all ports) needs no comparison
+        if ports == endpoint.ports:  # fast path: usually all ports of the endpoint are unpublished
             added, gone = [], list(of_ports(ports))
         else:
             before = dict.fromkeys(of_ports([*endpoint.ports, *ports]))
@@ -243,7 +243,7 @@ class BridgeDriver:
 
 
 class _Bridge:
-    """The bridge of one network in the host's network namespace."""
+    """The Linux bridge of one network, in the host's network namespace."""
 
     def __init__(self, opened: Session, network: NetworkSpec, options: BridgeOptions, run: Path) -> None:
         self.session, self.network, self.options, self.run = opened, network, options, run
@@ -272,8 +272,8 @@ class _Bridge:
     def set_parameters(self) -> None:
         """Set the bridge's sysctls.
 
-        The caller does this before it brings the bridge up, because the bridge sends its first packets when it comes
-        up.
+        The caller calls `set_parameters` before it brings the bridge up, because the bridge sends its first packets
+        when it comes up.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):

@@ -25,9 +25,9 @@ PLACE = "route_localnet"
 def is_needed(
     network: NetworkSpec, options: BridgeOptions, endpoint: EndpointSpec, ports: Iterable[PortBinding]
 ) -> bool:
-    """Return whether clients on the host can reach any of the ports at 127.0.0.1 only with ``route_localnet``.
+    """Return whether clients on the host need ``route_localnet`` to reach any of the ports at 127.0.0.1.
 
-    This is the case for ports that DNAT serves.
+    Only ports that DNAT serves need ``route_localnet``.
     """
     if network.internal or endpoint.ipv4 is None or not options.mode4.startswith("nat"):
         return False

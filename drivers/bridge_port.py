@@ -25,7 +25,10 @@ class Port:
         self.name = names.host_end_names(endpoint.id)[0]
 
     def create(self, namespace: int, interface: str) -> None:
-        """Create the veth pair with its far end in the sandbox; replaces the veth pair of an earlier join."""
+        """Create the veth pair with one end on the host and the other in the sandbox.
+
+        The new pair replaces the veth pair of an earlier join.
+        """
         self.delete()
         bridge = link.index(self.options.bridge)
         mtu = {"mtu": self.options.mtu} if self.options.mtu else {}

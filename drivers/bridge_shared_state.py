@@ -81,9 +81,10 @@ def _ports(networks: Members) -> spoof_guard.Held:
 
 
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
-    """Yield the bridge of each network, and whether published ports on that bridge need route_localnet.
+    """Yield each network's bridge, and whether published ports on that bridge need route_localnet.
 
-    The second value is None if only ports of networks that other commands are creating or removing need route_localnet.
+    The second value is None if the need is uncertain: only networks that other commands are creating or removing have
+    ports that need route_localnet.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

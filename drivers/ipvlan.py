@@ -16,7 +16,7 @@ from drivers.subinterface import PARENT, PARENT_FACTS, ParentedDriver
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
 MODES = {"l2": 0, "l3": 1, "l3s": 2}
-FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # kernel constants IPVLAN_F_PRIVATE, IPVLAN_F_VEPA by option value
+FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # option value: kernel flag (IPVLAN_F_PRIVATE, IPVLAN_F_VEPA)
 
 
 class IpvlanDriver(ParentedDriver):
@@ -57,9 +57,9 @@ class IpvlanDriver(ParentedDriver):
         return (None, None) if self._routed(network) else super().gateways(network)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
-        """Create the endpoint's interface.
+        """Create the endpoint's interface in the sandbox.
 
-        In the l3 modes, the interface is the way out for all packets, and no next hop is used.
+        In the l3 modes, the default route leads out of the interface without a next hop.
         """
         info = super().join(network, endpoint, sandbox, interface)
         return replace(info, mac="", on_link=self._routed(network) and not network.internal)

@@ -16,7 +16,7 @@ MODES = ("bridge", "private", "vepa", "passthru")
 
 
 class MacvlanDriver(ParentedDriver):
-    """The driver of networks whose endpoints are macvlan interfaces of a parent."""
+    """The driver of networks whose endpoints are macvlan interfaces of a parent interface."""
 
     type = "macvlan"
     facts = DriverFacts(

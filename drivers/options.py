@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def read(options: Mapping[str, str], label: str, parse: Callable[[str, str], T], default: T) -> T:
-    """Return the parsed value of an option, or ``default`` if the option is not given."""
+    """Return the option ``label`` parsed by ``parse``, or ``default`` if the option is not given."""
     return parse(label, options[label]) if label in options else default
 
 

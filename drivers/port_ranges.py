@@ -50,7 +50,7 @@ def around(held: R, first: int, last: int) -> list[R]:
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
     """Return the port ranges that remain when the ranges ``gone``, or parts of ranges, are removed."""
     bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in bindings if one not in holes]  # fast path: there may be thousands of equal ranges
+    left = [one for one in bindings if one not in holes]  # fast path: thousands of ranges may be removed whole
     for hole in (one for one in holes if one not in bindings):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])

@@ -140,7 +140,10 @@ class ParentedDriver:
         return first4, first6
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
-        """Return the kernel's number for the network's mode; raises `BadOption` for an unknown mode."""
+        """Return the kernel's number for the mode that the option ``label`` chooses.
+
+        Raises `BadOption` for an unknown mode.
+        """
         choice = network.options.get(label) or self.default_mode
         if choice not in self.modes:
             default = f"'{self.default_mode}' mode is the {self.type} driver default"

@@ -103,7 +103,8 @@ class Networks(Protocol):
         *,
         force: bool = False,
     ) -> None:
-        """Connect a container or a foreign namespace (``netns:NAME``, ``pid:N``) to a network.
+        """Connect a container to a network, or a network namespace that hawse did not create (``netns:NAME``,
+        ``pid:N``).
 
         ``ports`` are host ports to publish in the same operation (a hawse extension). Raises Forbidden for the network
         namespace of a host system, such as this host's own, unless ``force`` is set.
@@ -241,7 +242,7 @@ class Swarm(Protocol):
         """Create a cluster with this host as its first manager; return its node id."""
 
     def join(self, request: SwarmJoin) -> str:
-        """Join a cluster; return the role that the join token assigned to this host: worker or manager."""
+        """Join a cluster; return the role that this host got from its join token: worker or manager."""
 
     def leave(self, *, force: bool = False) -> None:
         """Leave the cluster; a manager leaves only with ``force``."""
@@ -268,7 +269,8 @@ class Swarm(Protocol):
         """Return the node id of this host."""
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's kernel tables for a network with the cluster's store; return one line per difference.
+        """Compare this host's kernel tables for a network with the cluster's etcd store; return one line per
+        difference.
 
         With ``fix``, the kernel tables are also repaired.
         """

@@ -55,7 +55,7 @@ class Config:
     log_opts: Mapping[str, str] = field(default_factory=dict)
     default_log_limit: int = DEFAULT_LIMIT_BYTES  # size limit in bytes of a log without max-size; 0: no limit
     allow_direct_routing: bool = False
-    bridge_accept_fwmark: str = ""  # mark of packets to accept: "mark" or "mark/mask", in decimal
+    bridge_accept_fwmark: str = ""  # firewall mark of packets to accept: "mark" or "mark/mask", in decimal
 
 
 class _Wrong(Exception):
@@ -106,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _require_trusted(path: Path, status: os.stat_result) -> None:
-    """Raise PermissionDenied if a user other than root and the caller can change the file.
+    """Raise PermissionDenied if a user other than root and the calling user can change the file.
 
     Character devices such as /dev/null are always accepted, because they belong to root.
     """

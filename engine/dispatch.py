@@ -83,7 +83,9 @@ def _accept_ra(sysctls: Mapping[str, str]) -> str:
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
-    """Return the container's configuration for a network, or an empty one if the container has left the network."""
+    """Return the container's configuration for a network, or an empty configuration if the container has left the
+    network.
+    """
     for attachment in container.attachments:
         if attachment.network_id == network_id:
             return attachment
@@ -107,7 +109,7 @@ DRIVER_STATE_KEY = "keepsakes"
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Store the data that a driver wants to keep after this process ends. Most drivers have no such data."""
+    """Store the data that a driver needs again in later processes. Most drivers have no such data."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
         known = _noted(tx)

@@ -62,8 +62,7 @@ class Host:
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        # The new process sends its command to a warm server (a resident hawse process), if a warm server runs. It does
-        # not start a warm server.
+        # Let the new process use a warm server (a resident hawse process) if one runs, but never start a warm server.
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment

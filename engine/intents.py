@@ -40,7 +40,7 @@ Resolver = Callable[[Host, str], None]
 def begin(tx: Transaction, kind: str, object_id: str) -> None:
     """Record that this process works on an object.
 
-    Call it in the transaction that also reserves the object.
+    Call this function in the transaction that also reserves the object.
     """
     tx.put_intent(Intent(kind, object_id, process.identity()))
 
@@ -48,7 +48,7 @@ def begin(tx: Transaction, kind: str, object_id: str) -> None:
 def end(tx: Transaction, kind: str, object_id: str) -> None:
     """Delete an intent, because its work is done or undone.
 
-    Call it in the transaction that also records the result of the work.
+    Call this function in the transaction that also records the result of the work.
     """
     tx.delete_intent(kind, object_id)
 

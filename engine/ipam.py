@@ -47,8 +47,8 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 class Occupied:
     """The address ranges of one IP version that are in use.
 
-    Most queries ask about a range that is free. Therefore the first queries only scan the unsorted list of used ranges.
-    The first query that overlaps a used range sorts and merges the list. Later queries use the sorted list.
+    Most queries ask about a range that is free. Therefore queries only scan the unsorted list of used ranges at first.
+    The first query that overlaps a used range sorts and merges the list for all later queries.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
@@ -148,8 +148,8 @@ def allocate_pool(
 def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tuple[IPNetwork, int, int]]:
     """Yield the address ranges to search: first the addresses after the subnet ``last``, then the other pools in turn.
 
-    After the end of ``pools``, the search continues with the first pool. The pool that contains ``last`` is yielded
-    again at the end. Each result is (range, prefix length, first address to try).
+    After the last pool, the search continues with the first pool. The pool that contains ``last`` is yielded again at
+    the end. Each result is (range, prefix length, first address to try).
     """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
@@ -201,7 +201,7 @@ class OutOfPool(Exception):
 
 
 class NoFreeAddress(Exception):
-    """Every address that can be allocated is in use. The message is the error text that Docker prints for a gateway."""
+    """All addresses of a subnet that can be allocated are in use; the message is an error text of Docker."""
 
     def __init__(self, subnet: IPNetwork) -> None:
         super().__init__("no available addresses on this pool")

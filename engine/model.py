@@ -84,10 +84,11 @@ class PortSpec:
     """The value of one parsed ``-p`` flag.
 
     A port range is one PortSpec, where Docker's PortBindings has one entry per port. The container ports are ``port``
-    to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port. ``host_port`` is "" (any port), "8080"
-    or "8000-8010". For one container port, the first free host port of the range is used. For several container ports,
-    the host range has the same length, and ports are matched in order. ``host_ip`` is "", or the address as the user
-    typed it.
+    to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port.
+
+    ``host_port`` is "" (any port), "8080" or "8000-8010". A single container port gets the first free host port of the
+    range. Several container ports need a host range of the same length, and the ports are matched in order. ``host_ip``
+    is "", or the address as the user typed it.
     """
 
     protocol: str
@@ -172,11 +173,11 @@ class HostConfig:
     readonly_rootfs: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_id_file: str = ""
-    init: bool | None = None  # None if the flag was not given
+    init: bool | None = None  # None if --init was not given
     security_opt: Sequence[str] | None = None
     system_paths: bool = False  # true: Docker's lists of hidden and read-only kernel paths are not applied
     console_size: tuple[int, int] = (0, 0)
-    log_driver: str = ""  # in a request, "" means the configured default; in a record, json-file
+    log_driver: str = ""  # in a request, "": the configured default; in a record, "": json-file
     log_options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -296,7 +297,7 @@ class NetworkSummary(NamedTuple):
 class PortRecord:
     """One published port range of the host and the equally long port range of the container.
 
-    The last port belongs to a range. The host addresses ``0.0.0.0`` and ``::`` mean every local address of the family.
+    Each range includes its last port. The host addresses ``0.0.0.0`` and ``::`` mean every local address of the family.
     """
 
     protocol: str
@@ -325,7 +326,7 @@ class EndpointRecord:
     gateway4: str = ""
     gateway6: str = ""
     on_link: bool = False  # true if the endpoint's default route has no gateway address
-    default_route: str = ""  # the ``default_route`` that the user requested at creation
+    default_route: str = ""  # the user's ``default_route`` for this endpoint, as given at its creation
     names: Sequence[str] = ()  # DNS names on this network, container name first
     ports: Sequence[PortRecord] = ()
     phase: str = "reserved"

@@ -47,7 +47,7 @@ def generate_container_name() -> str:
 def _any_of(words: Sequence[str]) -> str:
     """Return a random word from ``words``.
 
-    The module `secrets` is not used, because it loads OpenSSL. That would cost each process 5 MB of memory.
+    The module `secrets` is not used, because it loads OpenSSL, which takes 5 MB of memory in each process.
     """
     return words[int.from_bytes(os.urandom(8)) % len(words)]
 

@@ -1,14 +1,14 @@
 """Protect hawse's own directories and files: only root may read them, and no other user may change them.
 
-`check` walks a path from the root directory down. Each directory on the path must belong to root or the caller, and no
-other user may write to it. A sticky directory (such as /tmp) may be on the path, but the next directory must then meet
-these conditions.
+`check` walks a path from the root directory down. Each directory on the path must belong to root or the calling user,
+and no other user may write to it. A sticky directory (such as /tmp) may be on the path, but the next directory must
+then meet these conditions.
 
 Another user cannot replace a directory that has been checked. Therefore nothing below the directory can change between
 its check and its use.
 
 Another user may have created files in a directory before the directory was given to root. To refuse such files, hawse
-opens files with O_NOFOLLOW and requires that they belong to root or the caller.
+opens files with O_NOFOLLOW and requires that they belong to root or the calling user.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WHOLE_MAP = ["0", "0", "4294967295"]
 
 
 def check(path: Path, name: str) -> None:
-    """Raise PermissionDenied if a user other than root and the caller can change the contents of a directory.
+    """Raise PermissionDenied if a user other than root and the calling user can change the contents of a directory.
 
     ``name`` is the environment variable that names the directory (HAWSE_ROOT or HAWSE_RUN). If the directory is
     missing, `make_private_directory` normally creates it later. In a sticky directory such as /tmp, this function
@@ -111,7 +111,7 @@ def _check_path(path: str) -> None:
         try:
             status = _found(place or "/", make=sticky)
         except OSError:
-            return  # the path is unusable, or only root or the caller can create it
+            return  # the path is unusable, or only root or the calling user can create it
         if stat.S_ISLNK(status.st_mode):
             _check_owner(place, status, in_sticky=sticky)
             links += 1
@@ -162,7 +162,7 @@ def _check_owner(place: str, status: os.stat_result, *, in_sticky: bool) -> None
 
 
 def _is_unmapped(user: int) -> bool:
-    """Return whether the user id stands for a user outside this user namespace, normally the host's root."""
+    """Return whether a user id means a user outside this user namespace, normally the host's root."""
     if user != int(Path("/proc/sys/kernel/overflowuid").read_text()):
         return False
     return Path("/proc/self/uid_map").read_text().split() != _WHOLE_MAP
@@ -195,7 +195,7 @@ def _is_safe_parent(path: Path) -> bool:
 
 
 def is_own(status: os.stat_result) -> bool:
-    """Return whether a file belongs to root or the caller, and no other user can write to it."""
+    """Return whether a file belongs to root or the calling user, and no other user can write to it."""
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & _WRITABLE_BY_OTHERS
 
 

@@ -32,7 +32,7 @@ def checksum(data: bytes) -> int:
 
 
 def ip(source: str, destination: str, protocol: int, payload: bytes, hops: int = TTL) -> bytes:
-    """Return an IP packet. The address family decides whether it is IPv4 or IPv6."""
+    """Return an IP packet. The family of the addresses decides whether the packet is IPv4 or IPv6."""
     ends = ip_address(source).packed + ip_address(destination).packed
     if ip_address(source).version == 6:
         return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + ends + payload

@@ -99,6 +99,6 @@ SHELL = {"files": "__hawse_paths -f", "directories": "__hawse_paths -d", "comman
 
 
 def _call(function: str, words: Iterable[str]) -> str:
-    """Return a function call, wrapped over several lines if it is long."""
+    """Return bash code that calls ``function`` with these words, wrapped over several lines if the code is long."""
     lines = filled([function, *map(quoted, words)], WIDTH - len(INDENT) - 6)
     return INDENT + f" \\\n{INDENT}    ".join(lines)

@@ -29,7 +29,7 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 
 SHELLS: Mapping[str, Callable[[list[CommandNode]], str]] = {"bash": bash.render, "fish": fish.render, "zsh": zsh.render}
-"""Maps a shell to the function that generates the variable part of its completion script."""
+"""Maps a shell to the function that generates the part of the script that depends on hawse's commands."""
 
 
 def script(shell: str, root: Group) -> str:

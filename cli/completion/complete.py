@@ -1,8 +1,8 @@
 """``hawse __complete``: print names of this host's objects for the completion scripts of the shells.
 
 Each line is a name, a tab and a description. Because the command runs while the user types, the command never fails and
-writes nothing to stderr. The command needs no privilege and creates no local store. If the command finds no names, it
-prints nothing.
+writes nothing to stderr. The command needs no privilege, and creates no local store (the SQLite file) if none exists.
+If the command finds no names, it prints nothing.
 """
 
 from __future__ import annotations
@@ -99,4 +99,7 @@ MACHINE = {
     "interfaces": entries("/sys/class/net"),
     "namespaces": entries("/run/netns"),
 }
-"""Maps each kind of name that is not in the local store to the function that lists the names on this host."""
+"""Maps each kind of name to the function that lists these names on this host.
+
+The table has only the kinds that are not in the local store (the SQLite file).
+"""

@@ -1,4 +1,7 @@
-"""Generate the variable part of the fish script: the tables and the ``complete`` commands."""
+"""Generate the part of the fish script that depends on hawse's commands.
+
+This part has tables of the commands and their flags, and fish's ``complete`` commands.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ SHELL = {"files": "__hawse_files", "directories": "__hawse_directories", "comman
 
 
 def render(nodes: list[CommandNode]) -> str:
-    """Return the tables and the ``complete`` commands as fish code."""
+    """Return the part of the fish script that depends on hawse's commands."""
     return "\n".join([*_tables(nodes), "", *_sources(), "", *_completions(nodes)]) + "\n"
 
 

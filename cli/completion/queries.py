@@ -1,4 +1,4 @@
-"""Find names of each kind (networks, containers, images, labels) in the records of this host's store.
+"""Find names of each kind (networks, containers, images, labels) in the records of this host's local store (SQLite).
 
 Each finder function gets the arguments before and after the position that is completed. Therefore ``disconnect`` can
 offer the networks of a container and the containers of a network.
@@ -76,7 +76,7 @@ def strangers(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def users_of_named(reader: Reader, words: Words) -> set[str]:
-    """Return the ids of the containers on the networks that the words name."""
+    """Return the ids of the containers on each network that one of these words of the command line names."""
     named = [network for word in words for network in reader.find_networks(word)]
     return {container_id for network in named for container_id in users(reader, network)}
 

@@ -80,9 +80,9 @@ def _drivers() -> dict[str, Source]:
 
 
 KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
-"""Maps a kind of driver-option value to the name of its completion source.
+"""Maps a type of driver-option values to the name of the completion source for these values.
 
-A kind that is not in this table has the same name as its completion source.
+A type that is not in this table has the same name as its completion source.
 """
 
 NETWORKS: Mapping[str, Source] = {

@@ -31,7 +31,7 @@ class FlagEntry:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentEntry:
-    """One argument of a command; ``repeated`` means that it stands for all remaining arguments."""
+    """One argument of a command; ``repeated`` means that the argument stands for all remaining arguments."""
 
     name: str
     source: str
@@ -40,7 +40,7 @@ class ArgumentEntry:
 
 @dataclass(frozen=True, slots=True)
 class CommandNode:
-    """One command and all its ``paths``, such as ``("run", "container run")``; the path of the root is "".
+    """A command and all its ``paths`` on the command line, such as ``("run", "container run")``; the root's path is "".
 
     ``commands`` maps the subcommands of a group to their descriptions. ``aliases`` maps the other names of a subcommand
     to its own name. ``interspersed`` says whether flags are still recognised after the first argument.

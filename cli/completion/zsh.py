@@ -1,4 +1,4 @@
-"""Generate the variable part of the zsh script.
+"""Generate the part of the zsh script that depends on hawse's commands.
 
 Each command becomes specifications for ``_arguments``, and each completion source becomes a function.
 """
@@ -14,7 +14,10 @@ SHELL = {"files": "_files", "directories": "_hawse_directories", "command": "_ha
 
 
 def render(nodes: list[CommandNode]) -> str:
-    """Return the generated functions as zsh code."""
+    """Return the part of the zsh script that depends on hawse's commands.
+
+    This part has functions for the commands and functions for the completion sources.
+    """
     return "\n".join([*_commands(nodes), "", *_sources()]) + "\n"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from cli.options.environment import pairs_to_map
 
 Given = Mapping[str, Any]
-"""Maps each flag's parameter name to the flag's value."""
+"""The values of all flags; a key is a flag's parameter name, such as ``log_driver`` for ``--log-driver``."""
 
 PULL_CHOICES = ("always", "missing", "never", "")
 HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health_start_period", "health_start_interval")
@@ -51,7 +51,7 @@ def _joins_container(mode: str) -> bool:
 
 
 def logging(flags: Given) -> None:
-    """Check ``--log-driver`` together with ``--log-opt``."""
+    """Raise ValueError if the log driver is "none" and the command line has ``--log-opt`` values."""
     if flags["log_driver"] == "none" and flags["log_opt"]:
         raise ValueError("invalid logging opts for driver none")
     pairs_to_map(flags["log_opt"])
@@ -64,7 +64,7 @@ def storage(flags: Given) -> None:
 
 
 def health(flags: Given) -> None:
-    """Check the health flags for conflicts and negative numbers."""
+    """Check that the health flags do not conflict and have no negative numbers; raises ValueError."""
     settings = [flags["health_cmd"], *(flags[name] for name in HEALTH_NUMBERS)]
     if flags["no_healthcheck"] and any(settings):
         raise ValueError("--no-healthcheck conflicts with --health-* options")

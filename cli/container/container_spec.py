@@ -1,6 +1,6 @@
 """Code that ``run`` and ``create`` share.
 
-The module builds the request, writes the id file, prints warnings and brings errors into Docker's form.
+The module builds the request, writes the id file, prints warnings and formats error texts as Docker does.
 """
 
 from __future__ import annotations

@@ -72,7 +72,11 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:
-    """Return the Go template for the value of the flag ``--format``."""
+    """Return the Go template for the listing.
+
+    An empty ``--format``, "table" and "raw" select Docker's templates. Any other ``--format`` is a template itself.
+    With ``quiet``, the template shows only the ids, whatever the ``--format`` is.
+    """
     if format == "raw":
         return "container_id: {{.ID}}" if quiet else RAW + ("size: {{.Size}}\n" if size else "")
     if quiet:
@@ -96,7 +100,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # a leading word "table" is plain text here
+            parse(format).execute(empty_row(size_used).value())  # a leading "table" is literal text and does no harm
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

@@ -51,7 +51,10 @@ def row(container: Document, *, trunc: bool) -> FormatContext:
 
 
 def empty_row(size_used: Callable[[], str]) -> FormatContext:
-    """Return a row in which every field is empty; the row calls ``size_used`` when a template uses the size field."""
+    """Return a container row with empty fields, to test a template.
+
+    The row calls ``size_used`` if the template uses the size.
+    """
     return FormatContext(TYPE, {**dict.fromkeys(HEADER, ""), "Size": size_used}, lookups={"Label": lambda _: ""})
 
 

@@ -46,7 +46,7 @@ def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
 def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextManager[SignalProxy | None]:
     """Return a context manager that forwards this process's signals to the container.
 
-    Unless ``wanted`` is true, the context manager does nothing.
+    If ``wanted`` is false, the context manager does nothing and yields None.
     """
     if not wanted:
         return nullcontext()

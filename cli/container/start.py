@@ -57,7 +57,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
 def started(app: App, container_id: str) -> None:
     """Start the container; every failure raises StatusError with exit code 1, as in Docker's ``start``.
 
-    A command that cannot be executed gives exit code 1 too. For this failure, ``run`` has other exit codes.
+    The exit code is 1 even if the container's command cannot be executed; ``run`` exits with 126 or 127 then.
     """
     try:
         app.engine.containers.start(container_id)

@@ -1,7 +1,7 @@
 """Convert template values and constants to the types of function parameters.
 
-The module knows when Go accepts a value for a parameter, and how a constant gets the parameter's type. It does not know
-how arguments are evaluated.
+The module implements Go's rules: which values a parameter accepts, and how a constant gets the parameter's type. It
+does not know how arguments are evaluated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cli.gotemplate.nodes import Bool, NumberNode, String, TemplateNode
 def fit(value: Value | None, type_: Type) -> Value | None:
     """Return ``value`` as an argument for a parameter of type ``type_``; raises Fault if the type does not accept it.
 
-    If ``value`` is None, the nil of the type is returned.
+    If ``value`` is None, the type's nil value is returned.
     """
     if value is None:
         if not type_.can_be_nil():

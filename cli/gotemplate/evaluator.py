@@ -1,11 +1,12 @@
 """Evaluate pipelines: commands, fields, methods, function calls and their arguments.
 
 The module knows how values are passed inside one invocation of a template. It does not know control structures and
-output (executor.py). A failure is raised as Fault. The error message then names ``node``, the node that was being
-evaluated.
+output (executor.py). A failure is raised as Fault. The error message then names the node in the evaluator's attribute
+``node``: the node that was being evaluated.
 
 The functions here call each other as plain Python and never through C code such as ``map``. Deeply nested templates
-therefore use Python's own stack only. The recursion limit bounds their depth, not the size of the thread's C stack.
+therefore use Python's own stack only. Python's recursion limit bounds the nesting of templates, and the size of the
+thread's C stack does not.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class EvaluatorSettings(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates the pipelines of one template invocation; ``variables`` is a stack, whose last entry is the
-    innermost.
+    """Evaluates the pipelines of one template invocation.
+
+    The attribute ``variables`` is the stack of the template's variables; the last entry is the innermost variable.
     """
 
     def __init__(self, settings: EvaluatorSettings, dot: Value | None) -> None:
@@ -278,9 +280,10 @@ class Evaluator:
 
 
 def _passed(value: Value | None, type_: Type) -> object:
-    """Return an argument for a Python function.
+    """Return a template value as an argument for a Python function.
 
-    If the parameter takes a Value (ANY_VALUE), the Value is returned, else the raw value.
+    If the parameter's type is ANY_VALUE, the argument is the Value itself. For an interface, the argument is the Value
+    inside the interface. For any other type, the argument is the raw value.
     """
     if type_ is ANY_VALUE:
         return value
@@ -300,7 +303,10 @@ def _call_method(method: Method, receiver: Value, args: tuple[object, ...]) -> V
 
 
 def _described(final: Final) -> str:
-    """Return the text that Go's reflect.Value.String gives for the value passed by the previous pipeline stage."""
+    """Return the text that Go's reflect.Value.String gives for ``final``.
+
+    ``final`` is the value from the previous pipeline stage.
+    """
     if not isinstance(final, Value):
         return "<invalid Value>"
     return final.raw.decode("utf-8", "surrogateescape") if final.type.kind == "string" else f"<{final.type} Value>"

@@ -92,7 +92,7 @@ class _Format:
         number = None
         while (digit := self._peek()) and digit in _DIGITS:
             if number is not None and number > _MAX_NUMBER:
-                # Go stops parsing the format in this case and reports a missing verb.
+                # If a number in the format is too large, Go stops parsing the format and reports a missing verb.
                 self.at = len(self.text)
                 return None
             number = (number or 0) * 10 + int(digit)

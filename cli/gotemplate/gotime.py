@@ -49,7 +49,7 @@ class Civil:
         self.days = days
         self.hour, rest = divmod(rest, 3600)
         self.minute, self.second = divmod(rest, 60)
-        # Limit the date to the years 1 to 9999, because Python's date has no others; RFC 3339 ends at 9999 too.
+        # Limit the date to the years 1 to 9999, because Python's date has no other years; RFC 3339 ends at 9999 too.
         day = date.fromordinal(min(max(days + 1, 1), date.max.toordinal()))
         self.year, self.month, self.day = day.year, day.month, day.day
         self.weekday = (days + 1) % 7

@@ -78,7 +78,7 @@ class Type:
         self.pointer_methods: Mapping[str, Method] = {}
         self.underlying = ""  # for a named slice, map or array type: the name of its underlying type
         self.size = 0  # for an array type: the number of elements
-        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name -> path; filled at first use
+        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name -> result of `field_path`; filled lazily
 
     def __repr__(self) -> str:
         return self.name
@@ -164,7 +164,7 @@ class Value:
         return self.raw is None and self.type.kind in _NILLABLE
 
     def dereferenced(self) -> Value | None:
-        """Return the value that a pointer or an interface refers to, or None if it is nil."""
+        """Return the value that this pointer or interface refers to, or None if this pointer or interface is nil."""
         if self.type.kind == "interface":
             held: Value | None = self.raw
             return held
@@ -179,7 +179,7 @@ class Value:
     def at(self, index: int) -> Value:
         """Return one element of an array, slice or string.
 
-        Raises IndexError with the text of the panic in Go's package reflect.
+        Raises IndexError with the error text of Go's package reflect if the index is out of range.
         """
         kind = self.type.kind
         items = self.raw.items if kind == "slice" else self.raw
@@ -294,9 +294,10 @@ def integer(value: int) -> Value:
 
 
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
-    """Follow pointers and interfaces to the last value.
+    """Follow pointers and interfaces until the value is neither of these or is nil; return this last value.
 
-    Return the last value, and whether this value is a nil pointer or interface.
+    Also return whether the last value is a nil pointer or interface. A pointer to an opaque Python object is not
+    followed.
     """
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:

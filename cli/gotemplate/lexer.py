@@ -239,7 +239,7 @@ class Lexer:
     def _space(self) -> Token:
         first = self.pos
         self._skip_spaces()
-        # Step back by one space, because a trim marker such as `` -}}`` starts with the last space before it.
+        # Step back by one space: in a trim marker such as `` -}}``, the space before the hyphen belongs to the marker.
         self.pos -= 1
         closed, trim = self._at_right_delimiter()
         if not (closed and trim):

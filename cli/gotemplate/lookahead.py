@@ -29,10 +29,9 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Push back the last token that was read, so that the parser reads this token again.
+        """Push back the last token, so that the parser reads it again; also push back ``tokens``, if given.
 
-        The given ``tokens`` were read before the last token and are pushed back too. They are in reverse order: the
-        first of them was read latest.
+        ``tokens`` are the tokens that were read before the last token, in reverse order: the newest token comes first.
         """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token

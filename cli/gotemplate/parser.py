@@ -79,7 +79,10 @@ class Parser(Lookahead):
     # ------------------------------------------------------------------------------------------------ templates
 
     def parse_main(self) -> None:
-        """Parse the whole source; add this template and all templates that the source defines to ``trees``."""
+        """Parse the whole source.
+
+        The main template and all templates that the source defines are added to the parser's dict ``trees``.
+        """
         root = Body(self._peek().pos)
         while self._peek().kind != "eof":
             if self._peek().kind == "{{":
@@ -105,9 +108,10 @@ class Parser(Lookahead):
         self.parse_body(context)
 
     def parse_body(self, context: str) -> None:
-        """Parse up to the matching ``{{end}}`` and add the tree to ``trees`` under this parser's name.
+        """Parse up to the matching ``{{end}}``.
 
-        ``context`` names the part of the template that is parsed, for error messages.
+        The tree is added to the parser's dict ``trees`` under the parser's own name. ``context`` names the part of the
+        template that is parsed, for error messages.
         """
         body, end = self._item_list()
         if not isinstance(end, EndNode):

@@ -19,7 +19,10 @@ _STRINGABLE = "vsxXq"
 
 
 class Printer:
-    """Collects the printed text; ``flags`` are the flags of the current format verb (such as ``%v``)."""
+    """Collects printed text.
+
+    The attribute ``flags`` holds the flags of the format verb (such as ``%v``) that is printed now.
+    """
 
     __slots__ = ("_erroring", "budget", "flags", "parts")
 
@@ -66,7 +69,7 @@ class Printer:
         self.write(b")")
 
     def _by_method(self, value: Value, verb: str) -> bool:
-        """Print the value with its GoString or String method and return True; return False to print it in another way.
+        """Print the value by its GoString or String method; return False if the value must be printed in another way.
 
         The method is used only if the value's type has the method and the verb prints text.
         """

@@ -81,9 +81,10 @@ def _unquote_numeric(text: str, at: int) -> tuple[bytes, int]:
 
 
 def unquote_char(text: str, at: int, mark: str) -> tuple[bytes, int]:
-    """Parse one character of a literal, which may be escaped; return its bytes and the position after it.
+    """Parse one character of a literal; return the character's bytes and the position after the character.
 
-    Raises ValueError (``invalid syntax``) in the same cases as strconv.UnquoteChar.
+    The character is at position ``at`` and may be escaped. The literal ends with the quote ``mark``. Raises ValueError
+    (``invalid syntax``) in the same cases as strconv.UnquoteChar.
     """
     if at >= len(text) or text[at] == mark:
         raise ValueError("invalid syntax")

@@ -71,7 +71,11 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, digests: bool) -> str:
-    """Return the Go template for the value of the flag ``--format``."""
+    """Return the Go template for the listing.
+
+    An empty ``--format``, "table" and "raw" select Docker's templates; ``quiet`` reduces these to the ids. Any other
+    ``--format`` is a template itself.
+    """
     if format == "raw":
         return "image_id: {{.ID}}" if quiet else RAW
     if format not in ("", "table"):

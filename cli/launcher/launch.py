@@ -191,7 +191,7 @@ def is_open(fd: int) -> bool:
 
 
 def identity() -> bytes:
-    """Return the facts that must be equal in launcher and server.
+    """Return, as bytes, the facts that must be the same for the launcher and the warm server.
 
     These are the protocol, the interpreter, the file of this module and the directory of hawse's packages.
     """

@@ -42,7 +42,11 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """Return the Go template for the value of the flag ``--format``."""
+    """Return the Go template for the listing.
+
+    An empty ``--format``, "table" and "raw" select Docker's templates; ``quiet`` reduces these to the ids. Any other
+    ``--format`` is a template itself.
+    """
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE
     if format == "raw":

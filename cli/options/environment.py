@@ -8,7 +8,7 @@ from pathlib import Path
 BLANKS = " \t"
 _SPACES = "".join(
     map(chr, (*range(9, 14), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000))
-)  # as in Go's unicode.IsSpace; str.isspace accepts other characters too
+)  # the characters that Go's unicode.IsSpace accepts; str.isspace accepts other characters too
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOTHING: Mapping[str, str] = {}
 

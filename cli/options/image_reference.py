@@ -33,9 +33,9 @@ def check_reference(text: str) -> str:
 def path_segment(reference: str) -> str:
     """Return an object's name or id without leading slashes.
 
-    Docker puts the name into the URL of its request, where leading slashes have no effect. For some names the daemon
-    finds no page at this URL, so this function raises NotFound. These are empty names, and names that start with a
-    ``.`` or ``..`` segment.
+    Docker puts the name into the URL of its request, where leading slashes have no effect. Raises NotFound for an empty
+    name, and for a name that starts with a ``.`` or ``..`` segment, because Docker's daemon finds no page at such a
+    URL.
     """
     stripped = reference.lstrip("/")
     if not reference or (posixpath.normpath(stripped).partition("/")[0] in (".", "..") and stripped):

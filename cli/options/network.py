@@ -115,7 +115,7 @@ def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -
         if network.target in endpoints:
             raise ValueError(f"network {quote(network.target)} is specified multiple times")
         if len(networks) == 1 and settings == EndpointSettings():
-            continue  # without settings, no entry: the network mode names the network
+            continue  # no settings: omit the entry, because NetworkMode already names the network
         endpoints[network.target] = settings
     if len({is_user_defined(network.target) for network in networks}) == 2:
         raise ValueError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")

@@ -12,7 +12,7 @@ from engine.golang.strconv import quote
 SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 """Matches a JSON string or the white space between JSON tokens.
 
-The code that removes white space keeps the strings unchanged.
+To remove the white space, the code replaces each match: a string by itself, and white space by nothing.
 """
 
 WHERE = {

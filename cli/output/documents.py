@@ -61,8 +61,8 @@ class JsonWriter:
 class TemplateWriter:
     """Renders the template for each document and adds a newline to each result.
 
-    The class first creates one `Inspector` for each of the ``kinds``. Therefore an invalid template fails before any
-    document is fetched.
+    The class first creates one `Inspector` for each kind of object that the command accepts. Therefore an invalid
+    template fails before any document is fetched.
     """
 
     def __init__(self, template: str, kinds: Iterable[str]) -> None:

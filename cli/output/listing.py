@@ -34,7 +34,7 @@ def write_listing(
 
 
 def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]], header: Mapping[str, str]) -> None:
-    """Print the same as `write_listing`, but much faster.
+    """Print all rows in the given format, much faster than `write_listing`; the rows are given by columns.
 
     The caller has checked with `shows_only` that the template contains only fields that are in ``columns``.
     """
@@ -62,9 +62,10 @@ def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
 
 
 def shown(app: App, row: FormatContext) -> FormatContext:
-    """Return the row; if stdout is a terminal, the returned row marks the control characters in its values.
+    """Return the row; on a terminal, its values have a mark in place of each control character.
 
-    If stdout is a pipe, no marks are needed, because a pipe gets every byte unchanged.
+    When the row is printed, an escape sequence is printed for each mark. A pipe gets every byte unchanged and needs no
+    marks.
     """
     if app.on_terminal:
         row.protect = app.protected
@@ -74,7 +75,7 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 def measure(app: App) -> Measure:
     """Return a function that computes the width of a text in terminal columns.
 
-    If stdout is a terminal, control characters in the text may be marked. The function then counts the escape sequences
+    On a terminal, the text may have marks in place of control characters. The function then counts the escape sequences
     that are printed for the marks.
     """
     if app.on_terminal:

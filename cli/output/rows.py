@@ -108,7 +108,7 @@ def template_of(text: str) -> str:
 
 
 def shows_only(text: str, fields: Collection[str]) -> bool:
-    """Return whether a ``--format`` contains only fields that are in ``fields``, and at least one of them."""
+    """Return whether a ``--format`` contains only fields that are in ``fields``, and contains at least one field."""
     plain = fields_of(template_of(text))
     return plain is not None and bool(plain[1]) and set(plain[1]) <= set(fields)
 

@@ -22,7 +22,7 @@ _IN_DATA = re.compile(f"[\t\n{_UNSAFE}\U00100000-\U0010ffff]")
 _MARKS = re.compile("[\U00100000-\U0010ffff\ud800-\udfff]")
 
 _FIRST_MARK = 0x100000
-"""The first character of plane 16, which is for private use; the marks are taken from this plane.
+"""The first character of Unicode plane 16, which is for private use; the marks are taken from this plane.
 
 If the data itself contains a character of this plane, `marked` replaces the character with U+FFFD.
 """
@@ -57,7 +57,7 @@ def revealed(text: str) -> str:
 
 
 def revealed_width(text: str) -> int:
-    """Return the number of terminal columns that a text takes after `revealed`."""
+    """Return the number of terminal columns that a text takes after `revealed` has replaced its marks."""
     return columns(revealed(text))
 
 

@@ -55,5 +55,8 @@ def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
 
 
 def csv_error(offset: int, problem: str) -> ValueError:
-    """Return the error that Go's encoding/csv reports for a record; ``offset`` counts from 0."""
+    """Return the error that Go's encoding/csv reports for a record.
+
+    ``offset`` is the place of the error in the line, counted from 0.
+    """
     return ValueError(f"parse error on line 1, column {offset + 1}: {problem}")

@@ -45,7 +45,7 @@ class Flag(click.Option):
 
     @property
     def key(self) -> str:
-        """The name of the parameter of the command's function that gets the flag's value."""
+        """The name of the function parameter that gets the flag's value."""
         return self.name or ""
 
     @property
@@ -57,7 +57,7 @@ class Flag(click.Option):
 def flag(*decls: str, kind: Kind = BOOL, usage: str = "", **more: Any) -> Callable[[F], F]:
     """Return a decorator that declares a flag of a command.
 
-    Use it as ``@flag("--driver", "-d", kind=STRING, usage="...", default_value="bridge")``. Other keywords are those of
-    `Flag`, and ``shell_complete``. A name without dashes in ``decls`` is the name of the parameter.
+    Use it as ``@flag("--driver", "-d", kind=STRING, usage="...", default_value="bridge")``. Further keyword arguments
+    are passed to `Flag`, for example ``shell_complete``. A name without dashes in ``decls`` is the parameter's name.
     """
     return click.option(*decls, cls=Flag, kind=kind, usage=usage, **more)

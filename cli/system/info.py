@@ -73,7 +73,7 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 
 
 def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one line for each row of the table whose value exists in ``server``."""
+    """Yield one line for each row of the table; a row whose value in ``server`` is missing or empty gives no line."""
     for title, key in table:
         value = server.get(key, "")
         if value != "":

@@ -77,7 +77,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield one line for each value that exists, in the order and with the titles that Docker uses."""
+    """Yield one line for each of Docker's titles, in Docker's order; a title without a value gives no line."""
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"

@@ -45,7 +45,7 @@ def our_modules() -> Iterator[str]:
 
 
 def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
-    """Call ``changed`` when a file changes from which a command may load code.
+    """Call ``changed`` when any file from which commands may load code changes.
 
     The caller must call this function before it imports modules, so that no change of a file is missed.
     """

@@ -1,4 +1,7 @@
-"""Read the request that a launcher sends to the warm server; `cli.launcher.launch` writes the request."""
+"""Read the request that a launcher (the process that the user started) sends to the warm server.
+
+`cli.launcher.launch` writes the request.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A forked child of the warm server.
 
-The child takes over the launcher's context (streams, directories, namespaces), runs one command and reports the exit
-code.
+The child takes over the context (streams, directories, namespaces) of the launcher, which is the process that the user
+started. The child then runs one command and reports the exit code.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def close_inherited(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # ctrl-Z does not stop an orphaned group; a new group is not orphaned
+    os.setpgid(0, 0)  # ctrl-Z does not stop an orphaned process group; a new group is not orphaned
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
@@ -82,12 +82,12 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)
-            os.closerange(0, CONNECTION)  # readers of the streams need not wait until this process has exited
+            os.closerange(0, CONNECTION)  # readers of the output see its end now, not when this process exits
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this exit code
     finally:
-        os._exit(1)  # if no result was sent before, this code means that the launcher or the command failed
+        os._exit(1)  # counts only if no result was sent: then the launcher or the command failed
 
 
 def max_descriptor() -> int:

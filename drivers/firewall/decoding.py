@@ -35,7 +35,7 @@ FAMILIES = {NUMBERS[text]: text for text in ("ipv4", "ipv6")}
 
 
 def unpacked(listed: bytes, shape: Shape) -> Packed:
-    """Decode one element of a set from the list that the kernel sends."""
+    """Decode one set element from the bytes in which the kernel lists it."""
     attributes = read(listed)
     key = read(attributes.get(KEY, b"")).get(VALUE, b"")
     end = read(attributes.get(KEY_END, b"")).get(VALUE, key) if shape.interval else b""

@@ -137,7 +137,7 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the set elements that publish one port range in the given way."""
+    """Yield the set elements that publish one port range by the route ``way``."""
     for place in way.carried:
         yield _relaying(place, binding)
     if way.rewritten:

@@ -32,7 +32,7 @@ FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INE
 FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6"}  # nftables' name of each address family (NFPROTO_*)
 OURS = (TABLE, standby_table.TABLE)
 SHORTEST = 2
-"""Minimum length in bytes of a compared value that may be the beginning of a name or address.
+"""Minimum length in bytes at which a value in a rule counts as the beginning of an interface name or address.
 
 Shorter values are ignored, because rules compare single bytes for many other reasons.
 """
@@ -88,9 +88,9 @@ def _forwarding(session: Session) -> Iterator[Chain]:
 
 
 def _drops(session: Session, chain: Chain) -> bool:
-    """Return whether a chain drops the packets that reach its end.
+    """Return whether a chain drops the packets that no earlier rule decides.
 
-    Either its policy drops these packets or a last rule without conditions does.
+    The chain drops them by its policy, or by a last rule without conditions.
     """
     if chain.policy == DROP:
         return True

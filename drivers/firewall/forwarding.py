@@ -2,8 +2,8 @@
 
 Set elements in the nftables table record the address families for which hawse switched forwarding on. Therefore, this
 record outlives every process. The record is lost only together with the rules that make forwarding safe. For each
-address family in the set ``forwarding``, the rules drop packets that neither come from nor go to a bridge. Callers also
-store the lines that `kept` returns elsewhere, in case another program flushes the table.
+address family in the set ``forwarding``, the rules drop packets that neither come from nor go to a bridge. Because
+another program may flush the table, callers also store a copy of the record (the result of `kept`) outside the table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _switched: list[Element] = []
 
 
 def plan(versions: Iterable[int]) -> list[Element]:
-    """Return the set elements that record the forwarding which `switch_on` will switch on.
+    """Return the set elements that record which forwarding sysctls `switch_on` will change.
 
     The caller adds these elements to the table before it calls `switch_on`. If the host already forwards packets of an
     address family, that family has no elements.
@@ -57,7 +57,7 @@ def switch_on(planned: Sequence[Element]) -> None:
     """
     _switched.extend(planned)
     for interface in _interfaces(planned):
-        # Write 2, because the kernel treats the value 1 as "off" while forwarding is on.
+        # Write 2, because the kernel treats accept_ra=1 as "off" while forwarding is on.
         sysctl.write(_accept_ra(interface), "2")
     for version, path in SWITCH.items():
         if Element("forwarding", f"ipv{version}") in planned:

@@ -21,7 +21,7 @@ from drivers.linux.nfnetlink import FAMILIES, NETFILTER, NFGENMSG
 GROUP, ADD_MEMBERSHIP = 7, 1  # kernel constants NFNLGRP_NFTABLES, NETLINK_ADD_MEMBERSHIP
 BUFFER, BUFFER_FORCE = 1 << 22, 33  # size of the receive buffer in bytes; socket option SO_RCVBUFFORCE
 NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 << 8 | 16
-TABLE = 1  # attribute NFTA_TABLE_NAME; messages about other objects use the same number
+TABLE = 1  # attribute NFTA_TABLE_NAME; messages about chains, sets, rules and elements use the same number
 GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # attributes NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
 NAME = b"hawse"
 OURS = frozenset(FAMILIES.values())
@@ -49,13 +49,14 @@ class NftablesListener:
         self._touched = self._lost = False
 
     def fileno(self) -> int:
-        """Return the file descriptor that becomes readable when there are notifications."""
+        """Return the file descriptor that becomes readable when the kernel has sent notifications."""
         return self._socket.fileno()
 
     def read(self) -> News:
-        """Return a summary of the changes since the last call; never blocks.
+        """Return a summary of the nftables changes since the last call of `read`; never blocks.
 
-        If the kernel dropped notifications (ENOBUFS), any change may have happened, so ``foreign`` is True.
+        If the kernel dropped notifications (ENOBUFS), another program may have made any change. Therefore, the summary
+        then reports a change by another program (``foreign``).
         """
         news = News()
         while True:
@@ -68,7 +69,7 @@ class NftablesListener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # the kernel notifies of all later changes
+                self._generation = self.generation()  # the listener hears of all changes after this generation
                 continue
             news = self._heard(news, data)
 
@@ -123,7 +124,8 @@ class NftablesListener:
         return News(True, news.lost or lost, news.own, by)
 
     def _look(self, data: bytes) -> None:
-        """Record whether the messages change hawse's tables, and whether they may remove something.
+        """Record whether the messages in ``data`` change hawse's tables, and whether they may remove parts of these
+        tables.
 
         Every message may remove something, except a message that adds elements.
         """

@@ -19,7 +19,7 @@ LOOPBACK, LINK_LOCAL = IPv6Network("::1/128"), IPv6Network("fe80::/10")
 def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Sequence[IPv6Network]:
     """Return the prefixes of the destination addresses at which the agent proxies a published port.
 
-    The result is empty if the agent does not proxy the port.
+    ``has_ipv6`` is True if the endpoint has an IPv6 address. The result is empty if the agent does not proxy the port.
     """
     if not isinstance(host_ip, IPv6Address) or protocol not in PROTOCOLS:
         return ()
@@ -29,6 +29,6 @@ def proxied_prefixes(protocol: str, host_ip: IPAddress, *, has_ipv6: bool) -> Se
 
 
 def prefixes_of(address: IPv6Address) -> Sequence[IPv6Network]:
-    """Return all prefixes that `proxied_prefixes` may return for an address, the narrowest first."""
+    """Return the possible results of `proxied_prefixes` that contain ``address``, the narrowest prefix first."""
     exact = IPv6Network(address)
     return (exact, LINK_LOCAL, ANY) if address in LINK_LOCAL else (exact, ANY)

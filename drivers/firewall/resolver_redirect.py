@@ -20,7 +20,7 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """Redirect ``address``:``public`` to port ``bound``, replacing an earlier redirection.
 
     Runs in the calling thread's network namespace. Raises `drivers.api.DriverError` if the kernel or nftables refuses
-    it.
+    the redirection.
     """
     table = _table(address, public, bound)
     try:

@@ -23,7 +23,7 @@ TABLE = "bridge hawse"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The bridge ports in the table: ``guarded`` ports with their endpoints, and ``muted`` ports."""
+    """The bridge ports that the table ``bridge hawse`` filters: ``guarded`` with their endpoints, and ``muted``."""
 
     guarded: Sequence[tuple[str, EndpointSpec]] = ()
     muted: Sequence[str] = ()
@@ -74,7 +74,7 @@ def repair(expected: Contents, differences: Sequence[Difference]) -> None:
 
 
 def is_whole() -> bool:
-    """Return whether the table ``bridge hawse`` still has its rules."""
+    """Return whether the table ``bridge hawse`` still exists with its rules."""
     return bool(nfnetlink.comments(TABLE, "prerouting"))
 
 
@@ -91,7 +91,7 @@ def link_local(mac: str) -> IPv6Address:
 
 
 def install(elements: Sequence[Element] = ()) -> None:
-    """Rewrite the table's rules and add ``elements`` to its existing elements, in one transaction."""
+    """Rewrite the rules of the table ``bridge hawse`` and add ``elements`` to its elements, in one transaction."""
     try:
         libnftables.run(table_repair.install_script(TABLE) + table_repair.script(TABLE, elements))
     except libnftables.Refused as error:
@@ -99,7 +99,10 @@ def install(elements: Sequence[Element] = ()) -> None:
 
 
 def _add(elements: Sequence[Element]) -> None:
-    """Add elements to the table. If the table does not exist yet, create the table with its rules first."""
+    """Add elements to the table ``bridge hawse``.
+
+    If the table does not exist yet, the table is first created with its rules.
+    """
     try:
         transaction.change(TABLE, elements, ())
     except libnftables.Refused as error:

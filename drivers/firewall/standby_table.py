@@ -32,7 +32,7 @@ class Standby:
             raise
 
     def block(self, bridges: Iterable[str], internal: Iterable[str], families: Iterable[str]) -> None:
-        """Block new connections through these bridges, and forwarding between other interfaces.
+        """Block new connections through ``bridges``, and forwarding between interfaces that are not in ``bridges``.
 
         New connections from ``internal`` bridges to the host are blocked too. ``families`` (``ipv4``, ``ipv6``) lists
         the address families in which packets between other interfaces are dropped.

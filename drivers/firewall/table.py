@@ -46,7 +46,7 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
 def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:
     """Return how the table differs from the wanted elements and recorded settings; changes nothing.
 
-    ``marks`` are the comments that must be in the table.
+    ``marks`` are the rule comments that the table must contain.
     """
     differences = table_repair.compare(TABLE, contents)
     if any(d.detail == table_repair.FRAME for d in differences):
@@ -94,7 +94,7 @@ def accept_mark(value: str) -> None:
 
 
 def read_state() -> set[str]:
-    """Return the comments in the table that record its state and settings.
+    """Return the rule comments in the table ``inet hawse`` that record its state and settings.
 
     `COMPLETE` is one of these comments only if the table was not lost or recreated since the last `repair`.
     """

@@ -28,7 +28,7 @@ CHUNK = 1000  # maximum number of elements per line of a script, for readability
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The wanted contents of a table.
+    """The contents that a table should have.
 
     The elements in ``wanted`` must exist. The elements in ``tolerated`` may exist or be missing. The sets named in
     ``kept`` may contain any elements. ``rules`` is a script that adds rules to the static rules.
@@ -91,7 +91,7 @@ def install_script(table: str = MAIN) -> str:
 
 
 def script(table: str, add: Iterable[Element], remove: Iterable[Element] = ()) -> str:
-    """Return the script that removes existing elements and then adds others."""
+    """Return the nftables script that removes the elements in ``remove`` and then adds the elements in ``add``."""
     return "".join([*_commands(table, "destroy", remove), *_commands(table, "add", add)])
 
 
@@ -128,7 +128,7 @@ def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
 
 
 def _version(of: Structure) -> int:
-    """Return the version of a table's rules, or 0 if the table contains no version number.
+    """Return the version number that a table's set names contain, or 0 if they contain none.
 
     If the table contains several version numbers, the highest is returned.
     """
@@ -136,7 +136,9 @@ def _version(of: Structure) -> int:
 
 
 def _reshaped(structure: Structure, due: Structure) -> str:
-    """Return a message text that lists the chains and sets that differ between a table and its expected structure."""
+    """Return the names of the chains and sets that differ between a table and its expected structure, as
+    message text.
+    """
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", structure.chains, due.chains),
         ("set", structure.sets, due.sets),

@@ -1,4 +1,4 @@
-"""Changes and lists of set elements, as direct netlink messages in one transaction.
+"""Changes and lists of set elements, sent directly as netlink messages. Each change is one transaction.
 
 libnftables is not used, because it takes several times as long. libnftables reads all sets of the table and parses a
 script. Afterwards it closes its socket, and the close blocks until no kernel code can still read the removed elements.
@@ -77,9 +77,9 @@ def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
 
 
 def _transaction(messages: list[Message]) -> list[Message]:
-    """Return ``messages`` enclosed in the message that begins a batch and the message that ends it.
+    """Return a netlink batch: a begin message, ``messages``, and an end message.
 
-    The kernel acknowledges the last message of the transaction only.
+    The kernel acknowledges only the last of ``messages``.
     """
     mark = NFGENMSG.pack(0, 0, NFTABLES)
     kind, flags, body = messages[-1]

@@ -68,8 +68,8 @@ class Gate:
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
     """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
-    Reports elements that are missing, elements that admit other hosts, and the loss of the comment that marks the sets
-    as complete. Elements that admit other hosts are ignored if they belong to a network in ``unsettled``.
+    Reports missing elements, elements that admit hosts which are not expected, and the loss of the comment that marks
+    the sets as complete. Elements that admit unexpected hosts are ignored if they belong to a network in ``unsettled``.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]

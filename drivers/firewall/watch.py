@@ -16,9 +16,9 @@ from drivers.firewall.standby_table import Standby
 
 
 class TableWatch:
-    """A watch whose `block` does nothing.
+    """A watch that reports firewall changes but never blocks connections.
 
-    It serves drivers whose networks do not pass the chains of the table ``inet hawse``.
+    Drivers use this watch if their networks do not pass the chains of the table ``inet hawse``.
     """
 
     def __init__(self) -> None:
@@ -37,21 +37,21 @@ class TableWatch:
         return self._listener.missed()
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
-        """Do nothing, because these networks do not pass the table's chains."""
+        """Do nothing, because packets of these networks do not pass the chains of the table ``inet hawse``."""
 
     def unblock(self) -> None:
         """Do nothing, because `block` blocks nothing."""
 
     def close(self) -> None:
-        """Close all resources of the watch."""
+        """Stop the watch and close its sockets."""
         self._listener.close()
 
 
 class FirewallWatch(TableWatch):
-    """A watch that blocks connections with the standby table.
+    """A watch that blocks connections with the agent's table ``inet hawse_standby``.
 
-    The watch also works on hosts where the kernel or libnftables cannot create the standby table, because they do not
-    support table owners.
+    The watch also works on hosts where the kernel or libnftables does not support table owners. On such a host, this
+    table cannot be created.
     """
 
     def __init__(self) -> None:

@@ -135,9 +135,9 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 
 
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
-    """Return an empty list if the kernel made all routes in ``data``, else None.
+    """Return an empty list if the kernel made all routes in ``data``, because such routes are left out; else None.
 
-    The empty list is frequent, because the kernel makes one route for each of hawse's bridges.
+    This case is frequent, because the kernel makes one route for each of hawse's bridges.
     """
     return [] if data[PROTOCOL] == KERNEL and _is_same(data, size, (PROTOCOL,)) else None
 
@@ -164,8 +164,8 @@ def _range(address: bytes, host_bits: int) -> Range:
 def _one_by_one(data: bytes, reading: Reading, collected: list[Range]) -> bool:
     """Decode the messages in ``data`` one by one, and add their address ranges to ``collected``.
 
-    Returns whether the kernel's list has ended. Raises InterruptedError if the list changed during the reading, and
-    OSError if the kernel refused to list.
+    Returns whether ``data`` contains the end of the kernel's list. Raises InterruptedError if the list changed during
+    the reading, and OSError if the kernel refused to list.
     """
     start = 0
     while start < len(data):

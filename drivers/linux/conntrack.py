@@ -1,4 +1,4 @@
-"""Deletion of conntrack entries. Without it, a flow would still reach a container after its port was unpublished.
+"""Deletion of conntrack entries, so that no flow still reaches a container after its port was unpublished.
 
 The module sends ctnetlink messages itself, because no library supports the kernel's filters (CTA_FILTER).
 

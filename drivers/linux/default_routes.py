@@ -60,7 +60,7 @@ def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, 
 
 
 def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[Route]:
-    """Return the kernel routes that implement the default route ``way``.
+    """Return the kernel routes that implement the default route ``way``; none if ``way`` is None.
 
     ``others`` are the sandbox's other default routes of the family, which stay in place.
     """

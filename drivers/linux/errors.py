@@ -11,7 +11,7 @@ from drivers.api import KernelError, NoPermission
 
 @contextmanager
 def kernel_errors(operation: str, target: str, *, ignore: Collection[int] = ()) -> Iterator[None]:
-    """Convert an OSError that the block raises to a driver error.
+    """Convert an OSError that the ``with`` block raises to a driver error.
 
     Errors with an errno in ``ignore`` are suppressed.
     """

@@ -44,7 +44,7 @@ def interface_addresses() -> list[tuple[str, str]]:
 
 
 def ephemeral_ports() -> tuple[int, int]:
-    """Return the first and last port of the range from which host ports are chosen automatically."""
+    """Return the first and last port of the range from which the host chooses ports automatically."""
     text = sysctl.read("net/ipv4/ip_local_port_range")
     if text is None:
         return FALLBACK_PORTS

@@ -38,8 +38,9 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """Yield the signs that the namespace's inode number gives. Paths are not compared, because many paths lead to one
-    namespace.
+    """Yield a sign if the namespace is that of hawse itself, that of PID 1, or the machine's first namespace.
+
+    Namespaces are compared by inode number and not by path, because many paths lead to one namespace.
     """
     status = os.fstat(namespace)
     if _is(status, processes / "thread-self/ns/net"):
@@ -54,13 +55,13 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # not the same: hawse could open the given namespace, but may not inspect this one
+        return False  # another namespace: hawse has opened the given one, but may not read this path
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
     """Yield a sign if a resident process of hawse listens in this namespace.
 
-    The process may use another HAWSE_RUN directory.
+    That process may use another HAWSE_RUN directory than this command.
     """
     ours = re.compile(rf"/proc/self/fd/\d+/(?:{'|'.join(map(re.escape, sockets))})")
     with open("/proc/thread-self/net/unix", encoding="utf-8", errors="replace") as table:
@@ -100,7 +101,7 @@ def _is_hardware(interface: link.Link) -> bool:
 
 
 def _is_part_of_another(interface: link.Link) -> bool:
-    """Return whether a link's parent is in another namespace, as for macvlan and VLAN links.
+    """Return whether a link's parent is in another namespace, which happens for macvlan and VLAN links.
 
     Returns False for links of hawse's endpoints.
     """

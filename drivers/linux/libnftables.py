@@ -157,7 +157,7 @@ class Context:
 
 
 def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
-    context = Context()  # a context works in one network namespace only
+    context = Context()  # new for each call: a context works in one network namespace only
     try:
         return context.attempt(script, as_json=as_json)
     finally:

@@ -93,10 +93,11 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 
 
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
-    """Create a veth pair in one request; the end ``peer`` is created in the namespace of its ``net_ns_fd``.
+    """Create a veth pair in one request; ``peer`` holds the attributes of the other end.
 
-    Raises `InterfaceRefused` if no interface may have the ``address`` of ``peer``, such as a multicast address. Only
-    the first six bytes of a longer address are used. Both ends have a transmit queue length of 0, as Docker's have.
+    The other end is created in the namespace that ``net_ns_fd`` in ``peer`` names. Raises `InterfaceRefused` if no
+    interface may have the ``address`` in ``peer``, such as a multicast address. Only the first six bytes of a longer
+    address are used. Both ends have a transmit queue length of 0, as Docker's have.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
     try:

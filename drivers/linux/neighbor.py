@@ -1,7 +1,8 @@
 """Rows of the kernel's neighbour tables and forwarding databases (rtnetlink(7), linux/neighbour.h).
 
-A network with a thousand peers needs several thousand rows. Therefore, rows are sent in batches, and the kernel
-acknowledges each batch once. Every function runs in the calling thread's network namespace.
+An overlay network with a thousand peers (endpoints on other hosts) needs several thousand rows. Therefore, rows are
+sent in batches, and the kernel acknowledges each batch once. Every function runs in the calling thread's network
+namespace.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import Message, Session, session
 from drivers.linux.rtnetlink import dump, encode
 
-BATCH = 256  # maximum number of messages per batch; the socket's buffer can hold an error for each
+BATCH = 256  # maximum number of messages per batch; the socket's buffer can hold an error for each message
 ALL_ZERO = "00:00:00:00:00:00"
 
 Kind = Literal["forward", "flood", "port", "neighbor"]
@@ -44,7 +45,7 @@ class Row(NamedTuple):
 
 
 def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
-    """Add rows and replace rows that differ, then remove rows; idempotent.
+    """Add rows to the FDB and neighbour tables, replacing rows that differ, then remove rows; idempotent.
 
     Continues after an error and raises the first error as `KernelError` at the end.
     """
@@ -57,7 +58,7 @@ def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
 
 
 def rows(vxlans: Iterable[int]) -> set[Row]:
-    """Return all rows of these VXLAN devices, and the bridge's rows that lead to these devices.
+    """Return all FDB and neighbour rows of these VXLAN devices, and the bridge's rows that lead to these devices.
 
     ``vxlans`` are the devices' link indexes. Learned rows and the rows of the devices' own MACs are left out.
     """
@@ -98,7 +99,7 @@ def _encoded(row: Row, mac: str, address: str = "", **fields: int) -> bytes:
 
 
 def _send(opened: Session, changes: Sequence[tuple[Row, Message]], ignore: Sequence[int] = ()) -> list[tuple[Row, int]]:
-    """Send changes in batches; return each refused change with its errno.
+    """Send row changes to the kernel in batches; return each row whose change was refused, with the errno.
 
     A change that is refused with an errno in ``ignore`` is not returned.
     """

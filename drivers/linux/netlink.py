@@ -55,7 +55,7 @@ class Session:
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # Python's timeout would add a poll(2) per call
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would add a poll(2) to each call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 
@@ -68,7 +68,7 @@ class Session:
         return self._answers(self._send(kind, body, flags | ACK))
 
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
-        """Send messages together, as one transaction; return at the first acknowledgement.
+        """Send messages together, as one transaction; return when the kernel acknowledges one of them.
 
         All messages get the same sequence number: ``number`` if it is given, else the session's next number. Raises
         OSError.
@@ -133,7 +133,7 @@ class Session:
         The call never waits for the kernel's locks.
         """
         if not names.fits(name):
-            return 0  # the kernel would shorten the name and might find another link
+            return 0  # too long: the kernel would shorten the name and might find another link
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:
@@ -187,7 +187,7 @@ class Session:
                 bodies.append(body)
 
     def _refusals(self, first: int) -> Iterator[tuple[int, int]]:
-        """Yield the sequence number and errno of every refused message with the number ``first`` or a later one.
+        """Yield sequence number and errno of every refused message whose sequence number is ``first`` or higher.
 
         Ends at the acknowledgement of the last message that was sent.
         """
@@ -223,7 +223,7 @@ def in_background(action: Callable[[], object], after: float = 0.0) -> None:
 
     try:
         _thread.start_new_thread(act if after else action, ())
-    except RuntimeError:  # no new thread: the machine or the control group has reached its limit of tasks
+    except RuntimeError:  # no new thread was started: the machine or the control group has reached its limit of tasks
         action()
 
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @contextmanager
 def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
-    """Open the namespace at ``path`` as a file descriptor for the block.
+    """Open the namespace at ``path`` for a ``with`` block, which gets the file descriptor.
 
     Raises `Missing` if no namespace is at ``path``. With an ``inode``, also raises `Missing` if the path leads to a
     namespace with another inode number. This happens if the process moved to another namespace, or if the PID or the
@@ -56,7 +56,7 @@ def is_network_namespace(fd: int) -> bool:
 
 @contextmanager
 def enter_netns(fd: int) -> Iterator[None]:
-    """Move the calling thread into a network namespace for the length of the block."""
+    """Move the calling thread into a network namespace for the length of a ``with`` block."""
     with netns_fd("/proc/thread-self/ns/net") as home:
         enter(fd)
         try:
@@ -67,7 +67,7 @@ def enter_netns(fd: int) -> Iterator[None]:
 
 @contextmanager
 def enter_owned_fd(fd: int) -> Iterator[None]:
-    """Move the calling thread into a network namespace for the block, then close ``fd``.
+    """Move the calling thread into a network namespace for the length of a ``with`` block, then close ``fd``.
 
     A thread that is already in that namespace does not move, so it needs no privilege.
     """
@@ -80,7 +80,7 @@ def enter_owned_fd(fd: int) -> Iterator[None]:
 
 @contextmanager
 def new_netns() -> Iterator[None]:
-    """Move the calling thread into a new, empty network namespace for the length of the block."""
+    """Move the calling thread into a new, empty network namespace for the length of a ``with`` block."""
     with netns_fd("/proc/thread-self/ns/net") as home:
         try:
             unshare(CLONE_NEWNET)

@@ -90,7 +90,7 @@ def remove(file: Path) -> None:
 
 @contextmanager
 def directory_lock(directory: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a directory for the block.
+    """Hold an exclusive lock on a directory for the length of a ``with`` block.
 
     The directory is created if missing, and removed at the end if it is empty.
     """

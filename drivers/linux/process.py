@@ -37,7 +37,10 @@ def is_running(pid: int, started: int) -> bool:
 
 
 def identity() -> str:
-    """Return a string that identifies this process; entries in hawse's database name their owner by this string."""
+    """Return a string that identifies this process by PID and start time.
+
+    Entries in hawse's database name the process that owns them by this string.
+    """
     pid = os.getpid()
     return f"{pid}:{start_time(pid)}"
 

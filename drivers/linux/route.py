@@ -1,4 +1,4 @@
-"""Routes of the main table: default routes, and direct routes to subnets.
+"""Routes of the main routing table: default routes, and direct routes to subnets.
 
 No function replaces or removes a route by its destination alone; the caller names the exact route.
 """
@@ -23,7 +23,7 @@ from drivers.linux.rtnetlink import Attributes, dump, encode
 
 CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
-BOOT = 3  # RTPROT_BOOT: protocol of routes set by hand, which `ip route` does not print
+BOOT = 3  # RTPROT_BOOT, the protocol of routes set by hand; `ip route` does not print this protocol
 OURS = 104
 """The protocol number that hawse gives to the routes which it must later distinguish from routes of other programs."""
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255

@@ -58,7 +58,10 @@ class OverlayDriver:
         self.settings = settings
 
     def namespace(self, network: NetworkSpec) -> OverlayNamespace:
-        """Return the namespace object of a network on this host, even if the kernel has no such namespace."""
+        """Return the object for the namespace that the network has on this host.
+
+        The kernel may have no such namespace yet.
+        """
         return OverlayNamespace(network, self.settings.run)
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
@@ -173,8 +176,7 @@ class OverlayDriver:
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return the differences between the hosts that the firewall admits and the hosts in the networks' forwarding
-        tables.
+        """Return how the hosts that the firewall admits differ from the hosts in the networks' forwarding tables.
 
         `repair` changes the firewall and not the forwarding tables.
         """
@@ -211,7 +213,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the firewall elements to add and to remove, so that exactly the hosts of ``peers`` are admitted."""
+    """Return the firewall elements to add and to remove, so that the firewall admits exactly the hosts of ``peers``."""
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
@@ -257,8 +259,9 @@ def _add(tables: Tables, peer: Peer) -> None:
 
 
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
-    """Program exactly these peers. If an address has moved to another host, announce the move to this host's
-    sandboxes.
+    """Program exactly these peers (endpoints on other hosts) into the tables.
+
+    If an address has moved to another host, announce the move to this host's sandboxes.
     """
     difference = tables.difference(peers)
     difference.apply()

@@ -52,7 +52,10 @@ class RowDifference:
         return {row.key for row in self.missing if row.kind == "neighbor"} & before
 
     def lines(self, names: dict[int, str]) -> list[str]:
-        """Return one readable line per missing or unexpected row; ``names`` maps link indexes to device names."""
+        """Return one readable line for each missing or unexpected row.
+
+        ``names`` maps link indexes to device names.
+        """
         return [
             f"{what}: {names.get(row.link, row.link)}: {ROW_TEXT[row.kind].format(row)}"
             for what, rows in (("missing", self.missing), ("unexpected", self.unexpected))
@@ -92,15 +95,15 @@ class Tables:
             yield Row("neighbor", home, str(address), peer.mac)
 
     def add(self, peer: Peer) -> None:
-        """Add one peer's rows; idempotent."""
+        """Add the rows that one peer needs to the tables; idempotent."""
         neighbor.change(self.rows(peer))
 
     def hosts(self) -> set[IPAddress]:
-        """Return the other hosts that have peers, according to the kernel's table rows."""
+        """Return the other hosts that have endpoints of the network, according to the kernel's table rows."""
         return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
 
     def remove(self, peer: Peer) -> list[IPAddress]:
-        """Remove one peer's rows, and return the hosts that have no peer any more.
+        """Remove the table rows of one peer, and return the hosts that have no peer any more.
 
         Rows that other peers need are kept. Rows that another call has changed meanwhile are kept too.
         """

@@ -83,7 +83,7 @@ class OverlayNamespace:
             self._remove()
 
     def missing(self, options: OverlayOptions) -> list[str]:
-        """Return descriptions of the objects that `make` creates and that are missing now."""
+        """Return descriptions of the kernel objects that `make` should have created and that are missing."""
         if not self.exists():
             return ["missing: the network's namespace"]
         names = [vxlan.BRIDGE, *vxlan.devices(self.network)]

@@ -90,7 +90,7 @@ def is_encrypted(network: NetworkSpec) -> bool:
 
 
 def complete(network: NetworkSpec) -> OverlayOptions:
-    """Parse the options of a network that is coming up.
+    """Parse the options of an overlay network that is being brought up on this host.
 
     Raises a `DriverError` if a required option is missing.
     """

@@ -16,7 +16,7 @@ MAX_PORTS = 1023
 
 
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
-    """Create the veth pair with its far end in the sandbox, and connect it to the bridge.
+    """Create the veth pair from the sandbox to the network's bridge.
 
     The call replaces the veth pair of an earlier join. The calling thread is in the network's namespace, and ``there``
     is a netlink session in that namespace.

@@ -23,7 +23,7 @@ PORT = 4789  # UDP port of VXLAN assigned by IANA
 
 
 def device(number: int) -> str:
-    """Return the name of the VXLAN device for the network's subnet with this index."""
+    """Return the name of the VXLAN device for the network's subnet with the index ``number``."""
     return f"vxlan{number}"
 
 

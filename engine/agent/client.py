@@ -111,7 +111,7 @@ def take_lock(run_dir: Path) -> int | None:
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
-    """Start the agent if the agent must repair kernel state that the driver's networks share; idempotent.
+    """Start the agent if the driver's networks share kernel state that the agent must repair; idempotent.
 
     Returns immediately. If no process can be started now, the next command tries again.
     """
@@ -205,12 +205,11 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 
 
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
-    """Notify the agent that the local store has changed; wait until its services are up to date if the command needs
-    them.
+    """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
     The agent is started only if it has work. Work is a network in ``joined`` that has DNS names (the default bridge has
-    none), or a published port that address translation cannot reach. If ``joined`` is not empty and the agent has no
-    work, the command does not wait for the agent.
+    none), or a published port that needs the agent's port proxy. If ``joined`` is not empty and the agent has no work,
+    the command does not wait for the agent.
     """
     start = any(not network.predefined for network in joined) or _has_forwards(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

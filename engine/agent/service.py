@@ -13,8 +13,8 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 class Snapshot:
     """The records of the local store at one moment.
 
-    If ``of_this_boot`` is False, the records are from an earlier boot of the host, and their kernel state no longer
-    exists.
+    The field ``of_this_boot`` is False if the records are from an earlier boot of the host. The kernel state of such
+    records no longer exists.
     """
 
     networks: Sequence[NetworkRecord] = ()

@@ -25,7 +25,7 @@ IDLE = 10.0
 
 
 class Agent:
-    """The agent. It runs its services until none of them is needed for ``idle`` seconds, or until a signal stops the
+    """The agent. It runs its services until none of them has been needed for the idle time, or until a signal stops the
     agent.
     """
 
@@ -48,8 +48,9 @@ class Agent:
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
 
-        If one service fails, the other services are still updated. Raises the store's errors. If the error is
-        `Outdated`, the agent ends, because the next command must start an agent of that command's version.
+        If one service fails, the other services are still updated. Raises the store's errors. On the error `Outdated`
+        (a newer version of hawse wrote the store) the agent ends, so that the next command can start an agent of that
+        version.
         """
         done = True
         try:
@@ -93,7 +94,7 @@ class Agent:
         If the local store has changed, a check also reads it again. This way the agent finds the changes of a command
         that was killed before it notified the agent.
         """
-        with suppress(EngineError):  # a store that cannot be read now may be readable at the next check
+        with suppress(EngineError):  # the local store may be readable again at the next check
             if self._store.stamp() != self._read:
                 self.reconcile()
         needed = any(s.needed() for s in self._services) or self._control.busy

@@ -1,13 +1,13 @@
 """The agent's socket (HAWSE_RUN/agent.sock): one request line, one answer line, then the connection is closed.
 
 - ``changed`` makes the services read the local store again. The agent answers ``ok`` when all services are up to date,
-  so a command can wait until DNS answers its names. The agent reads the store once for all requests that arrive
-  together.
+  so a command can wait until DNS answers the command's new names. The agent reads the local store once for all requests
+  that arrive together.
 - If the connection closes without an answer to ``changed``, this agent is ending. The command must ask another agent.
 - ``status`` is answered by one line of JSON.
 
-A process without the agent's rights (`engine.runtime.peer`) is answered ``refused``. A process of another user gets no
-answer.
+A process that lacks rights which the agent has (`engine.runtime.peer`) is answered ``refused``. A process of another
+user gets no answer.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Control:
         if line == b"changed":
             self._loop.forget(connection.fileno())
             if not self._waiting:
-                self._loop.after(0, self._reconcile)  # read the store once for all requests of this round
+                self._loop.after(0, self._reconcile)  # read the local store once for all requests that arrived together
             self._waiting.append(connection)
         else:
             self._close(connection, self._status() if line == b"status" else "")

@@ -21,9 +21,9 @@ from engine.store.api import Store
 class RepairService:
     """The repair service: runs a repair thread for each driver with active networks.
 
-    The threads read the local store ``store``. The function ``relay`` returns, for each protocol, the port on which the
-    agent's port proxy listens. ``run`` is HAWSE_RUN. The owner sets two callbacks: ``changed`` makes the agent read the
-    local store again, and ``leave`` makes the agent end.
+    The function ``relay`` returns, for each protocol, the port on which the agent's port proxy listens. ``run`` is the
+    directory HAWSE_RUN. The agent's main program sets two callbacks: ``changed`` makes the agent read the local store
+    again, and ``leave`` makes the agent end.
     """
 
     name = "repair"
@@ -68,7 +68,7 @@ class RepairService:
             configure(driver, load_config(), self._run)
 
     def _say(self, word: Word) -> None:
-        """Pass a repair thread's message to the agent's loop (called by the threads)."""
+        """Pass a repair thread's message ``word`` to the agent's loop (called by the threads)."""
         with suppress(BlockingIOError):
             os.write(self._waker, b"!" if word == "superseded" else b".")
 

@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log what caused a repair and which differences were repaired; log nothing after routine upkeep."""
+    """Log what caused a repair and which differences were repaired; log nothing if nothing was damaged."""
     damage = described([difference for difference in differences if difference.kind != "upkeep"])
     if damage:
         cause = f"{by} changed what the networks share" if by else "differs from the records"

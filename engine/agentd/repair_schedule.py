@@ -13,9 +13,9 @@ SETTLE_SECONDS = 1.0
 SHARE = 100
 """Limits the comparisons after hawse's own changes: they take at most 1/`SHARE` of the elapsed time."""
 PATIENCE_ROUNDS = 10.0
-"""Number of changes by other programs that cause an immediate comparison; the agent delays later comparisons.
+"""Number of immediate comparisons that changes by other programs may cause; later comparisons are delayed.
 
-The remaining number is the patience. It grows again by one every `RECOVERY_SECONDS` seconds.
+The number that is left is called the patience. It grows again by one every `RECOVERY_SECONDS` seconds.
 """
 RECOVERY_SECONDS = 5.0
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
@@ -36,23 +36,23 @@ class Pace:
 
     def foreign(self, now: float) -> None:
         """Record that another program made a change: compare now, or at the end of the current delay."""
-        if not self.rest:  # the patience (see `PATIENCE_ROUNDS`) does not grow during a delay
+        if not self.rest:  # the patience (comparisons left, `PATIENCE_ROUNDS`) does not grow during a delay
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
 
     def own(self, now: float) -> None:
-        """Record that hawse itself made a change: compare after `SETTLE_SECONDS`, or later if `SHARE` does not allow
-        that yet.
+        """Record that hawse itself made a change: compare after `SETTLE_SECONDS`, or later, so that comparisons take at
+        most 1/`SHARE` of the time.
         """
         self.due = min(self.due, max(now + SETTLE_SECONDS, self._not_before, self._rest_until))
 
     def looked(self, began: float, now: float) -> None:
         """Record that a comparison has ended.
 
-        If another program had made a change before the comparison, the patience (`PATIENCE_ROUNDS`) decreases by one.
-        If no patience is left, the next comparison is delayed. Each delay is twice as long as the last one, up to
-        `LONGEST_REST_SECONDS`.
+        If another program had made a change before the comparison, one immediate comparison fewer is left (see
+        `PATIENCE_ROUNDS`). If none is left, the next comparison is delayed. Each delay is twice as long as the last
+        one, up to `LONGEST_REST_SECONDS`.
         """
         self._not_before = now + SHARE * (now - began)
         self.due, self.rest = NEVER, 0.0

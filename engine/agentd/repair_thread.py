@@ -1,8 +1,9 @@
 """A thread of the agent that keeps the kernel state shared by a driver's networks as the records require.
 
-The kernel notifies the thread of other programs' changes, and the thread then compares the records with the kernel.
-After hawse's own changes the thread also compares, but later. A difference that follows hawse's own change is repaired
-only if two comparisons in a row find it, because a command may have written its record and not yet changed the kernel.
+When another program changes this state, the kernel notifies the thread, and the thread then compares the kernel with
+the records. After hawse's own changes the thread also compares, but later. A difference that follows hawse's own change
+is repaired only if two comparisons in a row find it, because a command may have written its record and not yet changed
+the kernel.
 
 The driver compares and repairs (`drivers.api.Repairer`). The work runs in a thread, because a comparison may take long
 and the agent's other services must not wait for it.
@@ -59,7 +60,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self._settled = False  # True after the first comparison; only then is ``superseded`` reported
+        self._settled = False  # True after the first comparison; ``superseded`` is never reported before
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
@@ -178,7 +179,8 @@ class RepairThread:
         """Repair the differences that need no second comparison, and return these differences.
 
         After a change by another program, all differences are repaired. Otherwise a difference is repaired in three
-        cases: the last comparison found it too, it lets packets pass that must be dropped, or it is routine upkeep.
+        cases: the last comparison found it too, it lets packets pass that must be dropped, or it is only a normal
+        update (nothing is damaged).
         """
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:

@@ -1,8 +1,8 @@
 """Makes the supervisor restart the agent if the agent is killed while containers need it.
 
-The supervisor (the process that watches containers) runs as long as any container runs. It gets the agent's command
-line, and executes the command line if the connection closes without a ``dismiss`` message. If systemd runs the agent,
-this service does nothing, because systemd restarts the agent.
+The supervisor (the process that watches containers) runs as long as any container runs. The agent sends it the agent's
+command line. If the connection closes without a ``dismiss`` message, the supervisor executes this command line. If
+systemd runs the agent, this service does nothing, because systemd restarts the agent.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record a network of ``networks`` on this host again if another command has deleted it as unused meanwhile."""
+    """Record each of ``networks`` on this host again if another command has meanwhile deleted it as unused."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:

@@ -107,7 +107,7 @@ def serial(network_id: str, subnet: str) -> str:
 
 
 def balancer(network_id: str, node_id: str) -> str:
-    """Return the key of a host's own address on a network (Docker's load balancer address).
+    """Return the key of the address that a host itself has on a network (Docker's load balancer address).
 
     The host has this address while it uses the network.
     """

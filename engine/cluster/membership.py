@@ -31,7 +31,7 @@ three files are optional.
 SOCKET = "etcd.sock"
 """File name of the Unix socket of this host's etcd member. Only root on this host can connect to it."""
 DETOUR = 60.0
-"""Seconds that a manager first tries the other manager's server that answered last. After that, the manager first tries
+"""Seconds for which a manager prefers another manager's server that has answered. After that, the manager first tries
 its own etcd member again.
 """
 OTHER_LAYOUT = (
@@ -80,7 +80,7 @@ def save(where: Path, membership: ClusterMembership) -> None:
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
     """Apply ``change`` to this host's membership record; return the new record, or None if the host is in no cluster.
 
-    Several threads of the agent may call this function at the same time, because a lock serialises the calls.
+    A lock serialises calls from several threads of the agent.
     """
     with _changing:
         known = load(root)
@@ -146,7 +146,7 @@ def socket_url(root: Path) -> str:
 def _preferred(hint: Path, membership: ClusterMembership) -> str:
     """Return the URL of the member that answered last, read from the file ``hint``, or "" if the URL is unknown.
 
-    A manager ignores a URL that was saved more than `DETOUR` seconds ago.
+    A manager ignores the saved URL after `DETOUR` seconds, so that it uses its own etcd member again.
     """
     try:
         lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR

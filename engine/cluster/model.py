@@ -11,7 +11,7 @@ MANAGER, WORKER = "manager", "worker"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The settings that all hosts share. Subnets of ``subnet_size`` bits are allocated from ``pools``."""
+    """The settings that all hosts of a cluster share. New subnets of ``subnet_size`` bits are taken from ``pools``."""
 
     id: str
     created: str
@@ -94,9 +94,9 @@ class Tokens:
 class ClusterMembership:
     """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
-    ``managers`` are the addresses of all managers' servers. ``urls``, ``user`` and ``password`` are for an external
-    etcd store, that is, a store which hawse does not run; ``external`` is then True. Only managers have these three
-    values.
+    ``managers`` are the addresses of all managers' servers. ``external`` is True if the cluster uses an external etcd
+    store, that is, a store which hawse does not run. Only managers have the ``urls``, ``user`` and ``password`` of an
+    external store.
     """
 
     cluster_id: str

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
-    """Return whether a network to be created is a cluster network.
+    """Return whether the network that the user wants to create is a cluster network.
 
-    On a host in no cluster the function returns False, and the caller refuses the request later.
+    On a host in no cluster the function returns False, and the caller then refuses the request with an error.
     """
     wide = request.driver == "overlay" or request.scope == SWARM
     return wide and not request.config_only and is_member(host)

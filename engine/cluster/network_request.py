@@ -12,7 +12,7 @@ from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 
 NAME, LONGEST_NAME = re.compile("[a-zA-Z0-9]+(?:[-_]+[A-Za-z0-9]+)*"), 63
 IN_TURN = {"com.docker.network.ipam.serial": "true"}
-"""Network option: allocate the next address after the last one, not the lowest free address.
+"""Option of a network: an endpoint gets the next address after the last allocated one, not the lowest free address.
 
 Docker's inspect shows this option only if the user has set other options.
 """

@@ -108,7 +108,7 @@ def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord) 
 
 
 def _id(arguments: Mapping[str, Any], name: str) -> str:
-    """Return the id that the arguments hold under ``name``; raises InvalidArgument if it is not an id.
+    """Return the id that the arguments hold under ``name``; raises InvalidArgument if the value is not an id.
 
     The id is checked because it becomes part of a key in etcd.
     """
@@ -124,8 +124,8 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Write the host's own node record.
 
-    With the argument ``revision``, the record is written only if the stored record still has that revision. If it has
-    another revision, ``done`` in the result is False.
+    With the argument ``revision``, the record is written only if etcd's copy still has that revision. If etcd's copy
+    has another revision, nothing is written and ``done`` in the result is False.
     """
     record = replace(decode(Node, str(arguments["node"])), id=member.id, role=member.role, index=member.index)
     node = record_checks.check_node(record)

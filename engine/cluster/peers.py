@@ -1,5 +1,5 @@
-"""Converts endpoints of other hosts to the peers that drivers program. Also has the lock that programming them
-needs.
+"""Converts endpoints of other hosts to the peers that drivers program. Also defines the lock to hold while peers are
+programmed.
 """
 
 from __future__ import annotations

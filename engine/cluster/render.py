@@ -36,7 +36,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return the ``Containers`` entry of the host's own address, which is the load balancer's entry in Docker."""
+    """Return the ``Containers`` entry for the host's own address (Docker shows its load balancer there)."""
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
     length = next(ip_network(p.subnet).prefixlen for p in record.pools if not p.unused)

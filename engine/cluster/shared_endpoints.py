@@ -4,7 +4,8 @@ Addresses are allocated in ascending order and then from the start again, so tha
 long as possible. The record of an endpoint remains when its host goes silent, but readers ignore the endpoints of hosts
 without a lease. Therefore a host that was only disconnected still owns its addresses when it returns.
 
-Managers run all of this code, for themselves or for a worker. Each change affects only records that ``node`` owns.
+Only managers run this code, for themselves or for a worker. Each change affects only records of the host for which it
+is made.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # the last address of the ascending order
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # if the user chose the address, ignore it
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
@@ -85,7 +86,8 @@ def _read(
 
 
 def _mac_claim(endpoint: SharedEndpoint, entry: KeyValue | None) -> dict[str, Any]:
-    """Return the transaction's condition for using the endpoint's MAC address.
+    """Return the transaction's condition for using the endpoint's MAC address; ``entry`` is the key that reserves it
+    now.
 
     The MAC address must be free or belong to the same host. Raises `Conflict` if another host has it, because frames to
     that MAC address would reach only one of the two hosts.
@@ -197,7 +199,7 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
 
 
 def _claims_of(entry: KeyValue) -> list[str]:
-    """Return the keys that reserve a stored endpoint's addresses.
+    """Return the keys that reserve the addresses of an endpoint; ``entry`` is the endpoint's record in etcd.
 
     If the endpoint's record is unreadable, return only the key of the record itself.
     """
@@ -235,7 +237,7 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Raise InvalidArgument if no pool of the network may give an endpoint these addresses."""
+    """Raise InvalidArgument if an address of the endpoint is in no pool of the network or may not be used."""
     pools = [p for p in network.pools if not p.unused]
     for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
         if not any(is_usable(pool, address) for pool in pools):

@@ -35,7 +35,8 @@ def all_networks(client: Client) -> list[NetworkRecord]:
 def find(client: Client, reference: str) -> list[NetworkRecord]:
     """Return the networks with the id ``reference``.
 
-    If none has this id, return the networks with this name, else the networks whose id starts with ``reference``.
+    If no network has this id, return the networks with this name. If none has this name either, return the networks
+    whose id starts with ``reference``.
     """
     networks = all_networks(client)
     return (

@@ -69,7 +69,7 @@ class View:
     def unreadable(self) -> dict[str, str]:
         """Return the reasons why records are left out of the snapshot, by key."""
         for read in (self.nodes, self.networks):
-            assert read is not None  # reading the property parses its records and fills `_others`
+            assert read is not None  # accessing the property parses its records and fills `_others`
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
@@ -133,7 +133,11 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 
 
 def _share(view: View, changed: View, touched: set[str]) -> None:
-    """Copy parsed records from the old snapshot to the new one, for each type of record that no change has touched."""
+    """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, so that they are not parsed
+    again.
+
+    Records are copied only if no key of their type has changed (``touched``).
+    """
     for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
             changed.__dict__[name] = view.__dict__[name]

@@ -38,7 +38,7 @@ NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class NamespaceReference:
-    """A foreign network namespace: its name, its path, and the values that identify the namespace.
+    """A network namespace that hawse did not create: its name, its path, and the values that identify the namespace.
 
     For ``pid:N``, ``start`` is the start time of the process. For a named namespace, ``start`` is the inode.
     """
@@ -51,13 +51,15 @@ class NamespaceReference:
 
 
 def is_adoptable(reference: str) -> bool:
-    """Return whether a container argument names a foreign network namespace (``netns:`` or ``pid:``)."""
+    """Return whether a container argument names a network namespace that hawse did not create (``netns:`` or
+    ``pid:``).
+    """
     return reference.startswith(("netns:", "pid:"))
 
 
 @contextmanager
 def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
-    """Find a foreign network namespace, and hold a lock on it inside the block.
+    """Find a network namespace that hawse did not create, and hold a lock on the namespace inside the block.
 
     The lock is on the namespace file itself, so it also excludes commands that use another name for the same namespace.
     Raises Forbidden for the network namespace of a host system, unless ``force`` is set. Does not change the namespace.
@@ -80,11 +82,11 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
 
 
 def record_of(known: ContainerRecord | None, container_id: str, place: NamespaceReference) -> ContainerRecord:
-    """Return the container record for a foreign namespace that will be connected to a network.
+    """Return a container record for connecting a network namespace that hawse did not create.
 
-    ``known`` is the stored record with the same name, or None. If the sandbox of ``known`` is running, ``known`` is
-    reused with the new path. Otherwise a new record is made. The caller stores the result together with the first
-    endpoint. Raises Conflict if ``known`` belongs to another namespace.
+    ``known`` is the stored record with the same name, or None. If ``known`` is running, it is reused with the new path.
+    Otherwise a new record is made. The caller stores the result together with the first endpoint. Raises Conflict if
+    ``known`` belongs to another namespace.
     """
     if known is not None and known.status == "running":
         if known.sandbox_inode not in (0, place.inode):
@@ -108,7 +110,7 @@ def record_of(known: ContainerRecord | None, container_id: str, place: Namespace
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of the container record for a foreign namespace, found by name; "" if there is no record."""
+    """Return the id of the container record that has the name of this namespace; "" if there is no record."""
     with host.store.read() as reader:
         return next((c.id for c in reader.find_containers(place.name) if c.name == place.name), "")
 
@@ -150,7 +152,7 @@ def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
 
 
 def _path(reference: str) -> tuple[str, int]:
-    """Return the path of the file that opens the namespace. For ``pid:N``, also return the pid; otherwise 0."""
+    """Return the path of the file that opens the namespace, and the pid for ``pid:N`` (0 for any other reference)."""
     kind, _, rest = reference.partition(":")
     if kind == "pid":
         if not rest.isdecimal():

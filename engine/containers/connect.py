@@ -31,9 +31,10 @@ def connect(
     *,
     force: bool = False,
 ) -> None:
-    """Connect a container, or a foreign namespace (``netns:NAME``, ``netns:/path``, ``pid:N``), to a network.
+    """Connect a container to a network, or a namespace that hawse did not create.
 
-    Unless ``force`` is set, the network namespace of a host system is refused.
+    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Unless ``force`` is set, the network
+    namespace of a host system is refused.
     """
     with _held(host, container, force=force) as held:
         record = held.record
@@ -56,8 +57,8 @@ def connect(
 class _Held:
     """The record of a container that `_held` has locked for a connect operation.
 
-    The container lock is already held, with one exception. For a foreign namespace without a record, the lock is taken
-    only when `hold` is called.
+    The container lock is already held, with one exception. For a namespace that hawse did not create and that has no
+    record yet, the lock is taken only when `hold` is called.
     """
 
     record: ContainerRecord
@@ -68,7 +69,8 @@ class _Held:
 def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
     """Lock a container for a connect operation, and yield its record inside the block.
 
-    If a foreign namespace has no record yet, this function makes a new record and yields it, but does not store it.
+    If a namespace that hawse did not create has no record yet, this function makes a new record and yields it, but does
+    not store it.
     """
     if not adopted.is_adoptable(container):
         target = lookup.resolve(host, container)
@@ -148,9 +150,9 @@ def _connect_running(
 def _reroute(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the default routes of a sandbox again, if a change has given the default routes to other endpoints.
+    """Set the default routes of a sandbox again, if they now belong to other endpoints than before.
 
-    ``old`` and ``before`` are the container's record and endpoints before the change.
+    ``old`` and ``before`` are the container's record and endpoints before the container joined or left a network.
     """
     held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
     if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
@@ -224,16 +226,16 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded ports may not be published yet
+        sandbox.publish(host, container, member, member.endpoint.ports)  # ports may be recorded but not yet published
     etc_files.remove_network(host, container, None)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to the gateway bridge, or disconnect it, as its networks require. Then set the default
-    routes.
+    """Connect the container to the gateway bridge, or disconnect it, as its networks require. Then set the container's
+    default routes.
 
-    Returns the container's endpoints after this change.
+    Returns the container's endpoints after both steps.
     """
     joined, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:

@@ -107,8 +107,8 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return all contents that resolv.conf may have if the container has not edited the file.
 
-    Without ``members``, there are two possible contents. The file may still have the contents that hawse wrote for an
-    earlier network.
+    If ``members`` is empty, there are two possible contents, because hawse may have written the file for an earlier
+    network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

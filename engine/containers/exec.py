@@ -85,8 +85,8 @@ def wait(host: Host, reference: str, condition: str) -> int:
         settled = finalize_exit(host, record.id)  # before the return, release the container's addresses and ports
     if condition == "removed":
         _await_removal(host, record.id)
-    # Return the exit code from the record, because another command may have deleted the runtime's file with the exit
-    # code before `wait` read the file. If the container has been removed or restarted, no record describes this run.
+    # Return the exit code from the record, because `wait` may have missed it: another command may have deleted the
+    # runtime's file with the exit code. If the container has been removed or restarted, no record describes this run.
     # Then return the result of `wait`.
     return code if settled is None or settled.status == "running" else settled.exit_code
 
@@ -101,7 +101,7 @@ def _await_removal(host: Host, container_id: str) -> None:
     while _exists(host, container_id):
         time.sleep(POLL)
         if time.monotonic() > overdue:
-            with suppress(NotFound):  # NotFound means that the supervisor's hawse process has removed it
+            with suppress(NotFound):  # the supervisor's hawse process may have removed the container
                 finish_overdue_exit(host, container_id)
 
 

@@ -47,7 +47,7 @@ def prepare(host: Host) -> NetworkRecord:
         create.create(host, NetworkCreate(NAME, options=OPTIONS))
     with host.store.write() as tx:
         network = tx.find_networks(NAME)[0]
-        if network.ipam_options is not None:  # inspect must show no IPAM options, as for predefined networks
+        if network.ipam_options is not None:  # inspect must not show IPAM options here, as for predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
@@ -95,8 +95,8 @@ def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord)
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
     """Return the ``default_route`` setting of the container's endpoint on the gateway bridge.
 
-    The setting is "yes" if the container has "yes" on at least one of its cluster networks. The setting is "no" if the
-    container has "no" on all of them. In all other cases, the setting is "".
+    The setting depends on the container's settings for its cluster networks. The result is "yes" if at least one of
+    these settings is "yes". The result is "no" if all of them are "no". In all other cases, the result is "".
     """
     attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
     answers = {word for network, word in attached if network is not None and network.scope == "swarm"}

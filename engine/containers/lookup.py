@@ -48,9 +48,9 @@ def resolve(host: Host, reference: str) -> ContainerRecord:
 
 
 def sandbox_owner(host: Host, record: ContainerRecord) -> str:
-    """Return the id of the container that owns the sandbox which a container uses.
+    """Return the id of the container whose sandbox the given container uses.
 
-    The owner is the container itself, or the last container in a chain of ``container:`` network modes.
+    This is the container itself, or the last container in a chain of ``container:`` network modes.
     """
     owner, joined = record.id, shared_container(record.host.network_mode)
     while joined:

@@ -101,7 +101,7 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 
 
 def _take_back(tx: Transaction, member: JoinedEndpoint, first: int, last: int, protocol: str) -> list[PortRecord]:
-    """Remove the container ports ``first`` to ``last`` from an endpoint's record, and return the records of these
+    """Remove the container ports ``first`` to ``last`` from an endpoint's record; return the records of the removed
     ports.
     """
     held = member.endpoint.ports

@@ -53,7 +53,7 @@ def _summary(
 
 
 def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
-    """Return the size of the files that the container has written, and the sum of this size and the size of its image.
+    """Return two sizes in bytes: the files that the container has written, and these files together with the image.
 
     The function reads the whole writable layer, so callers use it only if the user asks for sizes.
     """

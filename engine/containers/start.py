@@ -38,7 +38,7 @@ UNKNOWN_EXIT = 128
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The record and the endpoints that a start has reserved in the store, before it changes the kernel."""
+    """A container's record and endpoints, reserved in the store at its start before the kernel is changed."""
 
     record: ContainerRecord
     members: Sequence[JoinedEndpoint]
@@ -215,7 +215,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         sandbox.admit_siblings(host, members)
     except EngineError:
         if not process.is_running(created.pid, created.pid_start) or not os.path.exists(created.netns):
-            _with_process(host, record)  # raises the error of the container's process, which is the cause
+            _with_process(host, record)  # raise the error of the container's process, which caused this failure
         raise
     record = _with_process(host, record)
     if members and netns != "host":
@@ -312,8 +312,8 @@ def rollback(host: Host, container_id: str) -> None:
 def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
     """Record the error and the exit code of a failed start.
 
-    The exit code is that of the error, if the command could not be executed (`StartFailure`). Otherwise the exit code
-    of the last run is kept, or `UNKNOWN_EXIT` is recorded if the last run ended with 0.
+    If the command could not be executed (`StartFailure`), the error has an exit code, and this code is recorded.
+    Otherwise the exit code of the last run is kept, or `UNKNOWN_EXIT` is recorded if the last run ended with 0.
     """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:

@@ -58,7 +58,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
 
 
 def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
-    """Return a context in which this command handles the container's end, instead of the supervisor's hawse process.
+    """Return a context in which this command, and not the supervisor's hawse process, handles the container's end.
 
     A container started with --rm is an exception: the supervisor's hawse process removes it after this command has
     returned.

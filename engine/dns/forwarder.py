@@ -32,7 +32,7 @@ SILENT_PENALTY_SECONDS = 15.0
 
 
 class Asker(Protocol):
-    """The sandbox whose queries are forwarded."""
+    """The sandbox that sent a query to be forwarded, as this module sees the sandbox."""
 
     netns: int
     outstanding: Outstanding
@@ -106,7 +106,7 @@ class ForwardedQuery:
         self._exchange: DatagramExchange | StreamExchange | None = None
         self._timer: Timer | None = None
         self._short: bytes | None = None
-        """A truncated UDP reply. It is kept while the same server is asked by TCP for the whole reply."""
+        """A truncated UDP reply, kept while the query asks the same server by TCP for the whole reply."""
 
     def start(self) -> None:
         """Send the query to the first upstream server."""

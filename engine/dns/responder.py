@@ -75,7 +75,7 @@ class Responder:
         self.ready[message[ID:]] = reply[ID:]
 
     def _implicit(self, query: wire.Query) -> Answer | None:
-        """Return an empty answer if the query must not be forwarded, although no DNS table has the name.
+        """Return an empty answer if a query for a name in no DNS table must not be forwarded.
 
         Returns None for a query that may be forwarded.
         """

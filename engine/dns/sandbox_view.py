@@ -55,7 +55,7 @@ class SandboxView:
 
 
 class Made(NamedTuple):
-    """A cached SandboxView and the inputs from which it was computed."""
+    """A cached SandboxView, with the inputs from which it was computed."""
 
     container: ContainerRecord
     members: Sequence[NetworkRecord]

@@ -121,7 +121,7 @@ class DnsService:
         try:
             namespace = self._pin(view)
         except OSError:
-            return True  # the sandbox has ended, so it needs no service
+            return True  # the sandbox has ended, so it needs no DNS service
         try:
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)

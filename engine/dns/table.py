@@ -38,7 +38,7 @@ class Answer(NamedTuple):
 
 
 EMPTY = Answer(b"\0\1\0\0\0\0\0\0", b"")
-"""The answer for a name that exists but has no record of the requested type."""
+"""The answer for a name that exists but has no DNS record of the requested type."""
 
 
 def answer(records: list[bytes]) -> Answer:
@@ -67,7 +67,10 @@ def member(endpoint: EndpointRecord) -> MemberNames:
 
 
 class NetworkTable:
-    """All DNS answers of one network: ``plain`` by name and by address, ``qualified`` by ``name.network``."""
+    """All DNS answers of one network.
+
+    The table ``plain`` has the answers by name and by address, the table ``qualified`` by ``name.network``.
+    """
 
     def __init__(self, network: str, ttl: int) -> None:
         self.network, self.ttl = network, ttl
@@ -139,7 +142,7 @@ class NetworkTable:
 
 
 def _is_same(one: EndpointRecord, other: EndpointRecord | None) -> bool:
-    """Return whether two records are equal.
+    """Return whether two endpoint records are equal.
 
     The function first checks whether both are the same object, because that is fast and usually true.
     """

@@ -147,8 +147,8 @@ class StreamClient:
     def _watch(self, events: int) -> None:
         """Watch the socket for ``events``; if ``events`` is 0, stop watching the socket.
 
-        A socket that is watched for no events must leave epoll, because epoll would report a closed connection again
-        and again.
+        With 0, the socket is removed from epoll, because epoll would otherwise report a closed connection again and
+        again.
         """
         if events == self._events:
             return

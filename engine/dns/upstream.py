@@ -54,7 +54,11 @@ class FreshSockets:
         self._ready: dict[tuple[int | None, int], list[socket.SocketType]] = {}
 
     def take(self, netns: int | None, family: int, under_way: int) -> socket.SocketType:
-        """Return a UDP socket for one query; raises OSError if no socket can be made."""
+        """Return a UDP socket for one query; raises OSError if no socket can be made.
+
+        In a sandbox, sockets are made together: as many as there are unanswered queries (``under_way``), at most
+        `AHEAD`.
+        """
         ready = self._ready.get((netns, family))
         if not ready:
             number = 1 if netns is None else min(under_way, AHEAD)

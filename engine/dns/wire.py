@@ -53,7 +53,7 @@ class Query(NamedTuple):
 
     @property
     def optional(self) -> bool:
-        """Whether the query has more than a question and an OPT record without options.
+        """Whether the query has optional parts: EDNS options, or records other than the OPT record.
 
         Because such a query is hardly ever repeated, its reply is not cached.
         """
@@ -67,7 +67,8 @@ class Query(NamedTuple):
 
     @property
     def lowered(self) -> bool:
-        """Whether the query that `for_datagram` returns allows only a smaller reply than the client accepts.
+        """Whether `for_datagram` lowers the maximum reply size in the query, because the client accepts larger UDP
+        replies.
 
         A signed query is never changed.
         """
@@ -76,7 +77,9 @@ class Query(NamedTuple):
         return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
 
     def for_datagram(self) -> bytes:
-        """Return the message as hawse sends it to an upstream server by UDP."""
+        """Return the query as hawse sends it to an upstream server by UDP: unchanged, or with a lowered maximum reply
+        size.
+        """
         if not self.lowered:
             return self.message
         return self.message[: self.opt + 3] + UPSTREAM_SIZE.to_bytes(2, "big") + self.message[self.opt + 5 :]

@@ -145,7 +145,10 @@ def release_endpoint(
 
 
 def close_sandbox(record: ContainerRecord) -> None:
-    """Remove the symbolic link to the sandbox. As in Docker, the container's record keeps the path of the link."""
+    """Remove the symbolic link to the sandbox's network namespace.
+
+    As in Docker, the container's record keeps the path of the link.
+    """
     path = Path(record.sandbox_path)
     if record.kind == "process" and path.is_symlink():
         path.unlink(missing_ok=True)

@@ -33,8 +33,7 @@ DEFAULT_ROUTE = ("yes", "", "no")
 gets the default route.
 """
 PROTOCOLS = {"process": BOOT, "adopted": OURS}
-"""The routing protocol number (rtm_protocol) of the default routes that hawse adds, by the ``kind`` of the container's
-record.
+"""The routing protocol number (rtm_protocol) of the default routes that hawse adds, by ``ContainerRecord.kind``.
 
 In containers the number is ``boot``, as in Docker. In adopted namespaces (namespaces that hawse did not create), other
 programs add routes too. Therefore hawse marks its own routes in adopted namespaces with another number.
@@ -99,8 +98,8 @@ def path_of(run: Path, sandbox_id: str) -> str:
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
     """Return the name for the container's interface number ``index`` on a network.
 
-    A name that the user chose is used unchanged. Otherwise, an interface in a foreign namespace gets the next free
-    name, and an interface in a container gets the network's prefix with ``index``.
+    A name that the user chose is used unchanged. Otherwise, the name is the network's prefix with ``index``. In a
+    namespace that hawse did not create, the next free name is used instead.
     """
     settings = dispatch.attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
@@ -167,7 +166,7 @@ def _crossings(
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
     """Group pairs of endpoints by driver; yield each driver that implements `Multihomed`, with its pairs.
 
-    The driver of a pair is that of the first endpoint's network. Each yielded pair has the network of the first
+    The network of the first endpoint determines the driver of a pair. Each yielded pair has the network of the first
     endpoint and the addresses of the second endpoint.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
@@ -184,9 +183,9 @@ def _crossings(
 def gateways(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
-    """Return the endpoint that holds the IPv4 default route, and the endpoint that holds the IPv6 default route.
+    """Return the endpoints that hold the IPv4 default route and the IPv6 default route, in this order.
 
-    An item is None if no endpoint has a default route of that IP version.
+    None stands for an IP version without default route.
     """
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]

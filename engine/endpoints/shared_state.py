@@ -1,4 +1,4 @@
-"""Compute from the records the desired state of the kernel objects that all networks of a driver share.
+"""Compute the desired state of the kernel objects that all networks of a driver share, from the store's records.
 
 Such an object is, for example, the nft table of the bridge driver.
 """
@@ -16,7 +16,7 @@ from engine.model import EndpointRecord
 from engine.store.api import Reader
 
 BOOT = "boot"
-"""The store's key for the id of the boot in which the recorded kernel state was created."""
+"""The store's key for the id of a boot: the boot in which the recorded kernel state was created."""
 
 
 def is_of_this_boot(reader: Reader) -> bool:
@@ -30,9 +30,9 @@ def is_of_this_boot(reader: Reader) -> bool:
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:
     """Return the desired shared state of a driver's networks, from one snapshot of the store.
 
-    ``relay`` maps each protocol to the port on which the agent proxies this protocol. Only the agent knows these ports;
-    other callers pass None. Networks and endpoints that are being created or removed are in the field ``unsettled`` of
-    the result.
+    ``relay`` maps each protocol, such as "tcp", to the port of the agent's proxy socket for this protocol. Only the
+    agent knows these ports; other callers pass None. Networks and endpoints that are being created or removed are in
+    the field ``unsettled`` of the result.
     """
     live: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
     unsettled: list[tuple[NetworkSpec, list[EndpointSpec]]] = []
@@ -70,7 +70,7 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
 def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) -> list[EndpointRecord]:
     """Return the other endpoints of the endpoint's container.
 
-    If ``endpoint`` is live, only the other endpoints that are live too are returned.
+    If ``endpoint`` is live, only live endpoints are returned.
     """
     others = [e for e in of_container if e.id != endpoint.id]
     return [e for e in others if e.phase == "live" or endpoint.phase != "live"]

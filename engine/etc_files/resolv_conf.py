@@ -69,7 +69,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class ResolvConf:
-    """A parsed or generated resolv.conf, and where each part came from (the host's file or the user's settings)."""
+    """A parsed or generated resolv.conf, and the origin of each part: the host's file or the user's settings."""
 
     servers: Sequence[str] = ()
     search: Sequence[str] = ()
@@ -84,7 +84,7 @@ class ResolvConf:
 
     @property
     def text(self) -> str:
-        """The text of the resolv.conf file, with comments that say where each part came from."""
+        """The text of the resolv.conf file, with comments that name the origin of each part."""
         return HEADER + "".join(f"{line}\n" for line in [*self._directives(), "", *self._comments()])
 
     def _directives(self) -> list[str]:
@@ -196,7 +196,7 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
 def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
     """Return whether a DNS server can be reached from the host's network namespace only.
 
-    With ``zones``, an IPv6 address with a zone (``%eth0``) counts as reachable from the sandbox.
+    If ``zones`` is True, an IPv6 address with a zone (``%eth0``) counts as reachable from the sandbox.
     """
     parsed = _parse_server(server)
     assert parsed is not None
@@ -225,7 +225,7 @@ SYSTEM = Path("/etc/resolv.conf")
 STUB = "127.0.0.53"
 """The address of systemd-resolved's stub listener (a DNS server on the loopback interface).
 
-If the host's resolv.conf has no other server, `BEHIND_STUB` is read instead, as in Docker.
+If the host's resolv.conf has no other server, the file `BEHIND_STUB` is read instead, as in Docker.
 """
 
 

@@ -1,8 +1,8 @@
 """Decides how many file descriptors each service of the agent may open for its clients.
 
 Together the quotas are smaller than the process limit, so that clients of one service cannot use up the descriptors of
-another service. The rest is for descriptors whose number does not depend on clients: four for each sandbox, and those
-of the local store and of the cluster service.
+another service. The remaining descriptors do not depend on clients: four for each sandbox, and those of the local store
+and of the cluster service.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class DescriptorBudget:
 def raise_descriptor_limit() -> int:
     """Raise the file descriptor limit of this process as far as possible, and return the new limit.
 
-    The function tries to raise the hard limit to at least `WANTED`. If the kernel refuses this, the function raises the
-    soft limit to the present hard limit.
+    The function tries to raise the hard limit to at least `WANTED` descriptors. If the kernel refuses a higher hard
+    limit, the function raises only the soft limit, up to the present hard limit.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limit in (max(hard, WANTED), hard):

@@ -42,7 +42,7 @@ class Inotify:
         self._watches: dict[int, list[InotifyWatch]] = {}
 
     def add(self, path: str, mask: int, seen: Seen) -> InotifyWatch:
-        """Watch a file or directory; raises OSError if it does not exist."""
+        """Watch a file or directory and call ``seen`` for each event; raises OSError if the path does not exist."""
         if self._fd < 0:
             self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
             self._loop.watch(self._fd, lambda _: self.read())

@@ -75,7 +75,8 @@ class DescriptorWatcher:
     def rest(self, fd: int, seconds: float) -> None:
         """Stop watching the listening socket ``fd`` for ``seconds``.
 
-        The caller does this when file descriptors have run out, because the socket would then be ready all the time.
+        The caller does this when file descriptors have run out. Clients then cannot be accepted, and the socket would
+        be ready all the time.
         """
         handler = self._handlers.get(fd)
         self.forget(fd)
@@ -185,7 +186,8 @@ class Loop(DescriptorWatcher):
 class Background(DescriptorWatcher):
     """A watcher whose handlers have low priority: in one round, the loop calls at most `TURN` of its ready handlers.
 
-    Therefore the loop's other handlers wait for at most `TURN` of these handlers, however many descriptors are ready.
+    Therefore the loop's other handlers wait for at most `TURN` low-priority handlers, however many descriptors are
+    ready.
     """
 
     def __init__(self, loop: Loop) -> None:

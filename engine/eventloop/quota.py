@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client or group of clients, with its limit: ``share`` times as many places of a quota as are free."""
+    """A client or group of clients, with its limit: it may hold at most ``share`` times the number of free places."""
 
     holder: Hashable
     share: int = 1
 
 
 class Quota:
-    """A limited number of places, and how many places each client holds."""
+    """A limited number of places; records how many places each client holds."""
 
     __slots__ = ("_held", "free")
 
@@ -45,7 +45,7 @@ class Quota:
         return True
 
     def give(self, claims: Sequence[Claim]) -> None:
-        """Release a place that was taken with the same claims."""
+        """Release a place that `take` took with the same claims."""
         self.free += 1
         for holder, _ in claims:
             self._held[holder] -= 1

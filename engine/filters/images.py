@@ -34,7 +34,7 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image reduced to the references that match a pattern; an empty list if no reference matches."""
+    """Return the image with only those references that match a pattern; an empty list if no reference matches."""
     patterns = filters.get("reference", ())
     if not patterns:
         return [image]

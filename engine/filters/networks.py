@@ -1,6 +1,6 @@
 """Choose the networks that ``network ls`` lists, and the networks and containers that ``prune`` may remove.
 
-The containers that ``ps`` lists are chosen in `engine.filters.containers`.
+`engine.filters.containers` chooses the containers that ``ps`` lists.
 """
 
 from __future__ import annotations

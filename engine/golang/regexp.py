@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SPECIAL = frozenset(r"\.+*?()|[]{}^$")
 ESCAPES = re.compile(r"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
-"""Matches either a text from ``\\Q`` to ``\\E``, where a backslash escapes nothing, or one escape with its letter."""
+"""Matches a quoted text from ``\\Q`` to ``\\E``, or a backslash with the character that follows the backslash."""
 
 
 class Invalid(ValueError):

@@ -124,7 +124,8 @@ class _Archive:
 class _Slice(io.RawIOBase):
     """A part of an archive file.
 
-    The part is read with pread(2), because parent and child process would otherwise share the file position.
+    The part is read with pread(2), because the parent process and the child process that unpacks it would otherwise
+    share the file position.
     """
 
     def __init__(self, file: io.BufferedRandom, start: int, size: int) -> None:
@@ -201,7 +202,7 @@ def _from_manifest(archive: _Archive, manifest: Mapping[str, Any], reference: st
 
 
 def _with_diff_ids(archive: _Archive, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
-    """Return the layers, each with the digest of its uncompressed content, which the image configuration states."""
+    """Return the layers. Each layer gets the digest of its uncompressed content from the image configuration."""
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):
         raise InvalidArgument(f"invalid manifest, layers length mismatch: expected {len(layers)}, got {len(diff_ids)}")

@@ -1,7 +1,7 @@
 """Check image configurations (OCI image-spec, Docker's v1.2 format), and convert them to records and API documents.
 
-The code that lists images or creates containers does not check the values of an image record. Therefore this module
-refuses every image whose values would make that code fail.
+Code that lists images or creates containers relies on valid values in an image record. Therefore this module refuses
+every image whose values would make that code fail.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def parse_config(config: bytes) -> dict[str, Any]:
 
 
 def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
-    """Return the hexadecimal digests of the uncompressed layers, which the image configuration states.
+    """Return the hexadecimal digests of the uncompressed layers, as stated in the image configuration.
 
     Raises `InvalidArgument`.
     """

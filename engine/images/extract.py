@@ -46,8 +46,8 @@ class Unpacked:
 
     - ``size`` is the number of bytes in all files.
     - ``diff_ids`` are the digests of the uncompressed layers.
-    - ``read`` is the number of bytes read from the archive, and ``members`` is the number of its members. `Limits` sets
-      the maximum of both.
+    - ``read`` is the number of bytes read from the archive, and ``members`` is the number of the archive's members.
+      `Limits` sets the maximum of both numbers.
     """
 
     size: int

@@ -29,7 +29,7 @@ _LARGEST_TIME = 2**63 - 1  # nanoseconds; largest file time
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _KINDS = {CHARACTER: stat.S_IFCHR, BLOCK: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 _VERBS = {REGULAR: "open", DIRECTORY: "mkdir", SYMBOLIC_LINK: "symlink", HARD_LINK: "link"}
-_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # setxattr(2) errors if the attribute cannot exist there
+_UNSUPPORTED = (errno.ENOTSUP, errno.EPERM)  # errors of setxattr(2) for an attribute that the file cannot have
 
 
 class Placer:
@@ -86,7 +86,7 @@ class Placer:
             raise InvalidArgument("the root of the archive is not a directory")
 
     def describe(self, member: TarMember) -> str:
-        """Return the operation that creates a member, in the words of Go's error messages."""
+        """Return the operation that creates a member, as Go's error messages show it (such as "mkdir /etc")."""
         path = shown(_absolute(member.name))
         if member.type == HARD_LINK:
             return f"link {shown(_absolute(member.linkname))} {path}"

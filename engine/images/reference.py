@@ -14,7 +14,7 @@ def normalise(reference: str) -> str:
     """Return a reference as ``name:tag``, as Docker shows it, with the default tag ``latest``; raises
     `InvalidArgument`.
 
-    A digest is kept, so that a reference with a digest never matches an image that only has the same name.
+    A digest in the reference is kept, so that the reference never matches an image that only has the same name.
     """
     return str(parse_reference(reference))
 

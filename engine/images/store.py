@@ -106,7 +106,7 @@ class ImageStore:
                 transaction.put_image(replace(record, references=kept))
         if deleted:
             with self._incoming():
-                pass  # on entry, `_incoming` deletes the files of images without a record
+                pass  # `_incoming` deletes the files of images without a record when the block is entered
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -137,7 +137,8 @@ class ImageStore:
             _discard(work)
 
     def _take_lost(self, work: Path) -> None:
-        """Move the directories of images without a record into ``work``, so that no partial image remains in the store.
+        """Move the directories of images without a record into ``work``, so that HAWSE_ROOT/images has no partial
+        image.
 
         Each directory is moved by one rename. This method holds a write transaction of the local store, as
         `_store_images` does. Therefore an image that another command is storing already has its record.
@@ -201,7 +202,7 @@ class ImageStore:
 
     @staticmethod
     def _find(images: Sequence[ImageRecord], reference: str) -> tuple[ImageRecord | None, str]:
-        """Return the image that a name or an id prefix refers to, or None, and the name of the image.
+        """Return the image that a name or an id prefix refers to (or None), together with the name of the image.
 
         The returned name is "" if the image was found by its id.
         """

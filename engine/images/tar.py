@@ -208,7 +208,7 @@ class TarReader:
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
     """Return the records of a pax header as a dictionary, and the numbers of a sparse map in format 0.0 as a list.
 
-    The sparse map cannot be part of the dictionary, because its keys repeat.
+    The numbers of a sparse map cannot be in the dictionary, because they are stored under repeated keys.
     """
     pax: Pax = {}
     regions: list[bytes] = []

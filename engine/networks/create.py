@@ -173,7 +173,7 @@ def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the warnings of `warnings_of` for the named networks that do not exist in the kernel yet.
+    """Return the drivers' warnings for those of the named networks that do not exist in the kernel yet.
 
     An example of such a network is the default bridge before its first use.
     """
@@ -217,7 +217,7 @@ def allocate_pools(
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """Record the automatic subnets of a network that could not be created as the last allocated subnets.
+    """Record the automatic subnets of a network whose creation failed as the last allocated subnets.
 
     The next search starts after the last allocated subnet. Without this record, the next network would get the same
     subnets again.

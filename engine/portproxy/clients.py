@@ -64,9 +64,9 @@ class Flows:
         self._quota, self._ended = quota, ended
         self._known: dict[Key, ProxyFlow] = {}
         self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
-        """For each client or group, its flows in the order of the CLOCK algorithm.
+        """For each client or group: its flows in the order of the CLOCK algorithm, each with a time.
 
-        Each flow is mapped to its time of last use (``last``), as it was when the flow got its place in this order.
+        The time is that of the flow's last use (``last``) at the moment when the flow got its place in this order.
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
@@ -91,7 +91,7 @@ class Flows:
     def _least_used(self, holder: Hashable) -> ProxyFlow:
         """Return the first flow of a client or group that was not used since the flow got its place in the order.
 
-        Flows that were used since then move to the end of the order.
+        Flows that were used since then are moved to the end of the order.
         """
         group = self._groups[holder]
         while True:

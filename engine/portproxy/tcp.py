@@ -27,9 +27,7 @@ CHUNK = 262144
 ORIGINAL_DST = 80  # IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h: a struct sockaddr_in6
 ADDRESS = struct.Struct("!2xH4x16s4x")
 FAILURE = select.EPOLLET
-"""Event mask without any event. With this mask, epoll still reports an error or hang-up, but only once
-(edge-triggered).
-"""
+"""Event mask that asks for no events. epoll still reports an error or hang-up, but only once (edge-triggered)."""
 ERROR = select.EPOLLERR
 RESET = struct.pack("ii", 1, 0)  # struct linger (on, 0 seconds): close() sends a TCP reset
 ACCEPT_PAUSE_SECONDS = 0.5
@@ -261,7 +259,7 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """Pass an end of file on to the other side, then watch both sockets.
+        """Shut down sending on each socket whose other side has ended, then watch both sockets.
 
         If both directions have ended, close the connection.
         """

@@ -26,7 +26,7 @@ error, no other port is tried.
 NO_PROTOCOL = "protocol not supported"
 """The error text if the kernel does not support a protocol (SCTP is a kernel module).
 
-The error message that the user sees then contains no address.
+With this error text, the message that the user sees contains no address.
 """
 
 
@@ -41,9 +41,9 @@ class Probe(Protocol):
     """The interface for asking the kernel about host ports, in the network namespace of the calling process."""
 
     def ephemeral(self) -> Sequence[range]:
-        """Return the ports from which the kernel chooses.
+        """Return the port ranges from which the kernel chooses a port for a socket.
 
-        The ports are net.ipv4.ip_local_port_range without the ports of ip_local_reserved_ports.
+        The ranges are net.ipv4.ip_local_port_range without the ports of ip_local_reserved_ports.
         """
 
     def candidates(self, ports: range) -> Sequence[int]:
@@ -58,8 +58,7 @@ class Probe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostAddressing:
-    """How the host can be addressed for published ports: the network's default host address, and the usable IP
-    versions.
+    """The host's side of published ports: the network's default host address, and the usable IP versions.
 
     ``ipv6`` says whether the host can listen on IPv6 at all. If an endpoint has no IPv6 address, IPv6 clients reach the
     endpoint through its IPv4 address, as with Docker's proxy.
@@ -246,7 +245,8 @@ class _Allocation:
     def _first_of_range(self, wish: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.
 
-        Raises `PortConflict` if endpoints use all ports of the range, or if another program uses the returned port.
+        Raises `PortConflict` if endpoints use all ports of the range. Also raises it if another program uses the port
+        that was found; no further port is tried.
         """
         port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
         if not port:

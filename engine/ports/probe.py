@@ -1,4 +1,4 @@
-"""Test whether a port could be bound now, or another program uses the port.
+"""Test whether a port can be bound now, or another program uses the port.
 
 The test binds a socket as a proxy would, and closes the socket immediately. The test runs in the network namespace of
 the calling process and changes nothing in that namespace. In a long range, only the ports listed in /proc/net are
@@ -17,9 +17,9 @@ from pathlib import Path
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
-"""The maximum number of ports that are all tested by a bind.
+"""The maximum number of ports in a range of which every port is tested by a bind.
 
-If a range has more ports, /proc/net is read once, which takes as much time as some hundred tests.
+For a longer range, /proc/net is read once, which takes as much time as some hundred binds.
 """
 
 _KINDS = {

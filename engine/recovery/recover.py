@@ -84,9 +84,9 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are the drivers in use; if None, the function reads them from the store. If ``whole`` is true, a driver
-    is repaired only if the driver itself reports that it needs a repair. Callers pass false if a command may have been
-    killed while it changed the shared state. Then the state of every driver is compared with the records and repaired.
+    ``drivers`` are the drivers in use; if None, they are read from the store. If ``whole`` is true, only drivers that
+    report damage are repaired. If ``whole`` is false, the state of every driver is compared with the records and
+    repaired. Callers pass false if a killed command may have changed only a part of the shared state.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -178,8 +178,8 @@ def _record_end(tx: Transaction, record: ContainerRecord) -> None:
 
 
 DELAY = 1.0
-"""Seconds that hawse waits after a command before it removes its remaining kernel state. hawse removes this state only
-if the host has no custom networks and no containers.
+"""Seconds between the end of a command and the removal of kernel state that is not needed, such as the default bridge.
+The state is removed only if the host has no custom networks and no containers.
 """
 
 

@@ -19,9 +19,9 @@ from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
-"""The default of the parameter ``sizes``: no sizes.
+"""The default of the parameter ``sizes``: an empty mapping.
 
-Only if the client requests sizes, the mapping has SizeRw and SizeRootFs in bytes.
+If the client requests sizes, the mapping ``sizes`` has SizeRw and SizeRootFs in bytes.
 """
 
 
@@ -148,7 +148,7 @@ def _network_settings(
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
     shown = networks_document(record, endpoints)
-    shares = is_container_mode(record.host.network_mode)  # if True, the other container's document shows the sandbox
+    shares = is_container_mode(record.host.network_mode)  # then the other container's document shows the sandbox
     return {
         "Bridge": "",
         "SandboxID": "" if shares else record.sandbox_id,

@@ -71,8 +71,9 @@ def address_document(endpoint: EndpointRecord | None) -> Json:
 def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
     """Return the container's attachments to networks, sorted by name.
 
-    A container in ``container:`` mode joins the sandbox of another container and has an attachment that names this
-    mode. This attachment is left out. Networks that the user connected while the container was stopped are included.
+    A container in ``container:`` mode uses the sandbox of another container, and has an attachment that names this mode
+    instead of a network. That attachment is left out. Networks that the user connected while the container was stopped
+    are included.
     """
     attachments = [attachment for attachment in record.attachments if not is_container_mode(attachment.network)]
     return sorted(attachments, key=lambda attachment: attachment.network)

@@ -71,7 +71,7 @@ def _security_options(record: ContainerRecord) -> list[str] | None:
 
 
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
-    """Return the paths in ``hidden``, which are hidden kernel paths.
+    """Return ``hidden``, a list of kernel paths that Docker masks or makes read-only.
 
     Returns [] if the user has turned hiding off, and None for a privileged container.
     """

@@ -16,7 +16,7 @@ def mounts_document(binds: Sequence[str] | None) -> list[Json]:
 
 
 def parse_bind(bind: str) -> tuple[Mount, str]:
-    """Split a bind into the mount and the mode as the user typed it ("" if the bind has no mode)."""
+    """Split a bind into the mount and the mode, as typed by the user ("" if the bind has no mode)."""
     source, _, rest = bind.partition(":")
     target, _, mode = rest.partition(":")
     return Mount(source, target, read_only="ro" in mode.split(",")), mode

@@ -43,8 +43,8 @@ class ProcessSpec:
     - ``env`` is the complete environment ("K=V").
     - ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON.
     - ``system_paths`` is True if the kernel paths that Docker hides (in /proc and /sys) stay visible.
-    - ``init_path`` is the program on the host that runs as the first process. If it is "", the command itself does.
-    - ``on_exit`` is a command with arguments, which the supervisor runs (detached) on the host after the end.
+    - ``init_path`` is a program on the host that runs as the first process, or "" if the command itself is first.
+    - ``on_exit`` is a command with arguments. The supervisor runs it (detached) on the host after the container's end.
     """
 
     id: str
@@ -183,7 +183,7 @@ class Runtime(Protocol):
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now. Nothing is copied until the caller calls `Attachment.run`."""
+        """Connect to the container's streams now. No data is copied until the caller calls `Attachment.run`."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces; return its exit code, or LEFT if the user detaches.
@@ -192,7 +192,7 @@ class Runtime(Protocol):
         """
 
     def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
-        """Yield the lines of a log file. With ``follow``, continue until the container's process has ended."""
+        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended."""
 
 
 class Attachment(Protocol):

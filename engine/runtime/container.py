@@ -131,7 +131,7 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_heard` reads why the process ended
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # process ended: `_heard` reads the reason
                 self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:
@@ -256,9 +256,9 @@ class Container:
         self._holders += 1
 
     def release(self) -> None:
-        """Undo one call of `hold`. After the last hold, run ``on_exit`` if the container's files still exist.
+        """Undo one call of `hold`. If no other hold remains, run ``on_exit`` if the container's files still exist.
 
-        The files still exist if the client that called for the hold was killed, or did not delete the container.
+        The files still exist if the client that asked for the hold was killed, or did not delete the container.
         """
         self._holders -= 1
         if not self._holders and self.directory.exists():
@@ -305,7 +305,7 @@ def _never_executed(pid: int, bundle: str) -> bool:
                 lines.append(file.read())
         except OSError:
             lines.append(b"")
-    return lines[0] in (lines[1], b"")  # an empty line means that the process is ending
+    return lines[0] in (lines[1], b"")  # an empty command line means that the process is ending
 
 
 def _vanished() -> dict[str, Any]:

@@ -34,10 +34,10 @@ DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
 _LAST = 2**31 - 1
 """The highest user or group id that is accepted.
 
-The kernel takes the id -1 as "leave unchanged", so the process would stay root. As an unsigned number, -1 is above this
-limit and is refused.
+The kernel takes the id -1 as "leave unchanged", so the process would stay root. The unsigned form of -1 is above this
+limit, so -1 is refused.
 """
-_TOO_LONG = 19  # digits; a number with this many digits may not fit into Go's integers
+_TOO_LONG = 19  # digits; a number with 19 digits may not fit into Go's integers
 
 
 class Identity:
@@ -79,8 +79,8 @@ def _find_group(group: str, root: int) -> int:
 def _look_up(entries: Iterator[list[str]], reference: str) -> tuple[list[str] | None, int | None]:
     """Return the first passwd or group entry that ``reference`` names, and the number in ``reference``.
 
-    ``reference`` is a name or a number. The returned number is None for a name. The returned entry is None if no entry
-    matches.
+    ``reference`` is a name or a number. For a name, the returned number is None. If no entry matches, the returned
+    entry is None.
     """
     number = _number(reference)
     matching = (e for e in entries if (e[0] == reference if number is None else int(e[2]) == number))

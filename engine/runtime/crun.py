@@ -1,8 +1,8 @@
 """Run crun (an OCI runtime), which creates the containers of images and directories.
 
-This module makes crun's command lines, finds crun's files and converts crun's error messages. crun keeps one entry for
-each container, and a cache of compiled system call filters, in a directory below HAWSE_RUN. crun is told to make no
-control groups. Therefore only the entry has to be removed for a container.
+This module makes crun's command lines, finds crun's files and converts crun's error messages. In a directory below
+HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. Because hawse lets crun
+make no control groups, hawse only has to remove crun's entry when a container ends.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
     for pattern, words in _WORDS:
         match = pattern.fullmatch(text)
         if match:
-            # Show the path that the user typed, because crun's message has an absolute path instead of a relative one.
+            # Show the path that the user typed. It may be relative, but crun's message always has an absolute path.
             return SetupFailed(*words(cwd if words is _working_directory else command, match["reason"].lower()))
     match = _MOUNT.fullmatch(text)
     if match:
@@ -218,7 +218,7 @@ def _errors(log: str) -> Iterator[str]:
 
 
 def may_be_words(output: bytes) -> bool:
-    """Return whether ``output`` may be crun's message that it could not execute a command."""
+    """Return whether ``output`` may be crun's error message for a command that crun could not execute."""
     return _ERROR.fullmatch(output) is not None
 
 

@@ -1,9 +1,9 @@
 """Execute another command in a hostfs container (a container on the host's own files), without the supervisor.
 
 The calling process forks twice. The first child enters the container's namespaces and exits with the command's exit
-code. The second child is created in the pid namespace and becomes the command. Both children have their own sessions,
-so that the command continues if the caller is interrupted, as with Docker. Processes of the container cannot reach
-memory or file descriptors of the host through the second child.
+code. The second child is created in the container's pid namespace and becomes the command. Both children have their own
+sessions, so that the command continues if the caller is interrupted, as with Docker. Processes of the container cannot
+reach memory or file descriptors of the host through the second child.
 """
 
 from __future__ import annotations

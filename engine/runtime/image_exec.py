@@ -75,7 +75,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # crun reports all other errors, because links in /proc differ inside the container
+        return  # crun reports any other error, because links in /proc lead elsewhere inside the container
 
 
 def _execute(

@@ -62,7 +62,7 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
-    if spec["sysctls"]:  # some sysctls belong to network interfaces, which did not exist before
+    if spec["sysctls"]:  # set sysctls only now: some belong to network interfaces, which did not exist before
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -211,8 +211,9 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 class Targets:
     """The mount points in a container's root. Their paths are canonical, and missing mount points are created.
 
-    With ``replace`` (in a writable layer), symbolic links on the way to a mount point are replaced by real directories
-    if Docker sets the mount point, as in Docker. If the user sets the mount point, links are followed inside the root.
+    ``replace`` is for a writable layer. With it, symbolic links on the way to Docker's own mount points (such as /dev
+    and /etc/hosts) are replaced by real directories, as in Docker. For a mount point of the user, links are followed
+    inside the root.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -251,7 +252,7 @@ class Targets:
         except (FileExistsError, NotADirectoryError) as error:
             raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
         except OSError:
-            return path  # crun will report what is wrong with the path
+            return path  # crun will report the error in the path
 
     def _ensure(self, path: str, *, directory: bool) -> str:
         replace = self._replace and path in ("/proc", "/sys", "/dev", *_FILES)

@@ -153,7 +153,7 @@ def hide_kernel(spec: Mapping[str, Any]) -> None:
 
 def finish(spec: Mapping[str, Any], birth: ChildSetup, root: int) -> NoReturn:
     """Do the part of the setup that needs the network, then execute the command with only the container's rights."""
-    if spec["sysctls"]:  # some sysctls belong to network interfaces, which did not exist before
+    if spec["sysctls"]:  # set sysctls only now: some belong to network interfaces, which did not exist before
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
     identity = find_identity(spec["user"], root)

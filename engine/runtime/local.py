@@ -31,7 +31,7 @@ from engine.runtime.image_exec import execute_in_image
 
 _DEATH = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER = 5.0  # seconds to wait for the supervisor's reply
-_OVERDUE = 5.0  # seconds after a container's end in which ``on_exit`` must handle the end
+_OVERDUE = 5.0  # seconds after a container's end within which ``on_exit`` must handle the end
 _ATTEMPTS = 2
 
 
@@ -142,7 +142,7 @@ class LocalRuntime:
         if pidfd is not None:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
-                if supervised is not None:  # the supervisor reports the end after it has written all files
+                if supervised is not None:  # wait for the supervisor's report, sent after all files are written
                     select.select([supervised], [], [], _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
@@ -195,7 +195,7 @@ class LocalRuntime:
         return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
-        """Connect to the container's streams now. Nothing is copied until the caller calls
+        """Connect to the container's streams now. No data is copied until the caller calls
         `SupervisedAttachment.run`.
         """
         self._directory(container_id)
@@ -220,7 +220,7 @@ class LocalRuntime:
             os.close(pidfd)
 
     def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
-        """Yield the lines of a log file. With ``follow``, continue until the container's process has ended."""
+        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended."""
         return logs.read(path, options, lambda: self._ask_to_wait(container_id))
 
     def _directory(self, container_id: str) -> ContainerDirectory:
@@ -245,7 +245,7 @@ class LocalRuntime:
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self._run)
             try:
-                with suppress(OSError):  # a supervisor that refuses this process may not read the request
+                with suppress(OSError):  # a supervisor that refuses this process may close the connection unread
                     protocol.send(connection, request, fds)
                 answer = protocol.receive(connection)
             except (protocol.Broken, OSError):
@@ -294,10 +294,10 @@ def _await_file(path: str) -> None:
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:
-    """Return the spec as JSON, with the directories ``hidden`` for a container on the host's own files.
+    """Return the spec as JSON. For a container on the host's own files, the JSON includes the directories ``hidden``.
 
-    The runtime hides these directories from the container. Missing bind sources are created as directories, as in
-    Docker.
+    The runtime hides the directories ``hidden`` from the container. Missing bind sources are created as directories, as
+    in Docker.
     """
     document = asdict(spec)
     document["rootfs"] = os.path.realpath(spec.rootfs)

@@ -1,7 +1,7 @@
 """Compress rotated logs, one at a time, in a child process of the supervisor.
 
-The header of a compressed file identifies its original file. With the header, a log reader recognises both files as the
-same. This module has few imports, because the supervisor must use little memory.
+The header of a compressed file identifies its original file. By this header, a log reader recognises that both files
+have the same content. This module has few imports, because the supervisor must use little memory.
 """
 
 from __future__ import annotations

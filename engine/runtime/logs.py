@@ -24,7 +24,7 @@ from engine.runtime.logcompress import HEADER, HEADER_START
 _BLOCK = 65536
 _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 2, 0x80, 0x100
 _MANY_FILES = 200
-_ATTEMPTS = 100  # attempts to open all files of a log, because a rotation can disturb an attempt
+_ATTEMPTS = 100  # maximum attempts to open all files of a log; a rotation makes an attempt fail
 
 
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
@@ -121,7 +121,7 @@ def _files(path: str) -> list[_File]:
             file.close()
         current = _opened(path)
         files = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not files or (current and current.inode == _inode(path)):  # not rotated: an open file's inode is unique
+        if not files or (current and current.inode == _inode(path)):  # not rotated: ``path`` is still the opened file
             break
     return files
 

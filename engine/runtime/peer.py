@@ -38,7 +38,7 @@ SO_NETNS_COOKIE, SO_PEERPIDFD = 71, 77
 _CREDENTIALS = struct.Struct("iII")
 _COOKIE = struct.Struct("Q")
 _CAP_SYS_ADMIN = 1 << 21
-_FILE_BYTES = 65536  # bytes to read from a /proc file; more than any file read here has
+_FILE_BYTES = 65536  # maximum bytes to read from a /proc file; the files read here are smaller
 _SAME = (
     b"Uid", b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb", b"NoNewPrivs", b"Seccomp", b"Seccomp_filters"
 )  # fmt: skip
@@ -87,8 +87,8 @@ def credentials(connection: socket.socket) -> tuple[int, int, int]:
 def process(connection: socket.socket) -> Iterator[int]:
     """Yield the peer's pid; raises OSError at the end of the block if the peer has ended.
 
-    If the peer has ended, another process may have got its pid. Linux 6.5 and later detect this by a pidfd of the peer.
-    On older kernels, a process that got the pid before this call is mistaken for the peer.
+    After the peer's end, another process may get the same pid. On Linux 6.5 and later, a pidfd of the peer detects
+    this. On older kernels, a process that got the pid before this call is mistaken for the peer.
     """
     pid, _, _ = credentials(connection)
     if pid == 0:
@@ -127,8 +127,8 @@ def is_genuine(connection: socket.socket) -> bool:
     """Return whether the peer can be a server of hawse: same user and user namespace, with CAP_SYS_ADMIN.
 
     The server may have fewer capabilities than this process, because the command that started the server may have had
-    fewer. If the server has more capabilities, this process cannot see the server's namespaces. In this case, only the
-    server compares the user namespaces.
+    fewer. If the server has more capabilities, this process cannot see the server's namespaces. Then this process does
+    not compare the user namespaces; only the server does.
     """
     try:
         with process(connection) as pid:
@@ -175,7 +175,7 @@ def _status(pid: int) -> bytes:
 
 
 def _value(status: bytes, name: bytes) -> bytes:
-    """Return the value of one line of /proc/PID/status, or b"" if the kernel has no such line."""
+    """Return the value of the line ``name`` of /proc/PID/status, or b"" if the kernel has no such line."""
     return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
 
 

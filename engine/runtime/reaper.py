@@ -55,6 +55,6 @@ class Children:
 
 
 def leave_parent() -> None:
-    """Stop writing received signals to the parent's signal pipe. A forked child calls this function."""
+    """Stop writing received signals to the parent's signal pipe. A forked child calls this function first."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

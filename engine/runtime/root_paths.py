@@ -87,7 +87,7 @@ def ensure(root: int, path: str, *, directory: bool, replace: bool = False, moun
 def _step(parent: int, name: str, *, directory: bool, replace: bool) -> str | None:
     """Create one component of a path if it is missing.
 
-    Returns the target of the component if it is a symbolic link and is kept. Otherwise returns None.
+    If the component is a symbolic link and is kept, return the target of the link. Otherwise return None.
     """
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)

@@ -134,7 +134,7 @@ def _mount_sysfs(*, privileged: bool) -> None:
     try:
         _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)
     except OSError as error:
-        if error.errno != errno.EBUSY:  # EBUSY means that /sys is mounted already, in the host's network namespace
+        if error.errno != errno.EBUSY:  # EBUSY: /sys is mounted already, in the host's network namespace
             raise
     if not privileged:
         syscalls.make_read_only("/sys")

@@ -94,7 +94,7 @@ class StdioProxy:
         _write(target, data)
 
     def release(self, data: bytes) -> None:
-        """Write ``data`` to the error stream. It replaces the possible message of crun that was kept in ``held``."""
+        """Write ``data`` to the error stream, instead of the possible message of crun that was kept in ``held``."""
         _write(self._error_target, data)
 
     def _read_input(self) -> None:

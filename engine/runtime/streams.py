@@ -31,7 +31,7 @@ _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
-    """Open the container's log with the limits in its spec. If an older hawse wrote the spec, it has no limits."""
+    """Open the container's log with the limits in its spec. A spec that an older hawse wrote has no limits."""
     path = spec["log_path"]
     compress = Compressor(children, path).start if path and spec.get("log_compress") else None
     return LogWriter(path, spec.get("log_max_size", 0), spec.get("log_max_files", 1), compress)
@@ -114,8 +114,9 @@ class Streams:
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def begin(self) -> None:
-        """Start reading output. The command has been executed now; any earlier output was not written by the
-        command.
+        """Start reading output, because the command has now been executed.
+
+        Earlier output was not written by the command.
         """
         self._begun = True
         self.resume()

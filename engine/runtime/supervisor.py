@@ -33,7 +33,7 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
-_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that ends sooner after its connection is not restarted
+_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that ends earlier than this after connecting is not restarted
 
 
 class Early:
@@ -65,8 +65,8 @@ class Supervisor:
     def serve(self, idle: float) -> None:
         """Serve requests until there has been nothing to do for ``idle`` seconds.
 
-        An idle supervisor ends earlier if another host needs a supervisor here. The other host is a new network
-        namespace with the same directories, see `_refuse`.
+        An idle supervisor ends earlier if a command of another host connects. The other host is a new network namespace
+        with the same directories. It needs its own supervisor.
         """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
@@ -172,8 +172,8 @@ class Supervisor:
         self._tell_end(client, container)
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Report the container's end as `_wait` does, and prevent ``on_exit`` from running while the client is
-        connected.
+        """Report the container's end to the client when it happens, and prevent ``on_exit`` from running while the
+        client is connected.
         """
         container = self._containers.get(request["id"])
         client.reply({"ok": container is not None})

@@ -157,7 +157,7 @@ class Transaction(Reader, Protocol):
         """
 
     def release_addresses(self, holder: str) -> None:
-        """Release all addresses that ``holder`` has reserved."""
+        """Release all addresses that are reserved for ``holder``."""
 
     def put_image(self, record: ImageRecord) -> None:
         """Insert or replace an image by id."""

@@ -69,10 +69,9 @@ def _loaded(kind: type, document: str) -> Any:
 
 
 def _plain(value: Any) -> object:
-    """Convert a value that json.dumps does not support into a value that json.dumps supports.
+    """Convert a dataclass, a mapping or a sequence into a dict or a list, which json.dumps supports.
 
-    A dataclass becomes a dict of its fields, a mapping a dict, and a sequence a list. Raises TypeError for any other
-    value.
+    A dataclass becomes a dict of its fields. Raises TypeError for any other value.
     """
     kind: Any = type(value)
     read = _reader(kind)
@@ -89,8 +88,8 @@ def _plain(value: Any) -> object:
 def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
     """Return a function that converts an instance of the dataclass ``kind`` into a dict of its fields.
 
-    The dict has no fields with default values. Returns None if ``kind`` is not a dataclass. The result is cached for
-    each dataclass.
+    The function leaves out fields that have their default value. Returns None if ``kind`` is not a dataclass. The
+    result is cached for each dataclass.
     """
     if not is_dataclass(kind):
         return None

@@ -38,7 +38,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
 
 
 def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Lock an open file that keeps its inode, such as a network namespace. Closing the file releases the lock.
+    """Lock an open file whose inode does not change, such as a network namespace. Closing the file releases the lock.
 
     Raises Unavailable after ``timeout`` seconds of waiting.
     """

@@ -54,8 +54,8 @@ UPDATE networks SET scope = ifnull(json_extract(body, '$.scope'), 'local'), plac
 CREATE INDEX networks_listed ON networks (place, phase, id, name, driver, scope, predefined);
 """
 """The migration that adds columns and an index for listings of networks. The index contains all columns of a listing in
-the order of the listing, so SQLite does not read the table. ``scope`` needs ``ifnull`` because documents leave out
-default values.
+the order of the listing, so SQLite does not read the table. ``scope`` needs ``ifnull`` because the JSON in ``body``
+leaves out default values.
 """
 
 MIGRATIONS = (TABLES, LISTING)
@@ -71,16 +71,16 @@ class NewerSchema(Exception):
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return the schema version of a file.
+    """Return the schema version of a store file.
 
-    Inside a transaction, this call is the first read. The first read fixes the snapshot that later reads see.
+    Inside a transaction, this call is the first read, and so fixes the snapshot that later reads see.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
 
 def check(connection: sqlite3.Connection) -> bool:
-    """Return whether a file has the schema version of this program; raises `NewerSchema` if the file's version is
+    """Return whether a store file has the schema version of this program; raises `NewerSchema` if its version is
     higher.
     """
     version = version_of(connection)
@@ -90,7 +90,7 @@ def check(connection: sqlite3.Connection) -> bool:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Upgrade a file to the schema version of this program.
+    """Upgrade a store file to the schema version of this program.
 
     All migrations run in one transaction, so that a file is never upgraded only in part. Raises `NewerSchema` if the
     file has a higher version.

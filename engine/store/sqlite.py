@@ -78,7 +78,7 @@ this queue before it checks the connection's key, so that two threads never use 
 
 
 def pool_key(path: Path, busy_seconds: float) -> PoolKey:
-    """Return the key for connections to the store's file as the file is now.
+    """Return the key for connections to the store's file. The key contains the file's present device and inode.
 
     Raises FileNotFoundError if the file does not exist. Raises PermissionDenied if the file belongs to another user, or
     if another user can write to it.
@@ -184,7 +184,7 @@ class SqliteStore:
                 if begin != "BEGIN":
                     self._make_room(connection)
                 connection.execute(begin)
-                schema.check(connection)  # the file may be upgraded by now; this read also fixes the snapshot
+                schema.check(connection)  # raises if a newer hawse has upgraded the file; also fixes the snapshot
                 yield connection
             except BaseException:
                 connection.close()
@@ -201,7 +201,7 @@ class SqliteStore:
                 self._create_file()
                 key = pool_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
-        except OSError as error:  # translate only this OSError: the caller's block may raise its own
+        except OSError as error:  # the caller's block is outside this try, so its own OSError is not translated
             raise self._translate(error) from error
 
     def _connect(self) -> sqlite3.Connection:
@@ -227,9 +227,9 @@ class SqliteStore:
             self._initialize(connection)
 
     def _shorten_log(self, connection: sqlite3.Connection) -> None:
-        """Move the contents of a long log into the store's file, unless other processes use the log.
+        """Move the contents of a long write-ahead log into the store's file, unless other processes use the log.
 
-        Errors are ignored, because a later writer moves the log's contents instead.
+        Errors are ignored, because a later writer tries again.
         """
         with suppress(OSError, sqlite3.Error):
             if os.stat(f"{self.path}-wal").st_size > LOG_SIZE:
@@ -245,7 +245,7 @@ class SqliteStore:
                     os.close(log)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        """If the disk is almost full, move the log's contents into the store's file.
+        """If the disk is almost full, move the write-ahead log's contents into the store's file.
 
         The space of the log can then be reused.
         """
@@ -281,7 +281,7 @@ class SqliteStore:
         return False
 
     def _translate(self, error: Exception) -> EngineError:
-        """Return the engine error for an error with the store's file; the message has one line."""
+        """Return the engine error for an error from opening or using the store's file; the message has one line."""
         if isinstance(error, schema.NewerSchema):
             return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
         if isinstance(error, CodecError):

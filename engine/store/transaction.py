@@ -254,7 +254,7 @@ class SqliteTransaction(SqliteReader):
             raise Taken("address", str(address), present)
 
     def release_addresses(self, holder: str) -> None:
-        """Release all addresses that ``holder`` has reserved."""
+        """Release all addresses that are reserved for ``holder``."""
         self._execute("DELETE FROM addresses WHERE holder = ?", holder)
 
     def put_image(self, record: ImageRecord) -> None:
@@ -312,8 +312,9 @@ class SqliteTransaction(SqliteReader):
             raise Taken("port", f"{host_ip}:{host_port}", holder)
 
     def _put(self, table: str, **columns: Column) -> None:
-        """Insert a row, or replace it in place. A replaced row keeps its ``seq`` (the number by which listings are
-        sorted).
+        """Insert a row, or update the row that has the same id.
+
+        An updated row keeps its ``seq`` (the number by which listings are sorted).
         """
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)

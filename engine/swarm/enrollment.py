@@ -24,7 +24,7 @@ from engine.swarm.token import JoinToken, digest_of
 CONNECT, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
 """Two durations in seconds: to wait for a connection to a manager, and to wait for the manager's answer."""
 OPENING = 5.0
-"""Seconds to wait for a manager's server to accept connections."""
+"""Seconds to wait until a manager's server accepts connections."""
 
 
 @dataclass(frozen=True, slots=True)

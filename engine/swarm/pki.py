@@ -34,7 +34,7 @@ LIFETIME = 14 * 86400
 A host renews its certificate after half of this time. Therefore a host may be off for a week.
 """
 TOLERANCE = timedelta(minutes=10)
-"""Timespan before the time of issue in which a certificate is already valid, because a joining host's clock may be
+"""Duration by which a certificate's validity starts before the time of issue, because a joining host's clock may be
 slow.
 """
 

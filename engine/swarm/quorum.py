@@ -23,9 +23,8 @@ def managers(client: Client) -> tuple[int, int]:
 
 
 def warning(reachable: int, unreachable: int) -> str:
-    """Return the error message for a manager that leaves without ``--force``.
-
-    If no manager is known to be reachable, this is Docker's general message.
+    """Return Docker's error message for a manager that leaves without ``--force``; the text depends on how many
+    managers are reachable.
     """
     if (reachable, unreachable) == (1, 0):
         return ATTEMPT + LAST

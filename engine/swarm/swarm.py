@@ -90,7 +90,7 @@ def _take_store_files(where: Path, files: Mapping[str, str]) -> None:
 
 
 def _external(store: Sequence[str]) -> tuple[list[str], str, str]:
-    """Return the URLs of an external etcd store, and the user and password, which are part of the first URL."""
+    """Return the URLs of an external etcd store, and the user and password that the first URL contains."""
     parts = [urlsplit(url if "://" in url else f"https://{url}") for url in store]
     for part in parts:
         if part.scheme != "https" or not part.hostname:
@@ -122,7 +122,7 @@ def _with_store(host: Host, where: Path, membership: ClusterMembership, cluster:
 
 
 def _found(client: Client, cluster: Cluster, membership: ClusterMembership) -> ClusterMembership:
-    """Write the first records of a new cluster; return the membership with this host's WireGuard key.
+    """Write the first records of a new cluster to the etcd store; return the membership with this host's WireGuard key.
 
     Raises InvalidArgument if an external etcd store already has a cluster.
     """
@@ -232,8 +232,8 @@ def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
 
     For None, the caller ends the membership on this host only, and does not notify the cluster. Raises Unavailable if
-    this host is in no cluster. Without ``force``, the function also raises Unavailable for a manager and for a record
-    of another version.
+    this host is in no cluster. Without ``force``, the function also raises Unavailable in two cases: this host is a
+    manager, or another version wrote the record.
     """
     try:
         membership = memberships.load(host.root)
@@ -306,9 +306,9 @@ def _require_outside(host: Host) -> None:
 
 @contextmanager
 def _workplace(host: Host) -> Iterator[Path]:
-    """Yield an empty directory for the cluster's files; if the ``with`` block fails, the files are deleted.
+    """Yield an empty directory for the cluster's files.
 
-    Then this host is in no cluster.
+    If the ``with`` block fails, the files are deleted, so that this host is in no cluster.
     """
     _abandon(host)  # remove the processes and files that a killed attempt has left
     path = host.root / "cluster.new"

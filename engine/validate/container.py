@@ -67,8 +67,8 @@ def check_name(request: ContainerCreate) -> str:
 def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettings]:
     """Return the network settings of a new container.
 
-    An old field of the request is the MAC address of the whole container. It is copied into the settings of the main
-    network. Raises `InvalidArgument` if the main network's settings have a different MAC address.
+    The request has an old field for the MAC address of the whole container. This MAC address is copied into the
+    settings of the main network. Raises `InvalidArgument` if the main network's settings have a different MAC address.
     """
     mode, mac = request.host.network_mode, request.config.mac_address
     mode = "bridge" if mode in ("", "default") else mode

@@ -28,7 +28,7 @@ IGNORED_OPTIONS = frozenset({
 """Logging options that Docker accepts and hawse ignores."""
 
 _DEFAULT_FILES = 5
-_SMALLEST_FILE_BYTES = 1_000_000  # minimum bytes of one file, when the default limit is divided among files
+_SMALLEST_FILE_BYTES = 1_000_000  # minimum bytes of one log file, when the default limit is divided among files
 _LOCAL_FILE_BYTES = 20 << 20
 _ROTATION = frozenset({"max-size", "max-file", "compress"})
 _ACCEPTED = {JSON_FILE: _ROTATION | {"labels", "labels-regex", "env", "env-regex", "tag"}, LOCAL: _ROTATION}
@@ -49,8 +49,8 @@ class Rotation:
 def choose_driver(driver: str, options: Options, default: str, default_options: Options) -> tuple[str, Options]:
     """Return the logging driver and options of a new container.
 
-    The daemon's defaults are used for what the container's request does not set. Raises `InvalidArgument` as Docker
-    does.
+    The daemon's defaults replace a missing driver and missing options of the container's request. Raises
+    `InvalidArgument` as Docker does.
     """
     if default in OTHER_DRIVERS:
         default, default_options = JSON_FILE, {}
@@ -125,7 +125,7 @@ def default_options(driver: str, options: Options, limit: int) -> Options:
     """Return the daemon's logging options. If the options set no size limit, the default limit is added."""
     try:
         bound = rotation(driver, options, limit)
-    except ValueError:  # return the options unchanged: Docker reports the invalid value only at a container's start
+    except ValueError:  # keep the options: Docker reports an invalid value only at a container's start
         return options
     if driver == NONE or "max-size" in options or not bound.max_size:
         return options

@@ -18,9 +18,7 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 
 @dataclass(frozen=True)
 class Group:
-    """A group of bars under one label. For each bar: the name of the series, the length, and the text to the right of
-    the bar.
-    """
+    """A group of bars under one label. Each bar has the name of its series, its length, and the text at its right."""
 
     label: str
     bars: Sequence[tuple[str, float, str]]

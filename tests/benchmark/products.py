@@ -115,7 +115,7 @@ class Docker(Product):
     def start(self) -> None:
         self.socket = self.state / "docker.sock"
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
-        script = (  # no private mount namespace needed: `ip netns exec` makes one
+        script = (  # `ip netns exec` already gives dockerd its own mount namespace
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
             f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
         )
@@ -158,8 +158,8 @@ class Podman(Product):
         return ["podman", *places, "--cgroup-manager=cgroupfs", "--events-backend=none", *words]
 
     def __call__(self, *words: str, check: bool = True, **env: str) -> Outcome:
-        """Run one podman command. A failure raises no error, because the bench skips operations that podman cannot do
-        in a network namespace here.
+        """Run one podman command. A failure raises no error, because podman cannot do every operation in a network
+        namespace. The bench skips the operations that fail.
         """
         return self.runner(*self.argv(*words), check=False, **env)
 

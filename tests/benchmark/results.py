@@ -41,7 +41,7 @@ class Row:
 
 @dataclass
 class Table:
-    """A table of measured values in one unit. ``ratio`` names the two columns that are compared, hawse's
+    """A table of measured values in one unit. Its field ``ratio`` names the two columns that are compared, hawse's
     column first.
     """
 

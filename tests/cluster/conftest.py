@@ -124,7 +124,7 @@ class Member(Host):
         mac = self.sh("cat /sys/class/net/ext0/address").strip()
         self.kill_processes()
         self.peer.run("ip", "link", "del", f"v{self.index}")
-        with open(self.path):  # keep the old inode in use: a reused inode would look like the same boot
+        with open(self.path):  # keeps the inode in use: with a new inode, hawse sees a reboot
             Netns.delete(self)
             shutil.rmtree(self.run_dir)
             self.__init__(self.name, self.peer, self.state, self.index)

@@ -1,4 +1,5 @@
-"""Send requests that no hawse command sends to a server of the cluster, with the certificate of the host in ROOT.
+"""Send requests that no hawse command sends to a server of the cluster, with the host certificate in the directory
+ROOT.
 
 Usage: ``intruder.py ROOT``. Each input line ``[URL, NAME, PATH, BODY]`` (JSON) opens one connection. The server must
 show a certificate for NAME from the cluster's authority. The program answers each line with ``["ok", DOCUMENT]`` or

@@ -1,5 +1,5 @@
-"""Checks of a cluster after all test commands and faults have ended. The checks return one line for each error
-found.
+"""Checks of a cluster after all test commands and faults have ended. Each check returns one line for each error that it
+finds.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Run random commands and random faults on a cluster, then check it: ``python -m tests.cluster.soak [SECONDS [SEED]]``.
 
 Three hosts run commands at the same time, each in its own thread: create, connect, stop and remove. Meanwhile the
-program kills commands, agents, containers, the store and whole hosts. It also blocks the packets between hosts, in one
+program kills commands, agents, containers, etcd and whole hosts. It also blocks the packets between hosts, in one
 direction or in both. Then all faults end, and `tests.cluster.rest` must find no error in tables, names, reachability
-and addresses. After all containers and networks are removed, the store and the kernels must be empty again.
+and addresses. After all containers and networks are removed, the etcd store must have no records of them, and the
+kernels no objects of them.
 
 The seed decides the commands and the faults; the times at which they happen depend on the machine. The program exits
 with 1 and prints one line for each error.
@@ -36,7 +37,7 @@ PATIENCE = 60.0
 
 
 class Soak:
-    """One run of the soak test; ``problems`` lists the commands that crashed or did not end."""
+    """One run of the soak test. It collects the problems: the commands that crashed or did not end."""
 
     def __init__(self, cluster, seed):
         self.cluster, self.seed = cluster, seed
@@ -123,7 +124,8 @@ class Soak:
     def differences(self):
         """Return the recorded problems, and the errors found in the cluster after all faults have ended.
 
-        If no such error is found, remove all containers and networks, and return what is left of them as errors.
+        If the cluster has no errors, remove all containers and networks. Then return one error for each record or
+        kernel object that is left.
         """
         for host in self.cluster.hosts:
             settled(lambda h=host: self.refused(h))

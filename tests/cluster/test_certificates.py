@@ -36,8 +36,8 @@ def ends(host, name):
 
 
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
-    """The test covers managers too. Their etcd members use the renewed certificates for the connections
-    between them.
+    """The test also covers managers, whose etcd members use the renewed certificates for the connections between
+    members.
     """
     a, b = pair
     late = cluster.join("manager")

@@ -49,7 +49,9 @@ MAINTENANCE = (
 
 
 class Intruder:
-    """A process that sends requests with a host's certificate; ``root`` is the directory of another certificate."""
+    """A process that sends requests from a host, with this host's certificate or with one from the directory
+    ``root``.
+    """
 
     def __init__(self, host, root=None):
         self.membership = memberships.load(host.root)
@@ -195,7 +197,7 @@ def test_another_node_s_addresses_are_not_to_be_had(three, evil):
 
 
 def fake(endpoint):
-    """Return an endpoint record that belongs to no container."""
+    """Return a changed copy of an endpoint record. The copy belongs to no container."""
     from dataclasses import replace
 
     return replace(endpoint, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
@@ -283,7 +285,9 @@ def test_its_next_certificate_names_it_and_no_manager(three, evil):
 
 
 def test_it_cannot_pass_for_a_manager_s_server(three):
-    """A worker is redirected to another worker's server. It sends no request, because the server shows no manager's
+    """A hostile worker cannot act as a manager's server.
+
+    An honest worker that connects to the hostile worker sends no request, because the hostile worker shows no manager's
     certificate.
     """
     _, b, c = three
@@ -392,8 +396,10 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
 
 
 def watch(root, host):
-    """Connect from a host's network namespace to the server, start a watch of the node records, and return the
-    connection.
+    """Connect to a manager's server from a host's network namespace, with the host certificate in the directory
+    ``root``.
+
+    Start a watch of the node records, and return the connection.
     """
     with open(host.path) as there:
         plain = inside(there.fileno(), lambda: socket.create_connection(("192.168.99.11", 2377), 5))

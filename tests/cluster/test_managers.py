@@ -54,7 +54,7 @@ def test_a_worker_whose_manager_falls_silent_goes_on_with_another(cluster, manag
     silent = next(h for h in managers if f"{h.underlay}:2377" in places)
     other = next(h for h in managers if h is not silent)
     silent.cut()
-    eventually(lambda: other.hawse("node", "ls", check=False).returncode == 0, 30)  # may need to elect a leader first
+    eventually(lambda: other.hawse("node", "ls", check=False).returncode == 0, 30)  # managers may first elect a leader
     other.start("c6", "app")
     eventually(lambda: worker.reaches("c4", "c6"), 20)
     worker.start("c7", "app")

@@ -1,6 +1,6 @@
 """Creating, joining and leaving a cluster.
 
-The messages are Docker's. No failed command leaves a host half-joined.
+hawse prints the same messages as Docker. No failed command leaves a host half-joined.
 """
 
 import glob

@@ -1,3 +1,3 @@
-"""The agent's cluster service and its threads: one renews this host's lease, one watches the etcd store, one programs
-peer tables.
+"""The agent's cluster service and its three threads: the first renews this host's lease, the second watches the etcd
+store, the third programs the endpoints of other hosts (peers).
 """

@@ -1,6 +1,7 @@
 """Keeps this host's lease alive in its own thread. Other hosts use this host's endpoints only while the lease exists.
 
-Each time the etcd store becomes reachable again, the thread compares this host's endpoints with the store's records.
+Each time the etcd store becomes reachable again, the thread compares this host's endpoints with those in the etcd
+store.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class LeaseKeeper:
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def request_sync(self) -> None:
-        """Renew the lease and call ``sync_records`` soon."""
+        """Renew the lease, and soon compare this host's endpoints with the etcd store."""
         self._synced = False
         self._wake.set()
 

@@ -28,7 +28,7 @@ from engine.swarm.enrollment import Manager
 
 
 class ClusterNode:
-    """The cluster threads of this host; each thread calls the function ``notify_agent`` when DNS names have changed."""
+    """The cluster threads of this host; each thread wakes the agent's loop when DNS names have changed."""
 
     def __init__(self, root: Path, run: Path, membership: ClusterMembership, notify_agent: Callable[[], None]) -> None:
         self._root, self._run, self._membership, self._notify_agent = root, run, membership, notify_agent
@@ -94,8 +94,8 @@ class ClusterNode:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 
     def _sync_records(self, client: Client) -> None:
-        """Write this host's endpoints to the etcd store, and request a new copy of the cluster's networks to the local
-        store.
+        """Write this host's endpoints to the etcd store, and have the cluster's networks copied to the local store
+        again.
 
         Runs in the lease thread.
         """
@@ -135,7 +135,7 @@ class ClusterNode:
             raise
 
     def follow(self, state: Snapshot) -> None:
-        """Pass this host's active overlay networks to the peer thread; write changed endpoint names to etcd soon.
+        """Pass this host's active overlay networks to the peer thread; changed endpoint names are written to etcd soon.
 
         Runs in the thread of the agent's loop.
         """
@@ -165,7 +165,8 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
 
     def keep(self) -> None:
-        """Restart ended processes (etcd member, manager's server, respawn process) and do other regular work.
+        """Restart ended processes (etcd member, manager's server, the process that restarts a killed agent) and do
+        other regular work.
 
         The other work is to renew a manager's certificates, to trim logs, and to save the snapshot of the cluster's
         records to disk.

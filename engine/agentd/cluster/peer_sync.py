@@ -26,10 +26,10 @@ RETRY = 2.0
 
 
 class PeerSync:
-    """A thread that programs the peers of the networks that `tell` passes to it. The peers are endpoints of other
-    hosts.
+    """A thread that programs the endpoints of other hosts (peers) into this host's tables. `tell` passes the networks
+    to the thread.
 
-    The thread shares a lock with commands; the lock file is in the directory ``run``.
+    The thread and commands take the same lock; the lock file is in the run directory.
     """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:
@@ -49,10 +49,10 @@ class PeerSync:
         """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
-                # The thread may not yet have programmed the snapshot that this call replaces, but a command may have
-                # programmed peers from it. A comparison of the snapshots before and after the replaced one would not
-                # show these peers. Therefore record the networks in which the replaced snapshot differs, and program
-                # all peers of these networks.
+                # This call replaces a snapshot that the thread may not have programmed yet. A command may already have
+                # programmed peers from the replaced snapshot. The thread would not find these peers, because it
+                # compares only the snapshot before and the new one. Therefore record the networks in which the replaced
+                # snapshot differs, and program all peers of these networks.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks

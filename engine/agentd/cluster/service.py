@@ -63,7 +63,7 @@ class ClusterService:
     def _membership(self) -> ClusterMembership | None:
         """Return this host's membership; None if the host has none, or if another version of hawse wrote the record.
 
-        Such a record is not reported here, because every command reports it.
+        A record of another version is not reported here, because every command reports it.
         """
         try:
             return memberships.load(self._root)

@@ -69,7 +69,7 @@ def end_of(prefix: str) -> str:
 
 
 def absent(key: str, *, prefix: bool = False) -> Json:
-    """Return the condition that the key does not exist; with ``prefix``, that no key begins with it."""
+    """Return the condition that the key does not exist; with ``prefix``, that no key begins with ``key``."""
     span = {"range_end": b64(end_of(key))} if prefix else {}
     return {"key": b64(key), "target": "CREATE", "result": "EQUAL", "create_revision": 0, **span}
 
@@ -98,13 +98,13 @@ def put(key: str, value: str, lease: int = 0) -> Json:
 
 
 def delete(key: str, *, prefix: bool = False) -> Json:
-    """Return the operation that deletes a key; with ``prefix``, all keys that begin with it."""
+    """Return the operation that deletes a key; with ``prefix``, all keys that begin with ``key``."""
     span = {"range_end": b64(end_of(key))} if prefix else {}
     return {"request_delete_range": {"key": b64(key), **span}}
 
 
 def read(key: str, *, prefix: bool = False) -> Json:
-    """Return the operation that reads a key; with ``prefix``, all keys that begin with it."""
+    """Return the operation that reads a key; with ``prefix``, all keys that begin with ``key``."""
     return {"request_range": _range(key, prefix=prefix)}
 
 
@@ -315,8 +315,8 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """Return the error to raise if no member was ready: a member's refusal, or EtcdUnavailable with each member's
-    reason.
+    """Return the error to raise if no member was ready: the refusal that a member sent, or else EtcdUnavailable with
+    each member's reason.
     """
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
@@ -332,7 +332,7 @@ def _place(url: str) -> str:
 def _is_outdated(error: EtcdError) -> bool:
     """Return whether the call failed because the token has expired or is older than the last change of etcd's users.
 
-    A token can become too old at any time, because the admission of another host changes etcd's users.
+    A token can become too old at any time, because etcd's users change whenever a manager admits another host.
     """
     if error.code == UNAUTHENTICATED:
         return True

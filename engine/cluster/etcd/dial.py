@@ -17,7 +17,7 @@ HEAD_START = 0.3
 
 
 class Closable(Protocol):
-    """A result of the caller's function ``ready``. It can be closed if it arrives too late."""
+    """A result of the caller's function ``ready``. If the result arrives too late, this module closes it."""
 
     def close(self) -> None:
         """Close the result."""

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 DEFAULT_PORT = 2379
 MAX_HEADER = 65536
 LAYOUT_HEADER = "Hawse-Layout"
-"""HTTP header with the version of the key names (`keys.LAYOUT`) that this host uses. A manager's server checks the
+"""HTTP header with the version of the etcd key names (`keys.LAYOUT`) that this host uses. A manager's server checks the
 version; etcd ignores the header.
 """
 NEEDS_LEADER = "Grpc-Metadata-hasleader: true"
@@ -116,8 +116,8 @@ class EtcdConnection:
         self._socket.sendall("\r\n".join([*head, "", ""]).encode() + data)
 
     def pieces(self, size: int, until: socket.socket) -> Iterator[bytes]:
-        """Yield the received bytes until the other side closes the connection, or ``until`` becomes readable or is
-        closed.
+        """Yield the received bytes until the other side closes the connection, or until the socket ``until`` is
+        readable or closed.
         """
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)

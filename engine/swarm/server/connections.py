@@ -24,8 +24,8 @@ KNOWN_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """Seconds after which the server closes an idle connection of a known host."""
 GUESTS_EACH, GUESTS = 64, 512
-"""Maximum number of guests (clients without certificate or token): from one IPv4 address or IPv6 /64, and from all
-addresses together.
+"""Maximum number of guests (clients without certificate or token) that one IPv4 address or IPv6 /64 may have, and of
+all guests together.
 """
 CONNECTIONS_EACH = 256
 """Maximum number of connections that a manager's server accepts from one node."""
@@ -50,7 +50,7 @@ class Visit:
     closed: bool = False
 
     def close(self) -> None:
-        """Shut the connection down, which also wakes the connection's thread."""
+        """Shut the connection down; the server thread that serves the connection then wakes up."""
         self.closed = True
         with suppress(OSError):
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
@@ -107,7 +107,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a guest's connection is one of the host ``node``; return False if the host has too many
+        """Record that a guest's connection belongs to the host ``node``; return False if the host has too many
         connections.
         """
         with self._lock:
@@ -122,7 +122,7 @@ class Visits:
             self._visits.discard(visit)
 
     def close_where(self, over: Callable[[Visit], bool]) -> None:
-        """Shut down the connections for which ``over`` returns True."""
+        """Shut down all connections for which ``over`` returns True."""
         with self._lock:
             visits = [v for v in self._visits if over(v)]
         for visit in visits:

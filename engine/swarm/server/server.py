@@ -26,7 +26,7 @@ from engine.swarm.server.rate_limit import CHANGING, READING, Budgets
 Json = dict[str, Any]
 AUTHORITY, JOIN = PATH + "authority", PATH + "join"
 ADMITTED = "(joining)"
-"""Value that replaces the node id of a host which has shown a valid token but has no certificate yet."""
+"""Value used as node id for a host that has shown a valid token but has no certificate yet."""
 PENALTY = 1.0
 """Seconds by which the answer to an invalid token is delayed."""
 CLOSE_DELAY_SECONDS = 2.0
@@ -103,7 +103,7 @@ class ManagerServer:
         """Close the sending side, and read until the other side closes the connection or `CLOSE_DELAY_SECONDS` seconds
         have passed.
 
-        Otherwise the kernel would drop the last answer if data from the other side is still unread.
+        Without this wait, the kernel would drop the last answer if the other side has sent data that is still unread.
         """
         visit.allow(CLOSE_DELAY_SECONDS)
         with suppress(OSError):
@@ -171,7 +171,7 @@ class ManagerServer:
         visit.allow(KNOWN_SECONDS)
         self._charge(member, request)
         if request.path == store_calls.WATCH:
-            access.member_of(client, node)  # raises Unavailable if the node was removed meanwhile
+            access.member_of(client, node)  # check again: raises Unavailable if the node was removed meanwhile
             store_calls.watch(visit, client, access.watch_request(member, request.body))
             return False
         answer = access.answer(self.root, client, member, request.path, request.body)
@@ -201,7 +201,7 @@ class ManagerServer:
         """
         try:
             member = access.member_of(client, node)
-        except EtcdUnavailable:  # the store restarted after this connection was opened: try again
+        except EtcdUnavailable:  # the etcd store restarted after this connection was opened: try again
             member = access.member_of(client, node)
         if not visit.node and not self.visits.know(visit, node, expires):
             raise Unavailable("this node has too many connections to this manager")

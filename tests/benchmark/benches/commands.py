@@ -63,8 +63,8 @@ class Contender:
         return operation.words.format(n=self.column, p=self.port).split()
 
     def time(self, operation: Operation) -> float | None:
-        """Run the operation once and return its time in milliseconds, or None if the product cannot do the operation
-        here.
+        """Run the operation once and return its time in milliseconds, or None if the product fails to run the operation
+        on this host.
         """
         if operation.what in self.unable:
             return None

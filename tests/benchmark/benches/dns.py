@@ -66,7 +66,8 @@ def ask(argv: list[str], queries: Path, seconds: int) -> float:
 
 
 class aardvark:
-    """The resolver aardvark-dns, which podman uses. It serves the same names as the products.
+    """The DNS resolver aardvark-dns, which podman uses. The bench gives aardvark-dns the same container names as the
+    products.
 
     The queries arrive on the loopback interface of aardvark's own network namespace.
     """

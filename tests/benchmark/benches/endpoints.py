@@ -48,7 +48,7 @@ def namespaces(number: int) -> Iterator[list[int]]:
         yield pids
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)  # until this program waits for the process, the kernel does not reuse its pid
+            os.kill(pid, signal.SIGKILL)  # the pid is not reused before this program reaps the process
             os.waitpid(pid, 0)
 
 

@@ -53,7 +53,7 @@ class Place:
             transaction.put_network(NETWORK)
 
     def publish(self, *ports: PortRecord, ipv6: str = "") -> None:
-        """Record the endpoint with these ports in the store. Then start the agent, or notify a running agent."""
+        """Record the test's endpoint with these ports in the store. Then start the agent, or notify a running agent."""
         self.lead(ports, ipv6)
         with self.store.write() as transaction:
             transaction.put_endpoint(
@@ -72,7 +72,7 @@ class Place:
         self.host.run(sys.executable, "-c", START, str(self.host.run_dir), str(self.host.root), env=self.host.env())
 
     def lead(self, ports: Sequence[PortRecord], ipv6: str) -> None:
-        """Add the firewall elements that send these ports to the port proxy, as the bridge driver does."""
+        """Add the firewall elements that send packets for these ports to the port proxy, as the bridge driver does."""
         spec = EndpointSpec("e" * 64, "", IPv4Interface(ADDRESS), IPv6Interface(ipv6) if ipv6 else None)
         entries = elements.of_ports(network_spec(NETWORK), BridgeOptions("br0"), spec, port_bindings(ports))
         led = [e for e in entries if e.set in ("relayed", "relayed_any")]

@@ -177,7 +177,8 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers (mallory and the victim) are on one network with icc off, and br_netfilter is off.
+    """Both containers (mallory and the victim) are on one network with the option icc off (its containers may not reach
+    each other). br_netfilter is off.
 
     With br_netfilter on, the firewall would also drop packets that the host itself lets pass.
     """

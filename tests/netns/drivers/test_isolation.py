@@ -1,4 +1,5 @@
-"""Paths that must be closed: between networks, into internal networks, and between containers of a network without icc.
+"""Paths that must be closed: between networks, into internal networks, and between containers of a network without icc
+(the option that lets containers reach each other).
 
 The tests also try each path through the host.
 """

@@ -88,13 +88,17 @@ COSTS = {
     "disconnect": {"connection": 1, "statement": 68, "request": 5, "list of rules": 1},
     "remove": {"connection": 1, "statement": 55, "request": 3, "list of rules": 1},
 }
-"""Maximum number of requests that each command on a bridge network may send. For request types that are not listed, the
-maximum is zero.
+"""Maximum number of each command's operations on a bridge network, by type. For types that are not listed, the maximum
+is zero.
 
-Each command lists the firewall rules once to record the state of hawse's table. The command lists the rules a second
-time to look for chains of other programs that drop forwarded packets. Connect and disconnect need one more request,
-because the container is on other networks too. The ``list`` at a connect lists the links of the container's namespace,
-so that hawse refuses a namespace that belongs to a host.
+"connection" and "statement" are the SQLite store's. "request" is a netlink request, "list" a netlink list.
+
+"list of rules": each command lists the firewall rules once to record the state of hawse's table. ``create`` lists the
+rules a second time to look for chains of other programs that drop forwarded packets.
+
+"request": connect and disconnect need one more, because the container is on other networks too.
+
+"list": connect lists the links of the container's namespace, because hawse refuses a namespace that belongs to a host.
 """
 
 

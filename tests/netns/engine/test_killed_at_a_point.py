@@ -116,7 +116,7 @@ def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
     code += "recover.remove_idle_state(open_engine().host)"
     host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # an intent keeps rm from cleaning up the host
+        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # while an intent exists, rm keeps idle state
     host.hawse("rm", "-f", "web")
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.delete_intent("nothing", "any")

@@ -24,7 +24,10 @@ def waiting(host, container, count):
 
 
 def ends(pid):
-    """Return the container whose end the process ``pid`` handles, or None if the process handles no container's end."""
+    """Return the id of the container whose exit the process ``pid`` handles (as a command ``hawse __exited``).
+
+    Return None if the process is not such a command.
+    """
     try:
         *_, verb, container = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
     except (OSError, ValueError):

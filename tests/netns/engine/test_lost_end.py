@@ -1,7 +1,7 @@
-"""A container's end is handled in all cases.
+"""After a container has exited, hawse always does the work that follows (record the state, restart or remove).
 
-A container's end is handled even if the process responsible for it is killed, or if the program file of this process no
-longer exists.
+hawse does this work even if the process responsible for it is killed, or if the program file of this process no longer
+exists.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-OVERDUE = 6  # seconds; then the next command handles the container's end
+OVERDUE = 6  # after so many seconds, the next command handles the container's exit
 
 
 @pytest.fixture

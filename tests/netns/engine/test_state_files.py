@@ -83,7 +83,8 @@ def is_running(pid: int) -> bool:
 
 
 def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
-    """A container may write into its own hosts file any bytes: also invalid text, or more than hawse would edit.
+    """A container may write any bytes into its own hosts file, for example invalid text or more text than hawse would
+    edit.
 
     hawse's commands must work even then.
     """

@@ -187,7 +187,7 @@ def test_times_that_no_clock_shows_are_the_epoch(images, rootfs):
 def test_whiteouts_hide_lower_layers_only(images, rootfs):
     lower = make_tar(("d", None), ("d/s", None), ("d/s/old", b""), ("d/old", b""), ("gone", b""), ("tree/x/y", b""))
     upper = make_tar(
-        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # the layer's own entries come before its marker
+        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # these entries precede their opaque marker
         *((".wh.gone", b""), ("tree/.wh.x", b""), ("own", b""), (".wh.own", b"")),
         *((".wh..wh.plnk", None), (".wh..wh.plnk/1", b""), (".wh.", b""), (".wh..", b""), (".wh...", b"")),
         *((".wh.nothing", b""), ("gone2/.wh.x", b""), ("own/.wh.x", b"")),

@@ -44,8 +44,8 @@ def open_socket(path: str, address: str, protocol: str) -> socket.socket:
 class Question(NamedTuple):
     """A test message that a client in the namespace ``path`` sends to ``address`` and ``port``.
 
-    The server answers with the client's address. ``source`` sets the client's own source address. A link-local address
-    includes the number of the interface: ``fe80::1%2``.
+    The server answers with the client's address. The field ``source`` sets the client's own source address. A
+    link-local address includes the number of the interface: ``fe80::1%2``.
     """
 
     path: str
@@ -112,7 +112,7 @@ class Servers:
 class Asking:
     """Questions (test messages to servers) that are sent in parallel.
 
-    ``answers`` maps each answered question to the client address that the server saw.
+    Its dictionary ``answers`` maps each answered question to the client address that the server saw.
     """
 
     def __init__(self, questions: Iterable[Question]) -> None:

@@ -191,7 +191,7 @@ def test_guarded_container_sends_under_its_own_mac_only(scenario, filtered):
 
 
 def claim_by_arp(path: str, victim: str, address: str) -> None:
-    """Send unsolicited ARP replies to the victim, which claim that ``address`` has the attacker's MAC."""
+    """Claim to the victim, by unsolicited ARP replies, that ``address`` has the attacker's MAC."""
     sock = namespaces.run_in_netns(path, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0))
     with sock:
         sock.bind(("eth0", 0x0806))
@@ -203,7 +203,7 @@ def claim_by_arp(path: str, victim: str, address: str) -> None:
 
 
 def claim_by_nd(path: str, victim: str, address: str) -> None:
-    """Send a neighbour advertisement to the victim that claims that ``address`` (IPv6) has the attacker's MAC.
+    """Claim to the victim, by a neighbour advertisement, that ``address`` (IPv6) has the attacker's MAC.
 
     The advertisement has the override flag, so the victim replaces a MAC that it knows already.
     """

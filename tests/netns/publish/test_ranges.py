@@ -19,7 +19,9 @@ pytestmark = pytest.mark.netns
 HOST, HOST6 = "192.168.99.11", "fd99::11"
 PORTS = (20000, 25000, 25001, 30000)
 SINGLE_PORT_LIMIT = 3000
-"""Bytes that a container's record may have. Ten thousand single ports would need more than ten times as many bytes."""
+"""Maximum length of a container's record in bytes. Ten thousand single ports would need more than ten times as many
+bytes.
+"""
 
 
 @pytest.fixture(scope="module")

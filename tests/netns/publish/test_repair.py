@@ -52,7 +52,11 @@ main()
 
 @pytest.fixture(scope="module")
 def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
-    """Containers that together need every type of firewall element: ports, links, guarded ports, modes and sources."""
+    """Containers and networks that together need every type of firewall element.
+
+    They have published ports, legacy links, the spoof guard, several gateway modes and a source address for
+    masquerading.
+    """
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')
     os.environ["HAWSE_CONFIG"] = str(config)

@@ -18,8 +18,9 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def secret(lab) -> Path:
-    """The path of a secret file in HAWSE_ROOT. The other directory to hide, HAWSE_RUN, contains the supervisor's
-    socket.
+    """A secret file in HAWSE_ROOT; return its path.
+
+    hawse must hide HAWSE_ROOT from containers, and also HAWSE_RUN, which contains the supervisor's socket.
     """
     (lab.state / "root").mkdir(mode=0o700)
     (lab.state / "root" / "ca.key").write_text("secret")

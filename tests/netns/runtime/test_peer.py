@@ -1,5 +1,6 @@
-"""A server identifies the process at the other end of a socket correctly, even if another process has replaced that
-process.
+"""How a server or a command checks which process is at the other end of a socket.
+
+It refuses a process with fewer rights than its own, and a process that got the pid of the process that had connected.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ NETWORK_ID = "a" * 64
 
 
 class Verbs:
-    """One group of engine operations, such as the operations on networks.
+    """A double of one group of engine operations, such as the operations on networks.
 
-    Each call is recorded. ``answers`` then decides the call's result: a value is returned, an error is raised, or a
-    function is called.
+    Each call is recorded. The engine double's ``answers`` decide the call's result: a value is returned, an error is
+    raised, or a function is called.
     """
 
     def __init__(self, calls: list[tuple[str, tuple, dict]], answers: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ class Verbs:
 class EngineDouble:
     """An engine double whose groups of operations are `Verbs`.
 
-    ``answers["networks"]["list"] = [...]`` sets the result of an operation.
+    The result of an operation is set as in ``engine.answers["networks"]["list"] = [...]``.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Parts of a published port range, selected by container ports: the part itself, and the rest of the range.
+"""Splitting of a published port range into the chosen container ports and the other ports.
 
 Each part keeps its own host ports.
 """

@@ -170,7 +170,7 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # order of the table: each mark probe runs after the loopback probes
+    for number in range(len(listed)):  # rules in table order: mark probes run after loopback probes
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)

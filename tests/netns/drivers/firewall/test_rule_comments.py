@@ -1,4 +1,4 @@
-"""The comments on firewall rules, in the bytes that nftables uses."""
+"""The comments on firewall rules, in nftables' binary format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about the host that the engine reads before it decides."""
+"""Facts about the host that the engine reads, for example the address ranges that the host's interfaces use."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def keys() -> list[tuple[str, str]]:
 def encrypted(cluster, keys):
     """Return a function that creates an encrypted network between the hosts.
 
-    Each host knows only the tunnel keys of the first ``known`` hosts.
+    The function's argument ``known`` is a number of hosts: each host knows the tunnel keys of only the first ``known``
+    hosts.
     """
 
     def make(name: str = "o1", underlay: int = 4, known: int = 2, hosts: int = 2):
@@ -131,7 +132,7 @@ def test_the_rules_hold_when_somebody_opens_another_way_out(cluster, encrypted):
     member.inside("nft flush ruleset")
     with captured(member.host, "leak0") as leaked:
         assert not here.pings(there.ipv4, wait=0.3)
-    assert ".4789" in leaked()  # the rules removed here had blocked the packets
+    assert ".4789" in leaked()  # the flush removed the firewall rules that blocked these packets
 
 
 def test_without_keys_or_programs_it_does_not_come_up(cluster, encrypted, monkeypatch):

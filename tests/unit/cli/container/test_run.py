@@ -16,7 +16,9 @@ ID = "c" * 64
 
 
 class Session:
-    """A double of a connection to a container's streams; ``during`` is called while the connection is open."""
+    """A double of a connection to a container's streams. A test can give a function to call while the connection is
+    open.
+    """
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached

@@ -106,7 +106,9 @@ def container(**state) -> dict:
 
 
 class Session:
-    """A double of a connection to a container's streams; ``during`` is called while the connection is open."""
+    """A double of a connection to a container's streams. A test can give a function to call while the connection is
+    open.
+    """
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
         self.run, self.exit_code, self.detached = during, exit_code, detached

@@ -20,8 +20,8 @@ NAMESPACE = 7
 
 
 class Kernel:
-    """A double of a kernel with WireGuard. It records the session's requests, or refuses them with the error
-    ``refusal``.
+    """A double of a kernel with WireGuard. It records the session's requests. A test can give an error with which it
+    refuses them.
     """
 
     def __init__(self, refusal: DriverError | None = None) -> None:

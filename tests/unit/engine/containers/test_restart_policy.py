@@ -1,4 +1,4 @@
-"""Restart policies: what is decided when a container's run ends."""
+"""Restart policies: whether and when a container is started again after its run has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Container logs: rotated as by Docker's json-file, even after interruptions, and read across several files."""
+"""Container logs: rotated as by Docker's json-file driver, even after interruptions, and read across several files."""
 
 from __future__ import annotations
 
@@ -144,7 +144,9 @@ class Killed(Exception):
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Return a function that takes a number n. From the n-th call on, all calls that change a file fail."""
+    """Return a function that makes calls fail: given a number n, the n-th and all later calls that change a file raise
+    `Killed`.
+    """
 
     def arm(number: int) -> None:
         count = itertools.count(1)
@@ -294,7 +296,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
     kept = numbers(path)
     with open(path + ".compressing", "wb") as file:
         file.write(b"half")
-    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # then the original is deleted
+    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # an interrupted run leaves both
         packed.write(plain.read())
     assert numbers(path) == kept
     children = Children()

@@ -16,7 +16,9 @@ from engine.runtime import peer
 
 
 class Failing(socket.socket):
-    """A socket for which the kernel returns no pidfd of the other process; ``fault`` is the error number."""
+    """A socket for which the kernel returns no pidfd of the other process. The field ``fault`` is the kernel's error
+    number.
+    """
 
     fault = errno.ENOPROTOOPT
 

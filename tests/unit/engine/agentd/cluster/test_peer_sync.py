@@ -96,7 +96,7 @@ def test_what_a_command_wrote_of_a_skipped_view_goes(told, tables, first, tmp_pa
     fourth = snapshot.after(third, 4, [goes("e3")])
     with peers.programming(tmp_path):
         told.tell(view=second)
-        comes_true(lambda: not told._dirty)  # the thread has the second snapshot and waits for the tables' lock
+        comes_true(lambda: not told._dirty)  # the thread has this snapshot and waits for the tables' lock
         told.tell(view=third)
         told.tell(view=fourth)
         tables.program_peers(NETWORK, peers.of(third, "n1", "near"))

@@ -65,7 +65,7 @@ def test_where_nobody_is_ready_everybody_s_reason_is_told():
 class Member:
     """A double of an etcd member. The double answers each request with the same document, or never answers.
 
-    ``first`` holds the documents and HTTP statuses of the first answers, if these answers differ from the later ones.
+    A test can give other documents and HTTP statuses for the first answers.
     """
 
     def __init__(self, answer=None, status=200, first=()):

@@ -14,7 +14,7 @@ from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT, RATE, Budgets
 
 @pytest.fixture
 def visits():
-    """The waiting connections of a server, and a function that adds a connection.
+    """The open client connections of a manager's server, and a function that adds a connection.
 
     The fixture closes all connections after the test.
     """
