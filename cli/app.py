@@ -1,8 +1,9 @@
 """Define `App`, which every command receives: the engine, the output streams and facts about the terminal.
 
 All output goes through this module, so that only this module decides about colour, pipes and encodings. `App` writes
-text as bytes, immediately and in the order of the calls. Arguments that are not UTF-8 are written with their original
-bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets every byte unchanged.
+text as bytes, immediately and in the order of the calls. Text that came from arguments that are not UTF-8 is written
+with the original bytes. On a terminal, control characters are escaped (`cli.output.terminal_escapes`). A pipe gets
+every byte unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FLAG_ERROR = 125
-"""Exit code for an invalid flag, and for a `run` whose container could not be started."""
+"""Exit code of hawse for an invalid flag, and for a `run` whose container could not be started."""
 
 
 class StatusError(Exception):
@@ -49,7 +50,8 @@ def open_default_engine() -> Engine:
 
 
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
-    """Return the byte stream of a standard stream, or of the null device if the caller closed the standard stream.
+    """Return the byte stream of a standard stream, or of the null device if this process was started with the stream
+    closed.
 
     The null device gets the file descriptor number of the closed stream, so that no file opened later gets this number.
     """
@@ -116,7 +118,7 @@ class App:
 
     @cached_property
     def on_terminal(self) -> bool:
-        """Whether stdout is a terminal."""
+        """Whether the stdout of this process is a terminal."""
         return self.stdout.isatty()
 
     @property
@@ -149,7 +151,7 @@ class App:
     def daemon_text(self, error: EngineError) -> str:
         """Return the text of the engine's error with the prefix "Error response from daemon: ".
 
-        The text is put on one line, unless the engine has already formatted the text in several lines.
+        The text is put on one line, unless the engine has already split the text into several lines.
         """
         text = str(error).strip()
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"

@@ -65,7 +65,7 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 def absent(app: App, kind: str, name: str) -> Json:
     """Return the document of a swarm node; for all other kinds, raise Docker's error.
 
-    This function is called only for kinds of which hawse has no objects, such as volumes or services, and for nodes.
+    This function is called only for nodes, and for the kinds of objects that hawse does not have, such as volumes.
     """
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))
@@ -78,7 +78,7 @@ def absent(app: App, kind: str, name: str) -> Json:
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
     """Return the document of the object of this kind with this name.
 
-    If no such object exists, return None, and the caller searches for an object of the next kind. With ``only``, the
+    If no such object exists, return None. The caller then searches for an object of the next kind. With ``only``, the
     user chose this kind with ``--type``, so a missing object is an error. All other errors are raised. Without
     ``only``, an error with a text in SKIPPABLE counts as "no such object".
     """

@@ -26,7 +26,7 @@ document.
 @click.argument("private_port", required=False)
 @click.pass_obj
 def port(app: App, container: str, private_port: str | None) -> None:
-    """Print the host addresses and ports of a container's published ports.
+    """Print the host addresses and ports on which a container's ports are published.
 
     With ``private_port``, print only the host addresses and ports of this container port.
     """
@@ -39,9 +39,10 @@ def port(app: App, container: str, private_port: str | None) -> None:
 
 
 def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str]:
-    """Return the host addresses of one container port; raises StatusError if the port is not published.
+    """Return the host addresses, with their ports, on which one container port is published.
 
-    If ``container_port`` names no protocol, the protocol is tcp.
+    Raises StatusError if the container port is invalid or not published. If ``container_port`` names no protocol, the
+    protocol is tcp.
     """
     number, _, protocol = container_port.partition("/")
     try:
@@ -55,7 +56,9 @@ def mappings_of(ports: PortMap, container_port: str, container: str) -> list[str
 
 
 def addresses(bindings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return each host address with its port as one text, like ``0.0.0.0:8080``; IPv6 addresses are in brackets."""
+    """Return each host address with its host port as one text, like ``0.0.0.0:8080``; IPv6 addresses are in
+    brackets.
+    """
     return [
         f"[{b['HostIp']}]:{b['HostPort']}" if ":" in b["HostIp"] else f"{b['HostIp']}:{b['HostPort']}" for b in bindings
     ]

@@ -14,7 +14,7 @@ from cli.pflag import FILTER, command, flag
 def confirmed(app: App, question: str) -> bool:
     """Print the question on stdout and read one line from stdin; return True only for ``y`` or ``Y``.
 
-    At the end of input, return False. Ctrl-C at the question ends the command with exit code 0.
+    At the end of input, return False. Ctrl-C during the question ends the command with exit code 0.
     """
     app.out(f"{question} [y/N] ")
     try:

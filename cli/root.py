@@ -79,7 +79,7 @@ class Root(Group):
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
     def version_if_wanted(self, ctx: click.Context) -> None:
-        """Print the version and exit with 0, if the command line has ``--version`` and no command."""
+        """If the command line has ``--version`` and no command, print the version and exit with code 0."""
         if ctx.params.get("version"):
             ctx.obj.out(version_line() + "\n")
             raise click.exceptions.Exit(0)
@@ -127,7 +127,7 @@ def _run(argv: Sequence[str], app: App) -> int:
 
 
 def fail(app: App, text: str, exit_code: int) -> int:
-    """Print an error text, if it is not empty, and return the exit code."""
+    """Print the error text ``text``, unless this text is empty, and return ``exit_code``."""
     if text:
         app.err(text + "\n")
     return exit_code

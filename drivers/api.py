@@ -123,9 +123,9 @@ class EndpointSpec:
     link_local: Sequence[IPInterface] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     ports: Sequence[PortBinding] = ()
-    exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); the ranges do not overlap
+    exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); port ranges do not overlap
     siblings: Sequence[IPAddress] = ()
-    accept_ra: str = "0"  # the value to write to the sysctl accept_ra; "0" ignores router advertisements
+    accept_ra: str = "0"  # value for the sandbox interface's sysctl accept_ra; "0" ignores router advertisements
 
 
 Link = tuple[EndpointSpec, EndpointSpec]
@@ -193,7 +193,8 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class JoinInfo:
-    """The result of a join: the interface's name in the sandbox, its MAC, and the network's gateways as next hops.
+    """The result of a join: the interface's name in the sandbox, the interface's MAC, and the network's gateway
+    addresses.
 
     If ``on_link`` is True, the default route leads out of the interface without a next hop.
     """
@@ -207,8 +208,8 @@ class JoinInfo:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An endpoint of the same network on another host: its MAC, its addresses, and the underlay address of
-    that host.
+    """An endpoint of the same network on another host: the endpoint's MAC and addresses, and the underlay address of
+    the other host.
     """
 
     endpoint_id: str
@@ -339,9 +340,9 @@ class Configurable(Protocol):
 
 @runtime_checkable
 class Multihomed(Protocol):
-    """Optional driver protocol for containers with several endpoints.
+    """Optional driver protocol for containers with endpoints on several networks.
 
-    Such a container may send a packet through one endpoint with the address of another of its endpoints.
+    Such a container may send a packet through one endpoint with the source address of another endpoint.
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
@@ -363,11 +364,11 @@ class Linker(Protocol):
     """Optional driver protocol: legacy links (``--link``) on a network whose containers cannot reach each other
     (icc=false).
 
-    A link lets one endpoint reach the exposed ports of another.
+    A link allows one endpoint to reach the exposed ports of another endpoint.
     """
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Let ``source`` reach the exposed ports of ``target``; idempotent."""
+        """Allow ``source`` to reach the exposed ports of ``target``; idempotent."""
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
         """Stop ``source`` from reaching the exposed ports of ``target``; idempotent."""
@@ -397,7 +398,7 @@ class Repairer(Protocol):
         """Return whether another program has removed shared kernel state since the last `repair`. The check is fast."""
 
     def watch(self) -> Watch:
-        """Start to watch for changes of the shared kernel state, in the calling thread's network namespace."""
+        """Start to watch the shared kernel state of the calling thread's network namespace, and return the watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,13 +455,13 @@ class HealthReporter(Protocol):
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Return warnings about other programs' settings that stop the traffic of these networks. The check is fast.
 
-        Each warning is one clause of a sentence.
+        Each warning is a clause that the caller puts into a sentence.
         """
 
 
 @runtime_checkable
 class PeerProgrammer(Protocol):
-    """Optional driver protocol: let this host reach the endpoints that a network has on other hosts (peers)."""
+    """Optional driver protocol: program the peers of a network, which are the network's endpoints on other hosts."""
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Program exactly these peers (endpoints on other hosts) into the forwarding and neighbour tables; idempotent.
@@ -481,9 +482,10 @@ class PeerProgrammer(Protocol):
         """
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return the differences between the kernel's forwarding and neighbour tables and ``peers``, one line each.
+        """Return the differences between the kernel's tables (forwarding and neighbour tables) and ``peers``, one line
+        each.
 
-        With ``fix``, the differences are also repaired.
+        With ``fix``, the driver also repairs the differences.
         """
 
 

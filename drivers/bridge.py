@@ -41,7 +41,7 @@ from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 
-FEW = 3  # maximum number of bridges that one warning names
+FEW = 3  # maximum number of bridge names in one warning
 LINK_LOCAL = IPv6Network("fe80::/64")
 
 
@@ -76,7 +76,7 @@ class BridgeDriver:
                 raise Exists(f"cannot create network {network.id} ({options.bridge}): {conflict}")
 
     def create_network(self, network: NetworkSpec) -> None:
-        """Create the bridge, or use an existing one, and add the network to the firewall."""
+        """Create the bridge, or use an existing bridge, and add the network's elements to the firewall."""
         options = bridge_options.parse(network)
         bridge_options.check_kernel_limits(options)
         entries = list(elements.of_network(network, options))
@@ -104,7 +104,7 @@ class BridgeDriver:
         """Remove the bridge, if hawse made it, and the network's firewall elements; idempotent."""
         options = bridge_options.parse(network)
         if not (names.fits(options.bridge) and names.valid(options.bridge)):
-            return  # the kernel refuses this name, so no bridge can have it
+            return  # the kernel refuses this name, so no bridge can have this name
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
             gone = list(elements.of_network(network, options))
@@ -115,13 +115,16 @@ class BridgeDriver:
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Remove the endpoint's bridge port, spoof guard and conntrack entries, if they still exist; idempotent."""
+        """Remove the endpoint's bridge port, conntrack entries and spoof guard rules, if they exist; idempotent.
+
+        The spoof guard rules drop packets with a forged MAC or source address.
+        """
         steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
         addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
-        # Delete conntrack entries by port number for UDP ports that the agent proxies. Such entries do not contain the
-        # endpoint's address, because they lead from the client to the agent. TCP entries need no deletion, because the
-        # agent closes its TCP streams itself.
+        # For UDP ports that the agent proxies, delete conntrack entries by port number. Such entries do not contain the
+        # endpoint's address, because their flows lead from the client to the agent. The TCP entries of proxied ports
+        # need no deletion, because the agent closes its TCP streams itself.
         carried = [p for p in endpoint.ports if p.protocol == "udp" and p.host_ip.version == 6]
         teardown([*steps, Step("connections to the agent", lambda: conntrack.forget_ports(carried))])
 
@@ -147,12 +150,12 @@ class BridgeDriver:
             teardown((Step("veth pair", port.delete), Step("spoof guard", port.release)))
 
     def publish(self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding]) -> None:
-        """Direct host ports to the endpoint, and delete old conntrack entries of UDP flows to these ports."""
+        """Publish host ports of the endpoint, and delete old conntrack entries of UDP flows to these ports."""
         options = bridge_options.parse(network)
         table.change(add=self._of_ports(network, endpoint, ports))
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # not TCP: each connection gets a new entry
+        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # each TCP connection gets a new entry
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
@@ -173,7 +176,7 @@ class BridgeDriver:
         teardown([firewall] if leaving else [firewall, Step("connections", lambda: conntrack.forget_ports(ports))])
 
     def link(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
-        """Let ``source`` reach the exposed ports of ``target`` on a network with icc=false; idempotent."""
+        """Allow ``source`` to reach the exposed ports of ``target`` on a network with icc=false; idempotent."""
         table.change(add=elements.of_link(source, target))
 
     def unlink(self, network: NetworkSpec, source: EndpointSpec, target: EndpointSpec) -> None:
@@ -184,13 +187,15 @@ class BridgeDriver:
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Let a container send packets on one network from the addresses that it has on other networks; idempotent."""
+        """Allow a container to send packets on one network from the addresses that it has on other networks;
+        idempotent.
+        """
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
         """Stop accepting packets that a container sends from addresses of its other networks; idempotent.
 
-        The method `admit` had allowed these packets.
+        Reverts the method `admit`.
         """
         table.change(remove=_siblings(siblings))
 
@@ -208,7 +213,7 @@ class BridgeDriver:
         return table.whole(self.settings) not in noted or (table.SPOOF_GUARDED in noted and not spoof_guard.is_whole())
 
     def watch(self) -> Watch:
-        """Start to watch for other programs' changes of the firewall."""
+        """Start to watch the firewall for other programs' changes, and return the watch."""
         return FirewallWatch()
 
     def health_warnings(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:

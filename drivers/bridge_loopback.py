@@ -27,7 +27,7 @@ def is_needed(
 ) -> bool:
     """Return whether clients on the host need ``route_localnet`` to reach any of the ports at 127.0.0.1.
 
-    Only ports that DNAT serves need ``route_localnet``.
+    Only ports that are published by DNAT need ``route_localnet``.
     """
     if network.internal or endpoint.ipv4 is None or not options.mode4.startswith("nat"):
         return False
@@ -47,8 +47,7 @@ def switch_off(bridge: str) -> None:
 def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
     """Yield a difference for each bridge whose ``route_localnet`` is wrong.
 
-    ``bridges`` pairs each bridge with True (must be on), False (must be off) or None. With None both values are
-    allowed, so the bridge gives no difference.
+    ``bridges`` pairs each bridge with True (must be on), False (must be off) or None (may be on or off).
     """
     for bridge, enabled in bridges:
         value = sysctl.read(_path(bridge)) if enabled is not None else None

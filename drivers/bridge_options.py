@@ -80,7 +80,7 @@ class BridgeOptions:
 def parse(network: NetworkSpec) -> BridgeOptions:
     """Parse a network's options; raises `BadOption` with Docker's error text for a wrong value."""
     values = network.options
-    for label in ("default_bridge", "host_binding_ipv4"):  # the engine uses these two; only validate them here
+    for label in ("default_bridge", "host_binding_ipv4"):  # only validated here: the engine uses both
         options.read(values, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
         options.read(values, "com.docker.network." + label, options.boolean, None)

@@ -1,4 +1,7 @@
-"""An endpoint's bridge port, which is the host end of a veth pair, and the firewall's spoof guard for that port."""
+"""An endpoint's bridge port (the host end of a veth pair), and the port's spoof guard.
+
+The spoof guard is the set of firewall rules that drop packets with a forged MAC or source address.
+"""
 
 from __future__ import annotations
 
@@ -91,14 +94,14 @@ class Port:
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return the existing bridge ports of networks that have the spoof guard: name and endpoint of each port."""
+    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard."""
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 
 def muted(networks: Members) -> list[str]:
     """Return the names of the bridge ports whose router advertisements the firewall must drop.
 
-    Such a port has no spoof guard, and the host accepts router advertisements on the port's bridge.
+    These are ports without spoof guard, on bridges where the host accepts router advertisements.
     """
     mixed = [(o, endpoints) for o, endpoints in _parsed(networks) if endpoints and not o.spoof_guard]
     heard = [(o, endpoints) for o, endpoints in mixed if router_advertisements.are_believed(o.bridge)]
@@ -110,7 +113,7 @@ def _parsed(networks: Members) -> list[tuple[BridgeOptions, Sequence[EndpointSpe
 
 
 def _ports(requested: Iterable[tuple[BridgeOptions, EndpointSpec]]) -> list[tuple[str, EndpointSpec]]:
-    """Return name and endpoint of each bridge port that exists for one of the requested endpoints."""
+    """Return name and endpoint of each existing bridge port that belongs to one of the requested endpoints."""
     pairs = list(requested)
     if not pairs:
         return []

@@ -1,7 +1,7 @@
 """Comparison and repair of the kernel state that all bridge networks of a host share.
 
-The parts of that state are the tables ``inet hawse`` and ``bridge hawse``, and the sysctl route_localnet of the
-bridges. The code of each part compares and repairs that part, so a new part needs one more line in `compare` and in
+That state has three parts: the table ``inet hawse``, the table ``bridge hawse``, and the sysctl route_localnet of the
+bridges. Each part has its own code for comparison and repair, so a new part needs one more line in `compare` and in
 `repair`. A command calls this module when the command notices that shared state was lost. The agent calls this module
 whenever the shared state may have changed.
 """
@@ -83,8 +83,8 @@ def _ports(networks: Members) -> spoof_guard.Held:
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
     """Yield each network's bridge, and whether published ports on that bridge need route_localnet.
 
-    The second value is None if the need is uncertain: only networks that other commands are creating or removing have
-    ports that need route_localnet.
+    The second value is None if only networks that other commands are creating or removing have ports that need
+    route_localnet.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

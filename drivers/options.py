@@ -14,7 +14,7 @@ FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 
 
 def parse_bool(text: str) -> bool | None:
-    """Return the boolean that Go's parser returns for ``text``, or None if Go refuses it."""
+    """Return the boolean that Go's strconv.ParseBool returns for ``text``, or None if ParseBool refuses ``text``."""
     return True if text in TRUE else False if text in FALSE else None
 
 

@@ -14,9 +14,9 @@ Action = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of the kernel: ``do`` makes the change, and ``undo`` reverts it.
+    """One step of a kernel change: ``do`` makes the change, and ``undo`` reverts the change.
 
-    ``undo`` is None if the undo of another step reverts this change too.
+    ``undo`` is None if the undo of another step reverts this step too.
     """
 
     name: str
@@ -47,7 +47,7 @@ def teardown(steps: Iterable[Step]) -> None:
     for step in steps:
         try:
             step.do()
-        except Exception as error:  # the following steps must run whatever error this step raises
+        except Exception as error:  # whatever this step raises, the following steps must run
             first = first or error
             first.add_note(f"in step: {step.name}" if first is error else f"also failed: {step.name}: {error}")
     if first is not None:
@@ -60,7 +60,7 @@ class _Undo:
     action: Action
 
     def __enter__(self) -> None:
-        """Do nothing on entry, because the caller has already run the step that may have to be undone."""
+        """Do nothing at the start of the ``with`` block, because the caller has already run the step to undo."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:

@@ -31,7 +31,7 @@ R = TypeVar("R", bound=PortRange)
 
 
 def part(held: R, first: int, last: int) -> list[R]:
-    """Return the part of a range that leads to the container ports ``first`` to ``last``.
+    """Return the part of the port range ``held`` that leads to the container ports ``first`` to ``last``.
 
     The returned list contains one range, or is empty.
     """
@@ -43,14 +43,14 @@ def part(held: R, first: int, last: int) -> list[R]:
 
 
 def around(held: R, first: int, last: int) -> list[R]:
-    """Return the parts of a range that remain when the container ports ``first`` to ``last`` are removed."""
+    """Return the parts of the port range ``held`` that remain without the container ports ``first`` to ``last``."""
     return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
 
 
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
     """Return the port ranges that remain when the ranges ``gone``, or parts of ranges, are removed."""
     bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in bindings if one not in holes]  # fast path: thousands of ranges may be removed whole
+    left = [one for one in bindings if one not in holes]  # fast path: often thousands of whole ranges are removed
     for hole in (one for one in holes if one not in bindings):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])

@@ -24,7 +24,7 @@ def load(type_name: str) -> Driver:
     """Return a driver of a network type; raises `Missing` with Docker's error text for an unknown type."""
     driver_class = _own(type_name)
     if driver_class is not None:
-        made: Driver = driver_class()  # no isinstance check: it takes as long as a netlink message
+        made: Driver = driver_class()  # no isinstance check, because it takes as long as a netlink message
         return made
     factory = _entry_point(type_name)
     if factory is None:
@@ -48,7 +48,7 @@ def facts(type_name: str) -> DriverFacts:
 def available() -> Mapping[str, DriverFacts]:
     """Return a mapping from every installed network type to its properties (`DriverFacts`).
 
-    Looking up one type in the mapping searches third-party packages only if the type is not hawse's own.
+    If code looks up one of hawse's own types in the mapping, no third-party packages are searched.
     """
     return _Available()
 

@@ -1,6 +1,6 @@
 """Operations inside a sandbox, the same for all drivers.
 
-Every function enters the sandbox's network namespace, acts, and returns to the earlier namespace. The calling process
+Every function enters the sandbox's network namespace, acts, and returns to the caller's namespace. The calling process
 must have only one thread.
 """
 
@@ -51,8 +51,8 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
     index = link.index(interface)
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
-    # With these sysctls, the kernel announces the interface's addresses when the interface comes up. It sends
-    # gratuitous ARP and unsolicited neighbour advertisements.
+    # With this sysctl and ndisc_notify, the kernel announces the interface's addresses when the interface comes up. The
+    # kernel sends gratuitous ARP and unsolicited neighbour advertisements.
     sysctl.write_if_present(sysctl.conf("ipv4", interface, "arp_notify"), "1")
     sysctl.write_if_present(sysctl.conf("ipv6", interface, "ndisc_notify"), "1")
     for path, value in endpoint_sysctls(endpoint.options, interface).items():

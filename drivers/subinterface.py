@@ -106,8 +106,8 @@ class ParentedDriver:
         return JoinInfo(interface, endpoint.mac, *self.gateways(network))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Delete the sub-interface; idempotent. If ``sandbox`` is None, the sub-interface no longer exists, so nothing
-        is done.
+        """Delete the sub-interface; idempotent. If ``sandbox`` is None, do nothing, because the sub-interface no longer
+        exists.
         """
         if sandbox is None:
             return
@@ -181,7 +181,7 @@ class ParentedDriver:
 
 
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
-    """Give a new sub-interface its mark and its final name in one request.
+    """Give a new sub-interface its alias (the mark) and its final name in one request.
 
     Before the request, `leave` finds the sub-interface by its unfinished name. After the request, `leave` finds it by
     its mark.

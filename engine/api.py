@@ -1,7 +1,8 @@
 """The engine's interface to the command line: one method for each operation, shaped like Docker's Engine API (v1.45).
 
-The command line does what docker/cli does: flags, client-side checks, tables, templates. The engine does what dockerd
-does: daemon-side checks, defaults, order of the steps.
+The command line does what docker/cli does: it parses flags, makes the client-side checks, and prints tables and
+templates. The engine does what dockerd does: it makes the daemon-side checks, fills in defaults, and performs the steps
+of an operation in dockerd's order.
 
 A ``reference`` is a name, an id, or a unique id prefix. JSON documents are plain dicts with Docker's keys in Docker's
 order. Every method raises only `engine.errors.EngineError` and its subclasses.
@@ -45,7 +46,7 @@ class SwarmInit:
     """The body of POST /swarm/init, reduced to the fields that hawse uses.
 
     ``store`` holds the URLs of an etcd that the user runs (a hawse extension). ``store_files`` holds the contents of
-    its ``cacert``, ``cert`` and ``key`` files.
+    the TLS files ``cacert``, ``cert`` and ``key`` for the connection to this etcd.
     """
 
     advertise: str = ""
@@ -60,7 +61,8 @@ class SwarmInit:
 class SwarmJoin:
     """The body of POST /swarm/join.
 
-    If ``role`` is "", the host takes the role for which the token was issued. Otherwise the token must be for ``role``.
+    If ``role`` is "", the host takes the role for which the join token was issued. If ``role`` is not "", the join
+    token must have been issued for ``role``.
     """
 
     remote: str
@@ -83,7 +85,7 @@ class Networks(Protocol):
         """
 
     def summaries(self, filters: Filters) -> Sequence[NetworkSummary]:
-        """Return the networks that match the filters, in the order of the table that ``network ls`` prints.
+        """Return the networks that match the filters, in the order in which ``network ls`` prints them.
 
         Each result has only the fields that ``network ls`` shows, so the call is fast even for many networks.
         """
@@ -103,11 +105,11 @@ class Networks(Protocol):
         *,
         force: bool = False,
     ) -> None:
-        """Connect a container to a network, or a network namespace that hawse did not create (``netns:NAME``,
-        ``pid:N``).
+        """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create
+        (``netns:NAME``, ``pid:N``).
 
-        ``ports`` are host ports to publish in the same operation (a hawse extension). Raises Forbidden for the network
-        namespace of a host system, such as this host's own, unless ``force`` is set.
+        ``ports`` are host ports to publish in the same operation (a hawse extension). Unless ``force`` is set, raises
+        Forbidden for a network namespace that belongs to a host and not to a container, such as that of PID 1.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
@@ -124,22 +126,22 @@ class Containers(Protocol):
         """Create a container without starting it."""
 
     def start(self, reference: str) -> None:
-        """Start a container; a running container is not changed.
+        """Start a container; no effect if the container is running.
 
-        Raises `StartFailure` with exit code 126 or 127 if the command cannot be executed.
+        Raises `StartFailure` with exit code 126 or 127 if the container's command cannot be executed.
         """
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to the standard streams of a container that is created or running.
 
-        Callers call this method before they call ``start``, so that they receive the container's output from its
-        beginning.
+        To receive the container's output from its beginning, callers call this method before ``start``.
         """
 
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop a container with its stop signal, then with SIGKILL after ``timeout`` seconds.
 
-        If ``timeout`` is None, the timeout of the container's configuration applies, or 10 seconds if it has none.
+        If ``timeout`` is None, the stop timeout of the container's configuration applies. If the configuration has no
+        stop timeout, 10 seconds apply.
         """
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
@@ -157,7 +159,7 @@ class Containers(Protocol):
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container and return its exit code.
 
-        ``condition`` is "not-running", "next-exit" or "removed".
+        ``condition`` names the event to wait for: "not-running", "next-exit" or "removed".
         """
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:
@@ -172,8 +174,8 @@ class Containers(Protocol):
     def exec(self, reference: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run a command in a running container and return the exit code of the command.
 
-        If the request is for a detached command, returns 0 immediately. If the user detaches from the command, returns
-        `LEFT` (-1) instead of an exit code.
+        For a detached command, returns 0 immediately. If the user detaches while the command runs, returns `LEFT` (-1)
+        instead of an exit code.
         """
 
     def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
@@ -191,15 +193,14 @@ class Containers(Protocol):
     def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
         """Unpublish the container ports ``first`` to ``last`` (a hawse extension).
 
-        If one of these ports is not published, an error is raised and no port is unpublished.
+        Raises NotFound if one of these ports is not published; no port is unpublished in this case.
         """
 
     def exited(self, container_id: str) -> None:
-        """Handle the end of a container's process. The container's supervisor starts a hawse process that calls this
-        method.
+        """Handle the end of a container's process: release the endpoints, addresses and ports of the container. Then
+        restart the container by its restart policy, or remove the container if it was started with --rm.
 
-        Releases the endpoints, addresses and ports of the container. Then restarts the container by its restart policy,
-        or removes the container if it was started with --rm.
+        When the process ends, the container's supervisor starts a new hawse process, which calls this method.
         """
 
 
@@ -229,7 +230,7 @@ class System(Protocol):
     """The operations of Docker's /version and /info API."""
 
     def version(self) -> Json:
-        """Return the document of Docker's /version, filled with the actual values of hawse."""
+        """Return the document of Docker's /version, with the versions of hawse and of this host."""
 
     def info(self) -> Json:
         """Return Docker's /info document, reduced to the fields that apply to hawse."""
@@ -250,7 +251,7 @@ class Swarm(Protocol):
     def join_token(self, role: str, *, rotate: bool = False) -> tuple[str, str]:
         """Return the token for joining the cluster in a role, and the ``address:port`` of a manager that accepts joins.
 
-        With ``rotate``, a new token first replaces the present token.
+        If ``rotate`` is set, a new join token replaces the present join token first.
         """
 
     def nodes(self, filters: Filters) -> Documents:
@@ -269,10 +270,10 @@ class Swarm(Protocol):
         """Return the node id of this host."""
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's kernel tables for a network with the cluster's etcd store; return one line per
-        difference.
+        """Compare this host's kernel tables for a network with the records in the cluster's etcd; return one line for
+        each difference.
 
-        With ``fix``, the kernel tables are also repaired.
+        If ``fix`` is set, the kernel tables are also repaired.
         """
 
 

@@ -34,9 +34,9 @@ class Config:
     """The complete configuration of a host. Addresses are strings in canonical form; "" means "not given"."""
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS
-    bip: str = ""  # the default bridge's address and prefix length: "192.168.5.1/24"
+    bip: str = ""  # the default bridge's address and prefix length, such as "192.168.5.1/24"
     bip6: str = ""
-    fixed_cidr: str = ""  # subnet for containers on the default bridge
+    fixed_cidr: str = ""  # subnet of the addresses that containers on the default bridge get
     fixed_cidr_v6: str = ""
     default_gateway: str = ""
     default_gateway_v6: str = ""
@@ -50,12 +50,12 @@ class Config:
     ip_masq: bool = True
     ipv6: bool = False  # whether the default bridge has IPv6
     host_gateway_ip: str = ""
-    default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # network options by driver
+    default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # default options by driver
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
-    default_log_limit: int = DEFAULT_LIMIT_BYTES  # size limit in bytes of a log without max-size; 0: no limit
+    default_log_limit: int = DEFAULT_LIMIT_BYTES  # maximum bytes of a container's log without max-size; 0: no limit
     allow_direct_routing: bool = False
-    bridge_accept_fwmark: str = ""  # firewall mark of packets to accept: "mark" or "mark/mask", in decimal
+    bridge_accept_fwmark: str = ""  # firewall mark of packets that hawse accepts: "mark" or "mark/mask", in decimal
 
 
 class _Wrong(Exception):
@@ -200,7 +200,7 @@ def _log_options(value: object) -> dict[str, str]:
 
 
 def _limit(value: object) -> int:
-    """Parse a log size limit in bytes, given as a number or as a string such as "100m"."""
+    """Parse the size limit of a container's log in bytes, given as a number or as a string such as "100m"."""
     size = parse_size(str(value) if type(value) is int else _text(value), 1000)
     if size < 0:
         raise _Wrong('expected a size such as "100m", or "0" for no limit')
@@ -210,7 +210,7 @@ def _limit(value: object) -> int:
 def _firewall_mark(value: object) -> str:
     """Parse a firewall mark "mark" or "mark/mask", and return it with decimal numbers.
 
-    The numbers may have any notation of the Go language. Raises `_Wrong` with Docker's error text.
+    The numbers may have any notation of the Go language, such as 0x1f. Raises `_Wrong` with Docker's error text.
     """
     text = _text(value)
     if not text:
@@ -225,7 +225,7 @@ def _firewall_mark(value: object) -> str:
 def _unsigned(text: str, title: str) -> int:
     """Parse an unsigned 32-bit number as Go's strconv.ParseUint does with base 0.
 
-    Raises `_Wrong` with ``title`` before the error text of Go.
+    Raises `_Wrong` with a message that has ``title`` before Go's error text.
     """
     if not UNSIGNED.fullmatch(text):
         raise _Wrong(f"{title}: strconv.ParseUint: parsing {json.dumps(text)}: invalid syntax")
@@ -265,8 +265,8 @@ _KEYS: dict[str, Callable[[object], Any]] = {
 }
 
 _FIXED = ("iptables", "ip6tables")
-"""Docker's keys for which hawse accepts only the value true. The value false is an error, because hawse always writes
-its firewall rules.
+"""Docker's configuration keys for which hawse accepts only the value true. The value false is an error, because hawse
+always writes its firewall rules.
 """
 
 _OF_DOCKER = """

@@ -44,10 +44,10 @@ from engine.system import SystemVerbs
 
 
 def open_engine() -> LocalEngine:
-    """Create the engine from the directories HAWSE_ROOT and HAWSE_RUN, the configuration and the current network
+    """Create the engine from the directories HAWSE_ROOT and HAWSE_RUN, the configuration file and the current network
     namespace.
 
-    Does not open the store yet.
+    Does not open the store.
     """
     root, run = root_directory(), run_directory()
     return LocalEngine(Host(root, run, load_config(), SqliteStore(root / "hawse.db"), LocalRuntime(root, run)))
@@ -97,8 +97,9 @@ def require_net_admin() -> None:
 
 
 class Verbs:
-    """The base class of the network operations and the container operations. The methods `reading` and `changing`
-    prepare the host before an operation uses the host.
+    """The base class of `NetworkVerbs` and `ContainerVerbs`.
+
+    Each operation calls `reading` or `changing` first. These methods prepare the host and return the `Host` object.
     """
 
     def __init__(self, host: Host) -> None:
@@ -108,8 +109,8 @@ class Verbs:
     def reading(self) -> Host:
         """Return the host for an operation that only reads.
 
-        Records the predefined networks if they are missing. On a cluster host, also starts the agent if it is not
-        running.
+        Records the predefined networks if their records are missing. On a cluster host, also starts the agent if the
+        agent is not running.
         """
         predefined.ensure(self.host)
         network_hooks.ensure_agent(self.host)
@@ -118,8 +119,8 @@ class Verbs:
     def changing(self) -> Host:
         """Return the host for an operation that changes something.
 
-        The first call in a process checks for CAP_NET_ADMIN, finishes or undoes the work of killed commands, and
-        repairs kernel state that networks share.
+        The first call in a process raises PermissionDenied without CAP_NET_ADMIN, finishes or undoes the work of killed
+        commands, and repairs kernel state that networks share.
         """
         if not self._ready:
             require_net_admin()
@@ -260,8 +261,9 @@ class ContainerVerbs(Verbs):
         publishing.unpublish(self.changing(), reference, first, last, protocol)
 
     def exited(self, container_id: str) -> None:
-        """Handle the end of a container's process. The container's supervisor starts a hawse process that calls this
-        method.
+        """Handle the end of a container's process.
+
+        When the process ends, the container's supervisor starts a new hawse process, which calls this method.
         """
         host = self.changing()
         on_exit.exited(host, container_id)

@@ -1,4 +1,4 @@
-"""Convert between engine and drivers: records become the drivers' values, driver errors become engine errors.
+"""Convert values between engine and drivers: records become the drivers' types, driver errors become engine errors.
 
 The module accesses neither the kernel nor processes.
 """
@@ -28,7 +28,9 @@ from engine.store.api import Reader, Transaction
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:
-    """Return a network in the form that drivers use, without the unused subnets, which only inspect shows."""
+    """Return a network in the form that drivers use, without the subnets marked as ``unused``, which only inspect
+    shows.
+    """
     return NetworkSpec(
         id=record.id,
         name=record.name,
@@ -41,7 +43,7 @@ def network_spec(record: NetworkRecord) -> NetworkSpec:
 
 
 def gateway_interface(pool: PoolRecord) -> IPInterface | None:
-    """Return the gateway address of a subnet with the subnet's prefix length, or None if there is no gateway."""
+    """Return the gateway address of a subnet with the subnet's prefix length, or None if the subnet has no gateway."""
     return ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}") if pool.gateway else None
 
 
@@ -101,7 +103,7 @@ def port_bindings(ports: Sequence[PortRecord]) -> tuple[PortBinding, ...]:
 
 
 def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
-    """Return the key under which the store keeps the used addresses of a network's subnet."""
+    """Return the store's key for the used addresses of a network's subnet: "network id/subnet"."""
     return f"{network.id}/{pool.subnet}"
 
 
@@ -109,7 +111,7 @@ DRIVER_STATE_KEY = "keepsakes"
 
 
 def save_driver_state(tx: Transaction, driver: Driver) -> None:
-    """Store the data that a driver needs again in later processes. Most drivers have no such data."""
+    """Store the data that a driver needs in later hawse processes. Most drivers have no such data."""
     state = driver.saved_state() if isinstance(driver, Repairer) else ()
     if state:
         known = _noted(tx)
@@ -146,7 +148,7 @@ KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
 }
 """The engine error class for each error class of hawse's own drivers.
 
-A test checks that every subclass of `DriverError` is listed here.
+A test checks that every subclass of `DriverError` in hawse's own drivers is a key of `KINDS`.
 """
 
 

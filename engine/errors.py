@@ -1,7 +1,7 @@
-"""The engine's errors. The class says what kind of failure it is; the message is the text that the user sees.
+"""The engine's errors. The class says what kind of failure an error is; the message is the text that the user sees.
 
-The classes correspond to those of Docker's errdefs package. Exit code and HTTP status depend only on the class. The
-command line adds the prefix ``Error response from daemon: `` and does not change the rest of the message.
+The classes correspond to the error kinds of Docker's errdefs package. Exit code and HTTP status depend only on the
+class. The command line adds the prefix ``Error response from daemon: `` and does not change the rest of the message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class EngineError(Exception):
 
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
-    lines: ClassVar[bool] = False  # whether the error message has several lines
+    lines: ClassVar[bool] = False  # true if the error message has several lines
 
 
 class InvalidArgument(EngineError):
@@ -24,7 +24,7 @@ class InvalidArgument(EngineError):
 
 
 class InvalidSettings(InvalidArgument):
-    """Several settings of the request are wrong; the message has one line for each wrong setting."""
+    """Several settings of a request are wrong; the message has one line for each wrong setting."""
 
     lines = True
 
@@ -36,7 +36,7 @@ class NotFound(EngineError):
 
 
 class Conflict(EngineError):
-    """The request conflicts with something that exists (HTTP 409)."""
+    """The request conflicts with an existing object or with the state of an object (HTTP 409)."""
 
     status = 409
 
@@ -60,9 +60,9 @@ class Unavailable(EngineError):
 
 
 class Outdated(Unavailable):
-    """The store was written by a newer version of hawse than the one that this process runs.
+    """The store was written by a newer version of hawse than the version that this process runs.
 
-    A long-running process then exits, so that a process of the newer version can replace it.
+    A long-running process then exits, so that a process of the newer version can replace the process.
     """
 
 
@@ -91,7 +91,7 @@ class StartFailure(EngineError):
 
 
 def shown(name: bytes | str) -> str:
-    """Return a name for use in an error message; a name that is long or not printable is quoted and truncated."""
+    """Return a name for use in an error message. A name that is too long or not printable is quoted and truncated."""
     text = name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
     return text if len(text) <= _LIMIT and text.isprintable() and text else quoted(text)
 

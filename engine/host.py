@@ -20,7 +20,7 @@ from engine.store.api import Store
 class Host:
     """The objects that all operations of the engine share.
 
-    Files in the directory ``root`` survive a reboot; those in ``run`` do not.
+    Files in the directory ``root`` survive a reboot; files in the directory ``run`` do not.
     """
 
     root: Path
@@ -62,7 +62,8 @@ class Host:
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        # Let the new process use a warm server (a resident hawse process) if one runs, but never start a warm server.
+        # Let the new process use a warm server (a resident hawse process) if a warm server is running, but never start
+        # a warm server.
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment

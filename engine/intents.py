@@ -1,8 +1,8 @@
 """Record work as intents, so that later commands finish or undo the work of killed commands.
 
-A command records an intent in the store before it changes the kernel. The next command that finds an intent of a dead
-process takes over the work: creations are undone, removals are finished. This module never waits for a process that is
-still running.
+A command records an intent in the store before the command changes the kernel. The next command that finds an intent of
+a process that has ended resolves the intent: creations are undone, removals are finished. This module never waits for a
+process that is still running.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin(tx: Transaction, kind: str, object_id: str) -> None:
-    """Record that this process works on an object.
+    """Record an intent: this process works on an object.
 
     Call this function in the transaction that also reserves the object.
     """
@@ -46,7 +46,7 @@ def begin(tx: Transaction, kind: str, object_id: str) -> None:
 
 
 def end(tx: Transaction, kind: str, object_id: str) -> None:
-    """Delete an intent, because its work is done or undone.
+    """Delete an intent, because the intent's work is done or undone.
 
     Call this function in the transaction that also records the result of the work.
     """
@@ -60,14 +60,14 @@ def orphaned(begun: Iterable[Intent]) -> list[Intent]:
 
 @contextmanager
 def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
-    """Run a block of kernel work. If the block fails, undo its work with ``undo`` and raise the error again.
+    """Run a block that changes the kernel. If the block fails, call ``undo`` and raise the block's error again.
 
-    If a process dies inside the block, a later command resolves the intent with the same function.
+    If the process dies inside the block, a later command resolves the intent with the same function ``undo``.
     """
     try:
         yield
     except BaseException:
-        # Ignore an error of the undo. The intent then stays in the store for the next command, and the user sees the
+        # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
         # original error of the block.
         with contextlib.suppress(EngineError):
             undo(host, object_id)

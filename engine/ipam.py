@@ -2,12 +2,12 @@
 
 The module does no I/O and reads no clock.
 
-- Subnets: the module knows the default pools and Docker's order of use. The search starts after the subnet that was
-  allocated last and wraps around, so that a freed subnet is not reused immediately. The caller passes the ranges that
-  networks and host interfaces use.
-- Addresses: the caller passes a sorted list of the used addresses of a pool, and a description of the pool. The
+- Subnets: the module knows the default pools and the order in which Docker uses the pools. The search starts after the
+  subnet that was allocated last and wraps around, so that a freed subnet is not reused immediately. The caller passes
+  the address ranges that networks and host interfaces use.
+- Addresses: the caller passes the used addresses of a subnet in ascending order, and a description of the subnet. The
   description has the subnet, the range for automatic addresses, and the addresses that are never allocated. The time
-  for a search grows with the logarithm of the number of used addresses, and not with the size of the pool.
+  for a search grows with the logarithm of the number of used addresses, and not with the size of the subnet.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def bounds(network: IPNetwork) -> Range:
 
 
 def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | None:
-    """Return the first of ``others`` that overlaps ``network``, or None.
+    """Return the first network in ``others`` that overlaps ``network``, or None if no network overlaps.
 
     Networks of different IP versions never overlap.
     """
@@ -47,8 +47,8 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 class Occupied:
     """The address ranges of one IP version that are in use.
 
-    Most queries ask about a range that is free. Therefore queries only scan the unsorted list of used ranges at first.
-    The first query that overlaps a used range sorts and merges the list for all later queries.
+    Most queries ask about a range that is free. Therefore a query at first only scans the unsorted list of used ranges.
+    The first query whose range overlaps a used range sorts and merges the list for all later queries.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
@@ -57,7 +57,9 @@ class Occupied:
         self._lasts: list[int] = []
 
     def last_within(self, first: int, last: int) -> int | None:
-        """Return the last address of the highest used range that overlaps the range ``first`` to ``last``, or None."""
+        """Return the last address of the highest used range that overlaps the range ``first`` to ``last``. Return None
+        if no used range overlaps.
+        """
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
                 return None
@@ -106,15 +108,16 @@ LOCAL_POOLS: tuple[DefaultPool, ...] = (
     *(DefaultPool(IPv4Network(f"172.{n}.0.0/16"), 16) for n in range(17, 32)),
     DefaultPool(IPv4Network("192.168.0.0/16"), 20),
 )
-"""Docker's default pools for networks with local scope: 15 subnets with prefix length 16, then 16 with prefix length
-20.
+"""Docker's default pools for networks with local scope: 15 subnets with prefix length 16, then 16 subnets with prefix
+length 20.
 """
 
 
 def ula_pool(host_id: str) -> DefaultPool:
-    """Return the IPv6 range from which this host allocates subnets: /64 subnets of one /48 in fd00::/8 (RFC 4193).
+    """Return the IPv6 range from which this host allocates subnets: a /48 in fd00::/8 (RFC 4193), divided into /64
+    subnets.
 
-    The /48 is computed from ``host_id`` alone, so it never changes.
+    The /48 is computed only from ``host_id``, so the /48 never changes.
     """
     global_id = int.from_bytes(sha256(host_id.encode()).digest()[3:8])
     return DefaultPool(IPv6Network((0xFD << 120 | global_id << 80, 48)), 64)
@@ -130,9 +133,9 @@ def allocate_pool(
 ) -> IPNetwork:
     """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated before.
 
-    ``in_use`` are the used ranges of that version. ``size`` is a prefix length that the user requested, as in
-    ``0.0.0.0/24``; without it, each pool's own prefix length applies. A search with ``size`` always begins with the
-    first pool. Raises `PoolsExhausted` if there is no free subnet.
+    ``in_use`` are the used address ranges of this IP version. ``size`` is a prefix length that the user requested, as
+    in ``0.0.0.0/24``. If ``size`` is None, each pool's own prefix length applies. A search with ``size`` always begins
+    with the first pool. Raises `PoolsExhausted` if there is no free subnet.
     """
     pools = [pool for pool in defaults if pool.base.version == version]
     if size is not None:
@@ -149,7 +152,7 @@ def _after(pools: Sequence[DefaultPool], last: IPNetwork | None) -> Iterator[tup
     """Yield the address ranges to search: first the addresses after the subnet ``last``, then the other pools in turn.
 
     After the last pool, the search continues with the first pool. The pool that contains ``last`` is yielded again at
-    the end. Each result is (range, prefix length, first address to try).
+    the end. Each yielded tuple is (range, prefix length, first address to try).
     """
     home = next((i for i, p in enumerate(pools) if last and p.size == last.prefixlen and _holds(p, last)), None)
     if home is not None and last is not None:
@@ -165,7 +168,7 @@ def _holds(pool: DefaultPool, subnet: IPNetwork) -> bool:
 
 
 def _first_free(base: IPNetwork, prefix: int, start: int, occupied: Occupied) -> IPNetwork | None:
-    """Return the lowest free subnet of prefix length ``prefix`` in the range ``base``, or None.
+    """Return the lowest free subnet of prefix length ``prefix`` in the range ``base``, or None if no subnet is free.
 
     The search begins at ``start``, which must be the first address of a possible subnet.
     """
@@ -209,10 +212,11 @@ class NoFreeAddress(Exception):
 
 
 def usable(subnet: IPNetwork) -> tuple[int, int]:
-    """Return the first and last address of a subnet that can be allocated, as integers.
+    """Return the first and the last address of a subnet that can be allocated, as integers.
 
-    The network address cannot be allocated, and in IPv4 neither can the broadcast address. IPv4 subnets of /31 and /32
-    have no such addresses (RFC 3021). If no address can be allocated, first is greater than last.
+    The network address cannot be allocated. In IPv4, the broadcast address cannot be allocated either. IPv4 subnets of
+    /31 and /32 have no network and broadcast addresses (RFC 3021). If no address can be allocated, the first returned
+    number is greater than the last.
     """
     first, last = bounds(subnet)
     if subnet.version == 6:
@@ -221,10 +225,11 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
 
 
 def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> IPAddress:
-    """Return the lowest free address of ``ip_range``, or of the whole subnet if there is no ``ip_range``.
+    """Return the lowest free address of ``ip_range``. If ``ip_range`` is None, return the lowest free address of the
+    subnet.
 
     Automatic gateways are chosen by this function too. ``used`` are the used addresses of the subnet, in ascending
-    order and without duplicates. Raises `NoFreeAddress`.
+    order and without duplicates. Raises `NoFreeAddress` if no address is free.
     """
     first, last = usable(subnet)
     if ip_range is not None:
@@ -237,10 +242,11 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
-    """Return ``address`` if it is free in the subnet; raises `OutOfPool` or `AddressInUse` if not.
+    """Return ``address`` if it is free in the subnet. Raises `OutOfPool` if ``address`` is outside the subnet, and
+    `AddressInUse` if ``address`` is in use.
 
-    An address outside the pool's ip range is accepted, because that range limits only automatic addresses. ``used`` are
-    the used addresses in ascending order.
+    An address outside the network's ip range is accepted, because an ip range limits only automatic addresses. ``used``
+    are the used addresses in ascending order.
     """
     if address not in subnet:
         raise OutOfPool(address, subnet)
@@ -254,8 +260,8 @@ def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) ->
 def _first_gap(used: Sequence[int], start: int) -> int:
     """Return the lowest integer that is at least ``start`` and is not in ``used``.
 
-    ``used`` is ascending and has no duplicates, so ``used[i] - i`` never decreases. Therefore bisection finds the end
-    of the consecutive numbers that begin at ``start``.
+    ``used`` is ascending and has no duplicates, so ``used[i] - i`` never decreases with ``i``. Therefore a bisection
+    finds the end of the consecutive numbers that begin at ``start``.
     """
     low = bisect_left(used, start)
     run = bisect_left(range(low, len(used)), True, key=lambda i: used[i] - (i - low) != start)
@@ -271,7 +277,7 @@ class Usage:
     """The numbers of used and available addresses of a subnet.
 
     ``in_use`` counts all addresses that cannot be allocated now, including the network and broadcast addresses.
-    ``available`` counts the addresses that automatic allocation can still return.
+    ``available`` counts the free addresses that automatic allocation can choose.
     """
 
     in_use: int

@@ -4,11 +4,11 @@ Requests have the form of the bodies of Docker's Engine API (v1.45): the command
 would send to dockerd. Records are the values that the store keeps.
 
 Configuration (requested by the user) and operational state (present in the kernel) are separate fields. A failed start
-never changes the configuration. In requests, addresses are the strings that the user typed. In records, addresses are
-strings in canonical form, so that a record is plain JSON.
+of a container never changes the container's configuration. In requests, addresses are the strings that the user typed.
+In records, addresses are strings in canonical form, so that a record can be written as JSON.
 
 This module does not use ``from __future__ import annotations``, which turns annotations into strings. Every command
-would have to evaluate these strings before it can read a record (`engine.store.codec`).
+would have to evaluate these strings before reading a record (`engine.store.codec`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ class EndpointSettings:
 
     ``default_route`` is a hawse extension. With "yes", the endpoint's default route takes precedence over all other
     default routes, including those of other programs. With "no", the endpoint adds no default route. With "", the
-    endpoint's default route is used if there is no other default route.
+    endpoint's default route is used if the sandbox has no other default route.
     """
 
     ipam: EndpointIPAM | None = None
@@ -83,12 +83,12 @@ class EndpointSettings:
 class PortSpec:
     """The value of one parsed ``-p`` flag.
 
-    A port range is one PortSpec, where Docker's PortBindings has one entry per port. The container ports are ``port``
-    to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port.
+    One PortSpec may describe a port range. Docker's PortBindings would have one entry for each port of the range. The
+    container ports are ``port`` to ``port_end``; if ``port_end`` is 0, ``port`` is the only container port.
 
-    ``host_port`` is "" (any port), "8080" or "8000-8010". A single container port gets the first free host port of the
-    range. Several container ports need a host range of the same length, and the ports are matched in order. ``host_ip``
-    is "", or the address as the user typed it.
+    ``host_port`` is "" (any port), "8080" or "8000-8010". For a single container port, hawse chooses the first free
+    host port of the range. Several container ports need a host port range of the same length; the first container port
+    gets the first host port, and so on. ``host_ip`` is "", or the address as the user typed it.
     """
 
     protocol: str
@@ -173,9 +173,9 @@ class HostConfig:
     readonly_rootfs: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     container_id_file: str = ""
-    init: bool | None = None  # None if --init was not given
+    init: bool | None = None  # None if the user did not give --init
     security_opt: Sequence[str] | None = None
-    system_paths: bool = False  # true: Docker's lists of hidden and read-only kernel paths are not applied
+    system_paths: bool = False  # if true, Docker's lists of hidden and read-only kernel paths are not applied
     console_size: tuple[int, int] = (0, 0)
     log_driver: str = ""  # in a request, "": the configured default; in a record, "": json-file
     log_options: Mapping[str, str] = field(default_factory=dict)
@@ -235,7 +235,7 @@ class PoolRecord:
     """One allocated subnet of a network.
 
     ``gateway`` is an address without prefix length, or "" if the subnet has no gateway. If ``gateway_shown`` is false,
-    inspect does not print the gateway. Docker hides an automatic gateway if the user gave the subnet.
+    inspect does not print the gateway. As in Docker, an automatic gateway is hidden if the user gave the subnet.
     """
 
     subnet: str
@@ -243,17 +243,17 @@ class PoolRecord:
     gateway: str = ""
     gateway_shown: bool = True
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
-    automatic: bool = False  # the subnet was allocated from the default pools
-    unused: bool = False  # shown by inspect, but never used for addresses (an IPv6 subnet without --ipv6)
-    subnet_typed: str = ""  # the subnet as the user typed it; "" if automatic or equal to ``subnet``
-    gateway_typed: str = ""  # the gateway as the user typed it; "" if automatic or equal to ``gateway``
+    automatic: bool = False  # true if the subnet was allocated from the default pools
+    unused: bool = False  # true if only inspect shows the subnet (an IPv6 subnet without --ipv6)
+    subnet_typed: str = ""  # the subnet as typed by the user; "" if automatic or equal to ``subnet``
+    gateway_typed: str = ""  # the gateway as typed by the user; "" if automatic or equal to ``gateway``
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """A network. ``phase`` is planned, creating, live or removing.
+    """A network. ``phase`` is "planned", "creating", "live" or "removing".
 
-    ``owner`` is the process that creates or removes the network.
+    ``owner`` is the process that is creating or removing the network.
     """
 
     id: str
@@ -273,7 +273,7 @@ class NetworkRecord:
     config_from: str = ""
     options: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
-    host_options: Mapping[str, str] | None = None  # driver options that apply only on this host, for a cluster network
+    host_options: Mapping[str, str] | None = None  # driver options of a cluster network that apply only on this host
     predefined: bool = False
     phase: str = "live"
     owner: str = ""
@@ -295,9 +295,10 @@ class NetworkSummary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PortRecord:
-    """One published port range of the host and the equally long port range of the container.
+    """One published range of host ports, and the range of container ports, which has the same length.
 
-    Each range includes its last port. The host addresses ``0.0.0.0`` and ``::`` mean every local address of the family.
+    Each range includes its last port. The host addresses ``0.0.0.0`` and ``::`` mean every address of this host in the
+    address family.
     """
 
     protocol: str
@@ -312,14 +313,14 @@ class PortRecord:
 class EndpointRecord:
     """An endpoint. The record exists from the reservation of the endpoint to its release.
 
-    ``phase`` is reserved, live or leaving.
+    ``phase`` is "reserved", "live" or "leaving".
     """
 
     id: str
     network_id: str
     container_id: str
     mac: str
-    ipv4: str = ""  # for example "172.18.0.2/16"
+    ipv4: str = ""  # address with prefix length, for example "172.18.0.2/16"
     ipv6: str = ""
     link_local: Sequence[str] = ()
     interface: str = ""
@@ -338,13 +339,13 @@ class EndpointRecord:
 class NetworkAttachment:
     """A container's configuration for one network.
 
-    ``network_id`` is "" until the container is first started on the network.
+    ``network_id`` is "" until the container is started on the network for the first time.
     """
 
     network: str  # network name or id as typed; the key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    named: bool = False  # true if the network existed at connect time; the container then has DNS names there
+    named: bool = False  # true if the network existed at connect time; only then the container has DNS names on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +370,7 @@ class ContainerRecord:
     path: str = ""
     args: Sequence[str] = ()
     kind: str = "process"
-    # The fields from here on are operational state; the fields above are configuration.
+    # The configuration fields end here. The fields below are operational state.
     status: str = "created"  # created, running, restarting, exited, removing, dead
     sandbox_id: str = ""
     sandbox_path: str = ""
@@ -390,13 +391,14 @@ class ContainerRecord:
 class ImageRecord:
     """An imported root file system.
 
-    ``rootfs`` is the directory with the unpacked files. The fields of the configuration come from the archive.
+    ``rootfs`` is the directory with the unpacked files. The configuration fields of the record come from the image
+    archive.
     """
 
     id: str  # sha256:<64 hex>
-    references: Sequence[str]  # "name:tag"
+    references: Sequence[str]  # each reference is "name:tag"
     created: str
-    size: int  # bytes
+    size: int  # size in bytes
     rootfs: str
     cmd: Sequence[str] | None = None
     entrypoint: Sequence[str] | None = None

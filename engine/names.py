@@ -40,7 +40,9 @@ taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
 
 
 def generate_container_name() -> str:
-    """Generate a random name ``adjective_surname``; if the name is in use, the caller calls this function again."""
+    """Generate a random name ``adjective_surname``. If another container has the name, the caller calls this function
+    again.
+    """
     return f"{_any_of(ADJECTIVES.split())}_{_any_of(SURNAMES.split())}"
 
 
@@ -84,7 +86,9 @@ def served_names(container: ContainerRecord, settings: EndpointSettings) -> list
 
 
 def check_container_name(name: str) -> str:
-    """Return a container name without its leading slash; raises `InvalidArgument` if Docker would refuse the name."""
+    """Return a container name without its leading slash. Raises `InvalidArgument` for a name that Docker would
+    refuse.
+    """
     if not CONTAINER_NAME.fullmatch(name):
         raise InvalidArgument(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return name.removeprefix("/")
@@ -134,8 +138,8 @@ def is_mac(text: str) -> bool:
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
     """Return the only network in ``matches``.
 
-    Raises `NotFound` if there is none, and `InvalidArgument` if there are several. With ``inspect``, the second error
-    has the text of Docker's network inspect.
+    Raises `NotFound` if ``matches`` is empty, and `InvalidArgument` if there are several networks. If ``inspect`` is
+    set, InvalidArgument has the error text of Docker's network inspect.
     """
     if len(matches) == 1:
         return matches[0]
@@ -148,9 +152,9 @@ def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: b
 
 
 def pick_container(matches: Sequence[ContainerRecord], reference: str) -> ContainerRecord:
-    """Return the only container in ``matches``; raises `NotFound` if there is none.
+    """Return the only container in ``matches``; raises `NotFound` if ``matches`` is empty.
 
-    Raises `InvalidArgument` if there are several, or if ``reference`` is empty.
+    Raises `InvalidArgument` if there are several containers, or if ``reference`` is empty.
     """
     if not reference:
         raise InvalidArgument('invalid name or ID supplied: ""')
@@ -172,11 +176,11 @@ def natural_key(text: str) -> bytes:
     """Return a sort key for natural order, in which numbers inside a text are compared by value ("a2" before "a10").
 
     Digits sort before other bytes. If two numbers are equal, the number with fewer leading zeros comes first. The key
-    is bytes, so that a database can sort by it too.
+    is of the type bytes, so that SQLite can sort by the key too.
 
-    In the key, each number begins with two NUL bytes, which sort before everything else. After the NUL bytes come the
-    length of the number without leading zeros, its digits, and its length with leading zeros. A NUL in the text is
-    followed by the byte FF.
+    In the key, each number begins with two NUL bytes, which sort before all other bytes. After the NUL bytes come the
+    length of the number without leading zeros, the digits of the number, and its length with leading zeros. A NUL byte
+    in the text is followed by the byte FF in the key.
     """
     return DIGITS.sub(_number, text.encode("utf-8", "surrogateescape").replace(b"\0", b"\0\xff"))
 

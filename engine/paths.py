@@ -1,14 +1,14 @@
 """Protect hawse's own directories and files: only root may read them, and no other user may change them.
 
 `check` walks a path from the root directory down. Each directory on the path must belong to root or the calling user,
-and no other user may write to it. A sticky directory (such as /tmp) may be on the path, but the next directory must
-then meet these conditions.
+and no other user may write to the directory. A sticky directory (such as /tmp) may be on the path, but the next
+directory on the path must then meet both conditions.
 
 Another user cannot replace a directory that has been checked. Therefore nothing below the directory can change between
 its check and its use.
 
 Another user may have created files in a directory before the directory was given to root. To refuse such files, hawse
-opens files with O_NOFOLLOW and requires that they belong to root or the calling user.
+opens files with O_NOFOLLOW and requires that each file belongs to root or the calling user.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _WHOLE_MAP = ["0", "0", "4294967295"]
 def check(path: Path, name: str) -> None:
     """Raise PermissionDenied if a user other than root and the calling user can change the contents of a directory.
 
-    ``name`` is the environment variable that names the directory (HAWSE_ROOT or HAWSE_RUN). If the directory is
-    missing, `make_private_directory` normally creates it later. In a sticky directory such as /tmp, this function
-    creates the missing directory immediately, because otherwise another user could create it first.
+    ``name`` is the environment variable that names the directory (HAWSE_ROOT or HAWSE_RUN). A missing directory is
+    normally created later by `make_private_directory`. If the missing directory is in a sticky directory such as /tmp,
+    this function creates it immediately, because another user could create it before hawse does.
     """
     try:
         _check_path(str(path))
@@ -53,10 +53,10 @@ def make_private_directory(path: Path) -> None:
 
 
 def open_private(path: Path | str | bytes, flags: int) -> int:
-    """Open one of hawse's own files with mode 0600, without following a symbolic link; return the file descriptor.
+    """Open one of hawse's own files without following a symbolic link; return the file descriptor.
 
-    The caller closes the descriptor. Raises PermissionDenied if the file belongs to another user, or if another user
-    can write to it.
+    The file gets mode 0600, even if it existed with another mode. The caller closes the descriptor. Raises
+    PermissionDenied if the file belongs to another user, or if another user can write to the file.
     """
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -71,9 +71,9 @@ def open_private(path: Path | str | bytes, flags: int) -> int:
 
 
 def no_follow(path: str, flags: int) -> int:
-    """Open a file, without following a symbolic link; to be passed as ``opener`` to open().
+    """Open a file without following a symbolic link. Callers pass this function as ``opener`` to open().
 
-    Use it in directories in which a container may have created symbolic links.
+    The function is for directories in which a container may have created symbolic links.
     """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
@@ -88,8 +88,8 @@ def require_own_file(path: Path | str | bytes, status: os.stat_result) -> None:
 
 
 class _Untrusted(Exception):
-    """The error for a path that another user can change. It has the path, the problem, and the command that solves the
-    problem.
+    """The error for a path that another user can change. The error has the path, the problem, and the command that
+    solves the problem.
     """
 
     def __init__(self, place: str, fault: str, remedy: str) -> None:
@@ -111,7 +111,7 @@ def _check_path(path: str) -> None:
         try:
             status = _found(place or "/", make=sticky)
         except OSError:
-            return  # the path is unusable, or only root or the calling user can create it
+            return  # the path is unusable, or only root or the calling user can create the path
         if stat.S_ISLNK(status.st_mode):
             _check_owner(place, status, in_sticky=sticky)
             links += 1
@@ -145,8 +145,8 @@ def _parts(path: str) -> list[str]:
 def _check_directory(place: str, status: os.stat_result, *, in_sticky: bool, is_last: bool) -> bool:
     """Raise `_Untrusted` if another user can replace the contents of a directory.
 
-    A sticky directory is accepted, except at the end of the path. Returns whether other users can write to the
-    directory.
+    A sticky directory is accepted, unless it is the last directory of the path. Returns whether users other than root
+    and the calling user can write to the directory.
     """
     _check_owner(place, status, in_sticky=in_sticky or is_last)
     if not status.st_mode & _WRITABLE_BY_OTHERS:
@@ -189,7 +189,7 @@ def _make_missing(path: Path) -> bool:
 
 
 def _is_safe_parent(path: Path) -> bool:
-    """Return whether files that hawse creates in a directory are safe from replacement by other users."""
+    """Return whether no other user can replace files that hawse creates in a directory."""
     status = os.stat(path)
     return is_own(status) or bool(status.st_uid in (0, os.geteuid()) and status.st_mode & stat.S_ISVTX)
 

@@ -10,8 +10,8 @@ OUTSIDE: dict[str, Any] = {
     "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
     "RemoteManagers": None, "Nodes": 0, "Managers": 0,
 }  # fmt: skip
-"""The ``Swarm`` part of /info for a host in no cluster. Docker's JSON omits numbers that are zero. The zeros are here
-because templates of ``--format`` read these numbers too.
+"""The ``Swarm`` part of /info for a host in no cluster. Docker's JSON omits numbers that are zero. This document has
+the zeros, because templates of ``--format`` read these numbers too.
 """
 
 

@@ -107,8 +107,8 @@ class Host(Netns):
         }
 
     def command(self, *argv: str) -> list[str]:
-        """Return the argument vector of a hawse command on this host. The caller must run it with the environment from
-        `env`.
+        """Return the argument vector of a hawse command on this host. The caller must run the command with the
+        environment that the method `env` returns.
         """
         return ["ip", "netns", "exec", self.name, *HAWSE, *argv]
 

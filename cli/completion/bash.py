@@ -26,7 +26,7 @@ def quoted(word: str) -> str:
 
 
 def filled(words: Iterable[str], width: int) -> list[str]:
-    """Split the words into lines of at most ``width`` characters; no word is split."""
+    """Split the list of words into lines of at most ``width`` characters; no word is split."""
     lines: list[str] = []
     for word in words:
         if lines and len(lines[-1]) + 1 + len(word) <= width:
@@ -99,6 +99,9 @@ SHELL = {"files": "__hawse_paths -f", "directories": "__hawse_paths -d", "comman
 
 
 def _call(function: str, words: Iterable[str]) -> str:
-    """Return bash code that calls ``function`` with these words, wrapped over several lines if the code is long."""
+    """Return bash code that calls the bash function ``function`` with these words as arguments.
+
+    Long code is wrapped over several lines.
+    """
     lines = filled([function, *map(quoted, words)], WIDTH - len(INDENT) - 6)
     return INDENT + f" \\\n{INDENT}    ".join(lines)

@@ -56,7 +56,10 @@ def answer_and_keep(app: App, kinds: str) -> None:
 
 
 def answer(kinds: str, index: int, words: Sequence[str]) -> str:
-    """Return the lines to print for all ``kinds`` of names, a comma-separated list such as ``networks,images``."""
+    """Return the lines that ``hawse __complete`` prints for all ``kinds`` of names.
+
+    ``kinds`` is a comma-separated list such as ``networks,images``.
+    """
     return "".join(line for kind in kinds.split(",") for line in answers(kind, index, words))
 
 
@@ -99,7 +102,6 @@ MACHINE = {
     "interfaces": entries("/sys/class/net"),
     "namespaces": entries("/run/netns"),
 }
-"""Maps each kind of name to the function that lists these names on this host.
-
-The table has only the kinds that are not in the local store (the SQLite file).
+"""Maps each kind of name that is not in the local store (the SQLite file) to the function that lists these names on
+this host.
 """

@@ -19,12 +19,14 @@ Finder = Callable[[Reader, Words, Words], Names]
 
 
 def networks(test: Callable[[NetworkRecord], bool] = lambda _: True) -> Finder:
-    """Return a finder of the networks that pass a test."""
+    """Return a finder function that finds the networks for which ``test`` returns True."""
     return lambda reader, *_: map(network_entry, filter(test, reader.networks()))
 
 
 def containers(*statuses: str) -> Finder:
-    """Return a finder of the containers that have one of these statuses; without statuses, of all containers."""
+    """Return a finder function that finds the containers with one of these statuses; without statuses, all
+    containers.
+    """
     return lambda reader, *_: (
         container_entry(container)
         for container in reader.containers()
@@ -52,7 +54,7 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 
 
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield the networks that have containers.
+    """Yield the names of the networks that have containers.
 
     If the command line names a container after the completed position, yield only the networks of this container.
     """
@@ -64,19 +66,19 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def members(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the containers on the network that the command line names before the completed position."""
+    """Return the names of the containers on the network that the command line names before the completed position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
 
 
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the containers that are not on the network that the command line names before the completed position."""
+    """Return the names of the containers that are not on the network named before the completed position."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
 
 
 def users_of_named(reader: Reader, words: Words) -> set[str]:
-    """Return the ids of the containers on each network that one of these words of the command line names."""
+    """Return the ids of all containers on the networks that ``words`` name; ``words`` are from the command line."""
     named = [network for word in words for network in reader.find_networks(word)]
     return {container_id for network in named for container_id in users(reader, network)}
 
@@ -94,14 +96,15 @@ def ports(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
-    """Yield each port of a port range together with its host address: ``80/tcp`` and ``0.0.0.0:8080``."""
+    """Yield each port of a port range as a pair of container port and host address: ``80/tcp`` and ``0.0.0.0:8080``."""
     for offset in range(port.port_end - port.port + 1):
         yield f"{port.port + offset}/{port.protocol}", f"{port.host_ip}:{port.host_port + offset}"
 
 
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
-    """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates; a holder is one object's
-    labels.
+    """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates.
+
+    Each item of ``holders`` holds the labels of one object.
     """
     return (
         (text, "") for text in sorted({f"{key}={value}" for holder in holders for key, value in (holder or {}).items()})

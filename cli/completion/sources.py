@@ -1,5 +1,7 @@
-"""Every completion source by name: the words, the ``key=`` prefixes and the kinds of names that flags and arguments
-take.
+"""Every completion source by name.
+
+A source defines the words, the ``key=`` prefixes and the kinds of names that may complete a flag's value or an
+argument.
 """
 
 from __future__ import annotations
@@ -21,10 +23,13 @@ Words = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The words that may complete one flag value or argument: the words that all fields of the source offer, together.
+    """The words that may complete one flag value or argument.
+
+    The source offers the words of all its fields together:
 
     - ``names``: kinds of names that ``hawse __complete`` finds, such as ``networks``.
-    - ``keys``: words that start a value and end with ``=`` or ``:``. Each word maps to the source of the text after it.
+    - ``keys``: words that start a value and end with ``=`` or ``:``. Each word maps to the source of the text after the
+      word.
     - ``commas``: the value is a comma-separated list, and the last part of the list is completed.
     - ``by_flag``: another flag of the command line selects the source. The tuple holds that flag's long name, its short
       name, and the source for each value of that flag ("" if that flag is not given).
@@ -49,7 +54,9 @@ SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGT
 
 
 def list_format(fields: Mapping[str, str]) -> Source:
-    """Return the completion source for the ``--format`` of a listing with these fields."""
+    """Return the completion source for the ``--format`` flag of a list command such as ``ps`` that shows these
+    fields.
+    """
     named = {"table": "A table with headers", "json": "One JSON object a line", "raw": "One field a line"}
     return Source({**named, **{f"{{{{.{name}}}}}": "" for name in fields}, "{{json .}}": ""})
 
@@ -82,7 +89,7 @@ def _drivers() -> dict[str, Source]:
 KINDS = {"text": "none", "boolean": "bool", "interface": "interfaces"}
 """Maps a type of driver-option values to the name of the completion source for these values.
 
-A type that is not in this table has the same name as its completion source.
+If a type is not in this table, the completion source has the same name as the type.
 """
 
 NETWORKS: Mapping[str, Source] = {

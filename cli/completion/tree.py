@@ -1,8 +1,8 @@
 """Convert click's command tree to plain values, from which the completion scripts are generated.
 
 Hidden commands are omitted. The scripts offer a hidden flag if the flag exists only in hawse. All other hidden flags
-are deprecated, or are another spelling of a visible flag. The scripts recognise such a flag on the command line, but do
-not offer it.
+are deprecated, or are another spelling of a visible flag. The scripts recognise these other hidden flags on the command
+line, but do not offer them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from cli.pflag.reading import flags_of
 
 @dataclass(frozen=True, slots=True)
 class FlagEntry:
-    """One flag; ``source`` names the completion source of its value, and is "" if the flag takes no value."""
+    """One flag of a command.
+
+    ``source`` names the completion source of the flag's value, and is "" if the flag takes no value.
+    """
 
     long: str
     short: str
@@ -42,8 +45,8 @@ class ArgumentEntry:
 class CommandNode:
     """A command and all its ``paths`` on the command line, such as ``("run", "container run")``; the root's path is "".
 
-    ``commands`` maps the subcommands of a group to their descriptions. ``aliases`` maps the other names of a subcommand
-    to its own name. ``interspersed`` says whether flags are still recognised after the first argument.
+    ``commands`` maps the subcommands of a group to their descriptions. ``aliases`` maps each alias of a subcommand to
+    the subcommand's own name. ``interspersed`` says whether flags are still recognised after the first argument.
     """
 
     paths: tuple[str, ...]
@@ -55,7 +58,10 @@ class CommandNode:
 
 
 def nodes(root: Group) -> list[CommandNode]:
-    """Return every visible command of the tree once, sorted by paths."""
+    """Return a `CommandNode` for every visible command of the tree, sorted by paths.
+
+    A command with several paths gets only one `CommandNode`.
+    """
     by_command: dict[int, CommandNode] = {}
     for path, command in _walk("", root):
         known = by_command.get(id(command))

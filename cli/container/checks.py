@@ -11,7 +11,10 @@ from typing import Any
 from cli.options.environment import pairs_to_map
 
 Given = Mapping[str, Any]
-"""The values of all flags; a key is a flag's parameter name, such as ``log_driver`` for ``--log-driver``."""
+"""The values of all flags of the command line; a key of this map is a flag's parameter name.
+
+For example, the key of ``--log-driver`` is ``log_driver``.
+"""
 
 PULL_CHOICES = ("always", "missing", "never", "")
 HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health_start_period", "health_start_interval")
@@ -58,7 +61,7 @@ def logging(flags: Given) -> None:
 
 
 def storage(flags: Given) -> None:
-    """Check that each ``--storage-opt`` has the form ``key=value``."""
+    """Raise ValueError if a ``--storage-opt`` does not have the form ``key=value``."""
     if any("=" not in option for option in flags["storage_opt"]):
         raise ValueError("invalid storage option")
 
@@ -74,6 +77,6 @@ def health(flags: Given) -> None:
 
 
 def removal(flags: Given) -> None:
-    """Check that ``--rm`` and ``--restart`` are not used together."""
+    """Raise ValueError if ``--rm`` and ``--restart`` are used together."""
     if flags["rm"] and flags["restart"].partition(":")[0] not in ("", "no"):
         raise ValueError("Conflicting options: --restart and --rm")

@@ -85,7 +85,7 @@ def warn(app: App, request: ContainerCreate) -> None:
 def reference(image: str) -> str:
     """Check the name of an image and return the image's full name.
 
-    Return "" if ``image`` is ``hostfs`` (a container on the host's own files), a directory or an image id.
+    Return "" if ``image`` is a directory, an image id, or ``hostfs``, which means a container on the host's own files.
     """
     if image == HOSTFS or image.startswith("/") or is_identifier(image):
         return ""

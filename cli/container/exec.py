@@ -47,7 +47,7 @@ def exec_(app: App, /, container: str, command: tuple[str, ...], **flags: Any) -
     except StartFailure as error:
         if request.detach:
             raise StatusError(app.daemon_text(error)) from error
-        # As Docker does, print the error text to stdout, where the output of the command would appear.
+        # As Docker does, print the error text to stdout, where the output of the container's command would appear.
         app.out_rendered(app.line(str(error), app.stdout) + "\r\n")
         return NOT_EXECUTED
     if code == LEFT:

@@ -38,7 +38,7 @@ def logs(
     """
     containers = app.engine.containers
     tty = containers.inspect(container_path_segment(container))["Config"]["Tty"]
-    until = "" if until == "0" else until  # Docker's client sends no end time for --until 0
+    until = "" if until == "0" else until  # like Docker's client, treat --until 0 as no end time
     options = LogOptions(follow, lines(tail), moment("since", since), moment("until", until))
     for line in containers.logs(container_path_segment(container), options):
         stream = app.stderr if line.stream == "stderr" and not tty else app.stdout

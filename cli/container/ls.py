@@ -58,7 +58,7 @@ def ls(ctx: click.Context, /, **flags: Any) -> None:
 
 
 def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
-    """Get the list of containers from the engine and print it in the chosen format."""
+    """Get the list of containers from the engine and print the list in the format that ``--format`` selects."""
     app: App = ctx.obj
     format, quiet, size = flags["format"], flags["quiet"], flags["size"]
     if format and quiet:
@@ -72,7 +72,7 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:
-    """Return the Go template for the listing.
+    """Return the Go template with which the list of containers is printed.
 
     An empty ``--format``, "table" and "raw" select Docker's templates. Any other ``--format`` is a template itself.
     With ``quiet``, the template shows only the ids, whatever the ``--format`` is.
@@ -100,7 +100,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # a leading "table" is literal text and does no harm
+            parse(format).execute(empty_row(size_used).value())  # a leading "table" is literal text, not an error
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-# SIGWINCH is not forwarded, because the attachment passes the terminal's size to the container. SIGCHLD and SIGPIPE are
-# not forwarded, because they concern only this process.
+# SIGWINCH is not forwarded to the container, because `Attachment` passes the terminal's size to the container. SIGCHLD
+# and SIGPIPE are not forwarded, because they concern only this process.
 FORWARDED = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
     signal.SIGCONT, signal.SIGTSTP,

@@ -57,7 +57,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
 def started(app: App, container_id: str) -> None:
     """Start the container; every failure raises StatusError with exit code 1, as in Docker's ``start``.
 
-    The exit code is 1 even if the container's command cannot be executed; ``run`` exits with 126 or 127 then.
+    The exit code is 1 even if the container's command cannot be executed. ``run`` exits with 126 or 127 in this case.
     """
     try:
         app.engine.containers.start(container_id)

@@ -1,4 +1,4 @@
-"""Docker flags that hawse does not implement: some raise an error, others are ignored with a warning.
+"""Docker flags that hawse does not implement: some flags raise an error, other flags are ignored with a warning.
 
 A flag is ignored only if the container still works as intended without the flag. A flag that would change the
 container's files, devices or isolation raises an error.
@@ -30,7 +30,10 @@ IGNORED = (
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
 SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
-"""Maps each ignored flag to the value that hawse always uses; if the user gives this value, no warning is printed."""
+"""Maps each ignored flag to the value that hawse always uses.
+
+If the user gives this value on the command line, no warning is printed.
+"""
 
 
 def refuse(flags: Mapping[str, Any]) -> None:

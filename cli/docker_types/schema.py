@@ -50,7 +50,11 @@ def struct(name: str, /, **fields: Type | Tagged) -> Type:
 def text_type(
     name: str, predicates: Mapping[str, Callable[[str], bool]], texts: Mapping[str, Callable[[str], str]] | None = None
 ) -> Type:
-    """Return a named Go string type; the results of its methods depend only on the string."""
+    """Return a named Go string type; the results of its methods depend only on the string.
+
+    ``predicates`` maps the names of methods to functions that return a bool. ``texts`` maps the names of methods to
+    functions that return a string.
+    """
     methods = {method: Method(_predicate(test)) for method, test in predicates.items()}
     methods |= {method: Method(_text(read)) for method, read in (texts or {}).items()}
     return basic("string", name, methods)

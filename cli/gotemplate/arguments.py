@@ -1,4 +1,4 @@
-"""Convert template values and constants to the types of function parameters.
+"""Convert template values and constants to the parameter types of template functions.
 
 The module implements Go's rules: which values a parameter accepts, and how a constant gets the parameter's type. It
 does not know how arguments are evaluated.

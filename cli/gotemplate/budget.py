@@ -1,7 +1,8 @@
-"""Limits on the work and the output of one template execution.
+"""Limits on the work and the output of one execution of a Go template (``--format``).
 
 A template is a program: it can loop, recurse and double strings. This module counts the steps and the produced bytes.
-If a limit is reached, the execution ends with an error, before it exhausts the machine's time or memory.
+If a limit is reached, the execution of the template ends with an error, before the template exhausts the machine's time
+or memory.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 class Budget:
-    """The number of steps and output bytes that a template execution may still use.
+    """The number of steps and output bytes that the execution of a template may still use.
 
     Several executions may share one budget, which then limits them together.
     """
@@ -26,21 +27,22 @@ class Budget:
         self.exhausted = False
 
     def step(self, count: int = 1) -> None:
-        """Count ``count`` steps of work; raises Fault when the steps are used up."""
+        """Count ``count`` steps of work of the template; raises Fault when the template has used all its steps."""
         self._steps -= count
         if self._steps < 0:
             self.exhausted = True
             raise Fault("execution takes too many steps")
 
     def read(self, data: object) -> None:
-        """Count the steps for processing ``data`` in a template function; the number depends on the length of
-        ``data``.
+        """Count the steps that a template function needs to process ``data``.
+
+        The number of steps depends on the length of ``data``.
         """
         if isinstance(data, bytes):
             self.step(len(data) >> 3)
 
     def produce(self, size: int) -> None:
-        """Count ``size`` bytes of output or of a new string; raises Fault at the limit.
+        """Count ``size`` bytes of template output or of a new string; raises Fault at the limit of bytes.
 
         Where possible, callers call this function before they create the bytes.
         """

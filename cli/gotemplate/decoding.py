@@ -30,7 +30,10 @@ def load(text: str) -> Any:
 
 
 def _grown(items: list[Raw]) -> Slice:
-    """Return a slice of ``items`` whose capacity is a power of two, as Go's append gives it for up to 512 elements."""
+    """Return a slice of ``items`` with the capacity that Go's append gives to a growing slice.
+
+    The capacity is a power of two, as in Go for up to 512 elements.
+    """
     size = len(items)
     return Slice(items, (1 << (size - 1).bit_length()) - size if 0 < size <= 512 else 0)
 

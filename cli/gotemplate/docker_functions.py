@@ -43,8 +43,8 @@ def _change_case(text: bytes, upper: bool) -> Value:
 def _rune_case(rune: str, upper: bool) -> str:
     changed = rune.upper() if upper else rune.lower()
     # Go's conversion to upper or lower case maps one rune to exactly one rune. If Python's conversion gives several
-    # characters, keep the rune unchanged, because Go usually has no mapping then. The exception is U+0130, which Go
-    # maps to "i".
+    # characters, keep the rune unchanged, because Go usually does not convert such a rune. The exception is U+0130,
+    # which Go maps to "i".
     return changed if len(changed) == 1 else "i" if rune == "\u0130" else rune
 
 
@@ -80,7 +80,7 @@ def _truncate(text: bytes, size: int) -> Value:
 
 
 def docker_functions(budget: Budget) -> Mapping[str, Function]:
-    """Return Docker's template functions by name; long results count against ``budget``."""
+    """Return Docker's template functions by name; the bytes of long results count against ``budget``."""
     return {
         "json": Function((ANY,), _json),
         "split": Function((STRING, STRING), _split),

@@ -1,4 +1,4 @@
-"""Evaluate pipelines: commands, fields, methods, function calls and their arguments.
+"""Evaluate the pipelines of a template: commands, fields, methods, function calls and their arguments.
 
 The module knows how values are passed inside one invocation of a template. It does not know control structures and
 output (executor.py). A failure is raised as Fault. The error message then names the node in the evaluator's attribute
@@ -36,7 +36,10 @@ Final = Value | None | MissingArgument
 
 
 class EvaluatorSettings(NamedTuple):
-    """The values that all template invocations of one execution share: functions, budget and the missingkey option."""
+    """The values that all template invocations of one execution share: functions, budget and the missingkey option.
+
+    The budget is the number of steps and output bytes that the execution may still use.
+    """
 
     builtins: Mapping[str, Function]
     functions: Mapping[str, Function]
@@ -282,8 +285,8 @@ class Evaluator:
 def _passed(value: Value | None, type_: Type) -> object:
     """Return a template value as an argument for a Python function.
 
-    If the parameter's type is ANY_VALUE, the argument is the Value itself. For an interface, the argument is the Value
-    inside the interface. For any other type, the argument is the raw value.
+    ``type_`` is the type of the function's parameter. If this type is ANY_VALUE, the argument is the Value itself. For
+    an interface, the argument is the Value inside the interface. For any other type, the argument is the raw value.
     """
     if type_ is ANY_VALUE:
         return value

@@ -88,7 +88,7 @@ class Executor(Evaluator):
     def _body(self, dot: Value | None, body: Body) -> str:
         """Execute the nodes of a template body in order.
 
-        Return "break" or "continue" if such a node ended the body early, or "" if all nodes were executed.
+        Return "break" or "continue" if such an action ended the body early, or "" if all nodes were executed.
         """
         self.node = body
         for node in body.nodes:
@@ -153,7 +153,8 @@ class Executor(Evaluator):
     def _bind(self, branch: Branch, index: Value | None, element: Value | None) -> None:
         """Set the variables that a range action declares.
 
-        A single variable gets the element. Of two variables, the first gets the index and the second gets the element.
+        If the action declares a single variable, the variable gets the element. Of two variables, the first gets the
+        index and the second gets the element.
         """
         decl = branch.pipe.decl
         values = (index, element) if len(decl) > 1 else (element,)

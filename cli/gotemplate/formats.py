@@ -61,7 +61,7 @@ class _Format:
             self.at += 1
         self._index()
         self._width()
-        # Treat a point at the very end of the format string as the verb, and not as the start of a precision.
+        # Treat a point at the very end of the format string as the verb letter, and not as the start of a precision.
         if self._peek() == "." and self.at + 1 < len(self.text):
             self._precision()
         if not self._after_index:
@@ -92,7 +92,7 @@ class _Format:
         number = None
         while (digit := self._peek()) and digit in _DIGITS:
             if number is not None and number > _MAX_NUMBER:
-                # If a number in the format is too large, Go stops parsing the format and reports a missing verb.
+                # If a number in the format string is too large, Go stops parsing the string and reports a missing verb.
                 self.at = len(self.text)
                 return None
             number = (number or 0) * 10 + int(digit)
@@ -133,7 +133,10 @@ class _Format:
         self._after_index = False
 
     def _number_argument(self) -> int | None:
-        """Return the next argument as a width or precision; None if it is missing, too large or not an integer."""
+        """Return the next argument as a width or precision.
+
+        Return None if the argument is missing, too large or not an integer.
+        """
         if self.arg >= len(self.args):
             return None
         value = unwrap(self.args[self.arg])
@@ -144,7 +147,7 @@ class _Format:
         return number if -_MAX_NUMBER <= number <= _MAX_NUMBER else None
 
     def _index(self) -> None:
-        """Parse the explicit argument index ``[n]``, if it is next in the format string."""
+        """Parse the argument index ``[n]``, if the format string has one at the current position."""
         self._after_index = False
         if self._peek() != "[":
             return

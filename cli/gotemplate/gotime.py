@@ -39,7 +39,10 @@ _FIRST_RUNES = frozenset(element[0] for element in _LAYOUT) | set(".,")
 
 
 class Civil:
-    """The calendar date and the time of day of a raw time, in the time zone of this raw time."""
+    """The calendar date and the time of day of a raw time (the list that `cli.gotemplate.gotime` describes).
+
+    Both are in the time zone of the raw time.
+    """
 
     def __init__(self, raw: Raw) -> None:
         self.nanosecond, seconds, offset = raw
@@ -57,7 +60,7 @@ class Civil:
 
 
 def parse_rfc3339(text: str) -> Raw:
-    """Parse an RFC 3339 text and return the raw time; raises ValueError."""
+    """Parse a time in RFC 3339 form and return it as a raw time; raises ValueError if the text is invalid."""
     day, _, clock = text.partition("T")
     offset = None
     if clock.endswith("Z"):
@@ -146,7 +149,10 @@ _FORMATTERS = _formatters()
 
 
 def format_time(raw: Raw, layout: str) -> str:
-    """Format a raw time; the layout is the text that the reference time Mon Jan 2 15:04:05 MST 2006 would have."""
+    """Format a raw time with a Go layout.
+
+    As in Go, the layout shows how the reference time Mon Jan 2 15:04:05 MST 2006 would be written.
+    """
     civil = Civil(raw)
     parts = []
     at = 0

@@ -45,7 +45,7 @@ class StructField(NamedTuple):
 
     @property
     def exported(self) -> bool:
-        """Return whether code outside the struct's own Go package may access the field."""
+        """Return whether Go code outside the struct's own Go package may access the field."""
         return self.name[0].isupper()
 
 
@@ -78,7 +78,7 @@ class Type:
         self.pointer_methods: Mapping[str, Method] = {}
         self.underlying = ""  # for a named slice, map or array type: the name of its underlying type
         self.size = 0  # for an array type: the number of elements
-        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name -> result of `field_path`; filled lazily
+        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name -> cached result of `field_path`
 
     def __repr__(self) -> str:
         return self.name
@@ -97,7 +97,7 @@ class Type:
         """Return whether a value of this type may be assigned to ``target`` without conversion."""
         if self.name == target.name or target.kind == "interface":
             return True
-        # Identical underlying types are enough if one of the two types has no name of its own.
+        # If one of the two types has no name of its own, values are assignable when the underlying types are identical.
         mine, other = self.underlying or self.name, target.underlying or target.name
         return mine == other and not (self.underlying and target.underlying)
 
@@ -108,7 +108,7 @@ class Type:
         return self.element().comparable() if self.kind == "array" else self.kind not in ("map", "slice", "func")
 
     def zero(self) -> Raw:
-        """Return the raw zero value."""
+        """Return the raw zero value (the Python form of Go's zero value) of this type."""
         if self.kind == "struct":
             return [field.type.zero() for field in self.fields]
         if self.kind == "array":
@@ -120,15 +120,15 @@ class Type:
     def field_path(self, name: str) -> tuple[int, ...] | None:
         """Return the indexes that lead to the field ``name``, or None if the struct has no such field.
 
-        The path has one index for each struct on the way. It has more than one index if the field belongs to an
-        embedded struct.
+        A field of the struct itself has one index. A field of an embedded struct has more indexes: one for each struct
+        from the outermost to the innermost.
         """
         if self.lookup is None:
             self.lookup = _field_paths(self)
         return self.lookup.get(name)
 
     def method(self, name: str, addressable: bool = False) -> Method | None:
-        """Return the method with this name, or None.
+        """Return the method with this name, or None if the type has no such method.
 
         If the value is ``addressable``, methods of the pointer type are included.
         """
@@ -141,7 +141,7 @@ class Method(NamedTuple):
     """A method of a Go type.
 
     The first argument of ``call`` is the raw value on which the method is called. The other arguments are the same as
-    for `Function`.
+    those of a `Function`.
     """
 
     call: Callable[..., Value | None]
@@ -190,7 +190,7 @@ class Value:
         return Value(self.type.element(), items[index], kind == "slice" or self.addressable)
 
     def entry(self, key: Raw) -> Value | None:
-        """Return a map's value for a raw key, or None if the key is missing."""
+        """Return the value that a map has for a raw key (the key in its Python form), or None if the key is missing."""
         if self.raw is None or key not in self.raw:
             return None
         return Value(self.type.element(), self.raw[key])
@@ -294,10 +294,10 @@ def integer(value: int) -> Value:
 
 
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
-    """Follow pointers and interfaces until the value is neither of these or is nil; return this last value.
+    """Follow pointers and interfaces to the value to which they finally refer, and return this value.
 
-    Also return whether the last value is a nil pointer or interface. A pointer to an opaque Python object is not
-    followed.
+    If a pointer or interface on the way is nil, stop at this pointer or interface and return it. Also return whether
+    the returned value is a nil pointer or interface. A pointer to an opaque Python object is not followed.
     """
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:

@@ -44,7 +44,10 @@ def _item(item: Value, index: Value | None) -> Value:
 
 
 def index(item: Value | None, *indexes: Value | None) -> Value:
-    """Return ``item[i][j]…``; a missing map key gives the zero value of the map's elements; raises Fault."""
+    """Return ``item[i][j]…``; raises Fault if ``item`` cannot be indexed in this way.
+
+    A missing map key gives the zero value of the map's element type.
+    """
     current = unwrap(item)
     if current is None:
         raise Fault("index of untyped nil")
@@ -66,7 +69,7 @@ def _check_order(low: int, high: int) -> None:
 
 
 def slice_value(item: Value | None, *indexes: Value | None) -> Value:
-    """Return ``item[i:j:k]`` for a string, slice or array; raises Fault."""
+    """Return ``item[i:j:k]`` for a string, slice or array; raises Fault if ``item`` cannot be sliced in this way."""
     target = unwrap(item)
     if target is None:
         raise Fault("slice of untyped nil")

@@ -25,7 +25,10 @@ class UnsupportedValue(Exception):
 
 
 def quote_json(text: str, html: bool = False) -> str:
-    """Return a text as a JSON string; ``html`` also escapes the characters that are special in HTML."""
+    """Return a text as a JSON string.
+
+    With ``html``, the characters that are special in HTML are escaped too.
+    """
     if _PLAIN.fullmatch(text):
         return f'"{text}"'
     return '"' + "".join(_escape(rune, html) for rune in text) + '"'

@@ -1,7 +1,7 @@
 """Parse number and character constants as Go does (package strconv).
 
 The module knows spellings and ranges. It does not know where a constant is used. One constant may be an int, an
-unsigned int and a float at the same time; the evaluation of the template chooses between them.
+unsigned int and a float at the same time. When the template is executed, the evaluator chooses one of these types.
 """
 
 from __future__ import annotations
@@ -91,7 +91,10 @@ def _split_sign(text: str) -> tuple[int, str]:
 
 
 def _underscores_ok(text: str) -> bool:
-    """Return whether each underscore of a number is between two digits; the base prefix counts as a digit."""
+    """Return whether each underscore of a number is between two digits.
+
+    The base prefix, such as ``0x``, counts as a digit.
+    """
     prefixed = text[:1] == "0" and text[1:2].lower() in _BASES
     hexadecimal = prefixed and text[1:2].lower() == "x"
     before = "0" if prefixed else "^"

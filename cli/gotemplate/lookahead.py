@@ -13,7 +13,7 @@ _NO_TOKEN = Token("eof", 0, "", 0)
 
 
 class Lookahead:
-    """The tokens that were read from one lexer, including tokens that were pushed back to be read again."""
+    """A buffer of the tokens that were read from one lexer, including tokens that were pushed back to be read again."""
 
     def __init__(self, lexer: Lexer) -> None:
         self.lexer = lexer

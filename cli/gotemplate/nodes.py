@@ -83,7 +83,7 @@ class String(TemplateNode):
 
 
 class NumberNode(TemplateNode):
-    """A number constant.
+    """A number constant in a template.
 
     Each attribute holds the constant's value in one Go type, or None if this Go type cannot hold the value.
     """
@@ -158,7 +158,7 @@ class ChainNode(TemplateNode):
 class PipelineCommand(TemplateNode):
     """One stage of a pipeline: a list of arguments.
 
-    If the first argument is a function or method, the other arguments are passed to it.
+    If the first argument is a function or method, this function or method receives the other arguments.
     """
 
     __slots__ = ("args",)
@@ -260,7 +260,10 @@ class Invocation(TemplateNode):
 
 
 class EndNode(TemplateNode):
-    """The action ``{{end}}``; only the parser uses this node, and a finished template contains none."""
+    """The action ``{{end}}``.
+
+    Only the parser uses this node: the tree of a parsed template contains no such node.
+    """
 
     __slots__ = ()
 
@@ -269,7 +272,10 @@ class EndNode(TemplateNode):
 
 
 class Else(TemplateNode):
-    """The action ``{{else}}``; only the parser uses this node, and a finished template contains none."""
+    """The action ``{{else}}``.
+
+    Only the parser uses this node: the tree of a parsed template contains no such node.
+    """
 
     __slots__ = ()
 

@@ -15,7 +15,9 @@ def digits_in_base(value: int, base: int) -> str:
 
 
 def _shortest_digits(value: float) -> tuple[str, int]:
-    """Return the shortest decimal digits that identify ``value``, and the position of the decimal point in them."""
+    """Return the shortest decimal digits that identify ``value``, and the position of the decimal point in these
+    digits.
+    """
     mantissa, _, exponent = repr(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" else fraction

@@ -108,10 +108,10 @@ class Parser(Lookahead):
         self.parse_body(context)
 
     def parse_body(self, context: str) -> None:
-        """Parse up to the matching ``{{end}}``.
+        """Parse a template's body up to the matching ``{{end}}``.
 
-        The tree is added to the parser's dict ``trees`` under the parser's own name. ``context`` names the part of the
-        template that is parsed, for error messages.
+        The resulting tree is added to the parser's dict ``trees`` under the parser's own name. ``context`` names the
+        part of the template that is parsed, for error messages.
         """
         body, end = self._item_list()
         if not isinstance(end, EndNode):
@@ -260,8 +260,8 @@ class Parser(Lookahead):
                 self._declare(pipe, variable)
                 return
             if following.kind != "char" or following.value != ",":
-                # The variable is an argument here and not a declaration. Push back all tokens that were read: three
-                # tokens for "$x foo".
+                # The variable is an argument here and not a declaration. Push back all tokens that were read, for
+                # example three tokens for "$x foo".
                 if after.kind == "space":
                     self._push_back(after, variable)
                 else:

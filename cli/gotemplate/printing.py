@@ -33,7 +33,7 @@ class Printer:
         self._erroring = False
 
     def write(self, data: bytes) -> None:
-        """Append printed text; its length counts against the budget."""
+        """Append printed text; the length of this text counts against the budget of output bytes."""
         self.budget.produce(len(data))
         self.parts.append(data)
 
@@ -200,7 +200,10 @@ class Printer:
 
 
 def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Return ``args`` as text, with a space between two arguments if neither of the two is a string (fmt.Sprint)."""
+    """Return ``args`` printed as text, as Go's fmt.Sprint does.
+
+    Two arguments are separated by a space if neither of the two is a string.
+    """
     printer = Printer(budget)
     after_string = False
     for index, arg in enumerate(args):
@@ -214,7 +217,10 @@ def sprint(args: Sequence[Value | None], budget: Budget) -> bytes:
 
 
 def sprintln(args: Sequence[Value | None], budget: Budget) -> bytes:
-    """Return ``args`` as text, with a space between every two arguments and a newline at the end (fmt.Sprintln)."""
+    """Return ``args`` printed as text, as Go's fmt.Sprintln does.
+
+    Every two arguments are separated by a space, and the text ends with a newline.
+    """
     printer = Printer(budget)
     for index, arg in enumerate(args):
         if index:

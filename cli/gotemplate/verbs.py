@@ -22,7 +22,7 @@ class Flags:
         self.clear()
 
     def clear(self) -> None:
-        """Reset all flags, the width and the precision."""
+        """Reset all flags, the width and the precision of the format verb to "not given"."""
         self.minus = self.plus = self.sharp = self.space = self.zero = False
         self.plus_v = self.sharp_v = False
         self.width: int | None = None

@@ -62,7 +62,7 @@ def ls(app: App, /, **flags: Any) -> None:
 
 
 def list_images(app: App, flags: Mapping[str, Any]) -> None:
-    """Get the list of images from the engine and print it in the chosen format."""
+    """Get the list of images from the engine and print the list in the format that ``--format`` selects."""
     filters = dict(flags["filter"])
     if flags["repository"]:
         filters["reference"] = (*filters.get("reference", ()), flags["repository"])
@@ -71,10 +71,10 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
 
 
 def template(format: str, *, quiet: bool, digests: bool) -> str:
-    """Return the Go template for the listing.
+    """Return the Go template with which the list of images is printed.
 
-    An empty ``--format``, "table" and "raw" select Docker's templates; ``quiet`` reduces these to the ids. Any other
-    ``--format`` is a template itself.
+    An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
+    ids. Any other ``--format`` is a template itself.
     """
     if format == "raw":
         return "image_id: {{.ID}}" if quiet else RAW

@@ -30,7 +30,7 @@ def removal_flags(function: Any) -> Any:
 @removal_flags
 @click.pass_obj
 def rmi(app: App, images: tuple[str, ...], force: bool, no_prune: bool) -> None:
-    """Remove the images; if an image has other names too, remove only the given name."""
+    """Remove the images; if an image also has names that the user did not give, remove only the given name."""
     remove_images(app, images, force=force)
 
 

@@ -5,12 +5,12 @@ the server's socket. It also knows which attributes of this process the server n
 It must not know what any command does. It imports only built-in modules and `_socket`, because every further import
 takes longer than the exchange with the server.
 
-The protocol consists of these messages:
+The launcher is this process. The protocol between launcher and server consists of these messages:
 
 - A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file
   descriptor for a process), to which the launcher sends signals.
-- The launcher then sends the request with its file descriptors. It does not send them earlier, because they would
-  stay in the socket's queue if the server hangs.
+- The launcher then sends the request with its file descriptors. The launcher does not send the descriptors before
+  WELCOME, because the descriptors would stay in the socket's queue if the server hangs.
 - The child sends READY, and the launcher sends GO. The child runs the command only after GO.
 - Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never
   runs the command.
@@ -38,17 +38,19 @@ MODE_VARIABLE = b"HAWSE_WARM"
 """
 
 SERVER_TIMEOUT_SECONDS = 5.0
-"""Seconds to wait for an answer of the warm server; after this time, the command is run in this process."""
+"""Seconds that the launcher waits for an answer of the warm server; then the launcher runs the command in its own
+process.
+"""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
-MESSAGE = 5  # bytes of one message: one letter (such as GO) and a 4-byte number
-LOST = 125  # exit code if the server does not answer; Docker's client uses 125 if its daemon does not
+MESSAGE = 5  # bytes of one protocol message: a letter that names the message, and a 4-byte number
+LOST = 125  # exit code if the warm server does not answer; Docker's client uses 125 without a daemon
 REFUSED_TEXT = b"hawse: no warm server accepted the command (HAWSE_WARM=only)\n"
 LOST_TEXT = b"hawse: lost the warm server while running this command; the next hawse command will recover\n"
 PACKAGES = __file__.rsplit("/", 3)[0]
 
 DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
-"""Path prefixes of file descriptors, such as a shell's ``<(...)``.
+"""Path prefixes that name a file descriptor of this process, as a shell's ``<(...)`` does.
 
 A command with such a path in an argument cannot run in the warm server. The warm server receives only the three
 standard streams, so the file descriptor is not open there.
@@ -110,7 +112,7 @@ def run_warm() -> None:
     """
     streams = [
         fd for fd in range(3) if is_open(fd)
-    ]  # list the streams before any open(), which could reuse a closed stream's number
+    ]  # list the streams before any open(): a new file could get a closed stream's number
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
@@ -128,7 +130,7 @@ def run_warm() -> None:
 
 
 def connect() -> _socket.socket:
-    """Connect to the warm server and return the socket.
+    """Connect to the warm server and return the connected socket.
 
     Raises OSError if no server listens, and `ServerRefused` if the server belongs to another user.
     """
@@ -182,7 +184,7 @@ def request_of_this_process(streams: list[int]) -> bytes:
 
 
 def is_open(fd: int) -> bool:
-    """Return whether this number is an open file descriptor of this process."""
+    """Return whether the number ``fd`` is an open file descriptor of this process."""
     try:
         posix.fstat(fd)
     except OSError:
@@ -193,7 +195,8 @@ def is_open(fd: int) -> bool:
 def identity() -> bytes:
     """Return, as bytes, the facts that must be the same for the launcher and the warm server.
 
-    These are the protocol, the interpreter, the file of this module and the directory of hawse's packages.
+    The facts are the version of the protocol, the interpreter, the file of this module and the directory of hawse's
+    packages.
     """
     file = posix.stat(__file__)
     interpreters = sys.executable.rpartition("/")[0]  # compare only the directory, so that python and python3 are equal
@@ -262,7 +265,7 @@ def receive_message(server: _socket.socket) -> bytes:
 def stop(number: int, forward: "_signal._HANDLER") -> None:
     """Stop this process with the signal that has stopped the command in the warm server.
 
-    When this process is continued, send SIGCONT to the command too.
+    When this process is continued, send SIGCONT to the command too, so that the command continues.
     """
     for each in (number, _signal.SIGCONT):
         if each != _signal.SIGSTOP:
@@ -324,8 +327,8 @@ def start_server() -> None:
 def become_server() -> None:
     """Replace this process by the warm server.
 
-    The server does not keep this process's file descriptors and current directory. The server keeps only PATH and the
-    environment variables whose names start with HAWSE_.
+    The server does not keep this process's file descriptors and current directory. Of the environment variables, the
+    server keeps only PATH and those whose names start with HAWSE_.
     """
     kept = {name: value for name, value in posix.environ.items() if name == b"PATH" or name.startswith(b"HAWSE_")}
     if kept.get(b"HAWSE_RUN", b"/")[:1] not in (b"", b"/"):

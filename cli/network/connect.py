@@ -16,7 +16,10 @@ from engine.model import EndpointIPAM, EndpointSettings, PortSpec
 
 
 def default_route(word: str) -> str:
-    """Parse a ``--default-route`` value; "auto" has the same effect as no flag; raises ValueError."""
+    """Parse a ``--default-route`` value; raises ValueError if the value is invalid.
+
+    The value "auto" has the same effect as a command line without this flag.
+    """
     if word not in ("yes", "no", "auto"):
         raise ValueError('must be "yes", "no" or "auto"')
     return "" if word == "auto" else word
@@ -57,7 +60,7 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:
     """Parse the ``key=value`` pairs of ``--driver-opt``; raises StatusError if a pair is invalid.
 
-    Spaces around key and value are removed. If a key is given several times, its last value is used.
+    Spaces around a key or a value are removed. If a key is given several times, the last value of the key is used.
     """
     options = {}
     for pair in pairs:

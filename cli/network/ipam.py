@@ -1,7 +1,7 @@
-"""Match ``--ip-range``, ``--gateway`` and ``--aux-address`` to their ``--subnet``, before the engine is called.
+"""Match ``--ip-range``, ``--gateway`` and ``--aux-address`` values to their ``--subnet``, before the engine is called.
 
-This module makes the checks that Docker's command line makes, with Docker's error texts. The engine checks everything
-else.
+This module makes the checks that Docker's command line makes, with Docker's error texts. The engine checks all other
+properties of the values.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def _matches_either(one: str, other: str) -> bool:
 def _contains(subnet: str, data: str) -> bool:
     """Return whether an address (``10.0.0.1``, or with a prefix length ``10.0.0.1/24``) is in a subnet.
 
-    Raises StatusError if ``subnet``, or an address with a prefix length, is invalid. An invalid address without a
-    prefix length is in no subnet.
+    ``data`` is the address. Raises StatusError if ``subnet`` is invalid, or if an address with a prefix length is
+    invalid. For an invalid address without a prefix length, return False.
     """
     try:
         network = parse_cidr(subnet)[1]

@@ -42,10 +42,10 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """Return the Go template for the listing.
+    """Return the Go template with which the list of networks is printed.
 
-    An empty ``--format``, "table" and "raw" select Docker's templates; ``quiet`` reduces these to the ids. Any other
-    ``--format`` is a template itself.
+    An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
+    ids. Any other ``--format`` is a template itself.
     """
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE
@@ -92,8 +92,8 @@ def row(network: Mapping[str, Any], *, no_trunc: bool) -> FormatContext:
 def has_ipv4(network: Mapping[str, Any]) -> bool:
     """Return whether a network gives containers IPv4 addresses.
 
-    Return True if the network has an IPv4 subnet. Also return True if the network has no subnet, as the networks host
-    and none.
+    Return True if the network has an IPv4 subnet. Also return True if the network has no subnet, as is the case for the
+    networks host and none.
     """
     subnets = [config["Subnet"] for config in network["IPAM"]["Config"] or ()]
     return not subnets or any(":" not in subnet for subnet in subnets)

@@ -42,10 +42,10 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
 
 
 def template(format: str, *, quiet: bool) -> str:
-    """Return the Go template for the listing.
+    """Return the Go template with which the list of nodes is printed.
 
-    An empty ``--format``, "table" and "raw" select Docker's templates; ``quiet`` reduces these to the ids. Any other
-    ``--format`` is a template itself.
+    An empty ``--format``, "table" and "raw" select Docker's templates. With ``quiet``, these templates show only the
+    ids. Any other ``--format`` is a template itself.
     """
     if format in ("", "table"):
         return "{{.ID}}" if quiet else TABLE

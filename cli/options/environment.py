@@ -14,9 +14,10 @@ _NOTHING: Mapping[str, str] = {}
 
 
 def env_value(text: str, environ: Mapping[str, str]) -> str:
-    """Check one ``--env`` value; raises ValueError.
+    """Check one ``--env`` value and return the value; raises ValueError.
 
-    A name without ``=`` gets its value from ``environ`` if the name is set there.
+    If the value is a name without ``=``, ``name=value`` with the value from ``environ`` is returned. If ``environ``
+    does not contain the name, the name is returned unchanged.
     """
     name, equals, _ = text.partition("=")
     if not name:
@@ -25,7 +26,7 @@ def env_value(text: str, environ: Mapping[str, str]) -> str:
 
 
 def latest(pairs: Iterable[str]) -> list[str]:
-    """Return the pairs without repeated names.
+    """Return the ``name=value`` pairs without repeated names.
 
     If several pairs have the same name, keep only the last pair, at the position of the first pair with this name.
     """
@@ -51,7 +52,7 @@ def pairs_to_map(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str, str] = _NOTHING) -> list[str]:
-    """Return the pairs of the files, followed by the pairs of the command line.
+    """Return the ``name=value`` pairs of the files, followed by the pairs of the command line.
 
     If a pair of the command line has the same name as a pair of a file, the command line takes precedence, because the
     last pair with a name is used.

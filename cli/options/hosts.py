@@ -30,7 +30,7 @@ def search_domain(text: str) -> str:
 def extra_host(text: str) -> str:
     """Convert an ``--add-host`` value, ``name:ip`` or ``name=ip``, to the form ``name:ip``; raises ValueError.
 
-    The address may be in brackets. It may also be the word ``host-gateway``.
+    The IP address may be in brackets. The word ``host-gateway`` is allowed in place of the IP address.
     """
     name, separator, address = text.partition("=" if "=" in text else ":")
     if not separator or not name or ":" in name:

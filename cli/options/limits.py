@@ -14,7 +14,7 @@ _SYSCTLS = re.compile(r"net\..*|fs\.mqueue\..*|kernel\.(msg(max|mnb|mni)|sem|shm
 _RATIONAL = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]+)?|[+-]?[0-9]+/((?P<zero>0+)|[0-9]+)"
 )
-_LARGEST_EXPONENT = 1_000_000  # Go rejects larger exponents, because the digits of such a number would fill the memory
+_LARGEST_EXPONENT = 1_000_000  # Go rejects larger exponents, because a number with so many digits would fill the memory
 _LONGEST_RATIONAL = 4000  # longest number in characters; Python rejects integers with more than 4,300 digits
 STREAMS = ("stdin", "stdout", "stderr")
 
@@ -84,7 +84,10 @@ def sysctl(text: str) -> str:
 
 
 def restart_policy(text: str) -> RestartPolicy:
-    """Parse a ``--restart`` value, ``name[:maximum retries]``; raises ValueError. The engine checks the name."""
+    """Parse a ``--restart`` value, ``name[:maximum retries]``; raises ValueError.
+
+    The engine checks later whether a policy with this name exists.
+    """
     name, colon, count = text.partition(":")
     if colon and not name:
         raise ValueError("invalid restart policy format: no policy provided before colon")

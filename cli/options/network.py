@@ -33,7 +33,7 @@ class NetworkOption:
     gw_priority: int = 0
 
 
-# Settings that can conflict: the field, the name of the flag, and Docker's name for the same setting in --network.
+# Settings that may be given twice: the field's name, the flag's name, and Docker's name for the setting in --network.
 _CONFLICTS = (
     ("aliases", "--network-alias", "alias"),
     ("links", "--link", "links"),
@@ -70,7 +70,7 @@ def _with_field(option: NetworkOption, key: str, content: str) -> NetworkOption:
         change = {_LISTS[key]: (*getattr(option, _LISTS[key]), content)}
     elif key == "driver-opt":
         change = {"driver_opts": {**option.driver_opts, **_driver_opt(content)}}
-    elif key == "gw-priority":  # Docker 26 does not know this key, which newer versions have
+    elif key == "gw-priority":  # the key "gw-priority" exists only in Docker versions newer than 26
         change = {"gw_priority": _gw_priority(content)}
     else:
         raise ValueError(f"invalid field key {key}")

@@ -12,7 +12,8 @@ from engine.golang.strconv import quote
 SEPARATOR = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 """Matches a JSON string or the white space between JSON tokens.
 
-To remove the white space, the code replaces each match: a string by itself, and white space by nothing.
+To remove the white space between tokens, the code deletes each match that is white space. A match that is a string is
+kept, so that white space in a string is kept too.
 """
 
 WHERE = {

@@ -17,9 +17,9 @@ from engine.errors import EngineError
 
 Json = dict[str, Any]
 Fetch = Callable[[str], tuple[str, Json]]
-"""Type of a function that maps an object's name or id to the object's kind ("network", "container", ...) and document.
+"""Type of a function that maps an object's name or id to two values: the object's kind and the object's document.
 
-The function raises EngineError or StatusError.
+The kind is a word such as "network" or "container". The function raises EngineError or StatusError.
 """
 
 INDENTS = {"": 4, "json": None}
@@ -36,7 +36,7 @@ class Writer(Protocol):
     """Collects the documents of one ``inspect`` command, and returns the text of all documents together."""
 
     def add(self, kind: str, document: Json) -> None:
-        """Add one document; raises StatusError if it cannot be rendered."""
+        """Add the document of one object; raises StatusError if the document cannot be rendered."""
 
     def text(self) -> str:
         """Return the text of all documents, which is then written to stdout."""
@@ -73,7 +73,7 @@ class TemplateWriter:
         self.parts: list[str] = []
 
     def add(self, kind: str, document: Json) -> None:
-        """Render the template for one document; raises StatusError if this fails."""
+        """Render the template for one document; raises StatusError if the template fails."""
         try:
             self.parts.append(self.inspectors[kind].render(document))
         except TemplateExecError as error:

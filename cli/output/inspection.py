@@ -29,7 +29,7 @@ Document = Mapping[str, Any] | str
 
 
 def document_type(kind: str) -> Type:
-    """Return the Go type of an inspect document of this kind ("network", "container", ...)."""
+    """Return the Go type of the inspect document of a kind of object ("network", "container", ...)."""
     if kind == "network":
         return NETWORK_RESOURCE
     if kind == "image":
@@ -41,11 +41,11 @@ def document_type(kind: str) -> Type:
 
 
 class Inspector:
-    """Renders documents of one kind, in the order of the calls of `render`.
+    """Renders the inspect documents of one kind of object, in the order of the calls of `render`.
 
-    The template is executed on the document's typed Go values first. If this fails, the template is executed on the
-    plain JSON, where a missing key is an error. From then on, a missing key is an error for all later documents too.
-    Docker behaves in the same way, because all documents share one template, and Docker sets the option
+    The template is executed on the document's typed Go values first. If this execution fails, the template is executed
+    on the plain JSON, where a missing key is an error. From then on, a missing key is an error for all later documents
+    too. Docker behaves in the same way, because all documents share one template, and Docker sets the option
     missingkey=error on this template.
     """
 

@@ -17,7 +17,7 @@ PARSING = "template parsing error: "
 def write_listing(
     app: App, template: str, rows: Iterable[FormatContext], header: Mapping[str, str], *, failing: str = PARSING
 ) -> None:
-    """Print all rows in the given format; if the template fails for one row, print no rows.
+    """Print all rows of a list command in the given format; if the template fails for one row, print no rows.
 
     ``failing`` is the text that precedes the error text of a template that fails during execution.
     """
@@ -34,9 +34,10 @@ def write_listing(
 
 
 def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]], header: Mapping[str, str]) -> None:
-    """Print all rows in the given format, much faster than `write_listing`; the rows are given by columns.
+    """Print all rows of a list command in the given format, much faster than `write_listing`.
 
-    The caller has checked with `shows_only` that the template contains only fields that are in ``columns``.
+    ``columns`` maps each field to the values of all rows. The caller has checked with `shows_only` that the template
+    contains only fields that are in ``columns``.
     """
     listing = ListFormat(template)
     columns = {name: app.protected(cells) for name, cells in columns.items()}
@@ -52,7 +53,7 @@ def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]],
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
-    """Print the lines of a listing.
+    """Print the lines of a list command.
 
     With ``headed``, the first line is a header. The header is bold if the terminal shows colour.
     """

@@ -1,7 +1,7 @@
 """Format the rows of lists (``network ls``, ``ps``) as Docker's ``--format`` does.
 
-The module represents rows as Go objects with methods. It knows the special formats ("table …", "json") and header
-texts. It does not know column widths: the cells in a line of a table are separated by tabs.
+The module represents rows as Go objects with methods. It knows the special formats ("table …", "json") and the titles
+of the header line. It does not know column widths: the cells in a line of a table are separated by tabs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class FormatContext:
         return Value(pointer_to(row), self)
 
     def cell(self, name: str) -> Cell:
-        """Return a field's value; if the field is a function, call it."""
+        """Return the value of the row's field ``name``; if the field is a function, return the result of the
+        function.
+        """
         field = self.fields[name]
         return self.protect(field() if callable(field) else field)
 
@@ -90,7 +92,7 @@ def _json(cell: Cell) -> str:
 
 
 def _label_header(_: object, key: bytes) -> Value:
-    """Return the header of ``{{.Label "com.example.my-key"}}``: the last part of the key, here ``my key``."""
+    """Return the column title of ``{{.Label "com.example.my-key"}}``: the last part of the key, here ``my key``."""
     return string(key.rpartition(b".")[2].replace(b"-", b" ").replace(b"_", b" "))
 
 
@@ -153,7 +155,10 @@ class ListFormat:
 
     @property
     def grid(self) -> Sequence[str]:
-        """The field names of a table in which every cell is exactly one field; empty for any other format."""
+        """The field names of a table in which every cell is exactly one field.
+
+        For any other format, the sequence is empty.
+        """
         pattern, names = self._plain or ("", ())
         return names if self.is_table and pattern == "\t".join(["{}"] * len(names)) else ()
 

@@ -19,7 +19,7 @@ Columns = Sequence[Sequence[str]]
 def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
     """Replace the tabs in the lines by spaces, so that columns are aligned.
 
-    ``measure`` returns the width of a text.
+    ``measure`` is a function that returns the width of a text in terminal columns.
     """
     tabs = {line.count("\t") for line in lines}
     if len(tabs) == 1 and all(map(str.isascii, lines)):

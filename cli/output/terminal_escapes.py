@@ -52,12 +52,15 @@ def marked(value: Any) -> Any:
 
 
 def revealed(text: str) -> str:
-    """Replace each marked character, and each byte that is not UTF-8, by its escape sequence."""
+    """Replace each mark (see `marked`), and each byte that is not UTF-8, by an escape sequence.
+
+    The escape sequence of a mark is that of the control character in whose place the mark is.
+    """
     return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
 
 
 def revealed_width(text: str) -> int:
-    """Return the number of terminal columns that a text takes after `revealed` has replaced its marks."""
+    """Return the number of terminal columns that a text takes after `revealed` has replaced the marks in the text."""
     return columns(revealed(text))
 
 

@@ -14,7 +14,7 @@ from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_wante
 
 
 class Command(click.Command):
-    """A command with arguments.
+    """A command with arguments, such as ``hawse network create``.
 
     ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``.
     """
@@ -63,8 +63,9 @@ def command(
     """Return a decorator that makes a command from a function.
 
     Use the decorator as ``@command("create [OPTIONS] NETWORK", "Create a network", exactly(1))``. It stands above the
-    decorators ``@flag`` and ``@click.argument``, which name the function's parameters. With ``interspersed=False``, the
-    first argument ends the flags. ``aliases`` is the text of the Aliases section in the help.
+    decorators ``@flag`` and ``@click.argument``, which name the function's parameters. With ``interspersed=False``, all
+    words after the first argument are arguments, even if they look like flags. ``aliases`` is the text of the Aliases
+    section in the help.
     """
     return click.command(
         use.split(maxsplit=1)[0], cls=Command, use=use, help=short, short_help=short, arity=arity, aliases=aliases,

@@ -35,7 +35,7 @@ class FlagSet:
     def parse(self, argv: Sequence[str], *, interspersed: bool = True) -> list[str]:
         """Parse flags and return the remaining arguments.
 
-        Without ``interspersed``, the first argument ends the flags.
+        Without ``interspersed``, all words after the first argument are arguments, even if they look like flags.
         """
         rest = list(argv)
         arguments: list[str] = []

@@ -13,7 +13,7 @@ from cli.pflag.help import path
 from cli.pflag.parser import FlagError, FlagSet
 from cli.pflag.values import BOOL
 
-HELP_WANTED = "cli.help"  # key in ctx.meta; a subcommand shares ctx.meta with its group and sees the group's --help
+HELP_WANTED = "cli.help"  # key in ctx.meta, which group and subcommand share; True if --help was given to either
 
 
 def flags_of(node: click.Command) -> list[Flag]:
@@ -58,7 +58,7 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
     for option in flags_of(node):
         explicit = option.key in flags.changed
         if option.key in ctx.params and not explicit:
-            continue  # keep the first value, because a group parses its flags again after an unknown command
+            continue  # keep the flag's first value: a group parses its flags again after an unknown command
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from cli.pflag.flag import Flag
 
-SLOP = 5  # characters that a line may be too long; avoids a last line with only a short word
-NARROWEST = 24  # minimal characters for a help text beside its flag; else the text starts on the next line
+SLOP = 5  # characters by which a last line may be too long, so that no short word is left over
+NARROWEST = 24  # minimal width of a help text beside its flag, in characters; else the text starts a new line
 
 
 def flag_usages(flags: Iterable[Flag], columns: int) -> str:
@@ -37,7 +37,7 @@ def heading(flag: Flag) -> tuple[str, str]:
 def wrap(indent: int, width: int, text: str) -> str:
     """Wrap ``text`` at ``width`` columns.
 
-    The caller has already written the first line up to column ``indent``, where the text starts.
+    The text starts at column ``indent`` of a line whose beginning the caller has already written.
     """
     room, result = width - indent, ""
     if room < NARROWEST:

@@ -16,7 +16,10 @@ ROLES = ("worker", "manager")
 @click.argument("role")
 @click.pass_obj
 def join_token(app: App, /, role: str, quiet: bool, rotate: bool) -> None:
-    """Print the join token of a role; with ``rotate``, create a new token first."""
+    """Print the token with which a new node joins the cluster in this role.
+
+    With ``rotate``, create a new token first.
+    """
     if role not in ROLES:
         raise StatusError(f"unknown role {role}")
     token, address = app.engine.swarm.join_token(role, rotate=rotate)

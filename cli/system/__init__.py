@@ -1,4 +1,6 @@
-"""The commands about hawse itself: version, info, help, systemd units, and hidden commands that only hawse calls."""
+"""The commands about hawse itself: version, info, help, systemd units, and the hidden commands that hawse's own
+processes run.
+"""
 
 from cli.pflag import Group
 

@@ -12,5 +12,8 @@ from cli.pflag import command, exactly
 @click.argument("container_id")
 @click.pass_obj
 def exited(app: App, container_id: str) -> None:
-    """Release the resources of a container that has ended; then restart or remove it according to its settings."""
+    """Release the resources of a container whose process has ended.
+
+    Then restart or remove the container according to the container's settings.
+    """
     app.engine.containers.exited(container_id)

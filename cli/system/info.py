@@ -73,7 +73,10 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 
 
 def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one line for each row of the table; a row whose value in ``server`` is missing or empty gives no line."""
+    """Yield one line for each row of the table.
+
+    If the value of a row is missing or empty in ``server``, no line is yielded for this row.
+    """
     for title, key in table:
         value = server.get(key, "")
         if value != "":

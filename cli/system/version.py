@@ -14,7 +14,7 @@ from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from engine.version import API_VERSION, version_text
 
-COLUMN = 20  # number of the text column in which the values start
+COLUMN = 20  # width in characters of indentation and title; the value of the line follows
 LINES = (
     ("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion"),
     ("Git commit", "GitCommit"), ("Built", "BuildTime"), ("OS/Arch", "OS/Arch"), ("Context", "Context"),
@@ -77,7 +77,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield one line for each of Docker's titles, in Docker's order; a title without a value gives no line."""
+    """Yield one line for each of Docker's titles that has a value in ``values``, in Docker's order."""
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"

@@ -1,7 +1,7 @@
-"""``python -m cli.warm``: run the warm server for the host that HAWSE_RUN names, in the foreground.
+"""``python -m cli.warm``: run the warm server of the directory HAWSE_RUN in the foreground.
 
-The server exits immediately if another server runs for this host. HAWSE_WARM_IDLE is the number of seconds without a
-command after which the server exits.
+The server exits immediately if the directory already has a running server. HAWSE_WARM_IDLE is the number of seconds
+without a command after which the server exits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IDLE = 600.0
 
 
 def main() -> None:
-    """Run the warm server until no command has come for the idle time."""
+    """Run the warm server until the server has received no command for the idle time (HAWSE_WARM_IDLE)."""
     try:
         lock = socket.lock()
     except PermissionDenied as error:
@@ -31,9 +31,9 @@ def main() -> None:
 
 
 def serve(lock: int) -> None:
-    """Import everything that commands need, then accept commands.
+    """Import everything that commands need, then accept commands from launchers.
 
-    ``lock`` is the file descriptor of the server's lock.
+    ``lock`` is the file descriptor of the lock that only one warm server can hold.
     """
     loop = Loop()
     inotify = Inotify(loop)
@@ -63,7 +63,7 @@ def unshare_network() -> bool:
 
 
 def idle_from_environment() -> float:
-    """Return the idle time of HAWSE_WARM_IDLE in seconds, or the default."""
+    """Return the idle time in seconds from the environment variable HAWSE_WARM_IDLE, or the default."""
     try:
         return max(0.1, float(os.environ.get("HAWSE_WARM_IDLE", "")))
     except ValueError:

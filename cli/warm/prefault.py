@@ -1,9 +1,9 @@
 """Rehearse commands: the server runs some commands once, and each idle child runs them once, only to touch memory.
 
 A forked process needs time for each page of memory when it first touches the page. For all pages together, this takes
-several times as long as the command itself. A child rehearses before a launcher connects, so the launcher's command
-does not spend this time. A rehearsal uses the scratch host: a directory with the records of a made-up host. A rehearsal
-changes nothing outside this directory and leaves no state that a later command could notice.
+several times as long as the command itself. An idle child rehearses before a launcher connects, so the launcher's
+command does not need this time. A rehearsal uses the scratch host: a directory with the records of a made-up host. A
+rehearsal changes nothing outside this directory and leaves no state that a later command could notice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def create_scratch_host() -> None:
     """
     forget()
     pid = os.fork()
-    if pid == 0:  # in a child process, so that locks and other state of this command do not remain in the server
+    if pid == 0:  # in a child process, so that locks and other state of the command do not remain in the server
         with elsewhere():
             run_silently(SCRATCH_OBJECTS)
         os._exit(0)
@@ -59,8 +59,8 @@ def run_silently(command: tuple[str, ...]) -> None:
 def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     """Run the rehearsal commands and open the libraries that commands use; stop early when ``until`` returns True.
 
-    ``until`` returns True when a launcher has connected, because the launcher must not wait. Errors are ignored,
-    because the real command will report them.
+    ``until`` returns True when a launcher has connected, because the launcher must not wait. Errors in a rehearsal are
+    ignored, because the launcher's command will report these errors.
     """
     with elsewhere():
         for command in COMMANDS:
@@ -80,7 +80,7 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """Use the directories of the scratch host (the made-up host of rehearsals) while the context is active.
+    """Use the directories of the scratch host (the made-up host of rehearsals) while the context manager is active.
 
     The environment variables HAWSE_ROOT, HAWSE_RUN and HAWSE_CONFIG are restored at the end.
     """

@@ -13,15 +13,15 @@ from cli.launcher.launch import PACKAGES
 from engine.eventloop.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, MOVED_TO, Inotify
 
 OURS = ("cli", "engine", "drivers")
-# Modules that a command imports only when the command needs them.
+# Modules that a command imports only when the command uses them.
 #
-# This makes a command start faster without the warm server. The warm server imports all of these modules in advance.
+# Without the warm server, a command starts faster in this way. The warm server imports all of these modules in advance.
 LATE = ("importlib.metadata", "rich.console", "rich.text", "subprocess", "tarfile", "traceback")
 RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
 """Packages that only resident processes (agents and servers) use; the warm server does not import these packages
 itself.
 
-A module that a command needs may still import modules from these packages.
+If a module that a command needs imports one of these packages, the package is loaded nevertheless.
 """
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO
@@ -31,7 +31,7 @@ CACHE = "__pycache__"
 def import_all() -> None:
     """Import all of hawse's modules and the libraries in LATE."""
     for name in [*our_modules(), *LATE]:
-        with suppress(ImportError):  # ignore a missing library: the command that needs the library reports the error
+        with suppress(ImportError):  # ignore a missing library: a command that needs the library will report the error
             import_module(name)
 
 

@@ -1,7 +1,8 @@
 """Copy the process attributes that children inherit: groups, limits, processors, priority.
 
-A child of the warm server copies these attributes from its launcher. Every process that the command starts then has the
-launcher's attributes too. The server itself keeps the attributes of the command by which the server was started.
+A child of the warm server copies these attributes from the child's launcher, the process that the user started. Every
+process that the command starts then has the launcher's attributes too. The server itself keeps the attributes of the
+command by which the server was started.
 """
 
 from __future__ import annotations

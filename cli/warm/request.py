@@ -19,8 +19,9 @@ class MalformedRequest(Exception):
 
 @dataclass(frozen=True)
 class WarmRequest:
-    """One command and its context (streams, directories, namespaces); the receiver must close the context's
-    descriptors.
+    """One command and its context: streams, directories and namespaces.
+
+    The receiver of the request must close the file descriptors of the context.
     """
 
     identity: bytes
@@ -36,7 +37,7 @@ class WarmRequest:
 
 
 def receive(connection: socket.socket) -> WarmRequest:
-    """Read one request; raises `MalformedRequest` or OSError."""
+    """Read one request from a launcher; raises `MalformedRequest` if it is not a valid request, or OSError."""
     head, descriptors, _, _ = socket.recv_fds(connection, 65536, MOST_DESCRIPTORS)
     if len(head) < 4:
         raise MalformedRequest

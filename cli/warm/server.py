@@ -1,7 +1,7 @@
 """The main loop of the warm server: accept connections, fork children, and send each command's result to its launcher.
 
-The server has one thread and one event loop. The server reads nothing from launchers, because the forked child does
-that. Therefore no launcher can delay another launcher.
+A launcher is the process that the user started. The server has one thread and one event loop. The server reads nothing
+from launchers, because the forked children read the requests. Therefore no launcher can delay another launcher.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class WarmServer:
         self._served, self._leaving = True, False
 
     def run(self, place: WarmSocket) -> None:
-        """Accept commands on the socket ``place``; return when the server should end."""
+        """Accept commands on the socket ``place``; return when the server must end."""
         self._place = place
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -91,7 +91,7 @@ class WarmServer:
         try:
             pid = self._hand_over(connection)
         except OSError:
-            connection.close()  # the launcher then runs the command in its own process
+            connection.close()  # the launcher notices the closed connection and runs the command in its own process
             return
         self._children[pid] = connection
         self._loop.after(PREFORK_DELAY_SECONDS, self._prepare)
@@ -132,8 +132,8 @@ class WarmServer:
         """Kill the child whose launcher has closed the connection, and fork the next idle child.
 
         The child is killed because a command must end when its launcher ends, as it does without the warm server. The
-        connection also closes when the child has sent its result and is still exiting. In both cases the next idle
-        child is forked without waiting for the exit of the killed child.
+        connection also closes when the child has sent its result and is still exiting. The next idle child is forked
+        immediately, without waiting for the exit of the killed child.
         """
         if pid in self._children and events & (select.EPOLLHUP | select.EPOLLRDHUP):
             self._loop.forget(self._children[pid].fileno())
@@ -176,7 +176,7 @@ class WarmServer:
 
 
 def outcome(status: int) -> bytes:
-    """Return the message for the launcher that reports the wait status of a child (exit code, signal or stop)."""
+    """Return the message that reports a child's wait status (exit code, signal or stop) to the launcher."""
     if os.WIFSTOPPED(status):
         return message(STOPPED, os.WSTOPSIG(status))
     if os.WIFSIGNALED(status):

@@ -17,12 +17,18 @@ FIRST_GIVEN = 3
 
 
 def directory() -> bytes:
-    """Return the directory HAWSE_RUN as an absolute path; without this variable, return the default directory."""
+    """Return the directory that the environment variable HAWSE_RUN names, as an absolute path.
+
+    Without this variable, return the default directory.
+    """
     return os.path.abspath(os.environb.get(b"HAWSE_RUN") or DEFAULT_RUN)
 
 
 class WarmSocket:
-    """The socket on which the warm server listens; the server holds the lock while it uses the socket."""
+    """The socket on which the warm server listens.
+
+    The server holds the lock of the directory HAWSE_RUN while it uses the socket.
+    """
 
     def __init__(self, listener: socket.socket, path: bytes | None, lock: int) -> None:
         self.listener, self._path, self._lock = listener, path, lock
@@ -43,7 +49,7 @@ class WarmSocket:
         return self._made is not None and (status.st_dev, status.st_ino) == (self._made.st_dev, self._made.st_ino)
 
     def leave(self) -> None:
-        """Stop listening and release the lock, so that another server can start; idempotent."""
+        """Stop listening and release the lock of HAWSE_RUN, so that another warm server can start; idempotent."""
         if self._lock < 0:
             return
         if self._path is not None and self.is_ours():
@@ -80,7 +86,10 @@ def is_given() -> bool:
 
 
 def listen(locked: int) -> WarmSocket:
-    """Listen on the socket that systemd passed, or else on a new socket; the caller holds the lock."""
+    """Listen on the socket that systemd passed to this process; without such a socket, listen on a new socket.
+
+    The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock.
+    """
     if is_given():
         os.set_inheritable(FIRST_GIVEN, False)
         return WarmSocket(socket.socket(fileno=FIRST_GIVEN), None, locked)

@@ -70,7 +70,7 @@ def close_inherited(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # ctrl-Z does not stop an orphaned process group; a new group is not orphaned
+    os.setpgid(0, 0)  # ctrl-Z stops a new process group, but it does not stop an orphaned process group
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
@@ -82,24 +82,24 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
         if arguments is not None:
             connection.settimeout(None)
             code = run(arguments)
-            os.closerange(0, CONNECTION)  # readers of the output see its end now, not when this process exits
+            os.closerange(0, CONNECTION)  # readers of the output get end-of-file now, not when this process exits
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this exit code
     finally:
-        os._exit(1)  # counts only if no result was sent: then the launcher or the command failed
+        os._exit(1)  # the server ignores this code if the child has sent a result; otherwise it is an error
 
 
 def max_descriptor() -> int:
-    """Return the limit of open files, which is one more than the highest possible file descriptor."""
+    """Return this process's limit of open files, which is one more than the highest possible file descriptor."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None:
     """Take over the launcher's context and wait for the message GO; return the arguments of the command.
 
-    Return None if the command must not run in this process. If this process refuses the command, it sends a refusal to
-    the launcher.
+    The context is the launcher's streams, directories and namespaces. Return None if the command must not run in this
+    process. If this process refuses the command, it sends a refusal to the launcher.
     """
     try:
         with peer.process(connection) as launcher:
@@ -145,7 +145,7 @@ def adopt_caller_context(request: WarmRequest) -> None:
 
 
 def take_root(root: int) -> None:
-    """Change to the launcher's root directory again, because entering a mount namespace has reset it."""
+    """Change to the launcher's root directory, because entering a mount namespace has reset the root directory."""
     os.fchdir(root)
     try:
         os.chroot(".")
@@ -183,7 +183,7 @@ def take_streams(streams: dict[int, int]) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; return the exit code with which a Python interpreter would end."""
+    """Run the command line; return the exit code with which a new Python process would end after this command line."""
     try:
         return run_command(arguments, App()) & 0xFF
     except SystemExit as end:

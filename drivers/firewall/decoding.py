@@ -25,7 +25,7 @@ from drivers.firewall.encoding import (
 )
 from drivers.linux.attributes import read, read_text
 
-VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto", -5: "return"}  # NF_* and NFT_* codes
+VERDICTS = {0: "drop", 1: "accept", -1: "continue", -3: "jump", -4: "goto", -5: "return"}  # verdict codes NF_*, NFT_*
 SIZES = {
     "ipv4_addr": 4, "ipv6_addr": 16, "inet_proto": 1, "nf_proto": 1, "inet_service": 2, "ifname": 16, "mark": 4,
     "ether_addr": 6, "vxlan_id": 3,

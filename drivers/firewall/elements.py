@@ -1,6 +1,6 @@
-"""The set elements in ``ruleset.nft`` that represent networks, endpoints and published ports.
+"""The elements of the sets in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
-No function here talks to the kernel. Therefore, a repair can compute the wanted elements from values alone.
+No function here talks to the kernel. Therefore, a repair can compute the wanted elements without kernel access.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the elements that let a container send on this network from the addresses that it has on other
-    networks.
-    """
+    """Return the set elements that allow a container to send on this network from its addresses on other networks."""
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -83,7 +81,7 @@ def of_ports(
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """The way in which ports of one protocol on one host address reach an endpoint.
+    """How packets to published ports of one protocol on one host address reach an endpoint.
 
     ``carried`` are the destination prefixes that the agent proxies. Each other field holds the endpoint's address, or
     "" if the field does not apply. ``rewritten``: DNAT replaces the destination by this address. ``opened``: all
@@ -137,7 +135,9 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the set elements that publish one port range by the route ``way``."""
+    """Yield the set elements that publish one port range in the way that ``way`` describes (proxy, DNAT or direct
+    access).
+    """
     for place in way.carried:
         yield _relaying(place, binding)
     if way.rewritten:
@@ -150,7 +150,7 @@ def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
 
 
 def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
-    """Yield the elements that let ``source`` reach the exposed ports of ``target``."""
+    """Yield the set elements that allow ``source`` to reach the exposed ports of ``target``."""
     for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
         if client is not None and server is not None:
             for protocol, first, last in target.exposed:
@@ -159,7 +159,7 @@ def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
 
 
 def between(source: EndpointSpec, target: EndpointSpec, present: Iterable[Element]) -> list[Element]:
-    """Return the elements in ``present`` that let ``source`` reach ``target``."""
+    """Return the set elements in ``present`` that allow ``source`` to reach ``target``."""
     pairs = [(s.ip, t.ip) for s, t in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)) if s and t]
     starts = tuple((f"linked{client.version}", f"{client} . {server} . ") for client, server in pairs)
     return [e for e in present if any(e.set == name and e.key.startswith(start) for name, start in starts)]
@@ -199,7 +199,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 def _relaying(place: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
-        return Element("relayed_any", ports)  # costs the kernel 1/100 of an element in the set "relayed"
+        return Element("relayed_any", ports)  # 100 times cheaper than an element in "relayed"
     return Element("relayed", f"{place} . {ports}")
 
 

@@ -36,9 +36,9 @@ DECLARATION = re.compile(
     r"^\t(?:set|map) (\w+) \{ type(?:of)? ([^:;]+?)(?: : ([^;]+?))?; (flags interval; )?\}$", re.MULTILINE
 )
 TYPES = {"ip saddr": "ipv4_addr", "ip6 saddr": "ipv6_addr", "udp dport": "inet_service", "@th,96,24": "vxlan_id"}
-"""hawse's type names for the packet fields that some sets declare with ``typeof``.
+"""hawse's type name for each packet field that a set in ``ruleset.nft`` declares with ``typeof``.
 
-Those sets use ``typeof``, because nftables has no type name for some packet fields.
+A set is declared with ``typeof`` if nftables has no type name for one of the set's packet fields.
 """
 
 Ends = tuple[bytes, bytes]
@@ -54,7 +54,7 @@ class Shape(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """An element in bytes; equal elements have equal bytes.
+    """A set element encoded in bytes; equal elements have equal bytes.
 
     ``end`` is the last key of an interval, or empty in sets of single keys. ``value`` is the value that a map gives to
     the key; a verdict is stored as text. ``key`` is empty for the catch-all element.
@@ -67,7 +67,7 @@ class Packed(NamedTuple):
 
 @cache
 def ruleset(table: str = MAIN) -> str:
-    """Return the static rules of one of hawse's tables; ``table`` is family and name (``inet hawse``)."""
+    """Return the text of the static rules of one of hawse's tables; ``table`` is family and name (``inet hawse``)."""
     return (Path(__file__).parent / FILES[table]).read_text()
 
 
@@ -101,7 +101,7 @@ def packed(element: Element, table: str = MAIN) -> Packed:
 
 
 def item(entry: Packed, shape: Shape | None = None, *, with_value: bool) -> bytes:
-    """Return an element that is already in bytes as an item of a netlink message's element list.
+    """Return an encoded element as an item of a netlink message's element list.
 
     ``shape`` is needed only if ``with_value`` is True.
     """

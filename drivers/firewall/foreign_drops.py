@@ -101,7 +101,7 @@ def _drops(session: Session, chain: Chain) -> bool:
 def _rules(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
     """Return the rules of the table that contains ``chain``.
 
-    The netlink attributes in ``narrowing`` can limit the result, for example to one chain.
+    The netlink attributes in ``narrowing`` can limit the result, for example to the rules of one chain.
     """
     request = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):

@@ -2,8 +2,9 @@
 
 Set elements in the nftables table record the address families for which hawse switched forwarding on. Therefore, this
 record outlives every process. The record is lost only together with the rules that make forwarding safe. For each
-address family in the set ``forwarding``, the rules drop packets that neither come from nor go to a bridge. Because
-another program may flush the table, callers also store a copy of the record (the result of `kept`) outside the table.
+address family in the set ``forwarding``, the rules drop packets that neither come from nor go to a bridge. Another
+program may flush the table. Therefore, callers also store the result of `kept`, a copy of the record, outside the
+table.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Notifications from the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
 For every transaction, the kernel sends one message per change. Then the kernel sends a message with the new generation
-number and the process that made the transaction. Other programs' tables may change thousands of times. To save time,
-messages that do not contain the name of hawse's table are skipped without parsing.
+number and the process that made the transaction. Other programs may make thousands of changes to their own tables. To
+save time, messages that do not contain the name of hawse's table are skipped without parsing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ OURS = frozenset(FAMILIES.values())
 
 
 class NftablesListener:
-    """A listener that receives every nftables transaction after its creation.
+    """A listener for the nftables transactions that happen after the listener's creation.
 
-    It listens in the network namespace of the thread that creates it.
+    The listener receives the transactions of one network namespace: that of the thread that creates the listener.
     """
 
     def __init__(self) -> None:
@@ -69,19 +69,19 @@ class NftablesListener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # the listener hears of all changes after this generation
+                self._generation = self.generation()  # the listener receives all transactions after this generation
                 continue
             news = self._heard(news, data)
 
     def missed(self) -> bool:
-        """Return whether a transaction happened that `read` has not reported yet."""
+        """Return whether an nftables transaction has happened that no call of `read` has reported yet."""
         now = self.generation()
         missed = now != self._generation and not self._waiting()
         self._generation = now if missed else self._generation
         return missed
 
     def generation(self) -> int:
-        """Return the current generation number of the kernel's nftables rules."""
+        """Return the kernel's current nftables generation number, which changes with every transaction."""
         with kernel_errors("look up", "the generation of nftables"):
             answer = self._asking.request(GET_GENERATION, NFGENMSG.pack(0, 0, 0))
             return int.from_bytes(read(answer[0], NFGENMSG.size)[GENERATION])
@@ -104,7 +104,7 @@ class NftablesListener:
         """Process one datagram from the kernel, and return the updated summary of changes.
 
         ``news`` is the summary so far. If the datagram ends a transaction that changed hawse's tables, the result also
-        includes that transaction. Otherwise the result is ``news`` unchanged.
+        includes that transaction. For all other datagrams, the result is ``news``.
         """
         kind = HEADER.unpack_from(data)[1]
         if kind != NEW_GENERATION:
@@ -138,6 +138,6 @@ class NftablesListener:
 def _is_own(thread: int) -> bool:
     """Return whether a thread id belongs to this process.
 
-    The ids of all threads are accepted, because each driver's repairs run in a thread of their own.
+    Every thread of this process counts, because each driver's repairs run in a thread of their own.
     """
     return os.path.exists(f"/proc/self/task/{thread}")

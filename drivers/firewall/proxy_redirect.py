@@ -1,7 +1,7 @@
 """Redirection of proxied ports to the agent's sockets: one socket per protocol, for any number of ports.
 
-The sets ``relayed_any`` and ``relayed`` hold the proxied ports. `drivers.firewall.elements` makes the elements of these
-sets together with the other elements of published ports.
+The sets ``relayed_any`` and ``relayed`` hold the proxied ports. `drivers.firewall.elements` makes the elements of
+``relayed_any`` and ``relayed``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STATE_SETS = (PORTS, SOCKETS)
 
 
 def redirect_to(ports: Mapping[str, int]) -> None:
-    """Redirect proxied ports to exactly the agent's sockets in ``ports``; idempotent.
+    """Redirect the proxied ports to the agent's sockets in ``ports``, and to no other sockets; idempotent.
 
     ``ports`` maps each protocol to the port of the agent's socket for that protocol.
     """

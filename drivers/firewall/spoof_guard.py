@@ -30,7 +30,7 @@ class Held:
 
 
 def guard(port: str, endpoint: EndpointSpec) -> None:
-    """Let the container behind a bridge port send only with its endpoint's MAC and addresses; idempotent."""
+    """Allow the container behind a bridge port to send only with its endpoint's MAC and addresses; idempotent."""
     _add(list(_elements(port, endpoint)))
 
 
@@ -91,7 +91,7 @@ def link_local(mac: str) -> IPv6Address:
 
 
 def install(elements: Sequence[Element] = ()) -> None:
-    """Rewrite the rules of the table ``bridge hawse`` and add ``elements`` to its elements, in one transaction."""
+    """Rewrite the rules of the table ``bridge hawse`` and add ``elements`` to the table, in one transaction."""
     try:
         libnftables.run(table_repair.install_script(TABLE) + table_repair.script(TABLE, elements))
     except libnftables.Refused as error:

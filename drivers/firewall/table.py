@@ -1,8 +1,8 @@
-"""The table ``inet hawse``: changes of its elements, and rule comments that record settings.
+"""The table ``inet hawse``: changes of its set elements, and rule comments that record settings.
 
 Every change is one transaction. If the rules are missing (at first use, or after another program flushed the ruleset),
-the transaction installs the rules first. `repair` restores the elements that other commands had added to a table which
-was then flushed.
+the transaction installs the rules first. A flush also removes the elements that other commands had added. `repair`
+restores these elements.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # Remove a map element before adding its new value only if the kernel refused the plain change. Removing and
-            # adding in one transaction takes time that grows with the map's size.
+            # If the kernel refuses a plain change, remove a map element before adding the element's new value. This is
+            # not the normal case, because removing and adding in one transaction takes time that grows with the map's
+            # size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -44,7 +45,7 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
 
 
 def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Difference]:
-    """Return how the table differs from the wanted elements and recorded settings; changes nothing.
+    """Return how the table ``inet hawse`` differs from the wanted elements and recorded settings; changes nothing.
 
     ``marks`` are the rule comments that the table must contain.
     """
@@ -62,7 +63,9 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Repair the given ``differences`` and change nothing else; live connections continue."""
+    """Repair the given ``differences`` of the table ``inet hawse`` and change nothing else; live connections
+    continue.
+    """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))
         there = read_state()
@@ -71,7 +74,7 @@ def repair(contents: Contents, differences: Sequence[Difference], marks: Sequenc
 
 
 def whole(settings: Settings) -> str:
-    """Return the comment that marks the table as complete.
+    """Return the rule comment that marks the table ``inet hawse`` as complete.
 
     The comment contains the settings. After a change of settings, `compare` therefore reports a difference.
     """
@@ -80,7 +83,9 @@ def whole(settings: Settings) -> str:
 
 
 def record_state(what: str) -> None:
-    """Add a rule whose comment is ``what``, which records a setting or state. A missing table is ignored."""
+    """Add a rule whose comment is ``what``, which records a setting or state. If the table is missing, nothing is
+    added.
+    """
     try:
         libnftables.run(_marking(what))
     except libnftables.Refused as error:
@@ -118,5 +123,8 @@ def remove_all() -> None:
 
 
 def elements(set_name: str = "") -> list[Element]:
-    """Return the kernel's elements of one set or map, or of all sets and maps; empty if the table does not exist."""
+    """Return the elements that the kernel has in one set or map of the table ``inet hawse``, or in all sets and maps.
+
+    The result is empty if the table does not exist.
+    """
     return table_repair.held(TABLE, [set_name] if set_name else ())

@@ -14,7 +14,7 @@ from drivers.firewall.encoding import MAIN, Packed, packed, ruleset, shapes
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables
 
-MARKS = "complete"  # the chain of rules that exist only for their comments
+MARKS = "complete"  # name of the chain of rules that exist only for their comments
 VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
 """Values of `Difference.detail` that say what a repair must rewrite.
@@ -23,12 +23,12 @@ RULES, FRAME = "rules", "frame"
 """
 RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
 """Sets whose elements block packets; if such an element is missing, packets pass that must not pass."""
-CHUNK = 1000  # maximum number of elements per line of a script, for readability
+CHUNK = 1000  # maximum number of set elements per line of a script, for readability
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The contents that a table should have.
+    """The contents that a table should have: set elements and additional rules.
 
     The elements in ``wanted`` must exist. The elements in ``tolerated`` may exist or be missing. The sets named in
     ``kept`` may contain any elements. ``rules`` is a script that adds rules to the static rules.
@@ -108,7 +108,8 @@ def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 def _whole(table: str, contents: Contents) -> str:
     """Return the script that creates a table with its rules and wanted elements.
 
-    The script also keeps those elements of the existing table that ``contents`` allows but does not require.
+    If the table exists already, the script also keeps the existing elements that ``contents`` allows but does not
+    require.
     """
     structure = table_structure.find(table)
     due = table_structure.expected(table) if structure is not None else None
@@ -119,8 +120,9 @@ def _whole(table: str, contents: Contents) -> str:
 
 
 def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
-    """Return the elements that the kernel has in the table's sets named ``sets``, or in all sets if ``sets``
-    is empty.
+    """Return the elements that the kernel has in some sets of a table.
+
+    ``sets`` are the names of these sets. If ``sets`` is empty, the elements of all sets are returned.
     """
     known = shapes(table)
     listed = transaction.held(table, sets or known)
@@ -136,9 +138,7 @@ def _version(of: Structure) -> int:
 
 
 def _reshaped(structure: Structure, due: Structure) -> str:
-    """Return the names of the chains and sets that differ between a table and its expected structure, as
-    message text.
-    """
+    """Return message text with the names of the chains and sets that differ from a table's expected structure."""
     parts: Sequence[tuple[str, Mapping[str, object], Mapping[str, object]]] = (
         ("chain", structure.chains, due.chains),
         ("set", structure.sets, due.sets),

@@ -1,7 +1,8 @@
 """The structure of a table: chains, rules and sets without their elements, as the kernel lists them.
 
-The expected structure is not written down in the code. Instead, once per process, the static rules are loaded into an
-empty network namespace and listed there. The same kernel and library always produce the same list for the same rules.
+The code contains no description of the expected structure. Instead, once per process, the static rules are loaded into
+an empty network namespace and listed there. The same kernel and library always produce the same list for the same
+rules.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ RULE_CHAIN, EXPRESSIONS, COMPAT = 2, 4, 5  # netlink attribute numbers (kernel c
 EXPRESSION_NAME, EXPRESSION_DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
 LOOKUP_SET = 1  # netlink attribute number (kernel constant NFTA_LOOKUP_SET)
 ELEMENTS = 3  # netlink attribute number (kernel constant NFTA_SET_ELEM_LIST_ELEMENTS)
-ANONYMOUS = b"__"  # prefix of the names of sets that only one rule uses
+ANONYMOUS = b"__"  # prefix of the names of anonymous sets, which only one rule uses
 
 Parts = tuple[bytes, ...]
 
@@ -112,10 +113,10 @@ def _rule(attributes: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[b
 
 
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
-    """Return a rule's expression in a form that can be compared between two loads of the same rules.
+    """Return a rule's expression in a form that is the same each time the rule is loaded.
 
-    The name of an anonymous set is replaced by the set's elements, because the kernel numbers that name differently at
-    each load.
+    The name of an anonymous set is replaced by the set's elements, because the kernel gives such a set another number
+    each time.
     """
     if name.startswith(b"lookup"):
         attributes = read(data)

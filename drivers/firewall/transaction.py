@@ -1,7 +1,8 @@
 """Changes and lists of set elements, sent directly as netlink messages. Each change is one transaction.
 
 libnftables is not used, because it takes several times as long. libnftables reads all sets of the table and parses a
-script. Afterwards it closes its socket, and the close blocks until no kernel code can still read the removed elements.
+script. Afterwards libnftables closes its socket, and the close blocks until no kernel code can still read the removed
+elements.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ SET, ELEMENTS = 2, 3  # netlink attribute numbers (kernel constants NFTA_SET_ELE
 CREATE = 0x400  # message flag (kernel constant NLM_F_CREATE)
 CHUNK = 400  # maximum number of elements per message: an attribute's length has only 16 bits
 SIGNATURE = 0xE9A377C1
-"""The sequence number of all messages by which hawse changes elements.
+"""The sequence number of all messages by which hawse changes set elements.
 
-The kernel repeats this number in its notifications, so the agent recognises hawse's own changes by it. nftables numbers
-its own messages from zero or from the time.
+The kernel repeats this number in its notifications, so the agent recognises the changes that hawse made. nftables'
+library numbers its messages from zero or from the time.
 """
 
 SET_OF = itemgetter(0)
@@ -61,7 +62,7 @@ def change(
 
 
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
-    """Return the kernel's elements of each set; a missing set gives an empty list."""
+    """Return the elements that the kernel has in each of the table's ``sets``; a missing set gives an empty list."""
     session, known = Session(NETFILTER), shapes(table)
     contents = {}
     try:

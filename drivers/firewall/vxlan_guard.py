@@ -1,9 +1,10 @@
 """Protection of unencrypted overlay networks: only certain hosts may send VXLAN packets to this host.
 
-Packets from bridges are never accepted as VXLAN packets. A network's VXLAN ids are added to the set ``tunnels`` before
-the cluster learns that this host joins the network. When the network goes down on this host, the ids stay in the set,
-because other hosts still accept this host's packets until they learn that the network is down here. While the network
-is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
+VXLAN packets of these networks are dropped if they arrive from a bridge. A network's VXLAN ids are added to the set
+``tunnels`` before the cluster learns that this host joins the network. When the network goes down on this host, the ids
+stay in the set, because other hosts still accept this host's packets until they learn that the network is down here.
+While the network is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for
+each VXLAN id.
 """
 
 from __future__ import annotations
@@ -54,13 +55,15 @@ class Gate:
         return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
-        """Return the set elements to add and the set elements to remove, so that exactly ``hosts`` are admitted."""
+        """Return the set elements to add and the set elements to remove, so that exactly ``hosts`` may send VXLAN
+        packets.
+        """
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}
         return sorted(expected - present), sorted(present - expected)
 
     def concerns(self, element: Element) -> bool:
-        """Return whether an element of the VXLAN sets belongs to this network."""
+        """Return whether a set element belongs to this network, by its UDP port and VXLAN id."""
         *_, port, vni = element.key.split(" . ")
         return int(port) == self.port and int(vni) in self.vnis
 
@@ -68,8 +71,8 @@ class Gate:
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
     """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
-    Reports missing elements, elements that admit hosts which are not expected, and the loss of the comment that marks
-    the sets as complete. Elements that admit unexpected hosts are ignored if they belong to a network in ``unsettled``.
+    Reports missing elements, elements that let unexpected hosts send, and the loss of the comment that marks the sets
+    as complete. An element that lets an unexpected host send is ignored if it belongs to a network in ``unsettled``.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]

@@ -29,11 +29,11 @@ class TableWatch:
         return self._listener.fileno()
 
     def read(self) -> News:
-        """Return a summary of the changes since the last call; never blocks."""
+        """Return a summary of the firewall changes since the last call of `read`; never blocks."""
         return self._listener.read()
 
     def missed(self) -> bool:
-        """Return whether a change of the firewall has happened that the last `read` did not report."""
+        """Return whether a firewall change has happened that no call of `read` has reported yet."""
         return self._listener.missed()
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
@@ -43,15 +43,14 @@ class TableWatch:
         """Do nothing, because `block` blocks nothing."""
 
     def close(self) -> None:
-        """Stop the watch and close its sockets."""
+        """Stop watching and close the watch's sockets."""
         self._listener.close()
 
 
 class FirewallWatch(TableWatch):
     """A watch that blocks connections with the agent's table ``inet hawse_standby``.
 
-    The watch also works on hosts where the kernel or libnftables does not support table owners. On such a host, this
-    table cannot be created.
+    The watch also works without this table, which needs a kernel and a libnftables that support table owners.
     """
 
     def __init__(self) -> None:

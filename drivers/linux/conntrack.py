@@ -31,8 +31,8 @@ TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # attributes CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
 SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
-FEW_FLOWS = 1000  # up to this number of conntrack entries, one full list is faster than several filtered lists
-FEW_FILTERS = 16  # up to this number of ports, filtered requests are faster than one full list
+FEW_FLOWS = 1000  # up to this number of conntrack entries, one full list is faster than several filtered ones
+FEW_FILTERS = 16  # up to this number of ports, requests with a filter are faster than one full list
 UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # errors of kernels that cannot delete entries by filter
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
@@ -42,7 +42,7 @@ Address = tuple[str, int]  # IP address and port
 
 @dataclass(frozen=True, slots=True)
 class ConntrackFlow:
-    """A conntrack entry: the addresses of its original direction, and the source address of the answers.
+    """A conntrack entry: the addresses of its original direction, and the source address of the reply direction.
 
     ``key`` holds the original direction's addresses and ports in bytes, as received from the kernel.
     """
@@ -116,7 +116,7 @@ def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Seq
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:
-    """Let the kernel delete all conntrack entries that match one of the filters.
+    """Ask the kernel to delete all conntrack entries that match one of the filters.
 
     Returns True if the entries are deleted. Returns False, with nothing deleted, if the kernel cannot delete by filter.
     """
@@ -140,7 +140,7 @@ def _remove_one_by_one(
 
 
 def _request(session: Session, kind: int, body: bytes) -> list[ConntrackFlow]:
-    """Send a request and return the flows in the kernel's answers.
+    """Send a conntrack request to the kernel, and return the flows in the kernel's answers.
 
     The error ENOENT is ignored, because it means that the flow has already ended.
     """

@@ -2,9 +2,9 @@
 
 hawse never changes a route that no endpoint added. If an address family already has a default route, hawse's route gets
 a higher metric, so the kernel prefers the existing route. If hawse's route must take priority, hawse adds two routes
-instead, each to half of all addresses. These two routes are more specific than any default route, so the existing
-default route can stay. hawse recognises its routes by protocol number and next hop, so hawse stores no record of its
-routes. The kernel removes the routes together with their interface.
+instead, each to half of all addresses. The kernel prefers these two routes to any default route, because they are more
+specific. The existing default route can therefore stay. hawse recognises its routes by protocol number and next hop,
+and stores no record of its routes. The kernel removes the routes together with their interface.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # another program's route has the same, highest metric: keep that route
+            continue  # another program's route already has the highest metric: keep that route
         if old is not None:
             left.remove(old)
     for old in left:

@@ -19,7 +19,7 @@ PROCESSES = Path("/proc")
 FIRST_NAMESPACE = 0xEFFFFFF9
 """Inode number of the machine's first network namespace (NET_NS_INIT_INO, Linux 6.18).
 
-In older kernels, no namespace has this inode number.
+In kernels older than 6.18, no namespace has this inode number.
 """
 PAIRS = ("veth", "netkit", "vxcan")
 LISTENING = 1 << 16  # the flag of listening sockets in /proc/net/unix
@@ -27,7 +27,7 @@ FEW = 3  # maximum number of interfaces that one message names
 
 
 def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) -> list[str]:
-    """Return the signs that a namespace is a host's own, as phrases for a message; empty for a plain sandbox.
+    """Return the signs that a namespace is a host's own, as phrases for a message; empty for a container's sandbox.
 
     ``namespace`` is a file descriptor of the namespace. ``sockets`` are the names of the sockets at which hawse's
     resident processes listen. The function changes nothing.
@@ -55,11 +55,11 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # another namespace: hawse has opened the given one, but may not read this path
+        return False  # hawse may not read this path, so the path leads to another namespace than the given one
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
-    """Yield a sign if a resident process of hawse listens in this namespace.
+    """Yield a sign if a resident process of hawse listens on a socket in this namespace.
 
     That process may use another HAWSE_RUN directory than this command.
     """
@@ -101,7 +101,7 @@ def _is_hardware(interface: link.Link) -> bool:
 
 
 def _is_part_of_another(interface: link.Link) -> bool:
-    """Return whether a link's parent is in another namespace, which happens for macvlan and VLAN links.
+    """Return whether the link is a macvlan or VLAN link (for example) whose parent is in another namespace.
 
     Returns False for links of hawse's endpoints.
     """

@@ -22,7 +22,7 @@ JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 TIMEOUT = 60  # seconds to wait for the nft program
 SELECTABLE = 1024 - 16
-"""libnftables is used only if the next new file descriptor would have a number below this limit.
+"""The limit of file descriptor numbers for libnftables; if a new file descriptor would reach it, ``nft`` runs instead.
 
 libnftables waits with select(2), which aborts the process for file descriptors from FD_SETSIZE (1024) on. 16 numbers
 below FD_SETSIZE stay in reserve.
@@ -45,7 +45,7 @@ class Refused(DriverError):
 
 _places: list[int] = []
 _one_at_a_time = _thread.RLock()
-"""A lock that a thread holds while libnftables works, because all libnftables contexts of a process share
+"""A lock that a thread holds during each call of libnftables, because all libnftables contexts of a process share
 global lists.
 """
 
@@ -157,7 +157,7 @@ class Context:
 
 
 def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
-    context = Context()  # new for each call: a context works in one network namespace only
+    context = Context()  # a new context for each call, because a context works in one network namespace only
     try:
         return context.attempt(script, as_json=as_json)
     finally:

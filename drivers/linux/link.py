@@ -22,7 +22,7 @@ from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
-"""The names of the attributes that every link can have; the other attributes belong to links of one kind."""
+"""The names of the link attributes that links of every kind can have; all other attributes belong to one kind."""
 SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # request flag RTEXT_FILTER_SKIP_STATS: leave out traffic counters
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
@@ -110,10 +110,10 @@ def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes:
 
 
 def change(session: Session, link_index: int, **attributes: Any) -> None:
-    """Change a link's attributes.
+    """Change attributes of an existing link.
 
     Possible attributes are ``state``, ``mtu``, ``address``, ``master``, ``ifalias``, ``ifname`` and ``net_ns_fd``.
-    ``state="up"`` brings the link up; any other state brings it down.
+    ``state="up"`` brings the link up; any other state brings the link down.
     """
     state = attributes.get("state", "")
     flags = {"flags": IFF_UP if state == "up" else 0, "change": IFF_UP if state else 0}
@@ -136,8 +136,8 @@ def delete(session: Session, name: str) -> None:
     """Delete a link by name; idempotent. Returns when the link is no longer visible.
 
     The kernel finishes the deletion tens of milliseconds later, when no kernel code uses the link any more. This
-    function does not wait for that. The request contains the link's index and not its name. Therefore, a delayed
-    request cannot delete another link that has got the same name meanwhile.
+    function does not wait for the end of the deletion. The request contains the link's index and not the link's name.
+    Therefore, a delayed request cannot delete another link that has got the same name meanwhile.
     """
     link_index = session.index(name)
     if link_index:

@@ -39,12 +39,15 @@ def unfinished_name(endpoint_id: str) -> str:
 
 
 def fits(name: str) -> bool:
-    """Return whether a name is short enough for the kernel."""
+    """Return whether an interface name is short enough for the kernel."""
     return len(name.encode()) <= MAX_BYTES
 
 
 def valid(name: str) -> bool:
-    """Return whether the kernel and nftables accept the name unchanged. hawse writes names in quotes for nftables."""
+    """Return whether the kernel and nftables accept an interface name unchanged.
+
+    hawse writes interface names in double quotes for nftables.
+    """
     return name not in ("", ".", "..") and UNFIT.search(name) is None
 
 

@@ -16,7 +16,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
-_libc = ctypes.CDLL(None, use_errno=True)  # loaded once: loading takes ten times as long as a call
+_libc = ctypes.CDLL(None, use_errno=True)  # loaded once, because a load takes ten times as long as a call
 
 
 def setns(fd: int, kinds: int) -> None:

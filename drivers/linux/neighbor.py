@@ -45,7 +45,8 @@ class Row(NamedTuple):
 
 
 def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
-    """Add rows to the FDB and neighbour tables, replacing rows that differ, then remove rows; idempotent.
+    """Add rows to the FDB and neighbour tables, replacing existing rows with another value, then remove rows;
+    idempotent.
 
     Continues after an error and raises the first error as `KernelError` at the end.
     """

@@ -33,7 +33,7 @@ CLOSE_DELAY_SECONDS = 0.05
 """Seconds to wait before a netfilter socket is closed.
 
 If elements were removed shortly before, closing the socket waits for an RCU grace period and blocks all other nftables
-transactions. After this delay, the grace period is over. The close and the exit of this process then do not wait.
+transactions. After this delay, the grace period is over, so neither the close nor the exit of this process waits.
 """
 POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
 
@@ -55,7 +55,7 @@ class Session:
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would add a poll(2) to each call
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would cost a poll(2) per call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 
@@ -68,10 +68,10 @@ class Session:
         return self._answers(self._send(kind, body, flags | ACK))
 
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
-        """Send messages together, as one transaction; return when the kernel acknowledges one of them.
+        """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
 
-        All messages get the same sequence number: ``number`` if it is given, else the session's next number. Raises
-        OSError.
+        All messages get the same sequence number: ``number`` if it is nonzero, else the session's next number. Raises
+        OSError if the kernel refuses the transaction.
         """
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
@@ -130,19 +130,20 @@ class Session:
     def index(self, name: str) -> int:
         """Return the index of a link in the session's namespace, or 0 if no link has that name.
 
-        The call never waits for the kernel's locks.
+        The function never waits for the kernel's locks.
         """
         if not names.fits(name):
-            return 0  # too long: the kernel would shorten the name and might find another link
+            return 0  # too long a name: the kernel would shorten the name and might find another link
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:
             return 0
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
-        """Return the message bodies of a list of kernel objects; reads the list again if it changed meanwhile.
+        """Return the message bodies of a list of kernel objects.
 
-        Raises OSError with EINTR if the list changes during every attempt to read it.
+        If the list changes while the function reads it, the function reads the list again. Raises OSError with EINTR if
+        the list changes during every attempt.
         """
         for _ in range(DUMP_ATTEMPTS):
             try:
@@ -176,7 +177,7 @@ class Session:
         while True:
             for kind, flags, answered, body in messages(self._socket.recv(RECEIVE)):
                 if answered != number:
-                    continue  # this answer belongs to an earlier request whose caller timed out
+                    continue  # the answer belongs to an earlier request whose caller timed out
                 whole = whole and not flags & DUMP_INTERRUPTED
                 if kind in (ERROR, DONE):
                     if code := -CODE.unpack_from(body)[0]:

@@ -69,7 +69,7 @@ def enter_netns(fd: int) -> Iterator[None]:
 def enter_owned_fd(fd: int) -> Iterator[None]:
     """Move the calling thread into a network namespace for the length of a ``with`` block, then close ``fd``.
 
-    A thread that is already in that namespace does not move, so it needs no privilege.
+    If the thread is already in that namespace, the thread does not move and needs no privilege.
     """
     try:
         with netns_fd("/proc/thread-self/ns/net") as home, nullcontext() if sameopenfile(fd, home) else enter_netns(fd):
@@ -103,7 +103,7 @@ def run_in_netns(path: str, action: Callable[[], T], inode: int = 0) -> T:
 
 
 def enter(fd: int) -> None:
-    """Move the calling thread into a network namespace and leave it there."""
+    """Move the calling thread into a network namespace permanently."""
     try:
         setns(fd, CLONE_NEWNET)
     except OSError as error:

@@ -1,7 +1,8 @@
 """Reader for the comments on a chain's rules, which asks the kernel directly.
 
-hawse records settings in such comments, and every command that changes the firewall reads them. libnftables is not used
-here, because it reads the table and all its sets before it answers. That takes a hundred times as long.
+hawse records settings in rule comments, and every command that changes the firewall reads these comments. libnftables
+is not used here, because libnftables first reads the table and all sets of the table, which takes a hundred times as
+long.
 """
 
 from __future__ import annotations

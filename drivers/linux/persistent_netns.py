@@ -43,8 +43,8 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Return whether the namespace that the file identifies exists; False for an empty file that a crash left
-    behind.
+    """Return whether the namespace that the file identifies exists; False for an empty file that a crashed process
+    left.
     """
     try:
         return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
@@ -82,8 +82,8 @@ def remove(file: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise refusal("remove", str(file), error.errno or errno.EIO) from error
-        # Unmount in this process's mount namespace too. This mount namespace was created while the mount existed, so it
-        # has a copy of the mount.
+        # Unmount the file in this process's mount namespace too. This mount namespace was created while the mount
+        # existed, so the mount namespace has a copy of the mount.
         _run("umount", "--lazy", str(file))
         file.unlink(missing_ok=True)
 
@@ -99,7 +99,7 @@ def directory_lock(directory: Path) -> Iterator[None]:
         fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is(fd, directory):  # False if another process has removed the directory
+            if _is(fd, directory):  # False if another process has removed or replaced the directory
                 yield
                 with suppress(OSError):
                     directory.rmdir()

@@ -39,7 +39,7 @@ def is_running(pid: int, started: int) -> bool:
 def identity() -> str:
     """Return a string that identifies this process by PID and start time.
 
-    Entries in hawse's database name the process that owns them by this string.
+    hawse's database uses this string to name the process that owns a database entry.
     """
     pid = os.getpid()
     return f"{pid}:{start_time(pid)}"

@@ -111,7 +111,7 @@ def _widest(messages: Iterable[Any]) -> Iterator[Route]:
 def _body(route: Route, *, scope: int | None = None) -> bytes:
     """Return the body of a netlink message about a route.
 
-    Without a ``scope``, the function derives the scope from the route's next hop.
+    If no ``scope`` is given, the function derives the route's scope from the route's next hop.
     """
     if scope is None:
         scope = UNIVERSE if route.gateway is not None or route.destination.version == 6 else LINK_SCOPE

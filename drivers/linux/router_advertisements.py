@@ -32,8 +32,8 @@ def ignore(bridge: str) -> None:
 def ignore_where_alone(session: Session, bridge: link.Link, run: Path) -> None:
     """Make the host ignore router advertisements on a user's bridge; idempotent.
 
-    The function changes nothing if any port of the bridge is not hawse's. It stores the earlier value of accept_ra
-    below ``run``, which is HAWSE_RUN.
+    If any port of the bridge is not hawse's, the function changes nothing. The function stores the earlier value of
+    accept_ra below ``run``, which is HAWSE_RUN.
     """
     before = sysctl.read(_parameter(bridge.name))
     if before in (DEAF, None) or any(_is_foreign_port(interface, bridge) for interface in link.all_links(session)):

@@ -13,16 +13,16 @@ from drivers.api import BadOption, KernelError
 from drivers.linux.errors import refusal
 
 ROOT = Path("/proc/sys")
-LONGEST = 1 << 16  # maximum length of a parameter's value in bytes
+LONGEST = 1 << 16  # maximum length of a sysctl's value in bytes
 
 
 def conf(family: str, interface: str, key: str) -> str:
-    """Return the path of a parameter that each interface has; ``family`` is ipv4 or ipv6."""
+    """Return the path of a sysctl that each interface has; ``family`` is ipv4 or ipv6."""
     return f"net/{family}/conf/{interface}/{key}"
 
 
 def read(path: str) -> str | None:
-    """Return a parameter's value, or None if this kernel or namespace does not have the parameter."""
+    """Return a sysctl's value, or None if this kernel or network namespace does not have the sysctl."""
     try:
         return _read(path)
     except FileNotFoundError:
@@ -32,9 +32,9 @@ def read(path: str) -> str | None:
 
 
 def write(path: str, value: str) -> None:
-    """Set a parameter; raises `KernelError`.
+    """Set a sysctl; raises `KernelError`.
 
-    If the parameter already has the value, nothing is written, because the parameter may be read-only.
+    If the sysctl already has the value, nothing is written, because the sysctl may be read-only.
     """
     try:
         if _read(path) != value:
@@ -44,7 +44,7 @@ def write(path: str, value: str) -> None:
 
 
 def write_if_present(path: str, value: str) -> None:
-    """Set a parameter if this kernel has it; otherwise do nothing (without IPv6 there is no net/ipv6)."""
+    """Set a sysctl, or do nothing if this kernel lacks the sysctl (a kernel without IPv6 has no net/ipv6)."""
     try:
         write(path, value)
     except KernelError as error:
@@ -53,8 +53,8 @@ def write_if_present(path: str, value: str) -> None:
 
 
 def _read(path: str) -> str:
-    """Return a parameter's value. A single read call is used to save time, because commands read dozens of
-    parameters.
+    """Return a sysctl's value. The function makes only one read call to save time, because commands read dozens of
+    sysctls.
     """
     file = os.open(f"{ROOT}/{path}", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -72,9 +72,9 @@ def _write(path: str, value: str) -> None:
 
 
 def user_path(key: str) -> str:
-    """Return the path of a parameter whose name the user wrote with dots or slashes.
+    """Return the path of a sysctl whose name the user wrote with dots or slashes.
 
-    An example of a name is ``net.ipv4.conf.eth0.forwarding``. Raises `BadOption` for parameters outside net.
+    An example of a name is ``net.ipv4.conf.eth0.forwarding``. Raises `BadOption` for sysctls outside net.
     """
     first = next((c for c in key if c in "./"), ".")
     path = key if first == "/" else key.translate(str.maketrans("./", "/."))

@@ -1,10 +1,10 @@
 """The ``overlay`` driver: networks across several hosts by VXLAN; forwarding entries name every remote endpoint.
 
 Each host has a namespace of its own for a network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
-endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other. It
-gets the endpoints on other hosts from `program_peers`, and this host's settings from options. The driver does not
-connect networks to the outside: the engine joins a bridge network for that purpose. Therefore, `OverlayDriver.join`
-offers no gateways.
+endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other:
+`program_peers` gives it the endpoints on other hosts, and the network's options give it this host's settings. The
+driver does not connect networks to the outside, because the engine joins a bridge network for that purpose. Therefore,
+`OverlayDriver.join` offers no gateways.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class OverlayDriver:
     settings = Settings()
 
     def configure(self, settings: Settings) -> None:
-        """Store the settings of this host, which apply to all networks."""
+        """Store the settings of this host, which apply to all overlay networks."""
         self.settings = settings
 
     def namespace(self, network: NetworkSpec) -> OverlayNamespace:
@@ -171,14 +171,14 @@ class OverlayDriver:
         return lines + [f"missing: a tunnel to {vtep}" for vtep in _without_tunnel(options, peers)]
 
     def shut(self, network: NetworkSpec) -> None:
-        """Accept the network's tunnel packets only from hosts of peers that were programmed; idempotent."""
+        """Accept the network's tunnel packets only from the hosts of programmed peers; idempotent."""
         if gate := _gate(network):
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
         """Return how the hosts that the firewall admits differ from the hosts in the networks' forwarding tables.
 
-        `repair` changes the firewall and not the forwarding tables.
+        The forwarding tables count as correct, so `repair` changes only the firewall.
         """
         expected: list[Element] = []
         for network, _ in desired.networks:
@@ -196,7 +196,7 @@ class OverlayDriver:
         return not vxlan_guard.is_whole()
 
     def watch(self) -> Watch:
-        """Start to watch for other programs' changes of the firewall."""
+        """Start to watch the firewall for other programs' changes, and return the watch."""
         return TableWatch()
 
     def saved_state(self) -> Sequence[str]:
@@ -213,16 +213,18 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the firewall elements to add and to remove, so that the firewall admits exactly the hosts of ``peers``."""
+    """Return the firewall elements to add and to remove, so that only the hosts of ``peers`` may send tunnel
+    packets.
+    """
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
 
 def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
-    """Return the firewall elements that let other hosts send to the network's VXLAN devices on this host.
+    """Return the firewall elements that allow other hosts to send to the network's VXLAN devices on this host.
 
-    If this host has no VXLAN device for one of the network's VXLAN ids, another network has taken that id. The elements
-    of that id are then left out, because they belong to the other network.
+    If this host has no VXLAN device for one of the network's VXLAN ids, another network uses that id. The elements of
+    that id are then left out, because they belong to the other network.
     """
     gate = _gate(place.network)
     if gate is None or not place.exists():

@@ -6,8 +6,8 @@ A peer is an endpoint on another host. Each peer needs these rows:
 - a row of the bridge: frames for the peer's MAC go to that VXLAN device
 - a row per address: the VXLAN device answers ARP and neighbour solicitations for the peer
 
-Each other host needs one more row: broadcast and multicast frames go to that host too. Therefore, on every host the
-tables grow with the number of the network's endpoints.
+Each host with peers needs one more row: broadcast and multicast frames go to that host too. Therefore, on every host
+the tables grow with the number of the network's endpoints.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROW_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """The rows that the kernel's tables lack, and the unexpected rows that must be removed."""
+    """The difference between the kernel's tables and the required rows: the missing rows and the unexpected rows."""
 
     missing: Sequence[Row]
     unexpected: Sequence[Row]
@@ -77,7 +77,7 @@ class Tables:
             raise Missing(f"network {network.name} is not up on this host")
 
     def difference(self, peers: Iterable[Peer]) -> RowDifference:
-        """Return how the kernel's tables differ from the rows that these peers need."""
+        """Return how the kernel's tables differ from the rows that ``peers`` need."""
         expected = {row for peer in peers for row in self.rows(peer)}
         present = neighbor.rows(self.links)
         return RowDifference(sorted(expected - present), sorted(present - expected))
@@ -103,14 +103,14 @@ class Tables:
         return {ip_address(row.key) for row in neighbor.rows(self.links) if row.kind == "flood"}
 
     def remove(self, peer: Peer) -> list[IPAddress]:
-        """Remove the table rows of one peer, and return the hosts that have no peer any more.
+        """Remove the table rows of one peer, and return the hosts that no longer have a peer of this network.
 
         Rows that other peers need are kept. Rows that another call has changed meanwhile are kept too.
         """
         present, rows = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in rows if row.kind == "forward"}
-        # Keep the rows of a MAC that is now behind another host. Updates of peers may arrive in any order, so the rows
-        # may already name the MAC's new host.
+        # Keep the rows of a MAC that is now behind another host. Updates of peers may arrive in any order, so the
+        # kernel's rows may already name the MAC's new host.
         gone = {row for row in rows & present if row.kind == "flood" or forward <= present}
         in_use = {row.value for row in present - gone if row.kind == "forward"}
         unused = [row for row in gone if row.kind != "flood" or row.key not in in_use]

@@ -71,7 +71,7 @@ class OverlayNamespace:
             self._make(options)
 
     def repair(self, options: OverlayOptions) -> None:
-        """Recreate lost objects of a network that is up; raises `Missing` if the network is not up."""
+        """Recreate the missing kernel objects of a network that is up; raises `Missing` if the network is not up."""
         with persistent_netns.directory_lock(self.file.parent):
             self._require()
             if self.missing(options):

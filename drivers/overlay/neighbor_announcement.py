@@ -1,10 +1,10 @@
 """Announcements to the sandboxes of an overlay network that an address has moved to another host.
 
-Without an announcement, a sandbox whose neighbour entry holds the address's old MAC would continue to send to the old
-MAC for half a minute. The announcement that the new owner of the address sends does not reach this host's sandboxes,
-because the VXLAN devices answer ARP themselves. Therefore, each host sends announcements into the bridge for its own
-sandboxes: a gratuitous ARP request (RFC 5227, 3) and an unsolicited neighbour advertisement (RFC 4861, 7.2.6). These
-announcements update existing neighbour entries and create no new entries.
+The neighbour entry of a sandbox may hold the address's old MAC. Without an announcement, such a sandbox would continue
+to send to the old MAC for half a minute. The announcement that the new owner of the address sends does not reach this
+host's sandboxes, because the VXLAN devices answer ARP themselves. Therefore, each host sends announcements into the
+bridge for its own sandboxes: a gratuitous ARP request (RFC 5227, 3) and an unsolicited neighbour advertisement (RFC
+4861, 7.2.6). These announcements update existing neighbour entries and create no new entries.
 """
 
 from __future__ import annotations

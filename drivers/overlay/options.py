@@ -37,14 +37,15 @@ class OverlayOptions:
 
     @property
     def local(self) -> IPAddress:
-        """The source address of VXLAN packets: the address in the WireGuard tunnel if there is a tunnel, else the
+        """The source address of VXLAN packets: the address in the WireGuard tunnel for an encrypted network, else the
         underlay address.
         """
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
     def tunnel_mtu(self, underlay: int) -> int:
-        """Return the MTU of the device by which VXLAN packets leave: the tunnel or the underlay device.
+        """Return the MTU of the device through which VXLAN packets leave: the tunnel's interface or the underlay
+        device.
 
         ``underlay`` is the MTU of the underlay device.
         """
@@ -52,7 +53,7 @@ class OverlayOptions:
         return (self.mtu or underlay) - (WIREGUARD_OVERHEAD[self.vtep.version] if self.wireguard else 0)
 
     def inner_mtu(self, underlay: int) -> int:
-        """Return the MTU of containers' interfaces, if the underlay device has the MTU ``underlay``."""
+        """Return the MTU of containers' interfaces; ``underlay`` is the MTU of the underlay device."""
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def remote(self, vtep: IPAddress) -> IPAddress | None:

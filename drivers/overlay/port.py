@@ -1,4 +1,4 @@
-"""An endpoint's connection to an overlay network: a veth pair from its sandbox to the network's bridge."""
+"""The veth pair that connects an endpoint's sandbox to the bridge of an overlay network."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ MAX_PORTS = 1023
 
 
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
-    """Create the veth pair from the sandbox to the network's bridge.
+    """Create the veth pair from the sandbox to the network's bridge, replacing the veth pair of an earlier join.
 
-    The call replaces the veth pair of an earlier join. The calling thread is in the network's namespace, and ``there``
-    is a netlink session in that namespace.
+    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
     """
     unplug(there, endpoint)
     bridge = link.find(there, BRIDGE)

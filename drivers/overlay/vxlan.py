@@ -54,8 +54,8 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
         index = link.index(name)
         link.change(there, index, master=bridge)
         link.set_bridge_port(there, index, hairpin=False, isolated=True, learning=False)
-        # The device needs IPv6 to answer neighbour solicitations. It needs no IPv6 address, because it sends no packets
-        # of its own.
+        # The VXLAN device needs IPv6 to answer neighbour solicitations. It needs no IPv6 address, because it sends no
+        # packets of its own.
         sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "0")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "addr_gen_mode"), "1")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "accept_ra"), "0")

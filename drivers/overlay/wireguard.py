@@ -30,7 +30,7 @@ TABLE = "inet hawse_overlay"
 RULES = Path(__file__).parent / "wireguard.nft"
 VXLAN_PORT = 4789
 TIMEOUT = 30  # seconds to wait for an external program
-START_ATTEMPTS = 20  # maximum number of starts of wireguard-go; a start fails while an earlier process ends
+START_ATTEMPTS = 20  # maximum number of starts of wireguard-go, because a start fails while an earlier process ends
 RETRY_DELAY = 0.1  # seconds between two attempts to start wireguard-go
 
 
@@ -44,7 +44,7 @@ def interface_name(run: Path, network_id: str) -> str:
 
 
 class Tunnel:
-    """The WireGuard tunnel of one network on one host; ``place`` is the network's namespace.
+    """The WireGuard tunnel of one network on one host; the field ``place`` is the network's namespace.
 
     Callers are in the host's network namespace.
     """
@@ -118,8 +118,8 @@ class Tunnel:
     def delete(self, place_exists: bool) -> None:
         """Delete the tunnel's interface in the network's namespace and in the host's namespace; idempotent.
 
-        A crash may have left the interface in either namespace. A wireguard-go process ends when its interface is
-        deleted.
+        Both namespaces are searched, because a crash may have left the interface in either. A wireguard-go process ends
+        when its interface is deleted.
         """
         if place_exists:
             sandboxes.inside(self.place, lambda there: link.delete(there, self.name))
@@ -136,7 +136,10 @@ class Tunnel:
         return True
 
     def _start_process(self) -> None:
-        """Start wireguard-go in a process session of its own; it goes to the background when the interface exists."""
+        """Start wireguard-go in a process session of its own.
+
+        The started process goes to the background when the tunnel's interface exists.
+        """
         if shutil.which("wireguard-go") is None:
             raise self._refused("this kernel has no WireGuard and the wireguard-go program is missing")
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LOG_LEVEL": "silent"}

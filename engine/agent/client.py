@@ -32,10 +32,10 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
     """Notify the agent that the local store has changed; with ``wait``, return when the agent's services are up to
     date.
 
-    If no agent is running and ``start`` is True, the function starts one. Blocks up to ``timeout`` seconds.
+    If no agent is running and ``start`` is True, the function starts an agent. Blocks up to ``timeout`` seconds.
 
-    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case the
-    DNS names are updated later. Nothing else depends on the agent's answer.
+    Returns False if the agent could not be reached, refused this process, or was not ready in time. The DNS names are
+    then updated later, and nothing else depends on the agent's answer.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -72,7 +72,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
 
 
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
-    """Start the agent unless one is listening; return True as soon as an agent listens.
+    """Start the agent unless an agent already listens on the agent's socket; return True as soon as an agent listens.
 
     Returns False if no agent listens within ``timeout`` seconds.
     """
@@ -113,7 +113,7 @@ def take_lock(run_dir: Path) -> int | None:
 def keep_agent(host: Host, driver: Driver) -> None:
     """Start the agent if the driver's networks share kernel state that the agent must repair; idempotent.
 
-    Returns immediately. If no process can be started now, the next command tries again.
+    Returns immediately. If the agent's process cannot be started now, the next command tries again.
     """
     if isinstance(driver, Repairer):
         with suppress(OSError):
@@ -191,7 +191,7 @@ def _arrange(descriptors: Sequence[int]) -> None:
 
 
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment variables: those of the caller, plus the variables that name the agent's
+    """Return the agent's environment variables: the variables of ``caller``, plus the variables that name the agent's
     directories and file descriptors.
     """
     return {
@@ -207,9 +207,9 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    The agent is started only if it has work. Work is a network in ``joined`` that has DNS names (the default bridge has
-    none), or a published port that needs the agent's port proxy. If ``joined`` is not empty and the agent has no work,
-    the command does not wait for the agent.
+    The agent is started only if it has work. Work is a network in ``joined`` that has DNS names, or a published port
+    that needs the agent's port proxy. The default bridge has no DNS names. If ``joined`` is not empty and the agent has
+    no work, the command does not wait for the agent.
     """
     start = any(not network.predefined for network in joined) or _has_forwards(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

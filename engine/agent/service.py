@@ -24,7 +24,7 @@ class Snapshot:
 
 
 class Service(Protocol):
-    """A service of the agent. Its work must go on even while no command runs."""
+    """A service of the agent: work that must continue while no command runs, such as DNS."""
 
     name: str
 
@@ -32,7 +32,7 @@ class Service(Protocol):
         """Make the service match the records in ``state``, changing only what differs; idempotent."""
 
     def needed(self) -> bool:
-        """Return whether the agent must keep running for this service."""
+        """Return whether the agent must keep running because of this service."""
 
     def close(self) -> None:
         """Release all resources of the service."""

@@ -1,11 +1,11 @@
 """``python -m engine.agentd``: run the agent of the host given by HAWSE_ROOT and HAWSE_RUN, in the foreground.
 
-The process ends immediately if another agent already serves this host. It reads these environment variables:
+The process ends immediately if another agent already runs for this host. The process reads these environment variables:
 
 - HAWSE_AGENT_IDLE: seconds without work after which the agent ends.
 - HAWSE_DNS_TTL: seconds for which a client may cache a name (the TTL of DNS answers).
-- HAWSE_AGENT_READY: a file descriptor to which the agent writes one byte when it listens.
-- HAWSE_AGENT_LOCK: a file descriptor of the agent's lock, which the starting process has already locked.
+- HAWSE_AGENT_READY: a file descriptor to which the agent writes one byte when the agent listens.
+- HAWSE_AGENT_LOCK: a file descriptor of the agent's lock file, which the starting process has already locked.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     """Create the agent with all its services; the agent answers commands on ``listener``."""
     home()
-    libnftables.reserve_fds()  # reserve low descriptor numbers now, because sandboxes will open very many descriptors
+    libnftables.reserve_fds()  # reserve low descriptor numbers before sandboxes open many
     budget = DescriptorBudget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)
@@ -91,7 +91,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
 
 
 def given(variable: str) -> int:
-    """Remove the environment variable ``variable``; return the file descriptor whose number was its value, or -1.
+    """Remove the environment variable ``variable``; return the file descriptor whose number was the variable's value.
 
     Returns -1 if the variable is unset. Child processes do not inherit the descriptor.
     """
@@ -111,10 +111,10 @@ def idle_from_environment() -> float:
 
 
 def tell_ready() -> None:
-    """Report to the process that started the agent that the agent listens."""
+    """Notify the process that started the agent that the agent now listens on its socket."""
     ready_fd = given("HAWSE_AGENT_READY")
     if ready_fd >= 0:
-        with suppress(OSError):  # the starting process may have stopped waiting
+        with suppress(OSError):  # ignore the error: the starting process may have stopped waiting
             os.write(ready_fd, b"!")
         os.close(ready_fd)
 

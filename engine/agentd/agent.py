@@ -48,9 +48,9 @@ class Agent:
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
 
-        If one service fails, the other services are still updated. Raises the store's errors. On the error `Outdated`
-        (a newer version of hawse wrote the store) the agent ends, so that the next command can start an agent of that
-        version.
+        If one service fails, the other services are still updated. Raises the local store's errors. The error
+        `Outdated` means that a newer version of hawse wrote the store. The agent then ends, so that the next command
+        can start an agent of the newer version.
         """
         done = True
         try:
@@ -81,20 +81,19 @@ class Agent:
             service.close()
 
     def overlooks(self) -> bool:
-        """Return whether the agent ended as not needed, although the local store has changed since the agent last read
-        it.
+        """Return whether the agent has ended for lack of work, but has not read the last change of the local store.
 
-        If True, the caller starts a new agent, because the changed store may need one.
+        If True, the caller starts a new agent, because the changed store may need an agent.
         """
         return self._unneeded and self._store.stamp() != self._read
 
     def _consider(self) -> None:
         """End the agent if two checks in a row find that no service is needed; the checks are half the idle time apart.
 
-        If the local store has changed, a check also reads it again. This way the agent finds the changes of a command
-        that was killed before it notified the agent.
+        If the local store has changed, a check first reads the store. This way the agent finds the changes of a command
+        that was killed before the command notified the agent.
         """
-        with suppress(EngineError):  # the local store may be readable again at the next check
+        with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:
                 self.reconcile()
         needed = any(s.needed() for s in self._services) or self._control.busy

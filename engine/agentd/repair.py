@@ -21,9 +21,9 @@ from engine.store.api import Store
 class RepairService:
     """The repair service: runs a repair thread for each driver with active networks.
 
-    The function ``relay`` returns, for each protocol, the port on which the agent's port proxy listens. ``run`` is the
-    directory HAWSE_RUN. The agent's main program sets two callbacks: ``changed`` makes the agent read the local store
-    again, and ``leave`` makes the agent end.
+    The constructor's ``relay`` is a function that returns the port of the agent's port proxy for each protocol. ``run``
+    is the directory HAWSE_RUN. The agent's main program sets two callbacks: ``changed`` makes the agent read the local
+    store again, and ``leave`` makes the agent end.
     """
 
     name = "repair"

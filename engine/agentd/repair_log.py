@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from drivers.api import Difference
 from engine.golang import timestamps
 
-FEW = 3  # maximum number of differences of one sort that a log line names
+FEW = 3  # maximum number of differences of one kind that a log line names
 LONG_LOG_BYTES = 1 << 20
 """Maximum bytes of the log. A longer log is emptied, because another program may cause repairs, and log lines, for
 months.
@@ -35,12 +35,12 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
 
 
 def say_resting(name: str, by: str, seconds: float) -> None:
-    """Log that another program keeps undoing the repair, and how many seconds the next repair waits."""
+    """Log that another program keeps undoing the repair, and the seconds until the next repair."""
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")
 
 
 def described(differences: Sequence[Difference]) -> str:
-    """Return a short text that lists the differences, grouped by what differs and where."""
+    """Return a short text that lists the differences, grouped by the kind of difference and by its place."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

@@ -1,8 +1,8 @@
-"""Decides when the agent compares the kernel state with the local store's records again. Pure: the caller passes the
+"""Decides when the agent next compares the kernel state with the local store's records. Pure: the caller passes the
 time.
 
-The agent compares immediately after another program's change. While that program keeps undoing the repair, the agent
-waits longer each time.
+A change by another program causes an immediate comparison. If that program keeps undoing the repair, each following
+comparison is delayed longer.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ NEVER = float("inf")
 SETTLE_SECONDS = 1.0
 """Seconds to wait after a change by hawse itself, so that the command which made the change can finish."""
 SHARE = 100
-"""Limits the comparisons after hawse's own changes: they take at most 1/`SHARE` of the elapsed time."""
+"""After a comparison that took T seconds, hawse's own changes cause no comparison for `SHARE` * T seconds."""
 PATIENCE_ROUNDS = 10.0
 """Number of immediate comparisons that changes by other programs may cause; later comparisons are delayed.
 
-The number that is left is called the patience. It grows again by one every `RECOVERY_SECONDS` seconds.
+The number of immediate comparisons that are left is called the patience. The patience grows by one every
+`RECOVERY_SECONDS` seconds.
 """
 RECOVERY_SECONDS = 5.0
 FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
@@ -24,7 +25,7 @@ FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 class Pace:
     """The schedule of comparisons of kernel state and records. ``due`` is the time of the next comparison.
 
-    ``rest`` is the delay in seconds before the next comparison. All times are of one clock.
+    ``rest`` is the delay in seconds before the next comparison. All times are read from the same clock.
     """
 
     def __init__(self, now: float) -> None:
@@ -35,24 +36,27 @@ class Pace:
         self._heard = False
 
     def foreign(self, now: float) -> None:
-        """Record that another program made a change: compare now, or at the end of the current delay."""
-        if not self.rest:  # the patience (comparisons left, `PATIENCE_ROUNDS`) does not grow during a delay
+        """Record that another program has changed the kernel state; schedule a comparison now, or at the end of a
+        delay.
+        """
+        if not self.rest:  # the patience (immediate comparisons left) does not grow during a delay
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
 
     def own(self, now: float) -> None:
-        """Record that hawse itself made a change: compare after `SETTLE_SECONDS`, or later, so that comparisons take at
-        most 1/`SHARE` of the time.
+        """Record that hawse itself has changed the kernel state; schedule a comparison after `SETTLE_SECONDS` or later.
+
+        The comparison is later than `SETTLE_SECONDS` if the last comparison took long (see `SHARE`), or during a delay.
         """
         self.due = min(self.due, max(now + SETTLE_SECONDS, self._not_before, self._rest_until))
 
     def looked(self, began: float, now: float) -> None:
-        """Record that a comparison has ended.
+        """Record that a comparison, which started at ``began``, has ended.
 
-        If another program had made a change before the comparison, one immediate comparison fewer is left (see
-        `PATIENCE_ROUNDS`). If none is left, the next comparison is delayed. Each delay is twice as long as the last
-        one, up to `LONGEST_REST_SECONDS`.
+        If another program had changed the kernel state before the comparison, the patience (`PATIENCE_ROUNDS`) is
+        reduced by one. If no patience is left, the next comparison is delayed. Each delay is twice as long as the last
+        delay, up to `LONGEST_REST_SECONDS`.
         """
         self._not_before = now + SHARE * (now - began)
         self.due, self.rest = NEVER, 0.0
@@ -67,8 +71,8 @@ class Pace:
         self._heard = False
 
     def resting(self, now: float) -> bool:
-        """Return whether changes can be ignored now, because the next comparison is delayed.
+        """Return whether the thread can ignore changes now, because the next comparison is delayed.
 
-        A comparison follows at the end of the delay anyway.
+        The comparison at the end of the delay finds these changes.
         """
         return now < self._rest_until

@@ -27,7 +27,7 @@ from engine.errors import EngineError, Unavailable
 from engine.store.api import Reader, Store
 
 CHECK_SECONDS = 5.0
-"""Seconds between two checks for changes of which the thread got no notification."""
+"""Seconds between two checks for changes that the kernel did not report to the thread."""
 PATIENCE_SECONDS = 5.0
 """Seconds that the agent waits for the thread to start listening, and again for the thread to end."""
 
@@ -60,7 +60,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self._settled = False  # True after the first comparison; ``superseded`` is never reported before
+        self._settled = False  # True after the first comparison; before that, ``superseded`` is never reported
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)
@@ -153,7 +153,7 @@ class RepairThread:
         differences = self._attempt(self._put_right)
         self._pace.looked(began, time.monotonic())
         if differences is None:
-            self._pace.foreign(time.monotonic())  # the comparison failed: try again, with growing delays
+            self._pace.foreign(time.monotonic())  # the comparison failed, so compare again, with growing delays
             return
         self._foreign, self._settled = False, True
         if self._suspects:
@@ -178,9 +178,9 @@ class RepairThread:
     def _put_right(self) -> list[Difference]:
         """Repair the differences that need no second comparison, and return these differences.
 
-        After a change by another program, all differences are repaired. Otherwise a difference is repaired in three
-        cases: the last comparison found it too, it lets packets pass that must be dropped, or it is only a normal
-        update (nothing is damaged).
+        After a change by another program, all differences are repaired. After other changes, a difference is repaired
+        in three cases: the last comparison also found it, it lets packets pass that must be dropped, or it is only a
+        normal update (nothing is damaged).
         """
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:
@@ -200,7 +200,9 @@ class RepairThread:
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:
-        """Repair the differences for which ``certain`` returns True; remember the others for the next comparison."""
+        """Repair the differences for which ``certain`` returns True; save the other differences for the next
+        comparison.
+        """
         began, differences = time.monotonic(), self._compared(reader)
         chosen = [difference for difference in differences if certain(difference)]
         self._suspects = frozenset(differences) - frozenset(chosen)

@@ -1,8 +1,8 @@
 """Makes the supervisor restart the agent if the agent is killed while containers need it.
 
-The supervisor (the process that watches containers) runs as long as any container runs. The agent sends it the agent's
-command line. If the connection closes without a ``dismiss`` message, the supervisor executes this command line. If
-systemd runs the agent, this service does nothing, because systemd restarts the agent.
+The supervisor (the process that watches containers) runs as long as any container runs. The agent sends its own command
+line to the supervisor. If the agent's connection closes without a ``dismiss`` message, the supervisor executes this
+command line. If systemd runs the agent, this service does nothing, because systemd restarts the agent.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RespawnService:
         self._by_systemd = os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Ask the supervisor to restart the agent if it is killed.
+        """Ask the supervisor to restart the agent if the agent is killed.
 
         Does nothing if the supervisor already has this request, or if no supervisor is running.
         """
@@ -50,7 +50,7 @@ class RespawnService:
     def _lose(self) -> None:
         """Close the connection to a supervisor that has ended.
 
-        The supervisor never sends data, so a readable connection means that the supervisor has closed it.
+        The supervisor never sends data, so a readable connection means that the supervisor has ended.
         """
         if self._connection is not None:
             self._loop.forget(self._connection.fileno())
@@ -75,5 +75,5 @@ def command() -> list[str]:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for the next agent: ``variables`` without HAWSE_AGENT_READY."""
+    """Return the environment variables for the next agent: ``variables`` without HAWSE_AGENT_READY."""
     return {name: value for name, value in variables.items() if name != "HAWSE_AGENT_READY"}

@@ -31,10 +31,11 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 
 
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
-    """Return the address ``requested``, or else a free address after ``last``; raises Forbidden if no address is free.
+    """Return the address ``requested``, or if it is empty, a free address after ``last``.
 
-    ``skip`` free addresses are passed over if enough addresses are free. After a conflict, each host skips a random
-    number of addresses, so that two hosts do not choose the same address again.
+    Raises Forbidden if the requested address is taken or no address is free. The function skips ``skip`` free addresses
+    if enough are free. After a conflict, each host skips a random number of addresses, so that two hosts do not choose
+    the same address again.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if requested:

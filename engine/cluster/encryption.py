@@ -1,9 +1,9 @@
 """The data that the driver of an encrypted network needs: this host's tunnel key and the public keys of the other
 hosts.
 
-Each host makes its own key pair and publishes the public key in its node record. The tunnel's UDP port follows from the
-network's VXLAN id, and the address inside the tunnel from the host's index. Therefore all hosts compute the same values
-without messages.
+Each host makes its own key pair and publishes the public key in its node record. The tunnel's UDP port is computed from
+the network's VXLAN id. The address inside the tunnel is computed from the host's node index. Therefore all hosts
+compute the same values without messages.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[N
 
 
 def configuration(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> str:
-    """Return the tunnels of a network on this host, as the JSON text of the driver option that holds them."""
+    """Return a network's tunnels on this host as JSON text, which is the value of a driver option."""
     peers = [
         {"public_key": n.wireguard_key, "endpoint": n.data_address, "address": tunnel_address(n.index)}
         for n in sorted(nodes, key=lambda n: n.index)

@@ -1,6 +1,6 @@
 """The cluster's part of commands on endpoints: reserve and release endpoints on networks that span hosts.
 
-This module only calls the steps in order. The code that changes the shared records is in `shared_endpoints`.
+This module only calls the steps in order. The code that changes records in etcd is in `shared_endpoints`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def reserve_endpoints(
     """Reserve a container's endpoints on the cluster networks among ``networks``.
 
     Yields the endpoints by network id. Inside the ``with`` block, the caller records the endpoints in the local store
-    and activates their networks. If the block fails, all reservations are released. The networks lock is held during
-    the block.
+    and activates the endpoints' networks. If the block fails, all reservations are released. The networks lock is held
+    during the block.
     """
     shared = [n for n in networks if n.scope == SWARM]
     if not shared:
@@ -78,7 +78,9 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record each of ``networks`` on this host again if another command has meanwhile deleted it as unused."""
+    """Record each of ``networks`` on this host again if another command has meanwhile deleted it because it
+    was unused.
+    """
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:

@@ -33,9 +33,9 @@ def differences(host: Host, view: View, network: NetworkRecord, membership: Clus
 
 
 def sync_endpoints(host: Host, client: Client, membership: ClusterMembership) -> None:
-    """Make the etcd store hold exactly this host's endpoints.
+    """Make the etcd store hold exactly this host's current endpoints; endpoints of other hosts are not changed.
 
-    An endpoint that is only in the etcd store is kept while the process that created it still runs.
+    An endpoint that is only in the etcd store is kept while the process that created the endpoint still runs.
     """
     there = {e.id: e for e in shared_endpoints.of_node(client, membership.node_id)}
     here = own_endpoints(host)

@@ -17,7 +17,7 @@ another version.
 """
 
 MANAGER_NAME = "hawse-manager"
-"""The name in the certificate of every manager's server, at any address. No other host gets a certificate with this
+"""The name in the certificate of every manager's server, at any address. Only managers get a certificate with this
 name.
 """
 
@@ -42,12 +42,12 @@ TOKENS = SECRET + "tokens"
 
 
 def network(network_id: str) -> str:
-    """Return the key of a network's record."""
+    """Return the etcd key of a network's record."""
     return NETWORKS + network_id
 
 
 def name(network_name: str) -> str:
-    """Return the key that maps a network's name to the network's id.
+    """Return the etcd key that maps a network's name to the network's id.
 
     The name is in hexadecimal, because a network's name may contain any character.
     """
@@ -55,60 +55,65 @@ def name(network_name: str) -> str:
 
 
 def member(node_id: str) -> str:
-    """Return the key of the record with which a manager admitted a host. While the key exists, the host's certificate
-    is accepted.
+    """Return the etcd key of the record with which a manager admitted a host.
+
+    While the key exists, managers accept the host's certificate.
     """
     return MEMBERS + node_id
 
 
 def node(node_id: str) -> str:
-    """Return the key of the record in which a node describes itself."""
+    """Return the etcd key of the record in which a node describes itself."""
     return NODES + node_id
 
 
 def alive(node_id: str) -> str:
-    """Return the key that exists while a host's lease is alive: etcd deletes the key when the lease expires."""
+    """Return the etcd key that exists while a host's lease is alive: etcd deletes the key when the lease expires."""
     return ALIVE + node_id
 
 
 def endpoints(network_id: str) -> str:
-    """Return the prefix of the keys of a network's endpoints."""
+    """Return the prefix of the etcd keys of a network's endpoints."""
     return f"{ENDPOINTS}{network_id}/"
 
 
 def endpoint(network_id: str, node_id: str, endpoint_id: str) -> str:
-    """Return the key of an endpoint's record, which contains the id of the node that owns the endpoint."""
+    """Return the etcd key of an endpoint's record; the key contains the id of the node that owns the endpoint."""
     return f"{endpoints(network_id)}{node_id}/{endpoint_id}"
 
 
 def addresses(network_id: str) -> str:
-    """Return the prefix of the keys of a network's used addresses."""
+    """Return the prefix of the etcd keys of a network's used addresses."""
     return f"{ADDRESSES}{network_id}/"
 
 
 def address(network_id: str, ip: str) -> str:
-    """Return the key that reserves an address. Its value is ``node id/endpoint id`` of the owner."""
+    """Return the etcd key that reserves an IP address on a network. The key's value is ``node id/endpoint id`` of the
+    owner.
+    """
     return addresses(network_id) + ip
 
 
 def macs(network_id: str) -> str:
-    """Return the prefix of the keys of a network's used MAC addresses."""
+    """Return the prefix of the etcd keys of a network's used MAC addresses."""
     return f"{MACS}{network_id}/"
 
 
 def mac(network_id: str, address: str) -> str:
-    """Return the key that reserves a MAC address. Its value is ``node id/endpoint id`` of the owner."""
+    """Return the etcd key that reserves a MAC address on a network. The key's value is ``node id/endpoint id`` of the
+    owner.
+    """
     return macs(network_id) + address
 
 
 def serial(network_id: str, subnet: str) -> str:
-    """Return the key that holds the last address allocated from a subnet."""
+    """Return the etcd key that holds the last address allocated from a subnet."""
     return f"{SERIAL}{network_id}/{subnet}"
 
 
 def balancer(network_id: str, node_id: str) -> str:
-    """Return the key of the address that a host itself has on a network (Docker's load balancer address).
+    """Return the etcd key of the address that a host itself has on a network (Docker's load balancer address).
 
-    The host has this address while it uses the network.
+    The host has this address while the host uses the network.
     """
     return f"{BALANCERS}{network_id}/{node_id}"

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 FILE = "membership.json"
 AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
 NODE, MANAGER = "node.pem", "manager.pem"
-"""File names of this host's certificates. Each file also holds the private key, so that one write replaces both."""
+"""Names of this host's certificate files. Each file also holds the private key, so that one write replaces both."""
 STORE_FILES = ("store-ca.pem", "store.pem", "store.key")
-"""File names for an external etcd store: the CA that verifies the store, and the manager's certificate and key. All
-three files are optional.
+"""Names of the files for an external etcd store: the CA that verifies the store, and the manager's certificate and key.
+All three files are optional.
 """
 SOCKET = "etcd.sock"
 """File name of the Unix socket of this host's etcd member. Only root on this host can connect to it."""
@@ -93,7 +93,7 @@ def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership])
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file (mode 0600) atomically."""
+    """Replace the content of a file (mode 0600) atomically."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -144,9 +144,9 @@ def socket_url(root: Path) -> str:
 
 
 def _preferred(hint: Path, membership: ClusterMembership) -> str:
-    """Return the URL of the member that answered last, read from the file ``hint``, or "" if the URL is unknown.
+    """Return the URL that answered last, read from the file ``hint``, or "" if no such URL is saved.
 
-    A manager ignores the saved URL after `DETOUR` seconds, so that it uses its own etcd member again.
+    A manager ignores the saved URL after `DETOUR` seconds, so that the manager uses its own etcd member again.
     """
     try:
         lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR
@@ -220,7 +220,7 @@ def connected(host: Host) -> Iterator[tuple[Client, ClusterMembership]]:
 def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, ClusterMembership]]:
     """Yield a client of the etcd store and this host's membership; raise Unavailable unless this host is a manager.
 
-    If this host is a worker, the error message is ``refusal``.
+    ``refusal`` is the error message on a worker.
     """
     with connected(host) as (client, membership):
         if not membership.is_manager:

@@ -32,9 +32,10 @@ class AdmittedHost:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The record in which a host describes itself; a manager sets ``id``, ``role`` and ``index``.
+    """The record in which a host describes itself; a manager sets the fields ``id``, ``role`` and ``index``.
 
-    VXLAN packets use ``data_address``. If the host is a manager, its server is at ``address`` and ``enrollment_port``.
+    VXLAN packets for the host go to ``data_address``. A manager's server listens at ``address`` and
+    ``enrollment_port``.
     """
 
     id: str
@@ -73,8 +74,8 @@ class SharedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last allocated subnet, VXLAN id and node index. The next allocation takes later values, so that released
-    values are not reused soon.
+    """The last allocated subnet, VXLAN id and node index. The next allocation takes values after these, so that a
+    released value is not reused soon.
     """
 
     subnet: str = ""
@@ -112,7 +113,7 @@ class ClusterMembership:
     port: int = 2377
     index: int = 0
     wireguard_key: str = field(default="", repr=False)  # this host's private WireGuard key
-    renew_at: float = 0.0  # when to renew this host's certificates (seconds since 1970)
+    renew_at: float = 0.0  # when to renew this host's certificates (seconds since 1970-01-01)
     layout: int = 1
 
     @property

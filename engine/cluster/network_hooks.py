@@ -1,7 +1,7 @@
-"""The cluster's part of commands on networks. On a host that is in no cluster, each call costs one stat system call.
+"""The cluster's part of commands on networks. On a host in no cluster, each call costs only one stat system call.
 
-This module only calls the steps in order. The code that changes shared records is in `shared_networks`. The code that
-changes this host's copies is in `local_networks`.
+This module only calls the steps in order. The code that changes records in etcd is in `shared_networks`. The code that
+changes this host's copies of the records is in `local_networks`.
 """
 
 from __future__ import annotations
@@ -111,9 +111,10 @@ def remove(host: Host, record: NetworkRecord) -> None:
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     """Record a cluster network on this host, so that the caller then finds the network in the local store.
 
-    With ``attach``, the caller will attach a container; otherwise the caller will remove the network. Raises Docker's
-    errors: Forbidden if the network is not attachable; NotFound if ``attach`` is True and neither the host nor the
-    cluster has the network. A worker does not record networks that it does not use, so it cannot remove them.
+    With ``attach``, the caller will attach a container; without ``attach``, the caller will remove the network. Raises
+    Forbidden with Docker's message if the network is not attachable. Raises NotFound if ``attach`` is True and neither
+    the host nor the cluster has the network. A worker does not record networks that the worker does not use. Therefore
+    a worker cannot remove such networks.
     """
     if not memberships.exists(host.root):
         return

@@ -12,9 +12,9 @@ from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 
 NAME, LONGEST_NAME = re.compile("[a-zA-Z0-9]+(?:[-_]+[A-Za-z0-9]+)*"), 63
 IN_TURN = {"com.docker.network.ipam.serial": "true"}
-"""Option of a network: an endpoint gets the next address after the last allocated one, not the lowest free address.
+"""Option of a network: an endpoint gets the next address after the last allocated address, not the lowest free address.
 
-Docker's inspect shows this option only if the user has set other options.
+Docker's inspect shows this option only if the user has set other IPAM options.
 """
 
 

@@ -1,8 +1,8 @@
 """The operations of a host on its own records in the etcd store; a worker can change nothing else in this store.
 
-A manager runs the operations on the etcd store itself. A worker sends them to a manager's server, which runs them for
-the node that the worker's certificate names. The server ignores any node named in the arguments. Arguments and results
-are JSON.
+A manager runs the operations on the etcd store itself. A worker sends the operations to a manager's server, which runs
+them for the node that the worker's certificate names. The server ignores any node id in the arguments. Arguments and
+results are JSON.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ MOST_ENDPOINTS = 20_000
 
 
 def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:
-    """Run the operation ``act`` for this host; return its result.
+    """Run the operation ``act`` for this host; return the operation's result.
 
-    A manager runs the operation itself; a worker sends it to the manager's server to which ``client`` is connected.
+    A manager runs the operation itself. A worker sends it to the manager's server to which ``client`` is connected.
     Raises InvalidArgument for malformed arguments.
     """
     if not membership.is_manager:
@@ -49,7 +49,7 @@ def perform(client: Client, membership: ClusterMembership, act: str, **arguments
 
 
 def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve an endpoint with its addresses; return the endpoint's record."""
+    """Reserve an endpoint of the host ``member`` with its addresses; return the endpoint's record."""
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
     _check_number(client, member, network)
@@ -59,7 +59,7 @@ def _reserve(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Release one of the host's endpoints."""
+    """Release one endpoint of the host ``member``."""
     shared_endpoints.release(client, _id(arguments, "network"), member.id, _id(arguments, "endpoint"))
     return {}
 
@@ -76,7 +76,7 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve the host's own address on a network; return the address as JSON."""
+    """Reserve the address that the host ``member`` itself has on a network; return the address as JSON."""
     network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
@@ -110,7 +110,7 @@ def _check_number(client: Client, member: AdmittedHost, network: NetworkRecord) 
 def _id(arguments: Mapping[str, Any], name: str) -> str:
     """Return the id that the arguments hold under ``name``; raises InvalidArgument if the value is not an id.
 
-    The id is checked because it becomes part of a key in etcd.
+    The check is needed because the id becomes part of an etcd key.
     """
     text = str(arguments[name])
     if not record_checks.ID.fullmatch(text):
@@ -122,7 +122,7 @@ def _id(arguments: Mapping[str, Any], name: str) -> str:
 
 
 def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write the host's own node record.
+    """Write the node record of the host ``member`` to etcd.
 
     With the argument ``revision``, the record is written only if etcd's copy still has that revision. If etcd's copy
     has another revision, nothing is written and ``done`` in the result is False.
@@ -173,7 +173,7 @@ def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) ->
         client.revoke(lease)
         raise Unavailable(REMOVED)
     if held:
-        with suppress(EtcdError):  # the lease has already expired
+        with suppress(EtcdError):  # ignore the error: the lease has already expired
             client.revoke(held)
     return {"lease": str(lease)}
 
@@ -181,8 +181,8 @@ def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) ->
 def _leave(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """End the host's membership.
 
-    The host's node record remains, shown as down, until a manager removes it. If the host was a manager, the role in
-    its record becomes worker.
+    The host's node record remains in etcd, shown as down, until a manager removes the record. If the host was a
+    manager, the role in the record becomes worker.
     """
     changes = [delete(keys.alive(member.id)), delete(keys.member(member.id))]
     entry = client.get(keys.node(member.id))

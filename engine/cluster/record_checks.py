@@ -120,7 +120,7 @@ def read_balancer(key: str, value: str) -> str:
 def readable(
     values: Values, read: Callable[[str, str], T], refused: Callable[[str, str], None] = lambda key, why: None
 ) -> dict[str, T]:
-    """Return the valid records by key; for each invalid record, call ``refused`` with its key and the reason."""
+    """Return the valid records by etcd key; for each invalid record, call ``refused`` with the key and the reason."""
     records = {}
     for key, value in values:
         try:

@@ -16,8 +16,8 @@ from engine.names import mac_from_ipv4
 def completed(document: Json, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:
     """Return the network document with the cluster's fields.
 
-    If no container on this host uses the network, ``Containers`` is None. Otherwise the document also gets this host's
-    own address and the list of the hosts that use the network (``Peers``).
+    If no container on this host uses the network, the field ``Containers`` is None. If a container uses the network,
+    the document also gets this host's own address, and the list of the hosts that use the network (``Peers``).
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:
@@ -36,7 +36,9 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return the ``Containers`` entry for the host's own address (Docker shows its load balancer there)."""
+    """Return the ``Containers`` entry for the host's own address; Docker shows the address of its load
+    balancer there.
+    """
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
     length = next(ip_network(p.subnet).prefixlen for p in record.pools if not p.unused)
@@ -53,5 +55,5 @@ def _own_member(record: NetworkRecord, address: str) -> Json:
 
 
 def _short(node_id: str) -> str:
-    """Return the twelve hexadecimal digits that represent a node in the network document."""
+    """Return twelve hexadecimal digits (of a hash of the node id) that represent a node in the network document."""
     return sha256(node_id.encode()).hexdigest()[:12]

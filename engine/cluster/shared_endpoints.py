@@ -26,13 +26,13 @@ from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 MOST_SKIPPED = 6
-"""Limit of the random skip, as an exponent: after a conflict, a host skips fewer than 2**`MOST_SKIPPED` free
-addresses.
-"""
+"""Limits the number of free addresses that a host skips after a conflict: a random number below 2**`MOST_SKIPPED`."""
 MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
-"""One pool for each address family, each with the address that the user requested, or ""."""
+"""One pool for each address family; each comes with the address that the user requested, or "" if none was
+requested.
+"""
 Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """The conditions of a transaction, and the changes that the transaction makes if all conditions are true."""
 
@@ -55,7 +55,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # if the user chose the address, ignore it
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # a requested address does not count here
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
@@ -70,7 +70,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
 def _read(
     client: Client, network: NetworkRecord, node: str, pools: Pools, mac: str = ""
 ) -> tuple[list[int], str, KeyValue | None]:
-    """Return each pool's last allocated address, the host's own address, and the etcd key that reserves ``mac``.
+    """Return each pool's last allocated address, the host's own address, and the record that reserves ``mac`` in etcd.
 
     Raises NotFound if the network no longer exists, and Unavailable if the node has been removed.
     """
@@ -86,11 +86,11 @@ def _read(
 
 
 def _mac_claim(endpoint: SharedEndpoint, entry: KeyValue | None) -> dict[str, Any]:
-    """Return the transaction's condition for using the endpoint's MAC address; ``entry`` is the key that reserves it
-    now.
+    """Return the transaction's condition for using the endpoint's MAC address.
 
-    The MAC address must be free or belong to the same host. Raises `Conflict` if another host has it, because frames to
-    that MAC address would reach only one of the two hosts.
+    ``entry`` is the etcd record that reserves the MAC address now, or None. The MAC address must be free or belong to
+    the same host. Raises `Conflict` if another host has the MAC address, because frames to the address would reach only
+    one of the two hosts.
     """
     key = keys.mac(endpoint.network_id, endpoint.mac)
     if entry is None:
@@ -112,9 +112,9 @@ def _with_prefix(chosen: Sequence[str], pools: Pools, version: int) -> str:
 
 
 def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
-    """Return the keys that ``changes`` write.
+    """Return the etcd keys that ``changes`` write.
 
-    The caller uses them to drop double writes, because a transaction may write each key only once.
+    With these keys the caller finds double writes, because a transaction may write each key only once.
     """
     return {c["request_put"]["key"] for c in changes}
 
@@ -143,9 +143,9 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
-    """Reserve and return the host's own address on a network where it has no endpoint.
+    """Reserve and return the address that a host itself has on a network, although the host has no endpoint there.
 
-    This is used for Docker's ingress network.
+    Docker's ingress network needs this.
     """
     pools = pools_for_endpoint(network, "", "")[:1]
     used: Collection[str] = ()
@@ -165,17 +165,19 @@ def _key(endpoint: SharedEndpoint) -> str:
 
 
 def _mark(endpoint: SharedEndpoint) -> str:
-    """Return ``node id/endpoint id``, which is the value of all address keys of an endpoint."""
+    """Return ``node id/endpoint id``: the value of the etcd keys that reserve an endpoint's IP and MAC addresses."""
     return f"{endpoint.node}/{endpoint.id}"
 
 
 def _is_own(claim: KeyValue, endpoint: SharedEndpoint) -> bool:
-    """Return whether the host of ``endpoint`` has written the address key ``claim``."""
+    """Return whether the host of ``endpoint`` owns the address or MAC address that the etcd record ``claim``
+    reserves.
+    """
     return claim.value.partition("/")[0] == endpoint.node
 
 
 def _claimed(endpoint: SharedEndpoint) -> list[str]:
-    """Return the keys that reserve the endpoint's addresses, with the MAC address first."""
+    """Return the etcd keys that reserve the endpoint's addresses, with the key of the MAC address first."""
     network_id = endpoint.network_id
     addresses = [a.partition("/")[0] for a in (endpoint.ipv4, endpoint.ipv6) if a]
     return [keys.mac(network_id, endpoint.mac), *(keys.address(network_id, a) for a in addresses)]
@@ -199,7 +201,7 @@ def release(client: Client, network_id: str, node: str, identity: str) -> None:
 
 
 def _claims_of(entry: KeyValue) -> list[str]:
-    """Return the keys that reserve the addresses of an endpoint; ``entry`` is the endpoint's record in etcd.
+    """Return the etcd keys that reserve the addresses of an endpoint; ``entry`` is the endpoint's record in etcd.
 
     If the endpoint's record is unreadable, return only the key of the record itself.
     """

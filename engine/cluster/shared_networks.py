@@ -35,8 +35,8 @@ def all_networks(client: Client) -> list[NetworkRecord]:
 def find(client: Client, reference: str) -> list[NetworkRecord]:
     """Return the networks with the id ``reference``.
 
-    If no network has this id, return the networks with this name. If none has this name either, return the networks
-    whose id starts with ``reference``.
+    If no network has this id, return the networks with the name ``reference``. If no network has this name either,
+    return the networks whose id starts with ``reference``.
     """
     networks = all_networks(client)
     return (
@@ -178,9 +178,9 @@ def remove(client: Client, record: NetworkRecord) -> None:
 
 
 def update(client: Client, key: str, change: Callable[[str], str]) -> str:
-    """Replace the value of a key with ``change(value)``; return the new value.
+    """Replace the value of an etcd key with ``change(value)``; return the new value.
 
-    The replacement is repeated if another host changes the key meanwhile.
+    If another host changes the key meanwhile, the function reads the key again and repeats the replacement.
     """
     for _ in range(ATTEMPTS):
         entry = client.get(key)

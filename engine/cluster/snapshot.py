@@ -33,11 +33,11 @@ class View:
     values: Values
     _endpoints: Mapping[str, Mapping[str, SharedEndpoint]] = field(default_factory=dict, repr=False)
     refused: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """By key: the reason why an endpoint's record is left out of the snapshot."""
+    """The reason why an endpoint's record is left out of the snapshot, by etcd key."""
     _others: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """By key: the reason why a record other than an endpoint's is left out.
+    """The reason why a record other than an endpoint's is left out of the snapshot, by etcd key.
 
-    Records are parsed on first access. Therefore only records that have been parsed can be in this dict.
+    Records are parsed on first access. Therefore this dict has only records that have been parsed.
     """
 
     @cached_property
@@ -67,9 +67,9 @@ class View:
         return record_checks.readable(stored, read, self._others.__setitem__)
 
     def unreadable(self) -> dict[str, str]:
-        """Return the reasons why records are left out of the snapshot, by key."""
+        """Return the reasons why records are left out of the snapshot, by etcd key."""
         for read in (self.nodes, self.networks):
-            assert read is not None  # accessing the property parses its records and fills `_others`
+            assert read is not None  # reading the two properties parses the records and fills `_others`
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
@@ -133,10 +133,11 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 
 
 def _share(view: View, changed: View, touched: set[str]) -> None:
-    """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, so that they are not parsed
-    again.
+    """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, so that the records are not
+    parsed again.
 
-    Records are copied only if no key of their type has changed (``touched``).
+    ``touched`` has the etcd keys that have changed. If one of them is the key of a node, lease or network, the records
+    of the same type are not copied.
     """
     for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):

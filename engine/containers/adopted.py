@@ -7,8 +7,8 @@ An adopted sandbox has a container record only while it is connected to a networ
 the first endpoint and deleted together with the last endpoint.
 
 hawse does not keep an adopted namespace alive. Other programs can delete the namespace, and hawse detects this by the
-inode of the path: another inode means another namespace. The network namespace of a host system is refused unless the
-user forces it, to prevent changes to the host by mistake.
+inode of the path: another inode means another namespace. To prevent changes to a host by mistake, a network namespace
+that belongs to a host and not to a container (such as that of PID 1) is refused unless the user gives --force.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def is_adoptable(reference: str) -> bool:
 def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
     """Find a network namespace that hawse did not create, and hold a lock on the namespace inside the block.
 
-    The lock is on the namespace file itself, so it also excludes commands that use another name for the same namespace.
-    Raises Forbidden for the network namespace of a host system, unless ``force`` is set. Does not change the namespace.
+    The lock is on the namespace file itself, so the lock also excludes commands that use another name for the same
+    namespace. Does not change the namespace. Unless ``force`` is set, raises Forbidden for a network namespace that
+    belongs to a host and not to a container, such as that of PID 1.
     """
     path, pid = _path(reference)
     name = reference.replace("/", "_") if "/" in reference else reference
@@ -84,9 +85,9 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
 def record_of(known: ContainerRecord | None, container_id: str, place: NamespaceReference) -> ContainerRecord:
     """Return a container record for connecting a network namespace that hawse did not create.
 
-    ``known`` is the stored record with the same name, or None. If ``known`` is running, it is reused with the new path.
-    Otherwise a new record is made. The caller stores the result together with the first endpoint. Raises Conflict if
-    ``known`` belongs to another namespace.
+    ``known`` is the stored record with the same name, or None. If the status of ``known`` is "running", a copy of
+    ``known`` with the new path is returned. If not, a new record is made. The caller stores the returned record
+    together with the first endpoint. Raises Conflict if ``known`` belongs to another namespace.
     """
     if known is not None and known.status == "running":
         if known.sandbox_inode not in (0, place.inode):
@@ -116,7 +117,9 @@ def known_id(host: Host, place: NamespaceReference) -> str:
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path of an adopted namespace still leads to the namespace for which the record was made."""
+    """Return whether the path of an adopted namespace still opens the namespace for which the container record was
+    made.
+    """
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
@@ -138,7 +141,7 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 
 
 def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
-    """Delete the record of an adopted namespace that is connected to no network.
+    """Delete the container record of an adopted namespace that is connected to no network.
 
     Returns True if the store has no record of this container afterwards.
     """
@@ -152,7 +155,9 @@ def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
 
 
 def _path(reference: str) -> tuple[str, int]:
-    """Return the path of the file that opens the namespace, and the pid for ``pid:N`` (0 for any other reference)."""
+    """Return the path of the file that opens the namespace, and the pid N of the reference ``pid:N``. For any other
+    reference, the pid is 0.
+    """
     kind, _, rest = reference.partition(":")
     if kind == "pid":
         if not rest.isdecimal():

@@ -31,10 +31,10 @@ def connect(
     *,
     force: bool = False,
 ) -> None:
-    """Connect a container to a network, or a namespace that hawse did not create.
+    """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
 
-    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Unless ``force`` is set, the network
-    namespace of a host system is refused.
+    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Unless ``force`` is set, raises Forbidden
+    for a network namespace that belongs to a host and not to a container, such as that of PID 1.
     """
     with _held(host, container, force=force) as held:
         record = held.record
@@ -57,8 +57,8 @@ def connect(
 class _Held:
     """The record of a container that `_held` has locked for a connect operation.
 
-    The container lock is already held, with one exception. For a namespace that hawse did not create and that has no
-    record yet, the lock is taken only when `hold` is called.
+    The container lock is already held, with one exception. A namespace that hawse did not create may have no container
+    record yet. For such a namespace, the caller must call `hold` to take the container lock.
     """
 
     record: ContainerRecord
@@ -69,8 +69,8 @@ class _Held:
 def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
     """Lock a container for a connect operation, and yield its record inside the block.
 
-    If a namespace that hawse did not create has no record yet, this function makes a new record and yields it, but does
-    not store it.
+    A namespace that hawse did not create may have no container record yet. For such a namespace, this function makes a
+    new record and yields the new record, but does not store it.
     """
     if not adopted.is_adoptable(container):
         target = lookup.resolve(host, container)
@@ -94,7 +94,8 @@ def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
 def _settled(host: Host, container_id: str) -> ContainerRecord:
     """Return the current record of a locked container; raises NotFound if the container has been removed.
 
-    If the container's process has just ended, the endpoints and ports of the container are released first.
+    If the container's process has ended, the endpoints and ports of the container are released before the record is
+    returned.
     """
     record = finalize.finalize_exit(host, container_id)
     if record is None:
@@ -150,9 +151,10 @@ def _connect_running(
 def _reroute(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the default routes of a sandbox again, if they now belong to other endpoints than before.
+    """Set the default routes of a sandbox again, if the default routes now belong to other endpoints than before.
 
     ``old`` and ``before`` are the container's record and endpoints before the container joined or left a network.
+    ``record`` and ``members`` are the present ones.
     """
     held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
     if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
@@ -216,7 +218,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     with host.store.read() as reader:
         container = reader.container(container_id)
     if container is None:
-        forget(host.run, "container", container_id)  # the container is gone: delete the lock file that locking created
+        forget(host.run, "container", container_id)  # the container is gone: delete the lock file of this container
         return
     if lookup.with_actual_state(host, container).status != "running":
         return
@@ -226,14 +228,14 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # ports may be recorded but not yet published
+        sandbox.publish(host, container, member, member.endpoint.ports)  # a recorded port may not be published yet
     etc_files.remove_network(host, container, None)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to the gateway bridge, or disconnect it, as its networks require. Then set the container's
-    default routes.
+    """Connect the container to the gateway bridge, or disconnect it, as the container's networks require. Then set the
+    container's default routes.
 
     Returns the container's endpoints after both steps.
     """

@@ -47,7 +47,7 @@ PREDEFINED_MODES = ("bridge", "host", "none")
 class RootFilesystem:
     """The root file system of a container.
 
-    ``image`` is None for a plain directory and for hostfs (a container on the host's own files).
+    ``image`` is None for a plain directory, and for a hostfs container, which uses the host's own files.
     """
 
     directory: str
@@ -100,14 +100,16 @@ def create(host: Host, request: ContainerCreate) -> Created:
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return Docker's warning if IPv4 forwarding is off and the configuration forbids enabling it."""
+    """Return Docker's warning if IPv4 forwarding is off and the configuration file forbids hawse to enable IPv4
+    forwarding.
+    """
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []
     return ["IPv4 forwarding is disabled. Networking will not work."]
 
 
 def _check_hostfs_security(request: ContainerCreate) -> None:
-    """Raise InvalidArgument if a seccomp profile is given for a hostfs container (one on the host's own files).
+    """Raise InvalidArgument if a seccomp profile is given for a hostfs container, which uses the host's own files.
 
     hawse applies seccomp profiles only to containers on images and directories. The profile ``unconfined`` is allowed.
     """
@@ -121,7 +123,7 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 
 
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
-    """Return the request's host configuration; in a network mode ``container:NAME``, the id replaces the name.
+    """Return the request's host configuration. In a network mode ``container:NAME``, the container's id replaces NAME.
 
     Also looks up the target container of each link. Raises InvalidArgument if the name in a link does not match exactly
     one container.
@@ -210,8 +212,8 @@ def _merged_env(base: Sequence[str], variables: Sequence[str]) -> list[str]:
 def _normalised(request: ContainerCreate) -> ContainerCreate:
     """Return the request with the corrections that Docker makes without a warning.
 
-    The network mode ``default`` becomes ``bridge``. The parts ``.`` and ``..`` in an absolute working directory are
-    resolved.
+    The network mode ``default`` becomes ``bridge``. The components ``.`` and ``..`` in an absolute working directory
+    are resolved.
     """
     mode = request.host.network_mode
     networks = {("bridge" if n == "default" else n): s for n, s in request.networks.items()}
@@ -226,8 +228,8 @@ def _normalised(request: ContainerCreate) -> ContainerCreate:
 def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[NetworkAttachment]:
     """Return one attachment for each network of the request. Each attachment has the network name that the user typed.
 
-    The main network (the network that the network mode names) is an exception. Its attachment has the network's real
-    name if the user gave no settings for the network, or typed the network's id.
+    The main network is the network that the network mode names. Its attachment has the network's real name if the user
+    gave no settings for the main network, or typed the main network's id.
     """
     mode, networks = request.host.network_mode, request.networks
     if not is_container_mode(mode) and mode not in networks:
@@ -238,7 +240,10 @@ def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[N
 
 
 def _main_mac(request: ContainerCreate, attachments: Sequence[NetworkAttachment]) -> str:
-    """Return the MAC address of the main network, because Docker also shows it as the MAC address of the container."""
+    """Return the MAC address that the user requested for the main network, or "" if the user requested none.
+
+    Docker also shows this address as the MAC address of the container.
+    """
     mode = request.host.network_mode
     shown = "" if mode in ("host", "none") else mode
     return next((a.settings.mac_address for a in attachments if a.network == shown), "")

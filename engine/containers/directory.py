@@ -15,8 +15,9 @@ from engine.paths import make_private_directory
 def remove(host: Host, container_id: str) -> None:
     """Remove the container's directory; idempotent.
 
-    This function only renames the directory. A separate process deletes the contents, so that the command does not
-    wait. That process also deletes directories that an earlier command renamed before it was killed.
+    This function only renames the directory. A separate process deletes the contents, so that the command does not wait
+    for the deletion. The separate process also deletes directories that were renamed by commands which were then
+    killed.
     """
     discarded = host.root / "discarded"
     make_private_directory(discarded)

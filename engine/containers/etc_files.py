@@ -1,9 +1,10 @@
 """Maintain /etc/hosts, /etc/resolv.conf and /etc/hostname of a container, which are stored in the container's
 directory.
 
-The files are bind-mounted into the container, so they are always rewritten in place. A container that joins another
-container's sandbox uses the files of that container. An adopted sandbox (a network namespace that hawse did not create)
-has no such files, because hawse cannot mount files for processes that it did not start.
+The files are bind-mounted into the container. Therefore each file is overwritten and never replaced by a new file. A
+container that joins another container's sandbox uses the files of that other container. An adopted sandbox (a network
+namespace that hawse did not create) has no such files, because hawse cannot mount files for processes that it did not
+start.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
 def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord | None) -> None:
     """Remove the container's own lines from its /etc/hosts after the container has left a network, as Docker does.
 
-    The lines for all networks of the container are removed, because all these lines contain the same host name. After
+    The own lines for all networks of the container are removed, because all own lines contain the same host name. After
     the container has left a predefined network, nothing is removed, because containers have no names on predefined
-    networks. ``network`` is None if the network is not known.
+    networks. ``network`` is the network that the container has left, or None if the network is not known.
     """
     if record.kind == "adopted" or (network is not None and network.predefined):
         return
@@ -71,7 +72,9 @@ def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord |
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
-    """Write the container's new address into /etc/hosts of each running container that links to it."""
+    """Write the new address of a container into /etc/hosts of each running container that has a link to this
+    container.
+    """
     for source, alias, address in links.linking(host, record):
         path = host.container_directory(source.id) / "hosts"
         text = _present(path)
@@ -107,8 +110,8 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return all contents that resolv.conf may have if the container has not edited the file.
 
-    If ``members`` is empty, there are two possible contents, because hawse may have written the file for an earlier
-    network.
+    If ``members`` is empty, resolv.conf has two possible contents, because hawse may have written resolv.conf for an
+    earlier network.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]
@@ -139,7 +142,7 @@ def _read(path: Path) -> str:
 
 
 def _present(path: Path) -> str | None:
-    """Return the contents of a container's /etc file, or None if the file is missing or too long.
+    """Return the contents of a container's /etc file, or None if the file is missing or larger than `LARGEST` bytes.
 
     The contents are untrusted, because the container may have written any bytes into the file.
     """

@@ -17,13 +17,13 @@ from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
 from engine.store.locks import locked
 
 POLL = 0.02
-"""Seconds between two checks whether a container has been removed. The kernel has no file descriptor for this event, so
-hawse has to poll.
+"""Seconds between two checks whether a container has been removed. hawse polls, because the kernel has no file
+descriptor that reports a removal.
 """
 
 REMOVAL_TIMEOUT_SECONDS = 5.0
-"""Seconds that a waiting command gives the supervisor's hawse process to remove the container. After this time, the
-waiting command removes the container itself.
+"""Seconds that a waiting command leaves for the removal of a container with --rm. The supervisor normally starts a
+hawse process that removes the container. After this time, the waiting command removes the container itself.
 """
 
 
@@ -59,7 +59,7 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
 def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
     """Return the lines of the container's log file.
 
-    Raises EngineError if the log driver keeps no file, or if the log options of the container are wrong.
+    Raises EngineError if the log driver writes no file, or if the log options of the container are wrong.
     """
     record = lookup.resolve(host, reference)
     path = log_path(host, record)
@@ -85,23 +85,23 @@ def wait(host: Host, reference: str, condition: str) -> int:
         settled = finalize_exit(host, record.id)  # before the return, release the container's addresses and ports
     if condition == "removed":
         _await_removal(host, record.id)
-    # Return the exit code from the record, because `wait` may have missed it: another command may have deleted the
-    # runtime's file with the exit code. If the container has been removed or restarted, no record describes this run.
-    # Then return the result of `wait`.
+    # Return the exit code from the record, because `wait` may have missed the exit code: another command may have
+    # deleted the runtime's file with the exit code. If the container has been removed or restarted, no record describes
+    # this run. Then return the result of `wait`.
     return code if settled is None or settled.status == "running" else settled.exit_code
 
 
 def _await_removal(host: Host, container_id: str) -> None:
     """Wait until the container has been removed.
 
-    The container's supervisor starts a hawse process that removes the container, but that process may have been killed.
-    Therefore the waiting command removes the container itself after `REMOVAL_TIMEOUT_SECONDS` seconds.
+    The container's supervisor starts a hawse process to remove the container, but that hawse process may have been
+    killed. Therefore the waiting command removes the container itself after `REMOVAL_TIMEOUT_SECONDS` seconds.
     """
     overdue = time.monotonic() + REMOVAL_TIMEOUT_SECONDS
     while _exists(host, container_id):
         time.sleep(POLL)
         if time.monotonic() > overdue:
-            with suppress(NotFound):  # the supervisor's hawse process may have removed the container
+            with suppress(NotFound):  # another hawse process may have removed the container
                 finish_overdue_exit(host, container_id)
 
 

@@ -44,6 +44,6 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
     if not ended.host.auto_remove:  # with --rm, keep the runtime's files: they show that a removal is due
-        host.runtime.delete(record.id)  # delete last, because other processes read the exit code there
+        host.runtime.delete(record.id)  # delete last, because other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None

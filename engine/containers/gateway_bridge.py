@@ -36,10 +36,10 @@ OPTIONS = {
 
 
 def prepare(host: Host) -> NetworkRecord:
-    """Create the gateway bridge if it does not exist, and return its record.
+    """Create the gateway bridge if it does not exist, and return its network record.
 
-    As in Docker, the second address of its subnet is reserved for the ingress sandbox (Docker's sandbox for service
-    traffic, which hawse does not run).
+    As in Docker, the second address of the gateway bridge's subnet is reserved for the ingress sandbox. The ingress
+    sandbox is Docker's sandbox for service traffic; hawse has no such sandbox.
     """
     with host.store.read() as reader:
         known = bool(reader.find_networks(NAME))
@@ -47,7 +47,7 @@ def prepare(host: Host) -> NetworkRecord:
         create.create(host, NetworkCreate(NAME, options=OPTIONS))
     with host.store.write() as tx:
         network = tx.find_networks(NAME)[0]
-        if network.ipam_options is not None:  # inspect must not show IPAM options here, as for predefined networks
+        if network.ipam_options is not None:  # as for predefined networks, inspect must not show IPAM options
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
@@ -76,10 +76,10 @@ def release_ingress_address(host: Host) -> None:
 
 
 def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
-    """Return the record of the gateway bridge, if a sandbox on the ``joined`` networks needs the bridge; otherwise
-    None.
+    """Return the record of the gateway bridge, or None if a sandbox on the ``joined`` networks does not need the
+    bridge.
 
-    Creates the gateway bridge if the sandbox needs it and it does not exist.
+    If the sandbox needs the gateway bridge and the bridge does not exist, the bridge is created.
     """
     if not is_needed(joined):
         return None
@@ -95,8 +95,9 @@ def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord)
 def _default_route(reader: Reader, container: ContainerRecord) -> str:
     """Return the ``default_route`` setting of the container's endpoint on the gateway bridge.
 
-    The setting depends on the container's settings for its cluster networks. The result is "yes" if at least one of
-    these settings is "yes". The result is "no" if all of them are "no". In all other cases, the result is "".
+    The setting depends on the ``default_route`` settings of the container's cluster networks. If at least one of these
+    settings is "yes", the result is "yes". If all these settings are "no", the result is "no". In all other cases, the
+    result is "".
     """
     attached = [(reader.network(a.network_id), a.settings.default_route) for a in container.attachments]
     answers = {word for network, word in attached if network is not None and network.scope == "swarm"}
@@ -106,7 +107,7 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
 def sync_gateway_bridge(
     host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], index: int
 ) -> tuple[list[JoinedEndpoint], int]:
-    """Connect a running container to the gateway bridge, or disconnect it, as its other networks require.
+    """Connect a running container to the gateway bridge, or disconnect it, as the container's other networks require.
 
     ``index`` is the number for the container's next interface. Returns the container's endpoints after the change, and
     the new number for the next interface.

@@ -25,7 +25,8 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
 
 
 def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the container that a link on the default bridge names, or an empty list.
+    """Return the target container of a link on the default bridge, as a list with one record. If there is no such link,
+    return an empty list.
 
     The reference "web/db" means the target of the link ``db`` of the container ``web``.
     """
@@ -50,7 +51,7 @@ def resolve(host: Host, reference: str) -> ContainerRecord:
 def sandbox_owner(host: Host, record: ContainerRecord) -> str:
     """Return the id of the container whose sandbox the given container uses.
 
-    This is the container itself, or the last container in a chain of ``container:`` network modes.
+    The result is the id of the container itself, or of the last container in a chain of ``container:`` network modes.
     """
     owner, joined = record.id, shared_container(record.host.network_mode)
     while joined:
@@ -61,9 +62,9 @@ def sandbox_owner(host: Host, record: ContainerRecord) -> str:
 
 
 def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Return the record with the actual state of its process.
+    """Return the record with the actual state of the container's process.
 
-    If the process has ended, the returned status says so, even if no command has recorded the end yet.
+    If the process has ended, the returned record says so, even if no command has recorded the end yet.
     """
     if record.status != "running" or is_alive(record):
         return record
@@ -72,7 +73,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     state = host.runtime.state(record.id)
     if state.running:
         return record
-    if not state.finished_at:  # the runtime has no end time: another command may have recorded the end
+    if not state.finished_at:  # the runtime has no end time: another command may have recorded the end in the store
         with host.store.read() as reader:
             current = reader.container(record.id)
         if current is not None and current.status != "running":
@@ -82,7 +83,9 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Raise Conflict if the container waits for its restart, because it has no process and no sandbox then."""
+    """Raise Conflict if the container waits for an automatic restart, because the container then has no process and no
+    sandbox.
+    """
     if record.status == "restarting":
         raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 

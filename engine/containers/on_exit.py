@@ -17,10 +17,9 @@ from engine.store.locks import locked
 
 
 def exited(host: Host, container_id: str) -> None:
-    """Handle the end of a container's process. The container's supervisor starts a hawse process that calls this
-    function.
+    """Handle the end of a container's process: record the end, then restart or remove the container as configured.
 
-    The end is recorded first. Then the container is restarted or removed as configured.
+    When the process ends, the container's supervisor starts a new hawse process, which calls this function.
     """
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
@@ -28,10 +27,10 @@ def exited(host: Host, container_id: str) -> None:
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
-    """Handle the end of a container's process if the supervisor's hawse process has not done so in time; idempotent.
+    """Handle the end of a container's process if `exited` has not handled the end in time; idempotent.
 
-    That process may have been slow or killed. This function does the same as `exited`, but restarts the container
-    without the backoff time.
+    The hawse process that runs `exited` may be slow or may have been killed. This function does the same as `exited`,
+    but restarts the container without the backoff time.
     """
     record = _ended(host, container_id)
     if record is not None and record.status == "restarting":
@@ -39,26 +38,26 @@ def finish_overdue_exit(host: Host, container_id: str) -> None:
 
 
 def _ended(host: Host, container_id: str) -> ContainerRecord | None:
-    """Record the end of a container's process; also remove the container if it was started with --rm.
+    """Record the end of a container's process. Also remove the container if it was started with --rm.
 
     Return the container's record, or None if the container has been removed or is running.
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
-            locks.forget(host.run, "container", container_id)  # no container: delete the lock file created by `locked`
+            locks.forget(host.run, "container", container_id)  # the container is gone: delete its new lock file
             return None
         if record.status == "running":
             return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # another command may have recorded the end without deleting these files
+            host.runtime.delete(container_id)  # another command may have recorded the end and kept the runtime's files
             return record
     remove(host, container_id, force=False)
     return None
 
 
 def _restart_later(host: Host, record: ContainerRecord) -> None:
-    """Start a container again after the backoff time.
+    """Start a container again after the backoff time (the wait before an automatic restart).
 
     No effect if the user stops or starts the container during the backoff time.
     """
@@ -72,9 +71,9 @@ def _restart_later(host: Host, record: ContainerRecord) -> None:
 
 
 def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
-    """Start a container that waits for its restart; idempotent.
+    """Start a container that waits for an automatic restart; idempotent.
 
-    If ``finished_at`` is given, the container is started only if its last run ended at that time.
+    If ``finished_at`` is given, the container is started only if the container's last run ended at that time.
     """
     with locked(host.run, "container", container_id):
         with host.store.read() as reader:

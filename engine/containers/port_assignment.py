@@ -28,7 +28,7 @@ HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 def requested_ports(record: ContainerRecord) -> list[PortSpec]:
     """Return all ports that the container's configuration publishes.
 
-    These are its port bindings and, with ``-P``, its exposed ports.
+    The result has the container's port bindings and, with ``-P``, also the ports that the configuration exposes.
     """
     specs = list(record.host.port_bindings)
     if record.host.publish_all_ports:
@@ -39,9 +39,9 @@ def requested_ports(record: ContainerRecord) -> list[PortSpec]:
 
 
 def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> JoinedEndpoint | None:
-    """Return the endpoint that should have the published ports, or None if no endpoint can have them.
+    """Return the endpoint that should have the container's published ports, or None if no endpoint can have them.
 
-    This is the first endpoint in priority order whose network can publish ports.
+    The result is the first endpoint, in the order of ``JoinedEndpoint.priority``, whose network can publish ports.
     """
     able = [m for m in members if sandbox.can_publish(host, m.network)]
     return min(able, key=lambda m: m.priority(record), default=None)
@@ -59,9 +59,10 @@ def allocate(
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
-    """Store the record of an endpoint, including its published ports.
+    """Store the record of an endpoint, including the endpoint's published ports.
 
-    Raises KernelFailure with the same error text as `allocate` if the store finds that a host port is in use.
+    Raises KernelFailure with the same error text as `allocate` if another endpoint in the store has one of the host
+    ports.
     """
     with _docker_error_text(tx, record, endpoint):
         try:
@@ -71,11 +72,12 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
 
 
 def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Move the published ports to the endpoint that should have them now; return the container's endpoints.
+    """Move a container's published ports to the endpoint that should have the ports now; return the container's
+    endpoints.
 
     The host port numbers do not change. If no endpoint has ports yet, host ports are allocated from the container's
     configuration. An example is a container whose networks could not publish ports, and which now joins a network that
-    can.
+    can publish ports.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -127,13 +129,13 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 def reassign_ports(
     host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], kept: Sequence[PortRecord]
 ) -> None:
-    """Give the published ports of a removed endpoint to the endpoint that should have them now.
+    """Give the published ports of a removed endpoint to the endpoint that should have the ports now.
 
     The host port numbers do not change. ``kept`` are the ports of the removed endpoint.
     """
     target = holder(host, record, members)
     if target is None or not kept:
-        return  # no ports to move, or no endpoint for them
+        return  # there are no ports to move, or no endpoint can have the ports
     held = replace(target.endpoint, ports=kept)
     with host.store.write() as tx:
         record_ports(tx, record, held)

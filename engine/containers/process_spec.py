@@ -28,7 +28,8 @@ INITS = ("docker-init", "tini-static")
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
     """Return the description of the container's process for the runtime.
 
-    ``netns`` is the path of a network namespace to join, "host" for the host's network namespace, or "" for a new one.
+    ``netns`` is the path of a network namespace for the process, "host" for the host's network namespace, or "" for a
+    new network namespace.
     """
     config, settings = record.config, record.host
     root = find_root(host, config.image)
@@ -91,9 +92,10 @@ def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
 
 
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
-    """Return the container's environment in Docker's order.
+    """Return the environment variables of the container's process in Docker's order.
 
-    The order is: PATH and HOSTNAME, then the variables ``of_links``, then the variables that the user gave.
+    The order is: PATH and HOSTNAME, then the variables ``of_links``, which describe linked containers, then the
+    variables that the user gave.
     """
     variables = list(record.config.env or ())
     defined = {e.partition("=")[0] for e in variables}
@@ -107,14 +109,14 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
 def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the container's own /etc files as a mapping from path in the container to path on the host.
 
-    If the container joins another container's sandbox, these are the files of that other container.
+    If the container joins another container's sandbox, the result has the /etc files of that other container.
     """
     directory = host.container_directory(lookup.sandbox_owner(host, record))
     return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
 
 
 def log_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the container's log file, or "" if its log driver writes no file."""
+    """Return the path of the container's log file, or "" if the container's log driver writes no file."""
     directory = host.root / "containers" / record.id
     if record.host.log_driver == NONE:
         return ""
@@ -151,9 +153,10 @@ NOT_PASSED_ON = ("HOME", "PATH")
 
 
 def link_variables(parent: str, alias: str, address: str, target: ContainerRecord) -> Iterator[str]:
-    """Yield the NAME=value pairs for one link of the container named ``parent`` to the container ``target``.
+    """Yield the environment variables (NAME=value) for one link of the container named ``parent`` to the container
+    ``target``.
 
-    ``alias`` is the name of ``target`` in the link. A variable name may be yielded twice, with the same value.
+    ``alias`` is the name of ``target`` in the link. A variable may be yielded twice, with the same value.
     """
     prefix = alias.rpartition("/")[2].upper().replace("-", "_")
     ports = _exposed(target)
@@ -181,9 +184,9 @@ def _exposed(target: ContainerRecord) -> list[Port]:
 
 
 def _ranges(prefix: str, address: str, ports: Sequence[Port]) -> Iterator[str]:
-    """Yield the variables that describe runs of three or more consecutive ports.
+    """Yield the environment variables that describe port ranges: three or more consecutive ports of a linked container.
 
-    As in Docker, one run may contain ports of different protocols.
+    As in Docker, one range may contain ports of different protocols.
     """
     first = 0
     while first < len(ports):

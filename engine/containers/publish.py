@@ -1,4 +1,6 @@
-"""Publish or unpublish ports of a container that may be running. Connections to its other ports are not interrupted."""
+"""Publish or unpublish ports of a container that may be running. Connections to the container's other ports are not
+interrupted.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
 
 
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
-    """Publish additional ports as `publish` does. The caller holds the container lock, and notifies the agent
-    afterwards.
+    """Publish additional ports as `publish` does. The caller holds the container lock, and notifies the agent after the
+    call.
     """
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
@@ -67,7 +69,8 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
-    """Unpublish the container ports ``first`` to ``last``. A larger published range is split, and its other ports stay.
+    """Unpublish the container ports ``first`` to ``last``. If a published port range is larger, the range is split, and
+    the other ports of the range stay published.
 
     Raises NotFound if one of the ports ``first`` to ``last`` is not published.
     """
@@ -92,7 +95,9 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest number in ``ports`` that is in none of the ``held`` ranges, or None if all are covered."""
+    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if there is no
+    such number.
+    """
     port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:

@@ -53,9 +53,10 @@ def _summary(
 
 
 def _sizes(host: Host, record: ContainerRecord) -> Mapping[str, int]:
-    """Return two sizes in bytes: the files that the container has written, and these files together with the image.
+    """Return two sizes in bytes by their keys in Docker's document.
 
-    The function reads the whole writable layer, so callers use it only if the user asks for sizes.
+    "SizeRw" is the size of the files that the container has written. "SizeRootFs" also includes the size of the image.
+    The function reads the whole writable layer, so callers use the function only if the user asks for sizes.
     """
     written = files.size(host, record.id)
     with host.store.read() as reader:

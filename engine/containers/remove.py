@@ -1,7 +1,7 @@
 """Remove containers, and kill processes that the runtime does not know.
 
-If the files of a container in HAWSE_RUN are deleted, the runtime no longer knows its process. The process is then found
-by the pid in the container's record.
+If a container's files in HAWSE_RUN are deleted, the runtime no longer knows the container's process. This module then
+finds the process by the pid in the container's record.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def _refuse_running(record: ContainerRecord, force: bool) -> None:
 
 
 def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
-    """Remove all stopped containers that match; return their ids and the bytes that their files occupied."""
+    """Remove all stopped containers that match the filters. Return the ids of the removed containers, and the bytes
+    that their files occupied.
+    """
     networks.check_container_prune(filters)
     with host.store.read() as reader:
         stopped = [
@@ -111,7 +113,7 @@ def is_orphan(host: Host, record: ContainerRecord) -> bool:
 
 
 def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:
-    """Send a signal to a process that the runtime does not know, and wait until the process ends.
+    """Send the signal ``number`` to a process that the runtime does not know, and wait until the process ends.
 
     If the process is still running after ``patience`` seconds, SIGKILL is sent. If ``patience`` is None, SIGKILL is
     never sent. No effect if the process has already ended.

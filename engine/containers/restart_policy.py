@@ -1,7 +1,7 @@
 """Decide by the restart policy whether a container whose process has ended is started again.
 
-This module computes the container's record after the end, and the seconds until the next run. The module has no side
-effects: other modules detect the end and start the next run.
+This module computes two values: the container's record after the end, and the seconds to wait before the next run. The
+module has no side effects: other modules detect the end and start the next run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from engine.golang import timestamps
 from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
-FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds; the values of Docker's restart monitor
+FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as in Docker's restart monitor
 
 
 def after_end(record: ContainerRecord) -> ContainerRecord:
@@ -40,7 +40,7 @@ def calls_for_restart(record: ContainerRecord) -> bool:
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
-    """Return whether a signal that the user sends also prevents the restart of the container."""
+    """Return whether the signal ``number``, sent by the user, also prevents an automatic restart of the container."""
     signal = record.config.stop_signal
     return (
         not signal or number in (SIGKILL, parse_signal(signal)) or record.host.restart_policy.name == "unless-stopped"

@@ -1,7 +1,8 @@
-"""Start a container: reserve its endpoints, create the namespaces, set up the network, then execute the command.
+"""Start a container: reserve its endpoints, create the namespaces, set up the network, then execute the container's
+command.
 
 One intent (a record of unfinished work) covers the whole start. If a step fails, or hawse is killed, `rollback` undoes
-the steps that were done. A failed start does not change what the user configured.
+the finished steps. A failed start does not change what the user configured.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ UNKNOWN_EXIT = 128
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """A container's record and endpoints, reserved in the store at its start before the kernel is changed."""
+    """A container's record and endpoints, which are reserved in the store before a start changes the kernel."""
 
     record: ContainerRecord
     members: Sequence[JoinedEndpoint]
@@ -53,7 +54,7 @@ def reset_restart_count(host: Host, container_id: str) -> None:
 
 
 def start(host: Host, container_id: str) -> None:
-    """Start a container; a running container is not changed. The caller holds the container lock."""
+    """Start a container; no effect if the container is running. The caller holds the container lock."""
     with host.store.read() as reader:
         record = lookup.with_actual_state(host, lookup.find(reader, container_id))
     if record.status == "running":
@@ -143,10 +144,10 @@ def _reserve(
     granted: Mapping[str, EndpointRecord],
     bridge: NetworkRecord | None,
 ) -> Reserved:
-    """Record the container's endpoints on all networks, and choose its host ports.
+    """Record the container's endpoints on all networks, and choose the container's host ports.
 
     ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge,
-    or None if the container does not need it to reach addresses outside its cluster networks.
+    or None if the container does not need the gateway bridge.
     """
     attachments = _resolved(tx, record)
     record = replace(
@@ -215,7 +216,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         sandbox.admit_siblings(host, members)
     except EngineError:
         if not process.is_running(created.pid, created.pid_start) or not os.path.exists(created.netns):
-            _with_process(host, record)  # raise the error of the container's process, which caused this failure
+            _with_process(host, record)  # raises the error of the container's process, which caused this failure
         raise
     record = _with_process(host, record)
     if members and netns != "host":
@@ -234,7 +235,9 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
 
 
 def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Wait until the process is ready to execute the command; return the record with its pid and namespace."""
+    """Wait until the container's process is ready to execute the command. Return the container's record with the pid
+    and the network namespace of the process.
+    """
     try:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:
@@ -255,10 +258,10 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: in
 
 
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
-    """Return the container's record in the form that is stored before the command is executed.
+    """Return the container's record in the form that is stored before the container's command is executed.
 
-    The record already has the pid of the new process. Its status, exit code and start time are still those of the last
-    run.
+    The record already has the pid of the new process. The status, exit code and start time in the record are still
+    those of the last run.
     """
     return replace(
         plumbed,
@@ -312,8 +315,8 @@ def rollback(host: Host, container_id: str) -> None:
 def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -> None:
     """Record the error and the exit code of a failed start.
 
-    If the command could not be executed (`StartFailure`), the error has an exit code, and this code is recorded.
-    Otherwise the exit code of the last run is kept, or `UNKNOWN_EXIT` is recorded if the last run ended with 0.
+    A `StartFailure` (the command could not be executed) has an exit code, which is recorded. For any other error, the
+    exit code of the last run is kept. If the last run ended with exit code 0, `UNKNOWN_EXIT` is recorded.
     """
     code = error.exit_code if isinstance(error, StartFailure) else before.exit_code or UNKNOWN_EXIT
     with host.store.write() as tx:
@@ -324,7 +327,7 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
 
 
 def start_by_user(host: Host, container_id: str) -> None:
-    """Start a container because the user requests it; no effect if it is running or restarting.
+    """Start a container because the user requests the start; no effect if the container is running or restarting.
 
     If the start fails, a container that was created with --rm is removed.
     """

@@ -28,7 +28,7 @@ same time.
 
 @contextmanager
 def error_prefix(what: str) -> Iterator[None]:
-    """Put ``what`` and a colon before the message of an error raised in the block, as Docker does."""
+    """Put ``what`` and a colon before the message of an error that the block raises, as Docker does."""
     try:
         yield
     except EngineError as error:
@@ -44,7 +44,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
     record = _marked_stopped(host, container_id, signal)
     if record is None:
         return
-    if record.status == "exited":  # a restart may be in progress: wait until it is done, then stop again
+    if record.status == "exited":  # an automatic restart may be in progress: wait for its end, then stop again
         with locked(host.run, "container", record.id):
             pass
         stop(host, container_id, timeout, signal)
@@ -58,16 +58,18 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
 
 
 def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
-    """Return a context in which this command, and not the supervisor's hawse process, handles the container's end.
+    """Return a context in which this command handles the end of the container's process.
 
-    A container started with --rm is an exception: the supervisor's hawse process removes it after this command has
-    returned.
+    The supervisor then starts no hawse process to handle the end. A container with --rm is an exception: the supervisor
+    starts a hawse process, which removes the container after this command has returned.
     """
     return nullcontext() if record.host.auto_remove else host.runtime.ending(record.id)
 
 
 def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
-    """Send the stop signal, then SIGKILL after ``patience`` seconds; never SIGKILL if ``patience`` is negative."""
+    """Send the stop signal, then SIGKILL after ``patience`` seconds. If ``patience`` is negative, SIGKILL is never
+    sent.
+    """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     if is_orphan(host, record):
         end_orphan(record, number, None if patience < 0 else patience)
@@ -103,7 +105,7 @@ def _marked_stopped(host: Host, container_id: str, signal: str = "") -> Containe
 def kill(host: Host, reference: str, signal: str) -> None:
     """Send one signal to a container's process.
 
-    After SIGKILL, also record the end of the process, so that the next command sees the container as ended.
+    After SIGKILL, the end of the process is also recorded, so that the next command sees the container as ended.
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
@@ -124,7 +126,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
 
 
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
-    """Stop a container, then start it with the restart count reset."""
+    """Stop a container, reset its count of automatic restarts, then start it."""
     container_id = lookup.resolve(host, reference).id
     with error_prefix(f"Cannot restart container {reference}"):
         stop(host, container_id, timeout, signal)

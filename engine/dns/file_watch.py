@@ -1,4 +1,4 @@
-"""Watches one file through edits, replacements and changed symbolic links; reports each burst of changes once."""
+"""Watches one file through edits, replacements and changed symbolic links; reports several quick changes only once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.eventloop.inotify import (
 from engine.eventloop.loop import Loop, Timer
 
 RETRY_INTERVAL_SECONDS = 0.05
-"""Seconds without a file change after which a burst of changes is over."""
+"""Seconds without a file change after which the watch reports the changes so far."""
 GONE = DELETE_SELF | MOVE_SELF
 
 

@@ -2,7 +2,7 @@
 
 If a server is silent, refuses or fails, the next server is asked. If no server is left, the answer is SERVFAIL. UDP
 replies of servers are limited to a size that is not fragmented. If a server's reply is larger and the client accepts
-its size, the server is asked again by TCP.
+the larger size, the resolver asks the server again by TCP.
 
 Nothing blocks: each query has its own timer. A sandbox may have `LIMIT` unanswered queries, and fewer while other
 sandboxes have many. This module knows only the sandbox's open network namespace and its DNS settings (SandboxView).
@@ -28,7 +28,7 @@ UPSTREAM_TIMEOUT_SECONDS = 4.5
 LONGEST = 4.0
 """Maximum seconds to wait for one upstream server."""
 SILENT_PENALTY_SECONDS = 15.0
-"""Seconds for which a server that did not answer is asked last."""
+"""Seconds for which a server that did not answer is asked after all other servers."""
 
 
 class Asker(Protocol):
@@ -43,7 +43,9 @@ class Asker(Protocol):
 
 
 class Outstanding:
-    """The forwarded queries of one sandbox that have no reply yet. All sandboxes share the limit ``quota``."""
+    """The forwarded queries of one sandbox that have no reply yet. All sandboxes share ``quota``, which limits their
+    number.
+    """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
 

@@ -1,7 +1,7 @@
 """Receives and sends many datagrams per call, with recvmmsg(2) and sendmmsg(2), which Python's sockets do not offer.
 
-A reply is written over its query in memory, so that it keeps the query's id and is sent to the query's sender. This
-module does not interpret the content of datagrams; it only keeps the first `ID` bytes (the id).
+A reply is written over its query in memory. Therefore the reply keeps the query's id (the first `ID` bytes), and the
+kernel sends the reply to the query's sender. This module does not interpret the content of datagrams.
 """
 
 from __future__ import annotations

@@ -10,14 +10,14 @@ from engine.dns.sandbox_view import SandboxView
 from engine.dns.table import EMPTY, Answer, LinkTable, NetworkTable, Table
 
 MOST_READY = 256
-"""Maximum number of cached replies of a sandbox; when the cache is full, it is cleared."""
+"""Maximum number of cached replies for one sandbox; a full cache is cleared."""
 
 
 class Responder:
     """The networks, links and DNS tables from which one sandbox's queries are answered.
 
-    The object is replaced as a whole when any of these changes. ``ready`` is a cache of replies. Its keys are queries
-    without their id, its values replies without their id.
+    If a network, link or DNS table of the sandbox changes, a new Responder replaces the old one. ``ready`` is a cache
+    that maps queries to replies; queries and replies are stored without their ids.
     """
 
     __slots__ = ("_links", "_tables", "ready", "view")
@@ -34,9 +34,10 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the answer to the question ``key`` from the first DNS table that has records for it.
+        """Return the answer to the question with the lookup key ``key`` from the first DNS table that has records for
+        it.
 
-        If no table has records, return an empty answer if a table knows the name, and None otherwise.
+        If no table has records, return an empty answer if a table knows the name, and None if no table knows the name.
         """
         if self._links is not None:
             linked = self._links.found.get(key)
@@ -81,7 +82,7 @@ class Responder:
         """
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:
-            return EMPTY  # MX query: the mail client then uses the name itself as mail exchanger
+            return EMPTY  # after an empty answer to an MX query, the mail client sends mail to the host with this name
         if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA) and self.view.forward:
             return EMPTY  # after an empty answer, the client tries the name with its search domains
         return None

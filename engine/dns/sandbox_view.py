@@ -55,7 +55,7 @@ class SandboxView:
 
 
 class Made(NamedTuple):
-    """A cached SandboxView, with the inputs from which it was computed."""
+    """A cached SandboxView, with the inputs from which the SandboxView was computed."""
 
     container: ContainerRecord
     members: Sequence[NetworkRecord]
@@ -84,7 +84,7 @@ def views(
 ) -> list[SandboxView]:
     """Return the DNS settings (SandboxView) of all sandboxes that the resolver must serve.
 
-    Sandboxes in ``bound`` are served even without a user-defined network. ``made`` is a cache of the last call's
+    Sandboxes in ``bound`` are included even without a user-defined network. ``made`` is a cache of the last call's
     results, and is updated. A cached result is reused if its container, networks and servers have not changed.
     """
     by_id = {n.id: n for n in networks}

@@ -112,7 +112,11 @@ class DnsService:
             table.update(live[identity])
 
     def _serve(self, view: SandboxView) -> bool:
-        """Serve a new or known sandbox; return False if the sandbox's sockets cannot be bound yet."""
+        """Open the DNS sockets of a new sandbox, or only replace the DNS settings of a sandbox that already has
+        sockets.
+
+        Returns False if the sockets cannot be bound yet.
+        """
         resident = self._residents.get(view.id)
         if resident is not None:
             resident.view = view
@@ -121,7 +125,7 @@ class DnsService:
         try:
             namespace = self._pin(view)
         except OSError:
-            return True  # the sandbox has ended, so it needs no DNS service
+            return True  # the sandbox has ended and needs no DNS service
         try:
             responder = Responder(view, self._tables)
             resolver = SandboxResolver(self._loop, self._datagrams, self._budget, namespace.fd, responder)
@@ -149,7 +153,7 @@ class DnsService:
             self.reconcile(self._state)
 
     def needed(self) -> bool:
-        """Return whether any sandbox is served, or waits for another attempt to bind its sockets."""
+        """Return whether any sandbox has a resolver, or waits for another attempt to bind its sockets."""
         return bool(self._residents) or self._retry is not None
 
     def close(self) -> None:

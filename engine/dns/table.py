@@ -22,8 +22,8 @@ Table = dict[bytes, "Answer"]
 class Answer(NamedTuple):
     """The DNS records that answer one question.
 
-    ``counts`` is the second half of the header of the reply, and ``records`` follow the question in the reply. If an
-    answer has several records, ``several`` has them as a list, because they are shuffled for each reply.
+    ``counts`` is the second half of the reply's header. ``records`` follow the question in the reply. If there are
+    several records, ``several`` has them as a list, so that they can be shuffled for each reply.
     """
 
     counts: bytes
@@ -161,7 +161,8 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 class LinkTable:
     """The DNS answers for the aliases (legacy links) of one sandbox.
 
-    If the target of an alias has no endpoint on the network, the alias still hides an endpoint with the same name.
+    If the target of an alias has no endpoint on the network, the alias still hides any endpoint that has the alias as
+    its name.
     """
 
     def __init__(self) -> None:

@@ -23,8 +23,8 @@ CHUNK = 8192
 DUE = 16
 """Maximum number of queries of one connection that wait for their replies."""
 BACKLOG = 65536
-"""Maximum bytes of replies that the client has not read. Above this limit, nothing more is read from the client, and
-another reply closes the connection.
+"""Maximum bytes of replies that the client has not read. Above this limit, the resolver reads nothing more from the
+client, and another reply closes the connection.
 """
 LONGEST_QUERY = 4096
 """Maximum bytes of a query. A longer or empty message closes the connection."""
@@ -56,9 +56,9 @@ class StreamClient:
         self._watch(READ)
 
     def _consider(self) -> None:
-        """Close the connection if it had no progress for `IDLE` seconds; otherwise check again later.
+        """Close the connection if it made no progress for `IDLE` seconds; if it did, schedule the next check.
 
-        Each connection has only one timer, however often it makes progress.
+        Each connection has only one timer, however often the connection makes progress.
         """
         left = self._last + IDLE - time.monotonic()
         if left > 0:
@@ -147,8 +147,7 @@ class StreamClient:
     def _watch(self, events: int) -> None:
         """Watch the socket for ``events``; if ``events`` is 0, stop watching the socket.
 
-        With 0, the socket is removed from epoll, because epoll would otherwise report a closed connection again and
-        again.
+        With 0, the socket is removed from epoll, because epoll would report a closed connection again and again.
         """
         if events == self._events:
             return

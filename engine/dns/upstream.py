@@ -1,8 +1,8 @@
-"""One exchange (query and reply) with one upstream server, on its own UDP or TCP socket.
+"""One exchange (query and reply) with one upstream server, on a UDP or TCP socket of its own.
 
-A reply is accepted only if it comes from the server's address to the query's own port. It must also have the query's
-random id and the query's question. Because the socket is connected, the kernel drops messages of other senders. To
-forge a reply without seeing the query, an attacker must guess id and port (RFC 5452).
+The exchange accepts only a reply from the server's address to the query's port, with the query's random id and
+question. Because the socket is connected, the kernel drops messages of other senders. To forge a reply without seeing
+the query, an attacker must guess id and port (RFC 5452).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """DNS messages (RFC 1035, EDNS of RFC 6891): parses queries and builds replies, as bytes.
 
 This module knows only the message format, no networks or sockets. A *question* is the encoded name, type and class as
-in a message. Its lookup key is the same bytes in lower case. Lower-casing changes only letters: length octets are at
-most 63, so they are never letters, and no type that is looked up here contains the byte of a capital letter.
+in a message. Its lookup key is the same bytes in lower case. Lower-casing the bytes changes only letters of the name.
+Length octets are at most 63, so they are never letters. The types that are looked up here contain no capital letter's
+byte.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ PLAIN_LIMIT = 512
 """Maximum bytes of a UDP reply to a client without EDNS (RFC 1035 4.2.1)."""
 STREAM_LIMIT = 65535
 EDNS_SIZE = 4096
-"""Bytes: the UDP payload size that hawse announces, and the maximum size of a UDP reply even if the client accepts
-more.
+"""Maximum bytes of a UDP reply to a client, even if the client accepts more; also the UDP payload size that hawse
+announces by EDNS.
 """
 UPSTREAM_SIZE = 1232
 """Maximum bytes of a UDP reply that hawse requests from upstream servers; no usual path fragments such a reply."""
@@ -53,7 +54,7 @@ class Query(NamedTuple):
 
     @property
     def optional(self) -> bool:
-        """Whether the query has optional parts: EDNS options, or records other than the OPT record.
+        """Whether the query has more than a question and an OPT record, or has EDNS options in the OPT record.
 
         Because such a query is hardly ever repeated, its reply is not cached.
         """
@@ -67,10 +68,10 @@ class Query(NamedTuple):
 
     @property
     def lowered(self) -> bool:
-        """Whether `for_datagram` lowers the maximum reply size in the query, because the client accepts larger UDP
-        replies.
+        """Whether `for_datagram` lowers the maximum reply size in the query.
 
-        A signed query is never changed.
+        The size is lowered if the client accepts larger UDP replies than hawse requests from upstream servers. A signed
+        query is never changed.
         """
         if not self.opt or self.message[10:12] != b"\0\1":
             return False
@@ -149,7 +150,7 @@ def _bare(message: bytes, code: int) -> bytes:
 def _end_of_name(message: bytes, at: int) -> int:
     """Return the offset after the name that starts at ``at``, or -1 if the name is invalid.
 
-    A compression pointer points to an earlier name. It is invalid here, because the message has no earlier name.
+    A compression pointer makes the name invalid, because the message has no earlier name to which it could point.
     """
     start = at
     while at < len(message):

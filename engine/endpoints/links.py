@@ -1,7 +1,7 @@
-"""Legacy links of the default bridge: find the linked containers, and allow the traffic between them.
+"""Docker's legacy links (``--link``) on the default bridge: find the linked containers, and allow traffic between them.
 
-If the daemon.json key icc is false, containers on the default bridge are isolated from each other. Only then does the
-traffic between linked containers need permission.
+If the daemon.json key icc is false, containers on the default bridge are isolated from each other. Only in this case, a
+link must allow the traffic between the linked containers.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
-    """Yield each container that links to this container on the default bridge.
+    """Yield each container that has a link to this container on the default bridge.
 
-    Each result is (linking container, alias that it uses for this container, address of this container).
+    Each result is (linking container, alias of this container in the link, address of this container).
     """
     with host.store.read() as reader:
         for endpoint in reader.endpoints(container_id=record.id):
@@ -65,9 +65,9 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
 
 
 def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
-    """Return the record of a container after its link target ``target`` was renamed to ``name``.
+    """Return the record of a container after the link target ``target`` was renamed to ``name``.
 
-    The unchanged object is returned if the container does not link to ``target``.
+    If the container does not link to ``target``, the result is ``record`` itself.
     """
     if record.host.network_mode != "bridge":
         return record
@@ -76,9 +76,9 @@ def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> Cont
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
-    """Return, by container id, the names that other containers' links give to a container, such as "web/db".
+    """Return, for each container id, the names that links of other containers give to this container, such as "web/db".
 
-    Only links on the default bridge count.
+    Only links on the default bridge are included.
     """
     names: dict[str, list[str]] = {}
     for record in records:
@@ -106,7 +106,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Stop allowing the traffic of links from and to a container that leaves the default bridge; idempotent."""
+    """Stop allowing the traffic of links from and to a container that is leaving the default bridge; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -122,7 +122,7 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield all links between the endpoints of a network; none unless the network is the default bridge."""
+    """Yield all links between the endpoints of a network. Only the default bridge has links."""
     for endpoint in reader.endpoints(network_id=network.id) if network.predefined else ():
         record = reader.container(endpoint.container_id)
         if record is not None:
@@ -130,7 +130,7 @@ def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
 
 
 def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
-    """Return the links from and to one endpoint."""
+    """Return the links from and to the endpoint ``member``."""
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 

@@ -77,9 +77,10 @@ def _with_prefix(address: str) -> str:
 
 
 def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str) -> str:
-    """Reserve the requested address in a subnet. If no address is requested, reserve the lowest free address.
+    """Reserve the address ``requested`` in a subnet for ``holder``. If ``requested`` is "", reserve the lowest free
+    address.
 
-    Return the address with the subnet's prefix length.
+    Return the reserved address with the subnet's prefix length.
     """
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)
@@ -106,9 +107,9 @@ def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
 
 
 def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
-    """Remove all endpoints of a container from its sandbox, and delete their records.
+    """Remove all endpoints of a container from its sandbox, and delete the endpoints' records.
 
-    If the removal of one endpoint fails, the others are still removed. The first error is raised at the end.
+    If the removal of one endpoint fails, the other endpoints are still removed. The first error is raised at the end.
     """
     failures: list[EngineError] = []
     members = memberships(host, record.id)
@@ -124,14 +125,14 @@ def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> No
 def release_endpoint(
     host: Host, record: ContainerRecord, member: JoinedEndpoint, others: Sequence[JoinedEndpoint], *, alive: bool
 ) -> None:
-    """Remove one endpoint from its sandbox and delete its record.
+    """Remove one endpoint from its sandbox and delete the endpoint's record.
 
     The ports are unpublished before the interface is removed, so that no new connections arrive. The record is deleted
     even if a step fails. ``others`` are the endpoints that the container keeps.
     """
     with host.store.write() as tx:
-        # Because a firewall repair skips endpoints in the phase "leaving", a concurrent repair does not restore the
-        # rules of this endpoint.
+        # Set the phase "leaving", because a firewall repair skips endpoints in this phase. A concurrent repair then
+        # does not restore the rules of this endpoint.
         tx.put_endpoint(replace(member.endpoint, phase="leaving"))
     try:
         sandbox.dismiss_siblings(host, member, others)

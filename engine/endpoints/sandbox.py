@@ -2,12 +2,14 @@
 
 The rules are those of Docker's libnetwork:
 
-- Interfaces are eth0, eth1 … in the order of joining. A start joins the networks in the order of `gateway_priority`.
-- The default route of each IP family belongs to the first endpoint that has a gateway for it.
+- Interfaces are eth0, eth1 … in the order in which the container joined its networks. A start joins the networks in the
+  order of `gateway_priority`.
+- The default route of each IP family belongs to the first endpoint that has a gateway for this family.
   `JoinedEndpoint.priority` gives the order.
 - Published ports belong to the endpoint that holds the default route.
 
-``default_route`` is a hawse extension: it puts an endpoint before all others, or excludes it from the default route.
+The endpoint setting ``default_route`` is a hawse extension: the setting puts an endpoint before all other endpoints, or
+excludes the endpoint from the default route.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRec
 from engine.paths import make_private_directory
 
 DEFAULT_ROUTE = ("yes", "", "no")
-"""The values of an endpoint's ``default_route`` setting, in falling order of preference. An endpoint with "no" never
-gets the default route.
+"""The values of an endpoint's ``default_route`` setting, from most preferred to least preferred. An endpoint with "no"
+never gets the default route.
 """
 PROTOCOLS = {"process": BOOT, "adopted": OURS}
 """The routing protocol number (rtm_protocol) of the default routes that hawse adds, by ``ContainerRecord.kind``.
@@ -91,15 +93,15 @@ def inode_of(namespace: str) -> int:
 
 
 def path_of(run: Path, sandbox_id: str) -> str:
-    """Return the path that inspect shows as SandboxKey."""
+    """Return the path of the symbolic link to a sandbox's network namespace, which inspect shows as SandboxKey."""
     return str(run / "netns" / sandbox_id[:12])
 
 
 def interface_name(network: NetworkRecord, container: ContainerRecord, index: int) -> str:
     """Return the name for the container's interface number ``index`` on a network.
 
-    A name that the user chose is used unchanged. Otherwise, the name is the network's prefix with ``index``. In a
-    namespace that hawse did not create, the next free name is used instead.
+    A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
+    followed by ``index``. In a network namespace that hawse did not create, the next free name is used instead.
     """
     settings = dispatch.attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
@@ -128,7 +130,8 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: 
 
 
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
-    """Remove one endpoint from the sandbox; idempotent, and works for an endpoint that was only partly removed.
+    """Remove one endpoint from the sandbox; idempotent. Also removes an endpoint that an earlier call removed only
+    partly.
 
     If ``alive`` is false, the sandbox's network namespace is not entered.
     """
@@ -152,9 +155,9 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
 
 
 def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[JoinedEndpoint]) -> None:
-    """Remove the permissions that `admit_siblings` gave, between ``member``, which leaves the sandbox, and ``others``.
+    """Remove the permissions that `admit_siblings` gave for packets between ``member`` and ``others``; idempotent.
 
-    Idempotent.
+    ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay.
     """
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
         with translate_driver_errors():
@@ -164,7 +167,8 @@ def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[Joined
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Group pairs of endpoints by driver; yield each driver that implements `Multihomed`, with its pairs.
+    """Group pairs of endpoints by driver. Yield each driver that implements `Multihomed`, with the pairs of this
+    driver.
 
     The network of the first endpoint determines the driver of a pair. Each yielded pair has the network of the first
     endpoint and the addresses of the second endpoint.
@@ -183,9 +187,9 @@ def _crossings(
 def gateways(
     container: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
-    """Return the endpoints that hold the IPv4 default route and the IPv6 default route, in this order.
+    """Return two endpoints: the holder of the IPv4 default route and the holder of the IPv6 default route.
 
-    None stands for an IP version without default route.
+    An item is None if the sandbox has no default route for this IP version.
     """
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]
@@ -194,7 +198,7 @@ def gateways(
 
 
 def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Set the sandbox's default routes to the endpoints that should hold them.
+    """Set the sandbox's default routes to the endpoints that should hold the default routes.
 
     Routes that other programs have set are not changed.
     """
@@ -211,7 +215,9 @@ def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
 
 
 def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
-    """Return the default route that an endpoint offers for an IP version, or None."""
+    """Return the default route that an endpoint offers for an IP version, or None if the endpoint offers no
+    such route.
+    """
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
     gateway, address = of_family[version]
@@ -262,8 +268,8 @@ def unpublish(
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
     """Return ``ports`` in the form that drivers use.
 
-    ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if they are
-    not the endpoint's own ports.
+    ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if
+    ``ports`` differ from the endpoint's own ports.
     """
     return spec.ports if ports is member.endpoint.ports else dispatch.port_bindings(ports)
 

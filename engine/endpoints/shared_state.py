@@ -16,11 +16,11 @@ from engine.model import EndpointRecord
 from engine.store.api import Reader
 
 BOOT = "boot"
-"""The store's key for the id of a boot: the boot in which the recorded kernel state was created."""
+"""The store's key for a boot id. The recorded kernel state was created in the boot with this id."""
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the kernel state in the records was created since the last boot.
+    """Return whether the recorded kernel state was created since the last boot.
 
     After a reboot, the result is False until a command has recreated the networks in the kernel.
     """
@@ -28,7 +28,7 @@ def is_of_this_boot(reader: Reader) -> bool:
 
 
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:
-    """Return the desired shared state of a driver's networks, from one snapshot of the store.
+    """Return the desired shared kernel state of a driver's networks, from one snapshot of the store.
 
     ``relay`` maps each protocol, such as "tcp", to the port of the agent's proxy socket for this protocol. Only the
     agent knows these ports; other callers pass None. Networks and endpoints that are being created or removed are in
@@ -68,9 +68,9 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
 
 
 def _siblings(endpoint: EndpointRecord, of_container: Sequence[EndpointRecord]) -> list[EndpointRecord]:
-    """Return the other endpoints of the endpoint's container.
+    """Return the other endpoints of the container to which ``endpoint`` belongs.
 
-    If ``endpoint`` is live, only live endpoints are returned.
+    ``of_container`` are all endpoints of this container. If ``endpoint`` is live, only live endpoints are returned.
     """
     others = [e for e in of_container if e.id != endpoint.id]
     return [e for e in others if e.phase == "live" or endpoint.phase != "live"]

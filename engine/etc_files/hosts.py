@@ -70,7 +70,7 @@ def without_own_lines(text: str, config: ContainerConfig) -> str:
 
 
 def with_address(text: str, name: str, address: str) -> str:
-    """Return the text of /etc/hosts, where each line whose first name is ``name`` now has the address ``address``.
+    """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
 
     Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
     """

@@ -113,8 +113,9 @@ class ResolvConf:
 def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, ipv6: bool) -> ResolvConf:
     """Return a container's resolv.conf; ``ipv6`` says whether its sandbox has IPv6 addresses.
 
-    ``NONE`` is for the host's network, ``LEGACY`` for the default bridge and for no network, ``INTERNAL`` for
-    user-defined networks. Raises `EngineError` if a server that the user set is not an IP address.
+    ``INTERNAL`` is for containers on a user-defined network, ``LEGACY`` for the predefined networks ``bridge`` and
+    ``none``. ``NONE`` is for the network ``host`` and for containers without any network. Raises `EngineError` if a
+    server that the user set is not an IP address.
     """
     conf = _override(parse(host_text), overrides)
     if transform is Transform.LEGACY:

@@ -75,8 +75,8 @@ class DescriptorWatcher:
     def rest(self, fd: int, seconds: float) -> None:
         """Stop watching the listening socket ``fd`` for ``seconds``.
 
-        The caller does this when file descriptors have run out. Clients then cannot be accepted, and the socket would
-        be ready all the time.
+        The caller does this when file descriptors have run out, because clients then cannot be accepted. Without this
+        pause, the listening socket would be ready all the time.
         """
         handler = self._handlers.get(fd)
         self.forget(fd)
@@ -105,7 +105,7 @@ class DescriptorWatcher:
         except Exception:
             if not self._catches:
                 raise
-            sys.excepthook(*sys.exc_info())  # prints the traceback without importing the traceback module
+            sys.excepthook(*sys.exc_info())  # print the traceback without importing the traceback module
 
     def close(self) -> None:
         """Close the epoll descriptor."""

@@ -1,9 +1,9 @@
 """Makes sockets in other network namespaces, and detects when such a namespace is no longer needed.
 
-A socket stays in the namespace where it was made. Therefore the agent's loop thread enters the namespace only for a few
-system calls. An open socket also keeps the namespace alive, so the agent must close it when the sandbox ends. The agent
-detects the end of the sandbox without polling. It watches a pidfd of the process whose ``/proc/PID/ns/net`` it opened,
-or the removal of a bind mount such as /run/netns/NAME.
+A socket stays in the network namespace where it was made. Therefore the agent's loop thread enters a namespace only for
+a few system calls. An open socket also keeps the namespace alive, so the agent must close the socket when the sandbox
+ends. The agent detects the end of the sandbox without polling. The agent watches a pidfd of the process whose
+``/proc/PID/ns/net`` it opened, or the removal of a bind mount such as /run/netns/NAME.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def home() -> int:
 
 
 def inside(netns: int, action: Callable[[], T]) -> T:
-    """Run ``action`` in the network namespace ``netns``, return to the host's namespace, and return the action's
-    result.
+    """Run ``action`` in the network namespace ``netns``, return to the host's network namespace, and return the
+    action's result.
 
-    Only the calling thread changes its namespace (setns(2)). If the thread cannot return to the host's namespace, the
-    process exits with code 71.
+    Only the calling thread changes its network namespace (setns(2)). If the thread cannot return to the host's
+    namespace, the process exits with code 71.
     """
     back = home()
     setns(netns, CLONE_NEWNET)
@@ -48,7 +48,7 @@ def inside(netns: int, action: Callable[[], T]) -> T:
         try:
             setns(back, CLONE_NEWNET)
         except OSError:
-            os._exit(71)  # exit, so that nothing changes in the wrong namespace; the next command restarts the agent
+            os._exit(71)  # exit, because later calls would run in the wrong network namespace
 
 
 def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:

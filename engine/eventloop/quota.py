@@ -1,8 +1,8 @@
 """Quotas that clients share fairly: the limit of each client depends on how many places are free.
 
 A place stands for one connection, flow or query. A client gets no more places if it already holds as many places as are
-free. Therefore a single greedy client ends with half of all places, and two such clients end with a third each. A free
-place always remains for the next client. A fixed limit for each client is not needed.
+free. Therefore a single greedy client gets at most half of all places, and two greedy clients get a third each. A free
+place always remains for the next client. The quota needs no fixed limit for each client.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Quota:
         self._held: Counter[Hashable] = Counter()
 
     def over(self, claims: Sequence[Claim]) -> list[Hashable]:
-        """Return the clients and groups among ``claims`` that may take no more places."""
+        """Return the clients and groups among ``claims`` that have reached their limit."""
         return [holder for holder, share in claims if self._held[holder] >= share * self.free]
 
     def take(self, claims: Sequence[Claim]) -> bool:
-        """Take one place for all of ``claims`` together.
+        """Take one place, which counts for each client and group in ``claims``.
 
-        If one of the claims has reached its limit, the function takes nothing and returns False.
+        If one of the claims has reached its limit, the function takes no place and returns False.
         """
         if self.over(claims):
             return False

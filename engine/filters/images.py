@@ -18,7 +18,8 @@ def filter_images(
 ) -> list[ImageRecord]:
     """Return the images that match the filters.
 
-    ``created_of`` returns the creation time of the image with the given reference, or raises an error.
+    The caller's function ``created_of`` returns the creation time of the image with the given reference, or raises an
+    error.
     """
     check_keys(filters, _KEYS)
     dangling = _dangling(filters)
@@ -34,7 +35,9 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image with only those references that match a pattern; an empty list if no reference matches."""
+    """Return the image with only those references that match a pattern of the filter ``reference``. If no reference
+    matches, return an empty list.
+    """
     patterns = filters.get("reference", ())
     if not patterns:
         return [image]

@@ -1,6 +1,6 @@
 """The common rules of Docker's filters: keys, truth values, patterns, labels.
 
-An object must match the filter of every key. For the key ``label``, the object must match all values that the user
+An object must match the filters of all keys. For the key ``label``, the object must match all values that the user
 gave. For any other key, the object must match at least one value.
 """
 
@@ -36,7 +36,8 @@ def parse_bool(filters: Filters, key: str) -> bool | None:
 
 
 def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
-    """Return whether a pattern of the filter ``key`` is found in one of the values; True if there is no such filter.
+    """Return whether a pattern of the filter ``key`` is found in one of ``values``; True if the user gave no such
+    filter.
 
     A pattern that is not a valid regular expression matches only a value that is equal to the pattern.
     """
@@ -45,7 +46,7 @@ def matches_pattern(filters: Filters, key: str, *values: str) -> bool:
 
 
 def matches_exactly(filters: Filters, key: str, value: str) -> bool:
-    """Return whether ``value`` is one of the values of the filter ``key``; True if there is no such filter."""
+    """Return whether ``value`` is one of the values of the filter ``key``; True if the user gave no such filter."""
     return not filters.get(key) or value in filters[key]
 
 

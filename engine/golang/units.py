@@ -13,7 +13,7 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
-_RANGE = 2**63  # Go's int64 holds sizes from -_RANGE to _RANGE - 1 bytes
+_RANGE = 2**63  # a size in bytes must fit into Go's int64: -_RANGE to _RANGE - 1
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 

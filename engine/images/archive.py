@@ -1,9 +1,9 @@
 """Detect the format of an image archive: ``docker save`` output, an OCI image layout, or a plain root file system.
 
-This module reads the JSON files of an archive and finds its layers. Nothing is unpacked here. No file outside the
-archive is opened, because links are resolved only by the names of other members. Each JSON document is compared with
-the digest and size in its descriptor. The layers are compared with their digests and sizes later, when they are
-unpacked.
+This module reads the JSON files of an archive and finds the layers of the archive's images. It unpacks no layer. It
+opens no file outside the archive, because links are resolved only by the names of other members. Each JSON document is
+compared with the digest and size in its descriptor. The layers are compared with their digests and sizes later, when
+they are unpacked.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class _Archive:
 class _Slice(io.RawIOBase):
     """A part of an archive file.
 
-    The part is read with pread(2), because the parent process and the child process that unpacks it would otherwise
-    share the file position.
+    The part is read with pread(2), because the parent process and the child process that unpacks layers share the
+    position of the open file.
     """
 
     def __init__(self, file: io.BufferedRandom, start: int, size: int) -> None:
@@ -244,6 +244,6 @@ def _of_this_platform(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, A
 
 
 def _digest_of(pattern: re.Pattern[str], name: str) -> str:
-    """Return the digest that a file name contains, or "" if the name contains no digest."""
+    """Return the digest that a file name contains, or "" if the name does not match ``pattern``."""
     match = pattern.fullmatch(name)
     return match[1] if match else ""

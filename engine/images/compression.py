@@ -100,7 +100,7 @@ class Bounded(io.RawIOBase):
         return len(data)
 
     def _take(self, data: bytes) -> None:
-        """Process data that has been read from the source; subclasses override this method."""
+        """Receive the data that was read from the source; subclasses override this method to use the data."""
 
 
 class Measured(Bounded):

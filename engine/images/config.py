@@ -28,7 +28,7 @@ _FIRST, _LAST = -62135596800, 253402300799  # Unix seconds; start of the year 1 
 _MARGIN = 2 * 86400  # seconds; times this close to _FIRST or _LAST are refused, because of time zones
 _NANOSECONDS = 10**9
 _HIGHEST_PORT, _PORT_LIMIT = 65535, 3 * 65535  # _PORT_LIMIT: maximum exposed ports of an image (tcp, udp, sctp)
-_ARGUMENT_LIMIT = 131071  # maximum bytes of one argument or variable in execve(2): MAX_ARG_STRLEN without NUL
+_ARGUMENT_LIMIT = 131071  # maximum bytes of an execve(2) argument or environment variable: MAX_ARG_STRLEN minus NUL
 _PATH_LIMIT = 4095  # maximum bytes of a path: PATH_MAX without the NUL
 
 
@@ -104,7 +104,7 @@ def diff_ids_of(document: Mapping[str, Any]) -> list[str]:
 
 
 def _created(value: object) -> str:
-    """Return the image's creation time in UTC.
+    """Return the image's creation time in UTC from ``value``, the field of the image configuration.
 
     Raises `InvalidArgument` if the time is outside the years 1 to 9999 in some time zone.
     """
@@ -148,7 +148,7 @@ def _environment(inner: Mapping[str, Any]) -> list[str]:
 
 
 def _check_arguments(key: str, values: Iterable[str]) -> None:
-    """Raise InvalidArgument for arguments or variables that execve(2) cannot pass.
+    """Raise InvalidArgument for arguments or environment variables that execve(2) cannot pass.
 
     Newlines and escape characters are allowed, because they are common in scripts and prompts.
     """

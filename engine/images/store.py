@@ -106,7 +106,7 @@ class ImageStore:
                 transaction.put_image(replace(record, references=kept))
         if deleted:
             with self._incoming():
-                pass  # `_incoming` deletes the files of images without a record when the block is entered
+                pass  # on entry, `_incoming` deletes the files of images without a record
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -141,7 +141,7 @@ class ImageStore:
         image.
 
         Each directory is moved by one rename. This method holds a write transaction of the local store, as
-        `_store_images` does. Therefore an image that another command is storing already has its record.
+        `_store_images` does. Therefore an image that another command stores at the same time already has its record.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}
@@ -181,7 +181,9 @@ class ImageStore:
         return staged
 
     def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
-        """Move each image into place by one rename, and record all images in one transaction."""
+        """Move each image to its final directory by one rename, and record all images in one transaction of the local
+        store.
+        """
         with self._store.write() as transaction:
             for image in staged:
                 digest = image.record.id.removeprefix("sha256:")
@@ -219,7 +221,7 @@ class ImageStore:
 
 
 def _is_needed(transaction: Transaction, image_id: str) -> bool:
-    """Return whether an import must move the files of an image into place.
+    """Return whether an import must move the files of an image to the image's final directory.
 
     The move is needed if the image has no record, or if its present files were never verified. Raises `Conflict` if a
     container uses unverified files, because they cannot be replaced then.

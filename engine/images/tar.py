@@ -109,7 +109,7 @@ class TarReader:
             if kind == _PAX:
                 pax, regions = parse_pax(self._special(block))
             elif kind == _PAX_GLOBAL:
-                self._special(block)  # skip the content of this header, as Docker does
+                self._special(block)  # ignore this pax global header (for all later members), as Docker does
             elif kind == _LONG_NAME:
                 long_name = self._special(block).partition(b"\0")[0]
             elif kind == _LONG_LINK:
@@ -208,7 +208,7 @@ class TarReader:
 def parse_pax(data: bytes) -> tuple[Pax, list[bytes]]:
     """Return the records of a pax header as a dictionary, and the numbers of a sparse map in format 0.0 as a list.
 
-    The numbers of a sparse map cannot be in the dictionary, because they are stored under repeated keys.
+    The numbers of a sparse map cannot be in the dictionary, because the header repeats their keys.
     """
     pax: Pax = {}
     regions: list[bytes] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # start of a frame; bytes 2 to 4 of a skippable frame
+_MAGIC, _SKIPPABLE = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # start of a zstd frame; bytes 2 to 4 of a skippable frame
 _WINDOW_LOG_MAX, _LARGEST_WINDOW = 100, 27  # parameter ZSTD_d_windowLogMax and its value: 2**27 bytes, as in zstd(1)
 
 

@@ -18,7 +18,7 @@ from engine.store.locks import forget, locked
 def destroy(host: Host, network_id: str) -> None:
     """Remove a network's kernel objects, record and intents; idempotent.
 
-    Works also for a network whose creation was interrupted.
+    Also removes a network whose creation was interrupted.
     """
     with host.store.read() as reader:
         record = reader.network(network_id)
@@ -35,8 +35,8 @@ def destroy(host: Host, network_id: str) -> None:
 def activate(host: Host, network_id: str) -> NetworkRecord:
     """Create the kernel objects of a planned network and return its record; no effect if the network is not planned.
 
-    A network is planned if it is recorded but not yet created in the kernel. This is the state of the default bridge
-    before its first use, and of all networks after a reboot. Takes the network lock.
+    A planned network is recorded, but does not exist in the kernel yet. The default bridge is planned before its first
+    use, and all networks are planned after a reboot. Takes the network lock.
     """
     with host.store.read() as reader:
         record = reader.network(network_id)
@@ -55,7 +55,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
     with host.store.write() as tx:
         record = find(tx, record.id)
         if record.phase != "planned":
-            return record  # another command has created the network meanwhile
+            return record  # another command has created the network in the meantime
         intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     with translate_driver_errors():
         driver.create_network(network_spec(record))

@@ -34,7 +34,7 @@ from engine.validate.network import check_network_create, network_name_taken
 
 
 def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreate:
-    """Return the request, with the driver options of daemon.json's default-network-opts added.
+    """Return the request, with the default driver options added that daemon.json's key default-network-opts gives.
 
     Options that the user gave take precedence. As in Docker, a network with ``config_from`` takes its options only from
     the configuration network.
@@ -104,8 +104,8 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
 def _possible_conflicts(reader: Reader, request: NetworkCreate) -> list[NetworkRecord]:
     """Return the networks that may conflict with the request.
 
-    These are the networks with the same name, and the network that ``config_from`` names. If the driver allows only one
-    network, all networks are returned.
+    The result has the networks with the requested name, and the network that ``config_from`` names. If the driver
+    allows only one network, the result has all networks.
     """
     if facts(request.driver).singleton:
         return reader.networks()
@@ -145,8 +145,8 @@ def host_id(tx: Transaction) -> str:
 
 
 def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: NetworkSpec) -> None:
-    # Compare a network without options only with networks that have options. Two networks without options cannot
-    # conflict, because their interface names are generated from their ids.
+    # If the new network has no options, compare it only with networks that have options. Two networks without options
+    # cannot conflict, because their interface names are generated from their ids.
     optionless = not (record.options or record.host_options)
     similar = reader.networks(driver=record.driver, with_options=optionless)
     others = [network_spec(n) for n in similar if not n.config_only]
@@ -157,8 +157,8 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
 def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
     """Return a warning for each problem that the drivers find in these networks.
 
-    ``networks`` has the driver type and the specification of each network. If a driver's check raises an error, its
-    networks get no warning.
+    ``networks`` has the driver type and the driver's network specification for each network. If a driver's check raises
+    an error, the networks of this driver get no warning.
     """
     by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
     for name, spec in networks:
@@ -173,7 +173,7 @@ def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the drivers' warnings for those of the named networks that do not exist in the kernel yet.
+    """Return the drivers' warnings for those networks in ``references`` that do not exist in the kernel yet.
 
     An example of such a network is the default bridge before its first use.
     """
@@ -191,8 +191,8 @@ OVERLAP = "Pool overlaps with other one on this address space"
 def allocate_pools(
     tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Mapping[int, Sequence[Range]]
 ) -> list[PoolRecord]:
-    """Return the subnets of a new network: those that the user gave, and an automatic subnet for each missing IP
-    version.
+    """Return the subnets of a new network. For each IP version for which the user gave no subnet but which the network
+    needs, an automatic subnet is allocated.
 
     ``on_host`` maps each IP version to the address ranges of the host's interfaces. Automatic subnets do not overlap
     these ranges. Raises Forbidden if a subnet that the user gave overlaps another network.
@@ -217,7 +217,7 @@ def allocate_pools(
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """Record the automatic subnets of a network whose creation failed as the last allocated subnets.
+    """Record ``given_back`` as the last allocated subnets: the automatic subnets of a network whose creation failed.
 
     The next search starts after the last allocated subnet. Without this record, the next network would get the same
     subnets again.
@@ -228,12 +228,15 @@ def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
 
 
 def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
-    """Return the subnets that the user gave for a config-only, host or null network; nothing is allocated for them."""
+    """Return the subnets that the user gave for a config-only, host or null network. No subnet or address is
+    allocated.
+    """
     return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve the gateways and auxiliary addresses of a network; return its record, with automatic gateways filled in.
+    """Reserve the gateways and auxiliary addresses of a network. Return the network's record, with the automatic
+    gateways filled in.
 
     Raises Forbidden with Docker's error text if an address is not available.
     """
@@ -308,7 +311,7 @@ def _ordered(requested: Sequence[PoolRecord], automatic: Sequence[PoolRecord]) -
 
 
 def _is_size_only(config: IPAMConfig) -> bool:
-    """Return whether the user gave only a prefix length: ``0.0.0.0/24`` or ``::/64``."""
+    """Return whether the user gave only the prefix length of a subnet: ``0.0.0.0/24`` or ``::/64``."""
     return config.subnet.partition("/")[0] in ("0.0.0.0", "::") and not config.subnet.endswith("/0")
 
 
@@ -318,10 +321,10 @@ def _size(config: IPAMConfig) -> tuple[int, int]:
 
 
 def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]:
-    """Return, by IP version, the address ranges that automatic subnets must not overlap.
+    """Return, by IP version, the address ranges of this host that automatic subnets must not overlap.
 
-    These are the ranges of the host's interfaces and the addresses of the host's name servers. An IP version that is
-    not in ``versions`` has an empty list.
+    The ranges are those of the host's interfaces, and the addresses of the host's name servers. For an IP version that
+    is not in ``versions``, the list is empty.
     """
     ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
     for server in parse(read_host_resolv_conf()).servers:

@@ -1,7 +1,7 @@
 """The three predefined networks of every host: bridge, host and none.
 
-The three networks are recorded when the store is used for the first time. The kernel objects of the default bridge are
-created only when a container first uses the default bridge.
+The three networks are recorded when a command uses the store for the first time. The kernel objects of the default
+bridge are created only when a container first uses the default bridge.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 
 
 def ensure(host: Host) -> None:
-    """Record the predefined networks, if this store does not have them yet."""
+    """Record the predefined networks, if the store does not have the predefined networks yet."""
     with host.store.read() as reader:
         if reader.meta(MARK):
             return

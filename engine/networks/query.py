@@ -68,9 +68,9 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:
-    """Return the number of used and available addresses of each subnet, in the form of Engine API 1.52.
+    """Return the numbers of used and available addresses of each subnet, in the form of Engine API 1.52.
 
-    Docker 26 has no such key in its document, so hawse adds it only with ``--verbose``.
+    Docker 26's document has no key for these numbers, so hawse adds the key only with ``--verbose``.
     """
     subnets = {}
     for pool in record.pools:

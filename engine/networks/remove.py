@@ -40,8 +40,8 @@ def remove(host: Host, reference: str) -> None:
 def prune(host: Host, filters: Filters) -> Strings:
     """Remove all unused custom networks and return their names.
 
-    On a manager, unused networks of the cluster are removed too. A network is kept if another host uses it, or if a
-    container joins it while the command runs.
+    On a manager, unused cluster networks are removed too. A network is kept if another host uses the network, or if a
+    container joins the network while the command runs.
     """
     networks.check_network_prune(filters)
     with host.store.read() as reader:

@@ -8,9 +8,9 @@ A client is an address that uses one port. Clients form groups, and each group h
 
 Each group may have twice the share of the next smaller group, so that one member cannot use up the group's quota.
 
-A new UDP flow is always admitted. If the new flow's client or one of its groups has reached its limit, another flow of
-that client or group is removed. If that client or group has no flow on this listener, any other flow of the listener is
-removed. Recently used flows are kept (CLOCK algorithm).
+A new UDP flow is always admitted. If the new flow's client or one of the client's groups has reached its limit, another
+flow of this client or group is removed. If this client or group has no flow on the listener, any other flow of the
+listener is removed. The flows that are removed first are those not used recently (CLOCK algorithm).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ PREFIX = 8  # length in bytes of an IPv6 /64
 
 @lru_cache(maxsize=1024)
 def claims(address: str, origin: Origin, target: Target) -> tuple[Claim, ...]:
-    """Return the limits that apply to a connection or flow: those of its client and of the client's groups.
+    """Return the limits that apply to a connection or flow: the limits of its client and of the client's groups.
 
-    The smallest group comes first.
+    The limit of the smallest group comes first.
     """
     return (
         Claim((address, origin)),
@@ -66,7 +66,8 @@ class Flows:
         self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
         """For each client or group: its flows in the order of the CLOCK algorithm, each with a time.
 
-        The time is that of the flow's last use (``last``) at the moment when the flow got its place in this order.
+        A flow gets its place in the order when it is added or moved to the end. The time is the flow's last use
+        (``last``) at that moment.
         """
 
     def get(self, key: Key) -> ProxyFlow | None:

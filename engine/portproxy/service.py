@@ -1,8 +1,8 @@
 """The agent's port proxy service, for published ports without address translation (`drivers.firewall.proxied_ports`).
 
-All published ports of a protocol share one socket. The firewall redirects the ports to the socket, and connection
-tracking knows the original port. As with Docker's proxy, the container sees the gateway address of its network as the
-client's address.
+All published ports of a protocol (TCP or UDP) share one socket of the agent. The firewall redirects the ports to the
+socket, and connection tracking has the original port of each connection. As with Docker's proxy, the container sees the
+gateway address of its network as the client's address.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ProxyListener(Protocol):
     port: int
 
     def prune(self) -> None:
-        """End the connections or flows of ports that are no longer published."""
+        """Close the connections or flows of ports that are no longer published."""
 
     def close(self) -> None:
         """Close the socket and all its connections or flows."""

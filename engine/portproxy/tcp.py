@@ -1,10 +1,11 @@
-"""Copies TCP between published ports and containers, in both directions. A half-closed connection stays half-closed.
+"""Copies TCP between published ports and containers, in both directions. If one side closes only its sending direction,
+the other direction stays open.
 
-Data stays in the sender's socket until the receiver's socket accepts it. The agent buffers nothing, so its memory use
-does not grow with traffic, and a slow reader slows down the sender.
+Data stays in the sender's socket until the receiver's socket accepts the data. The agent buffers nothing. Therefore the
+agent's memory use does not grow with traffic, and a slow reader slows down the sender.
 
-As with Docker's proxy, a connection may be idle forever. The kernel ends connections to hosts that have disappeared:
-keepalive runs on both sides, and connecting to a container fails after a few retransmissions.
+As with Docker's proxy, a connection may be idle forever. The kernel ends connections to hosts that have disappeared,
+because keepalive runs on both sockets. Connecting to a container fails after a few retransmissions.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ OPTIONS = {
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): 1,
 }
 RETRANSMISSIONS = 3
-"""SYN retransmissions when the proxy connects to a container; the attempt then fails after 15 s."""
+"""Number of SYN retransmissions when the proxy connects to a container; a connection attempt then fails after 15 s."""
 
 _buffer = bytearray(CHUNK)
 _view = memoryview(_buffer)
@@ -62,7 +63,7 @@ class StreamListener:
         self._next_report = 0.0
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        set_options(self._socket)  # accepted sockets inherit these options
+        set_options(self._socket)  # set the options on the listening socket, because accepted sockets inherit them
         self._socket.bind(("::", 0))
         self._socket.listen(BACKLOG)
         self.port: int = self._socket.getsockname()[1]
@@ -112,7 +113,7 @@ class StreamListener:
             print(text, file=sys.stderr, flush=True)
 
     def closed(self, relay: StreamRelay) -> None:
-        """Remove an ended connection and release the places that it held in the quota."""
+        """Remove an ended connection and release the places that the connection held in the quota."""
         self._quota.give(relay.claims)
         others = self._relays[relay.origin]
         others.discard(relay)
@@ -179,8 +180,8 @@ class StreamEnd:
         self.relay, self.socket = relay, sock
         self.other = self
         self.events = 0
-        self.connecting = self.full = False  # full: the socket accepts no more data for now
-        self.ended = False  # end of file was read
+        self.connecting = self.full = False  # full: the socket's send buffer accepts no more data for now
+        self.ended = False  # the end of the received data was reached (the other host sends no more)
         self.shut = False  # the socket's sending side is shut down
 
     def ready(self, events: int) -> None:
@@ -221,7 +222,7 @@ class StreamEnd:
             self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # removes the sent bytes from this socket
 
     def wanted(self) -> int:
-        """Return the socket events to wait for next."""
+        """Return the socket events that this socket needs next: readable, writable, both, or only failures."""
         reading = not (self.ended or self.other.full)
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 
@@ -231,7 +232,7 @@ class StreamEnd:
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
-        """Watch the socket for the events that the copying needs next."""
+        """Update the events for which the socket is watched."""
         events = self.wanted()
         if events != self.events:
             self.relay.watcher.change(self.socket.fileno(), events)
@@ -259,7 +260,8 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """Shut down sending on each socket whose other side has ended, then watch both sockets.
+        """On each socket whose opposite socket has reached the end of its data, shut down sending; then watch both
+        sockets.
 
         If both directions have ended, close the connection.
         """

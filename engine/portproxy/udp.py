@@ -1,8 +1,9 @@
-"""Copies UDP between published ports and containers; each active client has its own socket to its target.
+"""Copies UDP between published ports and containers. Each active client has a separate socket to the container.
 
-All ports share one socket, so the proxy gets a datagram's original destination from connection tracking. The
-destination is reused while the client keeps sending. After a pause, the proxy asks connection tracking again. By then
-the kernel may have dropped the connection tracking entry, and the client may use the same port for another destination.
+All published ports share one listening socket, so the proxy gets a datagram's original destination from connection
+tracking. The proxy reuses the destination while the client keeps sending. After a pause of the client, the proxy asks
+connection tracking for the destination again. By then the kernel may have dropped the connection tracking entry, and
+the client may use the same port for another destination.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ BATCH = 16
 IDLE = 90.0
 """Seconds after which a flow without datagrams in both directions is removed."""
 TRUST = 2.0
-"""Seconds without a datagram from the client after which the proxy asks connection tracking for the destination again.
+"""Seconds without a datagram from a client after which the proxy asks connection tracking again for the original
+destination of the client's datagrams.
 
-This is much less than the timeout of connection tracking's entries.
+This time is much shorter than the timeout of connection tracking entries.
 """
 PACKET_INFO = 20  # bytes of struct in6_pktinfo: an address and an interface index
 
@@ -56,7 +58,7 @@ class DatagramListener:
             try:
                 self._flow(peer, ancillary[0][2][:16]).socket.send(data)
             except OSError:
-                continue  # drop the datagram, because its port is not published, or the target is down or slow
+                continue  # drop the datagram: its port is not published, or the target is down or slow
 
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
         """Return the flow of the client ``peer``; raises OSError if the port is not published."""

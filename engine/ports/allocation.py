@@ -20,8 +20,8 @@ from engine.ports.specs import split_overlapping
 
 _WILDCARDS = ("0.0.0.0", "::")
 IN_USE = "address already in use"
-"""The bind error "address already in use" (EADDRINUSE). After this error, another port may be tried; after any other
-error, no other port is tried.
+"""The error text of bind(2) for EADDRINUSE. After this error, another port may be tried; after any other error, no
+other port is tried.
 """
 NO_PROTOCOL = "protocol not supported"
 """The error text if the kernel does not support a protocol (SCTP is a kernel module).
@@ -33,7 +33,7 @@ With this error text, the message that the user sees contains no address.
 class PortConflict(Exception):
     """Raised if a port cannot be published.
 
-    Docker shows the same message after ``driver failed programming external ...``.
+    In Docker's output, the same message follows the words ``driver failed programming external ...``.
     """
 
 
@@ -245,8 +245,8 @@ class _Allocation:
     def _first_of_range(self, wish: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.
 
-        Raises `PortConflict` if endpoints use all ports of the range. Also raises it if another program uses the port
-        that was found; no further port is tried.
+        Raises `PortConflict` if endpoints use all ports of the range. Raises `PortConflict` also if another program
+        uses the first port that no endpoint uses; no further port is tried.
         """
         port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
         if not port:
@@ -296,11 +296,11 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join consecutive port records into ranges, and sort the ranges by their highest ports.
+    """Join port records with consecutive ports into ranges, and sort the ranges by their highest ports.
 
-    A record is joined only if its flag is True, which means that its container port has a single binding. Records of a
-    port with several bindings stay separate, because ``inspect`` shows such bindings in the given order. A range has
-    only one position in that order.
+    Each record has a flag, which is True if the record's container port has a single binding. A record whose flag is
+    False is not joined with other records. ``inspect`` shows several bindings of one container port in the order of
+    their records, and joining these records would change the order.
     """
     ranked = [(rank, record, single) for rank, (record, single) in enumerate(dict(records).items())]
     ranked.sort(key=lambda r: (r[1].protocol, r[1].host_ip, r[1].host_port - r[1].port, r[1].port))

@@ -88,7 +88,7 @@ class HostProbe:
         for table in ("tcp", "tcp6", "udp", "udp6"):
             try:
                 lines = (self._proc / table).read_text().splitlines()[1:]
-            except FileNotFoundError:  # the kernel has no IPv6
+            except FileNotFoundError:  # the files of IPv6 are missing if the kernel has no IPv6
                 continue
             ports.update(int(line.split(maxsplit=2)[1].rpartition(":")[2], 16) for line in lines)
         return ports

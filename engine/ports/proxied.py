@@ -32,8 +32,8 @@ class Origin(NamedTuple):
 class ProxiedPort(NamedTuple):
     """A range of host ports that the agent forwards.
 
-    Host ports ``first`` to ``last`` of the addresses ``place`` are forwarded to container ports ``port`` to
-    ``port_end`` of the address ``target``.
+    Host ports ``first`` to ``last`` of all host addresses in the prefix ``place`` are forwarded to container ports
+    ``port`` to ``port_end`` of the address ``target``.
     """
 
     protocol: str
@@ -58,7 +58,7 @@ class Forwards:
             self._held[item.protocol, item.place].append(item)
 
     def target(self, origin: Origin) -> Target | None:
-        """Return the target of a host port, or None if it is not forwarded.
+        """Return the target of a host port, or None if the agent does not forward the port.
 
         An entry for the exact address takes precedence over an entry for a prefix that contains the address.
         """
@@ -84,7 +84,7 @@ def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointReco
 
 
 def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
-    """Return whether the network's gateway modes are NAT, so that an endpoint's IPv6 ports are published on the host.
+    """Return whether the network's gateway modes allow an endpoint's IPv6 ports to be published on the host.
 
     Networks with a routed or isolated gateway mode do not publish ports on the host. The IPv6 gateway mode must be NAT.
     If the endpoint has no IPv6 address, the IPv4 gateway mode must be NAT too.

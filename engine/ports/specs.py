@@ -30,7 +30,8 @@ def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
 def _edges(spec: PortSpec) -> Iterable[int]:
     """Return the container ports at which a range may be split.
 
-    If the kernel chooses the host ports, the range may be split at every port; otherwise only at its two ends.
+    A range whose host ports the kernel chooses may be split at every port. Any other range may be split only at its two
+    ends.
     """
     whole = spec.ports.start, spec.ports.stop
     return whole if 0 not in (spec.host_ports or (0,)) else range(whole[0], whole[1] + 1)

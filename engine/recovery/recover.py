@@ -1,7 +1,7 @@
 """Restore a consistent state of the host after a killed command, and after a reboot.
 
 The function `recover` runs before every command that changes something. If the host is in a consistent state, `recover`
-costs only one query for abandoned intents and one comparison of the boot id.
+needs only one query for abandoned intents and one comparison of the boot id.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.CONTAINER_RESTART: on_exit.restart_now,
 }
 """The function that resolves each kind of abandoned intent (a record of work whose process no longer runs). Creations
-are undone, removals are finished, and missed restarts are done.
+are undone, removals are finished, and automatic restarts that did not happen are done.
 """
 
 UNDER_LOCK = (IntentKind.ENDPOINT_CHANGE, IntentKind.SANDBOX_CHANGE, IntentKind.CONTAINER_START)
-"""The kinds of intents for which `resolve_intents` takes the container lock before it calls the resolver. For the other
-kinds, the resolver itself takes the locks that it needs.
+"""The kinds of intents for which `resolve_intents` takes the container lock before it calls the resolver. For any other
+kind, the resolver takes the necessary locks itself.
 """
 
 RESTARTED_AT_BOOT = ("always", "unless-stopped")
@@ -59,8 +59,8 @@ RESTARTED_AT_BOOT = ("always", "unless-stopped")
 def recover(host: Host) -> None:
     """Resolve the intents of killed commands, and restore what a reboot removed.
 
-    Also repairs kernel state that networks share. Finally handles the end of each container whose end the supervisor's
-    hawse process has not handled in time.
+    Also repairs kernel state that networks share. A hawse process normally handles the end of a container's process. If
+    it has not done so in time, this function handles the end by `finish_overdue_exit`.
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
@@ -73,7 +73,7 @@ def recover(host: Host) -> None:
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
     resolve_intents(host, restarts)  # restarts come last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
-        with contextlib.suppress(EngineError):  # after an error, the next command handles this end again
+        with contextlib.suppress(EngineError):  # after an error, the next command tries again
             on_exit.finish_overdue_exit(host, container_id)
 
 
@@ -84,9 +84,9 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are the drivers in use; if None, they are read from the store. If ``whole`` is true, only drivers that
-    report damage are repaired. If ``whole`` is false, the state of every driver is compared with the records and
-    repaired. Callers pass false if a killed command may have changed only a part of the shared state.
+    ``drivers`` are the types of the drivers in use; if None, the types are read from the store. If ``whole`` is true,
+    only drivers that report damage are repaired. If ``whole`` is false, the state of every driver is compared with the
+    records and repaired. Callers pass false if a killed command may have changed only a part of the shared state.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -94,8 +94,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     for driver in map(host.driver, sorted(drivers)):
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
-            # Hold a write transaction during the comparison and the repair. Otherwise another command could create or
-            # remove a network or an endpoint after the comparison and before the repair.
+            # Hold a write transaction during the comparison and the repair, because another command must not create or
+            # remove a network or an endpoint between the comparison and the repair.
             with host.store.write() as tx, translate_driver_errors():
                 desired = shared_state.of(tx, driver.type)
                 driver.repair(desired, driver.compare(desired))
@@ -105,13 +105,14 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
 def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     """Finish or undo the work of processes that no longer run.
 
-    If resolving an intent fails, the intent stays in the store for the next command.
+    ``abandoned`` are the intents of these processes. If resolving an intent fails, the intent stays in the store for
+    the next command.
     """
     for intent in abandoned:
         with contextlib.suppress(EngineError), _container_lock(host, intent):
             with host.store.read() as reader:
                 if intent not in reader.intents():
-                    continue  # another command has resolved the intent, and may have begun new work
+                    continue  # another command has resolved the intent, and may have begun other work on the object
             RESOLVERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
                 intents.end(tx, intent.kind, intent.object_id)
@@ -135,9 +136,8 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
 
 
 def after_boot(host: Host) -> None:
-    """Discard the recorded kernel state of the last boot, create the networks again, and restart containers.
-
-    Containers are restarted only if their restart policy requires it.
+    """Discard the recorded kernel state of the last boot, create the networks again, and restart the containers whose
+    restart policy requires a restart.
     """
     with host.store.write() as tx:
         if tx.meta(BOOT) == linux_host.boot_identity():
@@ -150,7 +150,7 @@ def after_boot(host: Host) -> None:
         live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
         for network in live:
             tx.put_network(replace(network, phase="planned"))
-        planned = [n.id for n in live if n.scope != "swarm"]  # cluster networks are created when they are used
+        planned = [n.id for n in live if n.scope != "swarm"]  # cluster networks are created later, at their first use
         stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
         for record in stale:
             _record_end(tx, record)
@@ -166,8 +166,8 @@ def after_boot(host: Host) -> None:
 def _record_end(tx: Transaction, record: ContainerRecord) -> None:
     """Record that a container's run ended with the last boot.
 
-    Also begins an intent that releases the container's endpoints, or that removes a container started with --rm. If the
-    restart policy requires another run, begins an intent for the restart too.
+    Also begins an intent to release the container's endpoints, or an intent to remove the container if it was started
+    with --rm. If the restart policy requires another run, begins an intent for the restart too.
     """
     again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
     status = "restarting" if again else "exited"
@@ -187,7 +187,9 @@ _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Take the host lock in shared mode until this process ends, so that `remove_idle_state` does nothing meanwhile."""
+    """Take the host lock in shared mode and hold it until this process ends, so that no process runs
+    `remove_idle_state` meanwhile.
+    """
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
@@ -212,8 +214,8 @@ def schedule_cleanup(host: Host) -> None:
 
 
 def _detach() -> None:
-    """Make this process independent of the command: new session, other parent process, no terminal, no output, no host
-    lock.
+    """Make this process independent of the command: start a new session, change the parent process, and give up
+    terminal, output and host lock.
     """
     os.setsid()
     if os.fork():
@@ -227,9 +229,9 @@ def _detach() -> None:
 
 
 def remove_idle_state(host: Host) -> None:
-    """Remove the default bridge, the firewall table and the IP forwarding that hawse enabled, if the host is unused.
+    """Remove the default bridge and the firewall table, and disable IP forwarding if hawse enabled it.
 
-    Does nothing if another command holds the host lock.
+    Does nothing if the host has custom networks, containers or intents, or if another command holds the host lock.
     """
     descriptor = open_private(host.run / "locks" / "host", os.O_RDWR)
     try:

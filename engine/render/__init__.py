@@ -1,6 +1,7 @@
 """Convert records to the JSON documents of Docker's Engine API (v1.45), with keys in Docker's order.
 
-All functions are pure and return plain dicts. Every map is sorted by key as text, because Go prints maps so.
+All functions are pure and return plain dicts. Every map is sorted by its keys as text, because Go prints maps in this
+order.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
 """The default of the parameter ``sizes``: an empty mapping.
 
-If the client requests sizes, the mapping ``sizes`` has SizeRw and SizeRootFs in bytes.
+If the client requests the disk usage of containers, the mapping ``sizes`` has the keys SizeRw and SizeRootFs, in bytes.
 """
 
 
@@ -148,7 +148,7 @@ def _network_settings(
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
     shown = networks_document(record, endpoints)
-    shares = is_container_mode(record.host.network_mode)  # then the other container's document shows the sandbox
+    shares = is_container_mode(record.host.network_mode)  # if True, only the owner's document shows the sandbox
     return {
         "Bridge": "",
         "SandboxID": "" if shares else record.sandbox_id,

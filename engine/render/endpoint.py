@@ -106,7 +106,8 @@ def _ipam(ipam: EndpointIPAM | None) -> Json | None:
 
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
-    # Show DNS names from connect or the container's first start on the network, whichever is earlier, as Docker does.
+    # Show the container's DNS names on a network after ``network connect`` or after its first start on that network, as
+    # Docker does.
     known = attachment.network_id or attachment.named
     return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None
 

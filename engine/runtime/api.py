@@ -171,15 +171,15 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context in which the caller handles the container's end, instead of the command ``on_exit``.
+        """Return a context in which the caller handles the container's end; the command ``on_exit`` then does not run.
 
         If the caller leaves the context without deleting the container, ``on_exit`` still runs after the container's
         end.
         """
 
     def overdue(self) -> list[str]:
-        """Return the ids of containers that ended some seconds ago, but whose ``on_exit`` command has not handled the
-        end.
+        """Return the ids of containers that ended some seconds ago, but whose ``on_exit`` command has not deleted their
+        runtime files.
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:

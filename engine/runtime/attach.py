@@ -1,4 +1,4 @@
-"""The client side of a container's streams, which copies between the supervisor and the caller's file descriptors."""
+"""Copy a container's streams between the supervisor and the file descriptors of the client."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Connection:
         self.send(protocol.control(document))
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the client; bytes that the client cannot take yet are kept and sent later."""
+        """Send bytes to the client; bytes that the client's socket cannot accept yet are queued and sent later."""
         if not self._closed:
             self._outgoing += data
             self._flush()

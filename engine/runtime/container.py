@@ -51,7 +51,7 @@ class Container:
         self._channel: socket.socket | None = None
         self._loop, self._children, self._pidfd = loop, children, -1
         self._early_status: int | None = None
-        self._maker = 0  # pid of the child that runs crun (for images and directories), 0 after its end
+        self._maker = 0  # pid of the child that runs crun (for images and directories); 0 after the child's end
         self._holders, self._unsettled = 0, False
 
     # -------------------------------------------------------------------------------------------- birth
@@ -131,7 +131,7 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # process ended: `_heard` reads the reason
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # process ended: `_heard` reads its error
                 self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:
@@ -175,8 +175,8 @@ class Container:
     def _maker_ended(self, status: int) -> None:
         """Handle the end of the process that ran crun.
 
-        If crun succeeded, the container's first process is now our child and runs the command. If crun failed, the
-        processes that crun created are killed.
+        If crun succeeded, the container's first process is now a child of the supervisor and runs the command. If crun
+        failed, the processes that crun created are killed.
         """
         self._heard(0)
         made, self._maker = self.pid != self._maker, 0
@@ -250,7 +250,7 @@ class Container:
             self._settle()
 
     def hold(self) -> None:
-        """Prevent the command ``on_exit`` from running until `release`, because a client handles the
+        """Prevent the command ``on_exit`` from running until `release` is called, because a client handles the
         container's end.
         """
         self._holders += 1
@@ -265,7 +265,7 @@ class Container:
             self._settle()
 
     def _settle(self) -> None:
-        """Run the container's ``on_exit`` command as a separate process; a second call does nothing."""
+        """Run the container's ``on_exit`` command as a separate process; later calls of this method do nothing."""
         if not self._unsettled:
             return
         self._unsettled = False

@@ -34,10 +34,10 @@ DEFAULT_CAPABILITIES = tuple(_DEFAULT.split())
 _LAST = 2**31 - 1
 """The highest user or group id that is accepted.
 
-The kernel takes the id -1 as "leave unchanged", so the process would stay root. The unsigned form of -1 is above this
-limit, so -1 is refused.
+The kernel takes the id -1 as "leave the id unchanged", so the process would stay root. As an unsigned number, -1 is
+above this limit and is refused.
 """
-_TOO_LONG = 19  # digits; a number with 19 digits may not fit into Go's integers
+_TOO_LONG = 19  # digits; a number with at least 19 digits may not fit into Go's int64
 
 
 class Identity:

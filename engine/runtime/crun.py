@@ -1,8 +1,8 @@
 """Run crun (an OCI runtime), which creates the containers of images and directories.
 
 This module makes crun's command lines, finds crun's files and converts crun's error messages. In a directory below
-HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. Because hawse lets crun
-make no control groups, hawse only has to remove crun's entry when a container ends.
+HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. hawse switches crun's
+control groups off. Therefore hawse only has to remove crun's entry when a container ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ PROGRAM = "crun"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 ENVIRONMENT = {"PATH": _PATH}
-"""The whole environment that crun gets, so that no variable of the user changes its behaviour."""
+"""All environment variables that crun gets. The user's own variables are not passed, because they could change crun's
+behaviour.
+"""
 
 
 def find_program() -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-_WRITERS = 100  # maximum attempts to remove a directory into which other processes may still write
+_WRITERS = 100  # maximum attempts to remove a directory, because other processes may still create files in it
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The subdirectory of HAWSE_RUN that holds the directories of all containers."""

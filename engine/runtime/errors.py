@@ -52,7 +52,7 @@ def hook_error(text: str) -> str:
 
 
 def message(failure: SetupFailed, prefix: str) -> str:
-    """Return the complete error message that dockerd prints. The constant `CREATE` or `EXEC` is its ``prefix``."""
+    """Return the complete error message that dockerd prints; ``prefix`` is the constant `CREATE` or `EXEC`."""
     if failure.plain:
         return failure.text
     text = f"{prefix}unable to start container process: {failure.text}: unknown"

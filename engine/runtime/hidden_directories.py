@@ -2,8 +2,8 @@
 
 HAWSE_ROOT has the local store and keys. HAWSE_RUN has the sockets and the process descriptions of all containers. A
 directory may be visible at several paths, because file systems can be mounted twice and directories can be
-bind-mounted. Therefore a directory is hidden at every path at which a mount of this namespace shows it. A directory
-that the user binds into the container stays visible.
+bind-mounted. Therefore a directory is hidden at every path at which this mount namespace shows the directory. A
+directory that the user binds into the container stays visible.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -75,7 +75,7 @@ def _mounts() -> list[Mount]:
 
 
 def _plain(path: str) -> str:
-    """Return a path from mountinfo with its blanks and backslashes, which mountinfo escapes."""
+    """Return a path from mountinfo with its escape sequences (for blanks and backslashes) decoded."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), path)
 
 

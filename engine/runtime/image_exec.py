@@ -75,7 +75,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # crun reports any other error, because links in /proc lead elsewhere inside the container
+        return  # crun reports other errors: a path through /proc cannot be checked from outside the container
 
 
 def _execute(
@@ -133,7 +133,10 @@ def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioP
 
 
 def _relay_terminal(terminal: Terminal, child: int, request: ExecCreate, stdio: Stdio) -> bool:
-    """Copy between the user's terminal and the command's until the command ends; return True if the user detached."""
+    """Copy between the user's terminal and the terminal of the command until the command ends or the user detaches.
+
+    Returns True if the user detached.
+    """
     master = terminal.receive(child)
     left = master >= 0 and relay(master, child, stdio, stdin=request.attach_stdin, detached=request.detach)
     return left and not request.detach

@@ -4,12 +4,12 @@ This process exchanges one-letter messages with the supervisor over one socket:
 
 - It sends ``R`` when the network namespace exists.
 - It lets crun create everything else while the network is being configured.
-- It sends ``P`` with the pid of the container's first process, which waits.
-- When it receives ``G``, it executes ``crun start``, which lets that process execute the command.
+- It sends ``P`` with the pid of the container's first process. The first process waits for ``crun start``.
+- When it receives ``G``, it executes ``crun start``, which lets the first process execute the command.
 - If a step fails, it sends ``E`` with the reason.
 
-If the supervisor ends before it sends ``G``, the container ends too. All paths in the root are resolved here before
-crun gets them. The resolved paths have no symbolic links, see `root_paths`.
+If the supervisor ends before it sends ``G``, the container ends too. All paths in the container's root are resolved
+here before crun gets the paths. The resolved paths have no symbolic links, see `root_paths`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
     first_process: list[int] = []
 
     def start() -> None:
-        syscalls.adopt_orphans()  # crun will end; this process must then become the first process's parent
+        syscalls.adopt_orphans()  # become the parent of the container's first process when crun ends
         join_network(spec, birth)
         syscalls.unshare(syscalls.CLONE_NEWNS)
         birth.channel.send(READY)
@@ -115,8 +115,8 @@ def _create(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDire
 def _seal(first: int, place: str) -> None:
     """Set the mount flags of the container's root again, because crun drops them.
 
-    Also check that the root has only one mount. This process enters the container's mount namespace for the time of the
-    call. Raises `SetupFailed`.
+    This process enters the container's mount namespace for a moment. Raises `SetupFailed` if the container's root has
+    more than one mount, or is not the directory ``place``.
     """
     flags = os.statvfs(place).f_flag & (os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)
     namespace, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
@@ -211,9 +211,9 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 class Targets:
     """The mount points in a container's root. Their paths are canonical, and missing mount points are created.
 
-    ``replace`` is for a writable layer. With it, symbolic links on the way to Docker's own mount points (such as /dev
-    and /etc/hosts) are replaced by real directories, as in Docker. For a mount point of the user, links are followed
-    inside the root.
+    The constructor's ``replace`` is True for a container with a writable layer. Symbolic links on the way to Docker's
+    own mount points (such as /dev and /etc/hosts) are then replaced by real directories, as in Docker. For a mount
+    point of the user, links are followed inside the root.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -252,7 +252,7 @@ class Targets:
         except (FileExistsError, NotADirectoryError) as error:
             raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
         except OSError:
-            return path  # crun will report the error in the path
+            return path  # crun will report what is wrong with the path
 
     def _ensure(self, path: str, *, directory: bool) -> str:
         replace = self._replace and path in ("/proc", "/sys", "/dev", *_FILES)

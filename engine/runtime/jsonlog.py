@@ -1,7 +1,7 @@
-"""Docker's json-file log: one JSON object a line, in rotated files, as Docker's json-file driver writes them.
+"""Docker's json-file log: one JSON object per line, in rotated files, as Docker's json-file driver writes them.
 
-A line longer than 16 KiB is split into several entries, and only the last of the entries ends with a newline. This
-module has few imports, because the supervisor uses it and must use little memory.
+A line of output longer than 16 KiB is split into several entries, and only the last of the entries ends with a newline.
+This module has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class LogWriter:
             self._open()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Add data of a stream to the log; complete lines are written immediately."""
+        """Append the data of a stream to the log; complete lines are written immediately, an incomplete line is
+        buffered.
+        """
         if self._fd < 0:
             return
         pending = self._partial.get(stream, b"") + data

@@ -122,7 +122,7 @@ class LocalRuntime:
                 try:
                     answer = protocol.receive(connection)
                 except (protocol.Broken, OSError):
-                    continue  # the supervisor was killed; ask the next supervisor
+                    continue  # the supervisor was killed; ask the next supervisor to wait
             if "message" in answer:
                 raise RuntimeFailure(answer["kind"], answer["message"])
             code = answer["exit"]
@@ -142,7 +142,7 @@ class LocalRuntime:
         if pidfd is not None:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
-                if supervised is not None:  # wait for the supervisor's report, sent after all files are written
+                if supervised is not None:  # the supervisor reports the end after all files are written
                     select.select([supervised], [], [], _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
@@ -152,17 +152,17 @@ class LocalRuntime:
         directory.remove()
 
     def _has_begun(self, directory: ContainerDirectory) -> bool:
-        """Return whether crun has finished creating and starting a container.
+        """Return whether crun has created and started a container.
 
-        This is the case if the command was executed. For a hostfs container (a container on the host's own files),
-        which does not use crun, return True.
+        A hostfs container (a container on the host's own files) does not use crun. The function returns True for a
+        hostfs container.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Let the caller handle the container's end in the ``with`` block, instead of the supervisor's command
+        """Let the caller handle the container's end in the ``with`` block; the supervisor then does not run
         ``on_exit``.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
@@ -183,9 +183,10 @@ class LocalRuntime:
             yield connection if held else None
 
     def overdue(self) -> list[str]:
-        """Return the ids of containers that ended over 5 s ago and were not deleted.
+        """Return the ids of containers that ended over 5 s ago, but whose files in HAWSE_RUN still exist.
 
-        The command ``on_exit`` should have handled such an end, but was killed, removed or moved.
+        The command ``on_exit`` should have deleted the files. The command is still running, or was killed, removed or
+        moved.
         """
         limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
@@ -245,7 +246,7 @@ class LocalRuntime:
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self._run)
             try:
-                with suppress(OSError):  # a supervisor that refuses this process may close the connection unread
+                with suppress(OSError):  # a supervisor that refuses this process may close the connection
                     protocol.send(connection, request, fds)
                 answer = protocol.receive(connection)
             except (protocol.Broken, OSError):
@@ -258,9 +259,10 @@ class LocalRuntime:
         raise RuntimeFailure(OTHER, "the supervisor of containers was killed")
 
     def _ask_to_wait(self, container_id: str) -> socket.socket:
-        """Return a connection to the supervisor that becomes readable at the container's end.
+        """Ask the supervisor to report the container's end, and return the connection to the supervisor.
 
-        The connection also becomes readable when the supervisor ends or refuses the request.
+        The connection becomes readable at the container's end. It also becomes readable when the supervisor ends or
+        refuses the request.
         """
         connection = supervisor_client.connect(self._run)
         with suppress(OSError):

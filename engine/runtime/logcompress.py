@@ -1,4 +1,4 @@
-"""Compress rotated logs, one at a time, in a child process of the supervisor.
+"""Compress rotated logs, one file at a time, in a child process of the supervisor.
 
 The header of a compressed file identifies its original file. By this header, a log reader recognises that both files
 have the same content. This module has few imports, because the supervisor must use little memory.

@@ -24,7 +24,7 @@ from engine.runtime.logcompress import HEADER, HEADER_START
 _BLOCK = 65536
 _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 2, 0x80, 0x100
 _MANY_FILES = 200
-_ATTEMPTS = 100  # maximum attempts to open all files of a log; a rotation makes an attempt fail
+_ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is rotated meanwhile, an attempt fails
 
 
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
@@ -121,7 +121,7 @@ def _files(path: str) -> list[_File]:
             file.close()
         current = _opened(path)
         files = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not files or (current and current.inode == _inode(path)):  # not rotated: ``path`` is still the opened file
+        if not files or (current and current.inode == _inode(path)):  # no rotation: ``path`` is still the opened file
             break
     return files
 
@@ -204,7 +204,7 @@ def _seek_last(file: BinaryIO, count: int) -> int:
     found.
     """
     position = file.seek(0, os.SEEK_END)
-    total = -1  # starts at -1, because the newline that ends the last line is counted too
+    total = -1  # -1, because the newline at the end of the last line is counted too
     while position > 0:
         start = max(0, position - _BLOCK)
         file.seek(start)
@@ -238,7 +238,7 @@ class _Follower:
             if not self._waiting and not self._find_newer():
                 return
             if self._current is not None:
-                yield from self._current.lines()  # first the lines written to the old file before the rotation
+                yield from self._current.lines()  # read the lines that were written to the old file before the rotation
                 self._current.close()
             self._current, skipped = self._waiting.pop(0)
             yield from self._current.lines(skipped)
@@ -285,7 +285,9 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the readable connection reports the container's end. If the supervisor has ended, return False."""
+    """Return whether the readable connection reports the container's end. Returns False if the connection is readable
+    only because the supervisor has ended.
+    """
     try:
         protocol.receive(connection)
     except (protocol.Broken, OSError):

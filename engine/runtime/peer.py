@@ -1,4 +1,4 @@
-"""Identify the process at the other end of a Unix socket (the peer), and decide whether a server may act for it.
+"""Identify the process at the other end of a Unix socket (the peer), and decide whether a server may act for the peer.
 
 The supervisor, the agent and the warm server (a resident process that runs commands) act with their own rights for the
 processes that connect to them. Therefore a peer must belong to the same user, and must have every right that the server
@@ -8,17 +8,17 @@ has:
 - Same user namespace: a process has all capabilities in a user namespace that it created.
 - All capabilities of the server, normally including CAP_SYS_ADMIN.
 - No more seccomp filters than the server.
-- Same network namespace, for the supervisor only, because it executes a command in its own network namespace when a
-  container ends. A host of hawse is a network namespace with its directories. The agent executes nothing for its
-  clients.
+- Same network namespace, for the supervisor only. When a container ends, the supervisor executes a command in its own
+  network namespace, which is the host of that container. The agent executes nothing for its clients.
 
 The mount namespace is not compared. Each ``ip netns exec`` creates a new mount namespace, and a peer's capabilities are
 enough to enter any other mount namespace. Labels of security modules are not compared, because these modules control
 the connection itself.
 
-The child of the warm server runs the command in place of the process that the user started (the launcher), and cannot
-gain rights. Therefore the warm server requires equal rights (`identity`). Its child enters the launcher's network and
-mount namespace. This module has few imports, because the supervisor uses it and must use little memory.
+The child of the warm server runs the command in place of the process that the user started (the launcher). The child
+enters the launcher's network and mount namespace, but cannot gain rights. Therefore the warm server requires that the
+launcher's rights are equal to its own (`identity`). This module has few imports, because the supervisor uses it and
+must use little memory.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SAME = (
 _NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
 
 OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespace"
-"""Two reasons to refuse a peer; the supervisor handles both in a special way.
+"""Two reasons to refuse a peer, for which the supervisor has special reactions.
 
 The supervisor sends no reply to a peer of another user. An idle supervisor ends if a peer is in another network
 namespace.
@@ -55,12 +55,12 @@ Identity = tuple[object, ...]
 
 
 class Rights:
-    """The rights of a process. A server compares them to decide whether it may act for another process."""
+    """The rights of a process. A server compares its own rights with the rights of a peer."""
 
     def __init__(self, pid: int, user: int, network: int) -> None:
         # Read the capabilities before the user namespace. A process has all capabilities in a new user namespace, but
-        # cannot leave it again. If the process enters a new one between the two reads, the second read shows the new
-        # namespace, and the process is refused.
+        # cannot leave that namespace again. If the process enters a new user namespace between the two reads, the
+        # second read shows the new namespace, and the process is refused.
         status = _status(pid)
         self.user, self.network = user, network
         self.capabilities = _permitted(status)
@@ -141,7 +141,9 @@ def is_genuine(connection: socket.socket) -> bool:
 
 
 def identity(pid: int) -> Identity:
-    """Return the properties of a process that another process must have too in order to replace it; raises OSError."""
+    """Return the properties that another process must share with this process to run commands in its place; raises
+    OSError.
+    """
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
     return (*(_value(status, name) for name in _SAME), *spaces, _label(pid))
@@ -165,7 +167,7 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:
-        if error.errno != errno.ENOPROTOOPT:  # otherwise the peer has ended, and its pid may be reused
+        if error.errno != errno.ENOPROTOOPT:  # ENOPROTOOPT: Linux before 6.5; any other error: the peer has ended
             raise
         return os.pidfd_open(pid)
 

@@ -19,7 +19,9 @@ _BYTES = 4096
 
 
 class Children:
-    """Calls a registered function when an expected child ends; the wait status of any other child is ignored."""
+    """Calls a registered function when an expected child of the supervisor ends. The wait status of any other child is
+    ignored.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._expected: dict[int, Callable[[int], None]] = {}

@@ -26,8 +26,9 @@ _BACKLOG = 128
 
 @contextlib.contextmanager
 def socket_address(path: str, name: str) -> Iterator[str]:
-    """Yield an address of the socket ``name`` in the directory ``path``; the directory is open during the ``with``
-    block.
+    """Yield an address of the socket ``name`` in the directory ``path``.
+
+    The address contains a file descriptor of the directory, which stays open during the ``with`` block.
     """
     directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

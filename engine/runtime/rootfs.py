@@ -129,7 +129,7 @@ def shows_devices(status: os.stat_result, devices: int) -> bool:
 def _mount_sysfs(*, privileged: bool) -> None:
     """Mount the /sys of this network namespace.
 
-    Only the mount is made read-only, because its file system is shared with other mounts.
+    Only this mount is made read-only, not the sysfs file system, because other mounts share the file system.
     """
     try:
         _mount_fresh("sysfs", "/sys", "sysfs", _STRICT)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 UNCONFINED, BUILTIN = "unconfined", "builtin"
-"""The two seccomp profiles that have names. Any other profile is given as its JSON text."""
+"""The names of two seccomp profiles: no filter, and Docker's default profile. Any other profile is given as its JSON
+text.
+"""
 
 _DEFAULT = os.path.join(os.path.dirname(__file__), "seccomp.json")
 _ACTIONS = frozenset(

@@ -52,8 +52,8 @@ class Streams:
     def open_fifos(self, *, adopting: bool = False) -> None:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
-        With ``adopting``, an earlier supervisor had the container. Standard input is then opened only if it stays open
-        after its writer ends.
+        With ``adopting``, an earlier supervisor started the container. Standard input is then not opened if the
+        container has the option stdin_once, which closes standard input when the first client's input ends.
         """
         if self._spec["tty"]:
             return
@@ -160,7 +160,7 @@ class Streams:
             self.resume()
 
     def _copy(self, fd: int, kind: int) -> bool:
-        """Copy the available data of a stream. Return False at the end of the stream, or if no data is available."""
+        """Copy the available data of a stream. Return False if the stream has ended, or if no data is available."""
         try:
             data = os.read(fd, _CHUNK)
         except OSError:

@@ -33,7 +33,7 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
-_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that ends earlier than this after connecting is not restarted
+_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that closes its connection earlier is not restarted
 
 
 class Early:
@@ -65,8 +65,8 @@ class Supervisor:
     def serve(self, idle: float) -> None:
         """Serve requests until there has been nothing to do for ``idle`` seconds.
 
-        An idle supervisor ends earlier if a command of another host connects. The other host is a new network namespace
-        with the same directories. It needs its own supervisor.
+        A host is a network namespace with its directories. An idle supervisor ends earlier if a command of another host
+        connects, because that host needs its own supervisor.
         """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
@@ -101,10 +101,11 @@ class Supervisor:
         self._clients.add(client)
 
     def _refuse(self, client: Connection, objection: str) -> None:
-        """Reply why the client is refused, and close the connection; a client of another user gets no reply.
+        """Tell the client why it is refused, and close the connection; a client of another user gets no reply.
 
-        A network namespace that was deleted and created again is another host with the same directories. Therefore an
-        idle supervisor ends, so that a new supervisor can serve the commands of that host.
+        If a client is in another network namespace, an idle supervisor ends without a reply. Such a client belongs to a
+        host whose network namespace was deleted and created again with the same directories. That host needs a new
+        supervisor.
         """
         if objection == peer.OTHER_NETWORK and not (self._containers or self._clients):
             self._leaving = True
@@ -194,8 +195,8 @@ class Supervisor:
     def _guard(self, client: Connection, request: dict[str, Any]) -> None:
         """Restart a resident process (such as the agent) when its connection closes, because it was probably killed.
 
-        The process is not restarted if it sends a frame first, or if it ended within `_MIN_RUN_SECONDS` seconds. The
-        connection of such a process does not keep the supervisor running.
+        The process is not restarted if it sends a frame before its connection closes, or if the connection closes
+        within `_MIN_RUN_SECONDS` seconds. The connection of such a process does not keep the supervisor running.
         """
         began = time.monotonic()
         self._clients.discard(client)
@@ -279,7 +280,7 @@ def main(run: str) -> None:
         return
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
-    syscalls.adopt_orphans()  # become the parent of each container's first process when its parent ends
+    syscalls.adopt_orphans()  # become the parent of each container's first process when the process's own parent ends
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # the constructor adopts containers before a client can connect
         resident.listen(listener, run, SOCKET)

@@ -35,7 +35,7 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 _OPENAT2, _MOUNT_SETATTR = 437, 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
-_RACES = 128  # maximum attempts to resolve a path, because other processes may rename files meanwhile
+_RACES = 128  # maximum attempts to resolve a path; an attempt fails if another process renames files
 _TIOCSPTLCK, _TIOCGPTPEER = 0x40045431, 0x5441
 # The ioctl number contains the structure's size: 64 bytes, as pidfd_info has in Linux 6.15.
 _PIDFD_GET_INFO, _PIDFD_INFO_SIZE, _PIDFD_INFO_EXIT = 0xC040FF0B, 64, 1 << 3
@@ -133,9 +133,9 @@ def adopt_orphans() -> None:
 
 
 def hide_process() -> None:
-    """Hide this process's memory, file descriptors and links from processes without CAP_SYS_PTRACE.
+    """Hide the memory, file descriptors and links of this process in /proc from processes without CAP_SYS_PTRACE.
 
-    The process is visible again after it executes another program.
+    The hiding ends when this process executes another program.
     """
     _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 

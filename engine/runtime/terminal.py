@@ -74,7 +74,7 @@ class DetachKeys:
         self._held = b""
 
     def filter(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the bytes to pass on, and whether the detach keys are complete.
+        """Return the bytes to send to the container, and whether the detach keys are complete.
 
         If the first detach key was typed, its byte is kept back until the next key.
         """

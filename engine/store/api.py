@@ -1,7 +1,7 @@
 """The interface of the store. Every write is made in a transaction, and every read uses a consistent snapshot.
 
-A `Transaction` is valid only inside its ``with`` block. The store itself ensures, inside the transaction, that values
-are unique: network names, container names, addresses within a subnet, and host ports. Therefore two concurrent commands
+A `Transaction` is valid only inside its ``with`` block. Some values must be unique: network names, container names,
+addresses within a subnet, and host ports. The store checks this inside the transaction, so two concurrent commands
 never both get the same value.
 
 Methods that return lists sort the records by creation. Methods that return one record return None if the record does
@@ -21,7 +21,7 @@ from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRe
 class Taken(Exception):
     """The error for a value that must be unique and is already in use.
 
-    ``what`` is network-name, container-name, address or port.
+    ``what`` is the kind of the value: network-name, container-name, address or port.
     """
 
     def __init__(self, what: str, value: str, holder: str) -> None:
@@ -34,7 +34,7 @@ class Intent:
     """A record of work that a process has begun on one object.
 
     A process stores an intent before it changes the kernel. The process deletes the intent in the transaction that
-    records the result. ``owner`` is the process that does the work ("pid:start time"). If that process ends before its
+    records the result. ``owner`` is the process that does the work ("pid:start time"). If the owner ends before the
     work is done, the next command finishes or undoes the work.
     """
 
@@ -47,7 +47,7 @@ class Reader(Protocol):
     """A consistent snapshot of the store. All methods see the same state, even while other processes write."""
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """Return all networks, whatever their phase is.
+        """Return all networks, in any phase.
 
         ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
         have driver options.
@@ -60,13 +60,13 @@ class Reader(Protocol):
         """
 
     def has_custom_networks(self) -> bool:
-        """Return whether there is any network besides the predefined ones."""
+        """Return whether there is any network besides the predefined networks."""
 
     def drivers_in_use(self) -> set[str]:
-        """Return the types of all drivers that have a live network."""
+        """Return the driver types that have at least one live network."""
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address of each subnet of IP ``version`` from which networks allocate addresses."""
+        """Return the first and last address of each subnet of IP ``version`` that a network uses for its addresses."""
 
     def network(self, network_id: str) -> NetworkRecord | None:
         """Return the network with this full id."""
@@ -74,8 +74,8 @@ class Reader(Protocol):
     def find_networks(self, reference: str) -> list[NetworkRecord]:
         """Return the networks whose id is ``reference``.
 
-        If no id is ``reference``, return the networks with this name. If no name matches either, return the networks
-        with this id prefix.
+        If no id is ``reference``, return the networks whose name is ``reference``. If no name matches either, return
+        the networks with this id prefix.
         """
 
     def containers(self) -> list[ContainerRecord]:
@@ -87,12 +87,12 @@ class Reader(Protocol):
     def find_containers(self, reference: str) -> list[ContainerRecord]:
         """Return the containers whose id is ``reference``.
 
-        If no id is ``reference``, return the containers with this name, without regard to a leading slash. If no name
-        matches either, return the containers with this id prefix.
+        If no id is ``reference``, return the containers whose name is ``reference``; a leading slash is ignored. If no
+        name matches either, return the containers with this id prefix.
         """
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Return the endpoints of a network or of a container; without arguments, all endpoints."""
+        """Return the endpoints of a network or of a container. Without arguments, return all endpoints."""
 
     def publishing_endpoints(self) -> list[EndpointRecord]:
         """Return the endpoints for which host ports are published."""
@@ -118,7 +118,7 @@ class Reader(Protocol):
     def meta(self, key: str) -> str | None:
         """Return a small value that is stored outside the records, such as the last allocated subnet.
 
-        Returns None if the store has no value for ``key``.
+        Returns None if the store has no such value for ``key``.
         """
 
 
@@ -128,13 +128,13 @@ class Transaction(Reader, Protocol):
     """
 
     def put_network(self, record: NetworkRecord) -> None:
-        """Insert or replace a network by id; raises `Taken` if another network has its name."""
+        """Insert or replace a network by id; raises `Taken` if another network has the same name."""
 
     def delete_network(self, network_id: str) -> None:
         """Delete the network and the reservations of addresses in its subnets."""
 
     def put_container(self, record: ContainerRecord) -> None:
-        """Insert or replace a container by id; raises `Taken` if another container has its name."""
+        """Insert or replace a container by id; raises `Taken` if another container has the same name."""
 
     def delete_container(self, container_id: str) -> None:
         """Delete the container and its endpoints."""
@@ -142,9 +142,9 @@ class Transaction(Reader, Protocol):
     def put_endpoint(self, record: EndpointRecord) -> None:
         """Insert or replace an endpoint and its ports by id.
 
-        Raises `Taken` if another endpoint has one of its host ports. Two port ranges conflict if they overlap, have the
-        same protocol and address family, and have the same host address. A wildcard address conflicts with every
-        address of its family.
+        Raises `Taken` if another endpoint already has one of the host ports. Two host port ranges conflict if they
+        overlap and have the same protocol, address family and host address. A wildcard host address conflicts with
+        every address of its family.
         """
 
     def delete_endpoint(self, endpoint_id: str) -> None:
@@ -169,10 +169,10 @@ class Transaction(Reader, Protocol):
         """Record that work has begun on an object; replaces an earlier intent of this kind for the same object."""
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete an intent, because its work is finished or undone."""
+        """Delete an intent, because the intent's work is finished or undone."""
 
     def set_meta(self, key: str, value: str) -> None:
-        """Store a small value, which the method `meta` then returns for this key."""
+        """Store a small value outside the records; `meta` then returns the value for ``key``."""
 
 
 class Store(Protocol):
@@ -182,7 +182,8 @@ class Store(Protocol):
         """Open a snapshot for reading; never waits for a writer."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction. It is committed at the end of the block, or rolled back if the block raises an exception.
+        """Open a transaction. The transaction is committed at the end of the block, or rolled back if the block raises
+        an exception.
 
         Waits until other writers have finished, but only up to a time limit.
         """

@@ -1,11 +1,11 @@
 """Convert records to JSON and back, using only the type hints of the dataclasses.
 
-A missing required field, or a value of another type, raises `CodecError`. Documents of other versions of hawse can be
+A missing required field, or a value of a wrong type, raises `CodecError`. Documents of other versions of hawse can be
 read: unknown fields are dropped, and missing optional fields get their defaults.
 
-Fields with default values are not written, because this makes documents shorter and faster to read. Therefore the
-default of a field must never change. If a new version needs another value, the new version must write that value
-explicitly. This module does not depend on any particular record.
+Fields with default values are not written, because documents are then shorter and faster to read. Therefore the default
+of a field must never change. If a new version needs another value, the new version must write that value explicitly.
+This module does not depend on any particular record class.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def decode(kind: type[T], document: str) -> T:
 
 
 def _loaded(kind: type, document: str) -> Any:
-    """Parse a JSON document that may have spaces around it; raises `CodecError` for invalid JSON."""
+    """Parse a JSON document, which may have spaces before and after the value. Raises `CodecError` for invalid JSON."""
     try:
         return json.loads(document)
     except json.JSONDecodeError as error:
@@ -132,8 +132,8 @@ def _record(kind: Any) -> Decoder:
     known = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {field.name for field in fields(kind) if _is_required(field)}
     exact = {name: hint for name, hint in hints.items() if hint in (str, bool, int)}
-    """The fields of type str, bool or int. `convert` checks these fields itself, because they are the most common and a
-    call of another function would take longer.
+    """The fields of type str, bool or int. `convert` checks these fields itself, because these types are the most
+    common and the call of a decoder would take longer.
     """
 
     def convert(value: Any) -> Any:
@@ -211,11 +211,11 @@ def _scalar(kind: Any) -> Decoder:
 
 class DecodeCache:
     """A decoder for the store's documents. For a document that has not changed, the decoder returns the record that it
-    decoded before.
+    decoded earlier.
 
-    The class is for a process such as the agent, which reads all records again and again. Between two readings of the
-    store, only one or two of a thousand records change. The cache keeps the documents of the last two readings, so the
-    cache is about as large as the store.
+    The class is for a process that reads all records many times, such as the agent. Between two readings of the store,
+    only one or two of a thousand records change. The cache keeps the documents of the last two readings, so the cache
+    is about as large as the store.
     """
 
     def __init__(self) -> None:
@@ -231,5 +231,5 @@ class DecodeCache:
         return typed
 
     def turn(self) -> None:
-        """End one reading of the store: remove the documents that this reading did not use from the cache."""
+        """End one reading of the store: remove the documents from the cache that this reading did not use."""
         self._last, self._now = self._now, {}

@@ -1,8 +1,8 @@
 """Locks on single objects, held during kernel work.
 
 The kernel releases a lock when the process that holds the lock ends. The store's transactions keep the records
-consistent, and these locks prevent two commands from changing the same container at the same time. Each lock protects
-one object. There is no global lock, and no command holds two locks of the same kind.
+consistent. The locks prevent two commands from changing the same container at the same time. Each lock protects one
+object. There is no global lock, and no command holds two locks of the same kind.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _lock(descriptor: int, timeout: float, name: str) -> None:
 
 
 def _still_named(descriptor: int, path: Path) -> bool:
-    """Return whether the path still leads to the file that this process has locked.
+    """Return whether the path still names the file that this process has locked.
 
     The previous holder of the lock may have deleted the file. Other commands would then create and lock a new file at
     this path.

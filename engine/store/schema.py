@@ -1,11 +1,11 @@
-"""The tables of a host's store, and the migration of files from older versions.
+"""The tables of a host's store, and the migration of store files from older versions of hawse.
 
 Each record is one JSON document in the column ``body``. The other columns are for uniqueness, search and sorting, and
 for listings that do not read the documents. ``seq`` is higher for each new record, and does not change when a record is
 replaced.
 
-Addresses are stored as 16 bytes, big-endian, so that they sort as numbers in both IP versions. The version of the
-schema is stored as SQLite's ``user_version``; an empty file has version 0.
+IP addresses are stored as 16 bytes, big-endian, so that addresses of both IP versions sort as numbers. The version of
+the schema is stored as SQLite's ``user_version``; an empty file has version 0.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class NewerSchema(Exception):
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the schema version of a store file.
 
-    Inside a transaction, this call is the first read, and so fixes the snapshot that later reads see.
+    Inside a transaction, this call is the first read. Therefore the call determines which snapshot later reads see.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version

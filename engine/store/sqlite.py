@@ -3,13 +3,13 @@
 This module handles files, locks and SQLite's errors; `engine.store.transaction` handles the contents of the tables.
 Threads may share a store. A process may fork while no snapshot or transaction is open. The store's directory may be
 deleted at any time. A commit survives the death of any process, because the kernel's page cache holds the data. After a
-power failure, the commits since the last checkpoint may be lost, but the file is never damaged. This loss is
+power failure, the commits since the last checkpoint may be lost, but the file is never damaged. The loss of commits is
 acceptable, because the kernel state is lost too.
 
 A process keeps its connections open for later snapshots and transactions, because opening and closing are slow. The
 first process that opens a store reads the whole log, and the last process that closes the store may write the log back.
 A kept connection is not used after a fork, because the child would share locks that only the parent holds. A kept
-connection is also not used if the path of the store now leads to another file.
+connection is also not used if another file is now at the path of the store.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
-"""Seconds that a command waits for other writers before it fails."""
+"""Seconds that a command waits for other writers of the store before the command fails."""
 LOG_SIZE = 1 << 20
 """Size limit of the write-ahead log in bytes. A writer that finds a larger log moves the contents of the log into the
 store's file.
@@ -41,14 +41,14 @@ store's file.
 The limit exists because the next process that opens the store has to read the whole log.
 """
 RESERVE = 1 << 17
-"""Bytes of disk space that the log keeps even when it is empty. With this space, objects can still be removed when the
-disk is full.
+"""Bytes of disk space that the write-ahead log keeps even when the log is empty. With this space, objects can still be
+removed when the disk is full.
 """
 FILES = ("-wal", "-shm", "-journal")
 """The suffixes of the files that SQLite creates next to the store's file."""
 IDLE_LIMIT = 4
-"""Number of open connections that a process keeps. A command uses one connection, or two if it opens a snapshot or
-transaction while another one is open.
+"""Maximum number of open connections that a process keeps. A command uses one connection, or two if it opens a snapshot
+or transaction while another snapshot or transaction is open.
 """
 
 _REASONS = {
@@ -73,7 +73,7 @@ class PoolKey(NamedTuple):
 
 _idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
 """The open connections that this process keeps for later snapshots and transactions. A thread removes a connection from
-this queue before it checks the connection's key, so that two threads never use the same connection.
+this queue before the thread checks the connection's key, so that two threads never use the same connection.
 """
 
 
@@ -153,7 +153,8 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction. It is committed at the end of the block, or rolled back if the block raises an exception.
+        """Open a transaction. The transaction is committed at the end of the block, or rolled back if the block raises
+        an exception.
 
         Waits up to ``busy_seconds`` for other writers.
         """
@@ -175,8 +176,8 @@ class SqliteStore:
     def _connection(self, begin: str) -> Iterator[sqlite3.Connection]:
         """Yield a connection on which a transaction has begun.
 
-        The code in the block commits the transaction. If the block raises an exception, the connection is closed, which
-        rolls the transaction back.
+        The caller's ``with`` block commits the transaction. If the block raises an exception, the connection is closed,
+        which rolls the transaction back.
         """
         try:
             key, connection = self._open()
@@ -184,7 +185,7 @@ class SqliteStore:
                 if begin != "BEGIN":
                     self._make_room(connection)
                 connection.execute(begin)
-                schema.check(connection)  # raises if a newer hawse has upgraded the file; also fixes the snapshot
+                schema.check(connection)  # raises if a newer hawse has upgraded the file; fixes the snapshot
                 yield connection
             except BaseException:
                 connection.close()
@@ -208,7 +209,7 @@ class SqliteStore:
         for suffix in FILES:
             with suppress(FileNotFoundError):
                 require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
-        # Switching off SQLite's thread check is safe, because only one thread uses a connection at a time.
+        # Switching off SQLite's thread check is safe, because no two threads use a connection at the same time.
         connection = sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
         )
@@ -221,7 +222,7 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # from Python 3.12, the last connection can close without a wait for the disk
+        if sys.version_info >= (3, 12):  # from Python 3.12 on, closing the last connection need not wait for the disk
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
             self._initialize(connection)
@@ -229,7 +230,7 @@ class SqliteStore:
     def _shorten_log(self, connection: sqlite3.Connection) -> None:
         """Move the contents of a long write-ahead log into the store's file, unless other processes use the log.
 
-        Errors are ignored, because a later writer tries again.
+        Errors are ignored, because a later writer tries to move the contents again.
         """
         with suppress(OSError, sqlite3.Error):
             if os.stat(f"{self.path}-wal").st_size > LOG_SIZE:
@@ -247,7 +248,7 @@ class SqliteStore:
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """If the disk is almost full, move the write-ahead log's contents into the store's file.
 
-        The space of the log can then be reused.
+        SQLite can then reuse the space of the log.
         """
         with suppress(OSError, sqlite3.Error):
             disk = os.statvfs(self.path)
@@ -263,7 +264,7 @@ class SqliteStore:
         os.close(open_private(self.path, os.O_RDWR | os.O_CREAT))
 
     def _initialize(self, connection: sqlite3.Connection) -> None:
-        """Create or upgrade the tables. This function holds a lock on the store's directory meanwhile.
+        """Create or upgrade the tables, holding a lock on the store's directory.
 
         The lock is needed because SQLite does not wait when another process changes the journal mode.
         """
@@ -304,7 +305,8 @@ BUSY_TIMEOUT_SECONDS = 0.2
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[Reader | None]:
-    """Open a snapshot of the store for tab completion and yield it, or yield None if the store cannot be read.
+    """Open a snapshot of the store for tab completion and yield the snapshot, or yield None if the store cannot be
+    read.
 
     The store cannot be read if it does not exist, if this user may not read it, or if its schema has another version.
     Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.

@@ -34,9 +34,9 @@ ORDER BY 1 LIMIT 1
 """
 """The query for conflicts between the host ports of one endpoint and the host ports of other endpoints.
 
-The first part of the query finds other endpoints' ranges that begin inside a range of this endpoint. The second part
-finds other ranges that begin before a range of this endpoint and reach into it. Only the first conflict is returned.
-CROSS JOIN makes SQLite read the tables in this order.
+The first part of the query finds port ranges of other endpoints that begin inside a port range of this endpoint. The
+second part finds port ranges of other endpoints that begin before a port range of this endpoint and overlap this range.
+Only the first conflict is returned. CROSS JOIN makes SQLite read the table ``mine`` before the table ``other``.
 """
 PORT_COLUMNS = "protocol, family, host_port, host_port_end, host_ip, port, port_end, endpoint_id"
 
@@ -63,7 +63,7 @@ class SqliteReader:
         self._connection, self._decode = connection, decode
 
     def networks(self, *, driver: str = "", with_options: bool = False) -> list[NetworkRecord]:
-        """Return all networks, whatever their phase is.
+        """Return all networks, in any phase.
 
         ``driver`` limits the result to the networks of that driver. ``with_options`` limits the result to networks that
         have driver options.
@@ -85,16 +85,16 @@ class SqliteReader:
         return list(map(NetworkSummary._make, rows))
 
     def has_custom_networks(self) -> bool:
-        """Return whether there is any network besides the predefined ones."""
+        """Return whether there is any network besides the predefined networks."""
         return self._value("SELECT 1 FROM networks WHERE NOT predefined LIMIT 1") is not None
 
     def drivers_in_use(self) -> set[str]:
-        """Return the types of all drivers that have a live network."""
+        """Return the driver types that have at least one live network."""
         rows = self._connection.execute("SELECT DISTINCT driver FROM networks WHERE phase = 'live'")
         return {driver for (driver,) in rows}
 
     def subnets(self, version: int) -> list[tuple[int, int]]:
-        """Return the first and last address of each subnet of IP ``version`` from which networks allocate addresses."""
+        """Return the first and last address of each subnet of IP ``version`` that a network uses for its addresses."""
         rows = self._connection.execute("SELECT first, last FROM subnets WHERE family = ?", (version,))
         return [(int.from_bytes(first), int.from_bytes(last)) for first, last in rows]
 
@@ -105,8 +105,8 @@ class SqliteReader:
     def find_networks(self, reference: str) -> list[NetworkRecord]:
         """Return the networks whose id is ``reference``.
 
-        If no id is ``reference``, return the networks with this name. If no name matches either, return the networks
-        with this id prefix.
+        If no id is ``reference``, return the networks whose name is ``reference``. If no name matches either, return
+        the networks with this id prefix.
         """
         return self._find(NetworkRecord, "networks", reference, reference)
 
@@ -125,13 +125,13 @@ class SqliteReader:
     def find_containers(self, reference: str) -> list[ContainerRecord]:
         """Return the containers whose id is ``reference``.
 
-        If no id is ``reference``, return the containers with this name, without regard to a leading slash. If no name
-        matches either, return the containers with this id prefix.
+        If no id is ``reference``, return the containers whose name is ``reference``; a leading slash is ignored. If no
+        name matches either, return the containers with this id prefix.
         """
         return self._find(ContainerRecord, "containers", reference, reference.removeprefix("/"))
 
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
-        """Return the endpoints of a network or of a container; without arguments, all endpoints."""
+        """Return the endpoints of a network or of a container. Without arguments, return all endpoints."""
         criteria = {"network_id": network_id, "container_id": container_id}
         conditions = {column: value for column, value in criteria.items() if value}
         where = " AND ".join(f"{column} = ?" for column in conditions) or "1"
@@ -170,7 +170,7 @@ class SqliteReader:
     def meta(self, key: str) -> str | None:
         """Return a small value that is stored outside the records, such as the last allocated subnet.
 
-        Returns None if the store has no value for ``key``.
+        Returns None if the store has no such value for ``key``.
         """
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
@@ -201,7 +201,7 @@ class SqliteTransaction(SqliteReader):
     """Implements `engine.store.api.Transaction`."""
 
     def put_network(self, record: NetworkRecord) -> None:
-        """Insert or replace a network by id; raises `Taken` if another network has its name."""
+        """Insert or replace a network by id; raises `Taken` if another network has the same name."""
         options = bool(record.options or record.host_options)
         self._put_named("networks", "network-name", record, driver=record.driver, scope=as_text(record.scope),
                         phase=record.phase, predefined=record.predefined, with_options=options,
@@ -215,12 +215,12 @@ class SqliteTransaction(SqliteReader):
         """Delete the network, its subnets, and the reservations of addresses in these subnets."""
         self._delete("networks", network_id)
         self._execute("DELETE FROM subnets WHERE network_id = ?", network_id)
-        # Delete the reserved addresses of all subnets whose key begins with "<id>/". The upper limit is "<id>0",
-        # because "0" follows "/" in ASCII.
+        # Delete the reserved addresses of all subnets whose key begins with "<network id>/". The upper limit is
+        # "<network id>0", because "0" follows "/" in ASCII.
         self._execute("DELETE FROM addresses WHERE pool > ? AND pool < ?", f"{network_id}/", f"{network_id}0")
 
     def put_container(self, record: ContainerRecord) -> None:
-        """Insert or replace a container by id; raises `Taken` if another container has its name."""
+        """Insert or replace a container by id; raises `Taken` if another container has the same name."""
         self._put_named("containers", "container-name", record)
 
     def delete_container(self, container_id: str) -> None:
@@ -232,7 +232,7 @@ class SqliteTransaction(SqliteReader):
     def put_endpoint(self, record: EndpointRecord) -> None:
         """Insert or replace an endpoint and its ports by id.
 
-        Raises `Taken` if another endpoint has one of its host ports.
+        Raises `Taken` if another endpoint already has one of the host ports.
         """
         self._put_ports(record)
         self._put("endpoints", id=record.id, network_id=record.network_id, container_id=record.container_id,
@@ -274,11 +274,11 @@ class SqliteTransaction(SqliteReader):
         )  # fmt: skip
 
     def delete_intent(self, kind: str, object_id: str) -> None:
-        """Delete an intent, because its work is finished or undone."""
+        """Delete an intent, because the intent's work is finished or undone."""
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def set_meta(self, key: str, value: str) -> None:
-        """Store a small value, which the method `meta` then returns for this key."""
+        """Store a small value outside the records; `meta` then returns the value for ``key``."""
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     def _put_named(self, table: str, what: str, record: NetworkRecord | ContainerRecord, **columns: Column) -> None:
@@ -295,8 +295,8 @@ class SqliteTransaction(SqliteReader):
     def _put_ports(self, record: EndpointRecord) -> None:
         """Write the ports of an endpoint, if the ports have changed.
 
-        Most updates of an endpoint leave its ports unchanged, and are faster without this write. Raises `Taken` if
-        another endpoint has one of the host ports.
+        Most updates of an endpoint leave its ports unchanged. Without this write, such updates are faster. Raises
+        `Taken` if another endpoint has one of the host ports.
         """
         rows = [_port_row(port, record.id) for port in record.ports]
         present = self._connection.execute(

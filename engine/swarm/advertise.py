@@ -94,7 +94,7 @@ def sole_address() -> str:
 def source_address_for(host: str, port: int) -> str:
     """Return the address from which this host sends to the host ``host``.
 
-    Raises InvalidArgument if this host has no route to it.
+    Raises InvalidArgument if this host has no route to ``host``.
     """
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]

@@ -82,7 +82,7 @@ def renew_manager(root: Path) -> ClusterMembership | None:
 
 
 def renew_worker(root: Path, client: Client, membership: ClusterMembership) -> ClusterMembership | None:
-    """Get a new certificate for a new private key from a manager, and save both.
+    """Get a new certificate for a new private key from a manager, and save certificate and key.
 
     Returns the updated membership, or None if this host is in no cluster. Raises EngineError if the manager's answer
     has no certificate.
@@ -95,7 +95,9 @@ def renew_worker(root: Path, client: Client, membership: ClusterMembership) -> C
 
 
 def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
-    """Write new certificates, then record the time of their next renewal; return the updated membership."""
+    """Write new certificates to this host's files, and record when to renew the certificates; return the updated
+    membership.
+    """
     for name, text in files.items():
         memberships.write_private(memberships.directory(root) / name, text)
     due = renewal(lifetime)

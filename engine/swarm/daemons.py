@@ -1,8 +1,8 @@
 """Starts and stops processes that outlive the agent: the etcd member, the manager's server, the process that restarts a
 killed agent.
 
-A file in HAWSE_RUN/cluster records the pid and start time of each process. With this file, the next agent finds the
-processes that a killed agent has started, and detects a reused pid.
+A file in HAWSE_RUN/cluster records the pid and start time of each process. From this file, the next agent learns which
+processes a killed agent has started. The start time shows whether a pid has been reused.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def ensure(
     environment: Mapping[str, str] | None = None,
     directory: Path = Path("/"),
 ) -> bool:
-    """Start the process ``name`` in its own session unless it is running; return whether this call has started it.
+    """Start the process ``name`` in its own session unless the process is running; return whether this call has started
+    it.
 
-    The function holds the lock of ``name`` meanwhile.
+    The function holds the lock of the process ``name`` meanwhile.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -64,7 +65,7 @@ def ensure(
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # makes Popen not wait for the child, because `reap` waits for it
+        process.returncode = 0  # make Popen not wait for the child process, because `reap` waits for it
         return True
 
 
@@ -118,11 +119,11 @@ def _plain(line: str) -> str:
 
 
 def trim_logs(run: Path) -> None:
-    """Empty the logs that have grown too long, because HAWSE_RUN is in memory on most systems."""
+    """Empty the logs that have grown too long, because HAWSE_RUN is in main memory (tmpfs) on most systems."""
     for log in run_directory(run).glob("*.log"):
         with open(open_private(log, os.O_WRONLY), "ab") as file:
             if file.tell() > LONG_LOG:
-                file.truncate(0)  # safe: the writing processes append to the file
+                file.truncate(0)  # safe, because the processes that write the file append to it
 
 
 def _note(run: Path, name: str) -> str:

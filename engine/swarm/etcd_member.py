@@ -30,7 +30,7 @@ there.
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
 LEARNING = 12.0
-"""Seconds to wait until another host's new etcd member becomes a voting member.
+"""Seconds to wait until the new etcd member of another joining host becomes a voting member.
 
 A joining host waits longer than this for the manager's answer.
 """
@@ -125,8 +125,8 @@ def add(client: Client, name: str, address: str) -> list[str]:
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
     """Add a learner (a member without a vote); first wait up to `LEARNING` seconds for an earlier learner.
 
-    The wait is needed because etcd allows only one learner. The earlier learner is removed if it does not become a
-    voting member in time, or if it is from a failed attempt of the same host.
+    The wait is needed because etcd allows only one learner. The earlier learner is removed in two cases: it does not
+    become a voting member in time, or it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING
     while True:

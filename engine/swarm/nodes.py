@@ -137,7 +137,7 @@ def remove(host: Host, reference: str, *, force: bool) -> None:
         shared_endpoints.release_node(client, identity)
         if not membership.external:
             etcd_member.remove(client, identity)
-        client.transact([], [delete(keys.node(identity))])  # last step: until then, a killed removal can be repeated
+        client.transact([], [delete(keys.node(identity))])  # delete last, so that a killed removal can be repeated
 
 
 def summary(host: Host) -> Json:

@@ -1,9 +1,9 @@
 """The cluster's own certificate authority. It issues two kinds of certificate, so that no worker can act as a manager.
 
 A *node* certificate names the node and is only for clients. A *manager* certificate is also for servers: the manager's
-server and the manager's etcd member. It contains the host's addresses and the name `keys.MANAGER_NAME`, which hosts and
-etcd members check. Private keys stay on the host that made them. The exception is the authority's key, which every
-manager has.
+server and the manager's etcd member. A manager certificate contains the host's addresses and the name
+`keys.MANAGER_NAME`, which hosts and etcd members check. Each private key stays on the host that made the key. Only the
+authority's key is copied, to every manager.
 """
 
 from __future__ import annotations
@@ -29,14 +29,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 LIFETIME = 14 * 86400
-"""Seconds that a host's certificate is valid (14 days); HAWSE_CERTIFICATE_LIFETIME overrides it.
+"""Seconds for which a host's certificate is valid (14 days); HAWSE_CERTIFICATE_LIFETIME overrides it.
 
-A host renews its certificate after half of this time. Therefore a host may be off for a week.
+A host renews its certificate after half of this time. Therefore a host that is off for up to a week still has a valid
+certificate.
 """
 TOLERANCE = timedelta(minutes=10)
-"""Duration by which a certificate's validity starts before the time of issue, because a joining host's clock may be
-slow.
-"""
+"""How long before its time of issue a certificate becomes valid, because a joining host's clock may be slow."""
 
 
 def lifetime() -> int:
@@ -68,11 +67,11 @@ def request(key: str) -> str:
 
 
 def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Sequence[str] = ()) -> str:
-    """Return a certificate for the key of a request: a client certificate, or a manager certificate if ``addresses`` is
-    set.
+    """Return a certificate for the public key in the certificate request ``pem``; raises ValueError if the request is
+    not signed by its own key.
 
-    ``name`` is the client's node id or the manager's name. Raises ValueError if the request is not signed by its own
-    key.
+    With ``addresses``, the certificate is a manager certificate, otherwise a client certificate. ``name`` is the
+    client's node id or the manager's name.
     """
     csr = x509.load_pem_x509_csr(pem.encode())
     if not csr.is_signature_valid:

@@ -1,4 +1,4 @@
-"""Docker's warnings for a manager that wants to leave: they say what the cluster would lose."""
+"""Docker's warnings for a manager that wants to leave its cluster: they say what the cluster would lose."""
 
 from __future__ import annotations
 

@@ -224,16 +224,16 @@ def leave(host: Host, *, force: bool) -> None:
     local_networks.delete_all_planned(host)
     gateway_bridge.release_ingress_address(host)
     _abandon(host)
-    local_networks.delete_all_planned(host)  # again: the agent may have copied networks meanwhile
+    local_networks.delete_all_planned(host)  # delete again, because the agent may have copied networks meanwhile
     _tell_agent(host)
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
     """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
 
-    For None, the caller ends the membership on this host only, and does not notify the cluster. Raises Unavailable if
-    this host is in no cluster. Without ``force``, the function also raises Unavailable in two cases: this host is a
-    manager, or another version wrote the record.
+    If the result is None, the caller ends the membership on this host only, and does not notify the cluster. Raises
+    Unavailable if this host is in no cluster. Without ``force``, the function also raises Unavailable in two cases:
+    this host is a manager, or another version wrote the record.
     """
     try:
         membership = memberships.load(host.root)
@@ -278,7 +278,7 @@ def _disconnect_all(host: Host) -> None:
 def join_token(host: Host, role: str, *, rotate: bool) -> tuple[str, str]:
     """Return the token for joining with a role, and the address of a manager.
 
-    With ``rotate``, a new token first replaces the old token.
+    With ``rotate``, the function first replaces the role's token by a new token.
     """
     with managing(host) as (client, membership):
         if rotate:
@@ -350,7 +350,9 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """End a membership, even an incomplete one: first stop the cluster's processes, then delete their files."""
+    """End a membership of this host, even an incomplete one: stop the cluster's processes on this host, then delete
+    their files.
+    """
     where = memberships.directory(host.root)
     (where / memberships.FILE).unlink(missing_ok=True)
     for name in ("guard", "server", etcd_member.NAME):

@@ -16,7 +16,9 @@ from engine.swarm import verify as swarm_verify
 
 
 class SwarmVerbs:
-    """The swarm methods of one host; the function ``prepare`` makes the host ready for changes."""
+    """The swarm methods of one host; the constructor's ``prepare`` returns the host after making it ready for
+    changes.
+    """
 
     def __init__(self, host: Host, prepare: Callable[[], Host]) -> None:
         self.host, self._prepare = host, prepare

@@ -32,7 +32,7 @@ _SMALLEST_FILE_BYTES = 1_000_000  # minimum bytes of one log file, when the defa
 _LOCAL_FILE_BYTES = 20 << 20
 _ROTATION = frozenset({"max-size", "max-file", "compress"})
 _ACCEPTED = {JSON_FILE: _ROTATION | {"labels", "labels-regex", "env", "env-regex", "tag"}, LOCAL: _ROTATION}
-_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # options that all drivers accept, except ``none``
+_BUILT_IN = IGNORED_OPTIONS - _ACCEPTED[JSON_FILE]  # options that all logging drivers except ``none`` accept
 
 Options = Mapping[str, str]
 

@@ -27,7 +27,8 @@ def check_network_create(
     """Raise the errors that dockerd raises before it allocates subnets; return the completed request.
 
     If the request names a configuration network, the settings of that network are copied into the returned request.
-    ``drivers`` maps each known driver type to its facts. With ``clustered``, this host can have swarm-scoped networks.
+    ``drivers`` maps each known driver type to the driver's properties. With ``clustered``, this host can have
+    swarm-scoped networks.
     """
     driver = request.driver or "bridge"
     if request.name in PREDEFINED_NAMES:

@@ -1,4 +1,4 @@
-"""Bar charts as SVG, readable on light and on dark pages. The charts work for any figures."""
+"""Bar charts as SVG, readable on light and on dark pages. A chart can show any numbers, not only benchmark results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Group:
 def bar_chart(title: str, groups: Sequence[Group], *, common_scale: bool = True) -> str:
     """Return a chart of horizontal bars as SVG.
 
-    If ``common_scale`` is false, each group has its own scale: the longest bar of each group fills the width.
+    If ``common_scale`` is false, each group of bars has its own scale: the longest bar of each group fills the width.
     """
     series = list(dict.fromkeys(name for group in groups for name, _, _ in group.bars))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(series)}

@@ -1,4 +1,4 @@
-"""The choice of the result tables that are drawn as pictures."""
+"""Which of the result tables are drawn as pictures."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from tests.conftest import Host, Netns
 from tests.installation import install
 
 POOL, SIZE = "10.0.0.0/9", 24
-"""Address pool for networks without a given subnet, and the prefix length of the subnets. The pool has over a thousand
-subnets.
+"""Address pool for the subnets of networks that are created without a given subnet, and the prefix length of these
+subnets. The pool has over a thousand subnets.
 """
 START_TIME = 90  # seconds to wait until a product has started
 
@@ -35,10 +35,10 @@ class Product:
         self.runner = Runner(host, self.environment())
 
     def start(self) -> None:
-        """Start the processes that must run before the product's first command."""
+        """Start the processes of the product that must run before the product's first command."""
 
     def stop(self) -> None:
-        """Stop the product. Any process that is left is killed later, when the host is deleted."""
+        """Stop the product. If processes of the product are left, they are killed later, when the host is deleted."""
         self.runner.stop()
 
     def environment(self) -> dict[str, str]:
@@ -115,7 +115,7 @@ class Docker(Product):
     def start(self) -> None:
         self.socket = self.state / "docker.sock"
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
-        script = (  # `ip netns exec` already gives dockerd its own mount namespace
+        script = (  # no unshare needed: `ip netns exec` gives dockerd a mount namespace
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
             f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
         )

@@ -8,7 +8,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a run: how many rounds, containers and seconds the benches use."""
+    """The settings of a run: how many rounds, containers and seconds each bench uses."""
 
     quick: bool
     networks: tuple[int, ...]

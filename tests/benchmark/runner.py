@@ -71,9 +71,9 @@ def run(argv: list[str], timeout: float, env: dict[str, str]) -> Outcome:
 
 
 def await_end(process: subprocess.Popen, timeout: float) -> None:
-    """Wait until a process has ended, or kill it after ``timeout`` seconds.
+    """Wait until a process has ended, or kill the process after ``timeout`` seconds.
 
-    The function uses a pidfd, because `Popen.wait` with a timeout checks only every 50 ms.
+    The function uses a pidfd, because `Popen.wait` with a timeout checks for the process's end only every 50 ms.
     """
     pidfd = os.pidfd_open(process.pid)
     if not select.select([pidfd], [], [], timeout)[0]:

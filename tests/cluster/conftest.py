@@ -22,12 +22,13 @@ import pytest
 from engine.agent.client import ask
 from tests.conftest import WARM, Host, Netns, require_root
 
-LEASE = 4  # seconds until the lease of a dead host expires
+LEASE = 4  # seconds until the etcd lease of a dead host expires
 COUNTER = itertools.count(1)
 
 
 class Member(Host):
-    """A host of the cluster. Its lease is short, so that the cluster notices within a test that the host is dead.
+    """A host of the cluster. Its lease in the etcd store is short, so that the cluster notices the host's death within
+    a test.
 
     Commands run on this host in the same way as with an installed hawse.
     """
@@ -124,7 +125,7 @@ class Member(Host):
         mac = self.sh("cat /sys/class/net/ext0/address").strip()
         self.kill_processes()
         self.peer.run("ip", "link", "del", f"v{self.index}")
-        with open(self.path):  # keeps the inode in use: with a new inode, hawse sees a reboot
+        with open(self.path):  # keeps the old inode in use; by the new inode, hawse sees a reboot
             Netns.delete(self)
             shutil.rmtree(self.run_dir)
             self.__init__(self.name, self.peer, self.state, self.index)

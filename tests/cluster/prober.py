@@ -42,7 +42,9 @@ def echo_request():
 
 
 def first(check):
-    """Call ``check`` repeatedly and return the moment when it was first true, or infinity if it never was."""
+    """Call ``check`` repeatedly. Return the moment when ``check`` was first true, or infinity if ``check`` was never
+    true.
+    """
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if check():

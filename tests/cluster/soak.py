@@ -37,7 +37,7 @@ PATIENCE = 60.0
 
 
 class Soak:
-    """One run of the soak test. It collects the problems: the commands that crashed or did not end."""
+    """One run of the soak test. The object collects problems: the commands that crashed or did not end."""
 
     def __init__(self, cluster, seed):
         self.cluster, self.seed = cluster, seed

@@ -1,6 +1,6 @@
 """Do on a host what no hawse command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
 
-HAWSE_ROOT selects the host.
+The environment variable HAWSE_ROOT selects the host.
 
 - COUNT reserves that many endpoints as containers would, and prints their addresses (``shown``: with MAC and name).
 - ``rows`` prints the number of entries for other hosts' endpoints in the kernel's FDB and neighbour tables.

@@ -1,6 +1,6 @@
-"""Certificates of a cluster's hosts: each is renewed in time, and refused after its end date.
+"""Certificates of a cluster's hosts: each certificate is renewed in time, and is refused after its end date.
 
-In these tests a certificate is valid for seconds; in real use it is valid for days.
+In these tests a certificate is valid for seconds; in real use a certificate is valid for days.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from tests.cluster.conftest import Member, eventually
 from tests.cluster.test_hostile_worker import Intruder
 
 pytestmark = pytest.mark.netns
-LIFETIME = 16  # seconds that a certificate is valid
+LIFETIME = 16  # seconds for which a certificate is valid
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ SECRET = b"hawse-in-clear"
 
 
 class Wire:
-    """A capture of all packets between the hosts. The capture runs from before an encrypted network exists until after
-    the network is removed.
+    """A capture of all packets between the hosts. The capture begins before the test creates an encrypted network, and
+    ends after the network is removed.
     """
 
     def __init__(self, cluster):
@@ -102,7 +102,7 @@ def test_a_killed_tunnel_is_mended_and_nothing_takes_its_place(pair):
     for pid in pids_of(a, "wireguard-go"):
         os.kill(pid, signal.SIGKILL)
     assert not a.reaches("v1", there)
-    a.verify("vault", "--fix")  # repair now: the agent would repair only within a minute
+    a.verify("vault", "--fix")  # repairs the network now, because the agent would repair it only within a minute
     eventually(lambda: a.reaches("v1", there), 20)
 
 
@@ -128,7 +128,7 @@ def pids_of(host, program):
 
 
 def programs_without(missing, directory):
-    """Return a PATH for the environment that finds all programs except the ``missing`` ones."""
+    """Return a value for PATH with which a command finds all programs except the ``missing`` ones."""
     for place in os.environ["PATH"].split(":"):
         for program in Path(place).glob("*"):
             with contextlib.suppress(FileExistsError):

@@ -94,7 +94,7 @@ def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
     assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
-    kill(b.agent_pid())  # at its start, a new agent looks for unused networks
+    kill(b.agent_pid())  # at its start, a new agent looks for networks without endpoints
     eventually(lambda: len(places(b)) == 1)
     assert "idle" not in b.hawse("network", "ls").stdout
     a.hawse("network", "rm", "idle")
@@ -127,7 +127,7 @@ def test_without_the_store_traffic_and_names_go_on_and_changes_fail_fast(three):
             assert text in host.hawse(*argv, check=False).stderr
             assert time.monotonic() - began < 6, "two seconds on a quiet machine"
         b.hawse("stop", "-t0", "c2")
-        time.sleep(LEASE + 2)  # every host's lease has expired by then
+        time.sleep(LEASE + 2)  # by then, the etcd leases of all hosts have expired
         assert a.reaches("c1", "c3") and c.reaches("c3", "c1")
         kill(b.agent_pid())
         b.hawse("network", "ls")

@@ -1,5 +1,5 @@
-"""A cluster whose store is an etcd that the user runs. hawse then starts no etcd of its own, but otherwise works as
-usual.
+"""A cluster whose store is an etcd that the user runs. hawse then starts no etcd of its own; all else works as in other
+clusters.
 """
 
 import os
@@ -90,7 +90,7 @@ def test_a_removed_host_that_goes_on_leaves_nothing_in_the_store(cluster):
     first, second = cluster.hosts[:2]
     node = second.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     first.hawse("node", "rm", "--force", node)
-    os.kill(second.agent_pid(), signal.SIGKILL)  # the next agent compares this host's state with the etcd store
+    os.kill(second.agent_pid(), signal.SIGKILL)  # a new agent compares this host's state with the etcd store
     refused = second.hawse("run", "-d", "--name", "c3", "--network", "app", "hostfs", "true", check=False)
     assert "This node has been removed from the swarm" in refused.stderr
     eventually(second.agent_pid)

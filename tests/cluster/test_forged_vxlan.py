@@ -1,6 +1,7 @@
 """Forged VXLAN packets.
 
-Only the hosts of an overlay network may send frames into this network. These hosts must still reach each other.
+Only the hosts of an overlay network may send frames into this network. The test also checks that these hosts still
+reach each other.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def evil(three):
 def others_go_on(three):
     """Check after each attack that the two other hosts are unharmed.
 
-    The cluster's records of the two hosts are the same, the containers reach each other, and the kernel tables are
-    right.
+    The cluster's records of the two hosts are the same as before the attack, the containers reach each other, and the
+    kernel tables are right.
     """
     before = stored(three[0])
     yield
@@ -123,7 +123,7 @@ def stored(manager):
 
 
 def theirs(values, three):
-    """Return the etcd entries of the two other hosts, without entries that also change when nothing is attacked."""
+    """Return the etcd entries of the two other hosts. The entries that change even without an attack are left out."""
     evil = memberships.load(three[2].root).node_id
     kept = {k: v for k, v in values.items() if evil not in k + v}
     return {k: v for k, v in kept.items() if not k.startswith((keys.ALIVE, keys.SERIAL, keys.CURSOR))}
@@ -214,8 +214,8 @@ def test_a_network_that_takes_no_containers_takes_none(three, evil):
 
 
 def test_it_speaks_for_its_own_node_alone(three, evil):
-    """The hostile worker cannot act as a manager or as another node, and cannot take another node's number or tunnel
-    key.
+    """The hostile worker cannot act as a manager or as another node. It cannot take another node's number or tunnel key
+    either.
     """
     a, b, c = three
     record, victim = own_record(a, c), own_record(a, b)
@@ -396,10 +396,10 @@ def test_a_removed_node_s_certificate_is_worthless_at_once(cluster, three, tmp_p
 
 
 def watch(root, host):
-    """Connect to a manager's server from a host's network namespace, with the host certificate in the directory
+    """Connect to a manager's server from a host's network namespace, and show the host certificate in the directory
     ``root``.
 
-    Start a watch of the node records, and return the connection.
+    Start an etcd watch of the node records, and return the connection.
     """
     with open(host.path) as there:
         plain = inside(there.fileno(), lambda: socket.create_connection(("192.168.99.11", 2377), 5))

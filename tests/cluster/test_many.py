@@ -73,7 +73,7 @@ def test_a_new_host_has_a_thousand_peers_three_seconds_after_it_began_to_join(cl
 
 
 def tables(host, network):
-    """Return the entries of a network in a host's kernel tables.
+    """Return the entries that the kernel of a host has for an overlay network.
 
     The result has the remote MACs of the FDB, and the (address, MAC) pairs of the neighbour table.
     """

@@ -162,7 +162,7 @@ def test_a_clock_that_is_wrong_is_named_as_the_reason(cluster, outsider, clock):
     assert_outside(outsider)
     clock(+2)
     outsider.kill_processes()
-    eventually(lambda: outsider.hawse(*join, check=False).returncode == 0, 30)  # retried: a busy disk slows etcd
+    eventually(lambda: outsider.hawse(*join, check=False).returncode == 0, 30)  # retry, because a busy disk slows etcd
     cluster.hosts[0].hawse("network", "create", "-d", "overlay", "--attachable", "skewed")
     outsider.start("c0", "skewed")
     cluster.hosts[0].start("c9", "skewed")

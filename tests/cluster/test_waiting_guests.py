@@ -56,7 +56,7 @@ def secured(plain):
 
 
 def ended(connection, since, patience=GUEST_SECONDS + 5):
-    """Wait until the manager closes the connection; return the seconds between ``since`` and the close."""
+    """Wait until the manager closes the connection; return the seconds from the time ``since`` to the close."""
     connection.settimeout(max(0.1, since + patience - time.monotonic()))
     try:
         while connection.recv(4096):
@@ -128,7 +128,7 @@ def test_another_version_of_hawse_is_told_so(connect):
 def test_guests_without_number_keep_no_host_out(cluster, manager, guest, connect):
     """More clients wait than the manager's server accepts, and new hosts still join in time.
 
-    This holds even for a new host that has the same address as these clients.
+    A new host joins in time even if its address is the same as the address of these clients.
     """
     for number in range(9):
         guest.sh(f"ip addr add 192.168.99.{200 + number}/24 dev ext0")

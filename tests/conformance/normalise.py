@@ -38,7 +38,7 @@ class Normaliser:
     def aged(self, text: str) -> str:
         """Replace ages in a text, such as "2 minutes ago".
 
-        If there are any ages, also shorten the blanks between the columns, because the width of an age changes the
+        If the text has ages, also shorten the blanks between the table columns, because the width of an age changes the
         width of its column.
         """
         aged = AGE.sub("<age>", text)

@@ -69,9 +69,9 @@ class Target:
         return Result(int(code.read_text()), *texts)
 
     def places(self) -> dict[str, str]:
-        """Return a map from directory to placeholder.
+        """Return a map from directory to placeholder text.
 
-        Each directory has files of this target; in the transcript, the placeholder replaces the directory's path.
+        Each directory contains files of this target. In the transcript, the placeholder replaces the directory's path.
         """
         return {}
 

@@ -73,7 +73,7 @@ def test_saved_image_has_its_id_and_its_files(targets, saved, tmp_path):
 def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp_path, victim):
     hawse, docker = targets
     forged = forge(saved[0], tmp_path, victim)
-    docker.sh("docker rmi -f built:1", tmp_path)  # Docker skips layers that it already has
+    docker.sh("docker rmi -f built:1", tmp_path)  # remove the image, because `docker load` skips layers that Docker has
     refused = docker.sh(f"docker load -i {forged}", tmp_path)
     assert refused.returncode == 1
     imported = hawse.sh(f"docker import {forged}", tmp_path)
@@ -86,8 +86,8 @@ def forge(archive: Path, directory: Path, victim: str) -> Path:
     """Change an archive in the way that ``victim`` names.
 
     The change is another file in the last layer, another digest of that layer, or one digest too many. The archive has
-    the form that Docker used before version 25, where file names are not digests. The forged file can therefore be
-    found only by a check of the archive's content.
+    the form that Docker used before version 25, where file names are not digests. Therefore only a check of the
+    archive's content can find the forged file.
     """
     parts = directory / "parts"
     with tarfile.open(archive) as whole:

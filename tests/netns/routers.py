@@ -40,7 +40,7 @@ def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None
     """Return the default routes that a namespace has learnt from router advertisements within ``wait`` seconds.
 
     An interface may not be ready when the first frame arrives. A caller that expects a route gives the function
-    ``again``, which sends the frame again.
+    ``again``, which sends another frame.
     """
     deadline = time.monotonic() + wait
     while not (routes := where.sh("ip -6 route show default proto ra").splitlines()) and time.monotonic() < deadline:

@@ -77,8 +77,8 @@ def fill(root: Path) -> None:
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory in which the shells start.
 
-    Its ``bin`` has a program ``hawse``, and its ``state`` has a store. It also has the completion files, and files
-    whose names TAB can complete.
+    Its subdirectory ``bin`` has a program ``hawse``, and its subdirectory ``state`` has a store. The directory also has
+    the completion files, and files whose names TAB can complete.
     """
     home = tmp_path_factory.mktemp("terminal")
     (home / "bin").mkdir()
@@ -119,7 +119,7 @@ class Screen:
     def wait_for(self, test: Callable[[str], bool]) -> str:
         """Wait until ``test`` returns true for the text on the screen; return this text.
 
-        After `PATIENCE` seconds, return the last text even if ``test`` returned false.
+        After `PATIENCE` seconds, return the text that is then on the screen, even if ``test`` returned false.
         """
         end = time.monotonic() + PATIENCE
         while not test(seen := self.text()) and time.monotonic() < end:

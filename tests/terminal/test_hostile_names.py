@@ -115,8 +115,8 @@ def test_what_nobody_can_type_is_not_offered(shell, hostile, untouched, line, wo
 
 
 def test_hostile_file_names_are_no_flags(shell, hostile, untouched):
-    """The user's directory has a file with a hostile name. The shell must not replace a pattern in the completion
-    tables by this name.
+    """The user's directory has a file with a hostile name. A pattern in the completion tables matches this name. The
+    shell must not replace the pattern by the name.
     """
     evil = hostile / "evil--label,$(touch pwned)=environment"
     evil.touch()
@@ -137,8 +137,8 @@ def test_options_of_bash_for_stars_that_match_nothing(hostile, started, option):
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_answer_in_a_directory_of_another_user_is_not_read(name, hostile, tmp_path, started):
-    """Completion keeps its answers in a file. Here the file is in a directory of another user, who could choose the
-    names in it.
+    """Completion keeps its answers in a file. Here the file is in a directory of another user, who could write any
+    names into the file.
 
     The shell must not read the file. hawse itself refuses to use the directory.
     """

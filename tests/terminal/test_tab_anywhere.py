@@ -41,13 +41,13 @@ def test_tab_without_a_store_offers_fixed_words_and_makes_nothing(storeless, tmp
 def test_a_kept_answer_is_read_by_the_shell_itself_until_the_store_is_written(name, directory, tmp_path, started):
     root = tmp_path / "state"
     shutil.copytree(directory / "state", root)
-    ask(root)  # this first read creates the log file; the test checks its age later
+    ask(root)  # this first completion creates the store's log file, whose age the test sets
     then = time.time_ns() - 3600 * 10**9
     for file in root.glob("hawse.db*"):
         os.utime(file, ns=(then, then))
     assert ask(root, kinds="networks+").stdout
     answer = root / "names" / "networks+"
-    answer.write_text("from-the-answer\tno network at all\n")  # an answer that the real hawse would not give
+    answer.write_text("from-the-answer\tno network at all\n")  # an answer that differs from the real hawse's
     os.utime(answer, ns=(then, then))
     screen = started(name, directory, root=root)
     line = "hawse network inspect "

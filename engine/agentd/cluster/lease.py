@@ -22,7 +22,7 @@ LEASE = 30
 """Lease time in seconds; if a host is silent for longer, other hosts ignore its endpoints. HAWSE_LEASE overrides it."""
 RETRY_DELAY_SECONDS = 1.0
 INTERVAL = 60.0
-"""Seconds between two comparisons of this host's endpoints with the etcd store."""
+"""Seconds between two comparisons of this host's endpoints with the endpoints in the etcd store."""
 
 
 def lease_seconds() -> int:
@@ -32,7 +32,7 @@ def lease_seconds() -> int:
 
 
 class LeaseKeeper:
-    """A thread that renews this host's lease. Its creator passes two functions.
+    """A thread that renews this host's lease. The constructor gets two functions.
 
     ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares this host's endpoints
     with the etcd store. It is called when the lease is new or regained, after `request_sync`, and every `INTERVAL`
@@ -59,12 +59,12 @@ class LeaseKeeper:
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def request_sync(self) -> None:
-        """Renew the lease, and soon compare this host's endpoints with the etcd store."""
+        """Make the thread renew the lease and then compare this host's endpoints with the etcd store; does not wait."""
         self._synced = False
         self._wake.set()
 
     def wake(self) -> None:
-        """Renew the lease now."""
+        """Make the thread renew the lease now."""
         self._wake.set()
 
     def stop(self) -> None:

@@ -75,7 +75,7 @@ class ClusterNode:
             self._learn_managers(view)
 
     def _tell_unreadable(self, view: View) -> None:
-        """Log each unreadable record of the snapshot, and log a record again when its value changes."""
+        """Log each unreadable record of the snapshot; log the record again only when the record's value changes."""
         unreadable = view.unreadable()
         values = {key: view.values[key] for key in unreadable}
         for key, why in unreadable.items():
@@ -94,7 +94,7 @@ class ClusterNode:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 
     def _sync_records(self, client: Client) -> None:
-        """Write this host's endpoints to the etcd store, and have the cluster's networks copied to the local store
+        """Write this host's endpoints to the etcd store; have the agent copy the cluster's networks to the local store
         again.
 
         Runs in the lease thread.
@@ -135,9 +135,9 @@ class ClusterNode:
             raise
 
     def follow(self, state: Snapshot) -> None:
-        """Pass this host's active overlay networks to the peer thread; changed endpoint names are written to etcd soon.
+        """Pass this host's active overlay networks to the peer thread, and have changed endpoint names written to etcd.
 
-        Runs in the thread of the agent's loop.
+        Runs in the thread of the agent's loop, and does not wait for etcd.
         """
         shared = {n.id: n for n in state.networks if n.scope == local_networks.SWARM}
         self._live = [n for n in shared.values() if n.phase == "live" and n.driver == "overlay"]
@@ -150,7 +150,7 @@ class ClusterNode:
     def _tell_networks(self) -> None:
         """Pass the active networks to the peer thread, with the current WireGuard tunnels of the encrypted networks.
 
-        A lock serialises the calls, so that the last call has the newest data.
+        A lock serialises the calls, so that the last call passes the newest data.
         """
         with self._telling:
             nodes = self._view.nodes.values() if self._view is not None else ()

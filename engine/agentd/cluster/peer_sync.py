@@ -1,9 +1,9 @@
-"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the etcd store's records, in its own
+"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the etcd store's records, in a separate
 thread.
 
-A small change is programmed peer by peer. A large change, and the first change of each network, programs the whole
-network. The thread compares all networks again every `INTERVAL` seconds, because other programs may have changed the
-tables.
+After a small change of the records, the thread programs single peers. After a large change, and at the first change of
+each network, the thread programs the whole network. Every `INTERVAL` seconds the thread compares all networks, because
+other programs may have changed the tables.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from engine.cluster.snapshot import View
 
 FEW = 16
 INTERVAL = 60.0
-"""Seconds between two comparisons of all tables with the snapshot of the cluster's records."""
+"""Seconds between two comparisons of all FDB and neighbour tables with the snapshot of the cluster's records."""
 RETRY = 2.0
 
 
 class PeerSync:
-    """A thread that programs the endpoints of other hosts (peers) into this host's tables. `tell` passes the networks
-    to the thread.
+    """A thread that programs the endpoints of other hosts (peers) into this host's FDB and neighbour tables.
 
-    The thread and commands take the same lock; the lock file is in the run directory.
+    `tell` passes the networks to the thread. The thread and commands take the same lock while they program peers; the
+    lock file is in the run directory.
     """
 
     def __init__(self, driver: Driver, node: str, run: Path) -> None:
@@ -50,9 +50,9 @@ class PeerSync:
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
                 # This call replaces a snapshot that the thread may not have programmed yet. A command may already have
-                # programmed peers from the replaced snapshot. The thread would not find these peers, because it
-                # compares only the snapshot before and the new one. Therefore record the networks in which the replaced
-                # snapshot differs, and program all peers of these networks.
+                # programmed peers from the replaced snapshot. The thread would not find these peers, because the thread
+                # compares only the last programmed snapshot with the newest. Therefore record the networks in which the
+                # replaced snapshot differs, and program all peers of these networks.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks

@@ -1,7 +1,7 @@
 """``python -m engine.agentd.cluster.respawn``: restart a killed agent, so that this host's lease does not expire.
 
-The process sleeps until it gets the agent's own lock, which the kernel releases when the agent ends. The process ends
-when this host has left its cluster, or when the directory HAWSE_RUN no longer exists.
+The process waits for the agent's lock, which the kernel releases when the agent ends. The process itself ends when this
+host has left its cluster, or when the directory HAWSE_RUN no longer exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RESTART_DELAY_SECONDS = 0.2
 
 
 def main() -> int:
-    """Restart the agent each time it ends, until this host is in no cluster or has no run directory."""
+    """Restart the agent each time the agent ends, until this host is in no cluster or has no run directory."""
     root, run = root_directory(), run_directory()
     while membership.exists(root):
         try:

@@ -1,7 +1,8 @@
 """The agent's cluster service. It imports the cluster code only while this host is in a cluster.
 
-Three threads do the blocking work: one watches the etcd store, one renews the lease, one programs the peer tables. The
-loop's thread only distributes their results and keeps the manager's processes running.
+Three threads do the blocking work: one watches the etcd store, one renews the lease, one programs the FDB and neighbour
+tables. The thread of the agent's loop only distributes the results of these threads, and restarts a manager's processes
+that have ended.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from engine.cluster.model import ClusterMembership
 
 CHECK = 1.0
-"""Seconds between two checks that the manager's processes are running."""
+"""Seconds between two checks that a manager's processes (etcd member and server) are running."""
 
 
 class ClusterService:

@@ -1,7 +1,7 @@
-"""Watches the etcd store in its own thread: reads all records once, then waits for changes.
+"""Watches the etcd store in a separate thread: reads all records once, then waits for changes.
 
-If etcd no longer has the revisions to watch from, because it compacted them, the thread reads all records again. While
-the store is unreachable, the last snapshot remains in use, with its names and peers.
+etcd may have deleted (compacted) the revisions from which the watch must continue. In that case the thread reads all
+records again. While the etcd store is unreachable, the last snapshot remains in use, with its names and peers.
 """
 
 from __future__ import annotations

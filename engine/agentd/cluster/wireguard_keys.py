@@ -35,9 +35,9 @@ def rotated(
 ) -> ClusterMembership:
     """Return this host's membership record, with a new WireGuard key if the old key has expired.
 
-    Keys are replaced only while an encrypted network is active. A new key is also made if the published key is not the
-    key that this host saved. The two keys differ if the agent was killed between publishing a key and saving it, or if
-    the answer of the etcd store was lost.
+    A key is replaced only if one of the active networks ``live`` is encrypted. A new key is also made if the published
+    key is not the key that this host saved. The two keys differ if the agent was killed after publishing a key and
+    before saving it. They also differ if the answer of the etcd store was lost.
     """
     if not any(map(is_encrypted, live)):
         return membership

@@ -32,9 +32,7 @@ SILENT_PENALTY_SECONDS = 1.0
 only once.
 """
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""For each list of member URLs: the time when this process last found all these members silent, and the error that the
-process then raised.
-"""
+"""The time and the error of the last failure, for each list of member URLs of which no member answered in time."""
 
 
 T = TypeVar("T")
@@ -52,7 +50,9 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a transaction: whether its conditions were true, and one list of keys with values for each read."""
+    """The result of a transaction: whether its conditions were true, and for each read operation the keys with their
+    values.
+    """
 
     succeeded: bool
     found: Sequence[Sequence[KeyValue]]
@@ -64,7 +64,7 @@ def b64(text: str) -> str:
 
 
 def end_of(prefix: str) -> str:
-    """Return the first key after all keys that begin with ``prefix``."""
+    """Return the first key (in etcd's order) after all keys that begin with ``prefix``."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
@@ -121,14 +121,14 @@ def _pair(item: Json, *, deleted: bool = False) -> KeyValue:
 
 
 class Client:
-    """A client of the etcd members at ``urls``; not safe for use by several threads.
+    """A client of the etcd members at ``urls``; not safe for use by several threads. The constructor's parameters are:
 
     - ``context`` is a function that makes the ssl.SSLContext for https.
     - ``name`` is the name that a member's certificate must have, by default the host of the member's URL.
     - ``user``: if set, the client logs in with the password and sends the resulting token with every call.
     - ``switched`` is called with the URL of the ready member if an earlier member in the list was not ready.
 
-    A URL may also be that of a manager's server; this server grants each caller only the rights of that caller.
+    A URL may also be the URL of a manager's server, which limits each caller to the caller's rights.
     """
 
     def __init__(
@@ -167,7 +167,9 @@ class Client:
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
     def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
-        """Run ``success`` if all conditions hold, otherwise ``failure``, as one atomic transaction."""
+        """Run the operations ``success`` if all conditions hold, or else the operations ``failure``, as one atomic
+        transaction.
+        """
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)
         reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
@@ -175,8 +177,8 @@ class Client:
         return Outcome(bool(answer.get("succeeded")), pairs)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
-        """Return several single keys with their values, all read at one revision; None for each key that does not
-        exist.
+        """Return several single keys with their values, all read at one revision; the item for a missing key
+        is None.
         """
         results = self.transact([], [read(key) for key in keys]).found
         return [next(iter(part), None) for part in results]

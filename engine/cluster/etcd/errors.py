@@ -1,7 +1,7 @@
-"""The errors of the etcd store: it does not answer, it refuses, or it no longer has the requested revision.
+"""The errors of the etcd store: the store does not answer, refuses, or no longer has the requested revision.
 
-A worker reaches the etcd store through a manager's server. If this server refuses, it sends the class name and the text
-of an engine error, and the worker raises the same error.
+A worker reaches the etcd store through a manager's server. If this server refuses a request, the server sends the class
+name and the text of an engine error. The worker then raises the same error.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ KINDS: dict[str, type[EngineError]] = {
 
 
 def refusal(message: str, code: int) -> Unavailable:
-    """Return the error for an error answer of etcd.
+    """Return the exception for an error answer of etcd.
 
-    The error is EtcdUnavailable if etcd is unavailable, otherwise EtcdError.
+    The exception is EtcdUnavailable if the gRPC status ``code`` means that etcd is unavailable, or else EtcdError.
     """
     if code == UNAVAILABLE:
         return EtcdUnavailable(f"the cluster's store does not answer: {message}")

@@ -38,7 +38,7 @@ DEAD = (
     (socket.TCP_KEEPCNT, 3),
     (socket.TCP_USER_TIMEOUT, 5000),
 )
-"""TCP keepalive times (seconds) and user timeout (milliseconds) of a connection to etcd.
+"""TCP keepalive times (seconds) and TCP user timeout (milliseconds) of a connection to etcd.
 
 With these options, the connection fails if the other host does not answer for 5 s.
 """
@@ -69,8 +69,8 @@ class EtcdConnection:
     def post(self, path: str, body: Json) -> Json:
         """Post a request and return the JSON answer.
 
-        Raises EtcdError if etcd refuses, the error that a manager's server sent by name if that server refuses, and
-        OSError if the connection fails.
+        Raises EtcdError if etcd refuses the request. If a manager's server refuses, raises the error class that the
+        server names. Raises OSError if the connection fails.
         """
         return _checked(200, self.fetch(path, body))
 
@@ -107,7 +107,7 @@ class EtcdConnection:
         self._socket.settimeout(seconds)
 
     def send(self, path: str, body: Json) -> None:
-        """Post a request without reading the answer."""
+        """Post a request and return before the answer arrives."""
         data = json.dumps(body).encode()
         head = [f"POST {path} HTTP/1.1", f"Host: {self._authority}", f"Content-Length: {len(data)}", NEEDS_LEADER]
         head.append(f"{LAYOUT_HEADER}: {LAYOUT}")
@@ -116,8 +116,9 @@ class EtcdConnection:
         self._socket.sendall("\r\n".join([*head, "", ""]).encode() + data)
 
     def pieces(self, size: int, until: socket.socket) -> Iterator[bytes]:
-        """Yield the received bytes until the other side closes the connection, or until the socket ``until`` is
-        readable or closed.
+        """Yield the received bytes, at most ``size`` at a time, until the other side closes the connection.
+
+        Also ends when the socket ``until`` becomes readable or is closed.
         """
         waiting = select.poll()
         waiting.register(self._socket, select.POLLIN)

@@ -14,7 +14,7 @@ BACKLOG = 256
 
 
 def main() -> int:
-    """Serve on the address that this manager has published to other hosts.
+    """Accept connections at the address that this manager has published to other hosts.
 
     Returns 1 if this host is in no cluster.
     """

@@ -1,4 +1,4 @@
-"""Finds the node that a certificate names, and checks which requests this node may make."""
+"""Finds the node that a certificate names, and checks which requests the node may make."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OTHER_LAYOUT = "the manager's hawse keeps the cluster's records in another way t
 
 
 def node_of(certificate: Mapping[str, Any] | None) -> str:
-    """Return the node that a verified certificate names.
+    """Return the id of the node that a verified certificate names.
 
-    Returns "" if there is no certificate, or if it names no node.
+    Returns "" if there is no certificate, or if the certificate names no node.
     """
     subject = (certificate or {}).get("subject", ())
     return next((str(value) for part in subject for name, value in part if name == "serialNumber"), "")

@@ -37,9 +37,9 @@ def role_of(tokens: Tokens, secret: str) -> str:
 
 
 def admitted_role(client: Client, request: Json) -> str:
-    """Return the role that the token of a joining host gives.
+    """Return the role that the token in a joining host's request gives.
 
-    Returns "" if the token is invalid, or if the host asked for another role than the role of the token.
+    Returns "" if the token is invalid, or if the host asked for another role than the token gives.
     """
     entry = client.get(keys.TOKENS)
     role = role_of(decode(Tokens, entry.value), str(request.get("secret", ""))) if entry else ""

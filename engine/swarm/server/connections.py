@@ -1,9 +1,9 @@
 """The connections to a manager's server: limits on their number and their duration.
 
 A *guest* is a client that has shown neither a certificate nor a valid token. A guest has one deadline for its whole
-connection, and the number of guests is limited. If a server has too many guests, it disconnects the oldest guest.
-Therefore guests that only wait never keep out a host that sends its request immediately. The connections of known hosts
-are limited for each node.
+connection, and the number of guests is limited. If a server has too many guests, the server disconnects the oldest
+guest. Therefore waiting guests never keep out a host that sends its request immediately. A known host is a host with a
+certificate or a valid token. Each known host has its own limit of connections.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a guest's connection belongs to the host ``node``; return False if the host has too many
+        """Record that a guest's connection belongs to the known host ``node``; return False if this host has too many
         connections.
         """
         with self._lock:
@@ -122,7 +122,7 @@ class Visits:
             self._visits.discard(visit)
 
     def close_where(self, over: Callable[[Visit], bool]) -> None:
-        """Shut down all connections for which ``over`` returns True."""
+        """Shut down all connections for which the function ``over`` returns True."""
         with self._lock:
             visits = [v for v in self._visits if over(v)]
         for visit in visits:

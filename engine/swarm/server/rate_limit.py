@@ -1,7 +1,7 @@
-"""Limits how much a node may ask of a manager. A node that asks for more has to wait, so that it cannot fill the etcd
-store.
+"""Limits how much each node may request from a manager's server per time, so that no node can fill the etcd store.
 
-etcd keeps the history of one hour. Therefore every repeated change by a node uses space in the store for one hour.
+A node that requests more has to wait. etcd keeps the history of one hour. Therefore every change, even a repeated
+change, uses space in the etcd store for one hour.
 """
 
 from __future__ import annotations
@@ -10,22 +10,28 @@ import threading
 import time
 
 BURST, RATE = 8 << 20, 128 << 10
-"""Bytes that a node may request without waiting (its budget), and bytes that the budget regains per second."""
+"""Two limits of a node's requests to a manager: the bytes that it may use without waiting (its budget), and the bytes
+that the budget regains per second.
+"""
 READING, CHANGING = 512, 2048
-"""Bytes that a reading call and a changing call take from the budget, in addition to the request's size."""
+"""Bytes that a reading request and a changing request cost in a node's budget, in addition to the request's
+own size.
+"""
 LONGEST_WAIT = 10.0
-"""Maximum seconds that a call may be delayed; a call with a longer delay is refused."""
+"""Maximum seconds that a node's request may be delayed; a request that needs a longer delay is refused."""
 
 
 class Budgets:
-    """The remaining budget of each node; safe for use by several threads."""
+    """The request budgets of all nodes: the bytes that each node may still use without waiting. Safe for several
+    threads.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left: dict[str, tuple[float, float]] = {}
 
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
-        """Take ``cost`` bytes from a node's budget; return the seconds that the node's call must be delayed.
+        """Take the cost of a request in bytes from a node's budget; return the seconds by which to delay the request.
 
         If the delay would be longer than `LONGEST_WAIT`, the function takes nothing and returns None.
         """

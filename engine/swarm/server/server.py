@@ -119,7 +119,9 @@ class ManagerServer:
     # ---------------------------------------------------------------------------------------------- requests
 
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
-        """Answer the requests of a connection until the host disconnects, a watch ends, or a guest gets an error."""
+        """Answer the requests of a connection until the host disconnects, a watch ends, or a guest (a client without a
+        certificate or valid token) gets an error.
+        """
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
         with secure.makefile("rb") as file, ExitStack() as opened:
@@ -180,10 +182,10 @@ class ManagerServer:
         return True
 
     def _charge(self, member: AdmittedHost, request: http.HttpRequest) -> None:
-        """Delay a worker's request if the worker's budget is used up; raises Unavailable if the delay would be too
-        long.
+        """Delay a worker's request if the worker's request budget (`rate_limit`) is used up.
 
-        Managers are not limited, because they could make the same requests to their own etcd member.
+        Raises Unavailable if the delay would be too long. Managers are not limited, because they could make the same
+        requests to their own etcd member.
         """
         if member.role == MANAGER:
             return
@@ -197,7 +199,7 @@ class ManagerServer:
         """Return the current record with which a manager admitted the node ``node``.
 
         The function also counts the connection ``visit`` as one of the node's connections. It raises Unavailable if the
-        node has too many connections.
+        node was removed or has too many connections.
         """
         try:
             member = access.member_of(client, node)
@@ -247,9 +249,7 @@ class ManagerServer:
 
 
 def refusal(error: EngineError) -> bytes:
-    """Return the HTTP answer for an error. The answer has the error's class name, or etcd's format for an error of
-    etcd.
-    """
+    """Return the HTTP answer for an error: the error's class name and text, or etcd's own format if etcd refused."""
     if isinstance(error, EtcdError):
         return http.answer(503, {"code": error.code, "message": error.reason})
     return http.answer(error.status, {"kind": kind_of(error), "message": str(error)})

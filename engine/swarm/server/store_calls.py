@@ -1,6 +1,7 @@
-"""Calls that the server passes on to etcd: workers may read and watch ``shared/``, managers may make every call.
+"""Calls that a manager's server passes on to etcd: workers may read and watch ``shared/``, managers may make every
+call.
 
-A watch is passed on byte for byte, because etcd's answer is already an HTTP answer.
+The data of a watch is passed on byte for byte, because etcd's answer is already an HTTP answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bench: how long commands take while the number of existing networks grows.
 
-The target for each command is a fraction of the time that Docker takes. The last table compares hawse's times with many
-networks and with few networks.
+The target time of each command is a fraction of the time that Docker takes. The last table compares hawse's times with
+many networks and hawse's times with few networks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Operation:
     what: str
     words: str
     target: float | None = None
-    crowded: float | None = None  # target with 1,000 networks or more: fraction of Docker's time
+    crowded: float | None = None  # target with 1,000 networks or more, as a fraction of Docker's time
 
 
 OPERATIONS = (
@@ -78,7 +78,7 @@ class Contender:
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure every operation at every number of networks in ``settings``."""
+    """Measure every operation with each number of networks that ``settings`` lists."""
     with products(state, Hawse, Docker, Podman) as (_, started):
         contenders = prepare(started)
         tables, existing = [], 0
@@ -91,12 +91,14 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def rounds(settings: Settings, level: int) -> int:
-    """Return the number of measuring rounds. With many networks the number is smaller, because Docker is slow then."""
+    """Return the number of measuring rounds. The number is smaller with many networks, because Docker is slow with many
+    networks.
+    """
     return settings.pick(7 if level >= CROWDED else 15, 3)
 
 
 def prepare(started: Sequence[Product]) -> list[Contender]:
-    """Create a network and a running container on it for each table column, and return the columns."""
+    """Create a network and a running container on the network for each table column, and return the columns."""
     contenders = []
     for number, product in enumerate(started):
         contenders.append(Contender(product.name, product, 8080 + number))
@@ -136,8 +138,8 @@ def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
 
 
 def against_itself(tables: Sequence[Table]) -> list[Table]:
-    """Return tables that compare two results of hawse: the most networks, and the first level of ten or more
-    networks.
+    """Return tables that compare two results of hawse: one with the largest number of networks, and one with the
+    smallest measured number that is at least ten.
     """
     grown = [table for table in tables if table.name not in ("commands-0", "commands-1")]
     if len(grown) < 2:

@@ -1,6 +1,6 @@
 """Bench: time to open connections from a neighbour (another machine on the host's network) to published ports.
 
-The bench measures the first and the last published port of a container.
+The bench measures connections to the first and to the last published port of a container.
 """
 
 from __future__ import annotations

@@ -88,9 +88,9 @@ class aardvark:
         return ["ip", "netns", "exec", host.name, "dnsperf", "-s", LISTEN]
 
     def _start(self, host: Host, config: Path) -> None:
-        """Start aardvark-dns. It is ready to answer when the command that starts it returns.
+        """Start aardvark-dns. The resolver is ready to answer queries when the command that starts it returns.
 
-        The process is killed when the host is deleted.
+        The resolver's process is killed when the host is deleted.
         """
         host.run(str(AARDVARK), "--config", str(config), "--port", "53", "run", timeout=20, env=host.env())
 

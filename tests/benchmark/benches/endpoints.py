@@ -53,7 +53,7 @@ def namespaces(number: int) -> Iterator[list[int]]:
 
 
 def in_namespace() -> int:
-    """Start a process in a new network namespace and return its pid when the namespace exists."""
+    """Start a process in a new network namespace. Return the process's pid as soon as the namespace exists."""
     before = os.stat("/proc/self/ns/net").st_ino
     pid = os.fork()
     if pid == 0:

@@ -52,9 +52,7 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def controls() -> list[str]:
-    """Return the congestion controls to measure: the machine's default, and a congestion control that does not pace
-    packets.
-    """
+    """Return the TCP congestion controls to measure: the machine's default, and one that does not pace packets."""
     available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     return list(dict.fromkeys([CONGESTION_CONTROL.read_text().strip(), "cubic" if "cubic" in available else "reno"]))
 

@@ -28,7 +28,9 @@ def run(settings: Settings, state: Path) -> list[Table]:
 
 
 def once(product: Product, flags: list[str]) -> tuple[float, float]:
-    """Return the milliseconds to start the container and to remove it."""
+    """Start and remove one container with the given port flags. Return the milliseconds that each of the two commands
+    takes.
+    """
     run = product("run", "-d", "--name", "many", *flags, "bb", "sleep", "1d")
     removal = product("rm", "-f", "many")
     return run.seconds * 1000, removal.seconds * 1000

@@ -47,8 +47,9 @@ class Guarded(World):
         return "br-" + self.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", network)
 
     def calm_down(self) -> None:
-        """Start a new agent if a test damaged the firewall, because the old agent would wait longer before
-        each repair.
+        """Start a new agent if a test damaged the firewall, because the old agent would wait longer before each repair.
+
+        Then wait until the firewall needs no repair.
         """
         if self.damaged:
             self.damaged, before = 0, self.agent()

@@ -40,7 +40,7 @@ class Scenario:
         self.host, self.stack = host, ExitStack()
         host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
         host.sh("ip -6 route add fd98::/32 via fd99::99")
-        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # this first command starts the agent
+        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # this command starts the limited agent
         published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
         argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")
         host.hawse(*argv)
@@ -95,8 +95,8 @@ class Scenario:
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1  # state 1 is ESTABLISHED
 
     def settle(self) -> None:
-        """Wait until the agent has closed the connections whose clients have disconnected."""
-        until(lambda: self.descriptors() <= self.idle + 1)  # the query for the agent's status may use one descriptor
+        """Wait until the agent has closed all connections whose clients have disconnected."""
+        until(lambda: self.descriptors() <= self.idle + 1)  # the status query's connection may use one descriptor
 
     def resting_descriptors(self) -> int:
         """Return the lowest number of file descriptors that the agent had open within one second.
@@ -135,8 +135,8 @@ class Scenario:
         return median(times)
 
     def command_time(self) -> float:
-        """Return the seconds that the agent takes to handle a notification. Commands send this notification after each
-        change.
+        """Return the seconds that the agent takes to handle one notification. A command sends such a notification after
+        each change.
         """
         begin = time.perf_counter()
         assert client.notify(self.host.run_dir, self.host.root, start=False)

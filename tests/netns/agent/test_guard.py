@@ -1,4 +1,4 @@
-"""While containers run, a killed agent is started again even before the next hawse command."""
+"""While containers run, an agent that was killed is started again, even before the user runs another hawse command."""
 
 from __future__ import annotations
 

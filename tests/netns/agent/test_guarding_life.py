@@ -1,4 +1,4 @@
-"""The agent runs while hawse has firewall rules to guard, and starts again after a kill.
+"""The agent runs while hawse has firewall rules to guard. If the agent is killed, a new agent starts.
 
 The agent ends when hawse has no firewall rules left.
 """
@@ -140,9 +140,10 @@ def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
 
 
 def test_an_agent_that_ends_as_a_network_comes_up_starts_the_next_one(host):
-    """A network is created while the agent ends. The old agent still holds its lock, so the command starts no agent.
+    """A network is created while the agent ends. The old agent still holds the agent's lock, so the command starts no
+    agent.
 
-    The old agent must then start the next one.
+    The old agent must then start the next agent.
     """
     host.run(sys.executable, "-c", ENDS_TOO_SOON, env=host.env(HAWSE_AGENT_IDLE="0.2"), cwd=CHECKOUT)
     assert "late" in host.hawse("network", "ls").stdout

@@ -49,7 +49,7 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # number of damages after which a test starts a new agent
+ENOUGH = 4  # after more damages to the firewall than this, a test starts a new agent
 TOOK: dict[str, float] = {}
 
 
@@ -185,7 +185,7 @@ def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
 def test_commands_and_flushes_at_once_end_well(calm):
     """Commands change the firewall while another program flushes it.
 
-    The agent must neither remove a command's new elements as damage nor lose them in a repair.
+    The agent must not remove a command's new elements as damage, and a repair must not lose these elements.
     """
     before, ended = calm.state(), threading.Event()
 
@@ -301,4 +301,4 @@ def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeyp
     guarded.nft("flush ruleset")
     guarded.until(without)
     assert guarded.agent() == agent
-    guarded.damaged = ENOUGH + 1  # the next test then starts an agent without this daemon.json
+    guarded.damaged = ENOUGH + 1  # so the next test starts another agent, without this daemon.json

@@ -232,8 +232,8 @@ def test_one_client_port_may_write_to_several_published_ports(place):
 
 
 def test_clients_port_that_was_silent_may_go_elsewhere(place):
-    """The kernel has deleted the conntrack entry of a silent UDP flow, and the same client port sends to another
-    published port.
+    """The kernel has deleted the conntrack entry of a silent UDP flow. The client then sends from the same port to
+    another published port.
 
     The datagrams must not go to the target of the old flow.
     """
@@ -295,7 +295,7 @@ def test_ten_thousand_ports_are_one_socket(place):
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     place.publish(tcp("::", 20000, 20000, 10_001))
     time.sleep(2 * CLOSE_DELAY_SECONDS)
-    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the status query may have used one descriptor
+    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the status query's connection may have used one
     server = place.serve("192.168.99.99", 30000)
     place.dial("::1", 30000).sendall(b"x")
     assert server.accept()[0].recv(1) == b"x"

@@ -47,7 +47,7 @@ def on_terminal(host, *argv: str) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # a terminal reports the end of output in this way
+    except OSError:  # a terminal reports the end of its output by this error
         return b""
 
 

@@ -105,7 +105,7 @@ class World:
         self.networks: dict[str, NetworkRecord] = {}
         self.environment: dict[str, str] = {}
         self.limit = 0
-        """The agent's limit of open file descriptors. 0 means that the agent has the same limit as the test process."""
+        """The agent's limit of open file descriptors. 0 means that the agent keeps the limit of the test process."""
         self.opened: list[int] = []
         host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 
@@ -253,7 +253,7 @@ class UpstreamServer:
         self.longest = 512
         """Maximum length of a UDP reply in bytes; the server truncates longer replies."""
         self.before: Callable[[bytes, tuple], None] = lambda data, peer: None
-        """Function that is called with each datagram before the server answers the datagram."""
+        """Function that the server calls with each datagram before the server answers this datagram."""
         fd = os.open(path, os.O_RDONLY)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.udp = socket_in(fd, family, socket.SOCK_DGRAM)
@@ -336,7 +336,7 @@ def world(host) -> Iterator[World]:
 
 @pytest.fixture
 def app(world: World) -> World:
-    """A host with a dual-stack network ``app`` and two containers on the network."""
+    """A host with a dual-stack network ``app`` and two containers on this network."""
     world.network("app", "172.30.0.1/24", "fd00:30::1/64")
     world.container("web", {"app": ["172.30.0.2/24", "fd00:30::2/64"]}, names=["www", "shared"])
     world.container("db", {"app": ["172.30.0.3/24", "fd00:30::3/64"]}, names=["shared"])

@@ -1,4 +1,4 @@
-"""The agent's life: each host has one agent. It starts on demand and ends when it is not needed.
+"""The agent's life: each host has one agent. The agent starts on demand, and ends when the host does not need it.
 
 No record is lost if the agent is killed.
 """

@@ -92,7 +92,7 @@ def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, u
 def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
     """Each forwarded query has its own source port, even while other queries wait for answers.
 
-    If queries shared a source port, the port would stay open as long as any of these queries waits.
+    If queries shared a source port, the port would stay open as long as any of the queries waits for an answer.
     """
     server = upstream()
     server.silent = True
@@ -201,7 +201,7 @@ def test_unreachable_server_fails_at_once_and_holds_up_nobody(app):
 def test_queries_at_once_to_an_unreachable_server_all_fail_at_once(app, peer):
     peer.sh("sysctl -qw net.ipv4.icmp_ratelimit=0")
     app.start()
-    for _ in range(5):  # a client sends the A and AAAA queries together
+    for _ in range(5):  # a client sends its A query and its AAAA query together
         with app.sandboxes[0].socket() as sock:
             sock.connect(("127.0.0.11", 53))
             sock.settimeout(2)
@@ -361,7 +361,7 @@ def test_garbage_and_huge_packets_stop_nothing(app, upstream):
         with web.socket(socket.SOCK_STREAM) as stream:
             stream.connect(("127.0.0.11", 53))
             stream.send(noise.randbytes(200))
-    # Ask repeatedly, because the resolver's receive buffer may be full for a moment and a query may be lost.
+    # Ask repeatedly, because the resolver loses a query when its receive buffer is full for a moment.
     until(lambda: answers(web, "db") == ["172.30.0.3"])
     until(lambda: answers(web, "peer.example.test") == ["192.168.99.99"])
     assert app.log() == ""

@@ -206,8 +206,7 @@ class Lab:
     def repair(self, networks: Members, unsettled: Members = (), **fields) -> list[Difference]:
         """Repair the kernel objects that bridge networks share, and return the differences that the repair found.
 
-        ``networks`` are the networks that exist according to the store. They decide what the kernel objects must
-        contain.
+        ``networks`` are the networks that exist according to the store. The kernel objects must match these networks.
         """
         desired = Desired(networks, unsettled, **fields)
         differences = list(self.on_host(lambda: self.driver.compare(desired)))

@@ -1,5 +1,5 @@
-"""A host with every type of network, and with every type of sender. Each probe tests one firewall rule of this host
-with packets.
+"""A host with every type of network, and with every type of sender. Each probe tests with packets whether one firewall
+rule of this host works.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class World:
     def behind_friend(self) -> None:
         """Set up the parts of the world that are outside all hawse networks.
 
-        These parts are an address behind a container, routes that are selected by packet mark, a tunnel and a trusted
-        interface.
+        These parts are an address behind a container, routes that the host selects by packet mark, a tunnel and a
+        trusted interface.
         """
         n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
         self.friend.run("sh", "-ec", f"for a in {BEHIND} {BY_MARK} {MARKED}; do ip addr add $a/32 dev lo; done")
@@ -262,7 +262,8 @@ class World:
         return server.heard.wait(SILENCE)
 
     def ends(self, sender, source: str, talk: Talk, *, at: str, quoted: bytes, from_far: bool = False) -> bool:
-        """Send an ICMP error about the connection ``talk`` from the sender's own address.
+        """Send an ICMP error about the connection ``talk`` from the sender's own address ``source``; the error quotes
+        the packet ``quoted``.
 
         Return whether the end ``at`` of the connection receives the error.
         """
@@ -280,7 +281,7 @@ class World:
             return heard(sock, 1) == b"error"
 
     def accepts_mark(self) -> bool:
-        """Tell hawse to accept a firewall mark, as the administrator's daemon.json would.
+        """Add a firewall mark to the marks that hawse accepts, as the administrator does in daemon.json.
 
         Return whether a packet with this mark then reaches a port that is not published.
         """
@@ -299,10 +300,10 @@ class World:
             return heard(sock, 1) == b"172.30.0.1"
 
     def answers_link_local(self) -> bool:
-        """Return whether the host answers an IPv6 neighbour solicitation from a container (a question for the host's
-        MAC).
+        """Return whether the host answers an IPv6 neighbour solicitation (a question for the host's MAC) from a
+        container.
 
-        The container must get the answer although the bridge has no link-local address.
+        The container must get the answer although the host's bridge has no link-local address.
         """
         every_protocol, source = socket.htons(0x0003), "fe80::1234"
         wire = namespaces.run_in_netns(

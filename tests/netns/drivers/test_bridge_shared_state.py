@@ -21,7 +21,9 @@ FOREIGN = {
     "ifname": '"evil0"', "nf_proto": "ipv6", "ipv4_addr": "10.9.8.7", "ipv6_addr": "fd09::7", "inet_proto": "icmp",
     "inet_service": "9", "mark": "7", "verdict": "accept",
 }  # fmt: skip
-"""One value of each data type that the firewall's sets use. No network of these tests uses these values."""
+"""One value of each data type that the firewall's sets use. These values act as another program's elements, because no
+network of these tests uses them.
+"""
 NOT_JUDGED = (*forwarding.STATE_SETS, *vxlan_guard.STATE_SETS)
 """Sets that the repair ignores: the sets that record which kernel settings hawse switched on, and the sets of the
 overlay driver.

@@ -1,8 +1,8 @@
 """Direct routing: which senders reach a container at the container's own address, with the host as router.
 
-Direct routing uses no host port. Ports published on all addresses are open to all neighbours, as with Docker 26. Ports
-published on one address are open to the trusted interfaces only, as with Docker 28. Ports published on a loopback
-address are open to no neighbour.
+Direct routing uses no host port. The address on which a container port is published decides which senders reach it: all
+neighbours for ports published on all addresses (as with Docker 26), only the trusted interfaces for ports published on
+one address (as with Docker 28), and no neighbour for ports published on a loopback address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Packets that a container forges: with a source address that is not its own, or about connections of other containers.
+"""Packets that a container forges: with a source address of another machine, or about connections of other containers.
 
 The packets must not reach an end of such a connection, and must not break the connection.
 
@@ -29,8 +29,8 @@ SILENCE, PATIENCE = 0.1, 5.0  # seconds to wait for a forged packet and for a ge
 NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
 ANY = {4: "0.0.0.0", 6: "::"}
 WAYS = [(4, 0, True), (4, 1, True), (4, 2, False), (6, 0, True), (6, 0, False)]
-"""Test cases: the IP version, the sysctl rp_filter (IPv4 only), and whether bridged packets pass the firewall
-(br_netfilter).
+"""Test cases: the IP version, the value of the sysctl rp_filter (IPv4 only), and whether bridged packets pass the
+firewall (br_netfilter).
 """
 UNFILTERED = [way for way in WAYS if not way[2]]
 
@@ -118,7 +118,7 @@ class Field:
     def outgoing(self, where=None) -> Flow:
         """Return a masqueraded flow from the victim to the peer (another machine).
 
-        If ``where`` is given, the flow begins there instead, for example at the host.
+        If ``where`` is given, the flow begins at ``where`` instead of at the victim.
         """
         where = where or self.victim
         far_place = (PEER[self.version], ECHO)
@@ -145,7 +145,7 @@ class Field:
     def settle(self) -> None:
         """Send a packet from mallory and wait until the host has handled this packet.
 
-        The host has then handled mallory's earlier packets too.
+        By then the host has also handled all earlier packets from mallory.
         """
         with opened(self.mallory.path, self.version, 0, (PEER[self.version], LATEST)) as sock:
             sock.send(b"latest")
@@ -245,7 +245,7 @@ def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
 def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_bridge(field):
     """The victim has a flow to the host's address on mallory's bridge. Mallory's ICMP errors must not end this flow.
 
-    The host's address is in mallory's subnet, but is not one of her own addresses.
+    The host's address is in mallory's subnet, but is no address of mallory herself.
     """
     place, source = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
     near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])

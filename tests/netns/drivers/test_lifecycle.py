@@ -78,7 +78,7 @@ def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
     """Another program's link has the name that the endpoint's link would get. hawse gives the endpoint's link another
     name.
 
-    hawse still finds a link that an interrupted join of the same endpoint left.
+    If an interrupted join of the same endpoint left a link, hawse still finds that link.
     """
     n1 = lab.network("n1", "172.30.0.0/16")
     first, second = names.host_end_names(lab.endpoint(n1, 2).id)[:2]
@@ -91,7 +91,7 @@ def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
 
 
 def test_a_failed_creation_leaves_nothing(lab):
-    lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # another program's table "hawse"
+    lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # as if from another program
     before = lab.host.sh(KERNEL_STATE)
     with pytest.raises(DriverError, match="nftables"):
         lab.network("n1", "172.30.0.0/16")

@@ -93,7 +93,10 @@ def test_deleting_a_network_leaves_the_users_parent_alone(macvlan):
 
 
 def test_the_host_listens_to_no_router_on_a_parent_that_was_made(macvlan, monkeypatch):
-    """In this test the parent interface is a bridge, because some kernels have no dummy and VLAN links."""
+    """hawse switches off router advertisements on a parent interface that hawse created.
+
+    In this test the parent interface is a bridge, because some kernels have no dummy and VLAN links.
+    """
     add = link.add
     monkeypatch.setattr(link, "add", lambda opened, name, _kind, **_: add(opened, name, "bridge"))
     network = macvlan.network("m1", "192.168.98.0/24")

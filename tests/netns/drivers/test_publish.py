@@ -31,8 +31,8 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
         # For clients on another network, the server sees the true client address.
         (stranger, HOST): "172.31.0.2",
         (stranger, HOST6): "fd00:31::2",
-        # The server sees the gateway as the client. If the server saw the true client address, its answer would not
-        # return through the host.
+        # The server sees the network's gateway as the client. If the server saw the true client address, its answer
+        # would not return through the host.
         (lab.host, "127.0.0.1"): "172.30.0.1",
         (lab.host, "127.0.0.5"): "172.30.0.1",
         (neighbour, HOST): "172.30.0.1",
@@ -81,7 +81,7 @@ def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
 
 def test_a_container_gets_no_loopback_service_of_the_host(lab):
     n1 = lab.network("n1", "172.30.0.0/16")
-    thief = lab.container(n1, 2, [lab.binding(8080, 80)])  # publishing the port switches the sysctl route_localnet on
+    thief = lab.container(n1, 2, [lab.binding(8080, 80)])  # publishing this port switches the sysctl route_localnet on
     private = lab.serve(lab.host, 9000, "udp", "127.0.0.1")
     lab.serve(lab.host, 9001, "udp", "0.0.0.0")
     assert lab.ask(thief, "172.30.0.1", 9001, "udp") == "172.30.0.2"
@@ -184,7 +184,7 @@ def test_a_udp_flow_that_began_before_publishing_is_led_to_the_container(lab, pe
     web = lab.container(n1, 2)
     lab.serve(web, 50, "udp")
     with lab.client(peer, HOST, 5000, "udp") as client:
-        client.send(b"?")  # the host refuses this packet; conntrack keeps the flow
+        client.send(b"?")  # the host refuses this packet; conntrack keeps the flow's entry
         lab.on_host(lambda: lab.driver.publish(n1, web.endpoint, [lab.binding(5000, 50, "udp")]))
         with pytest.raises(ConnectionRefusedError):
             client.recv(100)

@@ -1,8 +1,8 @@
 """Containers that act as routers, or that answer from an address on another of their networks.
 
 A router container connects the host to a network behind the container, like a container that runs a VPN. Packets from
-senders in that network come in through the container's bridge. Only the host's routes show that these packets are not
-forged.
+senders in that network enter the host through the container's bridge. Only the host's routes show that these packets
+are not forged.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def test_container_tells_the_host_what_does_not_fit_into_its_tunnel(site, versio
 def test_host_that_routes_by_marks_through_a_container_hears_the_answers(site):
     """A program marks its packets, and a routing rule sends marked packets to the router container.
 
-    Unmarked packets have no route to the address that answers. The host must receive the answers even without such a
-    route.
+    The host must receive the answers to these packets, even though the host's unmarked packets have no route to the
+    address that answers.
     """
     site.host.sh(f"ip rule add fwmark {MARK} table {TABLE}; ip route add default via 172.30.0.2 table {TABLE}")
     site.lab.serve(site.far, 50, "udp", address=BEYOND)

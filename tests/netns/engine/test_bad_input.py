@@ -23,7 +23,7 @@ REFUSALS = {
 
 def test_refusals_are_dockers_and_leave_nothing(host):
     host.hawse("network", "create", "keep")
-    host.hawse("network", "prune", "-f", "--filter", "label=none")  # adds the nft comment that records the check
+    host.hawse("network", "prune", "-f", "--filter", "label=none")  # adds the nft comment that marks the table complete
     before = host.sh("ip -br link; nft list ruleset"), host.hawse("network", "ls").stdout
     for argv, text in REFUSALS.items():
         refused = host.hawse(*argv, check=False)

@@ -1,6 +1,6 @@
 """The cost of commands on a bridge network, counted as requests to the kernel and to the store.
 
-The tests fail if a command sends more requests than it needs.
+A test fails if a command sends more requests than the limit that the test sets.
 """
 
 import os
@@ -91,12 +91,13 @@ COSTS = {
 """Maximum number of each command's operations on a bridge network, by type. For types that are not listed, the maximum
 is zero.
 
-"connection" and "statement" are the SQLite store's. "request" is a netlink request, "list" a netlink list.
+"connection" and "statement" count connections to the SQLite store and SQL statements. "request" counts netlink
+requests, and "list" netlink requests for a list.
 
 "list of rules": each command lists the firewall rules once to record the state of hawse's table. ``create`` lists the
 rules a second time to look for chains of other programs that drop forwarded packets.
 
-"request": connect and disconnect need one more, because the container is on other networks too.
+"request": connect and disconnect need one more netlink request, because the container is on other networks too.
 
 "list": connect lists the links of the container's namespace, because hawse refuses a namespace that belongs to a host.
 """
@@ -109,7 +110,7 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         verbs("networks", "connect", name, container, EndpointSettings())
     over = {}
     for verb, *arguments in (
-        ("create", NetworkCreate("third")),  # third in the alphabet too, so this network gets no default route
+        ("create", NetworkCreate("third")),  # name comes third in the alphabet, so this network gets no default route
         ("connect", "third", container, EndpointSettings()),
         ("disconnect", "third", container),
         ("remove", "third"),

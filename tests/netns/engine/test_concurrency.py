@@ -29,7 +29,7 @@ def at_once(host, commands):
 
 def test_thirty_runs_at_once_get_thirty_addresses_and_ports_and_leave_nothing(host):
     host.hawse("network", "create", "app")
-    host.hawse("network", "create", "other")  # hawse adds the missing parts of the firewall table here
+    host.hawse("network", "create", "other")  # the second create adds missing parts of the firewall table
     before = host.sh("ip -br link; nft list table inet hawse")
     names = [f"c{i:02}" for i in range(30)]
     results = at_once(
@@ -89,9 +89,9 @@ def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host):
 
 
 def test_networks_made_at_once_on_a_fresh_host_are_all_in_the_firewall(host):
-    """One command creates the missing parts of the firewall table while another command adds elements.
+    """One command creates the missing parts of the firewall table while another command adds elements to the table.
 
-    The table must then contain the elements of both commands.
+    Afterwards the table must contain the elements of both commands.
     """
     results = at_once(host, [("network", "create", f"n{i}") for i in range(6)])
     assert [r for r in results if r[1]] == []

@@ -27,7 +27,7 @@ def routes(namespace):
 
 
 def defaults(namespace):
-    """Return the default routes of a namespace as text, without the words in which two equal routes may differ."""
+    """Return a namespace's default routes as text, without the words that can differ although the routes are equal."""
     lines = namespace.sh("ip route show default; ip -6 route show default").splitlines()
     return [" ".join(line.removesuffix("pref medium").replace("linkdown", "").split()[1:]) for line in lines]
 
@@ -39,7 +39,7 @@ def way(namespace, address=FAR):
 
 
 def recorded(host):
-    """Return the containers, the intents (records of unfinished commands) and the endpoints in the store."""
+    """Return the store's containers, intents (records of unfinished commands) and endpoints."""
     with SqliteStore(host.root / "hawse.db").read() as reader:
         return [*reader.containers(), *reader.intents(), *reader.endpoints()]
 
@@ -71,7 +71,7 @@ def zoo(app):
 def lab(netns, peer):
     """A network namespace that has its own interface eth0 to the outside, with default routes through eth0.
 
-    Programs for network labs create such namespaces.
+    Programs that build test networks (network labs) create such namespaces.
     """
     peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
     netns.sh(
@@ -214,7 +214,7 @@ def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
 def failing(app):
     """Return pairs of arguments for ``network connect`` and the expected error text.
 
-    Each of these connects must fail, and each connect fails at a later step than the previous connect.
+    Each of these connects must fail. Each connect fails at a later step than the connect before it in the list.
     """
     app.hawse("run", "-d", "--name", "web", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
     named = "com.docker.network.endpoint.ifname=eth0"

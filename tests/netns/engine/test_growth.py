@@ -17,8 +17,8 @@ OTHERS = 200
 
 @pytest.fixture
 def networks(host, monkeypatch):
-    """Return a function that runs an engine operation on networks, in this process and in the host's network
-    namespace.
+    """Return a function that runs an engine operation on networks. The operation runs in this process and in the host's
+    network namespace.
     """
     for name in ("HAWSE_ROOT", "HAWSE_RUN"):
         monkeypatch.setenv(name, host.env()[name])

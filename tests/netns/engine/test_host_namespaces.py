@@ -41,7 +41,7 @@ def network_of(namespace):
 
 
 def recorded(host):
-    """Return the containers, the intents (records of unfinished commands) and the endpoints in the store."""
+    """Return the store's containers, intents (records of unfinished commands) and endpoints."""
     with SqliteStore(host.root / "hawse.db").read() as reader:
         return [*reader.containers(), *reader.intents(), *reader.endpoints()]
 
@@ -142,7 +142,7 @@ def test_an_interface_whose_parent_is_elsewhere_is_a_sign_and_a_veth_pair_is_non
 def test_endpoints_of_ours_are_no_sign(app, netns):
     """The parent link of a macvlan endpoint is in the host's namespace.
 
-    hawse must not conclude that the endpoint's own namespace belongs to a host.
+    For this reason alone, hawse must not conclude that the endpoint's namespace belongs to a host.
     """
     app.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
     app.hawse("network", "connect", "lan", f"netns:{netns.name}")

@@ -1,4 +1,4 @@
-"""Commands that are killed at chosen points. A kill at a random moment seldom hits these points.
+"""Commands that are killed at chosen points, which a kill at a random moment seldom hits.
 
 The tests check how the next command repairs the state.
 """
@@ -116,7 +116,7 @@ def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
     code += "recover.remove_idle_state(open_engine().host)"
     host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # while an intent exists, rm keeps idle state
+        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # hawse cleans up no host that has an intent
     host.hawse("rm", "-f", "web")
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.delete_intent("nothing", "any")
@@ -207,7 +207,7 @@ def test_agent_notices_what_it_was_not_told(host):
     The agent must notice the changed state without a notification.
     """
     env = {"HAWSE_AGENT_IDLE": "1"}
-    host.hawse("network", "create", "app", env=env)  # a network stays, so no removal cleans up the host
+    host.hawse("network", "create", "app", env=env)  # while a network exists, hawse does not clean up the host
     host.hawse("run", "-d", "--name", "web", "-p", "[::1]:7000:70", "hostfs", "sleep", "1d", env=env)
 
     def carried():

@@ -1,4 +1,4 @@
-"""A restart policy is obeyed even if the process that waits for the next run is killed."""
+"""hawse obeys a container's restart policy even if the process that waits to restart the container is killed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.netns
 
 
 def waiting(host, container, count):
-    """Return the process that waits to start the container again after ``count`` restarts."""
+    """Return the pid of the process that waits to start the container again after ``count`` restarts."""
     for _ in range(300):
         document = json.loads(host.hawse("inspect", container).stdout)[0]
         settled = not (host.run_dir / "containers" / container).exists()
@@ -24,9 +24,9 @@ def waiting(host, container, count):
 
 
 def ends(pid):
-    """Return the id of the container whose exit the process ``pid`` handles (as a command ``hawse __exited``).
+    """Return the id of the container whose exit the process ``pid`` handles, or None.
 
-    Return None if the process is not such a command.
+    Such a process runs the command ``hawse __exited``.
     """
     try:
         *_, verb, container = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]

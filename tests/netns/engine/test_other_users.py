@@ -38,7 +38,7 @@ def by_other(script: str, *arguments: object) -> None:
 
 
 def refused(host, name: str, path: Path, *argv: str) -> str:
-    """Run a command with the directory ``path`` as HAWSE_ROOT or HAWSE_RUN.
+    """Run a command with the directory ``path`` as the value of ``name`` (HAWSE_ROOT or HAWSE_RUN).
 
     Check that hawse refuses the directory, and return the error line.
     """
@@ -286,15 +286,15 @@ def test_files_are_roots_alone_whatever_the_umask(host):
         ):
             host.run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *host.command(*argv)[4:], env=host.env())
     files = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
-    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # may be readable: only root can enter their directory
+    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # other users cannot enter the directory of these files
     assert {p.name: oct(mode(p)) for p in files if mode(p) & 0o77 and p.name not in shared} == {}
     assert {oct(mode(p)) for p in files if p.is_dir() and p.name not in shared} == {"0o700"}
     assert {oct(mode(p)) for p in files if p.is_file() and p.name not in shared} == {"0o600"}
 
 
 def test_root_of_a_user_namespace_uses_directories_of_his_own(shared):
-    """In a user namespace, the host's root and all unmapped users appear as "nobody". hawse must refuse their
-    directories.
+    """In a user namespace, the host's root and all unmapped users appear as "nobody". hawse must refuse directories of
+    "nobody".
     """
     os.chown(shared, OTHER, OTHER)
     by_other("mkdir -m 700 $1/his", shared)

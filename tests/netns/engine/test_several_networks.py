@@ -62,7 +62,9 @@ class Call:
 
 @pytest.fixture(params=[0, 2], ids=lambda value: f"rp_filter {value}")
 def web(request, host) -> Iterator[str]:
-    """A container on one network. The host has another network, whose name comes earlier in the alphabet."""
+    """A container on one network. The host has another network, whose name precedes the first network's name in the
+    alphabet.
+    """
     host.sh(f"sysctl -qw net.ipv4.conf.all.rp_filter={request.param} net.ipv4.conf.default.rp_filter={request.param}")
     for network in (LAST, FIRST):
         host.hawse("network", "create", *network)

@@ -54,7 +54,7 @@ def fill(path: Path) -> None:
 
 
 def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
-    """The run directory is deleted, as by `rm -r /run/hawse`. Containers can still be stopped and removed."""
+    """A user deletes the run directory, as with `rm -r /run/hawse`. Containers can still be stopped and removed."""
     pids = []
     for name in ("one", "two", "three"):
         host.hawse("run", "-d", "--name", name, "hostfs", "sleep", "1d")
@@ -83,10 +83,9 @@ def is_running(pid: int) -> bool:
 
 
 def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
-    """A container may write any bytes into its own hosts file, for example invalid text or more text than hawse would
-    edit.
+    """A container may write any bytes into its own hosts file, for example invalid text or more text than hawse edits.
 
-    hawse's commands must work even then.
+    hawse's commands must work even with such a hosts file.
     """
     for name in ("app", "zoo"):
         host.hawse("network", "create", name)

@@ -42,7 +42,9 @@ def rootfs(images):
 
 @pytest.fixture
 def left(images, tmp_path: Path):
-    """Return a function that lists all files and records of images. A refused import must leave none of them."""
+    """Return a function that lists all files and records of images. A refused import must leave no such file
+    or record.
+    """
 
     def find() -> list[str]:
         return [*map(str, (tmp_path / "root" / "images").iterdir()), *map(str, images.list({}))]

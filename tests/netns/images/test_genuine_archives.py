@@ -25,7 +25,7 @@ ID = "sha256:a33723f73360d427e687bde3f6cd15c0b22443e090a51f74abdb550e312f1e40"
     [
         ("docker-save", ["example.com/team/small:latest", "small:1"], ID),
         ("skopeo-docker", ["small:4"], ID),
-        ("skopeo-oci", ["small:2"], None),  # skopeo rewrites the config, so the id is unknown
+        ("skopeo-oci", ["small:2"], None),  # skopeo rewrites the image's configuration, so the image id is unknown
         ("skopeo-zstd", ["3:latest"], None),
         ("skopeo-zstd-chunked", ["5:latest"], None),
     ],

@@ -1,4 +1,6 @@
-"""Image archives whose members, headers or sizes are made to do harm. A refused archive leaves no files behind."""
+"""Image archives whose members, headers or sizes are made to do harm. hawse refuses such an archive and leaves none of
+its files.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +189,7 @@ def test_times_that_no_clock_shows_are_the_epoch(images, rootfs):
 def test_whiteouts_hide_lower_layers_only(images, rootfs):
     lower = make_tar(("d", None), ("d/s", None), ("d/s/old", b""), ("d/old", b""), ("gone", b""), ("tree/x/y", b""))
     upper = make_tar(
-        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # these entries precede their opaque marker
+        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # listed before their directory's opaque marker
         *((".wh.gone", b""), ("tree/.wh.x", b""), ("own", b""), (".wh.own", b"")),
         *((".wh..wh.plnk", None), (".wh..wh.plnk/1", b""), (".wh.", b""), (".wh..", b""), (".wh...", b"")),
         *((".wh.nothing", b""), ("gone2/.wh.x", b""), ("own/.wh.x", b"")),

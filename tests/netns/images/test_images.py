@@ -90,7 +90,7 @@ def test_oci_layout(images):
 )
 def test_no_archive_reaches_outside_its_directory(images, tmp_path, entries):
     passwd = os.stat("/etc/passwd")
-    with suppress(EngineError):  # hawse refuses the archive, or unpacks it inside the directory
+    with suppress(EngineError):  # hawse either refuses the archive, or unpacks it inside the directory
         images.import_archive(io.BytesIO(make_tar(*entries)), "evil")
     assert passwd.st_ino == os.stat("/etc/passwd").st_ino
     assert not Path("/escaped").exists()

@@ -1,4 +1,4 @@
-"""Imports that are killed by kill -9 at any moment, and two imports of the same image at the same time."""
+"""Imports that are killed with SIGKILL at any moment, and two imports of the same image at the same time."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def test_killed_at_any_moment(images, rootfs, start, tmp_path):
 
 
 def test_what_unpacks_ends_with_the_command(start, tmp_path):
-    """The process that unpacks an image ends together with the command that started it.
+    """The process that unpacks an image ends together with the command that started the process.
 
-    Otherwise the process would write files while the next command cleans up.
+    If the process continued, it would write files while the next command cleans up.
     """
     importing = start("killed:1")
     children: list[int] = []
@@ -91,7 +91,7 @@ def test_what_unpacks_ends_with_the_command(start, tmp_path):
     started = process.start_time(children[0])
     while os.readlink(f"/proc/{children[0]}/root") == "/":
         time.sleep(0.001)
-    os.kill(children[0], signal.SIGSTOP)  # a stopped process cannot end by itself
+    os.kill(children[0], signal.SIGSTOP)  # a process that SIGSTOP has stopped cannot end by itself
     importing.send_signal(signal.SIGKILL)
     importing.wait(60)
     deadline = time.monotonic() + 10

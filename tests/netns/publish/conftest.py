@@ -1,6 +1,6 @@
 """A host with containers, and sockets in every network namespace.
 
-hawse commands create the containers. A question is a datagram or a connection; the server's answer to a question is the
+hawse commands create the containers. A question is a datagram or a connection to a server. The server's answer is the
 client's address. The tests send many questions in parallel.
 """
 
@@ -25,7 +25,7 @@ from tests.conftest import COUNTER, Host, Netns, require_root
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE, SILENCE = 10.0, 0.8
-"""PATIENCE: seconds to wait for expected answers. SILENCE: seconds to wait at least when no answer may come."""
+"""PATIENCE: seconds to wait for expected answers. SILENCE: minimum seconds to wait when no answer may come."""
 AGAIN = 0.3
 """Seconds after which a datagram without an answer is sent again."""
 FILTERED = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables")
@@ -112,7 +112,7 @@ class Servers:
 class Asking:
     """Questions (test messages to servers) that are sent in parallel.
 
-    Its dictionary ``answers`` maps each answered question to the client address that the server saw.
+    The dictionary ``answers`` maps each answered question to the client address that the server saw.
     """
 
     def __init__(self, questions: Iterable[Question]) -> None:
@@ -132,7 +132,7 @@ class Asking:
             self._selector.register(sock, selectors.EVENT_READ, question)
 
     def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:
-        """Wait for all answers that must come, and for at least `SILENCE` seconds; return all answers.
+        """Wait until all expected answers have come, and for at least `SILENCE` seconds; return all answers.
 
         ``expected`` returns whether a given question must get an answer.
         """
@@ -157,7 +157,7 @@ class Asking:
     def _hear(self, question: Question, sock: socket.socket) -> None:
         try:
             answer = sock.recv(100).decode()
-        except OSError:  # refused or unreachable: a later loop asks the question again
+        except OSError:  # refused or unreachable: the question is asked again in a later loop
             answer = ""
         if answer:
             self.answers[question] = answer
@@ -227,7 +227,9 @@ class World:
         return not answered and self.servers.heard.isdisjoint(question.payload for question in questions)
 
     def filter_bridged(self, on: bool) -> None:
-        """Switch br_netfilter on or off, if the kernel has it. When it is on, bridged packets pass the firewall."""
+        """Switch br_netfilter on or off, if the kernel has br_netfilter. With br_netfilter on, bridged packets pass the
+        firewall.
+        """
         self.host.sh(f"cd /proc/sys/net/bridge 2>/dev/null && echo {int(on)} | tee {' '.join(FILTERED)} || true")
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """Attacks on ports that are not published: a neighbour (another machine on the wire) or a container tries to reach
 these ports.
 
-The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers add any routes. A
-port counts as reached when a datagram arrives there, even if the sender gets no answer.
+The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers add the routes
+that their attacks need. A port counts as reached when a datagram arrives at the port, even if the sender gets no
+answer.
 """
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ class Scenario:
         return all(self.world.ask(dict.fromkeys(self.questions(client, port, *addresses), "?")).values())
 
     def silent(self, client: str, port: int, *addresses: str) -> bool:
-        """Return whether the port answers the client at none of these addresses, and no datagram arrives there."""
+        """Return whether the port answers the client at none of these addresses, and no datagram arrives at
+        the port.
+        """
         return self.world.silent(*self.questions(client, port, *addresses))
 
 
@@ -240,7 +243,7 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # the sender may get its own broadcast
+    for path in (target, scenario.paths[attacker]):  # flush both tables, because the sender may get its own broadcast
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
@@ -313,8 +316,8 @@ def test_taken_back_port_closes_at_once_under_talks_that_go_on(scenario):
 
 @pytest.mark.parametrize("address", [HOST, HOST6])
 def test_client_that_never_pauses_follows_the_port(scenario, address):
-    """A client sends UDP datagrams without a pause while its port is published, moved to another container and
-    unpublished.
+    """A client sends UDP datagrams without a pause. Meanwhile its target port is published, moved to another container
+    and unpublished.
 
     conntrack must never send the flow to an old target.
     """
@@ -343,8 +346,8 @@ def test_client_that_never_pauses_follows_the_port(scenario, address):
 
 
 def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
-    """A new container gets the address of a removed container. The new container must receive no packets of the old
-    flows.
+    """A new container gets the address of a removed container. The new container must receive no packets of the removed
+    container's flows.
 
     The flows pass through firewall rules, the agent's port proxy, plain routing, or another network. Each flow was
     allowed when it began.

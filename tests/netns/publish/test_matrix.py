@@ -1,8 +1,8 @@
 """Every way to publish a port, tried from every place.
 
 The tests check which clients get an answer, and which client address the server sees. The server sees the true client
-with three exceptions: a true hairpin (a network that reaches itself through the host), a client on the host's loopback,
-and an IPv6 client of a container without IPv6. In these cases the server sees the network's gateway.
+address with three exceptions: a true hairpin (a network that reaches itself through the host), a client on the host's
+loopback, and an IPv6 client of a container without IPv6. In these cases the server sees the network's gateway.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Matrix:
     def cells(self) -> Iterator[Cell]:
         for server in SERVERS:
             targets = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
-            both = (HOST, HOST6) if server == "dual" else (HOST,)  # IPv6 clients do not use a network without IPv6
+            both = (HOST, HOST6) if server == "dual" else (HOST,)  # a network without IPv6 gets no IPv6 clients
             targets |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
             for binding in BINDINGS:
                 for protocol in ("tcp", "udp"):
@@ -83,7 +83,7 @@ class Matrix:
     def seen(self, cell: Cell) -> str:
         """Return the client address that the server must see in this cell of the matrix.
 
-        Return "" if the server must not get the question at all.
+        Return "" if the server must not get the client's question.
         """
         version = ip_address(cell.address).version
         wildcard = "0.0.0.0" if version == 4 else "::"

@@ -97,7 +97,7 @@ def _flat(kind: str, entry: dict) -> list:
 
 
 def settled(world, expected: list[str]) -> list[str]:
-    deadline = time.monotonic() + 10  # seconds; the agent adds its elements a bit later
+    deadline = time.monotonic() + 10  # up to 10 s, because the agent adds its elements a bit later
     while (now := tables(world)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return now
@@ -116,7 +116,7 @@ def without_agent(world) -> Iterator[None]:
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))
-    deadline = time.monotonic() + 10  # seconds; the command does not wait until the agent runs
+    deadline = time.monotonic() + 10  # up to 10 s, because the command does not wait for the agent
     while not all(any(sign in line for line in tables(world)) for sign in ('["relay", ["tcp"', "hawse_standby")):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -1,5 +1,5 @@
-"""The limits of a process in a container that runs an image: system calls, privileges, keys, control groups and kernel
-paths.
+"""The limits of a process in a container that runs an image: system calls, privileges, kernel keyrings, control groups
+and kernel paths in /proc and /sys.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def test_paths_of_the_kernel_are_hidden_unless_the_user_wants_them(lab, image):
     write = "(echo 77 > /proc/sys/net/core/somaxconn) 2>&1 || true"
     assert "Read-only" in lab.sh(write, **image)
     assert lab.sh(write, system_paths=True, **image) == ""
-    assert lab.sh(write, system_paths=True) == ""  # without an image, the path is writable
+    assert lab.sh(write, system_paths=True) == ""  # without an image, this path is writable
     assert lab.sh(write, privileged=True, **image) == ""
     assert "Read-only" in lab.sh("(mkdir /sys/fs/cgroup/x) 2>&1 || true", system_paths=True, **image)
 
@@ -207,7 +207,7 @@ def test_init_reaps_and_forwards_signals(lab, image, files):
     first = lab.exec("one", "cat", "/proc/1/cmdline")[1].split("\0")
     assert first[1:4] == ["--", "sh", "-c"]
     assert first[0] == ("/sbin/docker-init" if files == "image" else fields["init_path"])
-    lab.exec("one", "sh", "-c", "(sleep 2; exit 3) > /dev/null 2>&1 &")  # init becomes the parent of this process
+    lab.exec("one", "sh", "-c", "(sleep 2; exit 3) > /dev/null 2>&1 &")  # init becomes the parent of this subshell
     await_children(lab.pid("one"), 2)
     await_children(lab.pid("one"), 1)
     lab.runtime.signal("one", 15)

@@ -30,7 +30,7 @@ def test_program_that_makes_the_container_cannot_be_changed_through_the_waiting_
     """A hostile image makes the program that starts the container load the image's libraries (as in CVE-2019-5736 of
     runc).
 
-    The image must not be able to change the file of the program.
+    The image must not be able to change the program's file on the host.
     """
     lab.runtime.create(lab.spec("one", "busybox", "sleep", "60", rootfs=str(image)))
     program = f"/proc/{lab.runtime.prepared('one').pid}/exe"
@@ -63,7 +63,7 @@ def test_links_of_an_image_to_what_we_have_open_make_nothing_on_the_host(lab, im
         try:
             lab.run(f"trap{fd}", "busybox", "true", rootfs=str(image), **fields)
         except RuntimeFailure:
-            continue  # the target of this link is not a directory
+            continue  # skip this link, because its target is not a directory
         finally:
             lab.runtime.delete(f"trap{fd}")
     assert os.listdir(victim) == []
@@ -75,7 +75,7 @@ def test_devices_made_in_a_volume_cannot_be_opened(lab, image, tmp_path):
     script = "mknod /volume/full c 1 7; head -c 4 /volume/full 2>&1; head -c 4 /given | wc -c"
     output = lab.sh(script, rootfs=str(image), mounts=mounts)
     assert "Permission denied" in output
-    assert output.endswith("\n4\n")  # the user bind-mounted this device on purpose
+    assert output.endswith("\n4\n")  # the container may read /dev/zero, which the user mounted on purpose
 
 
 def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):

@@ -42,7 +42,7 @@ def test_environment_directory_user_and_rights(box):
         0,
         "container x /root\n/usr\n",
     )
-    assert box.exec("one", "sh", "-c", "echo [$FROM]", env=["FROM"]) == (0, "[]\n")  # a name without value unsets it
+    assert box.exec("one", "sh", "-c", "echo [$FROM]", env=["FROM"]) == (0, "[]\n")  # a name without "=" is unset
     assert box.exec("one", "sh", "-c", "id -u; id -g", user="+5:6:7") == (0, "5\n6\n")
     assert box.exec("one", "sh", "-c", "id -u; pwd", user="5", working_dir="/etc")[1] == "5\n/etc\n"
     assert "00000000a80425fb" in box.exec("one", "grep", "CapEff", "/proc/self/status")[1]

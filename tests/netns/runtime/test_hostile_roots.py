@@ -26,7 +26,7 @@ done 2>/dev/null
 cat /proc/self/mountinfo
 """
 """A hostile command. A link in the root file system may put the command's working directory outside the container. From
-any such directory, the command tries to reach paths of the host.
+such a working directory, the command tries to reach paths of the host.
 """
 
 

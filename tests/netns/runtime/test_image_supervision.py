@@ -1,5 +1,5 @@
-"""Containers that crun creates: each of their processes may be killed at any time, and nothing of the containers is
-left.
+"""Containers that crun creates: any process of a container or of its creation may be killed at any time. Nothing of the
+container is left.
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ def test_who_settles_an_end_keeps_the_settling_command_away(lab, tmp_path):
         lab.runtime.signal("one", signal.SIGKILL)
         assert lab.runtime.wait("one", timeout=5) == 137
         lab.runtime.delete("one")
-    lab.runtime.signal("two", signal.SIGKILL)  # the same supervisor handles the end of this container
+    lab.runtime.signal("two", signal.SIGKILL)  # the same supervisor also handles the end of container "two"
     await_file(proofs[1])
     assert not proofs[0].exists()
 

@@ -58,7 +58,7 @@ def test_docker_numbers_its_files_so(lab):
 def test_supervisors_that_are_killed_leave_a_whole_log(lab):
     """A killed supervisor loses only the lines that the supervisor had read but not yet written.
 
-    In this test, these are the lines of some milliseconds.
+    In this test, a killed supervisor can lose the lines of a few milliseconds.
     """
     lab.launch("one", "sh", "-c", COUNT.format(400, "; sleep 0.005"), log_max_size=1000, log_max_files=50)
     for _ in range(6):

@@ -1,6 +1,7 @@
 """How a server or a command checks which process is at the other end of a socket.
 
-It refuses a process with fewer rights than its own, and a process that got the pid of the process that had connected.
+The check refuses a process with fewer rights than the checking process. It also refuses a process that got the pid of a
+process that connected earlier and has ended.
 """
 
 from __future__ import annotations

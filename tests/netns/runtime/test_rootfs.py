@@ -65,9 +65,9 @@ def test_hostfs_file_that_the_host_lacks_is_made_for_the_container_alone(lab, fi
 
 
 def test_caller_mount_tree_is_what_a_container_sees(lab, tmp_path):
-    """The container sees the mounts of the command that started it, not those of the supervisor.
+    """The container sees the mounts of the command that started the container, not the supervisor's mounts.
 
-    For example, `ip netns exec` gives its command a separate mount namespace.
+    The two can differ: `ip netns exec` gives its command a separate mount namespace.
     """
     lab.launch("first", "sleep", "60")
     (tmp_path / "mine").mkdir()

@@ -209,7 +209,7 @@ def test_terminal_takes_the_clients_size_and_leaves_on_the_detach_keys(lab):
     terminal.set_size(slave, 41, 99)
     attachment = lab.runtime.open_attachment("one", Stdio(slave, slave, slave), stdin=True, tty=True)
     before = termios.tcgetattr(slave)
-    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # 0.5 s later the terminal is in raw mode
+    typing = threading.Timer(0.5, os.write, (master, b"\x10\x11"))  # types the detach keys in raw mode, after 0.5 s
     typing.start()
     attachment.run()
     typing.join()

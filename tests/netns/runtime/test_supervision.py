@@ -1,4 +1,6 @@
-"""The supervisor: each host has one, it uses little memory, and a new supervisor can replace it at any time."""
+"""The supervisor: each host has one supervisor, which uses little memory. A new supervisor can replace it at
+any time.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ def test_a_process_killed_before_its_start_is_told_of(lab):
     created = lab.runtime.create(lab.spec("one", "true"))
     os.kill(created.pid, signal.SIGKILL)
     lab.await_death(created.pid)
-    time.sleep(0.2)  # by now the supervisor has recorded the process's end
+    time.sleep(0.2)  # by now the supervisor has recorded that the process ended
     with pytest.raises(RuntimeFailure, match="the process ended before it was started"):
         lab.runtime.start("one")
 

@@ -1,7 +1,7 @@
 """A command on the warm server (a resident process that runs commands) has the same process state as without the
 server.
 
-The tests compare each part of the state, for example the environment, the limits and the signal handlers.
+The tests compare each part of the process state, for example the environment, the limits and the signal handlers.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ WARM = [str(script())]
 
 
 class Everyone:
-    """An identity that compares equal to every launcher's identity, so that the test's false server accepts all
-    launchers.
+    """An identity that compares equal to every launcher's identity. With it, the test's false server accepts every
+    launcher.
     """
 
     def __eq__(self, _: object) -> bool:
@@ -133,4 +133,4 @@ def test_circumstances_are_the_callers(stand_in, shell):
     cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
     for observation in (cold, warm):
         observation["environment"] = [pair for pair in observation["environment"] if pair[0] not in ("ANSWER", "PWD")]
-    assert warm == cold  # the comparison leaves out PWD, which the launcher's shell sets
+    assert warm == cold  # both without PWD, which the launcher's shell sets

@@ -40,7 +40,7 @@ def test_of_many_first_commands_one_leaves_the_server(unserved):
         Path(p, "cmdline").read_bytes() for p in Path("/proc").glob("[0-9]*") if in_environment(p, unserved)
     ]
     servers = [line for line in command_lines if b"cli.warm.__main__" in line]
-    assert len(servers) <= 2  # the warm server, and its child that waits for a command
+    assert len(servers) <= 2  # one is the warm server, the other its child that waits for a command
 
 
 def in_environment(process, warm) -> bool:
@@ -221,7 +221,7 @@ def test_started_by_a_socket_of_systemd(unserved):
     try:
         assert unserved.run("network", "ls").returncode == 0
         assert server.wait(30) == 0
-        assert (run_dir / "warm.sock").exists()  # the socket stays: systemd starts the next server by it
+        assert (run_dir / "warm.sock").exists()  # the socket file stays, because systemd starts the next server by it
     finally:
         server.kill()
         server.wait()

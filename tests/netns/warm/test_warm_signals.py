@@ -27,8 +27,8 @@ def job(warm):
 
 
 def following(job, way):
-    """Start a process that prints the container's output until it is stopped; wait until the process has printed
-    something.
+    """Start a process that prints the container's output until the test stops the process. Wait until the process has
+    printed something.
     """
     process = job.popen("logs", "-f", "job", HAWSE_WARM=way)
     assert process.stdout.readline() == "tick\n"
@@ -54,7 +54,7 @@ def test_whenever_it_is_interrupted_a_command_is_done_or_says_that_it_is_not(war
         output, complaint = process.communicate(timeout=20)
         not_done = (130, -signal.SIGINT, 1) if complaint else (130, -signal.SIGINT)
         assert process.returncode in not_done or (process.returncode == 0 and output)
-        assert "site-packages" not in complaint  # the interpreter may report an error here, but hawse may not
+        assert "site-packages" not in complaint  # the interpreter may report an error here, but hawse's code may not
 
 
 def test_a_killed_launcher_leaves_no_command_behind(job):

@@ -1,4 +1,4 @@
-"""The top of the command line: how errors become messages and exit codes, and the global flags."""
+"""The root command of the command line: how errors become messages and exit codes, and the global flags."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_quiet_endings(cli, error, code):
     ],
 )
 def test_output_that_nobody_takes(shell, code, error):
-    """The reader of the output closes the pipe before hawse writes.
+    """The reader of the output closes the pipe before hawse writes to the pipe.
 
     The expected results are those of Docker for ``docker --version`` and ``docker nosuch``.
     """

@@ -1,5 +1,5 @@
-"""Plans of several steps. When one step fails, the earlier steps are undone. A teardown continues after a
-failed step.
+"""Plans of several steps. When one step fails, the plan undoes the earlier steps. A teardown continues after a failed
+step.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ def test_limit_of_logs(tmp_path, limit, size):
 
 
 def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
-    """hawse accepts a daemon.json that was written for Docker. If it names a logging driver that hawse lacks, hawse
-    uses json-file.
+    """hawse accepts a daemon.json that was written for Docker. If the file names a logging driver that hawse lacks,
+    hawse uses json-file.
     """
     config = load_config(written(tmp_path, {"log-driver": "journald", "log-opts": {"tag": "{{.Name}}"}}))
     assert (config.log_driver, config.log_opts) == ("journald", {"tag": "{{.Name}}"})

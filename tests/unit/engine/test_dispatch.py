@@ -28,7 +28,7 @@ CAUGHT = {
 """Python exceptions that the drivers raise internally and convert into their own errors before they return."""
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
-    ("registry.py", "KeyError"),  # Python's protocol of mappings requires it
+    ("registry.py", "KeyError"),  # Python requires this exception of a mapping
     ("subinterface.py", "NotImplementedError"),  # raised by an abstract method
 }
 

@@ -1,4 +1,4 @@
-"""Each static rule of the firewall has a probe: a test with packets that fails when the rule is deleted."""
+"""Each static rule of the firewall has a probe: a test with packets that fails when the firewall lacks the rule."""
 
 from __future__ import annotations
 
@@ -158,7 +158,8 @@ PROBES: dict[tuple[str, str], Probe] = {
 def probe_of(rule: Rule, probes: dict[tuple[str, str], T] = PROBES) -> T:
     """Return the probe for a rule.
 
-    A key of ``probes`` is a chain and a part of a rule's text. The longest key that matches the rule is used.
+    A key of ``probes`` is a chain's name and a part of a rule's text. If several keys match the rule, the longest key
+    counts.
     """
     keys = [key for key in probes if key[0] == rule.chain and key[1] in rule.text]
     assert keys, f"no probe for the rule {rule.chain}: {rule.text}"
@@ -170,7 +171,7 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # rules in table order: mark probes run after loopback probes
+    for number in range(len(listed)):  # in table order, so that mark probes run after loopback probes
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)
@@ -209,7 +210,7 @@ def arp(address: str, hardware: str = MAC) -> bytes:
 
 
 def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
-    """Return an ICMPv6 frame without a checksum. Only the spoof guard reads the frame, and the guard ignores
+    """Return an ICMPv6 frame without a checksum. Only the spoof guard reads the frame, and the spoof guard ignores
     checksums.
     """
     message = struct.pack("!BBHI", kind, 0, 0, 0) + ip_address(target).packed

@@ -67,8 +67,8 @@ OF_EVERY_SET = [
 
 @pytest.fixture
 def there(netns):
-    """Return a function that runs an action in a network namespace. This namespace has hawse's nftables table, without
-    elements.
+    """Return a function that runs another function in a network namespace. This namespace has hawse's nftables table,
+    without elements.
     """
 
     def do(action):

@@ -225,8 +225,8 @@ def stream(client_path: str, address: str, port: int, server_path: str, server_p
 def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
     """Connections survive a flush of the firewall that is repaired after half a second.
 
-    The test has three connections: through a published port, masqueraded, and from 127.0.0.1. Only the connection from
-    127.0.0.1 needs the nftables table "hawse".
+    The test has three connections: one through a published port, one that is masqueraded, and one from 127.0.0.1. Only
+    the connection from 127.0.0.1 needs the nftables table "hawse".
     """
     watch = lab.on_host(FirewallWatch) if there else None
     web = lab.container(lab.network("n1", "172.30.0.0/16"), 2, [lab.binding(8080, 80)])
@@ -248,8 +248,8 @@ def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
 def test_it_takes_every_hook_of_translation(lab, watch):
     """The standby table uses every netfilter hook that translates addresses.
 
-    If a hook were missing, packets in some directions would be translated. A test with packets would find that only by
-    chance.
+    If one hook were missing, the kernel would translate packets in some directions. A test with packets would find the
+    missing hook only by chance.
     """
     hooks = re.findall(r"chain (\w+) \{\s+type nat hook (\w+)", lab.host.sh(f"nft list table {TABLE}"))
     assert hooks == list(zip(HOOKS, ("prerouting", "input", "output", "postrouting"), strict=True))

@@ -1,6 +1,6 @@
 """hawse's deletion of a network link returns only when the link is gone.
 
-The deletion affects only the network namespace of the netlink session that requests it.
+The deletion affects only the network namespace of the netlink session that requests the deletion.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def test_a_network_takes_no_right_but_that_over_networks(host):
     """``network create`` and ``rm`` work without CAP_SYS_ADMIN.
 
     To delete a link, hawse opens a second netlink socket in the network namespace of the first socket. Usually this is
-    the current namespace. hawse then need not change the namespace, which only CAP_SYS_ADMIN allows.
+    the current namespace. In that case hawse need not change the namespace, which only CAP_SYS_ADMIN allows.
     """
     for verb in ("create", "rm"):
         host.run(*NETWORK_ADMIN, sys.executable, "-m", "cli", "network", verb, "app", env=host.env())

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture(params=["by a mount", "by a process"])
 def way(request, monkeypatch) -> str:
-    # hawse looks for the mount namespace of process 1 below the path ``INIT``. In one test case, ``INIT`` leads to the
-    # test's own mount namespace. In the other test case, ``INIT`` does not exist.
+    # hawse looks for the mount namespace of process 1 below the path ``INIT``. In the test case "by a mount", ``INIT``
+    # leads to the test's own mount namespace. In the test case "by a process", the path ``INIT`` does not exist.
     monkeypatch.setattr(
         persistent_netns, "INIT", f"/proc/{os.getpid()}" if request.param == "by a mount" else "/nosuch"
     )
@@ -84,7 +84,7 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_keeper(file, monkeypa
     os.waitpid(keeper, 0)
     file.write_text(f"{os.getpid()} 1\n")
     assert not persistent_netns.exists(file)
-    persistent_netns.remove(file)  # must not kill the pid in the file, which is this test's own pid
+    persistent_netns.remove(file)  # must not kill the process whose pid is in the file: this test itself
 
 
 def test_a_lock_on_a_directory_is_taken_by_one_at_a_time(tmp_path):

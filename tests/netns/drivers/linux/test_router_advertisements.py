@@ -26,7 +26,7 @@ def parameter(lab, bridge: str = "mybr") -> str:
 def hears(lab, container) -> bool:
     """Return whether the host accepts a container's router advertisement.
 
-    The host has accepted it if it gets a default route or an address from it.
+    The host has accepted the advertisement if the host gets a default route or an address from it.
     """
     return bool(learnt(lab.host, again=lambda: advertise(container.path))) or "2001:db8:bad" in lab.host.sh(
         "ip -6 addr"
@@ -62,7 +62,7 @@ def test_the_host_believes_no_container_of_a_bridge_that_is_the_users(mybr, subn
 
 def test_a_bridge_that_is_given_back_listens_as_before(mybr):
     n1 = mybr.network("n1", V4, options=NAMED)
-    for _ in range(2):  # created twice, as after a reboot or a killed command
+    for _ in range(2):  # create twice, as after a reboot or a killed command
         mybr.on_host(lambda: mybr.driver.create_network(n1))
     assert parameter(mybr) == "0"
     for _ in range(2):

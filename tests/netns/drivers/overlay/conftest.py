@@ -109,7 +109,7 @@ class Member:
         return self.here(lambda: getattr(self.driver, verb)(self.network, *args, **kwargs))
 
     def here(self, action):
-        """Run an action in this host's network namespace, with this host's HAWSE_RUN."""
+        """Run a Python function in this host's network namespace, with this host's HAWSE_RUN."""
         os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # marks the processes that keep namespaces alive
         return namespaces.run_in_netns(self.host.path, action)
 
@@ -130,8 +130,8 @@ class Member:
         self.act("remove_peer", peer)
 
     def kill_throughout(self, verb: str, kills: range) -> None:
-        """Run the driver method ``verb`` several times, and kill each run after a number of function calls from
-        ``kills``.
+        """Run the driver method ``verb`` once for each number in ``kills``, and kill the run after that many function
+        calls.
 
         After each kill, the next run of the method must succeed.
         """
@@ -146,7 +146,7 @@ class Member:
     def _killed_after(self, calls: int, verb: str) -> int:
         """Run the driver method ``verb`` in a child process that dies after ``calls`` function calls.
 
-        Return 0 if the method finished before that call.
+        Return 0 if the method needed fewer function calls and has finished.
         """
         child = os.fork()
         if child == 0:

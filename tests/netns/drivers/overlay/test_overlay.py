@@ -123,7 +123,7 @@ def test_verify_finds_and_mends_what_differs(cluster):
     assert sorted(member.verify()) == sorted(differences)
     assert sorted(member.verify(fix=True)) == sorted(differences)
     assert member.verify() == []
-    assert here.pings(there.ipv4)  # may take a second: one ARP request is sent per second
+    assert here.pings(there.ipv4)  # may take a second, because the kernel sends one ARP request a second
 
 
 def test_verify_mends_lost_devices(cluster):

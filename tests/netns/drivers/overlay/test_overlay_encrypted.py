@@ -40,8 +40,8 @@ def keys() -> list[tuple[str, str]]:
 def encrypted(cluster, keys):
     """Return a function that creates an encrypted network between the hosts.
 
-    The function's argument ``known`` is a number of hosts: each host knows the tunnel keys of only the first ``known``
-    hosts.
+    The argument ``known`` of the returned function is a number of hosts: each host knows the tunnel keys of the first
+    ``known`` hosts only.
     """
 
     def make(name: str = "o1", underlay: int = 4, known: int = 2, hosts: int = 2):
@@ -92,7 +92,7 @@ def test_nothing_is_on_the_wire_in_clear(cluster, encrypted, underlay):
     o1 = encrypted(underlay=underlay)
     here, there = o1.container(0), o1.container(1)
     overhead = 60 if underlay == 4 else 80
-    o1.members[0].inside("sysctl -qw net.bridge.bridge-nf-call-iptables=1")  # on the first host only
+    o1.members[0].inside("sysctl -qw net.bridge.bridge-nf-call-iptables=1")  # sets the sysctl on the first host only
     assert f"mtu {1500 - overhead - 50}" in here.sh("ip link show eth0")
     with captured(cluster.peer) as wire:
         assert here.pings(there.ipv4, wait=5)
@@ -132,7 +132,7 @@ def test_the_rules_hold_when_somebody_opens_another_way_out(cluster, encrypted):
     member.inside("nft flush ruleset")
     with captured(member.host, "leak0") as leaked:
         assert not here.pings(there.ipv4, wait=0.3)
-    assert ".4789" in leaked()  # the flush removed the firewall rules that blocked these packets
+    assert ".4789" in leaked()  # no firewall rule blocks these packets after the flush
 
 
 def test_without_keys_or_programs_it_does_not_come_up(cluster, encrypted, monkeypatch):

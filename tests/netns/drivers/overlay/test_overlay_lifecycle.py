@@ -1,4 +1,5 @@
-"""Creation of an overlay network can be repeated, and interrupted at any function call. Removal can be repeated too.
+"""An overlay network's creation can be repeated, and can be killed at any function call. Its removal can be repeated
+too.
 
 After the removal, nothing of the network is left on the host.
 """

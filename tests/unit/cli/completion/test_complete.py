@@ -122,10 +122,10 @@ def test_a_file_that_is_no_store_stays_as_it_is(complete, tmp_path, content):
 
 @pytest.fixture
 def settled(store, tmp_path):
-    """The path of the store's log file (or database file). The fixture sets the file's modification time to one hour
-    ago.
+    """The path of the store's log file, or of its database file if no log file exists. The fixture sets the file's
+    modification time to one hour ago.
 
-    Completion therefore takes the store as unchanged for an hour.
+    Completion therefore assumes that the store has not changed for an hour.
     """
     log = tmp_path / "root" / "hawse.db-wal"
     file = log if log.exists() else tmp_path / "root" / "hawse.db"

@@ -16,8 +16,8 @@ ID = "c" * 64
 
 
 class Session:
-    """A double of a connection to a container's streams. A test can give a function to call while the connection is
-    open.
+    """A double of a connection to a container's streams. A test can give a function that the double calls while the
+    connection is open.
     """
 
     def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:

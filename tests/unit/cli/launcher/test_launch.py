@@ -79,8 +79,8 @@ def test_the_script_finds_its_interpreter_and_packages(installed, name, path):
 
 @pytest.fixture
 def planted(tmp_path):
-    """A directory with false packages that have the names of hawse's packages. The import of a false package ends the
-    process.
+    """A directory with false packages that have the names of hawse's packages. A process that imports a false package
+    ends.
     """
     for name in PACKAGES:
         (tmp_path / name).mkdir()
@@ -120,7 +120,7 @@ def test_the_names_of_one_interpreter_have_one_identity(installed):
 def test_the_interpreter_does_not_change_the_environment_of_the_command(locale, tmp_path):
     script = install(tmp_path / "prefix")
     launch = next((tmp_path / "prefix").rglob("launch.py"))
-    launch.unlink()  # unlink first, because the file may be a hard link to the checkout
+    launch.unlink()  # remove first, because the file may be a hard link to the checkout's file
     launch.write_text("import os\n\n\ndef main():\n    print({k: v for k, v in os.environ.items() if k != 'PATH'})\n")
     environment = {"PATH": os.environ["PATH"], **locale}
     result = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=20, check=True)

@@ -1,4 +1,4 @@
-"""References to containers or networks, in the form in which they appear in an API path."""
+"""References to containers or networks, in the form that an Engine API path contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Templates on inspect documents: hawse tries Docker's Go structs first, and then the plain JSON document."""
+"""Templates on inspect documents: hawse fills a template from Docker's Go structs first. If that fails, hawse fills it
+from the plain JSON document.
+"""
 
 import json
 import subprocess

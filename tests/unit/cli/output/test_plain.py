@@ -1,5 +1,5 @@
-"""Formats that contain only fields. hawse prints such formats without the template interpreter, and the output is the
-same.
+"""Format templates that contain only fields. hawse prints them without the template interpreter, with the same output
+as the interpreter.
 
 The template interpreter handles all other formats.
 """
@@ -37,7 +37,7 @@ def test_plain_formats_read_as_interpreted_ones(text):
     try:
         format = ListFormat(text)
     except TemplateSyntaxError:
-        return  # no rows to compare: a format with a syntax error prints none
+        return  # a format with a syntax error prints no rows
     assert format.row(context()) == interpreted(format)
 
 

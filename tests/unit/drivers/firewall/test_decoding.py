@@ -45,9 +45,7 @@ ELEMENTS = [
 
 
 def listed(entry: Packed, shape: Shape) -> bytes:
-    """Return the bytes of an element in the form in which the kernel lists elements. The kernel accepts elements in the
-    same form.
-    """
+    """Return the bytes of a firewall element as the kernel lists them. The kernel accepts elements in the same form."""
     ((_, body),) = each(item(entry, shape, with_value=True))
     return body
 

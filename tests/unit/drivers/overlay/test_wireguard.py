@@ -1,4 +1,6 @@
-"""Requests to a kernel that has WireGuard. The tests run without WireGuard, so they send no packet through a tunnel."""
+"""The netlink requests that hawse sends to a kernel with WireGuard. A double replaces this kernel, so the tests send no
+packet through a tunnel.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ NAMESPACE = 7
 
 
 class Kernel:
-    """A double of a kernel with WireGuard. It records the session's requests. A test can give an error with which it
-    refuses them.
+    """A double of a kernel with WireGuard. It records the requests of the netlink session. A test can give an error
+    with which the double refuses the requests.
     """
 
     def __init__(self, refusal: DriverError | None = None) -> None:

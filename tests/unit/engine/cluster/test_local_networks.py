@@ -1,4 +1,4 @@
-"""This host's own store (the SQLite file) has records of the cluster's networks."""
+"""The records that this host's own store (the SQLite file) has of the cluster's networks."""
 
 from __future__ import annotations
 

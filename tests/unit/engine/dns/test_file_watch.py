@@ -19,7 +19,7 @@ PATIENCE = 4 * RETRY_INTERVAL_SECONDS
 
 
 class Watched:
-    """A file with a watch, and the number of changes that the watch has reported for the file."""
+    """A watched file, and the number of file changes that the watch has reported."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.loop, self.told = path, Loop(), 0

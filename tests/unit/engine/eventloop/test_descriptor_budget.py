@@ -1,4 +1,6 @@
-"""The agent's file descriptors: the limit is raised as far as allowed, and the quotas leave enough descriptors free."""
+"""The agent's file descriptors: the agent raises its limit as far as allowed, and its quotas leave enough descriptors
+free.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from engine.errors import InvalidArgument
 from engine.golang.time import moment, parse_duration, parse_moment
 
 NOW, NEW_YEAR_2020 = 1_800_000_000.0, 1577836800
-LAST_WHOLE_SECOND = 1_799_999_998  # 1.5 s before NOW, rounded down to a whole second
+LAST_WHOLE_SECOND = 1_799_999_998  # 1.5 s before the constant NOW, rounded down to a whole second
 
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))

@@ -36,8 +36,8 @@ def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypa
     """A directory is moved out of the tree while hawse removes the tree. hawse must remove nothing at the directory's
     new place.
 
-    When hawse has emptied a directory, it continues in the parent directory. Without a check, hawse would continue in
-    the parent at the new place.
+    When hawse has emptied a directory, hawse continues in its parent directory. Without a check, hawse would continue
+    in the parent at the new place.
     """
     (tmp_path / "tree" / "inner" / "deep").mkdir(parents=True)
     (tmp_path / "outside").mkdir()

@@ -12,7 +12,7 @@ from engine.ipam import Occupied, bounds, overlapping
 
 @st.composite
 def small_networks(draw):
-    """Draw a random network within 10.0.0.0/24, which is so small that networks often overlap."""
+    """Return a random network within 10.0.0.0/24. This range is so small that the networks often overlap."""
     prefix = draw(st.integers(25, 32))
     return IPv4Network((0x0A000000 + draw(st.integers(0, 255)), prefix), strict=False)
 

@@ -1,4 +1,5 @@
-"""The port proxy divides its quota into shares, for example by a client's address and /64 network.
+"""The port proxy divides its quota into shares, for example one for a client's address and one for the address's /64
+network.
 
 The tests check which shares a client uses.
 """
@@ -17,7 +18,7 @@ TARGET = ("172.30.0.2", 80)
 def shared(one: tuple, other: tuple) -> int:
     """Return how many shares of the quota two clients have in common.
 
-    The function also checks that the common shares are those that cover the most clients.
+    The function also checks that the common shares are the last ones in the list. These cover the most clients.
     """
     same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
     assert same == sorted(same)

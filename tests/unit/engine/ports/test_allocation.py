@@ -111,7 +111,7 @@ def test_a_step_on_one_side_alone_begins_another_record():
 def test_a_port_that_several_bindings_share_stands_apart_from_its_range():
     """A container port with several bindings has its own entry, apart from the range that contains the port.
 
-    In Docker's inspect, the last binding of each port comes first, at any position of the port in its range.
+    In the output of ``docker inspect``, the last binding of such a port comes first, wherever the port is in its range.
     """
     assert shown(publish("1.1.1.1#9110-9114>9110-9114", "1.1.1.1#9212>9112")) == [
         "tcp 1.1.1.1 9113-9114 > 9113-9114",

@@ -144,8 +144,8 @@ class Killed(Exception):
 
 @pytest.fixture
 def kill_at(monkeypatch):
-    """Return a function that makes calls fail: given a number n, the n-th and all later calls that change a file raise
-    `Killed`.
+    """Return a function that makes file operations fail. Given a number n, the n-th and all later calls that change a
+    file raise `Killed`.
     """
 
     def arm(number: int) -> None:
@@ -191,7 +191,7 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
         else:
             done = True
         monkeypatch.undo()
-        present = numbers(path)  # the lines that exist before the next supervisor starts
+        present = numbers(path)  # the log lines that exist before the next supervisor starts
         successor = LogWriter(path, 200, files)
         after = numbers(path)
         for lines in (present, after):
@@ -234,7 +234,7 @@ def test_lines_that_are_no_entries_are_passed_over(path, line):
 def test_a_full_disk_costs_entries_and_nothing_else(path):
     """On a full disk, log entries are lost, but the container and the supervisor continue.
 
-    The test limits the size of files instead. This limit cuts off a write in the same way as a full disk.
+    The test uses a limit on file sizes instead of a full disk. Both cut off a write in the same way.
     """
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -312,7 +312,9 @@ def test_compression_that_was_interrupted_is_done_again(path):
 
 
 class End:
-    """A double of the supervisor's connection. The double reports the container's end when the test asks for it."""
+    """A double of the supervisor's connection. The double reports the end of the container when the test asks
+    for this.
+    """
 
     def __init__(self) -> None:
         import socket

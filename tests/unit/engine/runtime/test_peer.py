@@ -16,8 +16,8 @@ from engine.runtime import peer
 
 
 class Failing(socket.socket):
-    """A socket for which the kernel returns no pidfd of the other process. The field ``fault`` is the kernel's error
-    number.
+    """A socket for which the kernel returns no pidfd of the process at the other end. The field ``fault`` is the
+    kernel's error number.
     """
 
     fault = errno.ENOPROTOOPT

@@ -17,7 +17,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Record the store connections that are opened from now on."""
+    """Return a list to which each store connection is added that is opened from now on."""
     sqlite.close_idle()
     made, connect = [], sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: made.append(args) or connect(*args, **kw))
@@ -89,7 +89,7 @@ def test_no_two_threads_get_the_same_connection(store):
 
     class Path(type(store.path)):
         def __eq__(self, other):
-            taken.append(sqlite.take_idle(kept))  # acts as a second thread during the comparison
+            taken.append(sqlite.take_idle(kept))  # takes the connection meanwhile, as a second thread could
             return True
 
         __hash__ = None

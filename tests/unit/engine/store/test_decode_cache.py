@@ -1,4 +1,4 @@
-"""A store keeps the records that it has decoded. The store decodes only records that have changed since then."""
+"""A store keeps the records that it has decoded, and later decodes only the records that have changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """Return a list to which each JSON document that the store decodes is added."""
+    """Return a list to which each JSON document is added that the store decodes."""
     documents: list[str] = []
     original = codec.decode
 

@@ -38,8 +38,10 @@ def bindings(draw):
 
 
 def meet(one: PortRecord, two: PortRecord) -> bool:
-    """Return whether two port records collide. The function applies the rule to each single port and address, without
-    shortcuts.
+    """Return whether two port records collide.
+
+    The function applies the rule to each single port and address. The tests compare the store's answers with the
+    results.
     """
     mine, other = ip_address(one.host_ip), ip_address(two.host_ip)
     same_place = mine == other or mine.is_unspecified or other.is_unspecified
@@ -60,7 +62,7 @@ def test_the_store_refuses_exactly_what_meets(store, one, two):
         with store.write() as tx:
             tx.put_endpoint(EndpointRecord("e1", "n", "c", "", ports=(one,)))
             tx.put_endpoint(EndpointRecord("e2", "n", "c", "", ports=(two,)))
-            raise EOFError  # rolls the transaction back, so that the store stays empty
+            raise EOFError  # this error rolls the transaction back, so the store stays empty
     except Taken:
         refused = True
     except EOFError:

@@ -104,8 +104,8 @@ def test_a_writer_killed_in_its_transaction_leaves_nothing_and_blocks_nobody(sto
 
 
 def test_kills_at_any_moment_never_split_a_transaction(store):
-    """Each transaction adds a network and the network's address. After a kill, the store has both of them or none of
-    them.
+    """Each transaction adds a network and the network's address. After a kill, the store has both records or neither
+    record.
 
     The store also keeps each transaction that the killed process has reported as done.
     """

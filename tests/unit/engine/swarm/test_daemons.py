@@ -1,6 +1,6 @@
-"""Processes that the agent starts and that run on after its end.
+"""Processes that the agent starts, and that continue to run after the agent has ended.
 
-The tests check their output files: which users can read these files or redirect them.
+The tests check the processes' output files: which users can read or redirect these files.
 """
 
 from __future__ import annotations

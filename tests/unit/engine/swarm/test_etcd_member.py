@@ -12,7 +12,7 @@ def test_a_member_that_has_ended_comes_back_but_not_on_a_host_that_has_left(tmp_
     etcd_member.keep(tmp_path, tmp_path)
     assert daemons.is_running(tmp_path, etcd_member.NAME)
 
-    (where / membership.FILE).unlink()  # a host that leaves removes the file, then stops etcd
+    (where / membership.FILE).unlink()  # a host that leaves the cluster removes this file, then stops etcd
     daemons.stop(tmp_path, etcd_member.NAME)
     etcd_member.keep(tmp_path, tmp_path)
     assert not daemons.is_running(tmp_path, etcd_member.NAME)

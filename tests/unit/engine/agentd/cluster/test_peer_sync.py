@@ -1,4 +1,4 @@
-"""`PeerSync` passes peers (endpoints on other hosts) from the agent to the driver.
+"""`PeerSync` passes peers (endpoints on other hosts) from the agent to the network driver.
 
 The tests check which peers the driver gets, and when the agent compares all entries of the kernel's tables.
 """
@@ -66,8 +66,8 @@ def tables():
 
 @pytest.fixture
 def told(tables, first, tmp_path):
-    """A `PeerSync` that has programmed the peers (endpoints on other hosts) of the etcd store's first state
-    (``first``).
+    """A `PeerSync` that has programmed the peers (endpoints on other hosts) of ``first``, the first state of the etcd
+    store.
     """
     started = peer_sync.PeerSync(tables, "near", tmp_path)
     started.start()
@@ -96,7 +96,7 @@ def test_what_a_command_wrote_of_a_skipped_view_goes(told, tables, first, tmp_pa
     fourth = snapshot.after(third, 4, [goes("e3")])
     with peers.programming(tmp_path):
         told.tell(view=second)
-        comes_true(lambda: not told._dirty)  # the thread has this snapshot and waits for the tables' lock
+        comes_true(lambda: not told._dirty)  # the thread has taken this snapshot and waits for the tables' lock
         told.tell(view=third)
         told.tell(view=fourth)
         tables.program_peers(NETWORK, peers.of(third, "n1", "near"))

@@ -21,8 +21,8 @@ NODE = Node("n", "now", "n", "worker", "192.0.2.1", "192.0.2.1", 1)
 
 
 class Store:
-    """A double of the etcd store with the record of one node. If its field ``silent`` is true, the double executes a
-    request but sends no answer.
+    """A double of the etcd store with the record of one node. If the double's field ``silent`` is true, the double
+    executes a request but sends no answer.
     """
 
     silent = False

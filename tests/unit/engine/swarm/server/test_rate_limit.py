@@ -1,5 +1,5 @@
-"""Limits of a manager's server: which connections it closes when too many clients wait, and how many requests a node
-may send.
+"""Limits of a manager's server: which client connections the server closes when too many clients wait, and how many
+bytes a node may request per second.
 """
 
 import socket
