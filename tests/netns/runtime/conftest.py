@@ -131,7 +131,7 @@ def either(request, lab: Lab, tmp_path: Path) -> str:
     """Have all containers of a test in the host's own files, and then in an image that shows most of them."""
     if request.param == "image":
         root = tmp_path / "image"
-        shutil.copytree("/etc", root / "etc", symlinks=True, ignore=lambda *_: ("ssl", "alternatives"))
+        shutil.copytree("/etc", root / "etc", symlinks=True, ignore=lambda *_: ("ssl", "alternatives", "netns"))
         for name in ("bin", "sbin", "lib", "lib64"):
             if Path("/", name).is_symlink():
                 (root / name).symlink_to(os.readlink(f"/{name}"))

@@ -272,7 +272,8 @@ def test_twenty_containers_at_once(lab):
     def live(number: int) -> int:
         runtime = LocalRuntime(lab.state / "root", lab.run_dir)
         name = f"c{number}"
-        runtime.create(lab.spec(name, "sh", "-c", f"echo {name}; exit {number}"))
+        layer = {"overlay_dir": str(lab.state / name)} if "overlay_dir" in lab.defaults else {}
+        runtime.create(lab.spec(name, "sh", "-c", f"echo {name}; exit {number}", **layer))
         runtime.start(name)
         return runtime.wait(name, timeout=30)
 
