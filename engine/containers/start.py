@@ -6,6 +6,7 @@ container's configuration is never touched by a failed start.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -194,7 +195,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved.members)]
         sandbox.admit_siblings(host, members)
     except EngineError:
-        if not process.is_alive(created.pid, created.pid_start):
+        if not process.is_alive(created.pid, created.pid_start) or not os.path.exists(created.netns):
             _with_process(host, record)  # because its failure, which took the namespace away, is the cause to report
         raise
     record = _with_process(host, record)
