@@ -6,39 +6,20 @@ import sys
 from collections.abc import Sequence
 
 from drivers import bridge_options, loopback
-from drivers.api import DriverError, NetworkSpec, News
+from drivers.api import DriverError, NetworkSpec
 from drivers.firewall import forwarding
 from drivers.firewall.notifications import Listener
 from drivers.firewall.standby import Standby
 
 
-class TableWatch:
+class TableWatch(Listener):
     """A listener, for a driver whose networks do not pass the table's chains: `block` has nothing to keep out there."""
-
-    def __init__(self) -> None:
-        self._listener = Listener()
-
-    def fileno(self) -> int:
-        """The descriptor that is readable when there is news."""
-        return self._listener.fileno()
-
-    def read(self) -> News:
-        """What has happened since the last call; never waits."""
-        return self._listener.read()
-
-    def missed(self) -> bool:
-        """Tell whether something has happened that the last `read` did not tell."""
-        return self._listener.missed()
 
     def block(self, networks: Sequence[NetworkSpec], keepsakes: Sequence[str]) -> None:
         """Do nothing."""
 
     def unblock(self) -> None:
         """Do nothing."""
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self._listener.close()
 
 
 class FirewallWatch(TableWatch):
