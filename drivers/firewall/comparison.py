@@ -16,7 +16,7 @@ from drivers.firewall.structure import Structure
 MARKS = "complete"  # the chain whose rules are notes
 VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
-"""Details of a difference: rules are to be written anew; the whole table is, because its chains or sets differ."""
+"""Details of a difference: the rules must be written again, or the whole table, because its chains or sets differ."""
 RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
 """Sets whose elements keep packets out: where one is missing, more passes."""
 CHUNK = 1000  # elements a line, to keep lines readable for people who debug
@@ -43,7 +43,7 @@ def compare(table: str, contents: Contents) -> list[Difference]:
     try:
         due = structure.expected(table, contents.rules)
     except NoPermission:
-        # Because only CAP_SYS_ADMIN makes the namespace to compare with, the rules are written anew without a look.
+        # Because only CAP_SYS_ADMIN makes the namespace to compare with, the rules are written again without a look.
         return [Difference("upkeep", table, "the rules", detail=RULES), *_elements(table, contents)]
     if found[:3] != due[:3]:
         kind = "changed" if _version(found) == _version(due) else "superseded"
@@ -54,7 +54,7 @@ def compare(table: str, contents: Contents) -> list[Difference]:
 
 
 def repair(table: str, contents: Contents, found: Sequence[Difference], notes: str = "") -> None:
-    """Put right what `compare` found. ``notes`` is a script that notes so among the rules, where they are written anew.
+    """Put right what `compare` found. ``notes`` is a script that notes so among the rules, if they are written again.
 
     Elements alone are changed as commands change them. Where rules are lost, they and all that is missing come back in
     one transaction. Foreign elements go before that, because some of ours may not be added beside them.
@@ -97,7 +97,7 @@ def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
 def _whole(table: str, contents: Contents) -> str:
     """The script of a new table, with what is tolerated of the one there is."""
     found = structure.find(table)
-    due = structure.expected(table) if found is not None else None
+    due = structure.expected(table, contents.rules) if found is not None else None
     alike = [name for name in shapes(table) if found and due and found.sets.get(name) == due.sets[name]]
     tolerated = set(contents.tolerated)
     stay = [e for e in held(table, alike) if e.set in contents.kept or e in tolerated]
