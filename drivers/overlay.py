@@ -158,7 +158,7 @@ class OverlayDriver:
         tunnels.repair(found)
 
     def needs_repair(self) -> bool:
-        """Tell whether the firewall's table was lost or begun anew since the last `repair`."""
+        """Tell whether the firewall's table was lost or installed again since the last `repair`."""
         return not tunnels.is_whole()
 
     def watch(self) -> Watch:

@@ -21,7 +21,7 @@ def is_of_this_boot(reader: Reader) -> bool:
 
 
 def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> Desired:
-    """Read it at one go; ``relay`` says where the agent carries ports, which only the agent knows.
+    """Read it from one state of the store; ``relay`` says where the agent carries ports, which only the agent knows.
 
     Of networks and endpoints that are being made or removed, all that might be there is unsettled.
     """

@@ -46,7 +46,7 @@ def compare(contents: Contents, marks: Sequence[str] = (WHOLE,)) -> list[Differe
     if any(d.detail == comparison.FRAME for d in found):
         return found
     there = noted()
-    # Because a note can only go with all rules, those are written anew where one tells of other settings.
+    # Because a note can only go with all rules, those are written again where one tells of other settings.
     outdated = sorted(note for note in there if note.startswith(WHOLE) and note not in marks)
     return [
         *found,
@@ -85,7 +85,7 @@ def accept_mark(given: str) -> None:
 
 
 def noted() -> set[str]:
-    """What is noted among the rules: `WHOLE` if the table is as the last `repair` left it, not begun anew since."""
+    """What is noted among the rules: `WHOLE` if the table has not been installed again since the last `repair`."""
     return set(filter(None, rules.comments(TABLE, MARKS)))
 
 

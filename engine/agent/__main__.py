@@ -2,7 +2,7 @@
 
 Ends at once where another agent serves this host already. HAWSE_AGENT_IDLE: seconds without need after which it ends.
 HAWSE_DNS_TTL: seconds a name may be kept. HAWSE_AGENT_READY: a descriptor that gets one byte when the agent listens.
-HAWSE_AGENT_LOCK: a descriptor of the agent's lock, which whoever starts it has taken for it.
+HAWSE_AGENT_LOCK: a descriptor of the agent's lock, which the process that starts the agent has taken for it.
 """
 
 from __future__ import annotations

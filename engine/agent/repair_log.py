@@ -13,7 +13,7 @@ from engine import timestamps
 
 FEW = 3  # differences of a kind that a line names
 LONG_LOG_BYTES = 1 << 20
-"""A log of more begins anew, because another program may go on for months with what is told here."""
+"""A longer log is emptied, because another program may repeat for months what is logged here."""
 
 
 def say(text: str) -> None:

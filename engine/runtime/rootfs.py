@@ -61,8 +61,8 @@ def enter_root(*, read_only: bool) -> int:
 def show_unified_groups() -> None:
     """Have crun find the unified control groups alone: it refuses the hierarchies that some hosts have beside them.
 
-    The mount that there is is bound. Where there is none, a new one is made in a new control group namespace: in the
-    first one, the kernel applies the options of the mount to all groups, and waits 5 to 30 milliseconds for that.
+    An existing mount of them is bound. Otherwise they are mounted in a new control group namespace, because in the
+    first one the kernel applies the mount's options to all groups, and waits 5 to 30 milliseconds for that.
     """
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         found = [line.split()[4] for line in file if " - cgroup2 " in line and line.split()[3] == "/"]
