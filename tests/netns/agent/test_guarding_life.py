@@ -1,4 +1,4 @@
-"""The agent is there whenever there is something to guard, whoever killed it, and gone when there is nothing."""
+"""The agent runs while there is something to guard, also after it was killed, and ends when there is nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from drivers.firewall import table
 from drivers.firewall.standby import TABLE
 from engine.agent import client
 from engine.runtime.supervisor import _SETTLED
+from tests import conftest
 from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
+until = partial(conftest.until, seconds=20.0)
 
 ENDS_TOO_SOON = """
 import subprocess, sys
@@ -40,14 +43,6 @@ def agent(host) -> int:
     """The agent's process, 0 where there is none."""
     answer = client.ask(host.run_dir, "status", 5)
     return json.loads(answer)["pid"] if answer else 0
-
-
-def until(condition, patience: float = 20.0):
-    deadline = time.monotonic() + patience
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 def repaired(host) -> bool:
@@ -109,7 +104,7 @@ def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
     until(lambda: TABLE in host.sh("nft list tables"))
     first = agent(host)
     host.hawse("network", "rm", "app", env=env)
-    until(lambda: TABLE not in host.sh("nft list tables"), 5)
+    until(lambda: TABLE not in host.sh("nft list tables"), seconds=5)
     until(lambda: not agents(host))
     assert "hawse" not in host.sh("nft list tables")
     host.hawse("network", "create", "app", env=env)
@@ -118,7 +113,7 @@ def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
 
 @pytest.mark.parametrize("version", [1, 999])
 def test_an_agent_makes_room_for_another_version_of_hawse(host, version):
-    """A command of that version has begun the table anew; it, or the next one, starts an agent of its own kind."""
+    """A command of that version has installed the table again; it, or the next one, starts an agent of its own kind."""
     host.hawse("network", "create", "app")
     first = until(lambda: agent(host))
     until(lambda: TABLE in host.sh("nft list tables"))

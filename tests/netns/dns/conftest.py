@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -38,6 +37,7 @@ from engine.model import (
     PortRecord,
 )
 from engine.store.sqlite import SqliteStore
+from tests.conftest import until
 
 START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
 START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
@@ -219,14 +219,6 @@ class World:
         for sandbox in self.sandboxes:
             os.close(sandbox.fd)
             subprocess.run(["ip", "netns", "del", Path(sandbox.path).name], capture_output=True, timeout=20)
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait for a condition, or fail."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 class UpstreamServer:

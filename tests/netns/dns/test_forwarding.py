@@ -17,7 +17,7 @@ import pytest
 
 from engine.agent.netns import socket_in
 from engine.model import HostConfig
-from tests.netns.dns.conftest import until
+from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 
