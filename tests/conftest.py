@@ -14,14 +14,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from drivers.linux import process
 from tests.installation import CHECKOUT, script
 
+T = TypeVar("T")
 COUNTER = itertools.count(1)
 COLD = [sys.executable, "-m", "cli"]
 WARM = [str(script())]
@@ -166,6 +169,15 @@ class Host(Netns):
     def delete(self) -> None:
         self.kill_processes()
         super().delete()
+
+
+def until(condition: Callable[[], T], seconds: float = 10) -> T:
+    """Wait until a condition is true, and return its value; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+    return value
 
 
 def require_root() -> None:

@@ -112,7 +112,7 @@ def _whole(table: str, contents: Contents) -> str:
     require.
     """
     structure = table_structure.find(table)
-    due = table_structure.expected(table) if structure is not None else None
+    due = table_structure.expected(table, contents.rules) if structure is not None else None
     alike = [name for name in shapes(table) if structure and due and structure.sets.get(name) == due.sets[name]]
     tolerated = set(contents.tolerated)
     stay = [e for e in held(table, alike) if e.set in contents.kept or e in tolerated]

@@ -9,42 +9,23 @@ import sys
 from collections.abc import Sequence
 
 from drivers import bridge_loopback, bridge_options
-from drivers.api import DriverError, NetworkSpec, News
+from drivers.api import DriverError, NetworkSpec
 from drivers.firewall import forwarding
 from drivers.firewall.notifications import NftablesListener
 from drivers.firewall.standby_table import Standby
 
 
-class TableWatch:
+class TableWatch(NftablesListener):
     """A watch that reports firewall changes but never blocks connections.
 
     Drivers use this watch if their networks do not pass the chains of the table ``inet hawse``.
     """
-
-    def __init__(self) -> None:
-        self._listener = NftablesListener()
-
-    def fileno(self) -> int:
-        """Return the file descriptor that becomes readable when there are changes."""
-        return self._listener.fileno()
-
-    def read(self) -> News:
-        """Return a summary of the firewall changes since the last call of `read`; never blocks."""
-        return self._listener.read()
-
-    def missed(self) -> bool:
-        """Return whether a firewall change has happened that no call of `read` has reported yet."""
-        return self._listener.missed()
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Do nothing, because packets of these networks do not pass the chains of the table ``inet hawse``."""
 
     def unblock(self) -> None:
         """Do nothing, because `block` blocks nothing."""
-
-    def close(self) -> None:
-        """Stop watching and close the watch's sockets."""
-        self._listener.close()
 
 
 class FirewallWatch(TableWatch):

@@ -22,7 +22,7 @@ import pytest
 
 from engine.agent import client
 from engine.eventloop.netns import socket_in
-from tests.conftest import COUNTER, HAWSE, Host, Netns, require_root
+from tests.conftest import COUNTER, HAWSE, Host, Netns, require_root, until
 
 pytestmark = pytest.mark.netns
 DESCRIPTORS = 1024
@@ -141,13 +141,6 @@ class Scenario:
         begin = time.perf_counter()
         assert client.notify(self.host.run_dir, self.host.root, start=False)
         return time.perf_counter() - begin
-
-
-def until(condition, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

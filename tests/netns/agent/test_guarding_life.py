@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ from drivers.firewall import table
 from drivers.firewall.standby_table import TABLE
 from engine.agent import client
 from engine.runtime.supervisor import _MIN_RUN_SECONDS
+from tests import conftest
 from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
+until = partial(conftest.until, seconds=20.0)
 
 ENDS_TOO_SOON = """
 import subprocess, sys
@@ -43,14 +46,6 @@ def agent(host) -> int:
     """Return the agent's pid, or 0 if none runs."""
     answer = client.ask(host.run_dir, "status", 5)
     return json.loads(answer)["pid"] if answer else 0
-
-
-def until(condition, patience: float = 20.0):
-    deadline = time.monotonic() + patience
-    while not (result := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return result
 
 
 def repaired(host) -> bool:
@@ -112,7 +107,7 @@ def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
     until(lambda: TABLE in host.sh("nft list tables"))
     first = agent(host)
     host.hawse("network", "rm", "app", env=env)
-    until(lambda: TABLE not in host.sh("nft list tables"), 5)
+    until(lambda: TABLE not in host.sh("nft list tables"), seconds=5)
     until(lambda: not agents(host))
     assert "hawse" not in host.sh("nft list tables")
     host.hawse("network", "create", "app", env=env)

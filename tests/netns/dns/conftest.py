@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -41,6 +40,7 @@ from engine.model import (
     PortRecord,
 )
 from engine.store.sqlite import SqliteStore
+from tests.conftest import until
 
 START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
 START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"
@@ -228,14 +228,6 @@ class World:
         for sandbox in self.sandboxes:
             os.close(sandbox.fd)
             subprocess.run(["ip", "netns", "del", Path(sandbox.path).name], capture_output=True, timeout=20)
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until a condition is true; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 class UpstreamServer:

@@ -20,7 +20,7 @@ import pytest
 
 from engine.eventloop.netns import socket_in
 from engine.model import HostConfig
-from tests.netns.dns.conftest import until
+from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 

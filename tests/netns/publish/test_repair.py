@@ -16,6 +16,7 @@ import pytest
 
 from drivers.linux import process
 from engine.agent import client
+from tests.conftest import until
 from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
@@ -116,10 +117,8 @@ def without_agent(world) -> Iterator[None]:
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))
-    deadline = time.monotonic() + 10  # up to 10 s, because the command does not wait for the agent
-    while not all(any(sign in line for line in tables(world)) for sign in ('["relay", ["tcp"', "hawse_standby")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    # The command does not wait for the agent that it starts.
+    until(lambda: all(any(s in line for line in tables(world)) for s in ('["relay", ["tcp"', "hawse_standby")))
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
