@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -50,7 +51,7 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
         first = _create(spec, birth, directory)
         started = process.start_time(first)
         birth.channel.send(PREPARED + json.dumps({"pid": first, "start": started}).encode())
-        if birth.channel.recv(1) == GO:
+        if _may_start(birth, first):
             _start(spec, directory, first)
     except SetupFailed as failure:
         report(birth.channel, failure)
@@ -60,6 +61,14 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
         if first > 0:
             os.kill(first, signal.SIGKILL)
         os._exit(1)  # whatever went wrong: the supervisor's own code must never run on in here
+
+
+def _may_start(birth: Birth, first: int) -> bool:
+    """Wait for the order to start the container; return False if its first process or the supervisor ends before."""
+    pidfd = os.pidfd_open(first)
+    ready, _, _ = select.select([birth.channel, pidfd], [], [])
+    os.close(pidfd)
+    return birth.channel in ready and birth.channel.recv(1) == GO
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -> NoReturn:
