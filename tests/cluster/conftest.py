@@ -117,10 +117,12 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
         self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
+        # The bridge has an address of its own, because it would take that of another port when a host is added.
         # It has no name server, and tells so each time it is asked: a name that is nobody's costs no time-outs.
         self.peer.sh(
             "sysctl -qw net.ipv4.icmp_ratelimit=0; "
-            "ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
+            "ip link add br0 address 02:00:00:00:99:99 type bridge; "
+            "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
         )
 
     def add_host(self) -> Member:
