@@ -200,7 +200,8 @@ def peer() -> Iterator[Netns]:
     require_root()
     n = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
     n.sh(
-        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link add br0 type bridge; "
+        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
+        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
         "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
     )
     yield n

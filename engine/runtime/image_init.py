@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -51,7 +52,7 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
         pid = _create(spec, birth, directory)
         first_process.append(pid)
         birth.channel.send(PREPARED + json.dumps({"pid": pid, "start": process.start_time(pid)}).encode())
-        if birth.channel.recv(1) == GO:
+        if _may_start(birth, pid):
             _start(spec, directory, pid, _program(birth))
 
     def kill() -> None:
@@ -59,6 +60,14 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
             os.kill(pid, signal.SIGKILL)
 
     run_child(birth, start, kill)
+
+
+def _may_start(birth: ChildSetup, first: int) -> bool:
+    """Wait for the order to start the container; return False if its first process or the supervisor ends before."""
+    channel, pidfd = birth.channel.fileno(), os.pidfd_open(first)
+    ready, _, _ = select.select([channel, pidfd], [], [])
+    os.close(pidfd)
+    return channel in ready and birth.channel.recv(1) == GO
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:

@@ -28,7 +28,7 @@ def hosts(state: Path, number: int) -> Iterator[tuple[Netns, list[Host]]]:
         neighbour = Netns(unique("p"))
         stack.callback(neighbour.delete)
         neighbour.sh(
-            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link add br0 type bridge; "
+            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link add br0 address 02:00:00:00:99:99 type bridge; "
             "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
         )
         made = []

@@ -138,11 +138,13 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
         self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
+        # The bridge has a MAC address of its own. Otherwise it would take that of a port when a host is added.
         # The neighbour (another machine on the hosts' network) refuses each DNS query with an ICMP error. Queries for
         # unknown names then fail without a time-out.
         self.peer.sh(
             "sysctl -qw net.ipv4.icmp_ratelimit=0; "
-            "ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
+            "ip link add br0 address 02:00:00:00:99:99 type bridge; "
+            "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
         )
 
     def add_host(self) -> Member:

@@ -41,7 +41,10 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
     """The two hosts, one with hawse and one with Docker, ready to run scenarios."""
     peer = Netns(f"hwd{os.getpid()}p")
-    peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
+    peer.sh(
+        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
+        "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
+    )
     hosts: list[Host] = []
     started: list[Target] = []
     try:

@@ -123,7 +123,8 @@ class Guarded(World):
 def a_host(name: str, state) -> Guarded:
     peer = Netns(f"hwt{os.getpid()}{name}p{next(COUNTER)}")
     peer.sh(
-        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link add br0 type bridge; "
+        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
+        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
         "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
     )
     return Guarded(Host(f"hwt{os.getpid()}{name}h{next(COUNTER)}", peer, state), peer)

@@ -244,7 +244,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     require_root()
     peer = Netns(f"hwt{os.getpid()}wp{next(COUNTER)}")
     peer.sh(
-        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip link add br0 type bridge; "
+        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
+        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
         "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
     )
     host = Host(f"hwt{os.getpid()}wh{next(COUNTER)}", peer, tmp_path_factory.mktemp("publish"))

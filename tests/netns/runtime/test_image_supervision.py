@@ -86,6 +86,17 @@ def test_waiting_process_that_is_killed_is_told_of(lab, image):
     assert children(lab.supervisor_pid()) == []
 
 
+def test_waiting_container_may_be_deleted_at_any_point_and_made_again(lab, image):
+    for delay in (0, 0.005, 0.01, 0.02, 0.1):
+        lab.runtime.create(lab.spec("one", "sleep", "60", **image))
+        time.sleep(delay)
+        began = time.monotonic()
+        lab.runtime.delete("one")
+        assert time.monotonic() - began < 5
+        assert parts(lab) == []
+    assert children(lab.supervisor_pid()) == []
+
+
 def test_process_that_makes_the_container_may_be_killed(lab, image):
     """The process that creates the container is killed before, during and after the setup of the container's network.
 
