@@ -65,10 +65,10 @@ def run(spec: Mapping[str, Any], birth: Birth, directory: ContainerDirectory) ->
 
 def _may_start(birth: Birth, first: int) -> bool:
     """Wait for the order to start the container; return False if its first process or the supervisor ends before."""
-    pidfd = os.pidfd_open(first)
-    ready, _, _ = select.select([birth.channel, pidfd], [], [])
+    channel, pidfd = birth.channel.fileno(), os.pidfd_open(first)
+    ready, _, _ = select.select([channel, pidfd], [], [])
     os.close(pidfd)
-    return birth.channel in ready and birth.channel.recv(1) == GO
+    return channel in ready and birth.channel.recv(1) == GO
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int) -> NoReturn:
