@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from engine.cluster import snapshot
 from tests.cluster.conftest import LEASE, eventually
 
 pytestmark = pytest.mark.netns
@@ -141,6 +142,7 @@ def test_without_the_store_traffic_and_names_go_on_and_changes_fail_fast(three):
 
 def test_an_agent_that_starts_without_the_store_still_knows_the_names(three):
     a, b, _ = three
+    eventually(lambda: "c3" in (b.root / "cluster" / snapshot.FILE).read_text())  # the agent saves once a second
     with stopped(a):
         kill(b.agent_pid())
         b.hawse("network", "ls")
