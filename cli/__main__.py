@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line of this process, then exit with its exit code."""
+    """Run the command line of this process and exit with the command's exit code."""
     from cli.app import App
     from cli.root import run
 

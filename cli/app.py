@@ -157,7 +157,8 @@ class App:
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 
     def protected(self, data: T) -> T:
-        """Return a copy of the data for a template; on a terminal, a mark replaces each control character.
+        """Return a copy of the data for a Go template; on a terminal, a one-character mark replaces each control
+        character.
 
         The caller must print the template's output with `out_rendered`, which prints an escape sequence for each mark.
         """

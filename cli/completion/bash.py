@@ -101,7 +101,7 @@ SHELL = {"files": "__hawse_paths -f", "directories": "__hawse_paths -d", "comman
 def _call(function: str, words: Iterable[str]) -> str:
     """Return bash code that calls the bash function ``function`` with these words as arguments.
 
-    Long code is wrapped over several lines.
+    A long call is wrapped over several lines.
     """
     lines = filled([function, *map(quoted, words)], WIDTH - len(INDENT) - 6)
     return INDENT + f" \\\n{INDENT}    ".join(lines)

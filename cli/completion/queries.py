@@ -78,13 +78,13 @@ def strangers(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def users_of_named(reader: Reader, words: Words) -> set[str]:
-    """Return the ids of all containers on the networks that ``words`` name; ``words`` are from the command line."""
+    """Return the ids of all containers on the networks named in ``words``, which are arguments of the command line."""
     named = [network for word in words for network in reader.find_networks(word)]
     return {container_id for network in named for container_id in users(reader, network)}
 
 
 def ports(reader: Reader, before: Words, behind: Words) -> Names:
-    """Yield the published ports, with their host addresses, of the container that the command line names first."""
+    """Yield the published ports, with their host addresses, of the container named by the first argument."""
     for container in reader.find_containers(before[0]) if before else ():
         places: dict[str, list[str]] = {
             f"{port}/{spec.protocol}": [] for spec in container.host.port_bindings for port in spec.ports

@@ -31,7 +31,8 @@ HOSTFS = "hostfs"
 def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
     """Return a StatusError with this error text in the form that Docker's ``run`` and ``create`` use.
 
-    The error text gets the prefix "hawse: " and a full stop. With ``advice``, the next line refers to ``--help``.
+    The error text gets the prefix "hawse: " and a full stop. With ``advice``, a second line refers the user to
+    ``--help``.
     """
     text = f"hawse: {text.removesuffix('.')}."
     return StatusError(f"{text}\nSee 'hawse {verb} --help'." if advice else text, exit_code)
@@ -54,7 +55,7 @@ def make_request(
 
 
 def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
-    """Create the container, write the container's id to the id file and return the id.
+    """Create the container, write its id to the file of ``--cidfile`` and return the id.
 
     Raises EngineError and StatusError.
     """

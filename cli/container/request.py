@@ -1,4 +1,4 @@
-"""Build the request that Docker's client would send from the flags of ``run`` and ``create``."""
+"""Build the request for ``run`` and ``create`` from their flags; Docker's client would send the same request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def container_create(
     checks.removal(flags)
     unsupported.refuse(flags)
     networks = endpoint_settings(flags["network"], _network_flags(flags))
-    # Since API 1.44, Docker's client sends the MAC address only in the settings of the network, not in the config.
+    # Since API 1.44, Docker's client sends the MAC address only in the settings of the network, not in the container's
+    # Config.
     config = replace(config, mac_address="", exposed_ports=exposed)
     return ContainerCreate(config, host, networks, flags["name"])
 

@@ -1,10 +1,10 @@
-"""Go templates as Docker's ``--format`` knows them: the language, Docker's functions, inspect documents and list rows.
+"""Go templates as in Docker's ``--format``: the language, Docker's functions, inspect documents and rows of lists.
 
 The package implements Go's text/template, fmt and encoding/json, and the Go types of Docker's inspect documents. It
 does not know where documents come from, how columns are laid out, or which prefix or exit code a command adds to an
 error.
 
-The engine::
+The template engine::
 
     template = parse(text)                    # raises TemplateSyntaxError; str(error) is Go's text
     output = template.execute(value)          # raises TemplateExecError; error.partial is the output before the error

@@ -58,7 +58,10 @@ def nil_argument(type_: Type) -> Value | None:
 
 
 def constant(node: TemplateNode) -> Value | None:
-    """Return a constant's value for a parameter of any type; the constant's spelling decides the type of the value."""
+    """Return the value of a constant that is an argument for a parameter of Go's type ``any``.
+
+    The spelling of the constant decides the type of the value. The literal ``nil`` raises Fault.
+    """
     if isinstance(node, Bool):
         return Value(BOOL, node.value)
     if isinstance(node, String):

@@ -73,7 +73,10 @@ class Evaluator:
     # ------------------------------------------------------------------------------------------------ pipelines
 
     def pipeline(self, dot: Value | None, pipe: Pipe | None) -> Value | None:
-        """Return a pipeline's value; the variables that the pipeline declares stay on the stack."""
+        """Return a pipeline's value.
+
+        The variables that the pipeline declares stay on the evaluator's stack of variables.
+        """
         if pipe is None:
             return None
         self.settings.budget.step()

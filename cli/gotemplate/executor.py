@@ -25,7 +25,7 @@ _INVOCATION_STEPS = 10
 
 
 class TemplateSource(NamedTuple):
-    """The input of an execution: the source text, and the bodies of the templates by the templates' names."""
+    """The input of an execution: the source text, and a map from the templates' names to their bodies."""
 
     text: str
     trees: Mapping[bytes, Body]
@@ -88,7 +88,8 @@ class Executor(Evaluator):
     def _body(self, dot: Value | None, body: Body) -> str:
         """Execute the nodes of a template body in order.
 
-        Return "break" or "continue" if such an action ended the body early, or "" if all nodes were executed.
+        Return "break" or "continue" if an action ``{{break}}`` or ``{{continue}}`` ended the body early. Return "" if
+        all nodes were executed.
         """
         self.node = body
         for node in body.nodes:

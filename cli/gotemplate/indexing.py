@@ -112,5 +112,5 @@ def length(item: Value | None) -> int:
     if target is None:
         raise Fault("reflect: call of reflect.Value.Type on zero Value")
     if target.type.kind not in ("array", "map", "slice", "string"):
-        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # omit the * of the type name of a list row
+        raise Fault(f"len of type {str(target.type).removeprefix('*')}")  # Go names a pointer's type without the *
     return target.length()

@@ -22,14 +22,14 @@ if __name__ == "__main__":
     if not locale:
         posix.environ.pop(b"LC_CTYPE", None)
         posix.unsetenv(b"LC_CTYPE")
-    elif locale != b"C.UTF-8":  # for C.UTF-8, nothing to do: the interpreter has set LC_CTYPE to C.UTF-8 already
+    elif locale != b"C.UTF-8":  # if the locale is C.UTF-8, the interpreter has already set LC_CTYPE to it
         posix.environ[b"LC_CTYPE"] = locale
         posix.putenv(b"LC_CTYPE", locale)
     prefix, version = __file__.rsplit("/", 3)[0], sys.version_info
     packages = f"{prefix}/lib/python{version[0]}.{version[1]}/site-packages"
     try:
         posix.stat(f"{packages}/cli/launcher/launch.py")
-    except OSError:  # hawse is an editable install; only the module `site` finds hawse's packages
+    except OSError:  # in an editable install, only the module `site` finds hawse's packages
         import os
         import site
 

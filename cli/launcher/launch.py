@@ -1,9 +1,9 @@
 """Send the command of the ``hawse`` script to the warm server, or run the command in this process.
 
-The warm server is a resident process that runs commands faster, because it has imported everything. This module knows
-the server's socket. It also knows which attributes of this process the server needs to run the command in the same way.
-It must not know what any command does. It imports only built-in modules and `_socket`, because every further import
-takes longer than the exchange with the server.
+The warm server is a resident process that runs commands faster, because it has already imported all of hawse's modules.
+This module knows the server's socket. It also knows which attributes of this process the server needs to run the
+command in the same way. It must not know what any command does. It imports only built-in modules and `_socket`, because
+every further import takes longer than the exchange with the server.
 
 The launcher is this process. The protocol between launcher and server consists of these messages:
 
@@ -108,11 +108,12 @@ def in_background() -> bool:
 def run_warm() -> None:
     """Run the command in the warm server and exit with the command's status.
 
-    If OSError or `ServerRefused` is raised, the message GO was not sent, so the command has not been started.
+    If OSError or `ServerRefused` is raised, the command has not been started, because the launcher has not sent the
+    message GO.
     """
     streams = [
         fd for fd in range(3) if is_open(fd)
-    ]  # list the streams before any open(): a new file could get a closed stream's number
+    ]  # make this list before any open(): a new file could get the descriptor number of a closed stream
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
@@ -169,7 +170,8 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 def request_of_this_process(streams: list[int]) -> bytes:
     """Return the bytes of the request.
 
-    The request holds the identity, the umask, the streams, the ignored signals, the arguments and the environment.
+    The request holds the result of `identity`, the umask, the numbers of the open streams, the ignored signals, the
+    command's arguments and the environment variables.
     """
     umask = posix.umask(0o077)
     posix.umask(umask)
@@ -210,8 +212,8 @@ def message(kind: bytes, number: int = 0) -> bytes:
 
 
 def receive_pidfd(server: _socket.socket) -> int:
-    """Receive and return the pidfd (a file descriptor for a process) of the server's child that runs the command after
-    GO.
+    """Receive and return the pidfd (a file descriptor for a process) of the warm server's child that will run the
+    command.
 
     Raises `ServerRefused` if the server refuses this process, and OSError for any other answer.
     """
@@ -265,7 +267,8 @@ def receive_message(server: _socket.socket) -> bytes:
 def stop(number: int, forward: "_signal._HANDLER") -> None:
     """Stop this process with the signal that has stopped the command in the warm server.
 
-    When this process is continued, send SIGCONT to the command too, so that the command continues.
+    When this process is continued, send SIGCONT to the command too, so that the command continues. ``forward`` is the
+    handler that forwards signals to the command.
     """
     for each in (number, _signal.SIGCONT):
         if each != _signal.SIGSTOP:

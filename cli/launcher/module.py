@@ -1,8 +1,8 @@
 """Run hawse for ``python -m hawse``; this file is installed as hawse/__main__.py.
 
 This file imports nothing of hawse, because ``python -m`` puts the current directory and PYTHONPATH first on the import
-path. Instead, it executes the interpreter again with the options that the script ``hawse`` uses. Two problems cannot be
-prevented here:
+path. Instead, it executes the interpreter again with the options -I and -S, which the script ``hawse`` also uses. Two
+problems cannot be prevented here:
 
 - A ``hawse`` package in the current directory or on PYTHONPATH runs instead of this package. ``python -I -m hawse``
   prevents that.

@@ -18,7 +18,7 @@ from engine.model import IPAMConfig
 Configs = dict[str, IPAMConfig]
 Network = IPv4Network | IPv6Network
 PREFIX = re.compile("[0-9]{1,3}")
-MAPPED_BITS = 96  # bits before the IPv4 address in an IPv4-mapped IPv6 address
+MAPPED_BITS = 96  # number of bits before the IPv4 address in an IPv4-mapped IPv6 address
 
 
 def ipam_configs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_MAC_LENGTHS = (6, 8, 20)  # lengths in bytes: EUI-48, EUI-64, IP over InfiniBand
+_MAC_LENGTHS = (6, 8, 20)  # address lengths in bytes: EUI-48, EUI-64, IP over InfiniBand
 _PAIRS = re.compile(r"[0-9a-fA-F]{2}(([:-])[0-9a-fA-F]{2}(\2[0-9a-fA-F]{2})*)")
 _QUADS = re.compile(r"[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4})+")
 

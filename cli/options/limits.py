@@ -15,7 +15,7 @@ _RATIONAL = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<exponent>[eE][+-]?[0-9]+)?|[+-]?[0-9]+/((?P<zero>0+)|[0-9]+)"
 )
 _LARGEST_EXPONENT = 1_000_000  # Go rejects larger exponents, because a number with so many digits would fill the memory
-_LONGEST_RATIONAL = 4000  # longest number in characters; Python rejects integers with more than 4,300 digits
+_LONGEST_RATIONAL = 4000  # maximum length of a number in characters; Python rejects integers with over 4,300 digits
 STREAMS = ("stdin", "stdout", "stderr")
 
 

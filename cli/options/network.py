@@ -33,7 +33,8 @@ class NetworkOption:
     gw_priority: int = 0
 
 
-# Settings that may be given twice: the field's name, the flag's name, and Docker's name for the setting in --network.
+# Settings that the user may give in --network or by a separate flag, but not by both. Each row has the field's name,
+# the flag, and the name that Docker's error text uses for the setting in --network.
 _CONFLICTS = (
     ("aliases", "--network-alias", "alias"),
     ("links", "--link", "links"),
@@ -115,7 +116,7 @@ def endpoint_settings(networks: Sequence[NetworkOption], flags: NetworkOption) -
         if network.target in endpoints:
             raise ValueError(f"network {quote(network.target)} is specified multiple times")
         if len(networks) == 1 and settings == EndpointSettings():
-            continue  # no settings: omit the entry, because NetworkMode already names the network
+            continue  # omit a network without settings, because NetworkMode already names this network
         endpoints[network.target] = settings
     if len({is_user_defined(network.target) for network in networks}) == 2:
         raise ValueError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
@@ -128,7 +129,7 @@ def _combine(network: NetworkOption, flags: NetworkOption) -> NetworkOption:
             raise ValueError(f"conflicting options: cannot specify both {flag} and per-network {key}")
     overrides = {name: getattr(flags, name) for name, _, _ in _CONFLICTS if getattr(flags, name)}
     if network.target == "default":
-        overrides.pop("links", None)  # for the default bridge, the request has legacy links only in HostConfig.Links
+        overrides.pop("links", None)  # for the default bridge, HostConfig.Links already holds the legacy links
     return replace(network, **overrides)
 
 

@@ -63,7 +63,7 @@ def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
 
 
 def shown(app: App, row: FormatContext) -> FormatContext:
-    """Return the row; on a terminal, its values have a mark in place of each control character.
+    """Return the row; on a terminal, a one-character mark replaces each control character in the row's values.
 
     When the row is printed, an escape sequence is printed for each mark. A pipe gets every byte unchanged and needs no
     marks.
@@ -76,8 +76,8 @@ def shown(app: App, row: FormatContext) -> FormatContext:
 def measure(app: App) -> Measure:
     """Return a function that computes the width of a text in terminal columns.
 
-    On a terminal, the text may have marks in place of control characters. The function then counts the escape sequences
-    that are printed for the marks.
+    On a terminal, the text may have one-character marks in place of control characters. The function then counts the
+    escape sequences that are printed for the marks.
     """
     if app.on_terminal:
         return revealed_width

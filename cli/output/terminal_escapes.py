@@ -22,9 +22,10 @@ _IN_DATA = re.compile(f"[\t\n{_UNSAFE}\U00100000-\U0010ffff]")
 _MARKS = re.compile("[\U00100000-\U0010ffff\ud800-\udfff]")
 
 _FIRST_MARK = 0x100000
-"""The first character of Unicode plane 16, which is for private use; the marks are taken from this plane.
+"""The first character of Unicode plane 16, which is for private use.
 
-If the data itself contains a character of this plane, `marked` replaces the character with U+FFFD.
+`marked` replaces each control character in the data with a character of this plane, called a mark. If the data itself
+contains a character of this plane, `marked` replaces the character with U+FFFD.
 """
 _REPLACEMENT = "\ufffd"
 _SHORT = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -41,7 +42,9 @@ def escaped_line(text: str) -> str:
 
 
 def marked(value: Any) -> Any:
-    """Replace each control character by its mark, in a string or in all strings of a document."""
+    """Replace each control character by a mark (a character for private use), in a string or in all strings of a
+    document.
+    """
     if isinstance(value, str):
         return _IN_DATA.sub(_mark, value)
     if isinstance(value, dict):
@@ -52,9 +55,9 @@ def marked(value: Any) -> Any:
 
 
 def revealed(text: str) -> str:
-    """Replace each mark (see `marked`), and each byte that is not UTF-8, by an escape sequence.
+    """Replace each mark that `marked` made, and each byte that is not UTF-8, by an escape sequence.
 
-    The escape sequence of a mark is that of the control character in whose place the mark is.
+    The escape sequence shows the control character that `marked` replaced by the mark.
     """
     return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
 

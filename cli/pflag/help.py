@@ -10,7 +10,7 @@ import click
 from cli.pflag.flag import Flag
 from cli.pflag.usage import flag_usages
 
-NARROWEST_NAMES = 11  # characters: minimal width of the column of command names
+NARROWEST_NAMES = 11  # minimal width, in characters, of the column of command names
 
 
 def path(ctx: click.Context) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from cli.pflag.flag import Flag
 
-SLOP = 5  # characters by which a last line may be too long, so that no short word is left over
-NARROWEST = 24  # minimal width of a help text beside its flag, in characters; else the text starts a new line
+SLOP = 5  # characters by which the last line may exceed the width, so that no short word has its own line
+NARROWEST = 24  # minimal width of a help text beside its flag, in characters; a narrower text gets its own lines
 
 
 def flag_usages(flags: Iterable[Flag], columns: int) -> str:

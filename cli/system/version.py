@@ -14,7 +14,7 @@ from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from engine.version import API_VERSION, version_text
 
-COLUMN = 20  # width in characters of indentation and title; the value of the line follows
+COLUMN = 20  # width in characters of the indentation and the title, which come before the line's value
 LINES = (
     ("Version", "Version"), ("API version", "ApiVersion"), ("Python version", "PythonVersion"),
     ("Git commit", "GitCommit"), ("Built", "BuildTime"), ("OS/Arch", "OS/Arch"), ("Context", "Context"),

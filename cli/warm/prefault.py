@@ -43,7 +43,7 @@ def create_scratch_host() -> None:
     """
     forget()
     pid = os.fork()
-    if pid == 0:  # in a child process, so that locks and other state of the command do not remain in the server
+    if pid == 0:  # run the commands in a child process, so that their locks and other state do not stay in the server
         with elsewhere():
             run_silently(SCRATCH_OBJECTS)
         os._exit(0)

@@ -80,7 +80,7 @@ class WarmServer:
             self._loop.stop()
 
     def _accept(self) -> None:
-        self._inotify.read()  # first check whether hawse's files have changed, because then this server must end
+        self._inotify.read()  # check first whether hawse's files have changed, because this server must then end
         if self._leaving:
             return
         try:

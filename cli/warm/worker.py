@@ -70,7 +70,7 @@ def close_inherited(kept: socket.socket) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.setpgid(0, 0)  # ctrl-Z stops a new process group, but it does not stop an orphaned process group
+    os.setpgid(0, 0)  # in the server's orphaned process group, ctrl-Z would not stop this process
 
 
 def serve_launcher(identity: peer.Identity) -> NoReturn:
@@ -85,9 +85,9 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
             os.closerange(0, CONNECTION)  # readers of the output get end-of-file now, not when this process exits
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
-        os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this exit code
+        os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this code to the launcher
     finally:
-        os._exit(1)  # the server ignores this code if the child has sent a result; otherwise it is an error
+        os._exit(1)  # the server reports this code as a failure, unless the child has already sent a result
 
 
 def max_descriptor() -> int:
@@ -108,7 +108,7 @@ def negotiate(connection: socket.socket, own: peer.Identity) -> list[str] | None
             welcome(connection)
             process_attributes.apply_process_attributes(
                 launcher, connection, peer.credentials(connection)[2]
-            )  # during this call, the launcher writes its request, which is read next
+            )  # during this call, the launcher writes its request, which `receive` reads
         request = receive(connection)
         if request.identity != identity():
             raise MalformedRequest
