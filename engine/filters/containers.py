@@ -67,7 +67,7 @@ def _value_tests(filters: Filters) -> list[Test]:
         lambda r: not volumes or any(_mounts(r, volume) for volume in volumes),
         lambda r: not networks or any(_is_on(r, network) for network in networks),
         lambda r: "none" in filters.get("health", ()) or not filters.get("health"),
-        # No container is a task, because hawse has no swarm services.
+        # No container matches ``is-task=true``, because hawse has no swarm services and so no tasks.
         lambda r: not filters.get("is-task") or filters["is-task"][0] in ("0", "false"),
     ]
 

@@ -37,7 +37,7 @@ class Layer:
     name: str = ""
     digest: str = ""  # digest of the bytes that `open` returns, which may be compressed
     size: int = -1  # number of bytes that `open` returns, -1 if unknown
-    diff_id: str = ""  # digest of the uncompressed tar
+    diff_id: str = ""  # SHA-256 digest of the uncompressed tar archive of the layer
 
 
 @dataclass(frozen=True, slots=True)

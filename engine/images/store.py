@@ -106,7 +106,7 @@ class ImageStore:
                 transaction.put_image(replace(record, references=kept))
         if deleted:
             with self._incoming():
-                pass  # on entry, `_incoming` deletes the files of images without a record
+                pass  # on entry, `_incoming` deletes the files of this image, which has no record now
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 

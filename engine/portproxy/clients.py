@@ -1,12 +1,14 @@
-"""The clients of the port proxy: the quotas that they share, and their UDP flows.
+"""The clients of the port proxy: the limits on their connections and flows, and the table of their UDP flows.
 
-A client is an address that uses one port. Clients form groups, and each group has a quota:
+A client is an address that uses one port. Clients form groups. Each client and each group may have a limited number of
+connections and flows (`engine.eventloop.quota`). The groups are:
 
 - all clients with the same address,
 - all clients of one IPv6 /64, because a host can use all addresses of its /64,
 - all clients of one container, because many hosts may act together.
 
-Each group may have twice the share of the next smaller group, so that one member cannot use up the group's quota.
+The limit of each group is twice the limit of the next smaller group, so that one member cannot use up the limit of its
+group.
 
 A new UDP flow is always admitted. If the new flow's client or one of the client's groups has reached its limit, another
 flow of this client or group is removed. If this client or group has no flow on the listener, any other flow of the

@@ -1,5 +1,5 @@
-"""Copies TCP between published ports and containers, in both directions. If one side closes only its sending direction,
-the other direction stays open.
+"""Copies TCP data between published ports and containers, in both directions. If one side closes only its sending
+direction, the other direction stays open.
 
 Data stays in the sender's socket until the receiver's socket accepts the data. The agent buffers nothing. Therefore the
 agent's memory use does not grow with traffic, and a slow reader slows down the sender.
@@ -25,7 +25,7 @@ from engine.portproxy.clients import claims
 from engine.ports.proxied import Origin, Target
 
 CHUNK = 262144
-ORIGINAL_DST = 80  # IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h: a struct sockaddr_in6
+ORIGINAL_DST = 80  # socket option IP6T_SO_ORIGINAL_DST (linux/netfilter_ipv6/ip6_tables.h): a struct sockaddr_in6
 ADDRESS = struct.Struct("!2xH4x16s4x")
 FAILURE = select.EPOLLET
 """Event mask that asks for no events. epoll still reports an error or hang-up, but only once (edge-triggered)."""
@@ -39,9 +39,9 @@ ACCEPTS = 16
 """Maximum number of clients accepted per wake-up; after that, other handlers run."""
 OPTIONS = {
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,  # seconds of silence before the first probe
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 15,  # seconds between two probes
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 6,  # detects a dead client after 150 s, as Docker's proxy does
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,  # seconds of silence before the first keepalive probe
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 15,  # seconds between two keepalive probes
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 6,  # 6 lost probes: the client is dead after 150 s, as in Docker's proxy
     (socket.IPPROTO_TCP, socket.TCP_NODELAY): 1,
 }
 RETRANSMISSIONS = 3
@@ -113,7 +113,7 @@ class StreamListener:
             print(text, file=sys.stderr, flush=True)
 
     def closed(self, relay: StreamRelay) -> None:
-        """Remove an ended connection and release the places that the connection held in the quota."""
+        """Remove an ended connection and release its place in the quota."""
         self._quota.give(relay.claims)
         others = self._relays[relay.origin]
         others.discard(relay)
@@ -182,7 +182,7 @@ class StreamEnd:
         self.events = 0
         self.connecting = self.full = False  # full: the socket's send buffer accepts no more data for now
         self.ended = False  # the end of the received data was reached (the other host sends no more)
-        self.shut = False  # the socket's sending side is shut down
+        self.shut = False  # this socket's sending side is shut down
 
     def ready(self, events: int) -> None:
         """Copy the data that is available; a failure closes both sides."""
@@ -193,7 +193,7 @@ class StreamEnd:
             if self.full and events & ~READ:
                 self.full = False
                 self.other.copy()
-            self.copy()  # copies the data that arrived before a failure, then raises OSError
+            self.copy()  # `copy` copies the data that arrived before a failure, then raises OSError
             self.relay.settle()
         except OSError:
             self.relay.close()
@@ -219,7 +219,7 @@ class StreamEnd:
             taken = 0
         other.full = taken < size
         if taken:
-            self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # removes the sent bytes from this socket
+            self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # MSG_TRUNC removes the sent bytes from the socket
 
     def wanted(self) -> int:
         """Return the socket events that this socket needs next: readable, writable, both, or only failures."""
@@ -260,7 +260,7 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """On each socket whose opposite socket has reached the end of its data, shut down sending; then watch both
+        """If one socket has reached the end of its data, shut down sending on the opposite socket; then watch both
         sockets.
 
         If both directions have ended, close the connection.

@@ -1,4 +1,5 @@
-"""Copies UDP between published ports and containers. Each active client has a separate socket to the container.
+"""Copies UDP datagrams between published ports and containers. Each active client has a separate socket to the
+container.
 
 All published ports share one listening socket, so the proxy gets a datagram's original destination from connection
 tracking. The proxy reuses the destination while the client keeps sending. After a pause of the client, the proxy asks
@@ -30,7 +31,7 @@ destination of the client's datagrams.
 
 This time is much shorter than the timeout of connection tracking entries.
 """
-PACKET_INFO = 20  # bytes of struct in6_pktinfo: an address and an interface index
+PACKET_INFO = 20  # size in bytes of struct in6_pktinfo: an address and an interface index
 
 
 class DatagramListener:

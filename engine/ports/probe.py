@@ -1,8 +1,8 @@
-"""Test whether a port can be bound now, or another program uses the port.
+"""Test whether another program uses a host port, by binding a socket to the port.
 
-The test binds a socket as a proxy would, and closes the socket immediately. The test runs in the network namespace of
-the calling process and changes nothing in that namespace. In a long range, only the ports listed in /proc/net are
-tested.
+The test binds the socket in the same way as Docker's port proxy would, and closes the socket immediately. The test runs
+in the network namespace of the calling process and changes nothing in that namespace. In a long range, only the ports
+listed in /proc/net are tested.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    protocol and port of each socket of the agent. A port of such a socket can be published too, because the firewall
-    decides for each packet whether the agent's socket gets the packet.
+    protocol and port of each socket of the agent. Such a port counts as free on an IPv6 address, although the bind
+    fails. The firewall decides for each packet whether the agent's socket gets the packet.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class HostProbe:
         for table in ("tcp", "tcp6", "udp", "udp6"):
             try:
                 lines = (self._proc / table).read_text().splitlines()[1:]
-            except FileNotFoundError:  # the files of IPv6 are missing if the kernel has no IPv6
+            except FileNotFoundError:  # /proc/net has no IPv6 files if the kernel has no IPv6
                 continue
             ports.update(int(line.split(maxsplit=2)[1].rpartition(":")[2], 16) for line in lines)
         return ports
@@ -114,7 +114,7 @@ def listens_on_ipv6() -> bool:
 
 
 def _try_bind(protocol: str, address: str, port: int) -> str | None:
-    """Bind a socket as a proxy would; return the error, or None if the bind succeeds.
+    """Bind a socket as Docker's port proxy would; return the error, or None if the bind succeeds.
 
     TCP sockets reuse addresses, so that connections in TIME_WAIT do not block the bind. IPv6 sockets do not bind IPv4.
     """

@@ -100,7 +100,7 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
     if not inside:
         return
     target, has_ipv6 = str(ip_interface(inside).ip), bool(endpoint.ipv6)
-    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # few pairs, even for thousands of ports
+    kinds = {(ports.protocol, ports.host_ip) for ports in endpoint.ports}  # this set is small even for many ports
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:

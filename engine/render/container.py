@@ -148,7 +148,7 @@ def _network_settings(
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
     shown = networks_document(record, endpoints)
-    shares = is_container_mode(record.host.network_mode)  # if True, only the owner's document shows the sandbox
+    shares = is_container_mode(record.host.network_mode)  # the sandbox belongs to another container, which shows it
     return {
         "Bridge": "",
         "SandboxID": "" if shares else record.sandbox_id,

@@ -73,7 +73,7 @@ def _security_options(record: ContainerRecord) -> list[str] | None:
 def _paths(record: ContainerRecord, hidden: Sequence[str]) -> list[str] | None:
     """Return ``hidden``, a list of kernel paths that Docker masks or makes read-only.
 
-    Returns [] if the user has turned hiding off, and None for a privileged container.
+    Returns [] if the user gave ``--security-opt systempaths=unconfined``, and None for a privileged container.
     """
     if record.host.system_paths:
         return []
