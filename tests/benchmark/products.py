@@ -115,7 +115,7 @@ class Docker(Product):
     def start(self) -> None:
         self.socket = self.state / "docker.sock"
         flags = f"--data-root {self.state}/root --exec-root {self.state}/exec --pidfile {self.state}/pid"
-        script = (  # no unshare needed: `ip netns exec` gives dockerd a mount namespace
+        script = (  # dockerd needs no unshare: `ip netns exec` gives it a mount namespace
             "mkdir -p /run/docker; mount -t tmpfs tmpfs /run/docker; mount -t cgroup2 none /sys/fs/cgroup; "
             f"exec dockerd {flags} -H unix://{self.socket} --default-address-pool base={POOL},size={SIZE}"
         )

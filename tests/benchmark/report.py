@@ -1,4 +1,4 @@
-"""Writing of the result tables as Markdown, and of the page that contains them."""
+"""Write the result tables, and the page that contains them, as Markdown."""
 
 from __future__ import annotations
 

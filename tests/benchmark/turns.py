@@ -1,4 +1,6 @@
-"""Rounds in which contenders take turns, so that other load on the machine affects them equally."""
+"""Rounds in which contenders (the measured products) take turns, so that other load on the machine affects them
+equally.
+"""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Member(Host):
         mac = self.sh("cat /sys/class/net/ext0/address").strip()
         self.kill_processes()
         self.peer.run("ip", "link", "del", f"v{self.index}")
-        with open(self.path):  # keeps the old inode in use; by the new inode, hawse sees a reboot
+        with open(self.path):  # keeps the old namespace's inode in use, so that hawse sees a new inode after the reboot
             Netns.delete(self)
             shutil.rmtree(self.run_dir)
             self.__init__(self.name, self.peer, self.state, self.index)
@@ -138,7 +138,9 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
         self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
-        # The bridge has a MAC address of its own. Otherwise it would take that of a port when a host is added.
+        # The bridge gets a fixed MAC address. A bridge without one takes the address of a port, and changes it when a
+        # host is added.
+        #
         # The neighbour (another machine on the hosts' network) refuses each DNS query with an ICMP error. Queries for
         # unknown names then fail without a time-out.
         self.peer.sh(

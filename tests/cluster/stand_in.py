@@ -1,8 +1,10 @@
-"""Do on a host what no hawse command does: ``stand_in.py NETWORK COUNT [shown]|rows|forget|compact|…``.
+"""Change or print a host's state in ways that no hawse command has: ``stand_in.py NETWORK COUNT
+[shown]|rows|forget|…``.
 
 The environment variable HAWSE_ROOT selects the host.
 
-- COUNT reserves that many endpoints as containers would, and prints their addresses (``shown``: with MAC and name).
+- COUNT, a number, reserves that many endpoints as containers would, and prints their addresses (``shown``: with MAC
+  and name).
 - ``rows`` prints the number of entries for other hosts' endpoints in the kernel's FDB and neighbour tables.
 - ``forget`` empties these kernel tables without notifying the agent.
 - ``compact`` makes etcd drop its history of old values.

@@ -36,8 +36,9 @@ def ends(host, name):
 
 
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
-    """The test also covers managers, whose etcd members use the renewed certificates for the connections between
-    members.
+    """Hosts renew their certificates and keep working after the old certificates have expired.
+
+    The test also covers managers. Their etcd members use the renewed certificates for the connections between members.
     """
     a, b = pair
     late = cluster.join("manager")

@@ -95,7 +95,7 @@ def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
     assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
-    kill(b.agent_pid())  # at its start, a new agent looks for networks without endpoints
+    kill(b.agent_pid())  # then a new agent starts, which looks for networks without endpoints
     eventually(lambda: len(places(b)) == 1)
     assert "idle" not in b.hawse("network", "ls").stdout
     a.hawse("network", "rm", "idle")
@@ -142,7 +142,7 @@ def test_without_the_store_traffic_and_names_go_on_and_changes_fail_fast(three):
 
 def test_an_agent_that_starts_without_the_store_still_knows_the_names(three):
     a, b, _ = three
-    eventually(lambda: "c3" in (b.root / "cluster" / snapshot.FILE).read_text())  # the agent saves once a second
+    eventually(lambda: "c3" in (b.root / "cluster" / snapshot.FILE).read_text())  # saved by the agent every second
     with stopped(a):
         kill(b.agent_pid())
         b.hawse("network", "ls")
@@ -265,7 +265,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
     assert other.reaches("c3", "kept")
     host.reboot()
     assert not other.reaches("c3", address)
-    host.hawse("network", "verify", "app", check=False)  # first command after the boot; a systemd unit would run it
+    host.hawse("network", "verify", "app", check=False)  # a systemd unit would run this first command after a boot
     eventually(lambda: other.reaches("c3", "kept"), 30)
     host.hawse("start", f"c{which + 1}")
     eventually(lambda: other.reaches("c3", f"c{which + 1}") and host.reaches("kept", "c3"), 20)

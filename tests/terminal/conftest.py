@@ -36,7 +36,7 @@ from engine.store.sqlite import SqliteStore
 CHECKOUT = Path(__file__).parent.parent.parent
 PATIENCE = 15.0  # seconds to wait until the screen shows what a test expects
 CREATED = "2026-01-02T03:04:05.000000006Z"
-ODD = "odd name: of/ünï"  # blanks, a colon, a slash, non-ASCII letters
+ODD = "odd name: of/ünï"  # a network name with blanks, a colon, a slash and non-ASCII letters
 SENTINEL = "Z"
 
 

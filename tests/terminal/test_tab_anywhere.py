@@ -47,7 +47,7 @@ def test_a_kept_answer_is_read_by_the_shell_itself_until_the_store_is_written(na
         os.utime(file, ns=(then, then))
     assert ask(root, kinds="networks+").stdout
     answer = root / "names" / "networks+"
-    answer.write_text("from-the-answer\tno network at all\n")  # an answer that differs from the real hawse's
+    answer.write_text("from-the-answer\tno network at all\n")  # this cached answer differs from the real hawse's answer
     os.utime(answer, ns=(then, then))
     screen = started(name, directory, root=root)
     line = "hawse network inspect "

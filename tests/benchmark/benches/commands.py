@@ -23,13 +23,13 @@ CROWDED = 1000
 class Operation:
     """A command line to measure.
 
-    In the command line, ``{n}`` stands for the contender's name prefix, and ``{p}`` for the contender's own host port.
+    In the command line, ``{n}`` stands for the name prefix of the measured product, and ``{p}`` for its own host port.
     """
 
     what: str
     words: str
     target: float | None = None
-    crowded: float | None = None  # target with 1,000 networks or more, as a fraction of Docker's time
+    crowded: float | None = None  # target time with 1,000 or more networks, as a fraction of Docker's time
 
 
 OPERATIONS = (

@@ -24,7 +24,9 @@ from tests.benchmark.turns import turns
 from tests.conftest import Host, Netns
 
 Ends = tuple[list[str], list[str], str]
-"""The two ends of a stream: the server's command prefix, the client's command prefix, and the server's address."""
+"""The two ends of a stream: the words before the server's command, the words before the client's command, and the
+server's address. The words run a command in a network namespace (``ip netns exec NAME``).
+"""
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 PLAIN = (5, 6)
 """Index numbers of the two hosts that run no product. The hosts of the products have lower numbers."""

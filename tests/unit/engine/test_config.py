@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path):
         load_config(path)
 
 
-# The values come from moby 28.5 (TestValidateAcceptFwMarkMark in daemon/config/config_linux_test.go). The other values
+# Some values come from moby 28.5 (TestValidateAcceptFwMarkMark in daemon/config/config_linux_test.go). All other values
 # are forms that Go's ParseUint allows.
 MARKS = {
     "": "", "1": "1", "0x1": "1", "1/2": "1/2", "0x1/0x2": "1/2", "010/0xff": "8/255", "0b11/0o17": "3/15",

@@ -1,4 +1,4 @@
-"""References to containers or networks, in the form that an Engine API path contains."""
+"""Names and ids of containers and networks, in the form in which Docker puts them into the URL of an API request."""
 
 from __future__ import annotations
 

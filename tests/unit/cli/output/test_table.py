@@ -49,7 +49,7 @@ def test_lines_of_equally_many_cells_are_laid_out_by_the_same_rules(rows):
     plain = align(["\t".join(row) for row in rows])
     widths = [max(MINIMAL_WIDTH, *(len(row[place]) + PADDING for row in rows)) for place in range(2)]
     assert plain == [f"{one:{widths[0]}}{two:{widths[1]}}{last}" for one, two, last in rows]
-    ragged = align([*("\t".join(row) for row in rows), "x\ty"])  # with the short row, `align` handles each line alone
+    ragged = align([*("\t".join(row) for row in rows), "x\ty"])  # the short row makes `align` use its general code
     assert ragged[:-1] == plain
 
 

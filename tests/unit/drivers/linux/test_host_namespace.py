@@ -1,4 +1,4 @@
-"""Detection of a host's own network namespace by its interfaces."""
+"""Whether a network namespace is a host's own: the interfaces in the namespace decide this."""
 
 from __future__ import annotations
 

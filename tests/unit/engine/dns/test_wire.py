@@ -137,10 +137,10 @@ def test_responses_and_fragments_get_no_reply():
 @pytest.mark.parametrize(
     ("change", "rcode"),
     [
-        (lambda m: m[:2] + b"\x28\0" + m[4:], dns.rcode.NOTIMP),  # opcode UPDATE, not QUERY
-        (lambda m: m[:4] + b"\0\2" + m[6:], dns.rcode.FORMERR),  # two questions
+        (lambda m: m[:2] + b"\x28\0" + m[4:], dns.rcode.NOTIMP),  # the opcode is UPDATE, not QUERY
+        (lambda m: m[:4] + b"\0\2" + m[6:], dns.rcode.FORMERR),  # the message has two questions
         (lambda m: m[:4] + b"\0\0" + m[6:], dns.rcode.FORMERR),
-        (lambda m: m[:6] + b"\0\2" + m[8:], dns.rcode.FORMERR),  # two answers
+        (lambda m: m[:6] + b"\0\2" + m[8:], dns.rcode.FORMERR),  # the message has two answers
         (lambda m: m[:12] + b"\xc0\x0c" + m[-4:], dns.rcode.FORMERR),  # the name is a pointer to itself
         (lambda m: m[:-1], dns.rcode.FORMERR),
         (lambda m: m[:12] + b"\x7f" + m[13:], dns.rcode.FORMERR),

@@ -1,6 +1,6 @@
-"""Quotas that are shared fairly among holders.
+"""Quotas that clients share fairly. A place in a quota stands for one connection, flow or query.
 
-The tests check how many places one holder may take, how many places several holders may take together, and how many
+The tests check how many places one client may take, how many places several clients may take together, and how many
 places always stay free.
 """
 
@@ -13,7 +13,7 @@ from engine.eventloop.quota import Claim, Quota
 
 
 def fill(quota: Quota, *claims: Claim) -> int:
-    """Take places in the quota for the holders in ``claims`` until the quota refuses; return the number of taken
+    """Take places in the quota for the clients in ``claims`` until the quota refuses; return the number of taken
     places.
     """
     taken = 0

@@ -1,7 +1,7 @@
-"""The port proxy divides its quota into shares, for example one for a client's address and one for the address's /64
+"""The limits of the port proxy that apply to a client, for example one for its address and one for the address's /64
 network.
 
-The tests check which shares a client uses.
+The tests check which limits two clients have in common.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ TARGET = ("172.30.0.2", 80)
 
 
 def shared(one: tuple, other: tuple) -> int:
-    """Return how many shares of the quota two clients have in common.
+    """Return how many limits two clients have in common.
 
-    The function also checks that the common shares are the last ones in the list. These cover the most clients.
+    The function also checks that the common limits are the last ones in the list. These cover the most clients.
     """
     same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
     assert same == sorted(same)
@@ -41,4 +41,4 @@ def test_clients_share_what_they_have_in_common():
 
 def test_address_of_a_client_is_not_taken_for_a_target():
     holders = [claim.holder for claim in (*claims("fd00::9", WEB, TARGET), *claims("fd00::1", WEB, ("fd00::9", 80)))]
-    assert len(set(holders)) == len(holders) - 1  # the two clients have only their /64 share in common
+    assert len(set(holders)) == len(holders) - 1  # the two clients have only the limit of their /64 in common

@@ -1,5 +1,5 @@
-"""Conversion of records to JSON and back without loss. Documents that are no valid records are refused with
-their name.
+"""Conversion of records to JSON and back without loss. A document that is no valid record is refused, and the error
+names the document.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def test_no_two_threads_get_the_same_connection(store):
 
     class Path(type(store.path)):
         def __eq__(self, other):
-            taken.append(sqlite.take_idle(kept))  # takes the connection meanwhile, as a second thread could
+            taken.append(sqlite.take_idle(kept))  # this takes the connection meanwhile, as a second thread could
             return True
 
         __hash__ = None
@@ -113,7 +113,7 @@ def test_the_log_stays_short_however_the_processes_end(store, monkeypatch):
         child = os.fork()
         if child == 0:
             put(store, f"n{number}", {"text": "x" * 5000})
-            os._exit(0)  # ends without closing a connection, as a warm command does
+            os._exit(0)  # end without closing a connection, as a command in the warm server does
         assert os.waitpid(child, 0)[1] == 0
         sizes.append(os.stat(log).st_size)
     assert max(sizes) < 2 * sqlite.LOG_SIZE and sqlite.RESERVE in sizes
