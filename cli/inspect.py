@@ -79,8 +79,8 @@ def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, 
     """Return the document of the object of this kind with this name.
 
     If no such object exists, return None. The caller then searches for an object of the next kind. With ``only``, the
-    user chose this kind with ``--type``, so a missing object is an error. All other errors are raised. Without
-    ``only``, an error with a text in SKIPPABLE counts as "no such object".
+    user chose this kind with ``--type``, so a missing object is an error. Without ``only``, an error with a text in
+    SKIPPABLE counts as "no such object". Any other error is raised.
     """
     if not name:
         if only:

@@ -25,9 +25,10 @@ The kernel's file times are coarse: two writes within this interval may have the
 
 
 def is_cacheable(kinds: str) -> bool:
-    """Return whether the answer for these kinds of names may be cached, because it depends only on the local store.
+    """Return whether the answer for these kinds of names may be cached.
 
-    Answers for other kinds depend on the host's files or on the words of the command line.
+    The answer may be cached if it depends only on the local store. Answers for other kinds depend on the host's files
+    or on the words of the command line.
     """
     return all(kind.removesuffix("+") in FINDERS for kind in kinds.split(","))
 

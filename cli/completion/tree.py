@@ -43,7 +43,8 @@ class ArgumentEntry:
 
 @dataclass(frozen=True, slots=True)
 class CommandNode:
-    """A command and all its ``paths`` on the command line, such as ``("run", "container run")``; the root's path is "".
+    """A command and all its ``paths`` on the command line, such as ``("run", "container run")``; the path of ``hawse``
+    itself is "".
 
     ``commands`` maps the subcommands of a group to their descriptions. ``aliases`` maps each alias of a subcommand to
     the subcommand's own name. ``interspersed`` says whether flags are still recognised after the first argument.

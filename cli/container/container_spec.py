@@ -1,6 +1,6 @@
 """Code that ``run`` and ``create`` share.
 
-The module builds the request, writes the id file, prints warnings and formats error texts as Docker does.
+The module builds the request, writes the file of ``--cidfile``, prints warnings and formats error texts as Docker does.
 """
 
 from __future__ import annotations

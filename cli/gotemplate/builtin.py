@@ -54,7 +54,7 @@ def _escaper(escape: Callable[[bytes], bytes], growth: int, budget: Budget) -> F
 
 
 def builtin_functions(budget: Budget) -> Mapping[str, Function]:
-    """Return Go's template functions by name; the bytes of their results count against ``budget``."""
+    """Return Go's template functions by name; ``budget`` limits the bytes of their results."""
     return {
         "and": Function(_ONE, _declared_only, ANY_VALUE),
         "or": Function(_ONE, _declared_only, ANY_VALUE),

@@ -80,7 +80,7 @@ def _truncate(text: bytes, size: int) -> Value:
 
 
 def docker_functions(budget: Budget) -> Mapping[str, Function]:
-    """Return Docker's template functions by name; the bytes of long results count against ``budget``."""
+    """Return Docker's template functions by name; ``budget`` limits the bytes of long results."""
     return {
         "json": Function((ANY,), _json),
         "split": Function((STRING, STRING), _split),

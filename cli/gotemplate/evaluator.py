@@ -1,8 +1,8 @@
 """Evaluate the pipelines of a template: commands, fields, methods, function calls and their arguments.
 
 The module knows how values are passed inside one invocation of a template. It does not know control structures and
-output (executor.py). A failure is raised as Fault. The error message then names the node in the evaluator's attribute
-``node``: the node that was being evaluated.
+output, which executor.py implements. A failure raises Fault. The evaluator's attribute ``node`` is then the node that
+was being evaluated, which the error message names.
 
 The functions here call each other as plain Python and never through C code such as ``map``. Deeply nested templates
 therefore use Python's own stack only. Python's recursion limit bounds the nesting of templates, and the size of the

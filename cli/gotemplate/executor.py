@@ -33,7 +33,7 @@ class TemplateSource(NamedTuple):
 
 @contextmanager
 def deep_stack() -> Iterator[None]:
-    """Raise Python's recursion limit to the depth that templates may have; restore the limit on exit."""
+    """Raise Python's recursion limit for deeply nested templates; restore the limit on exit."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, _STACK_FRAMES))
     try:

@@ -1,7 +1,7 @@
 """Format strings, as in Sprintf of Go's package fmt.
 
-The module knows the grammar of ``%[index]flags width.precision verb`` and how Go reports errors in it. It does not know
-how a value is printed (printing.py).
+The module knows the grammar of ``%[index]flags width.precision verb`` and how Go reports errors in a format string. It
+does not know how a value is printed, which printing.py implements.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Type:
         self.pointer_methods: Mapping[str, Method] = {}
         self.underlying = ""  # for a named slice, map or array type: the name of its underlying type
         self.size = 0  # for an array type: the number of elements
-        self.lookup: dict[str, tuple[int, ...]] | None = None  # field name -> cached result of `field_path`
+        self.lookup: dict[str, tuple[int, ...]] | None = None  # the path of each field by name; None: not computed yet
 
     def __repr__(self) -> str:
         return self.name

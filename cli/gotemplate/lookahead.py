@@ -29,9 +29,9 @@ class Lookahead:
         return self._tokens[self._peeked]
 
     def _push_back(self, *tokens: Token) -> None:
-        """Push back the last token, so that the parser reads it again; also push back ``tokens``, if given.
+        """Push back the last token and ``tokens``, so that the parser reads these tokens again.
 
-        ``tokens`` are the tokens that were read before the last token, in reverse order: the newest token comes first.
+        ``tokens`` are the tokens that were read before the last token; the newest of them comes first.
         """
         for index, token in enumerate(tokens, 1):
             self._tokens[index] = token

@@ -89,7 +89,9 @@ def main() -> None:
 
 
 def names_descriptor(arguments: list[str]) -> bool:
-    """Return whether an argument contains a path of a file descriptor, which only this process can open."""
+    """Return whether an argument contains a path of a file descriptor (``/dev/fd/63``), which only this process can
+    open.
+    """
     return any(path in argument for argument in arguments for path in DESCRIPTORS)
 
 
@@ -201,7 +203,7 @@ def identity() -> bytes:
     packages.
     """
     file = posix.stat(__file__)
-    interpreters = sys.executable.rpartition("/")[0]  # compare only the directory, so that python and python3 are equal
+    interpreters = sys.executable.rpartition("/")[0]  # only the directory counts, so that python and python3 are equal
     facts = (PROTOCOL, sys.hexversion, file.st_dev, file.st_ino, file.st_mtime_ns, interpreters, PACKAGES)
     return " ".join(map(str, facts)).encode(errors="surrogateescape")
 

@@ -90,7 +90,7 @@ class FlagSet:
             letters = following
 
     def set(self, flag: Flag, text: str) -> None:
-        """Update a flag's value with one occurrence of the flag; raises FlagError."""
+        """Process one use of a flag: compute the flag's new value from ``text``; raises FlagError."""
         try:
             self.values[flag.key] = flag.kind.fold(self.values[flag.key], text)
         except ValueError as error:

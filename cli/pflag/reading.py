@@ -13,7 +13,7 @@ from cli.pflag.help import path
 from cli.pflag.parser import FlagError, FlagSet
 from cli.pflag.values import BOOL
 
-HELP_WANTED = "cli.help"  # key in click's ctx.meta, which all levels share; True: the user gave --help
+HELP_WANTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True: the user gave --help
 
 
 def flags_of(node: click.Command) -> list[Flag]:

@@ -45,7 +45,7 @@ def our_modules() -> Iterator[str]:
 
 
 def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
-    """Call ``changed`` when any file from which commands may load code changes.
+    """Watch the files from which commands may load code, and call ``changed`` when one of them changes.
 
     The caller must call this function before it imports modules, so that no change of a file is missed.
     """

@@ -1,4 +1,7 @@
-"""The lock and the socket of the warm server: in HAWSE_RUN, or a socket that systemd passes."""
+"""The lock and the socket of the warm server.
+
+The lock is in the directory HAWSE_RUN. The server creates the socket there too, unless systemd passes a socket.
+"""
 
 from __future__ import annotations
 

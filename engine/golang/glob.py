@@ -46,9 +46,9 @@ class _Translator:
         return _literal(self.character())
 
     def character_class(self) -> str:
-        """Translate the inside of brackets, which holds at least one range, into a regular expression.
+        """Translate a character class such as ``[a-z]``, which holds at least one range, into a regular expression.
 
-        A range whose first character is greater than its last matches nothing, as in Go.
+        A range whose first character is greater than its last character matches nothing, as in Go.
         """
         negated, ranges, first = self.takes("^"), [], True
         while first or not self.takes("]"):
@@ -67,7 +67,7 @@ class _Translator:
         return self.character()
 
     def character(self) -> str:
-        """Return the next character of the pattern. If it follows a backslash, skip the backslash."""
+        """Return the next character of the pattern; a backslash before this character is skipped."""
         self.takes("\\")
         if self.at >= len(self.text):
             raise _bad()

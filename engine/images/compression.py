@@ -192,7 +192,7 @@ def _attempt(step: Callable[[], T]) -> T:
 
 
 def find_format(head: bytes) -> Callable[[], Decompressor] | None:
-    """Return the class or function that makes the decompressor for a stream, or None if it is not compressed.
+    """Return the class or function that makes the decompressor for a stream, or None if the stream is not compressed.
 
     ``head`` is the first bytes of the stream, which identify the format.
     """

@@ -17,7 +17,7 @@ _KINDS = {dict: "object", list: "array", str: "string", bool: "bool", int: "numb
 
 
 def parse_document(data: bytes, name: str) -> Any:
-    """Parse a JSON document; raises `InvalidArgument` with the name of the document and the error in it."""
+    """Parse a JSON document; raises `InvalidArgument` with the name of the document and a description of the error."""
     if len(data) > SIZE_LIMIT:
         raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
     text = data.decode("utf-8", "replace")  # U+FFFD replaces invalid bytes, as in Go; Go also replaces lone surrogates

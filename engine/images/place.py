@@ -106,7 +106,7 @@ class Placer:
             raise InvalidArgument(self._limits.too_large("image"))
 
     def _make_parents(self, directory: bytes) -> None:
-        """Create the missing directories above a member; they count as members."""
+        """Create the missing directories above a member; each new directory counts as a member."""
         if directory == self._parent:
             return
         if not os.path.isdir(directory):

@@ -49,8 +49,8 @@ class _Staged:
 class ImageStore:
     """Implements `engine.api.Images`.
 
-    The ``limits`` that are passed to the constructor apply to every import. Without them, the environment variables and
-    the free space set the limits.
+    The ``limits`` that are passed to the constructor apply to every import. Without ``limits``, the environment
+    variables and the free space set the limits.
     """
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
@@ -224,7 +224,7 @@ def _is_needed(transaction: Transaction, image_id: str) -> bool:
     """Return whether an import must move the files of an image to the image's final directory.
 
     The move is needed if the image has no record, or if its present files were never verified. Raises `Conflict` if a
-    container uses unverified files, because they cannot be replaced then.
+    container uses unverified files, because files in use cannot be replaced.
     """
     present = next((image for image in transaction.images() if image.id == image_id), None)
     if present is None or present.verified:

@@ -185,7 +185,7 @@ class StreamEnd:
         self.shut = False  # this socket's sending side is shut down
 
     def ready(self, events: int) -> None:
-        """Copy the data that is available; a failure closes both sides."""
+        """Copy the data that is available; a failure closes both sockets of the connection."""
         try:
             if events & ERROR and (self.ended or self.other.full):
                 raise OSError(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "connection failed")
@@ -227,7 +227,7 @@ class StreamEnd:
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 
     def watch(self) -> None:
-        """Start watching the socket."""
+        """Start watching the socket for the events that this socket needs."""
         self.events = self.wanted()
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 

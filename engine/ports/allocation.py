@@ -53,7 +53,9 @@ class Probe(Protocol):
         """
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the error of binding a port now (such as ``address already in use``), or None if it can be bound."""
+        """Return the error of binding a port now (such as ``address already in use``), or None if the port can be
+        bound.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
 class _Taken:
     """The host ports that endpoints use.
 
-    Single ports are stored by protocol, IP version and number. Port ranges are stored in a list, because there are few.
+    Single ports are stored by protocol, IP version and number. Port ranges are stored in a list, because there are few
+    ranges.
     """
 
     def __init__(self, records: Iterable[PortRecord]) -> None:

@@ -34,8 +34,8 @@ class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    protocol and port of each socket of the agent. Such a port counts as free on an IPv6 address, although the bind
-    fails. The firewall decides for each packet whether the agent's socket gets the packet.
+    protocol and port of each socket of the agent. Such a port counts as free on an IPv6 address although the bind
+    fails, because the firewall decides for each packet whether the agent's socket gets the packet.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class HostProbe:
         return ports if len(ports) <= BIND_LIMIT else sorted({ports[-1], *self._ports_in_use.intersection(ports)})
 
     def refusal(self, protocol: str, address: str, port: int) -> str | None:
-        """Return the error of binding a port now, or None if it can be bound."""
+        """Return the error of binding a port now, or None if the port can be bound."""
         self._asked += 1
         known = (protocol, address) in self._bindable
         if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
@@ -109,7 +109,7 @@ def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> l
 
 
 def listens_on_ipv6() -> bool:
-    """Return whether this host can listen on IPv6; the kernel parameter ipv6.disable=1 prevents it."""
+    """Return whether this host can listen on IPv6, which the kernel parameter ipv6.disable=1 prevents."""
     return _try_bind("tcp", "::", 0) is None
 
 

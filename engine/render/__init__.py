@@ -10,5 +10,5 @@ from collections.abc import Sequence
 
 
 def copied_list(values: Sequence[str] | None) -> list[str] | None:
-    """Return the values as a new list for JSON, or None for None."""
+    """Return the values as a new list for JSON; None is returned unchanged."""
     return None if values is None else list(values)

@@ -11,7 +11,11 @@ Json = dict[str, Any]
 
 
 def network_document(record: NetworkRecord, endpoints: Sequence[tuple[EndpointRecord, str]] = ()) -> Json:
-    """Render a network's document; ``endpoints`` has its live endpoints with container names (empty for a list)."""
+    """Render a network's document.
+
+    ``endpoints`` has the network's live endpoints, each with the name of its container. In a list of networks,
+    ``endpoints`` is empty.
+    """
     return {
         "Name": record.name,
         "Id": record.id,

@@ -16,7 +16,7 @@ PREFIX = re.compile(r"(?P<address>[^/%]+)/(?P<bits>0|[1-9][0-9]{0,2})")
 def parse_prefix(text: str) -> IPInterface | None:
     """Parse ``address/bits`` like Go's netip.ParsePrefix; return None for any other text.
 
-    The bits of the address behind the prefix are kept.
+    The host bits of the address (those after the prefix) are kept.
     """
     match = PREFIX.fullmatch(text)
     if match is None:

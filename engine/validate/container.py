@@ -1,4 +1,7 @@
-"""Check requests to create or rename a container, in dockerd's order, as far as the checks need no image."""
+"""Check requests to create or rename a container, in dockerd's order.
+
+This module makes only the checks that need no image.
+"""
 
 from __future__ import annotations
 

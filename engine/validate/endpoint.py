@@ -148,9 +148,10 @@ def check_own_sandbox(record: ContainerRecord) -> None:
 
 
 def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connected: bool) -> None:
-    """Raise an error for disconnecting the host's network, or a network to which the container is not connected.
+    """Raise an error if dockerd would refuse to disconnect the container from the network.
 
-    The message depends on whether the container is running.
+    dockerd refuses for the network ``host`` of a running container, and for a network to which the container is not
+    connected. The message depends on whether the container is running.
     """
     running = record.status == "running"
     if running and record.host.network_mode == "host" and network.driver == "host":

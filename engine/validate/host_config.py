@@ -229,7 +229,7 @@ They are for Linux security modules (such as AppArmor), which hawse does not use
 class Security:
     """The parsed security options.
 
-    ``seccomp`` is "" if the user gave no profile. Otherwise it is a profile's name or its JSON text.
+    ``seccomp`` is the name or the JSON text of the profile that the user gave, or "" if the user gave no profile.
     """
 
     seccomp: str = ""

@@ -39,7 +39,9 @@ Options = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The size limits of a log. A log file of ``max_size`` bytes or more is rotated; with 0, it is never rotated."""
+    """The size limits of a log. A log file of ``max_size`` bytes or more is rotated; with 0, no file is ever
+    rotated.
+    """
 
     max_size: int = 0
     max_files: int = 1
