@@ -1,4 +1,4 @@
-"""Which of the result tables are drawn as pictures."""
+"""Choose the result tables that are drawn as pictures, and draw them."""
 
 from __future__ import annotations
 

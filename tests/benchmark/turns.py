@@ -1,5 +1,5 @@
-"""Rounds in which contenders (the measured products) take turns, so that other load on the machine affects them
-equally.
+"""Rounds in which contenders (the measured products) take turns, so that other load on the machine affects all
+contenders equally.
 """
 
 from __future__ import annotations

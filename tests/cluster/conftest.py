@@ -221,6 +221,6 @@ def processes_of(host):
     pids = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True).stdout.split()
     commands = []
     for pid in pids:
-        with suppress(OSError):  # the process may have ended since the list was made
+        with suppress(OSError):  # the process may have ended after the pids were listed
             commands.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
     return commands

@@ -16,7 +16,7 @@ NETAVARK = Path("/usr/lib/podman/netavark")
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure how long it takes to connect a namespace to a network and to disconnect it.
+    """Measure the times to connect a namespace to a network and to disconnect the namespace.
 
     The products take turns. Each product's network already has one connected namespace.
     """

@@ -23,7 +23,8 @@ CROWDED = 1000
 class Operation:
     """A command line to measure.
 
-    In the command line, ``{n}`` stands for the name prefix of the measured product, and ``{p}`` for its own host port.
+    In the command line, ``{n}`` stands for the name prefix of the measured product, and ``{p}`` for a host port that
+    only this product uses.
     """
 
     what: str
@@ -126,7 +127,7 @@ def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
     rows = [Row(o.what, target=o.crowded or o.target if level >= CROWDED else o.target) for o in OPERATIONS]
     for contender in contenders:
         for operation in OPERATIONS:
-            contender.time(operation)  # warm-up run, not measured
+            contender.time(operation)  # this run warms the product up and is not measured
     for _, order in turns(contenders, number):
         for row, operation in zip(rows, OPERATIONS, strict=True):
             for contender in order:

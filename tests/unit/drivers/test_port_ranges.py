@@ -1,4 +1,4 @@
-"""Splitting of a published port range into the chosen container ports and the other ports.
+"""Splitting of a published port range: the part with the chosen container ports, and the parts with all other ports.
 
 Each part keeps its own host ports.
 """

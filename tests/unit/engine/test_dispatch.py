@@ -28,8 +28,8 @@ CAUGHT = {
 """Python exceptions that the drivers raise internally and convert into their own errors before they return."""
 BUGS = {
     ("firewall/notifications.py", "AssertionError"),
-    ("registry.py", "KeyError"),  # Python requires this exception of a mapping
-    ("subinterface.py", "NotImplementedError"),  # raised by an abstract method
+    ("registry.py", "KeyError"),  # a mapping must raise KeyError for a missing key
+    ("subinterface.py", "NotImplementedError"),  # an abstract method raises this exception
 }
 
 

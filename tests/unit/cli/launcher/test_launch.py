@@ -1,6 +1,7 @@
 """The launcher (the script that users call).
 
-The tests check which modules the launcher imports, its copies of constants, and how it finds hawse's packages.
+The tests check which modules the launcher imports, the launcher's copies of other modules' constants, and how it finds
+hawse's packages.
 """
 
 from __future__ import annotations

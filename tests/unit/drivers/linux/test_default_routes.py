@@ -41,7 +41,7 @@ def test_who_holds_the_default_routes(members, holders):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Return a list to which each default route is added that hawse asks the kernel to set."""
+    """Return a list that records each default route that hawse asks the kernel to set."""
     calls = []
     monkeypatch.setattr(sandbox.kernel, "set_default_routes", lambda *given: calls.append(given[1:]))
     return calls

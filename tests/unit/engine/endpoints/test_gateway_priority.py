@@ -1,4 +1,4 @@
-"""Which of a container's networks gets the default route: the order of the networks."""
+"""The order of a container's networks, which decides which network gets the default route."""
 
 from __future__ import annotations
 

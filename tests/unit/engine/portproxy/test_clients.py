@@ -18,7 +18,8 @@ TARGET = ("172.30.0.2", 80)
 def shared(one: tuple, other: tuple) -> int:
     """Return how many limits two clients have in common.
 
-    The function also checks that the common limits are the last ones in the list. These cover the most clients.
+    The function also checks that the common limits are the last ones in the list. The last limits cover the most
+    clients.
     """
     same = [a == b for a, b in zip(claims(*one), claims(*other), strict=True)]
     assert same == sorted(same)

@@ -1,4 +1,4 @@
-"""Search of a container's command, and Docker's error texts when the command is not found."""
+"""Search for a container's command, and Docker's error texts when the command is not found."""
 
 from __future__ import annotations
 

@@ -296,7 +296,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
     kept = numbers(path)
     with open(path + ".compressing", "wb") as file:
         file.write(b"half")
-    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # an interrupted run leaves both
+    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # a killed compressor leaves both
         packed.write(plain.read())
     assert numbers(path) == kept
     children = Children()

@@ -17,7 +17,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Return a list to which each store connection is added that is opened from now on."""
+    """Return a list that records each store connection that is opened from now on."""
     sqlite.close_idle()
     made, connect = [], sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: made.append(args) or connect(*args, **kw))

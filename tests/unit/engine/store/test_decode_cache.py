@@ -13,7 +13,7 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[str]:
-    """Return a list to which each JSON document is added that the store decodes."""
+    """Return a list that records each JSON document that the store decodes."""
     documents: list[str] = []
     original = codec.decode
 

@@ -40,8 +40,8 @@ def bindings(draw):
 def meet(one: PortRecord, two: PortRecord) -> bool:
     """Return whether two port records collide.
 
-    The function applies the rule to each single port and address. The tests compare the store's answers with the
-    results.
+    The function applies the rule for collisions to each single port and address. The tests compare the store's answers
+    with the results.
     """
     mine, other = ip_address(one.host_ip), ip_address(two.host_ip)
     same_place = mine == other or mine.is_unspecified or other.is_unspecified

@@ -59,11 +59,11 @@ def test_an_address_of_another_subnet():
 @pytest.mark.parametrize(
     ("network", "ipam"),
     [
-        (N2, EndpointIPAM("10.77.0.1")),  # address in the subnet, but outside the IP range
+        (N2, EndpointIPAM("10.77.0.1")),  # the address is in the subnet, but outside the IP range
         (N2, EndpointIPAM("::ffff:10.77.0.140")),
         (N2, EndpointIPAM("", "FD77::ABC")),
         (N2, EndpointIPAM(link_local=["169.254.3.4", "10.1.1.1"])),
-        (SIX, EndpointIPAM("", "fd78::5")),  # refused, because the network has no IPv6
+        (SIX, EndpointIPAM("", "fd78::5")),  # the address is refused, because the network has no IPv6
         (None, EndpointIPAM("1.2.3.4")),
     ],
 )
