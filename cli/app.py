@@ -50,10 +50,10 @@ def open_default_engine() -> Engine:
 
 
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
-    """Return the byte stream of a standard stream, or of the null device if this process was started with the stream
-    closed.
+    """Return the byte stream of a standard stream.
 
-    The null device gets the file descriptor number of the closed stream, so that no file opened later gets this number.
+    If this process was started with the standard stream closed, the byte stream is that of the null device. The null
+    device gets the file descriptor number of the closed stream, so that no file opened later gets this number.
     """
     if stream is not None:
         return stream.buffer

@@ -76,11 +76,11 @@ def absent(app: App, kind: str, name: str) -> Json:
 
 
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
-    """Return the document of the object of this kind with this name.
+    """Return the document of the object of this kind with this name, or None if there is no such object.
 
-    If no such object exists, return None. The caller then searches for an object of the next kind. With ``only``, the
-    user chose this kind with ``--type``, so a missing object is an error. Without ``only``, an error with a text in
-    SKIPPABLE counts as "no such object". Any other error is raised.
+    If None is returned, the caller searches for an object of the next kind. ``only`` means that the user chose this
+    kind with ``--type``: every error is then raised. Without ``only``, a missing object and an error with a text in
+    SKIPPABLE count as "no such object", and any other error is raised.
     """
     if not name:
         if only:

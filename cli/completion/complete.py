@@ -102,6 +102,7 @@ MACHINE = {
     "interfaces": entries("/sys/class/net"),
     "namespaces": entries("/run/netns"),
 }
-"""Maps each kind of name that is not in the local store (the SQLite file) to the function that lists these names on
-this host.
+"""Maps a kind of name to the function that lists the names of this kind on this host.
+
+The table has only the kinds that are not in the local store (the SQLite file).
 """

@@ -1,4 +1,5 @@
-"""Run a command such as ``stop`` on several containers; also define the command line of ``stop`` and ``restart``.
+"""Run a command such as ``stop`` on several containers; also define the command line that ``stop`` and ``restart``
+share.
 
 For each container on which the command succeeds, print the container's name as the user typed the name. Print all
 errors together at the end.

@@ -90,7 +90,7 @@ class Type:
         return self.elem
 
     def can_be_nil(self) -> bool:
-        """Return whether nil is a value of this type; True also for reflect.Value."""
+        """Return whether a value of this type can be nil; True also for reflect.Value (ANY_VALUE)."""
         return self.kind in _NILLABLE or self is ANY_VALUE
 
     def assignable_to(self, target: Type) -> bool:

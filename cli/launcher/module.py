@@ -1,11 +1,11 @@
 """Run hawse for ``python -m hawse``; this file is installed as hawse/__main__.py.
 
 This file imports nothing of hawse, because ``python -m`` puts the current directory and PYTHONPATH first on the import
-path. Instead, it executes the interpreter again with the options -I and -S, which the script ``hawse`` also uses. Two
-problems cannot be prevented here:
+path. Instead, it executes the interpreter again with the options -I and -S, which the script ``hawse`` also uses. This
+file cannot prevent two problems:
 
-- A ``hawse`` package in the current directory or on PYTHONPATH runs instead of this package. ``python -I -m hawse``
-  prevents that.
+- A ``hawse`` package in the current directory or on PYTHONPATH runs instead of this package. A user can prevent this
+  with ``python -I -m hawse``.
 - ``site`` imports a ``sitecustomize`` from PYTHONPATH before Python reads this file.
 """
 

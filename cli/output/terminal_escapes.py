@@ -1,7 +1,8 @@
 r"""Escape control characters, which on a terminal could move the cursor, hide text or imitate other output.
 
 The escaped characters are C0 with DEL, C1, line and paragraph separators, controls of bidirectional text, and bytes
-that are not UTF-8. They are escaped as in JSON (``\u001b``, ``\n``), so that JSON text stays valid and keeps its value.
+that are not UTF-8. All these characters are escaped as in JSON (``\u001b``, ``\n``), so that JSON text stays valid and
+keeps its value.
 
 A template must see data of unchanged length. Therefore `marked` first replaces each control character in the data with
 a mark of one character. When the result of the template is written, `revealed` escapes the marked characters. Text that

@@ -77,7 +77,9 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield one line for each of Docker's titles that has a value in ``values``, in Docker's order."""
+    """Yield one line for each title of Docker's ``version`` output that has a value in ``values``, in Docker's
+    order.
+    """
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"

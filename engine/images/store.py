@@ -140,8 +140,9 @@ class ImageStore:
         """Move the directories of images without a record into ``work``, so that HAWSE_ROOT/images has no partial
         image.
 
-        Each directory is moved by one rename. This method holds a write transaction of the local store, as
-        `_store_images` does. Therefore an image that another command stores at the same time already has its record.
+        Each directory is moved by one rename. This method holds a write transaction of the local store. `_store_images`
+        holds one too while it moves images and stores their records. Therefore this method never moves an image that
+        another command is storing.
         """
         with self._store.write() as transaction:
             known = {image.id.removeprefix("sha256:") for image in transaction.images()}

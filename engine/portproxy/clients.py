@@ -66,10 +66,10 @@ class Flows:
         self._quota, self._ended = quota, ended
         self._known: dict[Key, ProxyFlow] = {}
         self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
-        """For each client or group: its flows in the order of the CLOCK algorithm, each with a time.
+        """Maps each client and each group to its flows, in the order of the CLOCK algorithm.
 
-        A flow gets its place in the order when it is added or moved to the end. The time is the flow's last use
-        (``last``) at that moment.
+        Each flow maps to a time: the last use of the flow (``last``) when the flow was added or was last moved to the
+        end.
         """
 
     def get(self, key: Key) -> ProxyFlow | None:
@@ -92,9 +92,9 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the first flow of a client or group that was not used since the flow got its place in the order.
+        """Return the first flow of a client or group that was not used since the flow was added or moved to the end.
 
-        Flows that were used since then are moved to the end of the order.
+        Flows that were used since then are moved to the end.
         """
         group = self._groups[holder]
         while True:

@@ -26,8 +26,8 @@ BATCH = 16
 IDLE = 90.0
 """Seconds after which a flow without datagrams in both directions is removed."""
 TRUST = 2.0
-"""Seconds without a datagram from a client after which the proxy asks connection tracking again for the original
-destination of the client's datagrams.
+"""Seconds of a client's silence after which the proxy asks connection tracking again for the original destination of
+the client's datagrams.
 
 This time is much shorter than the timeout of connection tracking entries.
 """

@@ -150,8 +150,8 @@ def _port_request(spec: PortSpec, host: HostAddressing) -> _PortRequest:
 def _addresses(host_ip: str, default_ip: str) -> Sequence[str]:
     """Return the host addresses for a port request with the address ``host_ip``.
 
-    If ``host_ip`` is empty, ``default_ip`` is used. If ``default_ip`` is then empty or the IPv4 wildcard, the wildcards
-    of both IP versions are returned. An IPv4-mapped IPv6 address is treated as its IPv4 address, as in Go.
+    An empty ``host_ip`` means ``default_ip``. If ``host_ip`` is empty, and ``default_ip`` is empty or 0.0.0.0, the
+    wildcards of both IP versions are returned. An IPv4-mapped IPv6 address is treated as its IPv4 address, as in Go.
     """
     if not host_ip and default_ip in ("", "0.0.0.0"):
         return _WILDCARDS

@@ -35,7 +35,7 @@ class HostProbe:
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
     protocol and port of each socket of the agent. Such a port counts as free on an IPv6 address although the bind
-    fails, because the firewall decides for each packet whether the agent's socket gets the packet.
+    fails. This works, because the firewall decides for each packet whether the agent's socket gets the packet.
     """
 
     def __init__(

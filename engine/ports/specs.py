@@ -14,7 +14,7 @@ from engine.model import PortSpec
 
 
 def split_overlapping(specs: Iterable[PortSpec]) -> Iterator[PortSpec]:
-    """Split port ranges so that any two of them have the same container ports or none in common.
+    """Split port ranges so that any two resulting ranges have either the same container ports or none in common.
 
     The host ports of each resulting range are chosen together.
     """

@@ -221,7 +221,7 @@ def _is_valid_mode(mode: str) -> bool:
 IGNORED = ("label", "apparmor")
 """The types of security options that hawse ignores.
 
-They are for Linux security modules (such as AppArmor), which hawse does not use for containers.
+These options are for Linux security modules (such as AppArmor), which hawse does not use for containers.
 """
 
 
