@@ -38,7 +38,8 @@ def ends(host, name):
 def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
     """Hosts renew their certificates and keep working after the old certificates have expired.
 
-    The test also covers managers. Their etcd members use the renewed certificates for the connections between members.
+    The test also covers managers. The managers' etcd members use the renewed certificates for the connections between
+    members.
     """
     a, b = pair
     late = cluster.join("manager")

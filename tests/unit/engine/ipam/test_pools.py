@@ -1,6 +1,6 @@
 """Automatic subnets are chosen from Docker's pools in Docker's order.
 
-They never overlap, and the choice is fast for pools of any size.
+The subnets never overlap, and the choice is fast for pools of any size.
 """
 
 from __future__ import annotations

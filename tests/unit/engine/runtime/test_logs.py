@@ -68,8 +68,8 @@ ENTRY = len(jsonlog.encode_entry("stdout", b"1000\n", 123456789))
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 @pytest.mark.parametrize("files", [1, 2, 5])
 def test_sizes_and_names(path, files, chunk):
-    """A full file is rotated before the next entry is written, so a file may be longer than its limit by a part of one
-    entry.
+    """A log file is rotated only when it is full and a further entry must be written. Therefore a log file may exceed
+    its limit by a part of one entry.
 
     Docker 26.1.5 wrote files of 10,020 and 10,016 bytes with a limit of 10k.
     """
@@ -234,7 +234,8 @@ def test_lines_that_are_no_entries_are_passed_over(path, line):
 def test_a_full_disk_costs_entries_and_nothing_else(path):
     """On a full disk, log entries are lost, but the container and the supervisor continue.
 
-    The test uses a limit on file sizes instead of a full disk. Both cut off a write in the same way.
+    The test uses a limit on file sizes instead of a full disk. The limit and a full disk cut off a write in the same
+    way.
     """
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,7 +1,10 @@
 """Collisions of published host ports: two endpoints never have the same host port.
 
-Two ports collide if three conditions hold. The ports have the same protocol and IP version, the port ranges overlap,
-and the addresses are equal or one of the addresses is a wildcard.
+Two ports collide if three conditions hold:
+
+- The ports have the same protocol and IP version.
+- The port ranges overlap.
+- The addresses are equal, or one of the addresses is a wildcard.
 """
 
 from __future__ import annotations
