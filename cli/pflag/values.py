@@ -1,8 +1,8 @@
 """The kinds of flag values.
 
-A kind has a name, which the help text shows. It defines how each use of the flag changes the flag's value, and how the
-help text shows a default value. This module has the generic kinds of pflag and Docker. A kind that only one family of
-commands uses is in that family's package, where it is created by `scalar` or `list_of`.
+A kind has a name, which the help text shows. A kind defines how each use of the flag changes the flag's value, and how
+the help text shows a default value. This module has the generic kinds of pflag and Docker. A kind that only one family
+of commands uses is in that family's package, where it is created by `scalar` or `list_of`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from engine.golang.strconv import parse_bool, parse_int, parse_uint, quote
 class Kind:
     """A kind of flag value, such as string or list.
 
-    - ``fold`` is called for each use of the flag with the current value and the text after the flag. It returns the new
-      value. It raises ValueError with the error text that the user sees.
+    - ``fold`` is called for each use of the flag with the current value and the text after the flag. ``fold`` returns
+      the new value, or raises ValueError with the error text that the user sees.
     - ``bare`` is the text that is used for a flag without a value; "" means that a value is required.
     - ``show`` returns a default value as text for the help; "" hides the default.
     """

@@ -69,8 +69,9 @@ def lock() -> int | None:
     Return None if another server holds the lock. The directory HAWSE_RUN is created with mode 0700 if it is missing. If
     another user can change the directory's contents, PermissionDenied is raised.
 
-    A server with a socket from systemd gets a file descriptor even if another server holds the lock. Launchers connect
-    to the socket from systemd, so they no longer find the other server. The other server notices this soon and ends.
+    A server with a socket from systemd gets the file descriptor of the lock file even if another server holds the lock.
+    Launchers connect to the socket from systemd, so they no longer find the other server. The other server notices this
+    soon and ends.
     """
     run = directory()
     path = Path(os.fsdecode(run))

@@ -2,7 +2,7 @@
 
 RE2 has the syntax of Go's expressions, and its time is linear in the length of the text. A backtracking engine would
 need 25 s to match ``^(a+)+$`` with a name of 30 letters. RE2 accepts ``\\C`` and non-ASCII group names, but Go refuses
-both. This module refuses ``\\C`` too; it accepts non-ASCII group names.
+both. This module refuses ``\\C`` too, but accepts non-ASCII group names.
 """
 
 from __future__ import annotations
