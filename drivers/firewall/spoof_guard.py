@@ -68,7 +68,7 @@ def compare(expected: Contents) -> list[Difference]:
 
 
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:
-    """Repair the given ``differences`` of the table ``bridge hawse`` and change nothing else."""
+    """Repair the ``differences`` that `compare` found in the table ``bridge hawse``, and change nothing else."""
     if differences:
         table_repair.repair(TABLE, expected, differences)
 

@@ -18,7 +18,7 @@ from drivers.linux import libnftables, nfnetlink
 
 TABLE = MAIN
 VERSION_SET = "ruleset_5"
-MARKED = "marked"  # the chain that accepts packets with a firewall mark
+MARKED = "marked"  # name of the chain that accepts packets with a firewall mark
 COMPLETE, SPOOF_GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 
 
@@ -63,8 +63,8 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Repair the given ``differences`` of the table ``inet hawse`` and change nothing else; live connections
-    continue.
+    """Repair the ``differences`` that `compare` found in the table ``inet hawse``, and change nothing else; live
+    connections continue.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))

@@ -3,7 +3,7 @@
 The module sends ctnetlink messages itself, because no library supports the kernel's filters (CTA_FILTER).
 
 - Since Linux 6.11, one request makes the kernel delete all entries that match a filter, in a fraction of a millisecond.
-- On older kernels, or if no filter can express the match, this module lists the entries and deletes the matching
+- On older kernels, or if no filter can express the match, this module lists all entries. Then it deletes the matching
   entries one by one. Listing walks the kernel's whole hash table under its locks.
 - No filter is used for IPv6 addresses, because the kernel then matches every address except the requested one.
 """
