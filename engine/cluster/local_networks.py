@@ -81,7 +81,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
-            if memberships.exists(host.root):  # a host that has left has deleted all copies, so make no new copy
+            if memberships.exists(host.root):  # a host that has left its cluster must get no new copy of a network
                 _import(tx, record, membership)
     except Taken:
         return  # a local network has the same name, so do not copy the cluster's network
@@ -104,8 +104,8 @@ def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_S
 def delete_local(host: Host, record: NetworkRecord) -> None:
     """Delete this host's kernel objects of a network; idempotent. The caller holds the networks lock.
 
-    Even a network in phase ``planned`` may have kernel objects, because a command can be killed after it created them
-    and before it recorded the new phase.
+    Even a network in phase ``planned`` may have kernel objects. A command may have created the objects, and may have
+    been killed before it recorded the new phase.
     """
     with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))

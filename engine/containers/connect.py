@@ -228,7 +228,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # a recorded port may not be published yet
+        sandbox.publish(host, container, member, member.endpoint.ports)  # a port in the record may be unpublished
     etc_files.remove_network(host, container, None)
     announce(host)
 

@@ -36,7 +36,7 @@ OPTIONS = {
 
 
 def prepare(host: Host) -> NetworkRecord:
-    """Create the gateway bridge if it does not exist, and return its network record.
+    """Create the gateway bridge if it does not exist, and return the network record of the bridge.
 
     As in Docker, the second address of the gateway bridge's subnet is reserved for the ingress sandbox. The ingress
     sandbox is Docker's sandbox for service traffic; hawse has no such sandbox.

@@ -23,7 +23,10 @@ Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A running container to which another container links, with its address on the default bridge."""
+    """A running container that is the target of another container's link.
+
+    ``address`` is the target's address on the default bridge.
+    """
 
     alias: str
     address: str

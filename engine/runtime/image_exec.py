@@ -1,7 +1,8 @@
 """Execute another command in a container of an image or a directory, with crun and without the supervisor.
 
 A child of the caller becomes crun in its own session. Therefore the command continues if the caller is interrupted, as
-with Docker. The container does not get the caller's own file descriptors; it gets pipes instead, see `stdio_proxy`.
+with Docker. The container does not get the caller's own file descriptors; the container gets pipes instead, see
+`stdio_proxy`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from engine.runtime.stdio_proxy import StdioProxy
 from engine.runtime.terminal import size
 
 _UNSTARTED = 255
-"""The exit code of crun that means that crun did not execute the command."""
+"""The exit code of crun if crun did not execute the command."""
 
 
 def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:

@@ -63,7 +63,9 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
 
 
 def _may_start(birth: ChildSetup, first: int) -> bool:
-    """Wait for the order to start the container; return False if its first process or the supervisor ends before."""
+    """Wait for the order to start the container; return False if the container's first process or the supervisor ends
+    earlier.
+    """
     channel, pidfd = birth.channel.fileno(), os.pidfd_open(first)
     ready, _, _ = select.select([channel, pidfd], [], [])
     os.close(pidfd)
@@ -122,7 +124,7 @@ def _create(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDire
 
 
 def _seal(first: int, place: str) -> None:
-    """Set the mount flags of the container's root again, because crun drops them.
+    """Set the mount flags of the container's root again, because crun drops these flags.
 
     This process enters the container's mount namespace for a moment. Raises `SetupFailed` if the container's root has
     more than one mount, or is not the directory ``place``.

@@ -34,8 +34,8 @@ def of_node(root: Path, request: str, node: str) -> str:
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the certificate request of another manager's host, for its server and etcd member; return the
-    certificate.
+    """Sign the certificate request of another manager's host, for the server and the etcd member of that host; return
+    the certificate.
     """
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 

@@ -80,8 +80,8 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add the connection of a guest (a client without certificate or token); if there are too many, disconnect the
-        oldest.
+        """Add the connection of a guest (a client without certificate or token); if there are too many guests,
+        disconnect the oldest guest.
         """
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
