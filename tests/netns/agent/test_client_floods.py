@@ -96,7 +96,7 @@ class Scenario:
 
     def settle(self) -> None:
         """Wait until the agent has closed all connections whose clients have disconnected."""
-        until(lambda: self.descriptors() <= self.idle + 1)  # the status query's connection may use one descriptor
+        until(lambda: self.descriptors() <= self.idle + 1)  # the connection for the status query may use one descriptor
 
     def resting_descriptors(self) -> int:
         """Return the lowest number of file descriptors that the agent had open within one second.

@@ -292,7 +292,10 @@ class World:
             self.host.sh(f"nft flush chain {table.TABLE} {table.MARKED}")
 
     def host_hears_by_mark(self) -> bool:
-        """Return whether the host gets an answer from an address to which only packets with a mark are routed."""
+        """Return whether the host gets an answer from the address `BY_MARK`.
+
+        The test's packets carry a firewall mark. The host has a route to `BY_MARK` only for packets with this mark.
+        """
         with udp_socket(self.host.path, ("0.0.0.0", 0)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
             sock.connect((BY_MARK, 50))

@@ -28,8 +28,8 @@ with socket.socket(socket.AF_UNIX) as connection:
     with contextlib.suppress(ConnectionResetError):
         print(connection.recv(65536)[5:].decode())
 """
-"""A program that runs under a forged name and without hawse's code. It sends a request to the supervisor's socket in a
-HAWSE_RUN directory, and prints the answer.
+"""A program that runs under a forged name and without hawse's code. The program sends a request to the supervisor's
+socket in a HAWSE_RUN directory, and prints the answer.
 """
 
 FILTERED = """
