@@ -94,7 +94,9 @@ class Port:
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard."""
+    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard (rules against
+    forged source addresses).
+    """
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 

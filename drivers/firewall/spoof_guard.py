@@ -40,12 +40,14 @@ def mute(port: str) -> None:
 
 
 def release(port: str, endpoint: EndpointSpec) -> None:
-    """Remove a guarded port's elements from the table; idempotent."""
+    """Remove the elements of a guarded port (a bridge port with the spoof guard) from the table; idempotent."""
     _destroy(_elements(port, endpoint))
 
 
 def unmute(port: str) -> None:
-    """Remove a muted port's element from the table; idempotent."""
+    """Remove the element of a muted port (a bridge port whose router advertisements are dropped) from the table;
+    idempotent.
+    """
     _destroy([_muted(port)])
 
 

@@ -34,9 +34,9 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # If the kernel refuses a plain change, remove a map element before adding the element's new value. This is
-            # not the normal case, because removing and adding in one transaction takes time that grows with the map's
-            # size.
+            # If the kernel refuses a change without removals, remove a map element before adding the element's new
+            # value. This is not the normal case, because removing and adding in one transaction takes time that grows
+            # with the map's size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise

@@ -19,7 +19,8 @@ VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
 """Values of `Difference.detail` that say what a repair must rewrite.
 
-``RULES`` means the rules. ``FRAME`` means the whole table, because its chains or sets differ from the expected ones.
+``RULES`` means the table's rules. ``FRAME`` means the whole table, because the table's chains or sets differ from the
+expected ones.
 """
 RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
 """Sets whose elements block packets; if such an element is missing, packets pass that must not pass."""

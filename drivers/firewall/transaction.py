@@ -25,7 +25,7 @@ from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 
 BEGIN, END = 0x10, 0x11  # netlink message types (kernel constants NFNL_MSG_BATCH_*)
 NFTABLES = 10  # nftables' number in netlink (kernel constant NFNL_SUBSYS_NFTABLES)
-ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # types NFT_MSG_{NEW,GET,DESTROY}SETELEM
+ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # message types NFT_MSG_…SETELEM
 SET, ELEMENTS = 2, 3  # netlink attribute numbers (kernel constants NFTA_SET_ELEM_LIST_*)
 CREATE = 0x400  # message flag (kernel constant NLM_F_CREATE)
 CHUNK = 400  # maximum number of elements per message: an attribute's length has only 16 bits

@@ -4,8 +4,8 @@ VXLAN packets of these networks are dropped if they arrive from a bridge. A netw
 ``tunnels`` before the cluster learns that this host joins the network. While the network is up, the sets
 ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
 
-When the network goes down on this host, its ids stay in the set ``tunnels``. The other hosts learn later that the
-network is down here, and accept this host's packets until then.
+When the network goes down on this host, the network's ids stay in the set ``tunnels``. The other hosts learn later that
+the network is down here, and accept this host's packets until then.
 """
 
 from __future__ import annotations

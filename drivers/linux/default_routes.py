@@ -88,7 +88,7 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # another program's route already has the highest metric: keep that route
+            continue  # another program's route has the highest metric: keep that route, add none
         if old is not None:
             left.remove(old)
     for old in left:

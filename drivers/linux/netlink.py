@@ -27,7 +27,7 @@ SOL_NETLINK, CAP_ACK = 270, 10
 NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # request numbers for ioctl(2): SIOCGSKNS, SIOCGIFINDEX
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
-SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # bytes that one send may always have; socket option SO_SNDBUFFORCE
+SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # one send of this size in bytes always fits; socket option SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
 CLOSE_DELAY_SECONDS = 0.05
 """Seconds to wait before a netfilter socket is closed.

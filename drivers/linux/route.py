@@ -25,7 +25,7 @@ CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
 BOOT = 3  # RTPROT_BOOT, the protocol of routes set by hand; `ip route` does not print this protocol
 OURS = 104
-"""The protocol number of hawse's routes on interfaces where other programs may add routes too.
+"""The protocol number of hawse's routes in network namespaces where other programs add routes too.
 
 By this number, hawse later recognises its own routes.
 """

@@ -4,8 +4,8 @@ Each host has a namespace of its own for a network, with a bridge and VXLAN devi
 endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other:
 `program_peers` gives it the endpoints on other hosts, and the network's options give it this host's settings.
 
-The driver does not connect containers to the outside. The engine instead connects each such container to a bridge
-network (docker_gwbridge) too. Therefore, `OverlayDriver.join` offers no gateways.
+The driver does not connect containers to the outside. If a container needs that, the engine also connects the container
+to a bridge network (docker_gwbridge). Therefore, `OverlayDriver.join` offers no gateways.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class RepairThread:
             with self._store.write() as tx:
                 return self._repair(tx, certain)
         except Unavailable:
-            with self._store.read() as reader:  # other work holds the store's lock: repair only what passes forbidden
+            with self._store.read() as reader:  # the store is locked: repair only what lets forbidden packets pass
                 return self._repair(reader, lambda difference: difference.opens)
 
     def _repair(self, reader: Reader, certain: Callable[[Difference], bool]) -> list[Difference]:

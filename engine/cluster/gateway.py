@@ -17,12 +17,12 @@ INGRESS_SANDBOX = "ingress-sbox"
 
 
 def is_gateway(network: NetworkRecord) -> bool:
-    """Return whether a network is the gateway bridge."""
+    """Return whether a network is the gateway bridge (docker_gwbridge)."""
     return network.name == NAME and network.driver == "bridge"
 
 
 def is_needed(joined: Sequence[NetworkRecord]) -> bool:
-    """Return whether a sandbox on these networks needs the gateway bridge."""
+    """Return whether a sandbox on these networks needs the gateway bridge (docker_gwbridge)."""
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
     return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
 

@@ -1,4 +1,7 @@
-"""The values that hosts share: a cluster, its nodes and the endpoints of its networks. Also generates their ids."""
+"""The values that hosts share: a cluster, its nodes and the endpoints of its networks.
+
+Also generates the ids of these values.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from engine.store.codec import decode, encode
 
 Json = dict[str, Any]
 PATH = "/hawse/"
-"""URL prefix under which a manager's server offers the operations."""
+"""URL prefix under which a manager's server offers the operations of this module."""
 SHORTEST, LONGEST = 2, 300
 """Shortest and longest lease of a host, in seconds."""
 MOST_ENDPOINTS = 20_000
@@ -65,7 +65,7 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write an endpoint again that the etcd store has lost. The endpoint keeps its addresses.
+    """Write an endpoint to the etcd store again, because the store has lost the endpoint; the addresses stay the same.
 
     Also used to change an endpoint's names.
     """

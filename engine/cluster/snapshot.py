@@ -69,7 +69,7 @@ class View:
     def unreadable(self) -> dict[str, str]:
         """Return the reasons why records are left out of the snapshot, by etcd key."""
         for read in (self.nodes, self.networks):
-            assert read is not None  # reading the two properties parses the records and fills `_others`
+            assert read is not None  # ``nodes`` and ``networks`` parse the records and fill `_others`
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:

@@ -234,8 +234,10 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to the gateway bridge, or disconnect it, as the container's networks require. Then set the
-    container's default routes.
+    """Connect the container to the gateway bridge (docker_gwbridge), or disconnect it, as the container's networks
+    require.
+
+    Then set the container's default routes.
 
     Returns the container's endpoints after both steps.
     """

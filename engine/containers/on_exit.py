@@ -46,12 +46,12 @@ def _ended(host: Host, container_id: str) -> ContainerRecord | None:
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
-            locks.forget(host.run, "container", container_id)  # the container is gone: delete its new lock file
+            locks.forget(host.run, "container", container_id)  # no such container: delete the lock file made just now
             return None
         if record.status == "running":
             return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # another command may have recorded the end and kept the runtime's files
+            host.runtime.delete(container_id)  # needed if another command recorded the end but kept the runtime's files
             return record
     remove(host, container_id, force=False)
     return None

@@ -32,7 +32,7 @@ SILENT_PENALTY_SECONDS = 15.0
 
 
 class Asker(Protocol):
-    """The sandbox that sent a query to be forwarded, as this module sees the sandbox."""
+    """The sandbox that sent a query to be forwarded, with the data that this module needs."""
 
     netns: int
     outstanding: Outstanding

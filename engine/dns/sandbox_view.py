@@ -183,4 +183,4 @@ def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bo
     try:
         return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
     except EngineError:
-        return ResolvConf()  # a server is not a valid address, so forward no names of this container
+        return ResolvConf()  # one server address is invalid, so forward no names of this container

@@ -166,7 +166,9 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sandbox's sockets can stay open, because its namespace, path and process are the same."""
+    """Return whether the sandbox's sockets can stay open, because the namespace, path and process of the sandbox have
+    not changed.
+    """
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))

@@ -73,7 +73,7 @@ def recover(host: Host) -> None:
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
     resolve_intents(host, restarts)  # restarts come last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
-        with contextlib.suppress(EngineError):  # after an error, the next command tries again
+        with contextlib.suppress(EngineError):  # ignore an error: the next command handles this container again
             on_exit.finish_overdue_exit(host, container_id)
 
 

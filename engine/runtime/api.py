@@ -187,7 +187,7 @@ class Runtime(Protocol):
         """Connect to the container's streams now. No data is copied until the caller calls `Attachment.run`."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run another command in the container's namespaces; return its exit code, or LEFT if the user detaches.
+        """Run another command in the container's namespaces; return its exit code, or `LEFT` (-1) if the user detaches.
 
         Raises `RuntimeFailure`.
         """

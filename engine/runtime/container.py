@@ -131,7 +131,7 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended: `_heard` reads its message
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # process ended: `_heard` reads the error
                 self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:

@@ -35,7 +35,7 @@ def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], req
     """Run ``request`` in the container, and return the exit code of its command.
 
     Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
-    keys later. Raises `RuntimeFailure`.
+    keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
     """
     try:
         cwd = working_directory(spec, request)
@@ -76,7 +76,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # crun reports other errors: a path through /proc cannot be checked from outside the container
+        return  # no error here: only crun can check a path through /proc, from inside the container
 
 
 def _execute(
@@ -120,7 +120,7 @@ def _execute(
 
 
 def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams, which are closed together with ``stack``.
+    """Open the command's streams, which the exit stack ``stack`` closes.
 
     A stream that the request does not attach is /dev/null.
     """

@@ -207,7 +207,7 @@ class LocalRuntime:
         """Run another command in the container's namespaces, and return its exit code.
 
         Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the
-        detach keys later. Raises `RuntimeFailure`.
+        detach keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
         """
         directory = self._directory(container_id)
         pidfd, spec = self._pidfd(directory), directory.read("spec")

@@ -121,7 +121,7 @@ def _files(path: str) -> list[_File]:
             file.close()
         current = _opened(path)
         files = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not files or (current and current.inode == _inode(path)):  # no rotation: ``path`` is still the opened file
+        if not files or (current and current.inode == _inode(path)):  # not rotated: ``path`` is still the opened file
             break
     return files
 

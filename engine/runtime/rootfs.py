@@ -251,7 +251,7 @@ def _sysctl_failure(operation: str, path: str, error: OSError) -> SetupFailed:
 
 
 def hide_kernel_paths() -> None:
-    """Make some paths of /proc and /sys read-only, and cover other paths, as Docker does."""
+    """Make `READ_ONLY_PATHS` of /proc and /sys read-only, and cover `MASKED_PATHS`, as Docker does."""
     for path in READ_ONLY_PATHS:
         if os.path.exists(path):
             syscalls.bind(path, path)

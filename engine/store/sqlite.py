@@ -222,7 +222,7 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # from Python 3.12 on, closing the last connection need not wait for the disk
+        if sys.version_info >= (3, 12):  # since Python 3.12, hawse can avoid writing to disk at the last close
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
             self._initialize(connection)
@@ -287,7 +287,7 @@ class SqliteStore:
             return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
         if isinstance(error, CodecError):
             return Unavailable(f"the store {self.path} is damaged: {error}")
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary error code of SQLite
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the bits of SQLite's extended error code
         if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():

@@ -47,9 +47,10 @@ def parse_manager(text: str) -> Manager:
 
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a manager for admission to the cluster; return its answer, with the authority's certificate as ``authority``.
+    """Ask a manager for admission to the cluster; return its answer, with the certificate of the cluster's authority as
+    ``authority``.
 
-    Raises EngineError if the authority's certificate does not match the token.
+    Raises EngineError if this certificate does not match the token.
     """
     unverified = ssl._create_unverified_context()
     authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))

@@ -1,8 +1,8 @@
 """Adds, starts, restarts and removes this host's own etcd member.
 
-Clients reach the member only through a Unix socket in a directory of root. Other hosts reach the member through the
-manager's server, which checks who the caller is. Only the port for the etcd members of other managers is open on the
-network.
+Clients reach the member only through a Unix socket in a directory that only root can enter. Other hosts reach the
+member through the manager's server, which checks who the caller is. Only the port for the etcd members of other
+managers is open on the network.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def new_key() -> str:
 
 
 def new_authority(key: str) -> str:
-    """Return the authority's self-signed certificate (PEM)."""
+    """Return the self-signed certificate (PEM) of the cluster's certificate authority."""
     name = _name("hawse-ca")
     private = _private(key)
     builder = _builder(name, private.public_key(), AUTHORITY_LIFETIME).issuer_name(name)
@@ -63,7 +63,9 @@ def new_authority(key: str) -> str:
 
 
 def request(key: str) -> str:
-    """Return a certificate signing request for ``key`` (PEM); the authority ignores the request's subject."""
+    """Return a certificate signing request for ``key`` (PEM); the certificate authority ignores the request's
+    subject.
+    """
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 

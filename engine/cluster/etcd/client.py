@@ -204,8 +204,8 @@ class Client:
         """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on; an event is a written or deleted
         key.
 
-        ``events`` is empty if etcd only sends a sign of life. Raises `Compacted` if etcd no longer has the revision
-        ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
+        ``events`` is empty if etcd sends a message without changes, to show that the watch works. Raises `Compacted` if
+        etcd no longer has the revision ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}

@@ -129,7 +129,7 @@ def test_forged_replies_are_not_believed(app, upstream, peer):
         number = int.from_bytes(data[:2], "big")
         server.udp.sendto(lie("peer.example.test", number ^ 1), client)
         server.udp.sendto(lie("other.example.test", number), client)
-        server.udp.sendto(data, client)  # sends the query back, which is not a reply
+        server.udp.sendto(data, client)  # sends the query itself back, which is not a valid reply
         for sock in (stranger, other_port):
             sock.sendto(lie("peer.example.test", number), client)
 

@@ -379,7 +379,7 @@ def flow_to(path: str, address: str, port: int) -> socket.socket:
 
 
 def carries(flow: socket.socket, patience: float = 3) -> bool:
-    """Send a message on this flow and return whether an answer comes."""
+    """Send a message on the flow ``flow``, and return whether an answer comes."""
     flow.settimeout(patience / 3)
     for _ in range(3):
         with suppress(OSError):

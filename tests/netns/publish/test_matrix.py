@@ -85,9 +85,10 @@ class Matrix:
                             yield Cell(server, binding, protocol, client, address)
 
     def seen(self, cell: Cell) -> str:
-        """Return the client address that the server must see in this cell of the matrix.
+        """Return the client address that the server must see for a cell: a combination of server, published address,
+        protocol, client and target address.
 
-        Return "" if the server must not get the client's question.
+        Return "" if the server must not get the client's message.
         """
         version = ip_address(cell.address).version
         wildcard = "0.0.0.0" if version == 4 else "::"

@@ -117,7 +117,7 @@ def without_agent(world) -> Iterator[None]:
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))
-    # The command does not wait for the agent that it starts.
+    # Wait here, because the last command did not wait for the agent that it started.
     until(lambda: all(any(s in line for line in tables(world)) for s in ('["relay", ["tcp"', "hawse_standby")))
 
 

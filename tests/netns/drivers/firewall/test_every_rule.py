@@ -196,7 +196,8 @@ def ethernet(kind: int, payload: bytes, source: str = MAC) -> bytes:
 def ipv4(source: str, mac: str = MAC) -> bytes:
     """Return an Ethernet frame with an empty IPv4 datagram.
 
-    The frame's IPv4 header is valid, because br_netfilter checks it.
+    The frame's IPv4 header is valid, because br_netfilter checks the header before a bridged packet passes the
+    firewall.
     """
     addresses = ip_address(source).packed + ip_address("172.30.0.3").packed
     header = struct.pack("!BBHHHBB", 0x45, 0, 28, 0, 0, 64, 17)
