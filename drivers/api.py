@@ -129,7 +129,7 @@ class EndpointSpec:
 
 
 Link = tuple[EndpointSpec, EndpointSpec]
-"""A legacy link (``--link``): a pair of endpoints. The first may reach the exposed ports of the second."""
+"""A legacy link (``--link``) as a pair of endpoints: the first endpoint may reach the exposed ports of the second."""
 
 
 Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
@@ -141,7 +141,7 @@ class Desired:
     """The state that the engine's database requires for all networks of one driver on this host.
 
     ``networks`` and ``links`` must exist. Other commands are creating or removing the networks in ``unsettled`` and the
-    links in ``unsettled_links``, so the kernel objects of these networks and links may exist or be missing.
+    links in ``unsettled_links``. The kernel objects of these networks and links may therefore exist or be missing.
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
     maps each protocol to the port at which the agent proxies that protocol. ``relay`` is None in a process that does
     not know these ports.
@@ -223,9 +223,10 @@ class Peer:
 class OptionFacts:
     """One option of a driver (``-o key=value``), as shell completion offers it.
 
-    ``kind`` names the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key
-    has no value). For an option with its own set of values, the driver chooses another type name; options with equal
-    ``values`` share that name. ``values`` maps each offered value to its description, or to "".
+    ``kind`` is the type of the value: ``text``, ``boolean``, ``interface`` (an interface name) or ``flag`` (the key has
+    no value). If the option accepts only fixed values, ``kind`` is a name that the driver gives to this set of values.
+    Options with equal ``values`` have the same ``kind``. ``values`` maps each offered value to its description, or to
+    "".
     """
 
     summary: str
@@ -315,8 +316,8 @@ class Settings:
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: other machines on the host's networks may reach published ports at a container's own address,
-      even if the ports are published on one host address only.
+    - ``direct_routing``: other machines on the host's networks may reach published ports at a container's own address.
+      This includes ports that are published on one host address only.
     - ``accept_mark``: the firewall accepts packets with this firewall mark; "mark" or "mark/mask", "" for none.
     - ``forwarding``: the driver enables forwarding between the host's interfaces if a network needs it.
     """
@@ -385,7 +386,9 @@ class Repairer(Protocol):
         """Return the differences between the kernel and the desired state; changes nothing."""
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair the given ``differences`` and change nothing else; idempotent. Live connections continue."""
+        """Repair the ``differences`` that `compare` found, and change nothing else; idempotent. Live connections
+        continue.
+        """
 
     def saved_state(self) -> Sequence[str]:
         """Return text lines that record the shared kernel state which this process added; the list is usually empty.
@@ -434,8 +437,8 @@ class Watch(Protocol):
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks until `unblock` is called; idempotent.
 
-        New connections stay blocked even if another program removes the shared kernel state, such as the firewall's
-        rules, meanwhile. Established connections continue.
+        New connections stay blocked even if another program meanwhile removes the shared kernel state, such as firewall
+        rules. Established connections continue. ``saved_state`` holds the lines that `Repairer.saved_state` returned.
         """
 
     def unblock(self) -> None:

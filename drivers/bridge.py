@@ -155,7 +155,7 @@ class BridgeDriver:
         table.change(add=self._of_ports(network, endpoint, ports))
         if bridge_loopback.is_needed(network, options, endpoint, ports):
             bridge_loopback.switch_on(options.bridge)
-        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # each TCP connection gets a new entry
+        conntrack.forget_ports(p for p in ports if p.protocol == "udp")  # UDP only: a TCP connection gets a new entry
 
     def unpublish(
         self, network: NetworkSpec, endpoint: EndpointSpec, ports: Sequence[PortBinding], *, leaving: bool = False
@@ -204,7 +204,7 @@ class BridgeDriver:
         return bridge_shared_state.compare(desired, self.settings)
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair the given ``differences`` and change nothing else."""
+        """Repair the ``differences`` that `compare` found, and change nothing else."""
         bridge_shared_state.repair(desired, differences, self.settings)
 
     def needs_repair(self) -> bool:
@@ -277,8 +277,8 @@ class _Bridge:
     def set_parameters(self) -> None:
         """Set the bridge's sysctls.
 
-        The caller calls `set_parameters` before it brings the bridge up, because the bridge sends its first packets
-        when it comes up.
+        The caller calls `set_parameters` before bringing the bridge up, because the bridge sends its first packets when
+        the bridge comes up.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):
@@ -289,9 +289,9 @@ class _Bridge:
         elif bridge is not None:
             router_advertisements.ignore_where_alone(self.session, bridge, self.run)
         if not self.options.icc:
-            # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.
-            # The packets that a legacy link (``--link``) allows then go through the bridge and pass the firewall's
-            # forward chain. A proxy delay of 0 replaces the kernel's random delay.
+            # Bridge ports with the flag "isolated" cannot receive each other's ARP requests, so the bridge answers
+            # these requests as a proxy. The packets that a legacy link (``--link``) allows then go through the bridge
+            # and pass the firewall's forward chain. A proxy delay of 0 replaces the kernel's random delay.
             sysctl.write(sysctl.conf("ipv4", self.name, "proxy_arp_pvlan"), "1")
             sysctl.write(f"net/ipv4/neigh/{self.name}/proxy_delay", "0")
 

@@ -57,7 +57,7 @@ def compare(bridges: Iterable[tuple[str, bool | None]]) -> Iterator[Difference]:
 
 
 def repair(differences: Sequence[Difference]) -> None:
-    """Switch ``route_localnet`` on or off for each bridge in the given ``differences``."""
+    """Switch ``route_localnet`` on or off for each bridge in the ``differences`` that `compare` found."""
     for difference in differences:
         if difference.kind == "missing":
             switch_on(difference.what)

@@ -50,10 +50,10 @@ FACTS = {
 class BridgeOptions:
     """The parsed options of a bridge network.
 
-    ``mtu`` 0 keeps the kernel's default. ``source4`` and ``source6`` are the source addresses that SNAT gives to
-    packets that leave the host; None means the address of the outgoing interface. ``trusted`` lists host interfaces.
-    Other machines on the networks of these interfaces may reach published ports at the containers' own addresses, even
-    ports that are published on one host address only.
+    ``mtu`` 0 keeps the kernel's default. For packets that leave the host, ``source4`` and ``source6`` are the source
+    addresses that SNAT sets; None means the address of the outgoing interface. ``trusted`` lists host interfaces. Other
+    machines on the networks of these interfaces may reach published ports at the containers' own addresses. This
+    includes ports that are published on one host address only.
     """
 
     bridge: str
@@ -80,7 +80,7 @@ class BridgeOptions:
 def parse(network: NetworkSpec) -> BridgeOptions:
     """Parse a network's options; raises `BadOption` with Docker's error text for a wrong value."""
     values = network.options
-    for label in ("default_bridge", "host_binding_ipv4"):  # only validated here: the engine uses both
+    for label in ("default_bridge", "host_binding_ipv4"):  # only validated here; the engine uses both options
         options.read(values, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
         options.read(values, "com.docker.network." + label, options.boolean, None)

@@ -41,8 +41,8 @@ class Port:
             link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
         except KernelError as error:
             raise self._explained(error, interface) from error
-        # Switch IPv6 off on the host end, because the host end would send DAD and MLD packets and the bridge would
-        # flood them to all other ports. The host end itself never needs to send packets.
+        # Switch IPv6 off on the host end. With IPv6, the host end would send DAD and MLD packets, and the bridge would
+        # flood these packets to all other ports. The host end itself never needs to send packets.
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
     def set_up(self) -> None:
@@ -66,8 +66,8 @@ class Port:
                     link.delete(self.session, candidate)
 
     def _is_ours(self, interface: link.Link) -> bool:
-        # Also accept a link without a mark if it is on the bridge, because an interrupted creation may leave a port
-        # without a mark. Such a port is always on the bridge, because hawse creates it there.
+        # Also accept a link without a mark if the link is on the bridge. An interrupted creation may leave a port
+        # without a mark, and such a port is always on the bridge, because hawse creates it there.
         unmarked = interface.alias == "" and interface.master == link.index(self.options.bridge) > 0
         return interface.alias == self.mark or unmarked
 
@@ -94,7 +94,9 @@ class Port:
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard."""
+    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard (rules against
+    forged source addresses).
+    """
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 

@@ -28,7 +28,7 @@ def compare(desired: Desired, settings: Settings) -> list[Difference]:
 
 
 def repair(desired: Desired, differences: Sequence[Difference], settings: Settings) -> None:
-    """Repair the given ``differences``.
+    """Repair the ``differences`` that `compare` found.
 
     The firewall's rules are repaired first, because route_localnet is safe only with those rules.
     """
@@ -83,8 +83,8 @@ def _ports(networks: Members) -> spoof_guard.Held:
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
     """Yield each network's bridge, and whether published ports on that bridge need route_localnet.
 
-    The second value is None if only networks that other commands are creating or removing have ports that need
-    route_localnet.
+    Other commands may be creating or removing networks. If only such networks have ports that need route_localnet, the
+    second value is None.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

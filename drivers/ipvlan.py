@@ -16,7 +16,7 @@ from drivers.subinterface import PARENT, PARENT_FACTS, ParentedDriver
 
 MODE, FLAG = "ipvlan_mode", "ipvlan_flag"
 MODES = {"l2": 0, "l3": 1, "l3s": 2}
-FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # option value: kernel flag (IPVLAN_F_PRIVATE, IPVLAN_F_VEPA)
+FLAGS = {"bridge": 0, "private": 1, "vepa": 2}  # option value to kernel flag (IPVLAN_F_PRIVATE, IPVLAN_F_VEPA)
 
 
 class IpvlanDriver(ParentedDriver):

@@ -60,7 +60,9 @@ class _Undo:
     action: Action
 
     def __enter__(self) -> None:
-        """Do nothing at the start of the ``with`` block, because the caller has already run the step to undo."""
+        """Do nothing at the start of the ``with`` block, because the caller has already run the step that `__exit__`
+        undoes.
+        """
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Functions that cut container ports out of published port ranges. The functions have no side effects."""
+"""Functions that select or remove container ports in published port ranges. The functions have no side effects."""
 
 from __future__ import annotations
 
@@ -48,9 +48,12 @@ def around(held: R, first: int, last: int) -> list[R]:
 
 
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
-    """Return the port ranges that remain when the ranges ``gone``, or parts of ranges, are removed."""
+    """Return the port ranges that remain of ``held`` after the ranges ``gone`` are removed.
+
+    A range in ``gone`` may be only a part of a range in ``held``.
+    """
     bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in bindings if one not in holes]  # fast path: often thousands of whole ranges are removed
+    left = [one for one in bindings if one not in holes]  # fast path: remove ranges that are gone as a whole
     for hole in (one for one in holes if one not in bindings):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])

@@ -1,7 +1,8 @@
 """Registry of drivers by network type.
 
 A driver's file is named after its type, and so is the class in that file (``drivers/bridge.py``: ``BridgeDriver``).
-Third-party packages add types through the entry-point group ``hawse.drivers``. They cannot replace hawse's own types.
+Third-party packages add types through the entry-point group ``hawse.drivers``. These packages cannot replace hawse's
+own types.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class _Available(Mapping[str, DriverFacts]):
 def _declared(factory: type) -> DriverFacts:
     """Return the `DriverFacts` that a driver class itself declares.
 
-    The ``facts`` of a base class are ignored, because they are not true for the derived driver.
+    The ``facts`` of a base class are ignored, because they do not describe the derived driver.
     """
     declared = vars(factory).get("facts")
     return declared if isinstance(declared, DriverFacts) else DriverFacts(str(getattr(factory, "scope", "local")))

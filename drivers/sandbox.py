@@ -102,8 +102,8 @@ def set_default_routes(
 ) -> None:
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
-    The calling process may be in another namespace. A route is replaced or removed only if it has the protocol number
-    ``protocol`` and the next hop or interface of one of the ``offered`` routes.
+    The calling process may be in another namespace. Only hawse's own routes are replaced or removed. Such a route has
+    the protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes.
     """
     inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
 

@@ -7,7 +7,7 @@ The parent is one of three interfaces:
 - a dummy ``dm-<12 hex>``, if the user names no parent
 
 A parent made by hawse has hawse's mark in its alias and is removed with its network. Endpoints are links created
-directly in the sandbox; the host keeps no object for them.
+directly in the sandbox; the host has no kernel object for an endpoint.
 """
 
 from __future__ import annotations
@@ -183,8 +183,8 @@ class ParentedDriver:
 def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
     """Give a new sub-interface its alias (the mark) and its final name in one request.
 
-    Before the request, `leave` finds the sub-interface by its unfinished name. After the request, `leave` finds it by
-    its mark.
+    Before the request, `leave` finds the sub-interface by its unfinished name. After the request, `leave` finds the
+    sub-interface by its mark.
     """
     try:
         index = link.index(names.unfinished_name(endpoint.id))

@@ -1,8 +1,8 @@
 """The engine's interface to the command line: one method for each operation, shaped like Docker's Engine API (v1.45).
 
-The command line does what docker/cli does: it parses flags, makes the client-side checks, and prints tables and
-templates. The engine does what dockerd does: it makes the daemon-side checks, fills in defaults, and performs the steps
-of an operation in dockerd's order.
+The command line does what docker/cli does: parse flags, make the client-side checks, and print tables and templates.
+The engine does what dockerd does: make the daemon-side checks, fill in defaults, and perform the steps of an operation
+in dockerd's order.
 
 A ``reference`` is a name, an id, or a unique id prefix. JSON documents are plain dicts with Docker's keys in Docker's
 order. Every method raises only `engine.errors.EngineError` and its subclasses.
@@ -187,7 +187,7 @@ class Containers(Protocol):
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
         """Publish additional ports of a container, which may be running or stopped (a hawse extension).
 
-        The ports are added to the container's configuration, so they are published again after a restart.
+        The ports are also added to the container's configuration. A restart therefore publishes the ports again.
         """
 
     def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:

@@ -50,7 +50,7 @@ class Config:
     ip_masq: bool = True
     ipv6: bool = False  # whether the default bridge has IPv6
     host_gateway_ip: str = ""
-    default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # default options by driver
+    default_network_opts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # default options, by driver
     log_driver: str = JSON_FILE
     log_opts: Mapping[str, str] = field(default_factory=dict)
     default_log_limit: int = DEFAULT_LIMIT_BYTES  # maximum bytes of a container's log without max-size; 0: no limit

@@ -1,4 +1,4 @@
-"""The engine of one host. It implements the operations of `engine.api` by calls to the other modules."""
+"""The engine of one host. This module implements the operations of `engine.api` by calls to the other modules."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ class ContainerVerbs(Verbs):
         publishing.unpublish(self.changing(), reference, first, last, protocol)
 
     def exited(self, container_id: str) -> None:
-        """Handle the end of a container's process.
+        """Record the end of a container's process, then restart or remove the container as configured.
 
         When the process ends, the container's supervisor starts a new hawse process, which calls this method.
         """

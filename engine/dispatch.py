@@ -28,8 +28,9 @@ from engine.store.api import Reader, Transaction
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:
-    """Return a network in the form that drivers use, without the subnets marked as ``unused``, which only inspect
-    shows.
+    """Return a network in the form that drivers use.
+
+    Subnets marked as ``unused`` are left out, because only inspect shows them.
     """
     return NetworkSpec(
         id=record.id,

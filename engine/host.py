@@ -45,7 +45,7 @@ class Host:
         return self._drivers[type_name]
 
     def container_directory(self, container_id: str) -> Path:
-        """Return the directory of a container's own files; creates it (0700) if it is missing."""
+        """Return the directory of a container's own files; a missing directory is created (mode 0700)."""
         path = self.root / "containers" / container_id
         make_private_directory(path)
         return path
@@ -62,8 +62,7 @@ class Host:
         }
         if "HAWSE_CONFIG" in os.environ:
             environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        # Let the new process use a warm server (a resident hawse process) if a warm server is running, but never start
-        # a warm server.
+        # Let the new process use a warm server (a resident hawse process) only if a warm server is already running.
         environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
         boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
         return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment

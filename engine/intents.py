@@ -1,8 +1,8 @@
 """Record work as intents, so that later commands finish or undo the work of killed commands.
 
-A command records an intent in the store before the command changes the kernel. The next command that finds an intent of
-a process that has ended resolves the intent: creations are undone, removals are finished. This module never waits for a
-process that is still running.
+A command records an intent in the store before the command changes the kernel. If the command's process ends before the
+work is done, the next command resolves the intent: creations are undone, removals are finished. This module never waits
+for a process that is still running.
 """
 
 from __future__ import annotations

@@ -345,7 +345,7 @@ class NetworkAttachment:
     network: str  # network name or id as typed; the key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    named: bool = False  # true if the network existed at connect time; only then the container has DNS names on it
+    named: bool = False  # true if the network existed at connect time; only then the container has DNS names there
 
 
 @dataclass(frozen=True, slots=True)

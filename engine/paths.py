@@ -32,8 +32,8 @@ def check(path: Path, name: str) -> None:
     """Raise PermissionDenied if a user other than root and the calling user can change the contents of a directory.
 
     ``name`` is the environment variable that names the directory (HAWSE_ROOT or HAWSE_RUN). A missing directory is
-    normally created later by `make_private_directory`. If the missing directory is in a sticky directory such as /tmp,
-    this function creates it immediately, because another user could create it before hawse does.
+    normally created later by `make_private_directory`. In a sticky directory such as /tmp, another user could create
+    the missing directory first. This function therefore creates it immediately.
     """
     try:
         _check_path(str(path))

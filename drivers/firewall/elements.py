@@ -52,7 +52,9 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the set elements that allow a container to send on this network from its addresses on other networks."""
+    """Return the set elements that allow a container to send on this network from the addresses that the container has
+    on other networks.
+    """
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -68,8 +70,9 @@ def of_ports(
     """Yield the set elements for published ports.
 
     DNAT cannot serve a binding on ::1, or a binding of an address family that the endpoint lacks. The elements redirect
-    such ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's networks may reach the
-    container's own address even if a port is published on one host address only.
+    such ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's networks may reach
+    every published port at the container's own address. This includes ports that are published on one host address
+    only.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
@@ -81,7 +84,7 @@ def of_ports(
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """How packets to published ports of one protocol on one host address reach an endpoint.
+    """The ways in which packets to published ports of one protocol on one host address reach an endpoint.
 
     ``carried`` are the destination prefixes that the agent proxies. Each other field holds the endpoint's address, or
     "" if the field does not apply. ``rewritten``: DNAT replaces the destination by this address. ``opened``: all
@@ -135,8 +138,9 @@ def _proxied(options: BridgeOptions, endpoint: EndpointSpec, protocol: str, host
 
 
 def _by(way: _Route, binding: PortBinding) -> Iterator[Element]:
-    """Yield the set elements that publish one port range in the way that ``way`` describes (proxy, DNAT or direct
-    access).
+    """Yield the set elements that publish one port range.
+
+    ``way`` says how packets reach the endpoint: by the agent's proxy, by DNAT, or directly.
     """
     for place in way.carried:
         yield _relaying(place, binding)
@@ -191,7 +195,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
         return
     name, place = (f"any{version}", "") if host.is_unspecified else (f"exact{version}", f"{host} . ")
     for offset in range(binding.host_port_end - binding.host_port + 1):
-        # If a host port range is bound to one container port, all ports of the range lead to that container port.
+        # If a host port range is bound to one container port, all host ports of the range lead to that container port.
         value = f"{target} . {min(binding.port + offset, binding.port_end)}"
         yield Element(name, f"{place}{binding.protocol} . {binding.host_port + offset}", value)
 
@@ -199,7 +203,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 def _relaying(place: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
-        return Element("relayed_any", ports)  # 100 times cheaper than an element in "relayed"
+        return Element("relayed_any", ports)  # changed 100 times faster than the set "relayed", which has intervals
     return Element("relayed", f"{place} . {ports}")
 
 

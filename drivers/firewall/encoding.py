@@ -46,7 +46,7 @@ Ends = tuple[bytes, bytes]
 
 
 class Shape(NamedTuple):
-    """The types of a set's key and values, and whether its keys are intervals."""
+    """The types of a set's key and values, and whether the set's keys are intervals."""
 
     key: tuple[str, ...]
     value: tuple[str, ...]

@@ -3,9 +3,9 @@
 Examples are Docker's policy, ufw's policy and firewalld's last rule. A packet passes only if no table drops it, even if
 hawse's table accepts it. This module changes nothing of other programs.
 
-The exact result of a table's rules is known only when packets pass them, so this module uses an approximation. It
-assumes that a table accepts a network's packets if one of its rules names the network's bridge or subnet, or accepts
-everything. The module does not read the contents of sets. It cannot see the tables of iptables-legacy.
+The exact result of a table's rules is known only when packets pass the rules, so this module uses an approximation. The
+module assumes that a table accepts a network's packets if one of its rules names the network's bridge or subnet, or
+accepts everything. The module does not read the contents of sets. The module cannot see the tables of iptables-legacy.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _forwarding(session: Session) -> Iterator[Chain]:
 def _drops(session: Session, chain: Chain) -> bool:
     """Return whether a chain drops the packets that no earlier rule decides.
 
-    The chain drops them by its policy, or by a last rule without conditions.
+    The chain drops such packets by its policy, or by a last rule without conditions.
     """
     if chain.policy == DROP:
         return True

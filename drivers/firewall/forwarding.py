@@ -1,10 +1,10 @@
 """IP forwarding: switched on for hawse's bridges, and blocked for all other interfaces.
 
-Set elements in the nftables table record the address families for which hawse switched forwarding on. Therefore, this
-record outlives every process. The record is lost only together with the rules that make forwarding safe. For each
-address family in the set ``forwarding``, the rules drop packets that neither come from nor go to a bridge. Another
-program may flush the table. Therefore, callers also store the result of `kept`, a copy of the record, outside the
-table.
+hawse switches forwarding on per address family. The nftables set ``forwarding`` has one element for each such family.
+For each of these families, the firewall's rules drop packets that neither come from nor go to a bridge.
+
+The elements outlive every hawse process, and are lost only together with these rules. If another program flushes the
+table, hawse must restore the elements. Therefore, callers also store the lines that `kept` returns outside the table.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def plan(versions: Iterable[int]) -> list[Element]:
 
 
 def kept() -> list[str]:
-    """Return text lines that record the address families and interfaces whose forwarding sysctls this process changed.
+    """Return text lines that record which forwarding sysctls this process changed: address families and interfaces.
 
     The function `recalled` converts these lines back to set elements.
     """

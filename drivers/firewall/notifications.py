@@ -69,7 +69,7 @@ class NftablesListener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # the listener receives all transactions after this generation
+                self._generation = self.generation()  # nftables change number at which the listening begins
                 continue
             news = self._heard(news, data)
 

@@ -40,12 +40,14 @@ def mute(port: str) -> None:
 
 
 def release(port: str, endpoint: EndpointSpec) -> None:
-    """Remove a guarded port's elements from the table; idempotent."""
+    """Remove the elements of a guarded port (a bridge port with the spoof guard) from the table; idempotent."""
     _destroy(_elements(port, endpoint))
 
 
 def unmute(port: str) -> None:
-    """Remove a muted port's element from the table; idempotent."""
+    """Remove the element of a muted port (a bridge port whose router advertisements are dropped) from the table;
+    idempotent.
+    """
     _destroy([_muted(port)])
 
 
@@ -68,7 +70,7 @@ def compare(expected: Contents) -> list[Difference]:
 
 
 def repair(expected: Contents, differences: Sequence[Difference]) -> None:
-    """Repair the given ``differences`` of the table ``bridge hawse`` and change nothing else."""
+    """Repair the ``differences`` that `compare` found in the table ``bridge hawse``, and change nothing else."""
     if differences:
         table_repair.repair(TABLE, expected, differences)
 

@@ -1,7 +1,7 @@
 """The agent's own table ``inet hawse_standby``, which blocks packets while the table ``inet hawse`` is lost.
 
 The netlink socket of the agent's process owns the table (Linux 5.12). Therefore, other programs cannot flush the table,
-and the kernel removes it when the process ends. ``standby.nft`` explains its rules.
+and the kernel removes the table when the process ends. The file ``standby.nft`` explains the table's rules.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SETS = ("blocked", "enclosed", "strangers")
 class Standby:
     """The standby table; the constructor creates it, and `close` removes it.
 
-    The constructor raises a `DriverError` if the kernel or libnftables does not support table owners.
+    The constructor raises a `DriverError` if the kernel or libnftables does not support tables that one socket owns.
     """
 
     def __init__(self) -> None:

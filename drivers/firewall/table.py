@@ -18,7 +18,7 @@ from drivers.linux import libnftables, nfnetlink
 
 TABLE = MAIN
 VERSION_SET = "ruleset_5"
-MARKED = "marked"  # the chain that accepts packets with a firewall mark
+MARKED = "marked"  # name of the chain that accepts packets with a firewall mark
 COMPLETE, SPOOF_GUARDED = f"whole, as of {VERSION_SET}", "spoof guard"
 
 
@@ -34,9 +34,9 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # If the kernel refuses a plain change, remove a map element before adding the element's new value. This is
-            # not the normal case, because removing and adding in one transaction takes time that grows with the map's
-            # size.
+            # If the kernel refuses a change without removals, remove a map element before adding the element's new
+            # value. This is not the normal case, because removing and adding in one transaction takes time that grows
+            # with the map's size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -63,8 +63,8 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Repair the given ``differences`` of the table ``inet hawse`` and change nothing else; live connections
-    continue.
+    """Repair the ``differences`` that `compare` found in the table ``inet hawse``, and change nothing else; live
+    connections continue.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))

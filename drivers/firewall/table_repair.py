@@ -19,7 +19,8 @@ VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
 """Values of `Difference.detail` that say what a repair must rewrite.
 
-``RULES`` means the rules. ``FRAME`` means the whole table, because its chains or sets differ from the expected ones.
+``RULES`` means the table's rules. ``FRAME`` means the whole table, because the table's chains or sets differ from the
+expected ones.
 """
 RESTRICTING = ("bridges", "internal", "subnets4", "subnets6", "ports", "muted")
 """Sets whose elements block packets; if such an element is missing, packets pass that must not pass."""
@@ -63,12 +64,12 @@ def compare(table: str, contents: Contents) -> list[Difference]:
 
 
 def repair(table: str, contents: Contents, differences: Sequence[Difference], notes: str = "") -> None:
-    """Repair the given ``differences`` of a table.
+    """Repair the ``differences`` that `compare` found in a table.
 
     If only elements differ, only those elements are changed. If rules are lost, one transaction restores the rules and
     all missing elements. Elements of other programs are removed before that transaction, because they may conflict with
-    hawse's elements. ``notes`` is a script that runs when the rules are rewritten. It adds the rules whose comments
-    record the table's state.
+    hawse's elements. ``notes`` is a script that runs when the rules are rewritten. The script adds the rules whose
+    comments record the table's state.
     """
     details = {d.detail for d in differences}
     foreign = [d.detail for d in differences if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]
@@ -130,7 +131,7 @@ def held(table: str, sets: Iterable[str] = ()) -> list[Element]:
 
 
 def _version(of: Structure) -> int:
-    """Return the version number that a table's set names contain, or 0 if they contain none.
+    """Return the version number that a table's set names contain, or 0 if the names contain no version number.
 
     If the table contains several version numbers, the highest is returned.
     """

@@ -1,8 +1,8 @@
 """The structure of a table: chains, rules and sets without their elements, as the kernel lists them.
 
-The code contains no description of the expected structure. Instead, once per process, the static rules are loaded into
-an empty network namespace and listed there. The same kernel and library always produce the same list for the same
-rules.
+This code contains no description of the structure that a table should have. Instead, once per process, the static rules
+are loaded into an empty network namespace and listed there. The same kernel and library always produce the same list
+for the same rules.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def expected(table: str, rules: str = "") -> Structure:
 
 
 def find(table: str) -> Structure | None:
-    """Return the structure of a table in the calling thread's network namespace, or None if it does not exist."""
+    """Return the structure of a table in the calling thread's network namespace, or None if the table does not
+    exist.
+    """
     session = Session(NETFILTER)
     try:
         return _read(session, table)

@@ -1,8 +1,8 @@
 """Changes and lists of set elements, sent directly as netlink messages. Each change is one transaction.
 
-libnftables is not used, because it takes several times as long. libnftables reads all sets of the table and parses a
-script. Afterwards libnftables closes its socket, and the close blocks until no kernel code can still read the removed
-elements.
+libnftables is not used, because libnftables takes several times as long. libnftables reads all sets of the table and
+parses a script. Afterwards libnftables closes its socket, and the close blocks until no kernel code can still read the
+removed elements.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
 
 BEGIN, END = 0x10, 0x11  # netlink message types (kernel constants NFNL_MSG_BATCH_*)
 NFTABLES = 10  # nftables' number in netlink (kernel constant NFNL_SUBSYS_NFTABLES)
-ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # types NFT_MSG_{NEW,GET,DESTROY}SETELEM
+ADD, GET, DESTROY = NFTABLES << 8 | 12, NFTABLES << 8 | 13, NFTABLES << 8 | 30  # message types NFT_MSG_…SETELEM
 SET, ELEMENTS = 2, 3  # netlink attribute numbers (kernel constants NFTA_SET_ELEM_LIST_*)
 CREATE = 0x400  # message flag (kernel constant NLM_F_CREATE)
 CHUNK = 400  # maximum number of elements per message: an attribute's length has only 16 bits

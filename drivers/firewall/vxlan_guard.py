@@ -1,10 +1,11 @@
 """Protection of unencrypted overlay networks: only certain hosts may send VXLAN packets to this host.
 
 VXLAN packets of these networks are dropped if they arrive from a bridge. A network's VXLAN ids are added to the set
-``tunnels`` before the cluster learns that this host joins the network. When the network goes down on this host, the ids
-stay in the set, because other hosts still accept this host's packets until they learn that the network is down here.
-While the network is up, the sets ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for
-each VXLAN id.
+``tunnels`` before the cluster learns that this host joins the network. While the network is up, the sets
+``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
+
+When the network goes down on this host, the network's ids stay in the set ``tunnels``. The other hosts learn later that
+the network is down here, and accept this host's packets until then.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class Gate:
         return [Element(PEERS[host.version], f"{host} . {self.port} . {vni}") for host in hosts for vni in self.vnis]
 
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
-        """Return the set elements to add and the set elements to remove, so that exactly ``hosts`` may send VXLAN
-        packets.
+        """Return the set elements to add, and the set elements to remove.
+
+        After both changes, exactly ``hosts`` may send VXLAN packets of this network.
         """
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}
@@ -71,8 +73,9 @@ class Gate:
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
     """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
-    Reports missing elements, elements that let unexpected hosts send, and the loss of the comment that marks the sets
-    as complete. An element that lets an unexpected host send is ignored if it belongs to a network in ``unsettled``.
+    Three differences are reported: a missing element, an element that lets an unexpected host send, and the loss of the
+    comment that marks the sets as complete. An element that lets an unexpected host send is ignored if it belongs to a
+    network in ``unsettled``.
     """
     target, present = set(expected), set(_present())
     gone = [e for e in present - target if e.set != TUNNELS and not any(gate.concerns(e) for gate in unsettled)]
@@ -84,7 +87,7 @@ def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list
 
 
 def repair(differences: Iterable[Difference]) -> None:
-    """Repair the given ``differences`` of the VXLAN sets."""
+    """Repair the ``differences`` of the VXLAN sets that `compare` found."""
     elements = [(d.kind, d.detail) for d in differences if isinstance(d.detail, Element)]
     missing = [element for kind, element in elements if kind == "missing"]
     table.change(add=missing, remove=[element for kind, element in elements if kind == "foreign"])

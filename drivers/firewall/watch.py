@@ -31,7 +31,8 @@ class TableWatch(NftablesListener):
 class FirewallWatch(TableWatch):
     """A watch that blocks connections with the agent's table ``inet hawse_standby``.
 
-    The watch also works without this table, which needs a kernel and a libnftables that support table owners.
+    That table needs a kernel and a libnftables that support tables owned by one socket. Without such support, the watch
+    works without the table.
     """
 
     def __init__(self) -> None:

@@ -4,8 +4,8 @@ Every new network must avoid the addresses of all existing networks. To decode a
 ms and this module 0.6 ms. All other work of `network create` takes 12 ms. Therefore, with pyroute2, `network create`
 would be noticeably slower on a host with hundreds of networks.
 
-The module knows the message layout of two netlink lists (rtnetlink(7), RTM_GETADDR and RTM_GETROUTE). It does not know
-which program added an address.
+The module knows the message layout of two netlink lists (rtnetlink(7), RTM_GETADDR and RTM_GETROUTE). The module does
+not know which program added an address.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ IFA_ADDRESS, IFA_LOCAL, RTA_DST = 1, 2, 1
 MAIN, KERNEL, LINK = 254, 2, 253  # kernel constants RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_LINK
 ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, link
 FAMILY, PREFIX, FIRST, SECOND, OWN = 16, 17, (26, 27), (34, 35), 36  # byte offsets in an RTM_NEWADDR message
-USUAL = struct.Struct("=16xB9xH6xH4x")  # reads the family and the first two attributes' types in an RTM_NEWADDR
+USUAL = struct.Struct("=16xB9xH6xH4x")  # reads family and the types of the first two attributes, RTM_NEWADDR
 PROTOCOL = 21  # byte offset of the field "protocol" in an RTM_NEWROUTE message
 ROUTE = struct.Struct("=BBBBBBBBI")  # rtmsg: family, prefix length, 2 unused, table, protocol, scope, type, flags
 FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
@@ -62,8 +62,8 @@ class Reading(NamedTuple):
 
     ``one`` decodes a single message in the data; its other arguments are the offsets at which the message's body begins
     and ends. ``alike`` decodes all messages of the data together; its other argument is the size of each message. All
-    these messages must have the same type and size. ``alike`` returns None if it does not support the layout of the
-    messages.
+    these messages must have the same type and size. ``alike`` returns None if the function does not support the layout
+    of the messages.
     """
 
     one: Callable[[bytes, int, int], Range | None]
@@ -75,7 +75,7 @@ def _read(kind: int, body: bytes, reading: Reading) -> list[Range]:
     with kernel_errors("list", "addresses"):
         for _ in range(netlink.DUMP_ATTEMPTS):
             with suppress(InterruptedError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW) as opened:
-                opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # else the kernel lists all routing tables
+                opened.setsockopt(netlink.SOL_NETLINK, GET_STRICT_CHK, 1)  # makes the kernel filter routes by table
                 opened.send(request)
                 return _answer(opened, reading)
         raise OSError(errno.EINTR, "list changed while it was read")
@@ -144,7 +144,7 @@ def _routes_alike(data: bytes, size: int) -> list[Range] | None:
 
 def _of_address(data: bytes, start: int, end: int, bits: int) -> Range:
     values = attributes.read(data[start:end], ADDRESS.size)
-    own = values.get(IFA_LOCAL) or values[IFA_ADDRESS]  # IFA_ADDRESS may be the other end's address
+    own = values.get(IFA_LOCAL) or values[IFA_ADDRESS]  # IFA_ADDRESS is the other end's address on point-to-point links
     return _range(own, bits - data[start + 1])
 
 

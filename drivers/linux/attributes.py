@@ -1,6 +1,6 @@
 """Encoding and decoding of netlink attributes (netlink(7)).
 
-This module knows lengths, padding and nesting of attributes. It does not know their meanings.
+This module knows lengths, padding and nesting of attributes. This module does not know the meanings of attributes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 HEADER = struct.Struct("=HH")
 NESTED, KIND = 0x8000, 0x3FFF
-"""The flag that marks an attribute which contains attributes, and the bit mask of an attribute's number."""
+"""Two numbers in an attribute's type field: the flag for an attribute that contains other attributes, and the bit mask
+of the attribute number.
+"""
 
 
 def attribute(kind: int, payload: bytes) -> bytes:

@@ -3,7 +3,7 @@
 The module sends ctnetlink messages itself, because no library supports the kernel's filters (CTA_FILTER).
 
 - Since Linux 6.11, one request makes the kernel delete all entries that match a filter, in a fraction of a millisecond.
-- On older kernels, or if no filter can express the match, this module lists the entries and deletes the matching
+- On older kernels, or if no filter can express the match, this module lists all entries. Then it deletes the matching
   entries one by one. Listing walks the kernel's whole hash table under its locks.
 - No filter is used for IPv6 addresses, because the kernel then matches every address except the requested one.
 """
@@ -31,8 +31,8 @@ TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # attributes CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
 PROTO_NUMBER, PROTO_SOURCE_PORT, PROTO_DESTINATION_PORT = 1, 2, 3
 SOURCE_ADDRESS, DESTINATION_ADDRESS, PROTO_AND_DESTINATION_PORT = 1 << 0, 1 << 1, 1 << 3 | 1 << 5
-FEW_FLOWS = 1000  # up to this number of conntrack entries, one full list is faster than several filtered ones
-FEW_FILTERS = 16  # up to this number of ports, requests with a filter are faster than one full list
+FEW_FLOWS = 1000  # up to this number of conntrack entries, one full list is faster than several filtered lists
+FEW_FILTERS = 16  # up to this number of ports, filtered requests are faster than one full list of entries
 UNABLE = (errno.EINVAL, errno.EOPNOTSUPP)  # errors of kernels that cannot delete entries by filter
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}

@@ -39,8 +39,8 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
     """Make ``chosen`` (at most one per family) the sandbox's default routes; idempotent.
 
     The calling thread is in the sandbox. ``offered`` are the default routes of all endpoints of the sandbox. hawse
-    replaces or removes a route only if the route has the protocol number ``protocol`` and the next hop or interface of
-    one of the ``offered`` routes.
+    replaces or removes only its own routes. Such a route has the protocol number ``protocol``, and the next hop or
+    interface of one of the ``offered`` routes.
     """
     gateways = {way.gateway for way in offered if way.gateway is not None}
     straight = {(way.version, link.index(way.interface)) for way in offered if way.gateway is None}
@@ -88,7 +88,7 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # another program's route already has the highest metric: keep that route
+            continue  # another program's route has the highest metric: keep that route, add none
         if old is not None:
             left.remove(old)
     for old in left:

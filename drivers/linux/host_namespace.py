@@ -1,8 +1,8 @@
 """Signs that a network namespace belongs to a host and is not a container's sandbox.
 
-hawse must not connect a host's own namespace to a network, because that would give the host an interface and perhaps
-another default route. A veth pair whose other end is in another namespace is not a sign, because test networks,
-containers and pods are connected in this way.
+hawse must not connect a host's own namespace to a network. Otherwise the host would get another interface, and perhaps
+another default route. A veth pair whose other end is in another namespace is not a sign: test networks, containers and
+pods are connected in this way.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # hawse may not read this path, so the path leads to another namespace than the given one
+        return False  # hawse may open the given namespace but not this path, so the path leads to another namespace
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _is_hardware(interface: link.Link) -> bool:
 
 
 def _is_part_of_another(interface: link.Link) -> bool:
-    """Return whether the link is a macvlan or VLAN link (for example) whose parent is in another namespace.
+    """Return whether the parent of the link is in another namespace, as is possible for macvlan or VLAN links.
 
     Returns False for links of hawse's endpoints.
     """

@@ -22,7 +22,8 @@ JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 TIMEOUT = 60  # seconds to wait for the nft program
 SELECTABLE = 1024 - 16
-"""The limit of file descriptor numbers for libnftables; if a new file descriptor would reach it, ``nft`` runs instead.
+"""The limit of file descriptor numbers for libnftables. If a new file descriptor would reach this limit, hawse runs the
+``nft`` program instead.
 
 libnftables waits with select(2), which aborts the process for file descriptors from FD_SETSIZE (1024) on. 16 numbers
 below FD_SETSIZE stay in reserve.
@@ -140,7 +141,7 @@ class Context:
         _checked(*self.attempt(script))
 
     def attempt(self, script: str, *, as_json: bool = False) -> tuple[bool, str, str]:
-        """Run a script; return whether it succeeded, its output and its error messages."""
+        """Run a script; return whether the script succeeded, the output and the error messages."""
         with _one_at_a_time:
             self._library.nft_ctx_output_set_flags(self._context, JSON_OUTPUT if as_json else 0)
             code = self._library.nft_run_cmd_from_buffer(self._context, script.encode())

@@ -34,7 +34,7 @@ def host_end_names(endpoint_id: str) -> tuple[str, ...]:
 
 
 def unfinished_name(endpoint_id: str) -> str:
-    """Return the temporary name that a new link has in its sandbox until it gets its mark and final name."""
+    """Return the temporary name that a new link has in its sandbox until the link gets its mark and final name."""
     return f"hw-{endpoint_id[:12]}"
 
 
@@ -46,7 +46,7 @@ def fits(name: str) -> bool:
 def valid(name: str) -> bool:
     """Return whether the kernel and nftables accept an interface name unchanged.
 
-    hawse writes interface names in double quotes for nftables.
+    For example, a name with a double quote is refused, because hawse writes names in double quotes for nftables.
     """
     return name not in ("", ".", "..") and UNFIT.search(name) is None
 

@@ -33,7 +33,7 @@ class Row(NamedTuple):
     The meaning of ``key`` and ``value`` depends on the kind:
 
     - ``forward``: a VXLAN device sends frames for a MAC (key) to a VTEP (value).
-    - ``flood``: a VXLAN device also sends a copy of every frame whose MAC has no row to a VTEP (key).
+    - ``flood``: if a frame's MAC has no row, a VXLAN device also sends a copy of the frame to a VTEP (key).
     - ``port``: the bridge always sends frames for a MAC (key) to this port, and never learns another port for that MAC.
     - ``neighbor``: an address (key) is permanently at a MAC (value).
     """
@@ -45,8 +45,9 @@ class Row(NamedTuple):
 
 
 def change(add: Iterable[Row] = (), remove: Iterable[Row] = ()) -> None:
-    """Add rows to the FDB and neighbour tables, replacing existing rows with another value, then remove rows;
-    idempotent.
+    """Add rows to the FDB and neighbour tables, then remove rows; idempotent.
+
+    An existing row with the same key and another value is replaced.
 
     Continues after an error and raises the first error as `KernelError` at the end.
     """

@@ -1,8 +1,8 @@
 """A netlink session in one network namespace; its methods raise OSError if the kernel refuses a request.
 
 The module sends messages and receives answers (netlink(7)), in the same way for rtnetlink, nftables and connection
-tracking. It does not know the contents of messages. `drivers.linux.rtnetlink` encodes and decodes the messages of
-rtnetlink with pyroute2.
+tracking. The module does not know the contents of messages. `drivers.linux.rtnetlink` encodes and decodes the messages
+of rtnetlink with pyroute2.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ SOL_NETLINK, CAP_ACK = 270, 10
 NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # request numbers for ioctl(2): SIOCGSKNS, SIOCGIFINDEX
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
-SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # size in bytes that one send may always have; option SO_SNDBUFFORCE
+SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # one send of this size in bytes always fits; socket option SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
 CLOSE_DELAY_SECONDS = 0.05
 """Seconds to wait before a netfilter socket is closed.
 
-If elements were removed shortly before, closing the socket waits for an RCU grace period and blocks all other nftables
-transactions. After this delay, the grace period is over, so neither the close nor the exit of this process waits.
+If set elements were removed shortly before, closing the socket waits for an RCU grace period and blocks all other
+nftables transactions. After this delay, the grace period is over, so neither the close nor the exit of this process
+waits.
 """
 POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
 
@@ -55,7 +56,7 @@ class Session:
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would cost a poll(2) per call
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() adds a poll(2) to each socket call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 

@@ -1,8 +1,7 @@
 """Reader for the comments on a chain's rules, which asks the kernel directly.
 
 hawse records settings in rule comments, and every command that changes the firewall reads these comments. libnftables
-is not used here, because libnftables first reads the table and all sets of the table, which takes a hundred times as
-long.
+would take a hundred times as long, because it first reads the table and all sets of the table.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """The identity of a process: its PID and its start time, because the kernel reuses PIDs.
 
-This module reads /proc only. It imports little, because the supervisor of containers uses it.
+This module reads /proc only. This module imports little, because the supervisor of containers uses it.
 """
 
 from __future__ import annotations
 
 import os
 
-# Indexes of the state and the start time among the fields that follow the command name in /proc/PID/stat (fields 3 and
-# 22 in proc_pid_stat(5)).
+# Indexes into the fields of /proc/PID/stat that follow the command name: the state and the start time.
+#
+# In proc_pid_stat(5), these are the fields 3 and 22.
 _STATE, _START_TIME = 0, 19
 
 

@@ -25,7 +25,10 @@ CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
 BOOT = 3  # RTPROT_BOOT, the protocol of routes set by hand; `ip route` does not print this protocol
 OURS = 104
-"""The protocol number that hawse gives to the routes which it must later distinguish from routes of other programs."""
+"""The protocol number of hawse's routes in network namespaces where other programs add routes too.
+
+By this number, hawse later recognises its own routes.
+"""
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255
 UNICAST = 1
 FAMILIES = {4: AF_INET, 6: AF_INET6}

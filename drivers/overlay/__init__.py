@@ -2,9 +2,10 @@
 
 Each host has a namespace of its own for a network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
 endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other:
-`program_peers` gives it the endpoints on other hosts, and the network's options give it this host's settings. The
-driver does not connect networks to the outside, because the engine joins a bridge network for that purpose. Therefore,
-`OverlayDriver.join` offers no gateways.
+`program_peers` gives it the endpoints on other hosts, and the network's options give it this host's settings.
+
+The driver does not connect containers to the outside. If a container needs that, the engine also connects the container
+to a bridge network (docker_gwbridge). Therefore, `OverlayDriver.join` offers no gateways.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class OverlayDriver:
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")
 
     def delete_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
-        """Delete the endpoint's veth pair if it still exists; idempotent."""
+        """Delete the endpoint's veth pair if the pair still exists; idempotent."""
         self.leave(network, endpoint, None)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
@@ -136,7 +137,9 @@ class OverlayDriver:
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add one peer, replacing earlier entries of its MAC and addresses; idempotent."""
+        """Add one peer (an endpoint on another host), replacing earlier entries of the peer's MAC and addresses;
+        idempotent.
+        """
         options = overlay_options.complete(network)
         place = self.namespace(network)
         _require_tunnels(options, [peer])
@@ -147,7 +150,9 @@ class OverlayDriver:
         _with_tables(place, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer; idempotent. A network that is not up is ignored."""
+        """Remove one peer (an endpoint on another host); idempotent. Does nothing if the network is not up on this
+        host.
+        """
         place = self.namespace(network)
         if place.exists():
             options = overlay_options.complete(network)
@@ -188,7 +193,7 @@ class OverlayDriver:
         return vxlan_guard.compare(expected, [gate for gate in gates if gate])
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair the given ``differences`` of the firewall."""
+        """Repair the ``differences`` of the firewall that `compare` found."""
         vxlan_guard.repair(differences)
 
     def needs_repair(self) -> bool:
@@ -207,7 +212,7 @@ class OverlayDriver:
 def _gate(network: NetworkSpec) -> Gate | None:
     """Return the firewall's `Gate` for the network's VXLAN packets, or None if the network is encrypted.
 
-    An encrypted network needs no `Gate`, because it accepts authenticated packets only.
+    An encrypted network needs no `Gate`, because the network accepts authenticated packets only.
     """
     return None if overlay_options.is_encrypted(network) else Gate(vxlan.PORT, overlay_options.vnis(network))
 

@@ -33,7 +33,9 @@ ROW_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """The difference between the kernel's tables and the required rows: the missing rows and the unexpected rows."""
+    """The difference between the kernel's FDB and neighbour tables and the required rows: missing and
+    unexpected rows.
+    """
 
     missing: Sequence[Row]
     unexpected: Sequence[Row]
@@ -120,8 +122,8 @@ class Tables:
     def _home(self, peer: Peer) -> int:
         """Return the index of the VXLAN device for the peer's subnet.
 
-        For a peer with two subnets, this is the device of the IPv4 subnet, because a MAC can be behind only one bridge
-        port.
+        A MAC can be behind only one bridge port. For a peer with two subnets, the function therefore returns the device
+        of the IPv4 subnet.
         """
         for address in filter(None, (peer.ipv4, peer.ipv6)):
             for number, pool in enumerate(self.network.pools):

@@ -81,7 +81,7 @@ def parse(network: NetworkSpec) -> OverlayOptions:
 
 
 def vnis(network: NetworkSpec) -> tuple[int, ...]:
-    """Return the VXLAN ids that the cluster has chosen for the network; empty if it has chosen none yet."""
+    """Return the VXLAN ids that the cluster has chosen for the network; empty if the cluster has chosen no ids yet."""
     return options.read(network.options, VNIS, _vnis, ())
 
 

@@ -54,8 +54,8 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
         index = link.index(name)
         link.change(there, index, master=bridge)
         link.set_bridge_port(there, index, hairpin=False, isolated=True, learning=False)
-        # The VXLAN device needs IPv6 to answer neighbour solicitations. It needs no IPv6 address, because it sends no
-        # packets of its own.
+        # The VXLAN device needs IPv6 to answer neighbour solicitations. The device needs no IPv6 address, because the
+        # device sends no packets of its own.
         sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "0")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "addr_gen_mode"), "1")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "accept_ra"), "0")
@@ -65,7 +65,7 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
     """Add the gateways' addresses to the bridge, and bring the bridge and the VXLAN devices up; idempotent."""
     for family in ("ipv4", "ipv6"):
         sysctl.write_if_present(sysctl.conf(family, "all", "forwarding"), "0")
-    for table in ("iptables", "ip6tables", "arptables"):  # hide bridged frames from iptables rules
+    for table in ("iptables", "ip6tables", "arptables"):  # keep iptables rules from filtering the bridge's frames
         sysctl.write_if_present(f"net/bridge/bridge-nf-call-{table}", "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "accept_ra"), "0")
     sysctl.write_if_present(sysctl.conf("ipv6", BRIDGE, "disable_ipv6"), "0" if network.ipv6 else "1")

@@ -30,7 +30,7 @@ TABLE = "inet hawse_overlay"
 RULES = Path(__file__).parent / "wireguard.nft"
 VXLAN_PORT = 4789
 TIMEOUT = 30  # seconds to wait for an external program
-START_ATTEMPTS = 20  # maximum number of starts of wireguard-go, because a start fails while an earlier process ends
+START_ATTEMPTS = 20  # maximum attempts to start wireguard-go; an attempt fails while an earlier process ends
 RETRY_DELAY = 0.1  # seconds between two attempts to start wireguard-go
 
 

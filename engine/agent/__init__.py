@@ -1,3 +1,4 @@
-"""How commands use the resident agent: they start the agent and notify it of changes. Also defines the interface of the
-agent's services.
+"""How commands use the resident agent: commands start the agent, and notify the agent of changes.
+
+Also defines the interface of the agent's services.
 """

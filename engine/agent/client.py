@@ -127,9 +127,9 @@ def launch(run_dir: Path, root: Path) -> None:
 
 
 def _start_and_wait(run_dir: Path, root: Path, timeout: float) -> bool:
-    """Start an agent and wait up to ``timeout`` seconds until it listens; return whether it listens.
+    """Start an agent and wait up to ``timeout`` seconds for the agent to listen; return whether the agent listens.
 
-    The agent reports that it listens by writing to a pipe.
+    The agent writes to a pipe when it listens.
     """
     ready, ready_fd = os.pipe()
     try:
@@ -207,9 +207,9 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    The agent is started only if it has work. Work is a network in ``joined`` that has DNS names, or a published port
-    that needs the agent's port proxy. The default bridge has no DNS names. If ``joined`` is not empty and the agent has
-    no work, the command does not wait for the agent.
+    The agent is started only if it has work: DNS for a network in ``joined``, or a published port that needs the
+    agent's port proxy. The default bridge has no DNS names. If ``joined`` is not empty and the agent has no work, the
+    command does not wait for the agent.
     """
     start = any(not network.predefined for network in joined) or _has_forwards(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

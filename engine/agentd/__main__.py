@@ -68,7 +68,7 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     """Create the agent with all its services; the agent answers commands on ``listener``."""
     home()
-    libnftables.reserve_fds()  # reserve low descriptor numbers before sandboxes open many
+    libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
     budget = DescriptorBudget(raise_descriptor_limit())
     loop = Loop()
     inotify = Inotify(loop)

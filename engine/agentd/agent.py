@@ -1,5 +1,6 @@
-"""The agent: runs its services on one event loop, updates them when the local store changes, and ends when no service
-needs the agent.
+"""The agent: runs its services on one event loop, and updates the services when the local store changes.
+
+The agent ends when no service needs it.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ IDLE = 10.0
 
 
 class Agent:
-    """The agent. It runs its services until none of them has been needed for the idle time, or until a signal stops the
-    agent.
+    """The agent, which runs its services until no service has been needed for the idle time, or until a signal stops
+    the agent.
     """
 
     def __init__(

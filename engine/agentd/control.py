@@ -29,8 +29,10 @@ ACCEPT_PAUSE_SECONDS = 0.5
 
 
 class Control:
-    """The server of the agent's socket. It gets two functions: ``changed`` updates the services, and ``status`` returns
-    the agent's status line.
+    """The server of the agent's socket.
+
+    The constructor gets two functions: ``changed`` updates the services, and ``status`` returns the agent's status
+    line.
     """
 
     def __init__(

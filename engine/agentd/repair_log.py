@@ -1,4 +1,4 @@
-"""Writes lines about repairs and their causes to the agent's log."""
+"""Writes lines about repairs, and about the causes of repairs, to the agent's log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from drivers.api import Difference
 from engine.golang import timestamps
 
-FEW = 3  # maximum number of differences of one kind that a log line names
+FEW = 3  # maximum number of differences between kernel and required state, of one kind, that a log line names
 LONG_LOG_BYTES = 1 << 20
 """Maximum bytes of the log. A longer log is emptied, because another program may cause repairs, and log lines, for
 months.
@@ -19,7 +19,7 @@ months.
 
 
 def say(text: str) -> None:
-    """Write one line with the time to the log; first empty the log if it is too long."""
+    """Write one line with the time to the log; first empty the log if the log is too long."""
     log = os.fstat(sys.stderr.fileno())
     if stat.S_ISREG(log.st_mode) and log.st_size > LONG_LOG_BYTES:
         os.ftruncate(sys.stderr.fileno(), 0)
@@ -27,7 +27,10 @@ def say(text: str) -> None:
 
 
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log what caused a repair and which differences were repaired; log nothing if nothing was damaged."""
+    """Log what caused a repair, and which differences between the kernel and the required state were repaired.
+
+    Logs nothing if nothing was damaged.
+    """
     damage = described([difference for difference in differences if difference.kind != "upkeep"])
     if damage:
         cause = f"{by} changed what the networks share" if by else "differs from the records"
@@ -40,7 +43,9 @@ def say_resting(name: str, by: str, seconds: float) -> None:
 
 
 def described(differences: Sequence[Difference]) -> str:
-    """Return a short text that lists the differences, grouped by the kind of difference and by its place."""
+    """Return a short text that lists differences between the kernel and the required state, grouped by kind
+    and place.
+    """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

@@ -1,5 +1,6 @@
-"""Decides when the agent next compares the kernel state with the local store's records. Pure: the caller passes the
-time.
+"""Decides when the agent next compares the kernel state with the local store's records.
+
+The module has no side effects: the caller passes the time.
 
 A change by another program causes an immediate comparison. If that program keeps undoing the repair, each following
 comparison is delayed longer.

@@ -1,9 +1,9 @@
 """A thread of the agent that keeps the kernel state shared by a driver's networks as the records require.
 
 When another program changes this state, the kernel notifies the thread, and the thread then compares the kernel with
-the records. After hawse's own changes the thread also compares, but later. A difference that follows hawse's own change
-is repaired only if two comparisons in a row find it, because a command may have written its record and not yet changed
-the kernel.
+the records. After hawse's own changes the thread also compares, but later. At that time, a command may have written its
+record and not yet changed the kernel. Therefore, such a difference is repaired only if two comparisons in a row find
+it.
 
 The driver compares and repairs (`drivers.api.Repairer`). The work runs in a thread, because a comparison may take long
 and the agent's other services must not wait for it.
@@ -166,7 +166,7 @@ class RepairThread:
             repair_log.say_resting(self._name, self._by, self._pace.rest)
 
     def _attempt(self, action: Callable[[], list[Difference] | None]) -> list[Difference] | None:
-        """Return the result of ``action``; log an exception and return None."""
+        """Return the result of ``action``. If ``action`` raises an exception, log the exception and return None."""
         try:
             return action()
         except (EngineError, DriverError, OSError) as error:
@@ -176,7 +176,8 @@ class RepairThread:
         return None
 
     def _put_right(self) -> list[Difference]:
-        """Repair the differences that need no second comparison, and return these differences.
+        """Repair the differences between the kernel and the records that need no second comparison; return these
+        differences.
 
         After a change by another program, all differences are repaired. After other changes, a difference is repaired
         in three cases: the last comparison also found it, it lets packets pass that must be dropped, or it is only a

@@ -1,4 +1,7 @@
-"""Chooses the next free address of a pool. Pure: the caller passes the addresses that are in use."""
+"""Chooses the next free address of a pool.
+
+The module has no side effects: the caller passes the addresses that are in use.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 
 
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
-    """Return the address ``requested``, or if it is empty, a free address after ``last``.
+    """Return the address ``requested``. If ``requested`` is empty, return a free address after ``last``.
 
     Raises Forbidden if the requested address is taken or no address is free. The function skips ``skip`` free addresses
     if enough are free. After a conflict, each host skips a random number of addresses, so that two hosts do not choose

@@ -68,8 +68,8 @@ def reserve_endpoints(
 def _shut(host: Host, network: NetworkRecord) -> None:
     """Make the driver block the packets that containers send into the network's tunnels.
 
-    The caller calls this function before it reserves the endpoint, because other hosts accept this host's packets as
-    soon as the endpoint is reserved.
+    The caller calls this function before it reserves the endpoint. Other hosts accept this host's packets from the
+    reservation on.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -78,8 +78,8 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record each of ``networks`` on this host again if another command has meanwhile deleted it because it
-    was unused.
+    """Record each of ``networks`` on this host again if another command has deleted the record, because the network was
+    unused at that time.
     """
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]

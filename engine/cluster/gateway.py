@@ -1,8 +1,8 @@
 """The gateway bridge, docker_gwbridge, through which containers on overlay networks reach external networks.
 
-It is an ordinary bridge network without communication between its containers. A sandbox joins the gateway bridge while
-it has a non-internal overlay network and no other network with a gateway. No network attachment of a container names
-the gateway bridge. Therefore the bridge never appears among the container's networks.
+The gateway bridge is an ordinary bridge network without communication between its containers. A sandbox joins the
+gateway bridge while it has a non-internal overlay network and no other network with a gateway. No network attachment of
+a container names the gateway bridge. Therefore the bridge never appears among the container's networks.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ INGRESS_SANDBOX = "ingress-sbox"
 
 
 def is_gateway(network: NetworkRecord) -> bool:
-    """Return whether a network is the gateway bridge."""
+    """Return whether a network is the gateway bridge (docker_gwbridge)."""
     return network.name == NAME and network.driver == "bridge"
 
 
 def is_needed(joined: Sequence[NetworkRecord]) -> bool:
-    """Return whether a sandbox on these networks needs the gateway bridge."""
+    """Return whether a sandbox on these networks needs the gateway bridge (docker_gwbridge)."""
     outward = [n for n in joined if not n.internal and not is_gateway(n)]
     return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
 
@@ -30,6 +30,6 @@ def is_needed(joined: Sequence[NetworkRecord]) -> bool:
 def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
     """Return the endpoint's name that inspect shows for a container on ``network``.
 
-    On the gateway bridge the name is built from the sandbox id. On other networks it is the container's name.
+    On the gateway bridge, the name is built from the sandbox id. On other networks, the container's name is shown.
     """
     return f"gateway_{container.sandbox_id[:12]}" if is_gateway(network) else container.name

@@ -1,7 +1,7 @@
 """The names of all keys in etcd, by prefix.
 
 - ``shared/`` is readable and watched by every host.
-- ``ledger/`` is read and written only in transactions. Hosts do not watch it, so an allocated address causes no
+- ``ledger/`` is read and written only in transactions. Hosts do not watch these keys, so an allocated address causes no
   message to every host.
 - ``secret/`` holds the join tokens.
 

@@ -33,8 +33,8 @@ The time is short, because the agent has to renew its lease. The agent tries aga
 
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Return a cluster network's record in phase ``planned``, with options for this host's VXLAN address and WireGuard
-    tunnels.
+    """Return a cluster network's record in phase ``planned`` (without kernel objects), with options for this host's
+    VXLAN address and WireGuard tunnels.
     """
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
@@ -81,7 +81,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
-            if memberships.exists(host.root):  # a host that has left has deleted all copies, so make no new copy
+            if memberships.exists(host.root):  # a host that has left its cluster must get no new copy of a network
                 _import(tx, record, membership)
     except Taken:
         return  # a local network has the same name, so do not copy the cluster's network
@@ -104,8 +104,8 @@ def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_S
 def delete_local(host: Host, record: NetworkRecord) -> None:
     """Delete this host's kernel objects of a network; idempotent. The caller holds the networks lock.
 
-    Even a network in phase ``planned`` may have kernel objects, because a command can be killed after it created them
-    and before it recorded the new phase.
+    Even a network in phase ``planned`` may have kernel objects. A command may have created the objects, and may have
+    been killed before it recorded the new phase.
     """
     with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))

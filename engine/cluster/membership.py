@@ -29,10 +29,10 @@ STORE_FILES = ("store-ca.pem", "store.pem", "store.key")
 All three files are optional.
 """
 SOCKET = "etcd.sock"
-"""File name of the Unix socket of this host's etcd member. Only root on this host can connect to it."""
+"""File name of the Unix socket of this host's etcd member. Only root on this host can connect to this socket."""
 DETOUR = 60.0
-"""Seconds for which a manager prefers another manager's server that has answered. After that, the manager first tries
-its own etcd member again.
+"""Seconds for which a manager prefers another manager's server that has answered. After this time, the manager first
+tries its own etcd member again.
 """
 OTHER_LAYOUT = (
     "this host is in a cluster of another version of hawse: "

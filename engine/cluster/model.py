@@ -1,4 +1,7 @@
-"""The values that hosts share: a cluster, its nodes and the endpoints of its networks. Also generates their ids."""
+"""The values that hosts share: a cluster, its nodes and the endpoints of its networks.
+
+Also generates the ids of these values.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ MANAGER, WORKER = "manager", "worker"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The settings that all hosts of a cluster share. New subnets of ``subnet_size`` bits are taken from ``pools``."""
+    """The settings that all hosts of a cluster share.
+
+    New subnets with the prefix length ``subnet_size`` are taken from the address ranges ``pools``.
+    """
 
     id: str
     created: str
@@ -95,9 +101,8 @@ class Tokens:
 class ClusterMembership:
     """This host's membership, stored in HAWSE_ROOT/cluster/membership.json (mode 0600).
 
-    ``managers`` are the addresses of all managers' servers. ``external`` is True if the cluster uses an external etcd
-    store, that is, a store which hawse does not run. Only managers have the ``urls``, ``user`` and ``password`` of an
-    external store.
+    ``managers`` are the addresses of all managers' servers. ``external`` is True if the user, and not hawse, runs the
+    cluster's etcd store. Only managers have the ``urls``, ``user`` and ``password`` of an external store.
     """
 
     cluster_id: str
@@ -105,7 +110,7 @@ class ClusterMembership:
     role: str
     address: str
     data_address: str
-    managers: Sequence[str] = ()  # e.g. "192.0.2.1:2377"
+    managers: Sequence[str] = ()  # addresses of managers' servers, e.g. "192.0.2.1:2377"
     urls: Sequence[str] = ()
     user: str = ""
     password: str = field(default="", repr=False)

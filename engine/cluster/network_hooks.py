@@ -52,7 +52,7 @@ def ensure_agent(host: Host) -> None:
 
 
 def wait_for_store(host: Host, patience: float = 15.0) -> None:
-    """Wait up to ``patience`` seconds until the etcd store answers; start the agent if it is not running.
+    """Wait up to ``patience`` seconds until the etcd store answers; also start the agent if no agent is running.
 
     The wait is needed after a reboot, because the agent first has to start this host's etcd member.
     """

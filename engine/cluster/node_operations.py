@@ -1,8 +1,8 @@
 """The operations of a host on its own records in the etcd store; a worker can change nothing else in this store.
 
-A manager runs the operations on the etcd store itself. A worker sends the operations to a manager's server, which runs
-them for the node that the worker's certificate names. The server ignores any node id in the arguments. Arguments and
-results are JSON.
+A manager runs the operations on the etcd store itself. A worker sends the operations to a manager's server. The server
+finds the node in the worker's certificate, and runs the operations for this node only. The server ignores any node id
+in the arguments. Arguments and results are JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine.store.codec import decode, encode
 
 Json = dict[str, Any]
 PATH = "/hawse/"
-"""URL prefix under which a manager's server offers the operations."""
+"""URL prefix under which a manager's server offers the operations of this module."""
 SHORTEST, LONGEST = 2, 300
 """Shortest and longest lease of a host, in seconds."""
 MOST_ENDPOINTS = 20_000
@@ -34,8 +34,8 @@ MOST_ENDPOINTS = 20_000
 def perform(client: Client, membership: ClusterMembership, act: str, **arguments: object) -> Json:
     """Run the operation ``act`` for this host; return the operation's result.
 
-    A manager runs the operation itself. A worker sends it to the manager's server to which ``client`` is connected.
-    Raises InvalidArgument for malformed arguments.
+    A manager runs the operation itself. A worker sends the operation to the manager's server to which ``client`` is
+    connected. Raises InvalidArgument for malformed arguments.
     """
     if not membership.is_manager:
         return client.call(PATH + act, arguments)
@@ -65,7 +65,7 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write an endpoint that the etcd store has lost, with the addresses that the endpoint already has.
+    """Write an endpoint to the etcd store again, because the store has lost the endpoint; the addresses stay the same.
 
     Also used to change an endpoint's names.
     """
@@ -87,7 +87,7 @@ def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpo
 
 
 def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:
-    """Return the network with this id; raise an error if the calling host may not have endpoints on it.
+    """Return the network with this id; raise an error if the calling host may not have endpoints on the network.
 
     Managers may use any network, workers only attachable networks and ingress. Raises NotFound for an unknown network,
     and Forbidden for a network that a worker may not use.
@@ -139,7 +139,7 @@ def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
         if "revision" in arguments and int(arguments["revision"]) != known:
             return {"done": False}
         conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
-        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # the admission becomes permanent
+        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # not bound to a lease: permanent
         if client.transact(conditions, changes).succeeded:
             return {"done": True}
         if client.get(keys.member(node.id)) is None:

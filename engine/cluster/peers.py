@@ -15,10 +15,10 @@ from engine.store.locks import locked
 
 
 def programming(run: Path) -> AbstractContextManager[None]:
-    """Hold the lock of this host's peer tables.
+    """Hold the lock of this host's peer tables (FDB and neighbour tables).
 
-    A command reads the etcd store inside this lock, so that it does not overwrite newer entries that the agent
-    programmed.
+    A command reads the etcd store inside this lock, so that the command does not overwrite newer table entries of the
+    agent.
     """
     return locked(run, "cluster", "tables")
 

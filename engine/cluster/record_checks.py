@@ -1,7 +1,7 @@
 """Checks of the records in the etcd store, applied when a record is written for a host and again by every reader.
 
-Readers ignore a record that they cannot parse, or that does not match its key. Therefore an invalid record cannot stop
-the agent of any host.
+Readers ignore a record that they cannot parse, or that does not match its etcd key. Therefore an invalid record cannot
+stop the agent of any host.
 """
 
 from __future__ import annotations
@@ -90,21 +90,21 @@ def _require(truth: object, what: str) -> None:
 
 
 def read_node(key: str, value: str) -> Node:
-    """Return a node's record; raises ValueError if it is invalid or does not match its key."""
+    """Return a node's record; raises ValueError if the record is invalid or does not match the etcd key."""
     node = check_node(decode(Node, value))
     _require(key == keys.node(node.id), "key")
     return node
 
 
 def read_endpoint(key: str, value: str) -> SharedEndpoint:
-    """Return an endpoint's record; raises ValueError if it is invalid or does not match its key."""
+    """Return an endpoint's record; raises ValueError if the record is invalid or does not match the etcd key."""
     endpoint = check_endpoint(decode(SharedEndpoint, value))
     _require(key == keys.endpoint(endpoint.network_id, endpoint.node, endpoint.id), "key")
     return endpoint
 
 
 def read_network(key: str, value: str) -> NetworkRecord:
-    """Return a network's record; raises ValueError if it is invalid or does not match its key."""
+    """Return a network's record; raises ValueError if the record is invalid or does not match the etcd key."""
     network = decode(NetworkRecord, value)
     _require(key == keys.network(network.id), "key")
     return network

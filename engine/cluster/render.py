@@ -17,7 +17,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
     """Return the network document with the cluster's fields.
 
     If no container on this host uses the network, the field ``Containers`` is None. If a container uses the network,
-    the document also gets this host's own address, and the list of the hosts that use the network (``Peers``).
+    the document also gets this host's own address. The field ``Peers`` then lists the hosts that use the network.
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:

@@ -26,7 +26,9 @@ from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 MOST_SKIPPED = 6
-"""Limits the number of free addresses that a host skips after a conflict: a random number below 2**`MOST_SKIPPED`."""
+"""Limit for skipped addresses: after a conflict, a host skips a random number of free addresses below
+2**`MOST_SKIPPED`.
+"""
 MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
@@ -40,9 +42,9 @@ Claims = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ipv4: str, ipv6: str) -> SharedEndpoint:
     """Reserve an endpoint with its addresses; return the endpoint's record.
 
-    The addresses are ``ipv4`` and ``ipv6``, or the next free ones where these are empty. As in Docker, the host's first
-    endpoint on a network also reserves an address for the host itself. Raises Forbidden if no address is free, and
-    Conflict if another host has the MAC address.
+    The addresses are ``ipv4`` and ``ipv6``, or the next free addresses if these arguments are empty. As in Docker, the
+    host's first endpoint on a network also reserves an address for the host itself. Raises Forbidden if no address is
+    free, and Conflict if another host has the MAC address.
     """
     pools = pools_for_endpoint(network, ipv4, ipv6)
     used: Collection[str] = ()
@@ -55,7 +57,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # a requested address does not count here
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # ``last`` is never a requested address
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]

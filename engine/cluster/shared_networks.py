@@ -81,7 +81,10 @@ def _read_ledger(client: Client) -> Ledger:
 def allocate(
     record: NetworkRecord, cluster: Cluster, cursor: Cursor, _revision: int, others: Sequence[NetworkRecord]
 ) -> tuple[NetworkRecord, Cursor]:
-    """Return the network's record with its allocated values, and the new cursor (the last allocated values). Pure."""
+    """Return the network's record with its allocated values, and the new cursor (the last allocated values).
+
+    The function has no side effects.
+    """
     pools = list(record.pools)
     if record.enable_ipv4 and not any(ip_network(p.subnet).version == 4 for p in pools):
         subnet = next_subnet(cluster, cursor.subnet, [p.subnet for n in others for p in n.pools])

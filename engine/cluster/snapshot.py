@@ -69,7 +69,7 @@ class View:
     def unreadable(self) -> dict[str, str]:
         """Return the reasons why records are left out of the snapshot, by etcd key."""
         for read in (self.nodes, self.networks):
-            assert read is not None  # reading the two properties parses the records and fills `_others`
+            assert read is not None  # ``nodes`` and ``networks`` parse the records and fill `_others`
         return {**self.refused, **self._others}
 
     def endpoints(self, network_id: str) -> list[SharedEndpoint]:
@@ -108,8 +108,9 @@ def load(client: Client) -> View:
 
 
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
-    """Return the snapshot that follows ``view`` after the changes in ``events``; it shares the unchanged parts of
-    ``view``.
+    """Return the snapshot that follows ``view`` after the changes in ``events``.
+
+    The new snapshot shares the unchanged parts of ``view``.
     """
     values = dict(view.values)
     endpoints, refused = dict(view._endpoints), dict(view.refused)
@@ -136,8 +137,8 @@ def _share(view: View, changed: View, touched: set[str]) -> None:
     """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, so that the records are not
     parsed again.
 
-    ``touched`` has the etcd keys that have changed. If one of them is the key of a node, lease or network, the records
-    of the same type are not copied.
+    ``touched`` has the etcd keys that have changed. If one of these keys is the key of a node, lease or network, the
+    records of the same type are not copied.
     """
     for prefix, name in ((keys.NODES, "nodes"), (keys.ALIVE, "alive"), (keys.NETWORKS, "networks")):
         if name in view.__dict__ and not any(key.startswith(prefix) for key in touched):
@@ -152,7 +153,7 @@ def save(root: Path, view: View) -> None:
 
 
 def saved(root: Path) -> View | None:
-    """Return the snapshot that was saved to disk, or None if there is no saved snapshot or it is unreadable."""
+    """Return the snapshot that was saved to disk, or None if no readable snapshot is saved."""
     try:
         document = json.loads((membership.directory(root) / FILE).read_text(encoding="utf-8"))
         return make(int(document["revision"]), document["values"])

@@ -7,8 +7,9 @@ An adopted sandbox has a container record only while it is connected to a networ
 the first endpoint and deleted together with the last endpoint.
 
 hawse does not keep an adopted namespace alive. Other programs can delete the namespace, and hawse detects this by the
-inode of the path: another inode means another namespace. To prevent changes to a host by mistake, a network namespace
-that belongs to a host and not to a container (such as that of PID 1) is refused unless the user gives --force.
+inode of the path: another inode means another namespace. A network namespace may belong to a host and not to a
+container, such as that of PID 1. hawse refuses such a namespace unless the user gives --force, so that no host is
+changed by mistake.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def _opened(path: str, reference: str) -> Iterator[int]:
     """Open a network namespace and yield its file descriptor, which is closed after the block.
 
     The file is checked with stat before it is opened, because opening a device or a FIFO may have side effects. Raises
-    InvalidArgument if the file is not a network namespace, and NotFound if it is missing.
+    InvalidArgument if the file is not a network namespace, and NotFound if the file is missing.
     """
     try:
         is_namespace = os.stat(path).st_dev == os.stat("/proc/thread-self/ns/net").st_dev

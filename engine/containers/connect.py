@@ -228,14 +228,16 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
-        sandbox.publish(host, container, member, member.endpoint.ports)  # a recorded port may not be published yet
+        sandbox.publish(host, container, member, member.endpoint.ports)  # a port in the record may be unpublished
     etc_files.remove_network(host, container, None)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to the gateway bridge, or disconnect it, as the container's networks require. Then set the
-    container's default routes.
+    """Connect the container to the gateway bridge (docker_gwbridge), or disconnect it, as the container's networks
+    require.
+
+    Then set the container's default routes.
 
     Returns the container's endpoints after both steps.
     """

@@ -110,8 +110,8 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return all contents that resolv.conf may have if the container has not edited the file.
 
-    If ``members`` is empty, resolv.conf has two possible contents, because hawse may have written resolv.conf for an
-    earlier network.
+    If ``members`` is empty, there are two possible contents: hawse may have written resolv.conf without a network, or
+    for a network that the container has left.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

@@ -82,7 +82,7 @@ def wait(host: Host, reference: str, condition: str) -> int:
     if record.status == "running" or condition == "next-exit":
         code = host.runtime.wait(record.id) or 0
     with locked(host.run, "container", record.id):
-        settled = finalize_exit(host, record.id)  # before the return, release the container's addresses and ports
+        settled = finalize_exit(host, record.id)  # release the container's addresses and ports before returning
     if condition == "removed":
         _await_removal(host, record.id)
     # Return the exit code from the record, because `wait` may have missed the exit code: another command may have

@@ -36,7 +36,7 @@ OPTIONS = {
 
 
 def prepare(host: Host) -> NetworkRecord:
-    """Create the gateway bridge if it does not exist, and return its network record.
+    """Create the gateway bridge if it does not exist, and return the network record of the bridge.
 
     As in Docker, the second address of the gateway bridge's subnet is reserved for the ingress sandbox. The ingress
     sandbox is Docker's sandbox for service traffic; hawse has no such sandbox.
@@ -47,7 +47,7 @@ def prepare(host: Host) -> NetworkRecord:
         create.create(host, NetworkCreate(NAME, options=OPTIONS))
     with host.store.write() as tx:
         network = tx.find_networks(NAME)[0]
-        if network.ipam_options is not None:  # as for predefined networks, inspect must not show IPAM options
+        if network.ipam_options is not None:  # inspect must show no IPAM options, as for predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
             tx.put_endpoint(_ingress_endpoint(tx, network))
@@ -69,15 +69,17 @@ def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord
 
 
 def release_ingress_address(host: Host) -> None:
-    """Release the gateway bridge's address for the ingress sandbox, because this host leaves its cluster."""
+    """Release the address of the gateway bridge (docker_gwbridge) for the ingress sandbox, because this host leaves its
+    cluster.
+    """
     with host.store.write() as tx:
         for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:
             tx.delete_endpoint(endpoint.id)
 
 
 def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
-    """Return the record of the gateway bridge, or None if a sandbox on the ``joined`` networks does not need the
-    bridge.
+    """Return the record of the gateway bridge (docker_gwbridge), or None if a sandbox on the ``joined`` networks does
+    not need the bridge.
 
     If the sandbox needs the gateway bridge and the bridge does not exist, the bridge is created.
     """
@@ -87,7 +89,7 @@ def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecor
 
 
 def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> JoinedEndpoint:
-    """Reserve an endpoint on the gateway bridge for a container. The endpoint gets no DNS names."""
+    """Reserve an endpoint on the gateway bridge (docker_gwbridge) for a container. The endpoint gets no DNS names."""
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment), names=()))
 
@@ -107,7 +109,8 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
 def sync_gateway_bridge(
     host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], index: int
 ) -> tuple[list[JoinedEndpoint], int]:
-    """Connect a running container to the gateway bridge, or disconnect it, as the container's other networks require.
+    """Connect a running container to the gateway bridge (docker_gwbridge), or disconnect it, as the container's other
+    networks require.
 
     ``index`` is the number for the container's next interface. Returns the container's endpoints after the change, and
     the new number for the next interface.

@@ -18,7 +18,8 @@ from engine.validate.host_config import parse_link, shared_container
 def find(reader: Reader, reference: str) -> ContainerRecord:
     """Return the container with this name, id or unique id prefix.
 
-    Raises NotFound if no container matches, and InvalidArgument if several match. The error texts are Docker's.
+    Raises NotFound if no container matches, and InvalidArgument if several containers match. The error texts are
+    Docker's.
     """
     matches = reader.find_containers(reference) or _linked(reader, reference)
     return names.pick_container(matches, reference)

@@ -1,4 +1,4 @@
-"""Handle the end of a container's process: record it, then restart or remove the container as configured."""
+"""Process the end of a container's run: record the end, then restart or remove the container as configured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.store.locks import locked
 
 
 def exited(host: Host, container_id: str) -> None:
-    """Handle the end of a container's process: record the end, then restart or remove the container as configured.
+    """Record the end of a container's process, then restart or remove the container as configured.
 
     When the process ends, the container's supervisor starts a new hawse process, which calls this function.
     """
@@ -27,7 +27,8 @@ def exited(host: Host, container_id: str) -> None:
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
-    """Handle the end of a container's process if `exited` has not handled the end in time; idempotent.
+    """Record the end of a container's process, then restart or remove the container, if `exited` has not done so in
+    time; idempotent.
 
     The hawse process that runs `exited` may be slow or may have been killed. This function does the same as `exited`,
     but restarts the container without the backoff time.
@@ -45,12 +46,12 @@ def _ended(host: Host, container_id: str) -> ContainerRecord | None:
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
-            locks.forget(host.run, "container", container_id)  # the container is gone: delete its new lock file
+            locks.forget(host.run, "container", container_id)  # no such container: delete the lock file made just now
             return None
         if record.status == "running":
             return None
         if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # another command may have recorded the end and kept the runtime's files
+            host.runtime.delete(container_id)  # needed if another command recorded the end but kept the runtime's files
             return record
     remove(host, container_id, force=False)
     return None

@@ -76,8 +76,8 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     endpoints.
 
     The host port numbers do not change. If no endpoint has ports yet, host ports are allocated from the container's
-    configuration. An example is a container whose networks could not publish ports, and which now joins a network that
-    can publish ports.
+    configuration. For example, the networks of a container could not publish ports, and the container now joins a
+    network that can.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)

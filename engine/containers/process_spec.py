@@ -94,8 +94,7 @@ def _link_variables(host: Host, record: ContainerRecord) -> list[str]:
 def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> list[str]:
     """Return the environment variables of the container's process in Docker's order.
 
-    The order is: PATH and HOSTNAME, then the variables ``of_links``, which describe linked containers, then the
-    variables that the user gave.
+    First come PATH and HOSTNAME, then the variables ``of_links`` for linked containers, then the variables of the user.
     """
     variables = list(record.config.env or ())
     defined = {e.partition("=")[0] for e in variables}

@@ -31,7 +31,8 @@ from engine.store.locks import locked
 def remove(host: Host, container_id: str, *, force: bool) -> None:
     """Remove a container with its endpoints, ports and files.
 
-    Raises NotFound if the container does not exist. Raises Conflict if it is running and ``force`` is not set.
+    Raises NotFound if the container does not exist. Raises Conflict if the container is running and ``force`` is not
+    set.
     """
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
@@ -86,8 +87,9 @@ def _refuse_running(record: ContainerRecord, force: bool) -> None:
 
 
 def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
-    """Remove all stopped containers that match the filters. Return the ids of the removed containers, and the bytes
-    that their files occupied.
+    """Remove all stopped containers that match the filters.
+
+    Return the ids of the removed containers, and the number of bytes that the removed files occupied.
     """
     networks.check_container_prune(filters)
     with host.store.read() as reader:

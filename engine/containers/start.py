@@ -146,8 +146,8 @@ def _reserve(
 ) -> Reserved:
     """Record the container's endpoints on all networks, and choose the container's host ports.
 
-    ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge,
-    or None if the container does not need the gateway bridge.
+    ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge
+    (docker_gwbridge), or None if the container does not need the gateway bridge.
     """
     attachments = _resolved(tx, record)
     record = replace(

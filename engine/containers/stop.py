@@ -58,10 +58,11 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> Non
 
 
 def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
-    """Return a context in which this command handles the end of the container's process.
+    """Return a context in which this command, and not a new hawse process, records the end of the container's process.
 
-    The supervisor then starts no hawse process to handle the end. A container with --rm is an exception: the supervisor
-    starts a hawse process, which removes the container after this command has returned.
+    Usually the supervisor starts a hawse process when a container's process ends. Inside the context, the supervisor
+    does not start that process. A container with --rm is an exception: the supervisor starts the hawse process, which
+    removes the container after this command has returned.
     """
     return nullcontext() if record.host.auto_remove else host.runtime.ending(record.id)
 

@@ -32,7 +32,7 @@ SILENT_PENALTY_SECONDS = 15.0
 
 
 class Asker(Protocol):
-    """The sandbox that sent a query to be forwarded, as this module sees the sandbox."""
+    """The sandbox that sent a query to be forwarded, with the data that this module needs."""
 
     netns: int
     outstanding: Outstanding
@@ -43,8 +43,9 @@ class Asker(Protocol):
 
 
 class Outstanding:
-    """The forwarded queries of one sandbox that have no reply yet. All sandboxes share ``quota``, which limits their
-    number.
+    """The forwarded queries of one sandbox that have no reply yet.
+
+    All sandboxes share ``quota``, which limits the number of unanswered queries.
     """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")
@@ -79,8 +80,9 @@ class Outstanding:
 
 
 class ForwardedQuery:
-    """One forwarded query. It ends when it calls the function ``deliver`` with the reply, or without a reply by
-    `abandon`.
+    """One forwarded query.
+
+    The query ends when it calls the function ``deliver`` with the reply, or without a reply by `abandon`.
     """
 
     __slots__ = (
@@ -152,7 +154,9 @@ class ForwardedQuery:
         self._next()
 
     def received(self, message: bytes) -> None:
-        """Handle a server's reply to this query."""
+        """Process a server's reply to this query: deliver the reply, repeat the query by TCP, or ask the next
+        server.
+        """
         datagram = isinstance(self._exchange, DatagramExchange)
         self._withdraw()
         if message[3] & 15 in (wire.SERVFAIL, wire.REFUSED):

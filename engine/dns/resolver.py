@@ -1,8 +1,8 @@
 """The DNS resolver of one sandbox: its sockets at 127.0.0.11.
 
 On each wake-up the resolver reads one batch of datagrams, and then the event loop calls the resolvers of other
-sandboxes. Therefore a sandbox that floods its resolver loses only its own queries. It delays other sandboxes by at most
-one batch.
+sandboxes. Therefore a sandbox that floods its resolver loses only its own queries. The flood delays other sandboxes by
+at most one batch.
 """
 
 from __future__ import annotations

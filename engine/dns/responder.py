@@ -26,7 +26,7 @@ class Responder:
         self.view = view
         self.ready: dict[bytes, bytes] = {}
         known = [networks[n] for n in view.networks if n in networks]
-        # As in Docker, first search all networks for the name as it is. After that, search for it as ``name.network``.
+        # As in Docker, search all networks first for the unchanged name, and then for the name as ``name.network``.
         self._tables: Sequence[Table] = (*(n.plain for n in known), *(n.qualified for n in known))
         self._links = LinkTable() if view.links else None
         for link in view.links:
@@ -35,7 +35,7 @@ class Responder:
 
     def find(self, key: bytes) -> Answer | None:
         """Return the answer to the question with the lookup key ``key`` from the first DNS table that has records for
-        it.
+        this key.
 
         If no table has records, return an empty answer if a table knows the name, and None if no table knows the name.
         """

@@ -119,8 +119,8 @@ def has_names(network: NetworkRecord) -> bool:
 def _is_open(container: ContainerRecord) -> bool:
     """Return whether the container's sandbox exists now.
 
-    The path of the sandbox in the container's record does not show this, because the path remains after the container
-    has ended.
+    The path of the sandbox in the container's record does not show whether the sandbox exists, because the path remains
+    after the container has ended.
     """
     return bool(container.sandbox_path) and (container.pid != 0 or container.kind == "adopted")
 
@@ -183,4 +183,4 @@ def _servers(host: str, dns: tuple[str, ...], options: tuple[str, ...], ipv6: bo
     try:
         return resolv_conf(host, Transform.INTERNAL, Overrides(dns, (), options), ipv6=ipv6)
     except EngineError:
-        return ResolvConf()  # a server is not a valid address, so forward no names of this container
+        return ResolvConf()  # one server address is invalid, so forward no names of this container

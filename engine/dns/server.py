@@ -1,8 +1,9 @@
 """The agent's DNS service: keeps the resolvers of all sandboxes up to date with the local store and the host's
 resolv.conf.
 
-Sockets stay open while their tables are replaced. A sandbox whose network namespace no longer exists is removed. If a
-socket cannot be bound, because another program holds the port, the service tries again later.
+A resolver's sockets stay open while the service replaces the resolver's DNS tables. A sandbox whose network namespace
+no longer exists is removed. If a socket cannot be bound, because another program holds the port, the service tries
+again later.
 """
 
 from __future__ import annotations
@@ -165,7 +166,9 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sandbox's sockets can stay open, because its namespace, path and process are the same."""
+    """Return whether the sandbox's sockets can stay open, because the namespace, path and process of the sandbox have
+    not changed.
+    """
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))

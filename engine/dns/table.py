@@ -1,4 +1,5 @@
-"""Prebuilt DNS answers: one table for each network, from question to encoded records, shared by all its sandboxes.
+"""Prebuilt DNS answers: one table for each network, from question to encoded records, shared by all sandboxes on the
+network.
 
 This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that the table of a
 network with a thousand endpoints is not rebuilt when an endpoint joins. The number of entries depends on the number of
@@ -22,8 +23,9 @@ Table = dict[bytes, "Answer"]
 class Answer(NamedTuple):
     """The DNS records that answer one question.
 
-    ``counts`` is the second half of the reply's header. ``records`` follow the question in the reply. If there are
-    several records, ``several`` has them as a list, so that they can be shuffled for each reply.
+    ``counts`` is the second half of the reply's header, which holds the numbers of records. ``records`` follow the
+    question in the reply. If there are several records, ``several`` has them as a list, so that they can be shuffled
+    for each reply.
     """
 
     counts: bytes
@@ -161,8 +163,7 @@ def _set(table: Table, encoded: bytes, answers: Mapping[int, Answer] | None) -> 
 class LinkTable:
     """The DNS answers for the aliases (legacy links) of one sandbox.
 
-    If the target of an alias has no endpoint on the network, the alias still hides any endpoint that has the alias as
-    its name.
+    An alias has priority over an endpoint of the same name, even if the alias's target has no endpoint on the network.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ IDLE = 8.0
 CHUNK = 8192
 """Maximum bytes per read; this is room for some hundred queries. After each read, other clients are served."""
 DUE = 16
-"""Maximum number of queries of one connection that wait for their replies."""
+"""Maximum number of unanswered queries of one connection."""
 BACKLOG = 65536
 """Maximum bytes of replies that the client has not read. Above this limit, the resolver reads nothing more from the
 client, and another reply closes the connection.
@@ -56,7 +56,9 @@ class StreamClient:
         self._watch(READ)
 
     def _consider(self) -> None:
-        """Close the connection if it made no progress for `IDLE` seconds; if it did, schedule the next check.
+        """Close the connection if there was no progress for `IDLE` seconds.
+
+        If there was progress, schedule the next check.
 
         Each connection has only one timer, however often the connection makes progress.
         """
@@ -83,7 +85,7 @@ class StreamClient:
         self._read += data
 
     def _proceed(self) -> None:
-        """Handle received queries, send replies, and then watch for the next socket events."""
+        """Answer received queries, send replies, and then watch for the next socket events."""
         if self._answering:
             return
         self._answering = True

@@ -37,10 +37,10 @@ class Waiting(Protocol):
     query: wire.Query
 
     def received(self, message: bytes) -> None:
-        """Handle the reply."""
+        """Process the reply of the upstream server."""
 
     def failed(self) -> None:
-        """Handle a failure: the server was not reached, or it closed without a reply."""
+        """Process a failure: the server was not reached, or it closed the connection without a reply."""
 
 
 class FreshSockets:

@@ -2,8 +2,8 @@
 
 This module knows only the message format, no networks or sockets. A *question* is the encoded name, type and class as
 in a message. Its lookup key is the same bytes in lower case. Lower-casing the bytes changes only letters of the name.
-Length octets are at most 63, so they are never letters. The types that are looked up here contain no capital letter's
-byte.
+Length octets are at most 63, so they are never letters. The types that are looked up here contain no byte of a capital
+letter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EDNS_SIZE = 4096
 announces by EDNS.
 """
 UPSTREAM_SIZE = 1232
-"""Maximum bytes of a UDP reply that hawse requests from upstream servers; no usual path fragments such a reply."""
+"""Maximum bytes of a UDP reply that hawse requests from upstream servers; such a reply is usually not fragmented."""
 
 QR, TC, RD, RA, CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0010
 OPCODE = 0x7800
@@ -78,8 +78,8 @@ class Query(NamedTuple):
         return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
 
     def for_datagram(self) -> bytes:
-        """Return the query as hawse sends it to an upstream server by UDP: unchanged, or with a lowered maximum reply
-        size.
+        """Return the query in the form for an upstream server by UDP: unchanged, or with a lowered maximum
+        reply size.
         """
         if not self.lowered:
             return self.message
@@ -150,7 +150,7 @@ def _bare(message: bytes, code: int) -> bytes:
 def _end_of_name(message: bytes, at: int) -> int:
     """Return the offset after the name that starts at ``at``, or -1 if the name is invalid.
 
-    A compression pointer makes the name invalid, because the message has no earlier name to which it could point.
+    A name with a compression pointer is invalid, because the message has no earlier name as a target.
     """
     start = at
     while at < len(message):

@@ -23,7 +23,10 @@ Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A running container to which another container links, with its address on the default bridge."""
+    """A running container that is the target of another container's link.
+
+    ``address`` is the target's address on the default bridge.
+    """
 
     alias: str
     address: str
@@ -31,7 +34,7 @@ class Linked:
 
 
 def linked(host: Host, record: ContainerRecord) -> list[Linked]:
-    """Return the containers to which a container on the default bridge links.
+    """Return the containers to which a container on the default bridge has a legacy link (``--link``).
 
     Raises an EngineError if a linked container does not exist, or is not running on the default bridge.
     """
@@ -51,7 +54,7 @@ def linked(host: Host, record: ContainerRecord) -> list[Linked]:
 
 
 def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerRecord, str, str]]:
-    """Yield each container that has a link to this container on the default bridge.
+    """Yield each container that has a legacy link (``--link``) to this container on the default bridge.
 
     Each result is (linking container, alias of this container in the link, address of this container).
     """
@@ -65,7 +68,8 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
 
 
 def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
-    """Return the record of a container after the link target ``target`` was renamed to ``name``.
+    """Return the record of a container after ``target``, the target of a legacy link (``--link``), was renamed to
+    ``name``.
 
     If the container does not link to ``target``, the result is ``record`` itself.
     """
@@ -76,7 +80,8 @@ def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> Cont
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
-    """Return, for each container id, the names that links of other containers give to this container, such as "web/db".
+    """Return, for each container id, the names that legacy links (``--link``) of other containers give to this
+    container, such as "web/db".
 
     Only links on the default bridge are included.
     """
@@ -90,7 +95,9 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
 
 
 def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Allow the traffic of all links from and to a container that has joined the default bridge; idempotent."""
+    """Allow the traffic of all legacy links (``--link``) from and to a container that has joined the default bridge;
+    idempotent.
+    """
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -106,7 +113,9 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Stop allowing the traffic of links from and to a container that is leaving the default bridge; idempotent."""
+    """Stop allowing the traffic of legacy links (``--link``) from and to a container that is leaving the default
+    bridge; idempotent.
+    """
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -122,7 +131,7 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield all links between the endpoints of a network. Only the default bridge has links."""
+    """Yield all legacy links (``--link``) between the endpoints of a network. Only the default bridge has links."""
     for endpoint in reader.endpoints(network_id=network.id) if network.predefined else ():
         record = reader.container(endpoint.container_id)
         if record is not None:
@@ -130,7 +139,7 @@ def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
 
 
 def _concerning(reader: Reader, record: ContainerRecord, member: JoinedEndpoint) -> list[Pair]:
-    """Return the links from and to the endpoint ``member``."""
+    """Return the legacy links (``--link``) from and to the endpoint ``member``."""
     outgoing = _outgoing(reader, record, member.endpoint)
     return [*outgoing, *_incoming(reader, member.network, record, member.endpoint)]
 

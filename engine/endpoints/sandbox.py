@@ -189,7 +189,7 @@ def gateways(
 ) -> tuple[JoinedEndpoint | None, JoinedEndpoint | None]:
     """Return two endpoints: the holder of the IPv4 default route and the holder of the IPv6 default route.
 
-    An item is None if the sandbox has no default route for this IP version.
+    An item is None if the sandbox has no default route for that IP version.
     """
     ranked = sorted(members, key=lambda m: m.priority(container))
     able = [m for m in ranked if m.endpoint.default_route != "no"]

@@ -1,1 +1,5 @@
-"""The agent's event loop, and the sockets, quotas and file watches that are used with the loop."""
+"""The agent's event loop, and helpers for the agent's services.
+
+The helpers make sockets in other network namespaces, limit the connections and queries of each client (quotas), and
+watch files.
+"""

@@ -1,8 +1,8 @@
 """Decides how many file descriptors each service of the agent may open for the service's clients.
 
 All quotas together are smaller than the process limit. Therefore clients of one service cannot use up the descriptors
-of another service. The remaining descriptors do not depend on clients: four for each sandbox, and those of the local
-store and of the cluster service.
+of another service. The number of other descriptors does not depend on clients: four descriptors for each sandbox, and a
+few for the local store and the cluster service.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS = 16384, 8192, 8192, 20
 
 
 class DescriptorBudget:
-    """The quotas of a process that may open ``descriptors`` file descriptors."""
+    """The quotas of connections, flows and queries for a process that may open ``descriptors`` file descriptors."""
 
     def __init__(self, descriptors: int) -> None:
         self.connections = Quota(min(MOST_CONNECTIONS, descriptors // 4))

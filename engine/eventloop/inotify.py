@@ -64,7 +64,7 @@ class Inotify:
                 self._libc.inotify_rm_watch(self._fd, watch.number)
 
     def read(self) -> None:
-        """Handle all inotify events that are pending; does not block."""
+        """Call the functions that are registered for the pending inotify events; does not block."""
         try:
             data = os.read(self._fd, 65536)
         except BlockingIOError:

@@ -116,7 +116,7 @@ class Loop(DescriptorWatcher):
     """An event loop that calls handlers until `stop` is called.
 
     Exceptions of handlers are printed on standard error, and the loop continues. If ``catches`` is False, `run` raises
-    them.
+    these exceptions instead.
     """
 
     def __init__(self, *, catches: bool = True) -> None:
@@ -135,7 +135,7 @@ class Loop(DescriptorWatcher):
     def count_cancelled(self) -> None:
         """Count a cancelled timer; remove all cancelled timers when they are the majority.
 
-        Removing them is needed, because a busy resolver cancels thousands of timers before they are due.
+        Cancelled timers must be removed early, because a busy resolver cancels thousands of timers before they are due.
         """
         self._cancelled += 1
         if self._cancelled > FEW_TIMERS and 2 * self._cancelled > len(self._timers):
@@ -154,10 +154,10 @@ class Loop(DescriptorWatcher):
             self.turn()
 
     def turn(self, timeout: float = -1) -> bool:
-        """Wait at most ``timeout`` seconds for events and handle them; return whether there were any events.
+        """Wait at most ``timeout`` seconds for events and call their handlers; return whether there were any events.
 
-        The function also calls the timers that are due. If ``timeout`` is negative, it waits for the next timer or
-        event.
+        The function also calls the timers that are due. If ``timeout`` is negative, the function waits for the next
+        timer or event.
         """
         pause = self._pause()
         ready = self._epoll.poll(min(pause, timeout) if pause >= 0 and timeout >= 0 else max(pause, timeout))

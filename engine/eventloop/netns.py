@@ -2,8 +2,8 @@
 
 A socket stays in the network namespace where it was made. Therefore the agent's loop thread enters a namespace only for
 a few system calls. An open socket also keeps the namespace alive, so the agent must close the socket when the sandbox
-ends. The agent detects the end of the sandbox without polling. The agent watches a pidfd of the process whose
-``/proc/PID/ns/net`` it opened, or the removal of a bind mount such as /run/netns/NAME.
+ends. The agent detects the end of the sandbox without polling. The agent watches a pidfd of the process through whose
+``/proc/PID/ns/net`` the namespace was opened, or the removal of a bind mount such as /run/netns/NAME.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
     """Make ``number`` sockets in the network namespace ``netns``, or fewer if file descriptors run out.
 
-    Raises OSError if no socket can be made. The sockets have the type of Python's C module (`_socket`), because making
-    an object of the class socket.socket takes as long as the system call.
+    Raises OSError if no socket can be made. The sockets have the type of Python's C module (`_socket`). Making an
+    object of the class socket.socket takes as long as the system call itself.
     """
     kind |= socket.SOCK_NONBLOCK
 
@@ -81,8 +81,7 @@ class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
     The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises
-    OSError if the path cannot be opened, if the process is not the expected one, or if the namespace does not have the
-    inode number ``inode``.
+    OSError if the path cannot be opened. Raises OSError too if the process or the inode number is not the expected one.
     """
 
     def __init__(

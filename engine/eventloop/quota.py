@@ -1,8 +1,8 @@
 """Quotas that clients share fairly: the limit of each client depends on how many places are free.
 
-A place stands for one connection, flow or query. A client gets no more places if it already holds as many places as are
-free. Therefore a single greedy client gets at most half of all places, and two greedy clients get a third each. A free
-place always remains for the next client. The quota needs no fixed limit for each client.
+A place stands for one connection, flow or query. A client gets no more places if the client already holds as many
+places as are free. Therefore a single greedy client gets at most half of all places, and two greedy clients get a third
+each. A free place always remains for the next client. The quota needs no fixed limit for each client.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client or group of clients, with its limit: it may hold at most ``share`` times the number of free places."""
+    """A client, or a group of clients that counts as one holder.
+
+    The holder may hold at most ``share`` times the number of free places.
+    """
 
     holder: Hashable
     share: int = 1
 
 
 class Quota:
-    """A limited number of places; records how many places each client holds."""
+    """A limited number of places (connections, flows or queries), and the number of places that each client holds."""
 
     __slots__ = ("_held", "free")
 
@@ -33,7 +36,7 @@ class Quota:
         return [holder for holder, share in claims if self._held[holder] >= share * self.free]
 
     def take(self, claims: Sequence[Claim]) -> bool:
-        """Take one place, which counts for each client and group in ``claims``.
+        """Take one place (for a connection, flow or query), which counts for each client and group in ``claims``.
 
         If one of the claims has reached its limit, the function takes no place and returns False.
         """

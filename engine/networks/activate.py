@@ -69,7 +69,10 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
 
 
 def delete_planned(host: Host, network_id: str) -> None:
-    """Remove the kernel objects of a network whose phase is still "planned"; idempotent. Takes the network lock."""
+    """Remove the kernel objects of a network whose phase is still "planned" (not in use); idempotent.
+
+    Takes the network lock.
+    """
     with locked(host.run, "network", network_id):
         with host.store.read() as reader:
             record = reader.network(network_id)

@@ -1,4 +1,5 @@
-"""Create a network: check the request, allocate subnets, record the network, and let the network's driver create it.
+"""Create a network: check the request, allocate subnets, record the network, and let the driver create the network in
+the kernel.
 
 The transaction that records the network also allocates the subnets, gateways and reserved addresses.
 """
@@ -34,7 +35,7 @@ from engine.validate.network import check_network_create, network_name_taken
 
 
 def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreate:
-    """Return the request, with the default driver options added that daemon.json's key default-network-opts gives.
+    """Return the request with additional driver options: the defaults from daemon.json's key default-network-opts.
 
     Options that the user gave take precedence. As in Docker, a network with ``config_from`` takes its options only from
     the configuration network.
@@ -173,7 +174,7 @@ def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list
 
 
 def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the drivers' warnings for those networks in ``references`` that do not exist in the kernel yet.
+    """Return the drivers' warnings for the networks in ``references`` that do not exist in the kernel yet.
 
     An example of such a network is the default bridge before its first use.
     """
@@ -191,9 +192,9 @@ OVERLAP = "Pool overlaps with other one on this address space"
 def allocate_pools(
     tx: Transaction, request: NetworkCreate, config: Config, host_id: str, on_host: Mapping[int, Sequence[Range]]
 ) -> list[PoolRecord]:
-    """Return the subnets of a new network. For each IP version for which the user gave no subnet but which the network
-    needs, an automatic subnet is allocated.
+    """Return the subnets of a new network: the subnets that the user gave, and automatic subnets.
 
+    An automatic subnet is allocated for each IP version that the network needs and that has no subnet from the user.
     ``on_host`` maps each IP version to the address ranges of the host's interfaces. Automatic subnets do not overlap
     these ranges. Raises Forbidden if a subnet that the user gave overlaps another network.
     """
@@ -217,10 +218,10 @@ def allocate_pools(
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
-    """Record ``given_back`` as the last allocated subnets: the automatic subnets of a network whose creation failed.
+    """Record the subnets ``given_back`` as the last allocated subnets.
 
-    The next search starts after the last allocated subnet. Without this record, the next network would get the same
-    subnets again.
+    These are the automatic subnets of a network whose creation failed. The next search starts after the last allocated
+    subnet. Without this record, the next network would get the same subnets again.
     """
     for pool in given_back:
         if pool.automatic:

@@ -59,8 +59,8 @@ RESTARTED_AT_BOOT = ("always", "unless-stopped")
 def recover(host: Host) -> None:
     """Resolve the intents of killed commands, and restore what a reboot removed.
 
-    Also repairs kernel state that networks share. A hawse process normally handles the end of a container's process. If
-    it has not done so in time, this function handles the end by `finish_overdue_exit`.
+    Also repairs kernel state that networks share. Also calls `finish_overdue_exit` for each container whose process has
+    ended, if no hawse process has recorded the end in time.
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
@@ -73,7 +73,7 @@ def recover(host: Host) -> None:
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
     resolve_intents(host, restarts)  # restarts come last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
-        with contextlib.suppress(EngineError):  # after an error, the next command tries again
+        with contextlib.suppress(EngineError):  # ignore an error: the next command handles this container again
             on_exit.finish_overdue_exit(host, container_id)
 
 
@@ -94,8 +94,8 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     for driver in map(host.driver, sorted(drivers)):
         keep_agent(host, driver)
         if isinstance(driver, Repairer) and (not whole or driver.needs_repair()):
-            # Hold a write transaction during the comparison and the repair, because another command must not create or
-            # remove a network or an endpoint between the comparison and the repair.
+            # Hold a write transaction during the comparison and the repair. Meanwhile, no other command can create or
+            # remove a network or an endpoint.
             with host.store.write() as tx, translate_driver_errors():
                 desired = shared_state.of(tx, driver.type)
                 driver.repair(desired, driver.compare(desired))
@@ -166,8 +166,8 @@ def after_boot(host: Host) -> None:
 def _record_end(tx: Transaction, record: ContainerRecord) -> None:
     """Record that a container's run ended with the last boot.
 
-    Also begins an intent to release the container's endpoints, or an intent to remove the container if it was started
-    with --rm. If the restart policy requires another run, begins an intent for the restart too.
+    Also begins an intent to release the container's endpoints, or an intent to remove the container if the container
+    was started with --rm. If the restart policy requires another run, begins an intent for the restart too.
     """
     again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
     status = "restarting" if again else "exited"

@@ -33,7 +33,7 @@ class Stdio:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """The complete description of a container's process. It can be converted to JSON.
+    """The complete description of a container's process. The description can be converted to JSON.
 
     - ``rootfs`` is "/" for hostfs (a container on a private copy of the caller's own mount tree), else a directory.
     - ``overlay_dir`` is the directory of a writable layer over ``rootfs``, or "" to write to ``rootfs`` itself.
@@ -111,7 +111,7 @@ class ProcessState:
 class LogLine:
     """One entry of a container's log.
 
-    It has the stream ("stdout" or "stderr"), the time (RFC 3339 with nanoseconds) and the data.
+    The entry has the stream ("stdout" or "stderr"), the time (RFC 3339 with nanoseconds) and the data.
     """
 
     stream: str
@@ -147,7 +147,7 @@ class Runtime(Protocol):
         """
 
     def start(self, container_id: str) -> None:
-        """Let the waiting process execute the command; raises `RuntimeFailure` if it cannot be executed."""
+        """Let the waiting process execute the command; raises `RuntimeFailure` if the command cannot be executed."""
 
     def state(self, container_id: str) -> ProcessState:
         """Return the state of the container's process.
@@ -171,22 +171,23 @@ class Runtime(Protocol):
         """
 
     def ending(self, container_id: str) -> AbstractContextManager[object]:
-        """Return a context in which the caller handles the container's end; the command ``on_exit`` then does not run.
+        """Return a context in which the caller does the work of the command ``on_exit``, which then does not run.
 
-        If the caller leaves the context without deleting the container, ``on_exit`` still runs after the container's
-        end.
+        The caller releases what the container used, and calls `delete`. If the caller leaves the context without
+        calling `delete`, ``on_exit`` still runs after the container's end.
         """
 
     def overdue(self) -> list[str]:
-        """Return the ids of containers that ended some seconds ago, but whose ``on_exit`` command has not deleted their
-        runtime files.
+        """Return the ids of containers that ended some seconds ago and still have runtime files.
+
+        The command ``on_exit`` should have deleted these files.
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
         """Connect to the container's streams now. No data is copied until the caller calls `Attachment.run`."""
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
-        """Run another command in the container's namespaces; return its exit code, or LEFT if the user detaches.
+        """Run another command in the container's namespaces; return its exit code, or `LEFT` (-1) if the user detaches.
 
         Raises `RuntimeFailure`.
         """

@@ -131,7 +131,7 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # process ended: `_heard` reads its error
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # process ended: `_heard` reads the error
                 self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:
@@ -173,7 +173,7 @@ class Container:
             self._answer({"ok": True})
 
     def _maker_ended(self, status: int) -> None:
-        """Handle the end of the process that ran crun.
+        """Process the exit status of the child that ran crun.
 
         If crun succeeded, the container's first process is now a child of the supervisor and runs the command. If crun
         failed, the processes that crun created are killed.
@@ -250,8 +250,8 @@ class Container:
             self._settle()
 
     def hold(self) -> None:
-        """Prevent the command ``on_exit`` from running until `release` is called, because a client handles the
-        container's end.
+        """Prevent the command ``on_exit`` from running until `release` is called, because a client does the work of
+        ``on_exit`` itself.
         """
         self._holders += 1
 

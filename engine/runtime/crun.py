@@ -34,7 +34,7 @@ behaviour.
 
 
 def find_program() -> str:
-    """Return the path of crun; raises `SetupFailed` if it is not installed."""
+    """Return the path of crun; raises `SetupFailed` if crun is not installed."""
     path = shutil.which(PROGRAM, path=_PATH)
     if path is None:
         text = f'OCI runtime create failed: unable to retrieve OCI runtime error: exec: "{PROGRAM}": executable file '
@@ -49,7 +49,7 @@ def sealed_program() -> int:
     """Return a file descriptor of a sealed copy of crun in memory, or -1 if crun is not installed.
 
     A container must not be able to overwrite the program (CVE-2019-5736). Therefore crun copies itself into such a file
-    at each start and executes the copy. If crun already is a sealed copy, it skips this step, which takes 1 ms.
+    at each start and executes the copy. If hawse starts such a sealed copy, crun skips this step, which takes 1 ms.
     """
     try:
         path = find_program()
@@ -115,7 +115,7 @@ def forget(run: str, container_id: str) -> None:
 def unstarted(bundle: str) -> list[int]:
     """Return the pids of the processes that still run crun to create the container of a bundle.
 
-    The container's waiting first process is among them, because it executes crun until ``start``.
+    The container's waiting first process is one of these processes, because this process executes crun until ``start``.
     """
     option, pids = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):
@@ -196,7 +196,8 @@ def failure(log: str, *, command: str, cwd: str, targets: Mapping[str, str]) -> 
     for pattern, words in _WORDS:
         match = pattern.fullmatch(text)
         if match:
-            # Show the path that the user typed. It may be relative, but crun's message always has an absolute path.
+            # Show the path that the user typed. This path may be relative, but crun's message always has an absolute
+            # path.
             return SetupFailed(*words(cwd if words is _working_directory else command, match["reason"].lower()))
     match = _MOUNT.fullmatch(text)
     if match:
@@ -225,7 +226,7 @@ def may_be_words(output: bytes) -> bool:
 
 
 def refusal(output: bytes, argv: Sequence[str]) -> bytes:
-    """Convert crun's error message for a file that the kernel refused to execute to the message that runc prints.
+    """Convert an error message of crun to the message that runc prints for a file that the kernel refused to execute.
 
     Output that is not such a message is returned unchanged.
     """

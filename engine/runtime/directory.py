@@ -31,7 +31,7 @@ _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 
 
 def _open_own(path: str) -> int:
-    """Open a file for reading; raises PermissionError if it belongs to another user.
+    """Open a file for reading; raises PermissionError if the file belongs to another user.
 
     A symbolic link is not followed.
     """

@@ -35,7 +35,7 @@ _NAMESPACES = (
 def execute_in(pidfd: int, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
     """Run ``request`` in the container of the process ``pidfd``, and return the exit code of the command.
 
-    Returns 0 if the command is detached, LEFT if the user detaches.
+    Returns 0 if the command is to run detached, and the constant `LEFT` if the user detaches later.
     """
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     streams = [null if request.detach else fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr)]

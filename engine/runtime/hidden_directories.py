@@ -44,7 +44,7 @@ def hide(directories: Sequence[str]) -> set[tuple[int, int]]:
 
 
 def uncover(source: int, target: str, hidden: set[tuple[int, int]]) -> None:
-    """Show a hidden directory at ``target``, where the user has bound it.
+    """Show a hidden directory at ``target``, where the user has bind-mounted the directory.
 
     A hidden directory is covered by a mount of an empty directory. The user's bind copied this covering mount too, so
     the copy is removed at ``target``.

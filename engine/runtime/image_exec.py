@@ -1,7 +1,8 @@
 """Execute another command in a container of an image or a directory, with crun and without the supervisor.
 
 A child of the caller becomes crun in its own session. Therefore the command continues if the caller is interrupted, as
-with Docker. The container does not get the caller's own file descriptors; it gets pipes instead, see `stdio_proxy`.
+with Docker. The container does not get the caller's own file descriptors; the container gets pipes instead, see
+`stdio_proxy`.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from engine.runtime.stdio_proxy import StdioProxy
 from engine.runtime.terminal import size
 
 _UNSTARTED = 255
-"""The exit code of crun that means that crun did not execute the command."""
+"""The exit code of crun if crun did not execute the command."""
 
 
 def execute_in_image(directory: ContainerDirectory, spec: Mapping[str, Any], request: ExecCreate, stdio: Stdio) -> int:
     """Run ``request`` in the container, and return the exit code of its command.
 
     Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the detach
-    keys later. Raises `RuntimeFailure`.
+    keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
     """
     try:
         cwd = working_directory(spec, request)
@@ -75,7 +76,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # crun reports other errors: a path through /proc cannot be checked from outside the container
+        return  # no error here: only crun can check a path through /proc, from inside the container
 
 
 def _execute(
@@ -119,7 +120,7 @@ def _execute(
 
 
 def _open_streams(stack: ExitStack, request: ExecCreate, stdio: Stdio) -> StdioProxy:
-    """Open the command's streams, which are closed together with ``stack``.
+    """Open the command's streams, which the exit stack ``stack`` closes.
 
     A stream that the request does not attach is /dev/null.
     """

@@ -63,7 +63,9 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
 
 
 def _may_start(birth: ChildSetup, first: int) -> bool:
-    """Wait for the order to start the container; return False if its first process or the supervisor ends before."""
+    """Wait for the order to start the container; return False if the container's first process or the supervisor ends
+    earlier.
+    """
     channel, pidfd = birth.channel.fileno(), os.pidfd_open(first)
     ready, _, _ = select.select([channel, pidfd], [], [])
     os.close(pidfd)
@@ -122,7 +124,7 @@ def _create(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDire
 
 
 def _seal(first: int, place: str) -> None:
-    """Set the mount flags of the container's root again, because crun drops them.
+    """Set the mount flags of the container's root again, because crun drops these flags.
 
     This process enters the container's mount namespace for a moment. Raises `SetupFailed` if the container's root has
     more than one mount, or is not the directory ``place``.
@@ -131,7 +133,7 @@ def _seal(first: int, place: str) -> None:
     namespace, pidfd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(first)
     syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
     try:
-        syscalls.restrict("/", flags, tree=False)  # the flags ST_… have the same values as MOUNT_ATTR_…
+        syscalls.restrict("/", flags, tree=False)  # the flags ST_… of statvfs have the same values as MOUNT_ATTR_…
         shown = os.stat("/")
     finally:
         syscalls.setns(namespace, syscalls.CLONE_NEWNS)
@@ -218,11 +220,13 @@ def _user_mount(mount: Mapping[str, Any], targets: Targets, devices: int, *, pri
 
 
 class Targets:
-    """The mount points in a container's root. Their paths are canonical, and missing mount points are created.
+    """The mount points in a container's root directory.
+
+    Their paths are canonical, and missing mount points are created.
 
     The constructor's ``replace`` is True for a container with a writable layer. Symbolic links on the way to Docker's
     own mount points (such as /dev and /etc/hosts) are then replaced by real directories, as in Docker. For a mount
-    point of the user, links are followed inside the root.
+    point of the user, links are followed inside this directory.
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -254,7 +258,7 @@ class Targets:
     def working_directory(self, path: str) -> str:
         """Return the canonical path of the working directory.
 
-        A missing directory is created unless the root is read-only.
+        A missing directory is created unless the container's root directory is read-only.
         """
         try:
             return root_paths.ensure(self._root, path, directory=True, mounted=self._mounted)
@@ -268,7 +272,7 @@ class Targets:
         return root_paths.ensure(self._root, path, directory=directory, replace=replace, mounted=self._mounted)
 
     def _check(self, target: str, path: str, source: str) -> None:
-        """Raise SetupFailed for a mount whose target is the root itself or is inside /proc."""
+        """Raise SetupFailed for a mount whose target is the container's root directory itself or is inside /proc."""
         if target == "/":
             text = f"change mount propagation through procfd: open o_path procfd: open {self._place}{path}: "
             raise crun.mount_failure(source, path, f"{text}no such file or directory")

@@ -31,7 +31,7 @@ from engine.runtime.image_exec import execute_in_image
 
 _DEATH = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER = 5.0  # seconds to wait for the supervisor's reply
-_OVERDUE = 5.0  # seconds after a container's end within which ``on_exit`` must handle the end
+_OVERDUE = 5.0  # seconds after a container's end within which ``on_exit`` must delete the runtime's files
 _ATTEMPTS = 2
 
 
@@ -71,7 +71,7 @@ class LocalRuntime:
         return CreatedProcess(answer["pid"], answer["start"], f"/proc/{answer['pid']}/ns/net")
 
     def start(self, container_id: str) -> None:
-        """Let the waiting process execute the command; raises `RuntimeFailure` if it cannot be executed."""
+        """Let the waiting process execute the command; raises `RuntimeFailure` if the command cannot be executed."""
         self._ask({"op": "start", "id": container_id})
 
     def state(self, container_id: str) -> ProcessState:
@@ -162,7 +162,7 @@ class LocalRuntime:
 
     @contextmanager
     def ending(self, container_id: str) -> Iterator[socket.socket | None]:
-        """Let the caller handle the container's end in the ``with`` block; the supervisor then does not run
+        """Let the caller do the work of ``on_exit`` in the ``with`` block; the supervisor then does not run
         ``on_exit``.
 
         The supervisor still runs ``on_exit`` if this process is killed, or leaves the block without deleting the
@@ -183,7 +183,7 @@ class LocalRuntime:
             yield connection if held else None
 
     def overdue(self) -> list[str]:
-        """Return the ids of containers that ended over 5 s ago, but whose files in HAWSE_RUN still exist.
+        """Return the ids of containers that ended over 5 s ago and still have files in HAWSE_RUN.
 
         The command ``on_exit`` should have deleted the files. The command is still running, or was killed, removed or
         moved.
@@ -207,7 +207,7 @@ class LocalRuntime:
         """Run another command in the container's namespaces, and return its exit code.
 
         Returns 0 immediately if the request is to run detached. Returns the constant `LEFT` if the user types the
-        detach keys later. Raises `RuntimeFailure`.
+        detach keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
         """
         directory = self._directory(container_id)
         pidfd, spec = self._pidfd(directory), directory.read("spec")

@@ -57,8 +57,8 @@ class Compressor:
     def _finish(self, status: int, source: int) -> None:
         """Rename the compressed file to the present name of its original plus the suffix, and start with the next file.
 
-        The original may have been rotated again, so it is found by its inode. The inode is not reused, because the
-        original was open until now.
+        The original may have been rotated again, so the original is found by its inode. The inode is not reused,
+        because the original was open until now.
         """
         self._busy, inode = False, os.fstat(source).st_ino
         name = next((name for n in self._uncompressed() if _inode(name := f"{self._path}.{n}") == inode), "")

@@ -30,8 +30,8 @@ _ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is ro
 def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
     """Yield the entries of the log at ``path``, oldest first; a missing file counts as empty.
 
-    ``ask_to_wait`` is called only if the log is followed. It returns a connection that becomes readable when the
-    container has ended and its log is complete.
+    ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). The function returns a
+    connection that becomes readable when the container has ended and its log is complete.
     """
     lines = _follow(path, options.tail, ask_to_wait) if options.follow else _present(path, options.tail)
     for line in lines:
@@ -121,7 +121,7 @@ def _files(path: str) -> list[_File]:
             file.close()
         current = _opened(path)
         files = [*_older(path, current), *filter(None, [current, _opened(path + NEXT)])]
-        if not files or (current and current.inode == _inode(path)):  # no rotation: ``path`` is still the opened file
+        if not files or (current and current.inode == _inode(path)):  # not rotated: ``path`` is still the opened file
             break
     return files
 
@@ -177,7 +177,7 @@ def _inode(path: str) -> int:
 def _from_last(files: list[_File], count: int) -> list[tuple[_File, int]]:
     """Return the files that hold the last ``count`` lines of a log, or all files if ``count`` is -1.
 
-    Each file is paired with the number of lines to skip in it.
+    Each file is paired with the number of lines to skip in that file.
     """
     chosen: list[tuple[_File, int]] = []
     for file in reversed(files):

@@ -28,7 +28,9 @@ _TERMINALS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "
 
 
 class OciMount:
-    """A bind mount that the user or the engine requested; ``target`` is a canonical path in the root."""
+    """A bind mount that the user or the engine requested; ``target`` is a canonical path in the container's root
+    directory.
+    """
 
     def __init__(self, source: str, target: str, *, read_only: bool, devices: bool) -> None:
         self.source, self.target, self.read_only, self.devices = source, target, read_only, devices
@@ -51,7 +53,8 @@ def configuration(
 ) -> Json:
     """Return the whole OCI configuration of a container.
 
-    ``dev`` holds the directory that is mounted at /dev, and the canonical path of /dev in the root.
+    ``dev`` holds the directory that is mounted at /dev, and the canonical path of /dev in the container's root
+    directory.
     """
     capabilities = capability_mask(spec["cap_add"], spec["cap_drop"], privileged=spec["privileged"])
     namespaces = ["ipc", "uts", "mount", "cgroup", *([] if spec["pid_host"] else ["pid"])]
@@ -80,8 +83,8 @@ def process(
 ) -> Json:
     """Return the OCI description of a process.
 
-    A process of a user other than root has no capabilities. When it executes a file, it may gain the capabilities in
-    the bounding set.
+    A process of a user other than root has no capabilities. When the process executes a file, the process may gain the
+    capabilities in the bounding set.
     """
     names = capability_names(capabilities)
     held = [] if identity.uid else names

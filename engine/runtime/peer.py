@@ -59,8 +59,8 @@ class Rights:
 
     def __init__(self, pid: int, user: int, network: int) -> None:
         # Read the capabilities before the user namespace. A process has all capabilities in a new user namespace, but
-        # cannot leave that namespace again. If the process enters a new user namespace between the two reads, the
-        # second read shows the new namespace, and the process is refused.
+        # cannot leave that namespace again. The process may enter a new user namespace between the two reads. The
+        # second read then shows the new namespace, and the process is refused.
         status = _status(pid)
         self.user, self.network = user, network
         self.capabilities = _permitted(status)
@@ -105,7 +105,9 @@ def process(connection: socket.socket) -> Iterator[int]:
 
 
 def objection(connection: socket.socket, rights: Rights) -> str:
-    """Return why this server must not act for the peer, or "" if it may; ``rights`` are the server's rights."""
+    """Return why this server must not act for the peer, or "" if the server may act for the peer; ``rights`` are the
+    server's rights.
+    """
     try:
         theirs = _rights(connection)
     except OSError:
@@ -141,8 +143,9 @@ def is_genuine(connection: socket.socket) -> bool:
 
 
 def identity(pid: int) -> Identity:
-    """Return the properties that another process must share with this process to run commands in its place; raises
-    OSError.
+    """Return the identity of the process ``pid``; raises OSError.
+
+    Only a process with an equal identity may run commands in place of ``pid``.
     """
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
@@ -155,7 +158,7 @@ def _rights(connection: socket.socket) -> Rights:
 
 
 def _network(connection: socket.socket) -> int:
-    """Return the cookie of the network namespace in which the client connected, or 0 before Linux 5.14."""
+    """Return the cookie of the network namespace in which the peer connected, or 0 before Linux 5.14."""
     try:
         (cookie,) = _COOKIE.unpack(connection.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, _COOKIE.size))
     except OSError:

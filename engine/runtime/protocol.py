@@ -26,7 +26,9 @@ _MOST_FDS = 4
 
 
 class Broken(Exception):
-    """Raised if the process at the other end does not use this protocol, or closes the connection inside a frame."""
+    """Raised if the process at the other end does not use this protocol, or closes the connection in the middle of a
+    frame.
+    """
 
 
 def frame(kind: int, payload: bytes) -> bytes:
@@ -68,7 +70,7 @@ def send(connection: socket.socket, document: dict[str, Any], fds: Sequence[int]
 
 
 def receive(connection: socket.socket) -> dict[str, Any]:
-    """Wait for one control frame, and read no byte after it; raises `Broken` if the connection ends."""
+    """Wait for one control frame, and read no byte after the frame; raises `Broken` if the connection ends."""
     kind, length = _HEADER.unpack(_exactly(connection, _HEADER.size))
     if kind != CONTROL or length > _LONGEST:
         raise Broken("unexpected frame")

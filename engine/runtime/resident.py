@@ -1,8 +1,8 @@
 """The lock and the socket of a resident process in HAWSE_RUN: agent, supervisor or warm server.
 
-The lock ensures that only one such process runs. Commands connect to the process through the socket. The address of the
-socket contains a file descriptor of its directory instead of the path, because a path can exceed the 107 bytes of a
-socket address.
+The lock ensures that only one such process runs. Commands connect to the process through the socket. A path can be
+longer than the 107 bytes of a socket address. Therefore the address contains a file descriptor of the socket's
+directory instead of the path.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -38,7 +38,7 @@ def socket_address(path: str, name: str) -> Iterator[str]:
 
 
 def try_lock(fd: int) -> bool:
-    """Lock an open file until it is closed; return False immediately if another process holds the lock."""
+    """Lock an open file until the file is closed; return False immediately if another process holds the lock."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 LARGEST = 16 << 20
-"""The maximum number of bytes that are read from a file of the root."""
+"""The maximum number of bytes that are read from a file in a container's root directory."""
 
 _MOST_LINKS = 40
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY

@@ -41,7 +41,9 @@ MASKED_PATHS = (
 
 
 class Sources:
-    """The host's files and directories that a mount tree uses; they are opened before the root directory changes."""
+    """The host's files and directories that a mount tree uses; this class opens the files before the root directory
+    changes.
+    """
 
     def __init__(self, mounts: Sequence[Mapping[str, Any]], files: Mapping[str, str]) -> None:
         self.devices = os.open("/dev", os.O_PATH)
@@ -52,7 +54,9 @@ class Sources:
 
 
 def enter_root(*, read_only: bool) -> int:
-    """Separate the mounts of a hostfs container from the host's mounts; return a file descriptor of its root."""
+    """Separate the mounts of a hostfs container from the host's mounts; return a file descriptor of the container's
+    root.
+    """
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     if read_only:
         syscalls.make_read_only("/")
@@ -209,9 +213,9 @@ def _shadow(directory: str, without: str) -> None:
 
 
 def apply_default_sysctls() -> None:
-    """Allow all users of a new network namespace to use low ports and ping, as Docker does.
+    """Set the sysctls that allow all users of a new network namespace to use low ports and ping, as Docker does.
 
-    If the kernel lacks these sysctls, nothing is done.
+    A sysctl that the kernel lacks is skipped.
     """
     for name, value in _DEFAULT_SYSCTLS.items():
         with contextlib.suppress(OSError):
@@ -247,7 +251,7 @@ def _sysctl_failure(operation: str, path: str, error: OSError) -> SetupFailed:
 
 
 def hide_kernel_paths() -> None:
-    """Make some paths of /proc and /sys read-only, and cover other paths, as Docker does."""
+    """Make `READ_ONLY_PATHS` of /proc and /sys read-only, and cover `MASKED_PATHS`, as Docker does."""
     for path in READ_ONLY_PATHS:
         if os.path.exists(path):
             syscalls.bind(path, path)

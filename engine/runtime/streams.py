@@ -31,7 +31,10 @@ _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _open_log(children: Children, spec: Mapping[str, Any]) -> LogWriter:
-    """Open the container's log with the limits in its spec. A spec that an older hawse wrote has no limits."""
+    """Open the container's log with the size limits in ``spec`` (the container's description).
+
+    A description that an older hawse wrote has no limits.
+    """
     path = spec["log_path"]
     compress = Compressor(children, path).start if path and spec.get("log_compress") else None
     return LogWriter(path, spec.get("log_max_size", 0), spec.get("log_max_files", 1), compress)
@@ -67,7 +70,7 @@ class Streams:
             self.begin()
 
     def open_for_child(self) -> tuple[int, int, int]:
-        """Open the ends of the standard streams that the container's process gets; the caller closes them."""
+        """Open the ends of the standard streams that the container's process gets; the caller closes these ends."""
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         if self._spec["tty"]:
             return null, null, null

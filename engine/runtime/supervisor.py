@@ -1,9 +1,9 @@
 """The supervisor: the resident parent of a host's containers, one small process for all of them.
 
-The first command that needs the supervisor starts it, and it ends some seconds after the last container. If the
-supervisor is killed, the containers continue to run. The next command starts another supervisor, which adopts them. The
-supervisor handles only processes and streams. It has as few imports as possible, because it runs on every host and must
-use little memory.
+The first command that needs the supervisor starts the supervisor. The supervisor ends some seconds after the last
+container. If the supervisor is killed, the containers continue to run. The next command starts another supervisor,
+which adopts the containers. The supervisor handles only processes and streams. The supervisor has as few imports as
+possible, because it runs on every host and must use little memory.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Supervisor:
         self._clients.add(client)
 
     def _refuse(self, client: Connection, objection: str) -> None:
-        """Tell the client why it is refused, and close the connection; a client of another user gets no reply.
+        """Send the client the reason of the refusal, and close the connection; a client of another user gets no reply.
 
         If a client is in another network namespace, an idle supervisor ends without a reply. Such a client belongs to a
         host whose network namespace was deleted and created again with the same directories. That host needs a new
@@ -193,7 +193,9 @@ class Supervisor:
         client.on_close = close
 
     def _guard(self, client: Connection, request: dict[str, Any]) -> None:
-        """Restart a resident process (such as the agent) when its connection closes, because it was probably killed.
+        """Restart a resident process (such as the agent) when the process's connection closes.
+
+        The process was then probably killed.
 
         The process is not restarted if it sends a frame before its connection closes, or if the connection closes
         within `_MIN_RUN_SECONDS` seconds. The connection of such a process does not keep the supervisor running.

@@ -39,7 +39,7 @@ def is_there(run: Path) -> bool:
 
 
 def connect(run: Path) -> socket.socket:
-    """Connect to the supervisor, and start it if necessary; raises `RuntimeFailure` if it does not start.
+    """Connect to the supervisor, and start a supervisor if none runs; raises `RuntimeFailure` if the start fails.
 
     Blocks up to 10 s.
     """
@@ -54,7 +54,7 @@ def connect(run: Path) -> socket.socket:
 
 
 def _start(run: Path) -> None:
-    """Start a supervisor, and wait until it listens or finds that another supervisor is running.
+    """Start a supervisor, and wait until the new supervisor listens or finds another running supervisor.
 
     The supervisor runs without site packages and the user's Python environment, because it needs only the standard
     library.

@@ -146,8 +146,9 @@ def refuse_new_privileges() -> None:
 
 
 def drop_from_bounding_set(capability: int) -> None:
-    """Remove a capability from the bounding set. This process and all programs that it executes can never gain it
-    again.
+    """Remove a capability from the bounding set.
+
+    This process and all programs that it executes can never gain the capability again.
     """
     _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
 

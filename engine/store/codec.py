@@ -210,8 +210,9 @@ def _scalar(kind: Any) -> Decoder:
 
 
 class DecodeCache:
-    """A decoder for the store's documents. For a document that has not changed, the decoder returns the record that it
-    decoded earlier.
+    """A decoder for the store's documents.
+
+    For an unchanged document, the decoder returns the record that it returned before.
 
     The class is for a process that reads all records many times, such as the agent. Between two readings of the store,
     only one or two of a thousand records change. The cache keeps the documents of the last two readings, so the cache

@@ -80,7 +80,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def check(connection: sqlite3.Connection) -> bool:
-    """Return whether a store file has the schema version of this program; raises `NewerSchema` if its version is
+    """Return whether a store file has the schema version of this program; raises `NewerSchema` if the file's version is
     higher.
     """
     version = version_of(connection)

@@ -81,7 +81,7 @@ def pool_key(path: Path, busy_seconds: float) -> PoolKey:
     """Return the key for connections to the store's file. The key contains the file's present device and inode.
 
     Raises FileNotFoundError if the file does not exist. Raises PermissionDenied if the file belongs to another user, or
-    if another user can write to it.
+    if another user can write to the file.
     """
     file = os.lstat(path)
     require_own_file(path, file)
@@ -129,7 +129,7 @@ class SqliteStore:
     """The store in the file ``path``, which is created at the first use.
 
     The file has mode 0600, in a directory with mode 0700. ``read`` and ``write`` raise `engine.errors.PermissionDenied`
-    if the file may not be opened. They raise `engine.errors.Outdated` if a newer hawse has written the file. They raise
+    if the file may not be opened. Both raise `engine.errors.Outdated` if a newer hawse has written the file. Both raise
     `engine.errors.Unavailable` in these cases:
 
     - The file is damaged.
@@ -185,7 +185,7 @@ class SqliteStore:
                 if begin != "BEGIN":
                     self._make_room(connection)
                 connection.execute(begin)
-                schema.check(connection)  # raises if a newer hawse has upgraded the file; fixes the snapshot
+                schema.check(connection)  # fails if a newer hawse upgraded the file; this read selects the snapshot
                 yield connection
             except BaseException:
                 connection.close()
@@ -222,7 +222,7 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        if sys.version_info >= (3, 12):  # from Python 3.12 on, closing the last connection need not wait for the disk
+        if sys.version_info >= (3, 12):  # since Python 3.12, hawse can avoid writing to disk at the last close
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
             self._initialize(connection)
@@ -287,7 +287,7 @@ class SqliteStore:
             return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
         if isinstance(error, CodecError):
             return Unavailable(f"the store {self.path} is damaged: {error}")
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary error code of SQLite
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the bits of SQLite's extended error code
         if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
@@ -308,7 +308,7 @@ def open_readonly(path: Path) -> Iterator[Reader | None]:
     """Open a snapshot of the store for tab completion and yield the snapshot, or yield None if the store cannot be
     read.
 
-    The store cannot be read if it does not exist, if this user may not read it, or if its schema has another version.
+    The result is None if the store does not exist, this user may not read the store, or the schema has another version.
     Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:

@@ -295,7 +295,7 @@ class SqliteTransaction(SqliteReader):
     def _put_ports(self, record: EndpointRecord) -> None:
         """Write the ports of an endpoint, if the ports have changed.
 
-        Most updates of an endpoint leave its ports unchanged. Without this write, such updates are faster. Raises
+        Most updates of an endpoint leave its ports unchanged. Skipping the write makes such updates faster. Raises
         `Taken` if another endpoint has one of the host ports.
         """
         rows = [_port_row(port, record.id) for port in record.ports]

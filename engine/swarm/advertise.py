@@ -52,7 +52,7 @@ def split(text: str) -> tuple[str, int]:
 
 
 def of_interface(name: str, refusal: str) -> str:
-    """Return an address of the interface ``name``: its IPv4 address, or its IPv6 address if it has no IPv4 address.
+    """Return the IPv4 address of the interface ``name``, or the IPv6 address if the interface has no IPv4 address.
 
     Raises InvalidArgument with the message ``refusal`` if the interface has no address.
     """

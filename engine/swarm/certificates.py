@@ -26,16 +26,16 @@ def authority(root: Path) -> str:
 
 
 def of_node(root: Path, request: str, node: str) -> str:
-    """Sign a host's certificate request with the authority's key; return the certificate.
+    """Sign a host's certificate request with the key of the cluster's certificate authority; return the certificate.
 
-    Every manager has the authority's key.
+    Every manager has this key.
     """
     return pki.issue(authority(root), _authority_key(root), request, node)
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the certificate request of another manager's host, for its server and etcd member; return the
-    certificate.
+    """Sign the certificate request of another manager's host, for the server and the etcd member of that host; return
+    the certificate.
     """
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
@@ -69,7 +69,7 @@ def own(authority: str, authority_key: str, node: str, address: str) -> dict[str
 
 
 def renew_manager(root: Path) -> ClusterMembership | None:
-    """Renew a manager's certificates with the authority's key, which every manager has.
+    """Renew a manager's certificates with the key of the cluster's certificate authority, which every manager has.
 
     Returns the updated membership, or None if this host is in no cluster.
     """

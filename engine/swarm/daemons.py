@@ -48,7 +48,7 @@ def ensure(
     directory: Path = Path("/"),
 ) -> bool:
     """Start the process ``name`` in its own session unless the process is running; return whether this call has started
-    it.
+    the process.
 
     The function holds the lock of the process ``name`` meanwhile.
     """
@@ -70,7 +70,9 @@ def ensure(
 
 
 def reap(run: Path, name: str) -> None:
-    """Collect the exit status of the child ``name`` if it has ended, so that the child does not remain a zombie."""
+    """Collect the exit status of the child ``name`` if the child has ended; the child would otherwise remain a
+    zombie.
+    """
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):
@@ -80,7 +82,7 @@ def reap(run: Path, name: str) -> None:
 def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
     """End a process with SIGTERM; idempotent.
 
-    If the process still runs after ``patience`` seconds, it gets SIGKILL.
+    If the process still runs after ``patience`` seconds, the process gets SIGKILL.
     """
     note = _note(run, name)
     deadline = time.monotonic() + patience
@@ -99,10 +101,7 @@ def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of a process's log.
-
-    The caller needs the line for the error message which says that the process did not start.
-    """
+    """Return the last line of a process's log, for the error message that the process did not start."""
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return _plain(lines[-1])[:500] if lines else ""
@@ -110,7 +109,7 @@ def last_log_line(run: Path, name: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """Return the message of a JSON log line, or the line itself if it is not JSON."""
+    """Return the message of a JSON log line, or the line itself if the line is not JSON."""
     try:
         entry = json.loads(line)
         return str(entry.get("error") or entry["msg"])

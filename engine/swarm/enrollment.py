@@ -1,7 +1,7 @@
 """A host's request to a manager's server to join the cluster, over TLS on port 2377.
 
 First the host fetches the authority's certificate over an unverified connection, and compares it with the digest in the
-token. Then it opens a second connection, on which it verifies the manager with this certificate. The host sends the
+token. Then the host opens a second connection, and verifies the manager with this certificate. The host sends the
 token's secret only on the second connection.
 """
 
@@ -47,9 +47,10 @@ def parse_manager(text: str) -> Manager:
 
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a manager for admission to the cluster; return its answer, with the authority's certificate as ``authority``.
+    """Ask a manager for admission to the cluster; return its answer, with the certificate of the cluster's authority as
+    ``authority``.
 
-    Raises EngineError if the authority's certificate does not match the token.
+    Raises EngineError if this certificate does not match the token.
     """
     unverified = ssl._create_unverified_context()
     authority = str(_ask(manager, unverified, "/hawse/authority", {}).get("authority", ""))
@@ -98,6 +99,6 @@ def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping
 
 
 def _certificate_problem(error: ssl.SSLCertVerificationError) -> str:
-    if error.verify_code in (9, 10):  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+    if error.verify_code in (9, 10):  # certificate not valid yet, or expired (X509_V_ERR_CERT_…)
         return f"the manager's {error.verify_message}: compare the clocks of the two hosts"
     return f"the manager's certificate is not valid: {error.verify_message}"

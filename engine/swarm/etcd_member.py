@@ -1,7 +1,8 @@
 """Adds, starts, restarts and removes this host's own etcd member.
 
-Clients reach the member only through a Unix socket in a directory of root. Other hosts reach it through the manager's
-server, which checks who the caller is. Only the port for the etcd members of other managers is open on the network.
+Clients reach the member only through a Unix socket in a directory that only root can enter. Other hosts reach the
+member through the manager's server, which checks who the caller is. Only the port for the etcd members of other
+managers is open on the network.
 """
 
 from __future__ import annotations
@@ -74,14 +75,14 @@ def arguments(where: Path, member: EtcdMember) -> list[str]:
 
 
 def start(run: Path, where: Path, member: EtcdMember) -> None:
-    """Start the etcd member unless it is running, and save the command line for later starts."""
+    """Start the etcd member unless the member is running, and save the command line for later starts."""
     command = arguments(where, member)
     membership.write_private(where / "etcd.argv", "\0".join(command))
     daemons.ensure(run, NAME, command, directory=where)
 
 
 def keep(run: Path, root: Path) -> None:
-    """Restart the etcd member if it has ended, unless this host has left its cluster.
+    """Restart the etcd member if the member has ended, unless this host has left its cluster.
 
     Leaving a cluster stops the member on purpose.
     """
@@ -125,8 +126,8 @@ def add(client: Client, name: str, address: str) -> list[str]:
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
     """Add a learner (a member without a vote); first wait up to `LEARNING` seconds for an earlier learner.
 
-    The wait is needed because etcd allows only one learner. The earlier learner is removed in two cases: it does not
-    become a voting member in time, or it is from a failed attempt of the same host.
+    The wait is needed because etcd allows only one learner. The earlier learner is removed in two cases: the learner
+    does not become a voting member in time, or the learner is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING
     while True:
@@ -143,7 +144,7 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
 
 
 def promote(run: Path, client: Client, name: str) -> None:
-    """Make this host's etcd member a voting member as soon as it has all data of the other members.
+    """Make this host's etcd member a voting member as soon as the member has all data of the other members.
 
     Waits up to `READY_TIMEOUT_SECONDS` seconds, then raises the last error or Unavailable.
     """

@@ -1,4 +1,4 @@
-"""The operations of Docker's API for nodes (/nodes); they return Docker's JSON documents."""
+"""The operations of Docker's API for nodes (/nodes); the operations return Docker's JSON documents."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def pick(documents: Documents, reference: str) -> Json:
 def remove(host: Host, reference: str, *, force: bool) -> None:
     """Remove a node that is down, with all its endpoints and addresses; remove a live worker only with ``force``.
 
-    As the first step, managers stop accepting the node's certificate. Raises Forbidden for a manager, unless it is down
-    and ``force`` is True.
+    As the first step, managers stop accepting the node's certificate. Raises Forbidden for a manager, unless the
+    manager is down and ``force`` is True.
     """
     with managing(host) as (client, membership):
         document = pick(_documents(host, client, membership), reference)

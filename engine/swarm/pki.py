@@ -1,4 +1,6 @@
-"""The cluster's own certificate authority. It issues two kinds of certificate, so that no worker can act as a manager.
+"""The cluster's own certificate authority.
+
+The authority issues two kinds of certificate, so that no worker can act as a manager.
 
 A *node* certificate names the node and is only for clients. A *manager* certificate is also for servers: the manager's
 server and the manager's etcd member. A manager certificate contains the host's addresses and the name
@@ -29,13 +31,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFETIME = timedelta(days=20 * 365)
 LIFETIME = 14 * 86400
-"""Seconds for which a host's certificate is valid (14 days); HAWSE_CERTIFICATE_LIFETIME overrides it.
+"""Seconds for which a host's certificate is valid (14 days); HAWSE_CERTIFICATE_LIFETIME overrides this time.
 
 A host renews its certificate after half of this time. Therefore a host that is off for up to a week still has a valid
 certificate.
 """
 TOLERANCE = timedelta(minutes=10)
-"""How long before its time of issue a certificate becomes valid, because a joining host's clock may be slow."""
+"""A certificate is valid from this time span before its issue on, because a joining host's clock may be slow."""
 
 
 def lifetime() -> int:
@@ -51,7 +53,7 @@ def new_key() -> str:
 
 
 def new_authority(key: str) -> str:
-    """Return the authority's self-signed certificate (PEM)."""
+    """Return the self-signed certificate (PEM) of the cluster's certificate authority."""
     name = _name("hawse-ca")
     private = _private(key)
     builder = _builder(name, private.public_key(), AUTHORITY_LIFETIME).issuer_name(name)
@@ -61,7 +63,9 @@ def new_authority(key: str) -> str:
 
 
 def request(key: str) -> str:
-    """Return a certificate signing request for ``key`` (PEM); the authority ignores the request's subject."""
+    """Return a certificate signing request for ``key`` (PEM); the certificate authority ignores the request's
+    subject.
+    """
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name("hawse"))
     return builder.sign(_private(key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 

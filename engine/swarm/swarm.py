@@ -74,7 +74,9 @@ def init(host: Host, request: SwarmInit) -> str:
 
 
 def _check_pools(pools: Sequence[str], size: int) -> None:
-    """Raise InvalidArgument if one of ``pools`` cannot be split into subnets of ``size`` bits."""
+    """Raise InvalidArgument if one of ``pools`` is not an IPv4 subnet, or cannot be split into subnets with the prefix
+    length ``size``.
+    """
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
     for pool in map(ip_network, pools):

@@ -30,7 +30,7 @@ class JoinToken:
 
 
 def parse(text: str) -> JoinToken:
-    """Parse a token; raises InvalidArgument with Docker's message if it is malformed."""
+    """Parse a token; raises InvalidArgument with Docker's message if the token is malformed."""
     parts = text.split("-")
     if len(parts) == 4 and parts[:2] == [PREFIX, VERSION]:
         digest, secret = parts[2:]

@@ -59,8 +59,8 @@ class SwarmVerbs:
         return membership.node_id
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's endpoints and peer tables for a network with the etcd store; return a line for each
-        difference.
+        """Compare this host's endpoints and peer tables (FDB and neighbour tables) for a network with the etcd store;
+        return a line for each difference.
 
         With ``fix``, the differences are repaired.
         """

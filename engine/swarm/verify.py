@@ -1,4 +1,6 @@
-"""Compares this host's peer tables and endpoints for a cluster network with the etcd store."""
+"""Compares this host's peer tables (FDB and neighbour tables) and endpoints for a cluster network with the
+etcd store.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
-    """Compare this host's endpoints and peer tables for a network with the etcd store; return a line for each
-    difference.
+    """Compare this host's endpoints and peer tables (FDB and neighbour tables) for a network with the etcd store;
+    return a line for each difference.
 
     With ``fix``, the differences are repaired. Raises NotFound if the network is not a cluster network.
     """

@@ -1,7 +1,9 @@
-"""Keeps this host's lease alive in its own thread. Other hosts use this host's endpoints only while the lease exists.
+"""Keeps this host's lease alive in its own thread.
 
-Each time the etcd store becomes reachable again, the thread compares this host's endpoints with those in the etcd
-store.
+Other hosts use this host's endpoints only while the lease exists.
+
+Each time the etcd store becomes reachable again, the thread compares this host's endpoints with the endpoints in the
+etcd store.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
 LEASE = 30
-"""Lease time in seconds; if a host is silent for longer, other hosts ignore its endpoints. HAWSE_LEASE overrides it."""
+"""Lease time in seconds; if a host is silent for longer, other hosts ignore its endpoints. HAWSE_LEASE overrides this
+time.
+"""
 RETRY_DELAY_SECONDS = 1.0
 INTERVAL = 60.0
 """Seconds between two comparisons of this host's endpoints with the endpoints in the etcd store."""
@@ -35,8 +39,8 @@ class LeaseKeeper:
     """A thread that renews this host's lease. The constructor gets two functions.
 
     ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares this host's endpoints
-    with the etcd store. It is called when the lease is new or regained, after `request_sync`, and every `INTERVAL`
-    seconds.
+    with the etcd store. This function is called when the lease is new or regained, after `request_sync`, and every
+    `INTERVAL` seconds.
     """
 
     def __init__(

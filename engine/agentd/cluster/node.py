@@ -94,8 +94,9 @@ class ClusterNode:
             memberships.update(self._root, lambda known: replace(known, managers=places))
 
     def _sync_records(self, client: Client) -> None:
-        """Write this host's endpoints to the etcd store; have the agent copy the cluster's networks to the local store
-        again.
+        """Write this host's endpoints to the etcd store.
+
+        Then make the agent copy the cluster's networks to the local store again.
 
         Runs in the lease thread.
         """
@@ -135,7 +136,9 @@ class ClusterNode:
             raise
 
     def follow(self, state: Snapshot) -> None:
-        """Pass this host's active overlay networks to the peer thread, and have changed endpoint names written to etcd.
+        """Pass this host's active overlay networks to the peer thread.
+
+        If endpoint names have changed, make the lease thread write the names to etcd.
 
         Runs in the thread of the agent's loop, and does not wait for etcd.
         """

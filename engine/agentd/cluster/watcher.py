@@ -18,7 +18,7 @@ from engine.cluster.snapshot import View
 from engine.errors import EngineError
 
 SILENCE = 30.0
-"""Seconds without a message after which the thread closes a watch of the etcd store and opens it again.
+"""Seconds without a message after which the thread closes a watch of the etcd store and opens a new watch.
 
 Opening the watch again shows whether the store still answers.
 """

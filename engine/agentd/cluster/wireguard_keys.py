@@ -21,7 +21,7 @@ from engine.store.codec import decode, encode
 from engine.swarm import pki
 
 LIFETIME = 12 * 3600.0
-"""Seconds after which a WireGuard key is replaced, as in Docker; HAWSE_KEY_LIFETIME overrides it."""
+"""Seconds after which a WireGuard key is replaced, as in Docker; HAWSE_KEY_LIFETIME overrides this time."""
 
 
 def lifetime() -> float:
@@ -37,7 +37,7 @@ def rotated(
 
     A key is replaced only if one of the active networks ``live`` is encrypted. A new key is also made if the published
     key is not the key that this host saved. The two keys differ if the agent was killed after publishing a key and
-    before saving it. They also differ if the answer of the etcd store was lost.
+    before saving it. The keys also differ if the answer of the etcd store was lost.
     """
     if not any(map(is_encrypted, live)):
         return membership

@@ -28,11 +28,14 @@ EXPIRED = (
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
 SILENT_PENALTY_SECONDS = 1.0
-"""Seconds for which calls fail immediately after all etcd members were silent, so that a command waits for the members
-only once.
+"""Seconds for which calls fail immediately after no etcd member has answered in time. Without this pause, a command
+would wait for the members at each call.
 """
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""The time and the error of the last failure, for each list of member URLs of which no member answered in time."""
+"""The time and the error of the last failure, by list of member URLs.
+
+A failure means that no member of the list answered in time.
+"""
 
 
 T = TypeVar("T")
@@ -93,7 +96,7 @@ def none_since(prefix: str, revision: int) -> Json:
 
 
 def put(key: str, value: str, lease: int = 0) -> Json:
-    """Return the operation that writes a key, bound to ``lease`` if it is not 0."""
+    """Return the operation that writes a key, bound to ``lease`` unless ``lease`` is 0."""
     return {"request_put": {"key": b64(key), "value": b64(value), **({"lease": lease} if lease else {})}}
 
 
@@ -152,9 +155,7 @@ class Client:
         return next(iter(self.range(key, prefix=False)[0]), None)
 
     def range(self, key: str, *, prefix: bool = True) -> tuple[list[KeyValue], int]:
-        """Return all keys that begin with ``key``, in order, with their values, and the revision at which they were
-        read.
-        """
+        """Return all keys that begin with ``key``, in order and with their values, and the revision of the read."""
         answer = self.call("/v3/kv/range", _range(key, prefix=prefix))
         return [_pair(item) for item in answer.get("kvs", [])], int(answer["header"]["revision"])
 
@@ -163,7 +164,7 @@ class Client:
         return int(self.call("/v3/kv/range", {**_range(prefix, prefix=True), "count_only": True}).get("count", 0))
 
     def put(self, key: str, value: str, lease: int = 0) -> None:
-        """Write one key, bound to ``lease`` if it is not 0."""
+        """Write one key, bound to ``lease`` unless ``lease`` is 0."""
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
     def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
@@ -190,11 +191,11 @@ class Client:
         return int(self.call("/v3/lease/grant", {"TTL": seconds})["ID"])
 
     def renew(self, lease: int) -> bool:
-        """Renew a lease; return False if it has already expired."""
+        """Renew a lease; return False if the lease has already expired."""
         return int(self.call("/v3/lease/keepalive", {"ID": lease}).get("result", {}).get("TTL", 0)) > 0
 
     def revoke(self, lease: int) -> None:
-        """Revoke a lease; etcd deletes all keys bound to it."""
+        """Revoke a lease; etcd then deletes all keys that are bound to the lease."""
         self.call("/v3/lease/revoke", {"ID": lease})
 
     # --------------------------------------------------------------------------------------------- watching
@@ -203,8 +204,8 @@ class Client:
         """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on; an event is a written or deleted
         key.
 
-        ``events`` is empty if etcd only reports that it is alive. Raises `Compacted` if etcd no longer has the revision
-        ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
+        ``events`` is empty if etcd sends a message without changes, to show that the watch works. Raises `Compacted` if
+        etcd no longer has the revision ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}

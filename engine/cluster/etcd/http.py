@@ -48,7 +48,7 @@ class EtcdConnection:
     """A connection to the member at ``url`` (https or a Unix socket); each wait takes up to ``timeout`` seconds.
 
     ``context`` is a function that makes the ssl.SSLContext for https. The member must have a certificate for ``name``,
-    or for the URL's host if ``name`` is empty. Unless ``token`` is empty, every request includes it.
+    or for the URL's host if ``name`` is empty. If ``token`` is not empty, every request includes the token.
     """
 
     token = ""

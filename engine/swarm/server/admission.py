@@ -25,7 +25,7 @@ from engine.swarm.enrollment import Manager
 Json = dict[str, Any]
 REFUSED = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
 JOINING = 600
-"""Seconds in which an admitted host must publish its node record; after that, its admission expires."""
+"""Seconds in which an admitted host must publish its node record; after that, the host's admission expires."""
 
 
 def role_of(tokens: Tokens, secret: str) -> str:

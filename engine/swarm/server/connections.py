@@ -20,9 +20,13 @@ from ipaddress import IPv6Address, ip_address
 GUEST_SECONDS = 10.0
 """Maximum seconds that the whole connection of a guest (a client without certificate or token) may take."""
 KNOWN_SECONDS = 30.0
-"""Maximum seconds for one request of a known host, from the request's first byte to the answer's last byte."""
+"""Maximum seconds for one request of a known host (a host with a certificate or a valid token), from the request's
+first byte to the answer's last byte.
+"""
 IDLE_SECONDS = 60.0
-"""Seconds after which the server closes an idle connection of a known host."""
+"""Seconds after which the server closes an idle connection of a known host (a host with a certificate or a valid
+token).
+"""
 GUESTS_EACH, GUESTS = 64, 512
 """Maximum number of guests (clients without certificate or token) that one IPv4 address or IPv6 /64 may have, and of
 all guests together.
@@ -80,8 +84,8 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add the connection of a guest (a client without certificate or token); if there are too many, disconnect the
-        oldest.
+        """Add the connection of a guest (a client without certificate or token); if there are too many guests,
+        disconnect the oldest guest.
         """
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:

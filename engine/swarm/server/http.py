@@ -15,15 +15,15 @@ from engine.errors import InvalidArgument
 
 LONGEST_LINE, MOST_HEADERS = 4096, 32
 LARGEST_GUEST, LARGEST = 1 << 16, 1 << 20
-"""Maximum bytes of a request's body: from a guest (a client without certificate or token), and from a known host."""
+"""Maximum bytes of a request's body: from a guest (a client without certificate or token), and from a known host (with
+certificate or token).
+"""
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 503: "Service Unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One HTTP request: its path, its body, its size in bytes, and the sender's version of the key names
-    (`keys.LAYOUT`).
-    """
+    """One HTTP request: path, body, size in bytes, and the sender's version of the key names (`keys.LAYOUT`)."""
 
     path: str
     body: dict[str, Any]

@@ -38,7 +38,10 @@ STACK = 1024 * 1024
 
 
 class ManagerServer:
-    """The server of a manager; it answers the other hosts of the cluster. ``root`` is the manager's HAWSE_ROOT."""
+    """The server of a manager; the server answers the other hosts of the cluster.
+
+    ``root`` is the manager's HAWSE_ROOT.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root, self.visits, self._budgets = root, Visits(), Budgets()
@@ -75,7 +78,7 @@ class ManagerServer:
     def _context(self) -> ssl.SSLContext:
         """Return the TLS context with this manager's current certificate.
 
-        The certificate file is read again when it changes.
+        The certificate file is read again when the file changes.
         """
         path = memberships.directory(self.root) / memberships.MANAGER
         stamp = path.stat().st_mtime_ns
@@ -119,8 +122,9 @@ class ManagerServer:
     # ---------------------------------------------------------------------------------------------- requests
 
     def _converse(self, visit: Visit, secure: ssl.SSLSocket) -> None:
-        """Answer the requests of a connection until the host disconnects, a watch ends, or a guest (a client without a
-        certificate or valid token) gets an error.
+        """Answer the requests of a connection until the host disconnects or a watch ends.
+
+        Also ends after an error for a guest, which is a client without a certificate or valid token.
         """
         certificate = secure.getpeercert()
         node = access.node_of(certificate)
@@ -198,8 +202,8 @@ class ManagerServer:
     def _admitted(self, visit: Visit, client: Client, node: str, expires: float) -> AdmittedHost:
         """Return the current record with which a manager admitted the node ``node``.
 
-        The function also counts the connection ``visit`` as one of the node's connections. It raises Unavailable if the
-        node was removed or has too many connections.
+        The function also counts the connection ``visit`` as one of the node's connections. The function raises
+        Unavailable if the node was removed or has too many connections.
         """
         try:
             member = access.member_of(client, node)

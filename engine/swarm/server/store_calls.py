@@ -41,11 +41,11 @@ def checked_watch(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_span(body: dict[str, Any]) -> None:
-    """Raise Forbidden unless all keys of the range are below ``shared/``."""
+    """Raise Forbidden unless the request's key range is completely below ``shared/``."""
     prefix, end = keys.SHARED.encode(), end_of(keys.SHARED).encode()
     key = b64decode(str(body.get("key", "")), validate=True)
     last = b64decode(str(body.get("range_end", "")), validate=True)
-    if not key.startswith(prefix) or (last and not key < last <= end):  # range_end "\0" means all later keys
+    if not key.startswith(prefix) or (last and not key < last <= end):  # also refuses range_end "\0": all later keys
         raise Forbidden(NOT_SHARED)
 
 

@@ -92,7 +92,7 @@ class Guarded(World):
         return False
 
     def agent(self) -> int:
-        """Return the agent's pid, or 0 if none runs."""
+        """Return the agent's pid, or 0 if no agent runs."""
         answer = client.ask(self.host.run_dir, "status", 5)
         return json.loads(answer)["pid"] if answer else 0
 
@@ -132,7 +132,8 @@ def a_host(name: str, state) -> Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """A host with four networks: "app", "other", an internal network, and a network with the spoof guard.
+    """A host with four networks: "app", "other", an internal network, and a network with the spoof guard (rules against
+    forged source addresses).
 
     Each network has a container. The containers on "app" publish ports.
     """

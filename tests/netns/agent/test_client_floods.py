@@ -40,7 +40,7 @@ class Scenario:
         self.host, self.stack = host, ExitStack()
         host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
         host.sh("ip -6 route add fd98::/32 via fd99::99")
-        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # this command starts the limited agent
+        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # starts the agent with a low limit
         published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
         argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")
         host.hawse(*argv)
@@ -96,7 +96,7 @@ class Scenario:
 
     def settle(self) -> None:
         """Wait until the agent has closed all connections whose clients have disconnected."""
-        until(lambda: self.descriptors() <= self.idle + 1)  # the status query's connection may use one descriptor
+        until(lambda: self.descriptors() <= self.idle + 1)  # the connection for the status query may use one descriptor
 
     def resting_descriptors(self) -> int:
         """Return the lowest number of file descriptors that the agent had open within one second.

@@ -26,7 +26,7 @@ def named(host):
 
 
 def agent(host) -> int:
-    """Return the agent's pid, or 0 if none runs."""
+    """Return the agent's pid, or 0 if no agent runs."""
     answer = client.ask(host.run_dir, "status", 5)
     return json.loads(answer)["pid"] if answer else 0
 

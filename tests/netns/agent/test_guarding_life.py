@@ -43,7 +43,7 @@ CONTAINER = ["run", "-d", "--name", "web", "-p", "8080:80", "hostfs", "sleep", "
 
 
 def agent(host) -> int:
-    """Return the agent's pid, or 0 if none runs."""
+    """Return the agent's pid, or 0 if no agent runs."""
     answer = client.ask(host.run_dir, "status", 5)
     return json.loads(answer)["pid"] if answer else 0
 

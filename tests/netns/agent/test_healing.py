@@ -49,7 +49,7 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # after more damages to the firewall than this, a test starts a new agent
+ENOUGH = 4  # maximum damages to the firewall by tests before a test starts a new agent
 TOOK: dict[str, float] = {}
 
 

@@ -1,7 +1,7 @@
 """Published ports that the agent's port proxy must serve: ports on ::1, and IPv6 clients of IPv4-only containers.
 
-The peer (another machine on the host's network) acts as the container, because the proxy needs only an address to which
-it can connect.
+The peer (another machine on the host's network) acts as the container. The proxy needs only an address to which it can
+connect.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def test_ten_thousand_ports_are_one_socket(place):
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     place.publish(tcp("::", 20000, 20000, 10_001))
     time.sleep(2 * CLOSE_DELAY_SECONDS)
-    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the status query's connection may have used one
+    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the connection for the status query may use one
     server = place.serve("192.168.99.99", 30000)
     place.dial("::1", 30000).sendall(b"x")
     assert server.accept()[0].recv(1) == b"x"

@@ -15,8 +15,8 @@ FLOOD = "yes 0123456789012345678901234567890123456789 | head -n 200000"
 
 @pytest.fixture
 def configured(host, tmp_path):
-    """Return a function that writes a daemon.json, and returns the environment variables that make hawse read this
-    file.
+    """Return a function that writes a daemon.json and returns environment variables, which make hawse read
+    this file.
     """
 
     def write(**document: object) -> dict[str, str]:
@@ -33,7 +33,7 @@ def log_files(host, name: str, env: dict[str, str]) -> list[int]:
 
 
 def test_a_flood_is_bounded_by_default(host, configured):
-    """A container writes 200,000 lines (about 20 MB). Its log stays within the default limit."""
+    """A container writes 200,000 lines (about 20 MB). The container's log stays within the default limit."""
     env = configured(default_log_limit="5m")
     host.hawse("run", "--name", "c1", "-d", "hostfs", "sh", "-c", FLOOD, env=env)
     host.hawse("wait", "c1", env=env)

@@ -72,7 +72,7 @@ class Sandbox:
         return made
 
     def exchange(self, query: dns.message.Message, *, tcp: bool = False, timeout: float = 8) -> dns.message.Message:
-        """Send a query to 127.0.0.11 from inside the sandbox, and return the reply even if it is an error."""
+        """Send a query to 127.0.0.11 from inside the sandbox, and return the reply, even a reply with an error code."""
         with self.socket(socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
             sock.settimeout(timeout)
             sock.connect(("127.0.0.11", 53))
@@ -231,9 +231,9 @@ class World:
 
 
 class UpstreamServer:
-    """A DNS server in a network namespace. It answers from ``records`` and counts queries.
+    """A DNS server in a network namespace. The server answers from ``records`` and counts queries.
 
-    A test can make it misbehave, for example stay silent, return an error code or truncate replies.
+    A test can make the server misbehave, for example stay silent, return an error code or truncate replies.
     """
 
     def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:

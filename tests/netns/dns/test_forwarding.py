@@ -129,7 +129,7 @@ def test_forged_replies_are_not_believed(app, upstream, peer):
         number = int.from_bytes(data[:2], "big")
         server.udp.sendto(lie("peer.example.test", number ^ 1), client)
         server.udp.sendto(lie("other.example.test", number), client)
-        server.udp.sendto(data, client)  # sends the query back, which is not a reply
+        server.udp.sendto(data, client)  # sends the query itself back, which is not a valid reply
         for sock in (stranger, other_port):
             sock.sendto(lie("peer.example.test", number), client)
 
@@ -354,7 +354,7 @@ def test_garbage_and_huge_packets_stop_nothing(app, upstream):
             junk = bytearray(query + noise.randbytes(30))
             junk[noise.randrange(2, len(junk))] = noise.randrange(256)
             sock.send(bytes(junk[: noise.randrange(len(junk))]) if number % 2 else bytes(junk))
-        sock.send(query[:4] + b"\0\1\0\0\0\0\0\0" + b"\xc0\x0c\0\1\0\1")  # a name that points to itself
+        sock.send(query[:4] + b"\0\1\0\0\0\0\0\0" + b"\xc0\x0c\0\1\0\1")  # the name is a compression pointer to itself
         sock.send(query + bytes(60000))
         sock.send(query[:12] + b"\x3fa" * 30000)
     for _ in range(20):

@@ -292,7 +292,10 @@ class World:
             self.host.sh(f"nft flush chain {table.TABLE} {table.MARKED}")
 
     def host_hears_by_mark(self) -> bool:
-        """Return whether the host gets an answer from an address to which only packets with a mark are routed."""
+        """Return whether the host gets an answer from the address `BY_MARK`.
+
+        The test's packets carry a firewall mark. The host has a route to `BY_MARK` only for packets with this mark.
+        """
         with udp_socket(self.host.path, ("0.0.0.0", 0)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
             sock.connect((BY_MARK, 50))
@@ -345,7 +348,7 @@ class World:
         return heard(talk.near, SILENCE) == b"forged"
 
     def guarded(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe on a host where hawse has enabled forwarding.
+        """Run a probe (a test with packets) on a host where hawse has enabled forwarding.
 
         On such a host, a firewall rule blocks forwarding between interfaces that do not belong to hawse.
         """
@@ -357,7 +360,7 @@ class World:
             self.lab.on_host(lambda: table.change(remove=guard))
 
     def with_marks(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe while a routing rule selects routes by packet mark.
+        """Run a probe (a test with packets) while a routing rule selects routes by packet mark.
 
         While such a rule exists, the kernel itself refuses packets for 127.0.0.0/8.
         """
@@ -368,7 +371,9 @@ class World:
             self.host.sh(f"ip rule del fwmark {MARK} table {MARK}")
 
     def unfiltered(self, probe: Callable[[], bool]) -> bool:
-        """Run a probe with br_netfilter switched off, so that bridged packets do not pass the firewall."""
+        """Run a probe (a test with packets) with br_netfilter switched off, so that bridged packets do not pass the
+        firewall.
+        """
         self.host.sh(f"echo 0 > {FILTERED}")
         try:
             return probe()

@@ -53,7 +53,7 @@ TAMPERED = {
 
 @pytest.fixture
 def scenario(lab):
-    """Create networks of several kinds, a legacy link and a guarded port; return the arguments that
+    """Create networks of several kinds, a legacy link and a bridge port with the spoof guard; return the arguments that
     `Lab.repair` needs.
     """
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64", options={GUARD: "true"})

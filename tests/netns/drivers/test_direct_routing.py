@@ -1,8 +1,10 @@
 """Direct routing: which senders reach a container at the container's own address, with the host as router.
 
-Direct routing uses no host port. The address on which a container port is published decides which senders reach it: all
-neighbours for ports published on all addresses (as with Docker 26), only the trusted interfaces for ports published on
-one address (as with Docker 28), and no neighbour for ports published on a loopback address.
+Direct routing uses no host port. The address on which a container port is published decides who reaches the port:
+
+- published on all addresses: all neighbours, as with Docker 26
+- published on one address: only neighbours on trusted interfaces, as with Docker 28
+- published on a loopback address: no neighbour
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ NO_ICC = {"com.docker.network.bridge.enable_icc": "false"}
 
 @pytest.fixture(params=["bridged packets filtered", "bridged packets not filtered"])
 def br_netfilter(request, host):
-    """Switch br_netfilter on or off. The tests must give the same results with and without br_netfilter."""
+    """Switch br_netfilter on or off; with br_netfilter, bridged packets pass the firewall.
+
+    The tests must give the same results with and without br_netfilter.
+    """
     value = "1" if request.param == "bridged packets filtered" else "0"
     host.sh(f"for k in iptables ip6tables arptables; do echo {value} > /proc/sys/net/bridge/bridge-nf-call-$k; done")
 

@@ -91,7 +91,7 @@ def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
 
 
 def test_a_failed_creation_leaves_nothing(lab):
-    lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # as if from another program
+    lab.host.sh("nft 'table inet hawse { set bridges { type ipv4_addr; }; }'")  # as if another program had made the set
     before = lab.host.sh(KERNEL_STATE)
     with pytest.raises(DriverError, match="nftables"):
         lab.network("n1", "172.30.0.0/16")

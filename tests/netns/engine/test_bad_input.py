@@ -79,7 +79,7 @@ def test_a_damaged_store_is_named(host):
 
 
 def test_filters_that_would_take_a_backtracking_engine_for_ever_end_at_once(host):
-    """The filters need only linear time, even for names that are the worst case for a backtracking engine.
+    """Filters (``--filter``) take only linear time, even for names that are the worst case for a backtracking engine.
 
     Such a name matches the pattern up to the last letter.
     """

@@ -1,4 +1,4 @@
-"""Commands that are killed at chosen points, which a kill at a random moment seldom hits.
+"""Commands that are killed at chosen points. A kill at a random moment seldom hits these points.
 
 The tests check how the next command repairs the state.
 """
@@ -40,10 +40,12 @@ def web(host):
 
 
 def state(host):
-    """Return four facts about the container "web".
+    """Return four facts about the container "web":
 
-    The facts are the container's networks, the network of the default route, whether the store records the published
-    port, and the network to which the firewall sends the port's packets.
+    - the container's networks
+    - the network of the default route
+    - whether the store records the published port
+    - the network to which the firewall sends the port's packets
     """
     document = json.loads(host.hawse("inspect", "web").stdout)[0]["NetworkSettings"]
     elements = host.sh("nft list table inet hawse")
@@ -84,7 +86,10 @@ def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where
 
 
 def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
-    """The kernel refuses the connect, because another program's link already has the name of the endpoint's link."""
+    """The kernel refuses the connect, because another program's link already has the name of the endpoint's link.
+
+    The container must then keep its networks, default route and published port.
+    """
     web.hawse("network", "create", "-o", "com.docker.network.container_iface_prefix=lo", "wrong")
     pid = json.loads(web.hawse("inspect", "web").stdout)[0]["State"]["Pid"]
     web.sh(f"nsenter -t {pid} -n ip link add lo1 type bridge")

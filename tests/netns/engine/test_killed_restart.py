@@ -24,7 +24,7 @@ def waiting(host, container, count):
 
 
 def ends(pid):
-    """Return the id of the container whose exit the process ``pid`` handles, or None.
+    """Return the id of the container for whose exit the process ``pid`` was started, or None.
 
     Such a process runs the command ``hawse __exited``.
     """

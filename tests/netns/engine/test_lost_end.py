@@ -13,7 +13,7 @@ from engine.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.netns
 
-OVERDUE = 6  # seconds after a container's exit, after which the next command does the work that the exit requires
+OVERDUE = 6  # seconds after a container's exit until the next command does the work that the exit requires
 
 
 @pytest.fixture

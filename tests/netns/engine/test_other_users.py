@@ -286,7 +286,7 @@ def test_files_are_roots_alone_whatever_the_umask(host):
         ):
             host.run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *host.command(*argv)[4:], env=host.env())
     files = [p for top in (host.state / "h1",) for p in top.rglob("*") if not p.is_symlink()]
-    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # other users cannot enter the directory of these files
+    shared = {"hosts", "hostname", "resolv.conf", "rootfs"}  # others may read these, but cannot enter their directory
     assert {p.name: oct(mode(p)) for p in files if mode(p) & 0o77 and p.name not in shared} == {}
     assert {oct(mode(p)) for p in files if p.is_dir() and p.name not in shared} == {"0o700"}
     assert {oct(mode(p)) for p in files if p.is_file() and p.name not in shared} == {"0o600"}

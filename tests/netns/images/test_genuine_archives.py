@@ -97,7 +97,7 @@ def test_root_file_systems_packed_by_tar(images, rootfs, tmp_path, flags):
 def test_an_index_of_several_platforms_gives_the_image_of_this_one(images, rootfs):
     """An index of several platforms gives the image of this machine's platform.
 
-    The archive has BuildKit's form: its outer index names a second index, which also contains an attestation.
+    The archive has BuildKit's form: the outer index names a second index, which also contains an attestation.
     """
     import json
 

@@ -189,7 +189,7 @@ def test_times_that_no_clock_shows_are_the_epoch(images, rootfs):
 def test_whiteouts_hide_lower_layers_only(images, rootfs):
     lower = make_tar(("d", None), ("d/s", None), ("d/s/old", b""), ("d/old", b""), ("gone", b""), ("tree/x/y", b""))
     upper = make_tar(
-        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # listed before their directory's opaque marker
+        *(("d/s/new", b""), ("d/new", b""), ("d/.wh..wh..opq", b"")),  # these precede their directory's opaque marker
         *((".wh.gone", b""), ("tree/.wh.x", b""), ("own", b""), (".wh.own", b"")),
         *((".wh..wh.plnk", None), (".wh..wh.plnk/1", b""), (".wh.", b""), (".wh..", b""), (".wh...", b"")),
         *((".wh.nothing", b""), ("gone2/.wh.x", b""), ("own/.wh.x", b"")),
@@ -224,7 +224,7 @@ def test_whiteouts_behind_a_link_stay_inside(images, tmp_path, whiteout):
 
 
 def nested(levels: int, *more: tuple[str, object]) -> bytes:
-    """Return an archive whose directories are nested deeper than the longest path that the kernel accepts.
+    """Return an archive with directories that are nested too deep: their paths are longer than the kernel accepts.
 
     The archive reaches these depths through symbolic links. Each link points to the deepest of the directories below
     the previous link.
@@ -323,7 +323,10 @@ def test_limits_hold_for_all_images_of_an_archive(store, tmp_path):
 
 
 def test_an_import_leaves_a_tenth_of_the_file_system_free(tmp_path):
-    """The import runs in a separate mount namespace, and its image store is on a file system of 16 MiB."""
+    """An import may use at most nine tenths of the free disk space. A larger image is refused, and no files are left.
+
+    The import runs in a separate mount namespace, and its image store is on a file system of 16 MiB.
+    """
     script = f"""
         import io, os, sys
         sys.path[:0] = [{str(CHECKOUT)!r}, {str(Path(__file__).parent)!r}]

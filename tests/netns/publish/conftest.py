@@ -134,7 +134,7 @@ class Asking:
     def collect(self, expected: Callable[[Question], bool]) -> dict[Question, str]:
         """Wait until all expected answers have come, and for at least `SILENCE` seconds; return all answers.
 
-        ``expected`` returns whether a given question must get an answer.
+        ``expected`` returns whether a given question (test message) must get an answer.
         """
         start, repeated = time.monotonic(), 0.0
         missing = {q for q in self._open if expected(q)}
@@ -211,18 +211,22 @@ class World:
                 self.servers.serve(path, address, port, protocol)
 
     def ask(self, expected: Mapping[Question, str]) -> dict[Question, str]:
-        """Ask the questions in ``expected``; return the client address that each server saw, or "" for no answer."""
+        """Send the questions (test messages) in ``expected``; return the client address that each server saw, or "" for
+        no answer.
+        """
         self.servers.heard.clear()
         answers = Asking(expected).collect(lambda q: bool(expected[q]))
         return {question: answers.get(question, "") for question in expected}
 
     def reaches(self, path: str, address: str, port: int, protocol: str = "tcp", source: str = "") -> str:
-        """Ask one question and return the client address that the server saw, or "" without an answer."""
+        """Send one question (a test message) and return the client address that the server saw, or "" without an
+        answer.
+        """
         question = Question(path, address, port, protocol, source)
         return self.ask({question: "?"})[question]
 
     def silent(self, *questions: Question) -> bool:
-        """Return whether all questions get no answer, and none of their datagrams reaches a server."""
+        """Return whether no question (test message) gets an answer, and none of the datagrams reaches a server."""
         answered = any(self.ask(dict.fromkeys(questions, "")).values())
         return not answered and self.servers.heard.isdisjoint(question.payload for question in questions)
 

@@ -243,7 +243,7 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # flush both tables, because the sender may get its own broadcast
+    for path in (target, scenario.paths[attacker]):  # flush both: the sender may get its own broadcast
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
@@ -379,7 +379,7 @@ def flow_to(path: str, address: str, port: int) -> socket.socket:
 
 
 def carries(flow: socket.socket, patience: float = 3) -> bool:
-    """Send a message on this flow and return whether an answer comes."""
+    """Send a message on the flow ``flow``, and return whether an answer comes."""
     flow.settimeout(patience / 3)
     for _ in range(3):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Every way to publish a port, tried from every place.
+"""Published ports: the tests try every combination of host address, protocol, client and target address.
 
 The tests check which clients get an answer, and which client address the server sees. The server sees the true client
 address with three exceptions: a true hairpin (a network that reaches itself through the host), a client on the host's
@@ -49,7 +49,11 @@ def publishing(server: str) -> list[str]:
 
 
 class Matrix:
-    """A host with two servers whose ports are published in every way, and with a client at every place."""
+    """A host with two servers, and with clients that try every published port of the servers.
+
+    The servers' ports are published on each address in `BINDINGS`, by TCP and by UDP. The clients are outside the host,
+    on the host, on another network, on the server's network, and in the server's own container.
+    """
 
     def __init__(self, world) -> None:
         self.world = world
@@ -72,7 +76,7 @@ class Matrix:
     def cells(self) -> Iterator[Cell]:
         for server in SERVERS:
             targets = {"outside": (HOST, HOST6), "host": (HOST, SECOND, HOST6, SECOND6, *LOOPBACK)}
-            both = (HOST, HOST6) if server == "dual" else (HOST,)  # a network without IPv6 gets no IPv6 clients
+            both = (HOST, HOST6) if server == "dual" else (HOST,)  # no IPv6 clients for a network without IPv6
             targets |= {f"neighbour {server}": both, f"self {server}": both, "stranger": (HOST, HOST6)}
             for binding in BINDINGS:
                 for protocol in ("tcp", "udp"):
@@ -81,9 +85,10 @@ class Matrix:
                             yield Cell(server, binding, protocol, client, address)
 
     def seen(self, cell: Cell) -> str:
-        """Return the client address that the server must see in this cell of the matrix.
+        """Return the client address that the server must see for a cell: a combination of server, published address,
+        protocol, client and target address.
 
-        Return "" if the server must not get the client's question.
+        Return "" if the server must not get the client's message.
         """
         version = ip_address(cell.address).version
         wildcard = "0.0.0.0" if version == 4 else "::"
@@ -136,7 +141,8 @@ def test_published_port(matrix, answers, server, binding, protocol):
 def test_link_local_address_serves_what_is_published_everywhere(matrix, server, protocol):
     """A port published on all addresses answers on a link-local address too.
 
-    Linux does not route packets with a link-local address. Therefore no firewall rule can rewrite these packets.
+    Linux does not route packets with a link-local address. Therefore no firewall rule can rewrite these packets, and
+    the agent's port proxy must serve them.
     """
     link_local = matrix.world.inside(matrix.world.host.path, "ip -br -6 addr show dev ext0 scope link").split()[2]
     wire = namespaces.run_in_netns(matrix.world.peer.path, lambda: socket.if_nametoindex("br0"))

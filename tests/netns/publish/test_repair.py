@@ -55,8 +55,8 @@ main()
 def scenario(world, tmp_path_factory) -> Iterator[dict[str, str]]:
     """Containers and networks that together need every type of firewall element.
 
-    They have published ports, legacy links, the spoof guard, several gateway modes and a source address for
-    masquerading.
+    The containers and networks have published ports, legacy links, the spoof guard, several gateway modes and a source
+    address for masquerading.
     """
     config = tmp_path_factory.mktemp("config") / "daemon.json"
     config.write_text('{"icc": false}')
@@ -117,7 +117,7 @@ def without_agent(world) -> Iterator[None]:
         time.sleep(0.02)
     yield
     world.hawse("network", "rm", world.hawse("network", "create", "next"))
-    # The command does not wait for the agent that it starts.
+    # Wait here, because the last command did not wait for the agent that it started.
     until(lambda: all(any(s in line for line in tables(world)) for s in ('["relay", ["tcp"', "hawse_standby")))
 
 

@@ -160,7 +160,7 @@ def test_paths_of_the_kernel_are_hidden_unless_the_user_wants_them(lab, image):
     write = "(echo 77 > /proc/sys/net/core/somaxconn) 2>&1 || true"
     assert "Read-only" in lab.sh(write, **image)
     assert lab.sh(write, system_paths=True, **image) == ""
-    assert lab.sh(write, system_paths=True) == ""  # without an image, this path is writable
+    assert lab.sh(write, system_paths=True) == ""  # without an image, this path is writable with system_paths
     assert lab.sh(write, privileged=True, **image) == ""
     assert "Read-only" in lab.sh("(mkdir /sys/fs/cgroup/x) 2>&1 || true", system_paths=True, **image)
 

@@ -28,7 +28,7 @@ def numbers(lab, **options) -> list[int]:
 
 
 def test_flood_stays_within_its_bound(lab):
-    """A container writes a million short lines (75 MB of log). Its log stays within the limit."""
+    """A container writes a million short lines (75 MB of log). The container's log stays within the limit."""
     lab.launch("one", "sh", "-c", "yes | head -n 1000000; echo end", log_max_size=1_000_000, log_max_files=3)
     lab.runtime.wait("one", timeout=100)
     sizes = files(lab)

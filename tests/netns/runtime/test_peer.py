@@ -1,7 +1,7 @@
 """How a server or a command checks which process is at the other end of a socket.
 
-The check refuses a process with fewer rights than the checking process. It also refuses a process that got the pid of a
-process that connected earlier and has ended.
+The check refuses a process with fewer rights than the checking process. If the process that connected has ended, the
+check also refuses another process with the same pid.
 """
 
 from __future__ import annotations

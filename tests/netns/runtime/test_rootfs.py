@@ -19,7 +19,7 @@ BUSYBOX = shutil.which("busybox")
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """A root file system with busybox. It has symbolic links that harm programs which follow links."""
+    """A root file system with busybox. The file system has symbolic links that harm programs which follow links."""
     root = tmp_path / "image"
     for name in ("bin", "etc", "proc"):
         (root / name).mkdir(parents=True)

@@ -56,7 +56,7 @@ def test_a_process_killed_before_its_start_is_told_of(lab):
     created = lab.runtime.create(lab.spec("one", "true"))
     os.kill(created.pid, signal.SIGKILL)
     lab.await_death(created.pid)
-    time.sleep(0.2)  # by now the supervisor has recorded that the process ended
+    time.sleep(0.2)  # time for the supervisor to record the end of the process
     with pytest.raises(RuntimeFailure, match="the process ended before it was started"):
         lab.runtime.start("one")
 

@@ -28,8 +28,8 @@ with socket.socket(socket.AF_UNIX) as connection:
     with contextlib.suppress(ConnectionResetError):
         print(connection.recv(65536)[5:].decode())
 """
-"""A program that runs under a forged name and without hawse's code. It sends a request to the supervisor's socket in a
-HAWSE_RUN directory, and prints the answer.
+"""A program that runs under a forged name and without hawse's code. The program sends a request to the supervisor's
+socket in a HAWSE_RUN directory, and prints the answer.
 """
 
 FILTERED = """
@@ -203,8 +203,8 @@ def test_container_with_the_hosts_pids_reaches_the_socket_but_is_refused(lab):
     """A container that shares the host's PID namespace connects to the supervisor's socket, but the supervisor refuses
     the container.
 
-    The container reaches the socket through the root directory of another user's process. CAP_SETUID allows the
-    container to trace this process.
+    The container reaches the socket through the root directory of another user's process. With CAP_SETUID, the
+    container can become that user and access this root directory.
     """
     lab.run_dir.mkdir(mode=0o700)
     other = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "60"])

@@ -82,13 +82,13 @@ def alive(pid: int) -> bool:
 
 @pytest.fixture
 def unserved(host):
-    """A host on which no warm server runs."""
+    """A host on which no warm server (resident process that runs commands) runs."""
     return WarmHost(host, script())
 
 
 @pytest.fixture
 def warm(unserved):
-    """A host on which a warm server runs."""
+    """A host on which a warm server (resident process that runs commands) runs."""
     unserved.start()
     return unserved
 

@@ -133,4 +133,4 @@ def test_circumstances_are_the_callers(stand_in, shell):
     cold, warm = observed(stand_in, COLD, shell), observed(stand_in, WARM, shell)
     for observation in (cold, warm):
         observation["environment"] = [pair for pair in observation["environment"] if pair[0] not in ("ANSWER", "PWD")]
-    assert warm == cold  # both without PWD, which the launcher's shell sets
+    assert warm == cold  # both process states lack PWD, which the launcher's shell sets

@@ -156,7 +156,7 @@ PROBES: dict[tuple[str, str], Probe] = {
 
 
 def probe_of(rule: Rule, probes: dict[tuple[str, str], T] = PROBES) -> T:
-    """Return the probe for a rule.
+    """Return the probe (a test with packets) for a firewall rule.
 
     A key of ``probes`` is a chain's name and a part of a rule's text. If several keys match the rule, the longest key
     counts.
@@ -171,7 +171,7 @@ def test_each_rule_is_missed_when_it_is_gone(lab, peer):
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # in table order, so that mark probes run after loopback probes
+    for number in range(len(listed)):  # in table order: probes of 127.0.0.1 run before probes that add a routing rule
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)
@@ -196,7 +196,8 @@ def ethernet(kind: int, payload: bytes, source: str = MAC) -> bytes:
 def ipv4(source: str, mac: str = MAC) -> bytes:
     """Return an Ethernet frame with an empty IPv4 datagram.
 
-    The frame's IPv4 header is valid, because br_netfilter checks it.
+    The frame's IPv4 header is valid, because br_netfilter checks the header before a bridged packet passes the
+    firewall.
     """
     addresses = ip_address(source).packed + ip_address("172.30.0.3").packed
     header = struct.pack("!BBHHHBB", 0x45, 0, 28, 0, 0, 64, 17)

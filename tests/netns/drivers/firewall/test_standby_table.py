@@ -148,8 +148,8 @@ def test_containers_do_not_reach_the_hosts_loopback_after_a_flush(lab, watch, wi
 
 
 def become_thief(container) -> None:
-    """Make a container route 127.0.0.0/8 to its gateway, so that the host receives the container's packets for
-    127.0.0.1.
+    """Make a container route 127.0.0.0/8 to the container's gateway, so that the host receives the container's packets
+    for 127.0.0.1.
     """
     container.run("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1", "net.ipv4.conf.eth0.route_localnet=1")
     for route in ("127.0.0.0/8", "127.0.0.1"):

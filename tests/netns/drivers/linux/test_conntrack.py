@@ -34,7 +34,7 @@ def way(request, monkeypatch):
 
 @pytest.fixture
 def lists(monkeypatch):
-    """Return a list to which each conntrack dump is added that hawse requests from the kernel."""
+    """Return a list of the conntrack dumps that hawse has requested from the kernel."""
     requests, dump = [], netlink.Session.dump
 
     def noting(session, kind, body):

@@ -1,4 +1,6 @@
-"""A file keeps a network namespace alive until the file is removed. hawse has two methods for this."""
+"""A file keeps a network namespace alive until the file is removed. hawse keeps the namespace alive by a mount on the
+file, or by an idle process.
+"""
 
 from __future__ import annotations
 

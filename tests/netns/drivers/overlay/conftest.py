@@ -110,7 +110,7 @@ class Member:
 
     def here(self, action):
         """Run a Python function in this host's network namespace, with this host's HAWSE_RUN."""
-        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # marks the processes that keep namespaces alive
+        os.environ["HAWSE_RUN"] = str(self.host.run_dir)  # marks the idle processes that keep namespaces alive
         return namespaces.run_in_netns(self.host.path, action)
 
     @property
@@ -297,7 +297,7 @@ class Cluster:
         return name
 
     def forget(self, container: Container) -> None:
-        """Delete a container's network namespace, which the kernel does when the container's process dies."""
+        """Delete a container's network namespace, as the kernel does when the container's process dies."""
         self.namespaces.remove(container.namespace)
         subprocess.run(["ip", "netns", "del", container.namespace], check=True)
 

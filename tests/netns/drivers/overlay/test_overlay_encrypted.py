@@ -40,7 +40,7 @@ def keys() -> list[tuple[str, str]]:
 def encrypted(cluster, keys):
     """Return a function that creates an encrypted network between the hosts.
 
-    The argument ``known`` of the returned function is a number of hosts: each host knows the tunnel keys of the first
+    The returned function has a parameter ``known``, a number of hosts. Each host gets the tunnel keys of the first
     ``known`` hosts only.
     """
 

@@ -1,5 +1,6 @@
-"""An overlay network's creation can be repeated, and can be killed at any function call. Its removal can be repeated
-too.
+"""An overlay network's creation can be repeated, and can be killed at any function call.
+
+The network's removal can be repeated too.
 
 After the removal, nothing of the network is left on the host.
 """

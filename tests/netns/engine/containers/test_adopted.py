@@ -1,4 +1,4 @@
-"""hawse uses network namespaces that it did not create as containers."""
+"""Network namespaces that hawse did not create: hawse can use such a namespace like a container."""
 
 import json
 import os
