@@ -19,6 +19,7 @@ from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.containers import start as containers_start
 from engine.errors import PermissionDenied
+from engine.failures import raises_engine_errors
 from engine.host import Host
 from engine.images import ImageStore
 from engine.model import (
@@ -132,6 +133,7 @@ class Verbs:
         return self.host
 
 
+@raises_engine_errors
 class NetworkVerbs(Verbs):
     """Implements `engine.api.Networks`."""
 
@@ -183,6 +185,7 @@ class NetworkVerbs(Verbs):
         return removed
 
 
+@raises_engine_errors
 class ContainerVerbs(Verbs):
     """Implements `engine.api.Containers`."""
 

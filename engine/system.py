@@ -13,12 +13,14 @@ from engine.api import Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
+from engine.failures import raises_engine_errors
 from engine.host import Host
 from engine.networks import create
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
 from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
 
+@raises_engine_errors
 class SystemVerbs:
     """Implements `engine.api.System`."""
 
