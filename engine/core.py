@@ -41,6 +41,7 @@ from engine.recovery import recover
 from engine.runtime.api import Attachment, LogLine, Stdio
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
+from engine.store.store_file import NAME
 from engine.system import SystemVerbs
 
 
@@ -51,7 +52,7 @@ def open_engine() -> LocalEngine:
     Does not open the store.
     """
     root, run = root_directory(), run_directory()
-    return LocalEngine(Host(root, run, load_config(), SqliteStore(root / "hawse.db"), LocalRuntime(root, run)))
+    return LocalEngine(Host(root, run, load_config(), SqliteStore(root / NAME), LocalRuntime(root, run)))
 
 
 class LocalEngine:

@@ -35,6 +35,7 @@ from engine.runtime import resident
 from engine.store.api import Store
 from engine.store.codec import DecodeCache
 from engine.store.sqlite import SqliteStore
+from engine.store.store_file import NAME
 
 BUSY_SECONDS = 1.0
 """Seconds that a repair waits for a command that holds the write lock of the local store."""
@@ -52,7 +53,7 @@ def main() -> int:
     lock = inherited if inherited >= 0 else client.take_lock(run_dir)
     if lock is None:
         return 0
-    store = SqliteStore(root / "hawse.db", recall=DecodeCache())
+    store = SqliteStore(root / NAME, recall=DecodeCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
     agent = serving(root, run_dir, store, listener)
@@ -75,7 +76,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     config = load_config()
     cluster = ClusterService(loop, root, run_dir)
     forward = ForwardService(loop, budget)
-    threads_store = SqliteStore(root / "hawse.db", busy_seconds=BUSY_SECONDS)
+    threads_store = SqliteStore(root / NAME, busy_seconds=BUSY_SECONDS)
     repair = RepairService(loop, threads_store, forward.ports, run_dir)
     services = (
         cluster,
