@@ -19,6 +19,7 @@ from socket import AF_UNIX, SOCK_STREAM, socket
 from drivers.linux import libnftables
 from engine.agent import client
 from engine.agentd.agent import IDLE, Agent
+from engine.agentd.backup import BackupService
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.repair import RepairService
 from engine.agentd.respawn import RespawnService
@@ -84,6 +85,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
         forward,
         repair,
         RespawnService(loop, run_dir),
+        BackupService(loop, root / NAME),
     )
     agent = Agent(loop, store, services, listener, idle=idle_from_environment(), extend=cluster.extend)
     cluster.changed = repair.changed = agent.reconcile
