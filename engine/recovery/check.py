@@ -32,7 +32,9 @@ def check(host: Host, store: Path) -> CheckReport:
     problems = rescue.problems(store)
     if not problems:
         with translate_driver_errors():
-            problems = list(unrecorded.objects(host, salvage.read_file(store).records if store.exists() else EMPTY))
+            problems = list(
+                unrecorded.objects(host, salvage.read_file(store).records if store.exists() else unrecorded.EMPTY)
+            )
     return CheckReport(problems)
 
 
@@ -53,15 +55,12 @@ def repair(host: Host, store: Path) -> CheckReport:
     return CheckReport(problems, done, repaired=True)
 
 
-EMPTY = Salvaged().records
-
-
 def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
     """Write a new store file with the salvaged records and with records of unrecorded objects."""
     done = unrecorded.add(host, salvaged)
     marked = {link.network_id for link in marked_links.of_host()}
     begun = {intent.object_id for intent in salvaged.intents}
-    with rescue.new_store(new) as tx:
+    with rescue.new_store(new, salvaged.sequences) as tx:
         for key, value in salvaged.meta.items():
             tx.set_meta(key, value)
         for network in salvaged.records["networks"].values():

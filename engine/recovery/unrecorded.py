@@ -33,6 +33,8 @@ from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.store.salvage import Salvaged
 
 Records = Mapping[str, Mapping[str, Any]]
+EMPTY: Records = Salvaged().records
+"""The records of a store that does not exist."""
 
 
 def objects(host: Host, records: Records) -> Iterator[str]:
@@ -44,22 +46,44 @@ def objects(host: Host, records: Records) -> Iterator[str]:
 
 
 def add(host: Host, salvaged: Salvaged) -> list[str]:
-    """Add records of unrecorded objects to the salvaged records; return one line for each."""
+    """Add records of unrecorded objects to the salvaged records; return one line for each.
+
+    A record is taken from the backup, if the backup has the object.
+    """
     records, done = salvaged.records, []
+    old = salvaged.backup.records if salvaged.backup else EMPTY
     for bridge in list(_bridges(records)):
-        network = _network(bridge, {n.name for n in records["networks"].values()})
+        known = old["networks"].get(bridge.network_id)
+        network = known or _network(bridge, {n.name for n in records["networks"].values()})
         records["networks"][network.id] = network
-        done.append(f"recorded the bridge {bridge.name} as network {network.name}")
+        source = "the backup's record" if known else "its addresses; its name and labels are lost"
+        done.append(f"recorded the bridge {bridge.name} as network {network.name} from {source}")
     links = {link.number: link for link in marked_links.of_host()}
-    for container_id, known, spec in list(_running(host, records)):
-        container = _container(host, container_id, known, spec)
-        endpoints = [e for e in _endpoints(container, links) if e.network_id in records["networks"]]
-        records["containers"][container_id] = _attached(
-            container, [records["networks"][e.network_id] for e in endpoints]
-        )
+    for container_id, running, spec in list(_running(host, records)):
+        bare, known = _container(host, container_id, running, spec), old["containers"].get(container_id)
+        endpoints = [e for e in _endpoints(bare, links) if e.network_id in records["networks"]]
+        endpoints = [old["endpoints"].get(e.id, e) for e in endpoints]
+        container = _attached(bare, [records["networks"][e.network_id] for e in endpoints])
+        source = "its process; its name, options and published ports are lost"
+        if known is not None:
+            container, source = _as_running(known, bare), "the backup's record"
+        records["containers"][container_id] = container
         records["endpoints"].update({e.id: e for e in endpoints})
-        done.append(f"recorded the running container {container_id[:12]} as {container.name}")
+        done.append(f"recorded the running container {container_id[:12]} as {container.name} from {source}")
     return done
+
+
+def _as_running(known: ContainerRecord, bare: ContainerRecord) -> ContainerRecord:
+    """Return the record ``known`` with the running process of the record ``bare``."""
+    return replace(
+        known,
+        status="running",
+        sandbox_id=bare.sandbox_id,
+        sandbox_path=bare.sandbox_path,
+        sandbox_inode=bare.sandbox_inode,
+        pid=bare.pid,
+        pid_start=bare.pid_start,
+    )
 
 
 def _attached(container: ContainerRecord, networks: Sequence[NetworkRecord]) -> ContainerRecord:

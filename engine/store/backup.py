@@ -1,7 +1,8 @@
 """The backup of a store: one file next to the store's file, which replaces the backup before it.
 
 A backup is a consistent snapshot, made by SQLite's backup function. Commands do not wait for it, because in WAL mode a
-reader blocks no writer. A damaged store never replaces a good backup.
+reader blocks no writer. A damaged store never replaces a good backup. A backup, a repair and the creation of the store
+exclude each other.
 """
 
 from __future__ import annotations
@@ -32,22 +33,25 @@ def make(store: Path) -> bool:
     A store without networks, containers and images of the user needs no backup, so its old backup is removed. Raises
     OSError and sqlite3.Error if the store cannot be read or the backup cannot be written.
     """
-    new = Path(f"{store}{store_file.BACKUP}{store_file.NEW}")
-    with closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source:
+    with (
+        store_file.locked(store),
+        closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source,
+    ):
         schema.check(source)
         if not source.execute(WORTH).fetchone()[0]:
             path_of(store).unlink(missing_ok=True)
             return True
+        new = Path(f"{store}{store_file.BACKUP}{store_file.NEW}")
         store_file.remove_with_logs(new)
         os.close(open_private(new, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         with closing(sqlite3.connect(new, isolation_level=None)) as target:
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")  # so that the backup is one file
-            if not _is_sound(target):
-                store_file.remove_with_logs(new)
-                return False
-    os.replace(new, path_of(store))
-    return True
+            sound = _is_sound(target)
+        if sound:
+            os.replace(new, path_of(store))
+        store_file.remove_with_logs(new)
+    return sound
 
 
 def _is_sound(connection: sqlite3.Connection) -> bool:

@@ -10,15 +10,16 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from engine.errors import Unavailable
 from engine.paths import make_private_directory
 from engine.store import backup, lock_holder, salvage, store_file
 from engine.store.api import Transaction
-from engine.store.salvage import Salvaged
+from engine.store.salvage import TABLES, Salvaged
 from engine.store.transaction import SqliteTransaction
 
 LOCK_SECONDS = 10.0
@@ -34,7 +35,10 @@ def problems(store: Path) -> list[str]:
     if not store.exists():
         parts = store_file.remains(store)
         return [f"the file is missing, but {' and '.join(parts)} of it exists"] if parts else []
-    return salvage.read_file(store).problems
+    found, saved = salvage.read_file(store), backup.path_of(store)
+    if not found.problems and saved.exists() and found.is_older_than(salvage.read_file(saved)):
+        return [f"the file is older than the backup: its log {store}-wal was deleted"]
+    return found.problems
 
 
 def repair(store: Path, build: Build) -> list[str]:
@@ -65,12 +69,20 @@ def repair(store: Path, build: Build) -> list[str]:
 
 
 @contextmanager
-def new_store(path: Path) -> Iterator[Transaction]:
-    """Write a new store file with the records that the block puts into the transaction. The result is one file."""
+def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
+    """Write a new store file with the records that the block puts into the transaction. The result is one file.
+
+    ``sequences`` are the highest numbers of rows before. New rows get higher numbers.
+    """
     store_file.write_new(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield SqliteTransaction(connection)
+        for table, number in sequences.items():
+            row = (number, table)
+            connection.execute("INSERT INTO sqlite_sequence (seq, name) SELECT ?, ? WHERE NOT EXISTS "
+                               "(SELECT 1 FROM sqlite_sequence WHERE name = ?)", (*row, table))  # fmt: skip
+            connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", row)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -87,9 +99,10 @@ def _no_writers(store: Path) -> Iterator[None]:
 
 
 def _has_magic(store: Path) -> bool:
-    with suppress(FileNotFoundError), open(store, "rb") as file:
+    if not store.is_file():
+        return False
+    with open(store, "rb") as file:
         return file.read(len(salvage.MAGIC)) == salvage.MAGIC
-    return False
 
 
 def _lock(store: Path, connection: sqlite3.Connection) -> None:
@@ -106,14 +119,16 @@ def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str
 
     Records of work that was going on (intents) are not taken from the backup, because the work has ended since.
     """
-    wanted = salvaged.broken or any(salvaged.lost.values())
     saved = backup.path_of(store)
-    if not wanted or not saved.exists():
-        return [f"nothing is known about lost rows of: {', '.join(sorted(salvaged.broken))}"] if salvaged.broken else []
+    if not saved.exists():
+        return [f"there is no backup for lost rows of: {', '.join(sorted(salvaged.broken))}"] if salvaged.broken else []
     with ExitStack() as opened:
-        old = salvage.read_store(saved, _subdirectory(scratch), opened)
+        old = salvaged.backup = salvage.read_store(saved, _subdirectory(scratch), opened)
     age = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(saved.stat().st_mtime))
     done = [f"read the backup of {age}"]
+    if salvaged.is_older_than(old):
+        salvaged.broken = set(TABLES)
+    salvaged.sequences = {table: max(old.sequences.get(table, 0), salvaged.sequences.get(table, 0)) for table in TABLES}
     for table, records in salvaged.records.items():
         for name, record in old.records[table].items():
             if name not in records and (table in salvaged.broken or name in salvaged.lost[table]):

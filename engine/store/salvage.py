@@ -33,6 +33,7 @@ HEADER = struct.Struct(">16sHBBBBBBIIII")
 """The first 40 bytes of a store's file: magic, page size, versions and fractions, change counter, number of pages,
 first free page, number of free pages.
 """
+DAMAGES_LIMIT = 5  # maximum number of damaged pages and rows that the problems name
 MAGIC = b"SQLite format 3\0"
 PAGE = 4096  # bytes; the page size of every store
 WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
@@ -43,7 +44,8 @@ class Salvaged:
     """The records of a store's file. Each mapping is by id, in the order of creation.
 
     ``broken`` has the names of the tables of which unknown rows are lost. ``lost`` has the ids of the records that
-    cannot be read, for each table. ``problems`` has one line for each damage.
+    cannot be read, for each table. ``problems`` has one line for each damage. ``backup`` is what the backup has.
+    ``sequences`` has the highest number that a row of each table has had; the numbers only grow.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=lambda: {table: {} for table in KINDS})
@@ -52,6 +54,12 @@ class Salvaged:
     broken: set[str] = field(default_factory=set)
     lost: dict[str, set[str]] = field(default_factory=lambda: {table: set() for table in KINDS})
     problems: list[str] = field(default_factory=list)
+    sequences: dict[str, int] = field(default_factory=dict)
+    backup: Salvaged | None = None
+
+    def is_older_than(self, other: Salvaged) -> bool:
+        """Return whether the store has lost changes that ``other`` has."""
+        return any(number > self.sequences.get(table, 0) for table, number in other.sequences.items())
 
 
 def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
@@ -77,7 +85,7 @@ def _copied(store: Path, scratch: Path, opened: ExitStack) -> Path:
     copy = scratch / "copy.db"
     store_file.remove_with_logs(copy)
     for suffix in ("", "-wal"):
-        with suppress(FileNotFoundError):
+        if Path(f"{store}{suffix}").is_file():
             source = opened.enter_context(open(f"{store}{suffix}", "rb"))  # noqa: SIM115 (`opened` closes it)
             with open(f"{copy}{suffix}", "wb") as target:
                 shutil.copyfileobj(source, target)
@@ -87,8 +95,8 @@ def _copied(store: Path, scratch: Path, opened: ExitStack) -> Path:
 def read_file(path: Path) -> Salvaged:
     """Return what can be read of a store's file in one snapshot. Other processes may use the file."""
     salvaged = Salvaged()
-    if not path.exists():
-        return _unreadable(salvaged, "the file is missing")
+    if not path.is_file():
+        return _unreadable(salvaged, "it is no file" if path.exists() else "the file is missing")
     if not path.stat().st_size:
         return _unreadable(salvaged, "the file is empty")  # because SQLite would delete the log of an empty file
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)) as connection:
@@ -108,6 +116,9 @@ def read_file(path: Path) -> Salvaged:
 
 
 def _read_tables(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
+    with suppress(sqlite3.DatabaseError):
+        numbers = connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+        salvaged.sequences = {_text(name): int(number) for name, number in numbers}
     for table, kind in KINDS.items():
         for body, name in _rows(connection, table, "body, id", salvaged):
             _keep(salvaged, table, kind, body, name)
@@ -125,10 +136,11 @@ def _unreadable(salvaged: Salvaged, problem: str) -> Salvaged:
 def _check_pages(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
     """Add SQLite's own findings to the problems. Damage of an index alone loses no record."""
     try:
-        found = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check(5)")]
+        found = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check")]
     except sqlite3.DatabaseError as error:
         found = [str(error)]
-    salvaged.problems += [line.replace("\n", ": ") for line in found if line != "ok"]
+    lines = [line for text in found for line in text.splitlines() if line != "ok" and not line.startswith("***")]
+    salvaged.problems += lines[:DAMAGES_LIMIT]
 
 
 def _keep(salvaged: Salvaged, table: str, kind: type, body: object, name: object) -> None:
@@ -158,17 +170,9 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str, salvaged: Sa
         salvaged.problems.append(f"the table {table} cannot be read whole: {error}")
     if table == "meta":
         return
-    for number in range(last + 1, _highest(connection, table) + 1):
+    for number in range(last + 1, salvaged.sequences.get(table, 0) + 1):
         with suppress(sqlite3.DatabaseError):
             yield from connection.execute(f"SELECT {columns} FROM {table} WHERE seq = ?", (number,))
-
-
-def _highest(connection: sqlite3.Connection, table: str) -> int:
-    """Return the highest number that a row of a table has had, or 0 if it cannot be read."""
-    with suppress(sqlite3.DatabaseError):
-        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-        return int(row[0]) if row else 0
-    return 0
 
 
 def _mend_first_page(copy: Path, scratch: Path) -> bool:

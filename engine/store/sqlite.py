@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import sys
 import time
 from collections import deque
@@ -94,8 +95,8 @@ def pool_key(path: Path, busy_seconds: float) -> PoolKey:
     """
     file = os.lstat(path)
     require_own_file(path, file)
-    if not file.st_size:
-        raise Damaged(f"the store {path} is damaged: it is empty")
+    if not file.st_size or not stat.S_ISREG(file.st_mode):
+        raise Damaged(f"the store {path} is damaged: it is {'no file' if file.st_size else 'empty'}")
     return PoolKey(path, file.st_dev, file.st_ino, busy_seconds)
 
 

@@ -56,24 +56,20 @@ def record(host):
     edit(host, "UPDATE networks SET body = 'x' WHERE name = 'app'")
 
 
-def newer(host):
-    edit(host, "PRAGMA user_version = 99")
-
-
 def deleted(host):
     backup.make(database(host))
     database(host).unlink()
 
 
-@pytest.mark.parametrize("damage", [truncated, record, newer, deleted])
+@pytest.mark.parametrize("damage", [truncated, record, deleted])
 def test_damage_is_told_at_once_and_repaired(web, damage):
     before = listing(web)
     damage(web)
     for command in (("ps", "-a"), ("rm", "-f", "web")):
         began = time.monotonic()
         refused = web.hawse(*command, check=False)
-        assert (refused.returncode, refused.stderr.endswith(WAY_OUT) or damage is newer) == (1, True), refused
-        assert "--repair" in refused.stderr and time.monotonic() - began < 5
+        assert (refused.returncode, refused.stderr.endswith(WAY_OUT)) == (1, True), refused
+        assert "--repair" in refused.stderr and time.monotonic() - began < 10
     checked = web.hawse("system", "check", check=False)
     assert (checked.returncode, checked.stdout.startswith("damaged: ")) == (1, True)
     repaired = web.hawse("system", "check", "--repair").stdout
@@ -96,7 +92,7 @@ def test_bridges_and_containers_are_found_again_without_any_backup(web):
     done = web.hawse("system", "check", "--repair").stdout
     assert done.count("repair: recorded the bridge br-") == 2
     name = f"recovered-{container[:12]}"
-    assert f"repair: recorded the running container {container[:12]} as {name}\n" in done
+    assert f"repair: recorded the running container {container[:12]} as {name} from its process" in done
     (address,) = web.hawse(
         "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
     ).stdout.split()
@@ -112,16 +108,36 @@ def test_bridges_and_containers_are_found_again_without_any_backup(web):
     assert "br-" not in web.sh("ip -br link")
 
 
+def test_a_deleted_log_is_found_by_the_check_and_made_up_for_by_the_backup(web):
+    """The file without its log is an older store. Nothing else shows that changes are lost."""
+    before = listing(web)
+    backup.make(database(web))
+    old = web.state / "old.db"
+    with closing(sqlite3.connect(old)) as target, closing(sqlite3.connect(database(web))) as source:
+        source.backup(target)
+        target.execute("DELETE FROM containers")
+        target.execute("DELETE FROM endpoints")
+        target.execute("DELETE FROM networks WHERE name = 'app'")
+        target.execute("UPDATE sqlite_sequence SET seq = seq - 1")
+        target.commit()
+    old.rename(database(web))
+    for suffix in ("-wal", "-shm"):
+        (web.root / f"hawse.db{suffix}").unlink(missing_ok=True)
+    assert "damaged: the file is older than the backup" in web.hawse("system", "check", check=False).stdout
+    web.hawse("system", "check", "--repair")
+    assert listing(web) == before
+    assert web.hawse("system", "check").stdout == "The database is sound.\n"
+
+
 def _network_of(host, name):
     template = "{{range .NetworkSettings.Networks}}{{.NetworkID}}{{end}}"
     return host.hawse("inspect", "-f", template, name).stdout.strip()
 
 
-@pytest.mark.parametrize("where", ["_replace", "store_file.remove_beside"])
-def test_a_killed_repair_loses_nothing(web, where):
+def test_a_killed_repair_loses_nothing(web):
     before = listing(web)
     record(web)
-    killed(web, f"engine.store.rescue.{where}", "system", "check", "--repair")
+    killed(web, "engine.store.rescue.store_file.remove_beside", "system", "check", "--repair")
     refused = web.hawse("ps", "-a", check=False)
     assert (refused.returncode, refused.stderr.endswith(WAY_OUT)) == (1, True)
     web.hawse("system", "check", "--repair")
@@ -147,10 +163,10 @@ def test_readers_go_on_while_a_stopped_command_holds_the_lock(web):
         began = time.monotonic()
         assert "web" in web.hawse("ps").stdout and "app" in web.hawse("network", "ls").stdout
         assert "7000" in web.hawse("port", "web").stdout
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         refused = web.hawse("network", "create", "more", check=False)
         assert f"process {holder.pid} " in refused.stderr and refused.stderr.endswith("which is stopped\n")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20
     finally:
         holder.kill()
         holder.wait()

@@ -199,7 +199,7 @@ def test_a_store_without_objects_of_the_user_needs_no_backup(store):
 
 
 def build(salvaged, new):
-    with rescue.new_store(new) as tx:
+    with rescue.new_store(new, salvaged.sequences) as tx:
         for record in salvaged.records["networks"].values():
             tx.put_network(record)
         for record in salvaged.records["containers"].values():
