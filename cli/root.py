@@ -140,6 +140,9 @@ def crashed(app: App, error: Exception) -> int:
     """
     if app.debug:
         app.err("".join(traceback.format_exception(error)))
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return fail(app, f"hawse: {os.fsdecode(error.filename)}: {error.strerror.lower()}", 1)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        return fail(app, f"hawse: {place}{error.strerror.lower()}", 1)
+    if isinstance(error, MemoryError):
+        return fail(app, "hawse: cannot allocate memory", 1)
     return fail(app, f"hawse: internal error: {type(error).__name__}: {error} (--debug shows where)", 1)

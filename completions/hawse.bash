@@ -252,9 +252,12 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='info install uninstall'
+            commands='check info install uninstall'
             flags='--help'
             strict=1
+            ;;
+        'system check')
+            flags='--help --repair'
             ;;
         'system install')
             flags='--help --root=none'

@@ -8,7 +8,6 @@ this mark but never removes it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
@@ -259,10 +258,11 @@ class _Bridge:
         bridge = link.find(self.session, self.name)
         if bridge is None:
             mtu = {"mtu": self.options.mtu} if self.options.mtu else {}
-            link.add(self.session, self.name, "bridge", address=_random_mac(), **mtu)
-            link.change(self.session, link.index(self.name), ifalias=self.mark)
+            link.add(self.session, self.name, "bridge", address=_mac(self.network.id), **mtu)
         elif bridge.kind != "bridge":
             raise Exists(f"existing interface {self.name} is not a bridge")
+        if bridge is None or (bridge.alias == "" and self._is_ours(bridge)):
+            link.change(self.session, link.index(self.name), ifalias=self.mark)
 
     def delete(self) -> None:
         bridge = link.find(self.session, self.name)
@@ -311,9 +311,10 @@ class _Bridge:
         link.change(self.session, link.index(self.name), state="up")
 
     def _is_ours(self, bridge: link.Link) -> bool:
-        # Accept the generated name as proof that hawse made the bridge, because an interrupted creation may leave a
-        # bridge without the mark.
-        return bridge.alias == self.mark or self.name == names.bridge_name(self.network.id)
+        # Because the kernel ignores an alias in the message that creates a link, an interrupted creation may leave a
+        # bridge without the mark. Then the generated name or the network's MAC proves that hawse made the bridge.
+        unmarked = bridge.alias == "" and bridge.mac == _mac(self.network.id)
+        return bridge.alias == self.mark or unmarked or self.name == names.bridge_name(self.network.id)
 
 
 def _siblings(siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> list[elements.Element]:
@@ -339,9 +340,10 @@ def _gateways(network: NetworkSpec, options: BridgeOptions) -> list[IPv4Address 
     return [pool.gateway.ip for pool in network.pools if pool.gateway is not None]
 
 
-def _random_mac() -> str:
-    """Return a random MAC in the format of Docker's bridges (locally administered, 02:42).
+def _mac(network_id: str) -> str:
+    """Return the MAC of a network's bridge in the format of Docker's bridges (locally administered, 02:42).
 
-    The driver sets this MAC explicitly, because a MAC chosen by the kernel would change with the bridge's ports.
+    The other bytes are from the network's random id. The driver sets this MAC explicitly, because a MAC chosen by the
+    kernel would change with the bridge's ports.
     """
-    return "02:42:" + os.urandom(4).hex(":")
+    return "02:42:" + bytes.fromhex(network_id[:8]).hex(":")

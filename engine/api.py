@@ -72,6 +72,15 @@ class SwarmJoin:
     role: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The result of a check of the store, line by line: what is wrong, and what a repair has done."""
+
+    problems: Sequence[str]
+    done: Sequence[str] = ()
+    repaired: bool = False
+
+
 class Networks(Protocol):
     """The operations of Docker's /networks API."""
 
@@ -227,10 +236,16 @@ class Images(Protocol):
 
 
 class System(Protocol):
-    """The operations of Docker's /version and /info API."""
+    """The operations of Docker's /version and /info API, and the check of the store."""
 
     def version(self) -> Json:
         """Return the document of Docker's /version, with the versions of hawse and of this host."""
+
+    def check(self, *, repair: bool = False) -> CheckReport:
+        """Check the store, and hawse's objects in the kernel that it does not have.
+
+        With ``repair``, a damaged store is replaced by a repaired one, and the old file is kept.
+        """
 
     def info(self) -> Json:
         """Return Docker's /info document, reduced to the fields that apply to hawse."""

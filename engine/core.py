@@ -19,6 +19,7 @@ from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.containers import start as containers_start
 from engine.errors import PermissionDenied
+from engine.failures import raises_engine_errors
 from engine.host import Host
 from engine.images import ImageStore
 from engine.model import (
@@ -40,6 +41,7 @@ from engine.recovery import recover
 from engine.runtime.api import Attachment, LogLine, Stdio
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
+from engine.store.store_file import NAME
 from engine.system import SystemVerbs
 
 
@@ -50,7 +52,7 @@ def open_engine() -> LocalEngine:
     Does not open the store.
     """
     root, run = root_directory(), run_directory()
-    return LocalEngine(Host(root, run, load_config(), SqliteStore(root / "hawse.db"), LocalRuntime(root, run)))
+    return LocalEngine(Host(root, run, load_config(), SqliteStore(root / NAME), LocalRuntime(root, run)))
 
 
 class LocalEngine:
@@ -132,6 +134,7 @@ class Verbs:
         return self.host
 
 
+@raises_engine_errors
 class NetworkVerbs(Verbs):
     """Implements `engine.api.Networks`."""
 
@@ -183,6 +186,7 @@ class NetworkVerbs(Verbs):
         return removed
 
 
+@raises_engine_errors
 class ContainerVerbs(Verbs):
     """Implements `engine.api.Containers`."""
 

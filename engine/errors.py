@@ -59,6 +59,17 @@ class Unavailable(EngineError):
     status = 503
 
 
+class Damaged(Unavailable):
+    """The store is damaged, or is missing although objects of hawse exist. The text names the command that repairs it.
+
+    ``reason`` is the text without the name of that command.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason} (run: hawse system check --repair)")
+        self.reason = reason
+
+
 class Outdated(Unavailable):
     """The store was written by a newer version of hawse than the version that this process runs.
 

@@ -9,16 +9,20 @@ from collections.abc import Mapping
 from drivers.api import DriverFacts
 from drivers.linux.host import is_forwarding
 from drivers.registry import available
-from engine.api import Json
+from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
+from engine.failures import raises_engine_errors
 from engine.host import Host
 from engine.networks import create
+from engine.recovery import check as checks
+from engine.store.store_file import NAME
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
 from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
 
+@raises_engine_errors
 class SystemVerbs:
     """Implements `engine.api.System`."""
 
@@ -38,6 +42,11 @@ class SystemVerbs:
             "Arch": architecture(),
             "KernelVersion": kernel,
         }
+
+    def check(self, *, repair: bool = False) -> CheckReport:
+        """Check the store; with ``repair``, also repair the store."""
+        act = checks.repair if repair else checks.check
+        return act(self.host, self.host.root / NAME)
 
     def info(self) -> Json:
         """Return Docker's /info document, reduced to the fields that apply to hawse."""

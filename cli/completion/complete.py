@@ -46,8 +46,9 @@ def answer_and_keep(app: App, kinds: str) -> None:
     The caller has checked that the names do not depend on the words of the command line.
     """
     from engine.paths import root_directory
+    from engine.store.store_file import NAME
 
-    store = root_directory() / "hawse.db"
+    store = root_directory() / NAME
     written = cache.store_mtime(store)
     suggestions = answer(kinds, 0, ())
     app.out(suggestions)
@@ -87,8 +88,9 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
         return ((name, "") for name in sorted(MACHINE[kind]()))
     from engine.paths import root_directory
     from engine.store.sqlite import open_readonly
+    from engine.store.store_file import NAME
 
-    with open_readonly(root_directory() / "hawse.db") as reader:
+    with open_readonly(root_directory() / NAME) as reader:
         return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()
 
 

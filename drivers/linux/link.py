@@ -34,7 +34,8 @@ class Link:
 
     ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
     the kernel stores. ``master`` is the index of the bridge (or bond …) that has the link as a port. ``device`` is the
-    bus device of a hardware interface. ``is_split`` is True if the link's other end or parent is in another namespace.
+    bus device of a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is
+    True if the link's other end or parent is in another namespace.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Link:
     up: bool
     master: int = 0
     device: str = ""
+    peer: int = 0
     is_loopback: bool = False
     is_split: bool = False
 
@@ -181,6 +183,7 @@ def _read(message: Any) -> Link:
         up=bool(message["flags"] & IFF_UP),
         master=message.get_attr("IFLA_MASTER", 0),
         device=_text(message.get_attr("IFLA_PARENT_DEV_NAME")),
+        peer=message.get_attr("IFLA_LINK", 0),
         is_loopback=bool(message["flags"] & IFF_LOOPBACK),
         is_split=message.get_attr("IFLA_LINK_NETNSID") is not None,
     )

@@ -19,6 +19,7 @@ from socket import AF_UNIX, SOCK_STREAM, socket
 from drivers.linux import libnftables
 from engine.agent import client
 from engine.agentd.agent import IDLE, Agent
+from engine.agentd.backup import BackupService
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.repair import RepairService
 from engine.agentd.respawn import RespawnService
@@ -35,6 +36,7 @@ from engine.runtime import resident
 from engine.store.api import Store
 from engine.store.codec import DecodeCache
 from engine.store.sqlite import SqliteStore
+from engine.store.store_file import NAME
 
 BUSY_SECONDS = 1.0
 """Seconds that a repair waits for a command that holds the write lock of the local store."""
@@ -52,7 +54,7 @@ def main() -> int:
     lock = inherited if inherited >= 0 else client.take_lock(run_dir)
     if lock is None:
         return 0
-    store = SqliteStore(root / "hawse.db", recall=DecodeCache())
+    store = SqliteStore(root / NAME, recall=DecodeCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
     agent = serving(root, run_dir, store, listener)
@@ -75,7 +77,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     config = load_config()
     cluster = ClusterService(loop, root, run_dir)
     forward = ForwardService(loop, budget)
-    threads_store = SqliteStore(root / "hawse.db", busy_seconds=BUSY_SECONDS)
+    threads_store = SqliteStore(root / NAME, busy_seconds=BUSY_SECONDS)
     repair = RepairService(loop, threads_store, forward.ports, run_dir)
     services = (
         cluster,
@@ -83,6 +85,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
         forward,
         repair,
         RespawnService(loop, run_dir),
+        BackupService(loop, root / NAME),
     )
     agent = Agent(loop, store, services, listener, idle=idle_from_environment(), extend=cluster.extend)
     cluster.changed = repair.changed = agent.reconcile

@@ -11,6 +11,9 @@ from pathlib import Path
 from engine.host import Host
 from engine.paths import make_private_directory
 
+DISCARDED = ".discarded"
+"""The subdirectory of HAWSE_ROOT/containers for the directories of removed containers."""
+
 
 def remove(host: Host, container_id: str) -> None:
     """Remove the container's directory; idempotent.
@@ -19,7 +22,9 @@ def remove(host: Host, container_id: str) -> None:
     for the deletion. The separate process also deletes directories that were renamed by commands which were then
     killed.
     """
-    discarded = host.root / "discarded"
+    # The directory for discarded files is beside the containers' directories, because HAWSE_ROOT/containers may be a
+    # mount of its own, and a rename does not cross mounts.
+    discarded = host.root / "containers" / DISCARDED
     make_private_directory(discarded)
     try:
         _directory(host, container_id).rename(discarded / container_id)

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from drivers.linux import process
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.failures import raises_engine_errors
 from engine.filters.images import filter_images
 from engine.golang import timestamps
 from engine.images.archive import ArchivedImage, read_archive
@@ -46,6 +47,7 @@ class _Staged:
     names: Sequence[str]
 
 
+@raises_engine_errors
 class ImageStore:
     """Implements `engine.api.Images`.
 

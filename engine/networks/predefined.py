@@ -6,12 +6,17 @@ bridge are created only when a container first uses the default bridge.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
+from drivers.linux import marked_links
 from drivers.linux.host import interface_exists
 from engine import names
+from engine.agent.client import LOCK
+from engine.errors import Damaged
 from engine.golang import timestamps
 from engine.host import Host
 from engine.ipam import Range
@@ -21,23 +26,54 @@ from engine.networks.create import used_ranges
 from engine.store.api import Transaction
 
 MARK = "predefined"
+DEFAULT_BRIDGES = ("docker0", "hawse0")
+"""The possible names of the default bridge. The second name is used on a host with Docker."""
 BRIDGE_OPTION = "com.docker.network.bridge."
 
 
 def ensure(host: Host) -> None:
-    """Record the predefined networks, if the store does not have the predefined networks yet."""
+    """Record the predefined networks, if the store does not have the predefined networks yet.
+
+    Raises `engine.errors.Damaged` if the store is new, but hawse's containers or bridges exist on this host.
+    """
     with host.store.read() as reader:
         if reader.meta(MARK):
             return
-    bridge_name = "hawse0" if interface_exists("docker0") else "docker0"
+        if not reader.has_containers():
+            _refuse_lost_store(host)
+    record(host)
+
+
+def record(host: Host) -> None:
+    """Record the predefined networks; idempotent. A predefined network that is recorded already is kept."""
+    bridge_name = DEFAULT_BRIDGES[interface_exists(DEFAULT_BRIDGES[0])]
     on_host = used_ranges()
     with host.store.write() as tx:
         if tx.meta(MARK):
             return
-        tx.put_network(_bridge(tx, host, bridge_name, on_host))
-        tx.put_network(_plain("host", "host"))
-        tx.put_network(_plain("none", "null"))
+        known = {network.driver for network in tx.networks() if network.predefined}
+        if "bridge" not in known:
+            tx.put_network(_bridge(tx, host, bridge_name, on_host))
+        for name, driver in (("host", "host"), ("none", "null")):
+            if driver not in known:
+                tx.put_network(_plain(name, driver))
         tx.set_meta(MARK, "1")
+
+
+def _refuse_lost_store(host: Host) -> None:
+    """Raise `Damaged` if the store was deleted while hawse's containers or bridges exist.
+
+    A bridge counts only if an agent has run for this HAWSE_RUN. If not, the bridge belongs to another HAWSE_ROOT.
+    """
+    left = []
+    for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):
+        with suppress(OSError):
+            if any(not name.startswith(".") for name in os.listdir(directory / "containers")):
+                left.append(f"{what} in {directory / 'containers'}")
+    if os.path.lexists(host.run / LOCK):
+        left += [f"the bridge {link.name}" for link in marked_links.of_host() if link.kind == "bridge"][:1]
+    if left:
+        raise Damaged(f"the store in {host.root} is new, but this host has {' and '.join(left)}")
 
 
 def _plain(name: str, driver: str) -> NetworkRecord:

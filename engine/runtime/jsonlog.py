@@ -104,7 +104,8 @@ class LogWriter:
         self._cut_off = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
 
     def _write(self, data: bytes) -> None:
-        written = os.write(self._fd, b"\n" + data if self._cut_off else data)
+        data = b"\n" + data if self._cut_off else data
+        written = os.write(self._fd, data)
         self._size += written
         self._cut_off = written < len(data)  # after a partial write (full disk), start the next entry on a new line
 

@@ -9,8 +9,9 @@ import os
 import re
 import select
 import socket
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import islice
 from typing import BinaryIO
@@ -35,23 +36,26 @@ def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket
     """
     lines = _follow(path, options.tail, ask_to_wait) if options.follow else _present(path, options.tail)
     for line in lines:
-        entry = _parse(line)
+        entry, moment = _parse(line)
         if entry is None:
             continue
-        moment = _seconds(entry.time)
         if options.until is not None and moment > options.until:
             return
         if options.since is None or moment >= options.since:
             yield entry
 
 
-def _parse(line: bytes) -> LogLine | None:
-    """Parse a line of a log. Return None for an incomplete entry, which a full disk or a killed supervisor leaves."""
+def _parse(line: bytes) -> tuple[LogLine | None, float]:
+    """Parse a line of a log; return the entry and its Unix time.
+
+    The entry is None for an incomplete entry, which a full disk or a killed supervisor leaves.
+    """
     try:
         document = json.loads(line)
-        return LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+        entry = LogLine(document["stream"], document["time"], document["log"].encode("utf-8", "replace"))
+        return entry, _seconds(entry.time)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, 0.0
 
 
 def _seconds(text: str) -> float:
@@ -109,7 +113,8 @@ class _File:
         return _seek_last(self.file, count), 0
 
     def _decompressed(self) -> Iterator[bytes]:
-        with gzip.open(self.file) as content:
+        """Yield the lines of a compressed file. Of a damaged file, yield the lines before the damage."""
+        with suppress(EOFError, gzip.BadGzipFile, zlib.error), gzip.open(self.file) as content:
             yield from content
 
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import Unavailable
@@ -25,7 +25,8 @@ LOCK_TIMEOUT_SECONDS = 60.0
 def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of one object inside the block; raises Unavailable after ``timeout`` seconds of waiting.
 
-    ``object_id`` is an id that hawse generated, never a string from the user.
+    ``object_id`` is an id that hawse generated, never a string from the user. The lock file exists only while a process
+    holds or wants the lock.
     """
     directory = run / "locks"
     make_private_directory(directory)
@@ -34,6 +35,9 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
     try:
         yield
     finally:
+        with suppress(OSError):  # a file that stays does no harm
+            if _still_named(descriptor, path):
+                path.unlink()
         os.close(descriptor)
 
 

@@ -70,6 +70,10 @@ class NewerSchema(Exception):
     """The store was written by a newer version of hawse than this one."""
 
 
+class NoSchema(Exception):
+    """The store's file has no tables. hawse never leaves such a file, so the file is damaged."""
+
+
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the schema version of a store file.
 
@@ -80,24 +84,25 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def check(connection: sqlite3.Connection) -> bool:
-    """Return whether a store file has the schema version of this program; raises `NewerSchema` if the file's version is
-    higher.
+    """Return whether a store file has the schema version of this program.
+
+    Raises `NewerSchema` if its version is higher, and `NoSchema` if the file has no tables.
     """
     version = version_of(connection)
     if version > VERSION:
         raise NewerSchema(f"its schema is {version}, this version knows {VERSION}")
+    if version == 0:
+        raise NoSchema("it has no tables")
     return version == VERSION
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Upgrade a store file to the schema version of this program.
+    """Create the tables in an empty file, or upgrade a store file to the schema version of this program.
 
-    All migrations run in one transaction, so that a file is never upgraded only in part. Raises `NewerSchema` if the
-    file has a higher version.
+    All migrations run in one transaction, so that a file is never upgraded only in part.
     """
     connection.create_function("natural_key", 1, natural_key, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
-    check(connection)
     for step in MIGRATIONS[version_of(connection) :]:
         for statement in filter(str.strip, step.split(";")):
             connection.execute(statement)

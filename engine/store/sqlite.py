@@ -14,10 +14,11 @@ connection is also not used if another file is now at the path of the store.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
+import stat
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,15 +26,17 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from engine.errors import EngineError, Outdated, PermissionDenied, Unavailable
+from engine.errors import Damaged, EngineError, Outdated, PermissionDenied, Unavailable
 from engine.paths import make_private_directory, open_private, require_own_file
-from engine.store import schema
+from engine.store import lock_holder, schema, store_file
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
 """Seconds that a command waits for other writers of the store before the command fails."""
+BUSY_SLICE_SECONDS = 2.0
+"""Seconds after which a waiting command looks whether the process that holds the lock is stopped."""
 LOG_SIZE = 1 << 20
 """Size limit of the write-ahead log in bytes. A writer that finds a larger log moves the contents of the log into the
 store's file.
@@ -44,22 +47,27 @@ RESERVE = 1 << 17
 """Bytes of disk space that the write-ahead log keeps even when the log is empty. With this space, objects can still be
 removed when the disk is full.
 """
-FILES = ("-wal", "-shm", "-journal")
-"""The suffixes of the files that SQLite creates next to the store's file."""
 IDLE_LIMIT = 4
 """Maximum number of open connections that a process keeps. A command uses one connection, or two if it opens a snapshot
 or transaction while another snapshot or transaction is open.
 """
 
+READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
+
 _REASONS = {
-    sqlite3.SQLITE_BUSY: "is locked by another command",
-    sqlite3.SQLITE_LOCKED: "is locked by another command",
     sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
     sqlite3.SQLITE_READONLY: "is read-only",
     sqlite3.SQLITE_IOERR: "cannot be read or written: input/output error",
-    sqlite3.SQLITE_CORRUPT: "is damaged",
-    sqlite3.SQLITE_NOTADB: "is damaged: not a database",
+    sqlite3.SQLITE_NOMEM: "cannot be used: out of memory",
 }
+_NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_DAMAGES = {
+    0: "",  # Python cannot convert a column's value
+    sqlite3.SQLITE_ERROR: "",  # a table is missing
+    sqlite3.SQLITE_CORRUPT: "",
+    sqlite3.SQLITE_NOTADB: "not a database",
+}
+"""The error codes of a damaged file. An empty text means that SQLite's own text describes the damage."""
 
 
 class PoolKey(NamedTuple):
@@ -71,6 +79,8 @@ class PoolKey(NamedTuple):
     busy_seconds: float
 
 
+DOWNGRADE = "use that version, or run: hawse system check --repair"
+
 _idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
 """The open connections that this process keeps for later snapshots and transactions. A thread removes a connection from
 this queue before the thread checks the connection's key, so that two threads never use the same connection.
@@ -80,11 +90,13 @@ this queue before the thread checks the connection's key, so that two threads ne
 def pool_key(path: Path, busy_seconds: float) -> PoolKey:
     """Return the key for connections to the store's file. The key contains the file's present device and inode.
 
-    Raises FileNotFoundError if the file does not exist. Raises PermissionDenied if the file belongs to another user, or
-    if another user can write to the file.
+    Raises FileNotFoundError if the file does not exist, and `Damaged` if it is no file or empty. Raises
+    PermissionDenied if the file belongs to another user, or if another user can write to it.
     """
     file = os.lstat(path)
     require_own_file(path, file)
+    if not file.st_size or not stat.S_ISREG(file.st_mode):
+        raise Damaged(f"the store {path} is damaged: it is {'no file' if file.st_size else 'empty'}")
     return PoolKey(path, file.st_dev, file.st_ino, busy_seconds)
 
 
@@ -132,9 +144,9 @@ class SqliteStore:
     if the file may not be opened. Both raise `engine.errors.Outdated` if a newer hawse has written the file. Both raise
     `engine.errors.Unavailable` in these cases:
 
-    - The file is damaged.
+    - The file is damaged, or is missing although its log or its backup exists: `engine.errors.Damaged`.
     - The disk is full or read-only.
-    - Other commands lock the file for longer than ``busy_seconds``.
+    - Other commands lock the file for longer than ``busy_seconds``, or a stopped process locks the file.
 
     If ``recall`` is true, each snapshot decodes only the documents that have changed since the previous snapshot.
     """
@@ -145,7 +157,7 @@ class SqliteStore:
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """Open a snapshot for reading; never waits for a writer."""
-        with self._connection("BEGIN") as connection:
+        with self._connection(READ) as connection:
             yield SqliteReader(connection, self._recall.decode if self._recall else decode)
             connection.execute("COMMIT")
         if self._recall:
@@ -158,7 +170,7 @@ class SqliteStore:
 
         Waits up to ``busy_seconds`` for other writers.
         """
-        with self._connection("BEGIN IMMEDIATE") as connection:
+        with self._connection(WRITE) as connection:
             yield SqliteTransaction(connection)
             connection.execute("COMMIT")
             self._shorten_log(connection)
@@ -180,39 +192,87 @@ class SqliteStore:
         which rolls the transaction back.
         """
         try:
-            key, connection = self._open()
+            key, connection = self._begun(begin)
             try:
-                if begin != "BEGIN":
-                    self._make_room(connection)
-                connection.execute(begin)
-                schema.check(connection)  # fails if a newer hawse upgraded the file; this read selects the snapshot
                 yield connection
             except BaseException:
                 connection.close()
                 raise
-            keep_idle(key, connection)
-        except (sqlite3.Error, CodecError, schema.NewerSchema) as error:
+            if key:
+                keep_idle(key, connection)
+            else:
+                connection.close()
+        except (sqlite3.Error, CodecError, schema.NewerSchema, schema.NoSchema) as error:
             raise self._translate(error) from error
+
+    def _begun(self, begin: str) -> tuple[PoolKey | None, sqlite3.Connection]:
+        """Return a connection on which a transaction has begun, with its key, or with None if it must not be kept."""
+        try:
+            return self._begun_with_log(begin)
+        except sqlite3.OperationalError as error:
+            # Because SQLite cannot create the files next to the store on a full or read-only disk, the store is read
+            # without them. Without a log, the store's file has all records.
+            if begin == WRITE or _code(error) not in _NO_SPACE or store_file.has_log(self.path):
+                raise
+            uri = f"file:{quote(str(self.path))}?immutable=1"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            connection.execute(READ)
+            return None, connection
+
+    def _begun_with_log(self, begin: str) -> tuple[PoolKey, sqlite3.Connection]:
+        while True:
+            key, connection = self._open()
+            try:
+                if begin == WRITE:
+                    self._make_room(connection)
+                self._wait_for_lock(connection, begin)
+                if begin == READ or self._is_current(key):
+                    schema.check(connection)  # raises if a newer hawse has upgraded the file; fixes the snapshot
+                    return key, connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()  # while this process waited, a repair has replaced the file
+
+    def _wait_for_lock(self, connection: sqlite3.Connection, begin: str) -> None:
+        """Begin a transaction. Raises SQLite's error after ``busy_seconds``, or if a stopped process holds the lock."""
+        deadline = time.monotonic() + self.busy_seconds
+        while True:
+            try:
+                connection.execute(begin)
+                return
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                if lock_holder.is_stopped(lock_holder.writer(self.path)):
+                    raise
+
+    def _is_current(self, key: PoolKey) -> bool:
+        """Return whether the file of a connection is still at the path of the store."""
+        with suppress(FileNotFoundError):
+            file = os.lstat(self.path)
+            return (file.st_dev, file.st_ino) == (key.device, key.inode)
+        return False
 
     def _open(self) -> tuple[PoolKey, sqlite3.Connection]:
         try:
             try:
                 key = pool_key(self.path, self.busy_seconds)
             except FileNotFoundError:
-                self._create_file()
+                make_private_directory(self.path.parent)
+                store_file.create(self.path)
                 key = pool_key(self.path, self.busy_seconds)
             return key, take_idle(key) or self._connect()
         except OSError as error:  # the caller's block is outside this try, so its own OSError is not translated
             raise self._translate(error) from error
 
     def _connect(self) -> sqlite3.Connection:
-        for suffix in FILES:
+        for suffix in store_file.SUFFIXES:
             with suppress(FileNotFoundError):
                 require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
         # Switching off SQLite's thread check is safe, because no two threads use a connection at the same time.
-        connection = sqlite3.connect(
-            self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=False
-        )
+        timeout = min(self.busy_seconds, BUSY_SLICE_SECONDS)
+        connection = sqlite3.connect(self.path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection)
         except BaseException:
@@ -225,7 +285,8 @@ class SqliteStore:
         if sys.version_info >= (3, 12):  # since Python 3.12, hawse can avoid writing to disk at the last close
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         if not schema.check(connection):
-            self._initialize(connection)
+            with store_file.locked(self.path):
+                schema.migrate(connection)
 
     def _shorten_log(self, connection: sqlite3.Connection) -> None:
         """Move the contents of a long write-ahead log into the store's file, unless other processes use the log.
@@ -238,7 +299,8 @@ class SqliteStore:
                 try:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 finally:
-                    connection.execute(f"PRAGMA busy_timeout = {int(self.busy_seconds * 1000)}")
+                    timeout = min(self.busy_seconds, BUSY_SLICE_SECONDS)
+                    connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
                 log = open_private(f"{self.path}-wal", os.O_RDWR)
                 try:
                     os.posix_fallocate(log, 0, RESERVE)  # fills the empty log with zeros, which SQLite ignores
@@ -255,48 +317,52 @@ class SqliteStore:
             if disk.f_bfree * disk.f_frsize < LOG_SIZE:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def _create_file(self) -> None:
-        """Create an empty store file with mode 0600.
-
-        SQLite gives the same mode to the log and the other files that SQLite creates next to the store file.
-        """
-        make_private_directory(self.path.parent)
-        os.close(open_private(self.path, os.O_RDWR | os.O_CREAT))
-
-    def _initialize(self, connection: sqlite3.Connection) -> None:
-        """Create or upgrade the tables, holding a lock on the store's directory.
-
-        The lock is needed because SQLite does not wait when another process changes the journal mode.
-        """
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
-            connection.execute("PRAGMA journal_mode = WAL")
-            schema.migrate(connection)
-        finally:
-            os.close(directory)
-
     def _is_read_only(self) -> bool:
         with suppress(OSError):
             return bool(os.statvfs(self.path).f_flag & os.ST_RDONLY)
         return False
 
+    def _is_full(self) -> bool:
+        with suppress(OSError):
+            return os.statvfs(self.path).f_bavail == 0
+        return False
+
     def _translate(self, error: Exception) -> EngineError:
         """Return the engine error for an error from opening or using the store's file; the message has one line."""
         if isinstance(error, schema.NewerSchema):
-            return Outdated(f"the store {self.path} was written by a newer version of hawse: {error}")
-        if isinstance(error, CodecError):
-            return Unavailable(f"the store {self.path} is damaged: {error}")
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the bits of SQLite's extended error code
-        if isinstance(error, PermissionError) or code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-            return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
+            return Outdated(f"the store {self.path} was written by a newer version of hawse: {error} ({DOWNGRADE})")
+        if isinstance(error, (CodecError, schema.NoSchema)):
+            return Damaged(f"the store {self.path} is damaged: {error}")
+        if isinstance(error, PermissionError):
+            return self._not_allowed()
+        if isinstance(error, OSError):
+            return Unavailable(f"the store {self.path} cannot be opened: {(error.strerror or str(error)).lower()}")
+        return self._translate_code(error, _code(error))
+
+    def _translate_code(self, error: Exception, code: int) -> EngineError:
+        """Return the engine error for an error of SQLite with this primary error code."""
+        if code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+            return self._not_allowed()
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            holder = lock_holder.described(lock_holder.writer(self.path))
+            return Unavailable(f"the store {self.path} is locked by another command{holder}")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
             return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_READONLY]}")
         if code == sqlite3.SQLITE_CANTOPEN and not os.access(self.path, os.R_OK | os.W_OK):
-            return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
-        if isinstance(error, OSError):
-            return Unavailable(f"the store {self.path} cannot be opened: {(error.strerror or str(error)).lower()}")
+            return self._not_allowed()
+        if code in _NO_SPACE and self._is_full():
+            return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_FULL]}")
+        if code in _DAMAGES:
+            return Damaged(f"the store {self.path} is damaged: {_DAMAGES[code] or error}")
         return Unavailable(f"the store {self.path} {_REASONS.get(code, f'cannot be used: {error}')}")
+
+    def _not_allowed(self) -> PermissionDenied:
+        return PermissionDenied(f"permission denied while opening the store {self.path}: are you root?")
+
+
+def _code(error: Exception) -> int:
+    """Return SQLite's primary error code for an error, or 0 if the error did not come from SQLite."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 BUSY_TIMEOUT_SECONDS = 0.2

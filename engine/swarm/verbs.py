@@ -8,6 +8,7 @@ from engine.api import Documents, Json, Strings, SwarmInit, SwarmJoin
 from engine.cluster import membership as memberships
 from engine.cluster.membership import NOT_IN_SWARM
 from engine.errors import Unavailable
+from engine.failures import raises_engine_errors
 from engine.filters.nodes import filter_nodes
 from engine.host import Host
 from engine.model import Filters
@@ -15,6 +16,7 @@ from engine.swarm import nodes, swarm
 from engine.swarm import verify as swarm_verify
 
 
+@raises_engine_errors
 class SwarmVerbs:
     """The swarm methods of one host; the constructor's ``prepare`` returns the host after making it ready for
     changes.

@@ -107,6 +107,18 @@ def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed
     assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
 
 
+@pytest.mark.parametrize("name", ["mybr", ""])
+def test_bridge_that_was_not_marked_yet_goes_with_the_killed_command(host, name):
+    option = ("-o", f"com.docker.network.bridge.name={name}") if name else ()
+    host.hawse("network", "create", "any")
+    before = host.sh("ip -br link")
+    killed(host, "drivers.linux.link.change", "network", "create", *option, "app")
+    assert host.sh("ip -br link") != before
+    host.hawse("network", "create", "other")
+    host.hawse("network", "rm", "other")
+    assert host.sh("ip -br link") == before
+
+
 def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     host.hawse("network", "create", "app")
     killed(host, "engine.dispatch.save_driver_state", "run", "-d", "hostfs", "true")

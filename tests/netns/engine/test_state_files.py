@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,34 @@ def test_full_disk_keeps_nobody_from_removing_what_filled_it(host, small_disk):
     host.hawse("rm", "one")
     host.hawse("network", "rm", "app")
     assert host.hawse("ps", "-aq").stdout == ""
+
+
+def test_full_disk_is_told_in_one_line(host, small_disk):
+    host.hawse("create", "--name", "made", "hostfs", "true")
+    fill(small_disk / "fill")
+    for command, code in ((("run", "hostfs", "true"), 125), (("start", "made"), 1), (("create", "hostfs", "true"), 1)):
+        refused = host.hawse(*command, check=False)
+        assert "internal error" not in refused.stderr and "Traceback" not in refused.stderr
+        if refused.returncode:
+            assert refused.returncode == code
+            assert "Error response from daemon: " in refused.stderr
+            assert "no space left on device" in refused.stderr or "the disk is full" in refused.stderr
+    assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "made\n"
+
+
+def test_containers_on_a_mount_of_their_own_are_removed(host):
+    (host.root / "containers").mkdir(parents=True)
+    syscalls.mount("own", str(host.root / "containers"), "tmpfs", data="mode=700")
+    try:
+        host.hawse("run", "--name", "web", "hostfs", "true")
+        assert host.hawse("rm", "web").stdout == "web\n"
+        assert [p.name for p in (host.root / "containers").iterdir()] == [".discarded"]
+        deadline = time.monotonic() + 10
+        while list((host.root / "containers" / ".discarded").iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list((host.root / "containers" / ".discarded").iterdir()) == []
+    finally:
+        syscalls.unmount(str(host.root / "containers"))
 
 
 def fill(path: Path) -> None:

@@ -39,6 +39,18 @@ def test_file_that_cannot_be_used_is_named_with_the_reason(cli):
     assert (result.code, result.err) == (1, "hawse: /run/hawse: read-only file system\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
+     (OSError(errno.EMFILE, "Too many open files"), "too many open files"),
+     (MemoryError(), "cannot allocate memory")],
+)  # fmt: skip
+def test_failure_of_the_system_is_no_internal_error(cli, error, text):
+    cli.engine.answers["networks"]["disconnect"] = error
+    result = cli("network", "disconnect", "n1", "c1")
+    assert (result.code, result.err) == (1, f"hawse: {text}\n")
+
+
 @pytest.mark.parametrize("how", ["flag", "environment"])
 def test_debug_shows_the_traceback(cli, how):
     cli.engine.answers["networks"]["disconnect"] = RuntimeError("boom")

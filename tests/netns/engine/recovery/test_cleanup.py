@@ -14,7 +14,7 @@ def dump(host):
         "mounts": host.sh(f"grep -F {host.state} /proc/self/mountinfo", check=False),
         "sysctls": host.sh("sysctl -a 2>/dev/null | grep -E 'forward|route_localnet|accept_ra |disable_ipv6' | sort"),
         "rules": host.sh("nft list ruleset"),
-        "containers": sorted(p.name for p in (host.root / "containers").glob("*")),
+        "containers": sorted(p.name for p in (host.root / "containers").glob("[!.]*")),
         "runtime": sorted(p.name for p in (host.run_dir / "containers").glob("*")),
         "namespaces": sorted(p.name for p in (host.run_dir / "netns").glob("*")),
     }
@@ -54,7 +54,7 @@ def test_removing_one_container_takes_its_elements_and_files_alone(host):
 
 
 def test_files_that_a_killed_removal_left_go_with_the_next_one(host):
-    left = host.root / "discarded" / "left" / "layer"
+    left = host.root / "containers" / ".discarded" / "left" / "layer"
     left.mkdir(parents=True)
     host.hawse("create", "--name", "goes", "hostfs", "true")
     host.hawse("start", "goes")

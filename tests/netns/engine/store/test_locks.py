@@ -8,6 +8,7 @@ import pytest
 from engine.intents import IntentKind
 from engine.store.api import Intent
 from engine.store.sqlite import SqliteStore
+from tests.conftest import HAWSE, until
 
 pytestmark = pytest.mark.netns
 
@@ -20,11 +21,21 @@ def locks(host):
 
 def test_a_removal_that_was_killed_is_finished_with_its_lock(host):
     container = host.hawse("run", "-d", "hostfs", "sleep", "99").stdout.strip()
-    assert locks(host) == [f"container-{container}", "host"]
+    assert locks(host) == ["host"]
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.put_intent(Intent(IntentKind.CONTAINER_REMOVE, container, DEAD))
     host.hawse("network", "create", "any")
     assert (host.hawse("ps", "-aq").stdout, locks(host)) == ("", ["host"])
+
+
+def test_no_command_leaves_a_lock_behind(host):
+    container = host.hawse("run", "-d", "--rm", "-p", "7000:70", "hostfs", "sleep", "99").stdout.strip()
+    host.hawse("publish", container, "-p", "7001:71")
+    waiting = host.popen(*HAWSE, "wait", container, env=host.env(), stdout=-1)
+    host.hawse("stop", "-t0", container)
+    waiting.communicate()
+    until(lambda: host.hawse("ps", "-aq").stdout == "")
+    until(lambda: locks(host) == ["host"])
 
 
 def test_who_comes_when_the_container_has_gone_leaves_no_lock(host):

@@ -424,3 +424,43 @@ def test_readers_leave_no_descriptors(path):
         list(logs.read(path, LogOptions(tail=tail), lambda: pytest.fail("waits")))
     assert len(os.listdir("/proc/self/fd")) == before
     writer.close()
+
+
+TORN = [
+    b'{"log":"7\\n","stream":"stdout","time":"2024-01-01T00:0',
+    b'{"log":"7\\n","stream":"stdout","time":"2024"}',
+    b'{"log":"7\\n","stream":"stdout","time":7}',
+    b'{"log":"7\\n","stream":"stdout"}',
+    b"\0" * 5000,
+    b"\xff\xfe[[",
+    b"[" * 100_000,
+    b"7",
+]
+
+
+@pytest.mark.parametrize("torn", TORN, ids=lambda torn: ascii(torn[:40]))
+@pytest.mark.parametrize("options", [{}, {"tail": 5}, {"since": 1.0}, {"until": 4e9}], ids=str)
+def test_a_torn_line_does_not_end_the_reading(path, torn, options):
+    """A full disk or a power failure leaves such lines in the middle of a log."""
+    writer = LogWriter(path)
+    write(writer, [1, 2])
+    writer.close()
+    with open(path, "ab") as file:
+        file.write(torn)
+    writer = LogWriter(path)
+    write(writer, [3, 4])
+    writer.close()
+    assert numbers(path, **options) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_compressed_file_that_was_cut_off_does_not_end_the_reading(path, kept):
+    write(LogWriter(path), range(1000, 1300))
+    with open(path, "rb") as file:
+        whole = gzip.compress(file.read())
+    with open(path + ".1.gz", "wb") as file:
+        file.write(whole[: int(len(whole) * kept)])
+    os.truncate(path, 0)
+    write(LogWriter(path), [2000, 2001])
+    assert numbers(path)[-2:] == [2000, 2001]
+    assert numbers(path, tail=2) == [2000, 2001]

@@ -11,16 +11,24 @@ import sqlite3
 import pytest
 
 from engine.model import NetworkRecord
-from engine.store import sqlite
+from engine.store import sqlite, store_file
 from engine.store.sqlite import SqliteStore
 
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Return a list that records each store connection that is opened from now on."""
+    """Return a list to which each store connection is added that is opened from now on.
+
+    A connection that creates the store's file is not added.
+    """
     sqlite.close_idle()
     made, connect = [], sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: made.append(args) or connect(*args, **kw))
+
+    def noted(path, **keywords):
+        made.extend([path] if not str(path).endswith(store_file.NEW) else [])
+        return connect(path, **keywords)
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
     return made
 
 

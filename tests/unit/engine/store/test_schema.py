@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from engine.errors import PermissionDenied, Unavailable
+from engine.errors import Damaged, PermissionDenied, Unavailable
 from engine.model import NetworkRecord
 from engine.store import schema, sqlite
 from engine.store.sqlite import SqliteStore
@@ -102,7 +102,9 @@ def test_a_file_in_the_directorys_place_is_unavailable(tmp_path):
 def test_a_damaged_file_is_unavailable(store):
     store.path.parent.mkdir()
     store.path.write_bytes(b"no database at all " * 100)
-    assert complaint(store, Unavailable) == f"the store {store.path} is damaged: not a database"
+    assert complaint(store, Damaged) == (
+        f"the store {store.path} is damaged: not a database (run: hawse system check --repair)"
+    )
 
 
 def test_damage_within_the_tables_is_unavailable(store):
@@ -175,7 +177,7 @@ def test_networks_of_the_first_schema_are_listed_as_those_made_since(store, monk
 def test_a_writer_waits_only_so_long_and_readers_not_at_all(store):
     with store.write() as tx:
         tx.set_meta("key", "other")
-        with pytest.raises(Unavailable, match=r"is locked by another command$"):
+        with pytest.raises(Unavailable, match=r"is locked by another command: process \d+"):
             touch(store)
         with store.read() as snapshot:
             assert snapshot.meta("key") is None

@@ -1,0 +1,68 @@
+"""Find hawse's own links by their marks, and the interfaces of a sandbox. Repairs of the store use this module.
+
+A mark is the alias that names the link's network or endpoint (`drivers.linux.names`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from drivers.api import IPInterface
+from drivers.linux import address, link, names, netns
+from drivers.linux.netlink import session
+
+
+class FoundLink(NamedTuple):
+    """A link with its addresses. ``network_id`` or ``endpoint_id`` is from the link's mark; both are "" without mark.
+
+    ``number`` is the link's index, and ``master`` is the index of its bridge. ``peer`` is the index of the other end
+    in the namespace of the other end.
+    """
+
+    name: str
+    kind: str
+    number: int
+    master: int
+    peer: int
+    mac: str
+    network_id: str
+    endpoint_id: str
+    addresses: tuple[IPInterface, ...]
+
+
+def of_host() -> list[FoundLink]:
+    """Return the links with hawse's mark in the calling thread's namespace."""
+    return [one for one in _links() if one.network_id or one.endpoint_id]
+
+
+def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:
+    """Return all links in a sandbox; raises `drivers.api.Missing` if the sandbox no longer exists."""
+    with netns.netns_fd(path, inode) as namespace, netns.enter_netns(namespace):
+        return _links()
+
+
+def _links() -> list[FoundLink]:
+    with session() as opened:
+        links = link.all_links(opened)
+        addresses: defaultdict[int, list[IPInterface]] = defaultdict(list)
+        for index, found in address.all_addresses(opened):
+            addresses[index].append(found)
+    return [
+        FoundLink(
+            each.name,
+            each.kind,
+            each.index,
+            each.master,
+            each.peer,
+            each.mac,
+            _id(each.alias, names.NETWORK_MARK),
+            _id(each.alias, names.ENDPOINT_MARK),
+            tuple(a for a in addresses[each.index] if not a.ip.is_link_local),
+        )
+        for each in links
+    ]
+
+
+def _id(alias: str, mark: str) -> str:
+    return alias.removeprefix(mark) if alias.startswith(mark) else ""

@@ -1,0 +1,125 @@
+"""Check the store against itself, the kernel and the runtime's files, and repair a damaged store.
+
+A repair keeps the old file and writes a new one. The new file has the rows that can be read, then lost records from the
+backup, then records of bridges and running containers that nothing else describes.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
+
+from drivers.linux import marked_links
+from engine.agent.client import announce
+from engine.api import CheckReport
+from engine.cluster.gateway import INGRESS_SANDBOX
+from engine.dispatch import pool_key, translate_driver_errors
+from engine.errors import EngineError
+from engine.host import Host
+from engine.model import EndpointRecord, NetworkRecord
+from engine.networks import predefined
+from engine.networks.query import PRESENT
+from engine.recovery import recover, unrecorded
+from engine.store import rescue, salvage
+from engine.store.api import Taken, Transaction
+from engine.store.salvage import Salvaged
+
+
+def check(host: Host, store: Path) -> CheckReport:
+    """Return what is wrong with the store, and with hawse's objects that it does not have; changes nothing."""
+    problems = rescue.problems(store)
+    if not problems:
+        with translate_driver_errors():
+            problems = list(
+                unrecorded.objects(host, salvage.read_file(store).records if store.exists() else unrecorded.EMPTY)
+            )
+    return CheckReport(problems)
+
+
+def repair(host: Host, store: Path) -> CheckReport:
+    """Repair what `check` finds; idempotent. ``done`` of the result tells each step."""
+    problems = check(host, store).problems
+    if not problems:
+        return CheckReport([])
+    with translate_driver_errors():
+        done = rescue.repair(store, lambda salvaged, new: _build(host, salvaged, new))
+    predefined.record(host)
+    try:
+        recover.repair(host, whole=False)
+    except EngineError as error:
+        done.append(f"the kernel's state is not repaired yet: {error}")
+    with suppress(EngineError):
+        announce(host)
+    return CheckReport(problems, done, repaired=True)
+
+
+def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
+    """Write a new store file with the salvaged records and with records of unrecorded objects."""
+    done = unrecorded.add(host, salvaged)
+    marked = {link.network_id for link in marked_links.of_host()}
+    begun = {intent.object_id for intent in salvaged.intents}
+    with rescue.new_store(new, salvaged.sequences) as tx:
+        for key, value in salvaged.meta.items():
+            tx.set_meta(key, value)
+        for network in salvaged.records["networks"].values():
+            done += _put_network(tx, _settled(network, marked, begun))
+        for container in salvaged.records["containers"].values():
+            try:
+                tx.put_container(container)
+            except Taken as error:
+                done.append(f"dropped the container {container.id[:12]}: {error}")
+        for image in salvaged.records["images"].values():
+            tx.put_image(image)
+        for endpoint in salvaged.records["endpoints"].values():
+            done += _put_endpoint(tx, endpoint)
+        for intent in salvaged.intents:
+            tx.put_intent(intent)
+    return done
+
+
+def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> NetworkRecord:
+    """Return a network with a phase that its kernel objects have.
+
+    A planned network is created in the kernel at its next use.
+    """
+    if network.id in begun or network.config_only:
+        return network
+    missing = network.driver == "bridge" and network.id not in marked
+    return replace(network, phase="planned") if network.phase not in PRESENT or missing else network
+
+
+def _put_network(tx: Transaction, network: NetworkRecord) -> list[str]:
+    try:
+        tx.put_network(network)
+    except Taken as error:
+        return [f"dropped the network {network.id[:12]}: {error}"]
+    for pool in () if network.config_only else network.pools:
+        fixed = {f"aux:{network.id}:{name}": address for name, address in pool.aux_addresses.items()}
+        for holder, address in {f"gateway:{network.id}": pool.gateway, **fixed}.items():
+            if address and not pool.unused:
+                with suppress(Taken):
+                    tx.reserve_address(pool_key(network, pool), int(ip_address(address)), holder)
+    return []
+
+
+def _put_endpoint(tx: Transaction, endpoint: EndpointRecord) -> list[str]:
+    """Record an endpoint with its addresses and ports; return one line for each thing that is dropped."""
+    network, container = tx.network(endpoint.network_id), tx.container(endpoint.container_id)
+    what = f"the endpoint {endpoint.id[:12]}"
+    if network is None or (container is None and endpoint.container_id != INGRESS_SANDBOX):
+        return [f"dropped {what}: its {'network' if network is None else 'container'} has no record"]
+    try:
+        for text in filter(None, (endpoint.ipv4, endpoint.ipv6)):
+            for pool in network.pools:
+                if not pool.unused and ip_interface(text).ip in ip_network(pool.subnet):
+                    tx.reserve_address(pool_key(network, pool), int(ip_interface(text).ip), endpoint.id)
+    except Taken as error:
+        return [f"dropped {what} of {container.name if container else endpoint.container_id}: {error}"]
+    try:
+        tx.put_endpoint(endpoint)
+    except Taken as error:
+        tx.put_endpoint(replace(endpoint, ports=()))
+        return [f"dropped the published ports of {what}: {error}"]
+    return []

@@ -1,0 +1,61 @@
+"""The backup of a store: one file next to the store's file, which replaces the backup before it.
+
+A backup is a consistent snapshot, made by SQLite's backup function. Commands do not wait for it, because in WAL mode a
+reader blocks no writer. A damaged store never replaces a good backup. A backup, a repair and the creation of the store
+exclude each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from engine.paths import open_private
+from engine.store import schema, store_file
+
+RECORDS = ("networks", "containers", "endpoints", "images")
+"""The tables whose rows are records as JSON."""
+WORTH = "SELECT EXISTS (SELECT 1 FROM networks WHERE NOT predefined) OR EXISTS (SELECT 1 FROM containers) " \
+    "OR EXISTS (SELECT 1 FROM images)"  # fmt: skip
+
+
+def path_of(store: Path) -> Path:
+    """Return the path of a store's backup."""
+    return Path(f"{store}{store_file.BACKUP}")
+
+
+def make(store: Path) -> bool:
+    """Write the backup of a store and return True. Return False if the store is damaged; the backup then stays.
+
+    A store without networks, containers and images of the user needs no backup, so its old backup is removed. Raises
+    OSError and sqlite3.Error if the store cannot be read or the backup cannot be written.
+    """
+    with (
+        store_file.locked(store),
+        closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source,
+    ):
+        schema.check(source)
+        if not source.execute(WORTH).fetchone()[0]:
+            path_of(store).unlink(missing_ok=True)
+            return True
+        new = Path(f"{store}{store_file.BACKUP}{store_file.NEW}")
+        store_file.remove_with_logs(new)
+        os.close(open_private(new, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        with closing(sqlite3.connect(new, isolation_level=None)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")  # so that the backup is one file
+            sound = _is_sound(target)
+        if sound:
+            os.replace(new, path_of(store))
+        store_file.remove_with_logs(new)
+    return sound
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        return False
+    bad = (connection.execute(f"SELECT EXISTS (SELECT 1 FROM {t} WHERE NOT json_valid(body))") for t in RECORDS)
+    return not any(row.fetchone()[0] for row in bad)

@@ -1,0 +1,48 @@
+"""Find the process that holds the write lock of a store.
+
+The module reads /proc/locks and does not open the store's files. Because POSIX locks belong to a process, closing a
+file would release the locks that this process holds on the file.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+WRITE_LOCK = "120"  # the byte of the -shm file that SQLite's writers lock (wal-index, WAL_WRITE_LOCK)
+_COMMAND_LIMIT = 60  # characters of a command line in an error message
+
+
+def writer(path: Path) -> int:
+    """Return the pid of the process that holds the write lock of the store ``path``, or 0 if no such process is found.
+
+    The result is also 0 for a process in a pid namespace that this process cannot see.
+    """
+    with suppress(OSError):
+        file = os.stat(f"{path}-shm")
+        place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()  # number, POSIX, ADVISORY, WRITE, pid, device and inode, first byte, last byte
+            if fields[1] == "POSIX" and fields[3] == "WRITE" and fields[5] == place and fields[6] == WRITE_LOCK:
+                return max(0, int(fields[4]))
+    return 0
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process is stopped by a signal or a debugger. The result is False for the pid 0."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    return False
+
+
+def described(pid: int) -> str:
+    """Return the process as the end of an error message, or "" for the pid 0."""
+    if not pid:
+        return ""
+    command = b""
+    with suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").strip()
+    text = command.decode("utf-8", "backslashreplace")[-_COMMAND_LIMIT:]
+    shown = text if text.isprintable() else ascii(text)
+    return f": process {pid}{f' ({shown})' if shown else ''}{', which is stopped' if is_stopped(pid) else ''}"

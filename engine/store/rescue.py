@@ -1,0 +1,182 @@
+"""Replace a damaged store by a repaired one, so that a kill at any moment loses nothing.
+
+The repaired file is complete before the old file moves. While no file is at the store's path, commands wait for the
+repair. If the repair was killed, they refuse to work and name the repair, which then finishes the replacement.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+
+from engine.errors import Unavailable
+from engine.paths import make_private_directory
+from engine.store import backup, lock_holder, salvage, store_file
+from engine.store.api import Transaction
+from engine.store.salvage import TABLES, Salvaged
+from engine.store.transaction import SqliteTransaction
+
+LOCK_SECONDS = 10.0
+"""Seconds that a repair waits for a command that writes to the store."""
+SCRATCH, DAMAGED = ".rescue", ".damaged-"
+
+Build = Callable[[Salvaged, Path], list[str]]
+"""A function that writes the records to a new store file at the path. It returns one line for each thing it did."""
+
+
+def problems(store: Path) -> list[str]:
+    """Return one line for each damage of a store. Changes nothing."""
+    if not store.exists():
+        parts = store_file.remains(store)
+        return [f"the file is missing, but {' and '.join(parts)} of it exists"] if parts else []
+    found, saved = salvage.read_file(store), backup.path_of(store)
+    if not found.problems and saved.exists() and found.is_older_than(salvage.read_file(saved)):
+        return [f"the file is older than the backup: its log {store}-wal was deleted"]
+    return found.problems
+
+
+def repair(store: Path, build: Build) -> list[str]:
+    """Replace the store by the file that ``build`` writes from what can be read; return what was done, line by line.
+
+    The old file is kept next to the store. Raises Unavailable if a command locks the store for `LOCK_SECONDS`.
+    """
+    make_private_directory(store.parent)
+    repaired = Path(f"{store}{store_file.REPAIRED}")
+    with store_file.locked(store):
+        if repaired.exists() and not store.exists():
+            return [*_replace(store, repaired), "finished a repair that was interrupted"]
+        scratch = Path(f"{store}{SCRATCH}")
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(0o700)
+        try:
+            with ExitStack() as opened, _no_writers(store):
+                salvaged = salvage.read_store(store, scratch, opened)
+                done = _add_from_backup(store, salvaged, scratch)
+                new = scratch / "new.db"
+                done += build(salvaged, new)
+                done += _losses(salvaged)
+                store_file.remove_with_logs(repaired)
+                os.rename(new, repaired)
+                return [*done, *_replace(store, repaired)]
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
+    """Write a new store file with the records that the block puts into the transaction. The result is one file.
+
+    ``sequences`` are the highest numbers of rows before. New rows get higher numbers.
+    """
+    store_file.write_new(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield SqliteTransaction(connection)
+        for table, number in sequences.items():
+            row = (number, table)
+            connection.execute("INSERT INTO sqlite_sequence (seq, name) SELECT ?, ? WHERE NOT EXISTS "
+                               "(SELECT 1 FROM sqlite_sequence WHERE name = ?)", (*row, table))  # fmt: skip
+            connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", row)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+@contextmanager
+def _no_writers(store: Path) -> Iterator[None]:
+    """Keep commands from writing to the store. A store that SQLite cannot open has no writers."""
+    if not _has_magic(store):
+        yield
+        return
+    with closing(sqlite3.connect(store, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
+        _lock(store, connection)
+        yield
+
+
+def _has_magic(store: Path) -> bool:
+    if not store.is_file():
+        return False
+    with open(store, "rb") as file:
+        return file.read(len(salvage.MAGIC)) == salvage.MAGIC
+
+
+def _lock(store: Path, connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            holder = lock_holder.described(lock_holder.writer(store))
+            raise Unavailable(f"the store {store} is locked by another command{holder}") from error
+
+
+def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
+    """Add the records that the store has lost and the backup has; return what was done.
+
+    Records of work that was going on (intents) are not taken from the backup, because the work has ended since.
+    """
+    saved = backup.path_of(store)
+    if not saved.exists():
+        return [f"there is no backup for lost rows of: {', '.join(sorted(salvaged.broken))}"] if salvaged.broken else []
+    with ExitStack() as opened:
+        old = salvaged.backup = salvage.read_store(saved, _subdirectory(scratch), opened)
+    age = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(saved.stat().st_mtime))
+    done = [f"read the backup of {age}"]
+    if salvaged.is_older_than(old):
+        salvaged.broken = set(TABLES)
+    salvaged.sequences = {table: max(old.sequences.get(table, 0), salvaged.sequences.get(table, 0)) for table in TABLES}
+    for table, records in salvaged.records.items():
+        for name, record in old.records[table].items():
+            if name not in records and (table in salvaged.broken or name in salvaged.lost[table]):
+                records[name] = record
+                done.append(f"took from the backup: {table.removesuffix('s')} {getattr(record, 'name', name[:12])}")
+    if "meta" in salvaged.broken:
+        salvaged.meta = {**old.meta, **salvaged.meta}
+    return done
+
+
+def _losses(salvaged: Salvaged) -> list[str]:
+    """Return one line for each record that is known to be lost."""
+    return [
+        f"lost the record {name[:12]} in {table}"
+        for table, names in salvaged.lost.items()
+        for name in sorted(names - salvaged.records[table].keys())
+    ]
+
+
+def _subdirectory(scratch: Path) -> Path:
+    directory = scratch / "backup"
+    directory.mkdir(0o700)
+    return directory
+
+
+def _replace(store: Path, repaired: Path) -> list[str]:
+    """Move the old file and its log aside and put the repaired file at the store's path; return what was done.
+
+    The old file moves first. SQLite then removes no log when a process closes a connection to the old file.
+    """
+    aside = _free_name(store)
+    moved = False
+    for suffix in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            os.rename(f"{store}{suffix}", f"{aside}{suffix}")
+            moved = True
+    store_file.remove_beside(store)
+    os.rename(repaired, store)
+    return [f"kept the old file as {aside}"] if moved else []
+
+
+def _free_name(store: Path) -> str:
+    """Return a name for the old file. If a killed repair moved the old file, but not its log, return the same name."""
+    started = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
+    if started and not store.exists() and not os.path.exists(f"{started[-1]}-wal"):
+        return str(started[-1])
+    name = f"{store}{DAMAGED}{time.strftime('%Y%m%dT%H%M%S')}"
+    number = 1
+    while os.path.lexists(f"{name}.{number}") or os.path.lexists(f"{name}.{number}-wal"):
+        number += 1
+    return f"{name}.{number}"

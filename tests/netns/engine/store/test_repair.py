@@ -1,0 +1,173 @@
+"""Damage of the store on a host with running containers: commands name the repair at once, and the repair repairs.
+
+The kernel's objects, such as bridges and processes, exist during the damage.
+"""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+
+import pytest
+
+from engine.store import backup
+from tests.netns.engine.killing import killed
+
+pytestmark = pytest.mark.netns
+
+WAY_OUT = "(run: hawse system check --repair)\n"
+
+
+@pytest.fixture
+def web(host):
+    """A host with the network app. A running container publishes a port, and another container is stopped."""
+    host.hawse("network", "create", "--subnet", "10.77.0.0/24", "--label", "a=b", "app")
+    host.hawse("run", "-d", "--name", "web", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
+    host.hawse("create", "--name", "idle", "--network", "app", "hostfs", "true")
+    return host
+
+
+def database(host):
+    return host.root / "hawse.db"
+
+
+def edit(host, statement):
+    with closing(sqlite3.connect(database(host))) as connection, connection:
+        connection.execute(statement).fetchall()
+
+
+def listing(host):
+    containers = host.hawse("ps", "-a", "--format", "{{.ID}} {{.Names}} {{.State}} {{.Networks}} {{.Ports}}").stdout
+    return containers + host.hawse("network", "ls", "--no-trunc").stdout
+
+
+def truncated(host):
+    backup.make(database(host))
+    with open(database(host), "r+b") as file:
+        file.truncate(0)
+
+
+def record(host):
+    backup.make(database(host))
+    edit(host, "UPDATE containers SET body = '{\"id\":'")
+    edit(host, "UPDATE networks SET body = 'x' WHERE name = 'app'")
+
+
+def deleted(host):
+    backup.make(database(host))
+    database(host).unlink()
+
+
+@pytest.mark.parametrize("damage", [truncated, record, deleted])
+def test_damage_is_told_at_once_and_repaired(web, damage):
+    before = listing(web)
+    damage(web)
+    for command in (("ps", "-a"), ("rm", "-f", "web")):
+        began = time.monotonic()
+        refused = web.hawse(*command, check=False)
+        assert (refused.returncode, refused.stderr.endswith(WAY_OUT)) == (1, True), refused
+        assert "--repair" in refused.stderr and time.monotonic() - began < 10
+    checked = web.hawse("system", "check", check=False)
+    assert (checked.returncode, checked.stdout.startswith("damaged: ")) == (1, True)
+    repaired = web.hawse("system", "check", "--repair").stdout
+    assert "repair: kept the old file as" in repaired or damage is deleted
+    assert listing(web) == before, repaired
+    assert web.hawse("system", "check", "--repair").stdout == "The database is sound.\n"
+    assert web.hawse("port", "web").stdout == "70/tcp -> 0.0.0.0:7000\n70/tcp -> [::]:7000\n"
+    assert web.hawse("exec", "web", "echo", "here").stdout == "here\n"
+    web.hawse("rm", "-f", "web", "idle")
+
+
+def test_bridges_and_containers_are_found_again_without_any_backup(web):
+    container = web.hawse("inspect", "-f", "{{.Id}}", "web").stdout.strip()
+    web.hawse("network", "create", "--internal", "--subnet", "10.78.0.0/24", "inner")
+    for path in web.root.glob("hawse.db*"):
+        path.unlink()
+    refused = web.hawse("network", "create", "--subnet", "10.78.0.0/24", "other", check=False)
+    assert (refused.returncode, refused.stderr.endswith(WAY_OUT)) == (1, True)
+    assert "is new, but this host has running containers in" in refused.stderr
+    done = web.hawse("system", "check", "--repair").stdout
+    assert done.count("repair: recorded the bridge br-") == 2
+    name = f"recovered-{container[:12]}"
+    assert f"repair: recorded the running container {container[:12]} as {name} from its process" in done
+    (address,) = web.hawse(
+        "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
+    ).stdout.split()
+    assert address == "10.77.0.2"
+    overlapping = web.hawse("network", "create", "--subnet", "10.78.0.0/24", "other", check=False)
+    assert "Pool overlaps" in overlapping.stderr
+    network = web.hawse("network", "ls", "--format", "{{.Name}}", "--filter", "name=recovered").stdout.split()
+    attached = web.hawse("network", "ls", "--format", "{{.Name}}", "--filter", f"id={_network_of(web, name)}").stdout
+    assert attached.strip() in network
+    web.hawse("run", "--rm", "--network", attached.strip(), "hostfs", "ping", "-c1", "-W2", address)
+    web.hawse("rm", "-f", name)
+    web.hawse("network", "rm", *network)
+    assert "br-" not in web.sh("ip -br link")
+
+
+def test_a_deleted_log_is_found_by_the_check_and_made_up_for_by_the_backup(web):
+    """The file without its log is an older store. Nothing else shows that changes are lost."""
+    before = listing(web)
+    backup.make(database(web))
+    old = web.state / "old.db"
+    with closing(sqlite3.connect(old)) as target, closing(sqlite3.connect(database(web))) as source:
+        source.backup(target)
+        target.execute("DELETE FROM containers")
+        target.execute("DELETE FROM endpoints")
+        target.execute("DELETE FROM networks WHERE name = 'app'")
+        target.execute("UPDATE sqlite_sequence SET seq = seq - 1")
+        target.commit()
+    old.rename(database(web))
+    for suffix in ("-wal", "-shm"):
+        (web.root / f"hawse.db{suffix}").unlink(missing_ok=True)
+    assert "damaged: the file is older than the backup" in web.hawse("system", "check", check=False).stdout
+    web.hawse("system", "check", "--repair")
+    assert listing(web) == before
+    assert web.hawse("system", "check").stdout == "The database is sound.\n"
+
+
+def _network_of(host, name):
+    template = "{{range .NetworkSettings.Networks}}{{.NetworkID}}{{end}}"
+    return host.hawse("inspect", "-f", template, name).stdout.strip()
+
+
+def test_a_killed_repair_loses_nothing(web):
+    before = listing(web)
+    record(web)
+    killed(web, "engine.store.rescue.store_file.remove_beside", "system", "check", "--repair")
+    refused = web.hawse("ps", "-a", check=False)
+    assert (refused.returncode, refused.stderr.endswith(WAY_OUT)) == (1, True)
+    web.hawse("system", "check", "--repair")
+    assert listing(web) == before
+    assert web.hawse("exec", "web", "echo", "here").stdout == "here\n"
+
+
+def test_a_host_that_is_new_is_not_taken_for_one_that_lost_its_store(host):
+    assert host.hawse("system", "check").stdout == "The database is sound.\n"
+    host.hawse("network", "create", "app")
+    assert host.hawse("system", "check").stdout == "The database is sound.\n"
+
+
+def test_readers_go_on_while_a_stopped_command_holds_the_lock(web):
+    code = "import sys, time; from engine.store.sqlite import SqliteStore; from pathlib import Path\n"
+    code += (
+        "with SqliteStore(Path(sys.argv[1])).write() as tx: tx.set_meta('k', 'v'); print(flush=True); time.sleep(99)"
+    )
+    holder = subprocess.Popen(["python3", "-c", code, str(database(web))], stdout=subprocess.PIPE, env=web.env())
+    try:
+        holder.stdout.readline()
+        holder.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert "web" in web.hawse("ps").stdout and "app" in web.hawse("network", "ls").stdout
+        assert "7000" in web.hawse("port", "web").stdout
+        assert time.monotonic() - began < 15
+        refused = web.hawse("network", "create", "more", check=False)
+        assert f"process {holder.pid} " in refused.stderr and refused.stderr.endswith("which is stopped\n")
+        assert time.monotonic() - began < 20
+    finally:
+        holder.kill()
+        holder.wait()
+    web.hawse("network", "create", "more")

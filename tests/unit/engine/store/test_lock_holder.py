@@ -1,0 +1,59 @@
+"""A writer that waits for another process names the process, and does not wait long for a stopped process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from engine.errors import Unavailable
+from engine.store import sqlite
+from engine.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A store, and the pid of a process that holds the store's write lock."""
+    store = SqliteStore(tmp_path / "hawse.db")
+    with store.write() as tx:
+        tx.set_meta("key", "value")
+    sqlite.close_idle()
+    ready, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with store.write() as tx:
+            tx.set_meta("key", "other")
+            os.write(tell, b".")
+            time.sleep(60)
+        os._exit(0)
+    os.read(ready, 1)
+    yield store, child
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def refused(store):
+    began = time.monotonic()
+    with pytest.raises(Unavailable) as raised, store.write():
+        pass
+    return str(raised.value), time.monotonic() - began
+
+
+def test_a_writer_names_the_process_that_holds_the_lock(holder):
+    store, pid = holder
+    text, _ = refused(SqliteStore(store.path, busy_seconds=0.2))
+    assert f"is locked by another command: process {pid} (" in text
+
+
+def test_a_stopped_process_is_not_waited_for_and_readers_go_on(holder, monkeypatch):
+    store, pid = holder
+    monkeypatch.setattr(sqlite, "BUSY_SLICE_SECONDS", 0.2)
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+    text, seconds = refused(store)
+    assert text.endswith(", which is stopped") and f"process {pid} (" in text
+    assert seconds < 2
+    with store.read() as reader:
+        assert reader.meta("key") == "value"
