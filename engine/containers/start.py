@@ -84,6 +84,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
     with host.store.write() as tx:
         tx.put_container(live.record)
         intents.end(tx, IntentKind.CONTAINER_START, record.id)
+        intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
 
 
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
