@@ -21,6 +21,7 @@ from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import CREATE, OTHER, SetupFailed, message
 from engine.runtime.jobs import Job, Jobs
 from engine.runtime.reaper import Children
+from engine.runtime.shared_pids import MountNamespace
 from engine.runtime.stop_order import StopOrder
 from engine.runtime.streams import Streams
 
@@ -57,6 +58,7 @@ class Container:
         self._loop, self._children, self._pidfd = loop, children, -1
         self._early_status: int | None = None
         self._maker = 0  # pid of the child that runs crun (for images and directories); 0 after the child's end
+        self._mounts = MountNamespace()
         self._jobs, self._holders = jobs, 0
         self._job: Job | None = None  # runs ``on_exit``; None before the end, or if the end has been handled
 
@@ -116,6 +118,8 @@ class Container:
             self.directory.write("started", {"at": time.time()})
         self._pidfd = pidfd
         self._loop.watch(pidfd, self._orphan_died)
+        if self.spec["pid_host"]:
+            self._mounts.take_from(self.pid)
         self.stop_order.resume()
         return True
 
@@ -155,11 +159,13 @@ class Container:
     def _understand(self, data: bytes, fds: list[int]) -> None:
         if data.startswith(init.READY):
             self.stage = "waiting"
+            self._hold_mounts(fds)
             self._answer(self._found())
         elif data.startswith(image_init.PREPARED):
             document = json.loads(data[1:])
             self._note_process(document["pid"], document["start"])
             self._children.expect(self.pid, self._died)
+            self._hold_mounts(fds)
             if self.stage == "waiting":
                 self._answer(self._found())
         elif data.startswith(init.TERMINAL):
@@ -209,6 +215,11 @@ class Container:
             self._channel.close()
             self._channel = None
 
+    def _hold_mounts(self, fds: list[int]) -> None:
+        """Hold the mount namespace that the child has sent. A child in a pid namespace of its own sends none."""
+        for fd in fds:
+            self._mounts.take(fd)
+
     # -------------------------------------------------------------------------------------------- death
 
     def _signal(self, number: int) -> None:
@@ -253,6 +264,7 @@ class Container:
             self._answer(self.failure)
             self.streams.discard()
         self.stop_order.cancel()
+        self._mounts.end()
         self._close_channel()
         self.streams.close()
         if was_running:
