@@ -81,6 +81,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     ended = replace(
         record,
         exit_code=state.exit_code,
+        oom_killed=state.oom_killed,
         finished_at=timestamps.from_seconds(state.finished_at),
         stopped_by_user=record.stopped_by_user or state.stopped,
     )

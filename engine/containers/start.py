@@ -158,6 +158,7 @@ def _reserve(
         sandbox_id=names.generate_id(),
         next_interface=0,
         error="",
+        oom_killed=False,
         stopped_by_user=False,
     )
     by_id = {a.network_id: a for a in attachments if a.network_id}

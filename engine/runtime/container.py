@@ -20,6 +20,7 @@ from engine.runtime.connection import Connection
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import CREATE, OTHER, SetupFailed, message
 from engine.runtime.jobs import Job, Jobs
+from engine.runtime.kernel_log import KernelLog
 from engine.runtime.reaper import Children
 from engine.runtime.shared_pids import MountNamespace
 from engine.runtime.stop_order import StopOrder
@@ -29,6 +30,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
+
+_kernel_log = KernelLog()
 
 LOST = 255
 """The exit code that is recorded for a container if its real exit code is unknown."""
@@ -258,7 +261,7 @@ class Container:
     def _ended(self, code: int) -> None:
         was_running, self.stage, self.exit_code = self.stage == "running", "ended", code
         if was_running:
-            self.directory.write("exit", {"code": code, "at": time.time(), **self.stop_order.outcome()})
+            self.directory.write("exit", {"code": code, "at": time.time(), **self._cause()})
         else:
             self.failure = self.failure or _vanished()
             self._answer(self.failure)
@@ -277,6 +280,16 @@ class Container:
         self.on_end(self)
         if not self._holders:
             self._settle()
+
+    def _cause(self) -> dict[str, bool]:
+        """Return what the file ``exit`` says about the cause of the end.
+
+        The kernel log is read only if the process was killed and no client has ordered or handles the end.
+        """
+        told = self.stop_order.outcome()
+        if self.exit_code != 128 + signal.SIGKILL or told or self._holders:
+            return told
+        return {"oom": True} if _kernel_log.killed_for_memory(self.pid, self.pid_start) else {}
 
     def _expect_settlement(self) -> None:
         """Register the job that runs the command ``on_exit``, because the container has ended.

@@ -98,6 +98,7 @@ class LocalRuntime:
                 finished_at=ended["at"],
                 stopped=ended.get("stopped", False),
                 restart=ended.get("restart", False),
+                oom_killed=ended.get("oom", False),
             )
         if started is None:
             return ProcessState(running=False)
