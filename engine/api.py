@@ -205,11 +205,13 @@ class Containers(Protocol):
         Raises NotFound if one of these ports is not published; no port is unpublished in this case.
         """
 
-    def exited(self, container_id: str) -> None:
+    def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process: release the endpoints, addresses and ports of the container. Then
         restart the container by its restart policy, or remove the container if it was started with --rm.
 
-        When the process ends, the container's supervisor starts a new hawse process, which calls this method.
+        When the process ends, the container's supervisor starts a new hawse process, which calls this method. If
+        ``finished_at`` is given, the wait before an automatic restart is over. The container is then restarted if its
+        last run ended at that time.
         """
 
 

@@ -264,11 +264,11 @@ class ContainerVerbs(Verbs):
         """Unpublish ports."""
         publishing.unpublish(self.changing(), reference, first, last, protocol)
 
-    def exited(self, container_id: str) -> None:
-        """Record the end of a container's process, then restart or remove the container as configured.
+    def exited(self, container_id: str, finished_at: str = "") -> None:
+        """Handle the end of a container's process, or the end of the wait before an automatic restart.
 
-        When the process ends, the container's supervisor starts a new hawse process, which calls this method.
+        The container's supervisor starts a new hawse process, which calls this method.
         """
         host = self.changing()
-        on_exit.exited(host, container_id)
+        on_exit.exited(host, container_id, finished_at)
         recover.schedule_cleanup(host)

@@ -37,12 +37,12 @@ class IntentKind(StrEnum):
 Resolver = Callable[[Host, str], None]
 
 
-def begin(tx: Transaction, kind: str, object_id: str) -> None:
-    """Record an intent: this process works on an object.
+def begin(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
+    """Record an intent: this process works on an object, or the process with the identity ``owner``.
 
     Call this function in the transaction that also reserves the object.
     """
-    tx.put_intent(Intent(kind, object_id, process.identity()))
+    tx.put_intent(Intent(kind, object_id, owner or process.identity()))
 
 
 def end(tx: Transaction, kind: str, object_id: str) -> None:

@@ -378,6 +378,7 @@ class ContainerRecord:
     pid: int = 0
     pid_start: int = 0
     exit_code: int = 0
+    oom_killed: bool = False
     error: str = ""
     started_at: str = "0001-01-01T00:00:00Z"
     finished_at: str = "0001-01-01T00:00:00Z"

@@ -5,15 +5,22 @@ from __future__ import annotations
 import click
 
 from cli.app import App
-from cli.pflag import command, exactly
+from cli.pflag import between, command
 
 
-@command("__exited CONTAINER_ID", "Clean up after a container whose process has ended", exactly(1), hidden=True)
+@command(
+    "__exited CONTAINER_ID [FINISHED_AT]",
+    "Clean up after a container whose process has ended",
+    between(1, 2),
+    hidden=True,
+)
 @click.argument("container_id")
+@click.argument("finished_at")
 @click.pass_obj
-def exited(app: App, container_id: str) -> None:
+def exited(app: App, container_id: str, finished_at: str | None) -> None:
     """Release the resources of a container whose process has ended.
 
-    Then restart or remove the container according to the container's settings.
+    Then restart or remove the container according to the container's settings. With ``finished_at``, only restart the
+    container, if its last run ended at that time.
     """
-    app.engine.containers.exited(container_id)
+    app.engine.containers.exited(container_id, finished_at or "")

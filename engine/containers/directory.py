@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from engine.host import Host
@@ -26,11 +27,11 @@ def remove(host: Host, container_id: str) -> None:
     # mount of its own, and a rename does not cross mounts.
     discarded = host.root / "containers" / DISCARDED
     make_private_directory(discarded)
-    try:
+    with suppress(FileNotFoundError):
         _directory(host, container_id).rename(discarded / container_id)
-    except FileNotFoundError:
-        return
-    _delete([discarded / name for name in os.listdir(discarded)])
+    trees = [discarded / name for name in os.listdir(discarded)]
+    if trees:
+        _delete(trees)
 
 
 def _delete(trees: Sequence[Path]) -> None:

@@ -37,13 +37,15 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is not None:
-            ended = replace(ended, stopped_by_user=current.stopped_by_user, name=current.name)
-            if current.stopped_by_user:
+            stopped = ended.stopped_by_user or current.stopped_by_user
+            ended = replace(ended, stopped_by_user=stopped, name=current.name)
+            if stopped:
                 ended = replace(ended, status="exited", restart_count=current.restart_count)
             tx.put_container(ended)
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
-    if not ended.host.auto_remove:  # with --rm, keep the runtime's files: they show that a removal is due
+    if not ended.host.auto_remove or ended.status == "restarting":
+        # with --rm and no restart, keep the runtime's files: they show that a removal is due
         host.runtime.delete(record.id)  # delete last, because other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None

@@ -79,8 +79,14 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
             current = reader.container(record.id)
         if current is not None and current.status != "running":
             return current
-    finished_at = timestamps.from_seconds(state.finished_at)
-    return restart_policy.after_end(replace(record, exit_code=state.exit_code, finished_at=finished_at))
+    ended = replace(
+        record,
+        exit_code=state.exit_code,
+        oom_killed=state.oom_killed,
+        finished_at=timestamps.from_seconds(state.finished_at),
+        stopped_by_user=record.stopped_by_user or state.stopped,
+    )
+    return restart_policy.after_end(ended, restart_requested=state.restart)
 
 
 def check_not_restarting(record: ContainerRecord) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from engine import intents
 from engine.containers import restart_policy
 from engine.containers.finalize import finalize_exit
@@ -16,14 +14,23 @@ from engine.store import locks
 from engine.store.locks import locked
 
 
-def exited(host: Host, container_id: str) -> None:
-    """Record the end of a container's process, then restart or remove the container as configured.
+def exited(host: Host, container_id: str, finished_at: str = "") -> None:
+    """Handle the end of a container's process: record the end, then restart or remove the container as configured.
 
-    When the process ends, the container's supervisor starts a new hawse process, which calls this function.
+    When the process ends, the container's supervisor starts a new hawse process, which calls this function. If the
+    restart must wait, the supervisor starts a second process after the wait, and passes ``finished_at``.
     """
+    if finished_at:
+        restart_now(host, container_id, finished_at)
+        return
     record = _ended(host, container_id)
-    if record is not None and record.status == "restarting":
-        _restart_later(host, record)
+    if record is None or record.status != "restarting":
+        return
+    delay = restart_policy.backoff(record)
+    if delay:
+        _restart_later(host, record, delay)
+    else:
+        restart_now(host, container_id, record.finished_at)
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
@@ -50,25 +57,24 @@ def _ended(host: Host, container_id: str) -> ContainerRecord | None:
             return None
         if record.status == "running":
             return None
-        if not record.host.auto_remove:
-            host.runtime.delete(container_id)  # needed if another command recorded the end but kept the runtime's files
+        if not record.host.auto_remove or record.status == "restarting":
+            host.runtime.delete(container_id)  # another command may have recorded the end and kept the runtime's files
             return record
     remove(host, container_id, force=False)
     return None
 
 
-def _restart_later(host: Host, record: ContainerRecord) -> None:
-    """Start a container again after the backoff time (the wait before an automatic restart).
+def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
+    """Let the supervisor start a container again after the backoff time (the wait before an automatic restart).
 
-    No effect if the user stops or starts the container during the backoff time.
+    The restart has no effect if the user stops or starts the container during the backoff time. The supervisor becomes
+    the owner of the intent, so the next command restarts the container only if the supervisor is killed.
     """
+    owner = host.runtime.restart_later(record.id, delay, *host.callback("__exited", record.id, record.finished_at))
     with host.store.write() as tx:
         current = tx.container(record.id)
-        if current is None or current.status != "restarting":
-            return
-        intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
-    time.sleep(restart_policy.backoff(record))
-    restart_now(host, record.id, record.finished_at)
+        if current is not None and (current.status, current.finished_at) == ("restarting", record.finished_at):
+            intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id, owner)
 
 
 def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:

@@ -42,6 +42,8 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
         with host.store.write() as tx:
             tx.put_container(replace(record, stopped_by_user=True))
             intents.begin(tx, IntentKind.CONTAINER_REMOVE, container_id)
+        if record.status == "restarting":
+            host.runtime.cancel_restart(container_id)
         with host.runtime.ending(container_id) if record.status == "running" else nullcontext():
             finish_removal(host, container_id)
         locks.forget(host.run, "container", container_id)

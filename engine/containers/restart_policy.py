@@ -16,13 +16,16 @@ from engine.validate.signals import parse_signal
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as in Docker's restart monitor
 
 
-def after_end(record: ContainerRecord) -> ContainerRecord:
+def after_end(record: ContainerRecord, *, restart_requested: bool = False) -> ContainerRecord:
     """Return the record of a container, updated for the end of its process.
 
     The new status is "exited". If the restart policy requires another run, the new status is "restarting", and the
-    restart count is higher by one.
+    restart count is higher by one. If the user has requested a restart, the new status is "restarting" too, and the
+    restart count is 0.
     """
     ended = replace(record, status="exited", pid=0)
+    if restart_requested:
+        return replace(ended, status="restarting", restart_count=0, stopped_by_user=False)
     if not calls_for_restart(ended):
         return ended
     return replace(ended, status="restarting", restart_count=ended.restart_count + 1)
@@ -51,8 +54,10 @@ def backoff(record: ContainerRecord) -> float:
     """Return the seconds to wait before the next run.
 
     The wait doubles with each restart up to `LONGEST_BACKOFF`. After a run longer than `STEADY_AFTER` seconds, the wait
-    is `FIRST_BACKOFF` again.
+    is `FIRST_BACKOFF` again. If the restart count is 0, the user has requested the restart, and the wait is 0.
     """
+    if not record.restart_count:
+        return 0.0
     ran = timestamps.to_seconds(record.finished_at) - timestamps.to_seconds(record.started_at)
     if ran > STEADY_AFTER:
         return FIRST_BACKOFF

@@ -84,6 +84,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
     with host.store.write() as tx:
         tx.put_container(live.record)
         intents.end(tx, IntentKind.CONTAINER_START, record.id)
+        intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
 
 
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
@@ -157,6 +158,7 @@ def _reserve(
         sandbox_id=names.generate_id(),
         next_interface=0,
         error="",
+        oom_killed=False,
         stopped_by_user=False,
     )
     by_id = {a.network_id: a for a in attachments if a.network_id}

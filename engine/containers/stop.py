@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal as signals
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from engine import intents
@@ -12,10 +12,11 @@ from engine.containers import lookup, restart_policy
 from engine.containers.finalize import finalize_exit
 from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
-from engine.errors import Conflict, EngineError
+from engine.errors import Conflict, EngineError, KernelFailure
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
+from engine.runtime.api import RuntimeFailure, StopRequest
 from engine.store.locks import locked
 from engine.validate.signals import RTMAX, check_supported, parse_signal
 
@@ -39,68 +40,76 @@ def error_prefix(what: str) -> Iterator[None]:
 def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
     """Stop a container's process, with SIGKILL after the timeout.
 
-    On return, the endpoints and ports of the container are released.
+    On return, the endpoints and ports of the container are released. If this command is killed, the supervisor finishes
+    the stop.
     """
-    record = _marked_stopped(host, container_id, signal)
-    if record is None:
-        return
-    if record.status == "exited":  # an automatic restart may be in progress: wait for its end, then stop again
-        with locked(host.run, "container", record.id):
-            pass
-        stop(host, container_id, timeout, signal)
-        return
-    with _ending(host, record):
-        if record.kind == "process":
-            patience = timeout if timeout is not None else record.config.stop_timeout
-            _end(host, record, signal, DEFAULT_TIMEOUT if patience is None else patience)
-        with locked(host.run, "container", record.id):
-            finalize_exit(host, record.id)
+    while True:
+        with host.store.read() as reader:
+            record = reader.container(container_id)
+        if record is None or record.status not in ("running", "restarting"):
+            return
+        if record.status == "restarting":
+            _cancel_restart(host, record, signal)
+            continue
+        with _ended(host, record, timeout, signal), locked(host.run, "container", record.id):
+            ended = finalize_exit(host, record.id)
+        if ended is None or ended.status != "restarting":
+            return
 
 
-def _ending(host: Host, record: ContainerRecord) -> AbstractContextManager[object]:
-    """Return a context in which this command, and not a new hawse process, records the end of the container's process.
+def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
+    """Stop a container that waits for an automatic restart; no effect if the restart is done first."""
+    if signal:
+        parse_signal(signal)  # raise for an invalid signal before anything is recorded
+    with locked(host.run, "container", record.id):
+        with host.store.write() as tx:
+            current = tx.container(record.id)
+            if current is None or current.status != "restarting":
+                return
+            tx.put_container(replace(current, stopped_by_user=True, status="exited"))
+            intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
+        host.runtime.cancel_restart(record.id)
 
-    Usually the supervisor starts a hawse process when a container's process ends. Inside the context, the supervisor
-    does not start that process. A container with --rm is an exception: the supervisor starts the hawse process, which
-    removes the container after this command has returned.
-    """
-    return nullcontext() if record.host.auto_remove else host.runtime.ending(record.id)
 
+@contextmanager
+def _ended(
+    host: Host, record: ContainerRecord, timeout: int | None, signal: str, *, restart: bool = False
+) -> Iterator[None]:
+    """End the process of a running container, and enter the context when the process has ended.
 
-def _end(host: Host, record: ContainerRecord, signal: str, patience: int) -> None:
-    """Send the stop signal, then SIGKILL after ``patience`` seconds. If ``patience`` is negative, SIGKILL is never
-    sent.
+    The stop signal is sent, then SIGKILL after ``timeout`` seconds, or never if ``timeout`` is negative. The supervisor
+    does this even if this command is killed. If this command is killed in the context, the supervisor also runs the
+    program that handles the end. With ``restart``, that program starts the container again.
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
-    if is_orphan(host, record):
-        end_orphan(record, number, None if patience < 0 else patience)
+    patience = timeout if timeout is not None else record.config.stop_timeout
+    seconds = DEFAULT_TIMEOUT if patience is None else patience
+    if record.kind != "process":
+        yield
         return
-    if number <= RTMAX:
-        host.runtime.signal(record.id, number)
-    else:
-        patience = UNKNOWN_SIGNAL_WAIT_SECONDS
-    if host.runtime.wait(record.id, None if patience < 0 else patience) is None:
-        host.runtime.signal(record.id, signals.SIGKILL)
-        host.runtime.wait(record.id, DEFAULT_TIMEOUT)
+    if is_orphan(host, record):
+        end_orphan(record, number, None if seconds < 0 else seconds)
+        _mark_stopped(host, record.id)
+        yield
+        return
+    if not 0 < number <= RTMAX:
+        number, seconds = 0, UNKNOWN_SIGNAL_WAIT_SECONDS
+    request = StopRequest(number, None if seconds < 0 else seconds, restart)
+    # Do not hold the end of a container with --rm, because the program that handles the end removes the container.
+    hold = restart or not record.host.auto_remove
+    try:
+        with host.runtime.stop(record.id, request, hold=hold):
+            yield
+    except RuntimeFailure as error:
+        raise KernelFailure(str(error)) from error
 
 
-def _marked_stopped(host: Host, container_id: str, signal: str = "") -> ContainerRecord | None:
-    """Record that the user stops the container, so that no restart policy starts the container again.
-
-    Return the record, or None if the container is neither running nor restarting. If ``signal`` is invalid, raises the
-    error of `parse_signal` and records nothing.
-    """
+def _mark_stopped(host: Host, container_id: str) -> None:
+    """Record that the user has stopped a container whose process the runtime does not know."""
     with host.store.write() as tx:
         record = tx.container(container_id)
-        if record is None or record.status not in ("running", "restarting"):
-            return None
-        if signal:
-            parse_signal(signal)  # raise for an invalid signal before anything is recorded
-        status = "exited" if record.status == "restarting" else record.status
-        record = replace(record, stopped_by_user=True, status=status)
-        tx.put_container(record)
-        intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
-        return record
+        if record is not None and record.status == "running":
+            tx.put_container(replace(record, stopped_by_user=True))
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
@@ -116,21 +125,37 @@ def kill(host: Host, reference: str, signal: str) -> None:
     if record.status == "restarting":
         stop(host, record.id, None, "")
         return
-    if restart_policy.ends_with(record, number):
-        _marked_stopped(host, record.id)
     if number == signals.SIGKILL and is_orphan(host, record):
         end_orphan(record, number, None)
-    host.runtime.signal(record.id, number)
+        _mark_stopped(host, record.id)
+    elif record.kind == "process" and restart_policy.ends_with(record, number):
+        with error_prefix(f"cannot kill container: {reference}"):
+            _request_stop(host, record, number)
+    else:
+        host.runtime.signal(record.id, number)
     if number == signals.SIGKILL and host.runtime.wait(record.id, DEFAULT_TIMEOUT) is not None:
         with locked(host.run, "container", record.id):
             finalize_exit(host, record.id)
 
 
+def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
+    """Send a signal to the container's process. The restart policy has then no effect at the end of this run."""
+    try:
+        host.runtime.request_stop(record.id, StopRequest(number))
+    except RuntimeFailure as error:
+        raise KernelFailure(str(error)) from error
+
+
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
-    """Stop a container, reset its count of automatic restarts, then start it."""
-    container_id = lookup.resolve(host, reference).id
+    """Stop a container, reset its count of automatic restarts, then start it.
+
+    If this command is killed, the supervisor finishes the stop and the start.
+    """
+    record = lookup.resolve(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):
-        stop(host, container_id, timeout, signal)
-        with locked(host.run, "container", container_id):
-            reset_restart_count(host, container_id)
-            start(host, container_id)
+        running = record.status == "running"
+        ended = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
+        with ended, locked(host.run, "container", record.id):
+            finalize_exit(host, record.id)
+            reset_restart_count(host, record.id)
+            start(host, record.id)

@@ -20,7 +20,7 @@ def state_document(record: ContainerRecord) -> Json:
         "Running": record.status in ALIVE,
         "Paused": record.status == "paused",
         "Restarting": record.status == "restarting",
-        "OOMKilled": False,
+        "OOMKilled": record.oom_killed,
         "Dead": record.status == "dead",
         "Pid": record.pid,
         "ExitCode": record.exit_code,

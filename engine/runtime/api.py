@@ -98,6 +98,8 @@ class ProcessState:
     """The current state of a container's process.
 
     ``started_at`` and ``finished_at`` are in Unix seconds. They are 0 before the process has started or finished.
+    ``stopped`` is true if the process ended after a `StopRequest`. ``restart`` is the value of that request.
+    ``oom_killed`` is true if the kernel killed the process because memory ran out.
     """
 
     running: bool
@@ -105,6 +107,22 @@ class ProcessState:
     exit_code: int = 0
     started_at: float = 0.0
     finished_at: float = 0.0
+    stopped: bool = False
+    restart: bool = False
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """A user's request to end a container's process, with the signal number to send; 0 sends no signal.
+
+    SIGKILL is sent after ``seconds``; None means never. ``restart`` is true if the container is started again after its
+    end. None leaves the value of an earlier request.
+    """
+
+    signal: int
+    seconds: float | None = None
+    restart: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +175,25 @@ class Runtime(Protocol):
 
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; does nothing if the process has ended."""
+
+    def request_stop(self, container_id: str, request: StopRequest) -> None:
+        """Let the supervisor end the container's process. Does not wait for the end. Raises `RuntimeFailure`."""
+
+    def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> AbstractContextManager[None]:
+        """Let the supervisor end the container's process; enter the context when the process has ended.
+
+        The supervisor does this even if the caller is killed. With ``hold``, the caller handles the end in the context,
+        and ``on_exit`` does not run. If the caller is killed or raises an error in the context, ``on_exit`` runs.
+        """
+
+    def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
+        """Let the supervisor execute a program for the container after ``delay`` seconds, until the program succeeds.
+
+        Returns the identity of the supervisor (`process.identity`). Raises `RuntimeFailure`.
+        """
+
+    def cancel_restart(self, container_id: str) -> None:
+        """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
         """Wait for the end of the container's process, and return its exit code (128+N for signal N).

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import time
 
@@ -18,13 +19,19 @@ from engine.runtime import crun, image_init, init, process, protocol, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import CREATE, OTHER, SetupFailed, message
+from engine.runtime.jobs import Job, Jobs
+from engine.runtime.kernel_log import KernelLog
 from engine.runtime.reaper import Children
+from engine.runtime.shared_pids import MountNamespace
+from engine.runtime.stop_order import StopOrder
 from engine.runtime.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
+
+_kernel_log = KernelLog()
 
 LOST = 255
 """The exit code that is recorded for a container if its real exit code is unknown."""
@@ -40,8 +47,10 @@ class Container:
         directory: ContainerDirectory,
         spec: Mapping[str, Any],
         on_end: Callable[[Container], None],
+        jobs: Jobs,
     ) -> None:
         self.directory, self.spec, self.on_end = directory, spec, on_end
+        self.stop_order = StopOrder(loop, directory, self._signal)
         self.streams = Streams(loop, children, directory, spec)
         self.waiters: list[Connection] = []
         self.stage, self.exit_code = "preparing", 0
@@ -52,7 +61,9 @@ class Container:
         self._loop, self._children, self._pidfd = loop, children, -1
         self._early_status: int | None = None
         self._maker = 0  # pid of the child that runs crun (for images and directories); 0 after the child's end
-        self._holders, self._unsettled = 0, False
+        self._mounts = MountNamespace()
+        self._jobs, self._holders = jobs, 0
+        self._job: Job | None = None  # runs ``on_exit``; None before the end, or if the end has been handled
 
     # -------------------------------------------------------------------------------------------- birth
 
@@ -103,12 +114,16 @@ class Container:
         self.stage = "running"
         self.streams.open_fifos(adopting=True)
         if pidfd is None:
+            self.stop_order.resume()
             self._ended(LOST)
             return True
         if not started:
             self.directory.write("started", {"at": time.time()})
         self._pidfd = pidfd
         self._loop.watch(pidfd, self._orphan_died)
+        if self.spec["pid_host"]:
+            self._mounts.take_from(self.pid)
+        self.stop_order.resume()
         return True
 
     def prepare(self, connection: Connection) -> None:
@@ -147,11 +162,13 @@ class Container:
     def _understand(self, data: bytes, fds: list[int]) -> None:
         if data.startswith(init.READY):
             self.stage = "waiting"
+            self._hold_mounts(fds)
             self._answer(self._found())
         elif data.startswith(image_init.PREPARED):
             document = json.loads(data[1:])
             self._note_process(document["pid"], document["start"])
             self._children.expect(self.pid, self._died)
+            self._hold_mounts(fds)
             if self.stage == "waiting":
                 self._answer(self._found())
         elif data.startswith(init.TERMINAL):
@@ -201,7 +218,19 @@ class Container:
             self._channel.close()
             self._channel = None
 
+    def _hold_mounts(self, fds: list[int]) -> None:
+        """Hold the mount namespace that the child has sent. A child in a pid namespace of its own sends none."""
+        for fd in fds:
+            self._mounts.take(fd)
+
     # -------------------------------------------------------------------------------------------- death
+
+    def _signal(self, number: int) -> None:
+        pidfd = process.open_pidfd(self.pid, self.pid_start)
+        if pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
+            os.close(pidfd)
 
     def _died(self, status: int) -> None:
         if self._maker:  # wait for the child that runs crun: its status says whether the command was executed
@@ -232,22 +261,44 @@ class Container:
     def _ended(self, code: int) -> None:
         was_running, self.stage, self.exit_code = self.stage == "running", "ended", code
         if was_running:
-            self.directory.write("exit", {"code": code, "at": time.time()})
+            self.directory.write("exit", {"code": code, "at": time.time(), **self._cause()})
         else:
             self.failure = self.failure or _vanished()
             self._answer(self.failure)
             self.streams.discard()
+        self.stop_order.cancel()
+        self._mounts.end()
         self._close_channel()
         self.streams.close()
+        if was_running:
+            self._expect_settlement()
         for client in list(self.streams.attached):
             client.reply({"exit": code})
             client.finish()
         for waiter in self.waiters:
             waiter.reply({"exit": code})
         self.on_end(self)
-        self._unsettled = was_running and bool(self.spec["on_exit"])
         if not self._holders:
             self._settle()
+
+    def _cause(self) -> dict[str, bool]:
+        """Return what the file ``exit`` says about the cause of the end.
+
+        The kernel log is read only if the process was killed and no client has ordered or handles the end.
+        """
+        told = self.stop_order.outcome()
+        if self.exit_code != 128 + signal.SIGKILL or told or self._holders:
+            return told
+        return {"oom": True} if _kernel_log.killed_for_memory(self.pid, self.pid_start) else {}
+
+    def _expect_settlement(self) -> None:
+        """Register the job that runs the command ``on_exit``, because the container has ended.
+
+        If the user has requested a restart, the job also survives this supervisor.
+        """
+        if self.spec["on_exit"]:
+            self._job = Job(os.path.basename(self.directory.path), self.spec["on_exit"], self.spec["on_exit_env"])
+            self._jobs.add(self._job, durable=self.stop_order.restart)
 
     def hold(self) -> None:
         """Prevent the command ``on_exit`` from running until `release` is called, because a client does the work of
@@ -256,24 +307,34 @@ class Container:
         self._holders += 1
 
     def release(self) -> None:
-        """Undo one call of `hold`. If no other hold remains, run ``on_exit`` if the container's files still exist.
+        """Undo one call of `hold`. If no other hold remains, run ``on_exit``, unless the end has been handled.
 
-        The files still exist if the client that asked for the hold was killed, or did not delete the container.
+        The end has been handled if the container's files have been deleted and no restart is due.
         """
         self._holders -= 1
-        if not self._holders and self.directory.exists():
+        if self._holders:
+            return
+        if self.directory.exists() or self.stop_order.restart:
             self._settle()
+        else:
+            self.settled()
+
+    def settle_recorded_end(self) -> None:
+        """Run ``on_exit`` if an earlier supervisor has recorded the container's end."""
+        if self.directory.read("exit") is not None and not self._jobs.has(os.path.basename(self.directory.path)):
+            self._expect_settlement()
+            self._settle()
+
+    def settled(self) -> None:
+        """Never run ``on_exit``, because a client has handled the container's end; idempotent."""
+        self._jobs.drop(self._job)
+        self._job = None
 
     def _settle(self) -> None:
         """Run the container's ``on_exit`` command as a separate process; later calls of this method do nothing."""
-        if not self._unsettled:
-            return
-        self._unsettled = False
-        null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
-        env = {**os.environ, **self.spec["on_exit_env"]}
-        argv = self.spec["on_exit"]
-        with contextlib.suppress(OSError):
-            os.posix_spawnp(argv[0], argv, env, file_actions=null, setsid=True, setsigdef=[13, 25])
+        job, self._job = self._job, None
+        if job is not None:
+            self._jobs.run(job)
 
 
 def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:

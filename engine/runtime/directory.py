@@ -3,6 +3,7 @@ ask the supervisor.
 
 - ``spec`` is the description of the requested process, ``process`` has the pid of the process.
 - ``started`` and ``exit`` hold the times of the start and the end; ``exit`` also has the exit code.
+- ``stop`` is a request to end the process (see `stop_order`).
 - ``stdin``, ``stdout`` and ``stderr`` are FIFOs.
 - ``rootfs`` and ``dev`` are mount points.
 - ``config.json`` is crun's input. crun writes ``pid``, and uses the socket ``console``.
@@ -42,33 +43,15 @@ def _open_own(path: str) -> int:
     raise PermissionError(errno.EPERM, "belongs to another user", path)
 
 
-class ContainerDirectory:
-    """The directory of the runtime's files for one container. `create` makes the directory, `remove` deletes it."""
+class DocumentDirectory:
+    """A directory of JSON files."""
 
-    def __init__(self, run: str, container_id: str) -> None:
-        if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
-            raise ValueError(f"not a container id: {container_id!r}")
-        self.run, self.path = run, os.path.join(run, CONTAINERS, container_id)
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     def file(self, name: str) -> str:
-        """Return the path of one of the container's files."""
+        """Return the path of one of the files."""
         return os.path.join(self.path, name)
-
-    def exists(self) -> bool:
-        """Return whether the container's directory exists."""
-        return os.path.isdir(self.path)
-
-    def create(self, spec: dict[str, Any]) -> None:
-        """Create the container's directory and write ``spec`` to a file in it; files of an earlier process are
-        removed.
-        """
-        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        os.makedirs(self.path, mode=0o700, exist_ok=True)
-        for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():
-            os.makedirs(self.file(name), mode=0o700, exist_ok=True)
-        for name in ("process", "started", "exit", "pid", "console"):
-            self._unlink(name)
-        self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
         """Write a document to a file atomically; does nothing if the directory has been removed."""
@@ -83,13 +66,44 @@ class ContainerDirectory:
         os.replace(temporary, self.file(name))
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Return the document in one of the container's files, or None if the file does not exist."""
+        """Return the document in one of the files, or None if the file does not exist."""
         try:
             with open(_open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
                 document: dict[str, Any] = json.load(file)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return document
+
+    def unlink(self, name: str) -> None:
+        """Delete one of the files; idempotent."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file(name))
+
+
+class ContainerDirectory(DocumentDirectory):
+    """The directory of the runtime's files for one container. `create` makes the directory, `remove` deletes it."""
+
+    def __init__(self, run: str, container_id: str) -> None:
+        if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
+            raise ValueError(f"not a container id: {container_id!r}")
+        super().__init__(os.path.join(run, CONTAINERS, container_id))
+        self.run = run
+
+    def exists(self) -> bool:
+        """Return whether the container's directory exists."""
+        return os.path.isdir(self.path)
+
+    def create(self, spec: dict[str, Any]) -> None:
+        """Create the container's directory and write ``spec`` to a file in it; files of an earlier process are
+        removed.
+        """
+        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        for name in _MOUNT_POINTS if spec.get("rootfs", "/") != "/" else ():
+            os.makedirs(self.file(name), mode=0o700, exist_ok=True)
+        for name in ("process", "started", "exit", "stop", "pid", "console"):
+            self.unlink(name)
+        self.write("spec", spec)
 
     def make_fifo(self, name: str) -> str:
         """Create a FIFO in the container's directory if it does not exist, and return its path."""
@@ -118,10 +132,4 @@ class ContainerDirectory:
             if name in _MOUNT_POINTS:
                 os.rmdir(self.file(name))
             else:
-                self._unlink(name)
-
-    def _unlink(self, name: str) -> None:
-        try:
-            os.unlink(self.file(name))
-        except FileNotFoundError:
-            return
+                self.unlink(name)

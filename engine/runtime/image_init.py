@@ -26,7 +26,7 @@ from engine.runtime import crun, oci, protocol, resident, root_paths, rootfs, sy
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, reason
-from engine.runtime.init import GO, READY, TERMINAL, close_all_but, join_network, run_child
+from engine.runtime.init import GO, READY, TERMINAL, close_all_but, join_network, run_child, send_mounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
         birth.channel.send(READY)
         pid = _create(spec, birth, directory)
         first_process.append(pid)
-        birth.channel.send(PREPARED + json.dumps({"pid": pid, "start": process.start_time(pid)}).encode())
+        document = {"pid": pid, "start": process.start_time(pid)}
+        send_mounts(spec, birth, PREPARED + json.dumps(document).encode(), pid)
         if _may_start(birth, pid):
             _start(spec, directory, pid, _program(birth))
 

@@ -19,7 +19,7 @@ import os
 import socket
 import termios
 
-from engine.runtime import reaper, rootfs, syscalls
+from engine.runtime import reaper, rootfs, shared_pids, syscalls
 from engine.runtime.command import environment, execute, find_executable
 from engine.runtime.credentials import Identity, assume, capability_mask, find_identity
 from engine.runtime.errors import BAD_CWD, CREATE, NOT_FOUND, OTHER, SetupFailed, describe, message, reason
@@ -57,13 +57,26 @@ def run(spec: Mapping[str, Any], birth: ChildSetup) -> NoReturn:
     def start() -> None:
         syscalls.hide_process()
         enter_namespaces(spec, birth)
-        birth.channel.send(READY)
+        send_mounts(spec, birth, READY)
         root = build_mounts(spec)
         if birth.channel.recv(1) == GO:
             close_all_but([*birth.descriptors(), root])
             finish(spec, birth, root)
 
     run_child(birth, start)
+
+
+def send_mounts(spec: Mapping[str, Any], birth: ChildSetup, text: bytes, pid: int | str = "self") -> None:
+    """Send a message to the supervisor, and the mount namespace of a process if it uses the host's pid namespace.
+
+    The supervisor itself may not be allowed to open the namespace, because the process hides itself.
+    """
+    if not spec["pid_host"]:
+        birth.channel.send(text)
+        return
+    fd = shared_pids.open_of(pid)
+    socket.send_fds(birth.channel, [text], [fd])
+    os.close(fd)
 
 
 def run_child(birth: ChildSetup, start: Callable[[], None], clean_up: Callable[[], None] = lambda: None) -> NoReturn:

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,7 @@ from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
 from engine.runtime import crun, logs, process, protocol, supervisor_client
-from engine.runtime.api import CreatedProcess, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio
+from engine.runtime.api import CreatedProcess, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio, StopRequest
 from engine.runtime.attach import SupervisedAttachment
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.runtime.errors import OTHER
@@ -91,7 +91,15 @@ class LocalRuntime:
         started, ended = directory.read("started"), directory.read("exit")
         started_at = started["at"] if started else 0.0
         if ended is not None:
-            return ProcessState(running=False, exit_code=ended["code"], started_at=started_at, finished_at=ended["at"])
+            return ProcessState(
+                running=False,
+                exit_code=ended["code"],
+                started_at=started_at,
+                finished_at=ended["at"],
+                stopped=ended.get("stopped", False),
+                restart=ended.get("restart", False),
+                oom_killed=ended.get("oom", False),
+            )
         if started is None:
             return ProcessState(running=False)
         return ProcessState(running=True, pid=known["pid"], started_at=started_at)
@@ -107,6 +115,54 @@ class LocalRuntime:
             return
         finally:
             os.close(pidfd)
+
+    def request_stop(self, container_id: str, request: StopRequest) -> None:
+        """Let the supervisor end the container's process; raises `RuntimeFailure`. Does not wait for the end."""
+        self._ask({"op": "stop", "id": container_id, "hold": False, **asdict(request)})
+
+    @contextmanager
+    def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> Iterator[None]:
+        """Let the supervisor end the container's process, and yield when the process has ended; raises
+        `RuntimeFailure`.
+
+        With ``hold``, the caller handles the end in the ``with`` block. The supervisor runs ``on_exit`` if the caller
+        is killed in the block or leaves the block with an error.
+        """
+        connection, answer = self._converse({"op": "stop", "id": container_id, "hold": hold, **asdict(request)})
+        with connection:
+            if not answer["ended"]:
+                self._await_end(connection, container_id, request.seconds)
+            yield
+            if hold:
+                with suppress(OSError):
+                    protocol.send(connection, {"op": "settled"})
+
+    def _await_end(self, connection: socket.socket, container_id: str, seconds: float | None) -> None:
+        """Wait until the supervisor reports the container's end. If the supervisor does not send SIGKILL, send it."""
+        limit = None if seconds is None else seconds + _ANSWER
+        if not select.select([connection], [], [], limit)[0]:
+            self.signal(container_id, signal.SIGKILL)
+            if not select.select([connection], [], [], _DEATH)[0]:
+                return
+        try:
+            protocol.receive(connection)
+        except (protocol.Broken, OSError):  # the supervisor was killed; the next supervisor continues the stop
+            self.wait(container_id, None if limit is None else limit + _DEATH)
+
+    def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
+        """Let the supervisor execute a program for the container after ``delay`` seconds, until the program succeeds.
+
+        Returns the supervisor's identity. Raises `RuntimeFailure`.
+        """
+        request = {"op": "schedule", "id": container_id, "delay": delay, "argv": list(argv), "env": dict(env)}
+        return str(self._ask(request)["owner"])
+
+    def cancel_restart(self, container_id: str) -> None:
+        """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
+        connection = supervisor_client.try_connect(self._run)
+        if connection is not None:
+            with connection, suppress(OSError):
+                protocol.send(connection, {"op": "cancel", "id": container_id})
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
         """Wait for the end of the container's process and return the exit code, or 0 if there has been no process.

@@ -15,12 +15,14 @@ import socket
 import sys
 import time
 
+from drivers.linux import process
 from engine.eventloop.loop import Loop
 from engine.runtime import peer, resident, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.container import Container
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.runtime.errors import OTHER
+from engine.runtime.jobs import Job, Jobs
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
 
@@ -53,6 +55,7 @@ class Supervisor:
     def __init__(self, run: str, listener: socket.socket) -> None:
         self.loop, self._run, self._listener = Loop(catches=False), run, listener
         self._children = Children(self.loop)
+        self._jobs = Jobs(self.loop, self._children, run)
         self._rights = peer.own_rights()
         self._leaving = False
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
@@ -60,6 +63,7 @@ class Supervisor:
         self._clients: set[Connection] = set()
         self._early: dict[str, list[Early]] = {}
         self._endings: dict[str, dict[str, Any]] = {}  # exit codes or errors of the containers that ended most recently
+        self._jobs.adopt()
         self._adopt()
 
     def serve(self, idle: float) -> None:
@@ -69,7 +73,7 @@ class Supervisor:
         connects, because that host needs its own supervisor.
         """
         self.loop.watch(self._listener.fileno(), self._accept)
-        while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
+        while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients or self._jobs):
             continue
 
     def _adopt(self) -> None:
@@ -81,10 +85,11 @@ class Supervisor:
             directory = ContainerDirectory(self._run, container_id)
             spec = directory.read("spec")
             if spec is not None:
-                container = Container(self.loop, self._children, directory, spec, self._ended)
+                container = Container(self.loop, self._children, directory, spec, self._ended, self._jobs)
                 self._containers[container_id] = container
                 if not container.adopt():
                     self._give_up(container_id)
+                    container.settle_recorded_end()
 
     def _accept(self, _events: int) -> None:
         try:
@@ -107,7 +112,7 @@ class Supervisor:
         host whose network namespace was deleted and created again with the same directories. That host needs a new
         supervisor.
         """
-        if objection == peer.OTHER_NETWORK and not (self._containers or self._clients):
+        if objection == peer.OTHER_NETWORK and not (self._containers or self._clients or self._jobs):
             self._leaving = True
             self.loop.forget(self._listener.fileno())
             self._listener.close()
@@ -126,6 +131,9 @@ class Supervisor:
             "attach": self._attach,
             "wait": self._wait,
             "hold": self._hold,
+            "stop": self._stop,
+            "schedule": self._schedule,
+            "cancel": self._cancel,
             "guard": self._guard,
         }
         try:
@@ -140,7 +148,7 @@ class Supervisor:
         if spec is None or container_id in self._containers or len(client.fds) != 2:
             client.reply({"kind": OTHER, "message": f"container {container_id} is there already"})
             return
-        container = Container(self.loop, self._children, directory, spec, self._ended)
+        container = Container(self.loop, self._children, directory, spec, self._ended, self._jobs)
         self._containers[container_id] = container
         self._endings.pop(container_id, None)
         for early in self._early.pop(container_id, []):
@@ -181,6 +189,34 @@ class Supervisor:
         if container is not None:
             container.hold()
             self._tell_end(client, container, container.release)
+
+    def _stop(self, client: Connection, request: dict[str, Any]) -> None:
+        """Stop a container as `StopOrder` describes, and report its end to the client.
+
+        With ``hold``, the client handles the end and then sends any frame. If the client closes the connection instead,
+        ``on_exit`` runs.
+        """
+        container = self._containers.get(request["id"])
+        if container is None or container.stage != "running":
+            client.reply({"ok": True, "ended": True})
+            return
+        if request["hold"]:
+            container.hold()
+            client.on_frame = lambda *_: container.settled()
+        self._tell_end(client, container, container.release if request["hold"] else lambda: None)
+        container.stop_order.give(request["signal"], request["seconds"], restart=request["restart"])
+        client.reply({"ok": True, "ended": False})
+
+    def _schedule(self, client: Connection, request: dict[str, Any]) -> None:
+        """Execute a program for a container after a delay; the reply has the supervisor's identity."""
+        job = Job(request["id"], request["argv"], request["env"])
+        self._jobs.add(job, durable=True, delay=request["delay"])
+        self._jobs.run(job, request["delay"])
+        client.reply({"ok": True, "owner": process.identity()})
+
+    def _cancel(self, client: Connection, request: dict[str, Any]) -> None:
+        self._jobs.cancel(request["id"])
+        client.reply({"ok": True})
 
     def _tell_end(self, client: Connection, container: Container, on_close: Callable[[], None] = lambda: None) -> None:
         container.waiters.append(client)

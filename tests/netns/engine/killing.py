@@ -1,5 +1,8 @@
-"""Helper for tests: run a hawse command and kill it when it calls a given function."""
+"""Helpers for tests: kill a hawse command when it calls a given function, or at its Nth call; kill the supervisor."""
 
+import os
+import re
+import signal
 import sys
 
 from tests.conftest import CHECKOUT
@@ -9,6 +12,29 @@ KILLED += (
     "m = pkgutil.resolve_name({module!r})\nm.{name} = lambda *a, **k: os.kill(os.getpid(), 9)\nrun(sys.argv[1:], App())"
 )
 
+COUNTED = """
+import os, sys
+from cli.app import App
+from cli.root import run
+
+number, limit, count = int(sys.argv[1]), int(sys.argv[2]), 0
+
+def step(frame, event, _):
+    global count
+    if event == "call" and "/engine/" in frame.f_code.co_filename:
+        count += 1
+        if count == limit:
+            os.kill(os.getpid(), number)
+
+sys.setprofile(step)
+run(sys.argv[3:], App())
+print("calls:", count)
+"""
+
+CONNECT = (
+    "from pathlib import Path; from engine.runtime import supervisor_client as c; c.connect(Path({run!r})).close()"
+)
+
 
 def killed(host, where, *command):
     """Run a hawse command on a host and kill the command when it calls the function ``where``."""
@@ -16,3 +42,37 @@ def killed(host, where, *command):
     code = KILLED.format(module=module, name=name)
     done = host.run(sys.executable, "-c", code, *command, env=host.env(), cwd=CHECKOUT, check=False)
     assert done.returncode == -9
+
+
+def killed_at_call(host, number, limit, *command):
+    """Run a hawse command on a host, and send it the signal ``number`` when it calls its function number ``limit``.
+
+    Only calls of functions in engine/ count. Return the count of calls if the command ended earlier, else 0.
+    """
+    argv = [sys.executable, "-c", COUNTED, str(number), str(limit), *command]
+    done = host.run(*argv, env=host.env(), cwd=CHECKOUT, check=False)
+    assert done.returncode in (0, -number), done.stderr
+    return int(re.search(r"calls: (\d+)", done.stdout)[1]) if done.returncode == 0 else 0
+
+
+def command_line(pid):
+    """Return the arguments of a process, each followed by a null byte; b"" if the process does not exist."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def kill_supervisor(host):
+    """Kill the supervisor of a host."""
+    end = f"{host.run_dir}\0".encode()
+    pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
+    lines = {int(pid): command_line(pid) for pid in pids}
+    [supervisor] = [pid for pid, line in lines.items() if b"runtime.supervisor" in line and line.endswith(end)]
+    os.kill(supervisor, signal.SIGKILL)
+
+
+def start_supervisor(host):
+    """Start the next supervisor of a host, without a hawse command."""
+    host.run(sys.executable, "-c", CONNECT.format(run=str(host.run_dir)), env=host.env(), cwd=CHECKOUT)

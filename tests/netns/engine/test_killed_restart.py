@@ -1,58 +1,88 @@
-"""hawse obeys a container's restart policy even if the process that waits to restart the container is killed."""
+"""hawse obeys a container's restart policy, whichever of its own processes is killed.
 
-import json
+The supervisor waits for the time of the restart, and then executes a program that starts the container.
+"""
+
 import os
-import signal
 import time
-from pathlib import Path
 
 import pytest
+
+from tests.conftest import until
+from tests.netns.engine.killing import command_line, kill_supervisor, start_supervisor
+from tests.netns.engine.services import PATIENCE, Service
 
 pytestmark = pytest.mark.netns
 
 
-def waiting(host, container, count):
-    """Return the pid of the process that waits to start the container again after ``count`` restarts."""
-    for _ in range(300):
-        document = json.loads(host.hawse("inspect", container).stdout)[0]
-        settled = not (host.run_dir / "containers" / container).exists()
-        pids = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if ends(pid) == container]
-        if document["RestartCount"] >= count and settled and pids:
-            return int(pids[0])
-        time.sleep(0.05)
-    raise AssertionError(document["State"])
+def helpers(service):
+    """Return the pids of the processes that handle the end of a container."""
+    pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
+    return [int(pid) for pid in pids if b"\0__exited\0" + service.id.encode() in command_line(pid)]
 
 
-def ends(pid):
-    """Return the id of the container for whose exit the process ``pid`` was started, or None.
-
-    Such a process runs the command ``hawse __exited``.
-    """
-    try:
-        *_, verb, container = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
-    except (OSError, ValueError):
-        return None
-    return container if verb == "__exited" else None
+def crash_looping(host, script, count):
+    """Return a service that ends at once, when it waits for its next restart after ``count`` restarts."""
+    service = Service(host, script)
+    pending = host.run_dir / "restarts" / service.id
+    until(lambda: service.record().restart_count >= count and pending.exists() and not helpers(service), PATIENCE)
+    return service
 
 
-def status(host):
-    return host.hawse("ps", "-a", "--format", "{{.State}}").stdout.strip()
+@pytest.fixture
+def again(host, tmp_path):
+    """A service that runs only if the file ``go`` exists, and waits for its fifth restart."""
+    return crash_looping(host, f"test -e {tmp_path}/go && exec sleep 99", 5)
 
 
-@pytest.mark.parametrize("command", [("network", "create", "any"), ("start", "again")])
-def test_the_next_command_that_changes_something_makes_up_for_the_restart(host, tmp_path, command):
-    script = f"test -e {tmp_path}/go && exec sleep 99"
-    container = host.hawse("run", "-d", "--name", "again", "--restart", "always", "hostfs", "sh", "-c", script)
-    os.kill(waiting(host, container.stdout.strip(), 5), signal.SIGKILL)
+def test_the_supervisor_alone_waits(host, again, tmp_path):
+    assert (helpers(again), again.status()) == ([], "restarting")
     (tmp_path / "go").touch()
-    assert status(host) == "restarting"
-    host.hawse(*command)
-    assert status(host) == "running"
+    until(again.pid)
+    until(lambda: list((host.run_dir / "restarts").iterdir()) == [])
 
 
-def test_a_stopped_container_stays_stopped(host):
-    container = host.hawse("run", "-d", "--name", "again", "--restart", "always", "hostfs", "false").stdout.strip()
-    os.kill(waiting(host, container, 5), signal.SIGKILL)
-    host.hawse("stop", "again")
+@pytest.mark.parametrize("command", [("network", "create", "any"), ("start",)])
+def test_the_next_command_that_changes_something_makes_up_for_a_killed_supervisor(host, again, tmp_path, command):
+    kill_supervisor(host)
+    (tmp_path / "go").touch()
+    assert again.status() == "restarting"
+    host.hawse(*command, *([again.id] if command == ("start",) else []))
+    assert again.status() == "running"
+
+
+def test_the_next_supervisor_takes_the_wait_over(host, again, tmp_path):
+    kill_supervisor(host)
+    (tmp_path / "go").touch()
+    start_supervisor(host)
+    until(again.pid)
+
+
+def test_a_helper_that_fails_is_executed_again(host, tmp_path, monkeypatch):
+    """The process that records the end cannot read its configuration at first, which is as good as a kill."""
+    settings = tmp_path / "daemon.json"
+    settings.write_text("{}")
+    monkeypatch.setenv("HAWSE_CONFIG", str(settings))
+    again = Service(host, "sleep 1")
+    first = again.pid()
+    settings.write_text("broken")
+    until(lambda: again.status() == "ended")
+    time.sleep(1)
+    assert again.status() == "ended"
+    settings.write_text("{}")
+    until(lambda: again.pid() not in (0, first))
+
+
+def test_a_stopped_container_stays_stopped(host, again, tmp_path):
+    host.hawse("stop", again.id)
+    (tmp_path / "go").touch()
+    assert list((host.run_dir / "restarts").iterdir()) == []
     host.hawse("network", "create", "any")
-    assert status(host) == "exited"
+    time.sleep(0.5)
+    assert again.status() == "exited"
+
+
+def test_nothing_waits_for_a_removed_container(host, again):
+    host.hawse("rm", "-f", again.id)
+    until(lambda: list((host.run_dir / "restarts").iterdir()) == [])
+    assert host.hawse("ps", "-aq").stdout == ""

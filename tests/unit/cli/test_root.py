@@ -105,9 +105,10 @@ def test_version_flag_wins_over_an_unknown_word(cli):
     assert cli("-v", "bogus").out.startswith("hawse version ")
 
 
-def test_exited_is_passed_to_the_engine(cli):
-    assert cli("__exited", "c" * 64).code == 0
-    assert cli.engine.call == ("exited", ("c" * 64,), {})
+@pytest.mark.parametrize("more", [[], ["2026-01-01T00:00:00Z"]])
+def test_exited_is_passed_to_the_engine(cli, more):
+    assert cli("__exited", "c" * 64, *more).code == 0
+    assert cli.engine.call == ("exited", ("c" * 64, *(more or [""])), {})
 
 
 def test_bytes_of_the_command_line_come_out_as_they_went_in(cli):

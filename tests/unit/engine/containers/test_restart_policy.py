@@ -37,6 +37,11 @@ def test_an_ended_container_is_restarted_as_its_policy_says(ended, status, count
     assert (after.status, after.restart_count, after.pid) == (status, count, 0)
 
 
+def test_a_restart_that_the_user_requests_follows_at_once_and_resets_the_count():
+    after = restart_policy.after_end(container("no", restart_count=3), restart_requested=True)
+    assert (after.status, after.restart_count, restart_policy.backoff(after)) == ("restarting", 0, 0)
+
+
 def test_the_pause_doubles_up_to_a_minute_and_is_short_after_a_long_run():
     assert [restart_policy.backoff(container(restart_count=n)) for n in (1, 2, 7, 11, 99)] == [0.1, 0.2, 6.4, 60, 60]
     assert restart_policy.backoff(container(restart_count=9, finished_at="2026-01-01T00:00:11Z")) == 0.1

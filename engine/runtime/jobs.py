@@ -1,0 +1,142 @@
+"""The programs that the supervisor executes for ended containers: now, or when a restart is due.
+
+Each container has at most one job. A program that fails or is killed is executed again after a pause. A job that must
+survive the supervisor is also a file below HAWSE_RUN, and the next supervisor takes it over.
+
+This module has few imports, because the supervisor uses it and must use little memory.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import time
+
+from engine.eventloop.loop import Loop, Timer
+from engine.runtime.directory import ContainerDirectory, DocumentDirectory
+from engine.runtime.reaper import Children
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RESTARTS = "restarts"
+"""The subdirectory of HAWSE_RUN that holds one file for each job that must survive the supervisor."""
+
+_RUNNING_LIMIT = 8  # programs that run at the same time
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds after a failure; the pause doubles with each failure
+
+
+class Job:
+    """A program for one container: its arguments, and its environment in addition to the supervisor's."""
+
+    def __init__(self, container_id: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        self.container_id, self.argv, self.env = container_id, list(argv), dict(env)
+        self.durable = False
+        self.failures = 0
+        self.timer: Timer | None = None
+
+
+class Jobs:
+    """The jobs of all containers of one host."""
+
+    def __init__(self, loop: Loop, children: Children, run: str) -> None:
+        self._loop, self._children, self._run = loop, children, run
+        self._files = DocumentDirectory(os.path.join(run, RESTARTS))
+        self._jobs: dict[str, Job] = {}
+        self._due: collections.deque[Job] = collections.deque()
+        self._running = 0
+
+    def __len__(self) -> int:
+        """Return the number of jobs that are not done."""
+        return len(self._jobs)
+
+    def has(self, container_id: str) -> bool:
+        """Return whether the container has a job that is not done."""
+        return container_id in self._jobs
+
+    def adopt(self) -> None:
+        """Take over the durable jobs of an earlier supervisor."""
+        try:
+            names = [name for name in os.listdir(self._files.path) if not name.startswith(".")]
+        except FileNotFoundError:
+            return
+        for name in names:
+            with contextlib.suppress(OSError, ValueError, KeyError):  # the file is damaged
+                document = self._files.read(name) or {}
+                job = Job(name, document["argv"], document["env"])
+                left = min(document["at"] - time.time(), document["delay"])  # the clock may have been set back
+                self.add(job, durable=True, delay=max(0.0, left))
+                self.run(job, left)
+
+    def add(self, job: Job, *, durable: bool = False, delay: float = 0.0) -> None:
+        """Register a job without executing it. The job replaces the container's earlier job.
+
+        With ``durable``, the next supervisor executes the job after ``delay`` seconds if this supervisor is killed.
+        """
+        self.drop(self._jobs.get(job.container_id))
+        self._jobs[job.container_id], job.durable = job, durable
+        if durable:
+            document = {"argv": job.argv, "env": job.env, "at": time.time() + delay, "delay": delay}
+            with contextlib.suppress(OSError):  # on a full disk, the job only does not survive the supervisor
+                os.makedirs(self._files.path, mode=0o700, exist_ok=True)
+                self._files.write(job.container_id, document)
+
+    def run(self, job: Job, delay: float = 0.0) -> None:
+        """Execute a job's program after ``delay`` seconds, and again until it succeeds."""
+        if delay > 0:
+            job.timer = self._loop.after(delay, lambda: self.run(job))
+            return
+        self._due.append(job)
+        self._start()
+
+    def drop(self, job: Job | None) -> None:
+        """Forget a job, because it is done or not needed; idempotent. A running program is not ended."""
+        if job is None or self._jobs.get(job.container_id) is not job:
+            return
+        del self._jobs[job.container_id]
+        if job.timer is not None:
+            job.timer.cancel()
+        if job.durable:
+            with contextlib.suppress(OSError):
+                self._files.unlink(job.container_id)
+
+    def cancel(self, container_id: str) -> None:
+        """Forget the job of a container; idempotent."""
+        self.drop(self._jobs.get(container_id))
+
+    def _start(self) -> None:
+        while self._due and self._running < _RUNNING_LIMIT:
+            job = self._due.popleft()
+            if self._jobs.get(job.container_id) is job:
+                self._execute(job)
+
+    def _execute(self, job: Job) -> None:
+        null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
+        env = {**os.environ, **job.env}
+        try:
+            pid = os.posix_spawnp(job.argv[0], job.argv, env, file_actions=null, setsid=True, setsigdef=[13, 25])
+        except OSError:
+            self._fail(job)
+            return
+        self._running += 1
+        self._children.expect(pid, lambda status: self._ended(job, status))
+
+    def _ended(self, job: Job, status: int) -> None:
+        self._running -= 1
+        if status:
+            self._fail(job)
+        else:
+            self.drop(job)
+        self._start()
+
+    def _fail(self, job: Job) -> None:
+        """Execute the program of a job again later, unless another job or command has done its work."""
+        if self._jobs.get(job.container_id) is not job:
+            return
+        if not job.durable and not ContainerDirectory(self._run, job.container_id).exists():
+            self.drop(job)
+            return
+        self.run(job, min(_FIRST_PAUSE * 2**job.failures, _LONGEST_PAUSE))
+        job.failures = min(job.failures + 1, 10)

@@ -1,0 +1,65 @@
+"""Learn from the kernel log which processes the kernel has killed because memory ran out.
+
+A control group would count such kills, but the containers of hawse have none. The log names a process by its pid in
+the first pid namespace of the machine, so a supervisor in another pid namespace learns nothing.
+
+This module has few imports, because the supervisor uses it and must use little memory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # its inode number on every Linux
+_RECORD_BYTES = 16384  # more than the kernel's longest record
+_KILLED = re.compile(rb"[^,]*,\d+,(\d+),[^;]*;.*[Kk]illed process (\d+) \(")
+_TOLERANCE_SECONDS = 60.0  # the clock of the log runs a little differently from the clock of start times
+
+
+class KernelLog:
+    """The kernel log, which is opened at the first question and then read on from question to question."""
+
+    def __init__(self) -> None:
+        self._fd, self._opened = -1, False
+        self._killed: dict[int, float] = {}  # from pid to the seconds since boot, without time in suspend
+
+    @property
+    def readable(self) -> bool:
+        """Whether this process can read the log and its pids."""
+        self._open_once()
+        return self._fd >= 0
+
+    def killed_for_memory(self, pid: int, start: int) -> bool:
+        """Return whether the kernel killed a process because memory ran out; False if the log cannot be read.
+
+        ``start`` is the start time of the process in clock ticks since boot.
+        """
+        self._open_once()
+        self._read()
+        suspended = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+        began = start / os.sysconf("SC_CLK_TCK") - suspended
+        return self._killed.get(pid, -_TOLERANCE_SECONDS) > began - _TOLERANCE_SECONDS
+
+    def _open_once(self) -> None:
+        if self._opened:
+            return
+        self._opened = True
+        try:
+            if os.stat("/proc/self/ns/pid").st_ino == _FIRST_PID_NAMESPACE:
+                self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return
+
+    def _read(self) -> None:
+        while self._fd >= 0:
+            try:
+                record = os.read(self._fd, _RECORD_BYTES)
+            except BrokenPipeError:  # the kernel has overwritten the next record
+                continue
+            except OSError:
+                return
+            match = _KILLED.match(record)
+            if match:
+                self._killed[int(match[2])] = int(match[1]) / 1e6

@@ -1,0 +1,71 @@
+"""End what a container with the host's pid namespace leaves behind when its first process has ended.
+
+In a pid namespace of its own, the kernel ends all processes together with the first one. With ``--pid host``, the other
+processes continue to run. They are recognized by the container's mount namespace. This module has few imports, because
+the supervisor uses it and must use little memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+
+class MountNamespace:
+    """A container's mount namespace. It is held open, so that the kernel cannot reuse the namespace's inode number."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+
+    def take(self, fd: int) -> None:
+        """Hold the namespace that the file descriptor ``fd`` opens, unless it is the supervisor's or the machine's own.
+
+        The file descriptor then belongs to this object.
+        """
+        self.close()
+        self._fd = fd
+        mine = os.fstat(fd)
+        if any(_is_at(mine, entry) for entry in ("self", "1")):
+            self.close()
+
+    def take_from(self, pid: int) -> None:
+        """Hold the mount namespace of a running process; does nothing if the process hides its namespaces."""
+        with contextlib.suppress(OSError):
+            self.take(open_of(pid))
+
+    def end(self) -> None:
+        """Kill all processes in the namespace, and release the namespace.
+
+        A process may fork while it is being killed. Therefore /proc is read until it shows no new process.
+        """
+        killed: set[int] = set()
+        while self._fd >= 0 and (found := self._members() - killed):
+            killed |= found
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.close()
+
+    def close(self) -> None:
+        """Release the namespace; idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _members(self) -> set[int]:
+        mine = os.fstat(self._fd)
+        return {int(name) for name in os.listdir("/proc") if name.isdigit() and _is_at(mine, name)}
+
+
+def open_of(pid: int | str) -> int:
+    """Return a file descriptor of the mount namespace of a process; raises OSError."""
+    return os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _is_at(namespace: os.stat_result, entry: str) -> bool:
+    """Return whether the process with this entry in /proc is in a mount namespace."""
+    try:
+        return os.path.samestat(namespace, os.stat(f"/proc/{entry}/ns/mnt"))
+    except OSError:
+        return False

@@ -1,0 +1,67 @@
+"""The order of a user to end a container, which the supervisor carries out whatever becomes of the user's command.
+
+The supervisor sends the stop signal, waits for the grace period, and sends SIGKILL. The order is also written to the
+file ``stop``, so that the next supervisor continues the grace period.
+
+This module has few imports, because the supervisor uses it and must use little memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+
+from engine.eventloop.loop import Loop, Timer
+from engine.runtime.directory import ContainerDirectory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+class StopOrder:
+    """The order to end one container. ``restart`` is true if the container must be started again after its end."""
+
+    def __init__(self, loop: Loop, directory: ContainerDirectory, send: Callable[[int], None]) -> None:
+        self.restart = False
+        self._given, self._deadline = False, float("inf")  # the deadline for SIGKILL is in Unix seconds
+        self._loop, self._directory, self._send = loop, directory, send
+        self._timer: Timer | None = None
+
+    def give(self, number: int, seconds: float | None, *, restart: bool | None) -> None:
+        """Send the signal ``number``, and SIGKILL after ``seconds``; None means never. The number 0 sends no signal.
+
+        A second order replaces ``restart`` unless its value is None. The earlier of both deadlines holds.
+        """
+        self._given, self.restart = True, self.restart if restart is None else restart
+        self._arm(float("inf") if seconds is None else seconds)
+        document: dict[str, Any] = {"deadline": self._deadline, "restart": self.restart}
+        with contextlib.suppress(OSError):  # a full disk must not prevent the stop
+            self._directory.write("stop", document)
+        if number:
+            self._send(number)
+
+    def resume(self) -> None:
+        """Continue with the order that an earlier supervisor has received, if there is one."""
+        document = self._directory.read("stop")
+        if document is not None:
+            self._given, self.restart = True, document["restart"]
+            self._arm(max(0.0, document["deadline"] - time.time()))
+
+    def _arm(self, seconds: float) -> None:
+        deadline = time.time() + seconds
+        if deadline < self._deadline:
+            self.cancel()
+            self._deadline, self._timer = deadline, self._loop.after(seconds, lambda: self._send(signal.SIGKILL))
+
+    def cancel(self) -> None:
+        """Never send SIGKILL, because the process has ended; idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def outcome(self) -> dict[str, bool]:
+        """Return what the file ``exit`` says about the order; empty if the container ended without an order."""
+        return {"stopped": True, "restart": self.restart} if self._given else {}
