@@ -5,27 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from engine.host import Host
 from engine.paths import make_private_directory
 
 
-def remove(host: Host, container_id: str) -> None:
-    """Remove the container's directory; idempotent.
+def remove(host: Host, ids: Iterable[str]) -> None:
+    """Remove the directories of containers; idempotent.
 
-    This function only renames the directory. A separate process deletes the contents, so that the command does not wait
-    for the deletion. The separate process also deletes directories that were renamed by commands which were then
+    This function only renames the directories. A separate process deletes the contents, so that the command does not
+    wait for the deletion. The separate process also deletes directories that were renamed by commands which were then
     killed.
     """
     discarded = host.root / "discarded"
     make_private_directory(discarded)
-    try:
-        _directory(host, container_id).rename(discarded / container_id)
-    except FileNotFoundError:
-        return
-    _delete([discarded / name for name in os.listdir(discarded)])
+    moved = False
+    for container_id in ids:
+        with suppress(FileNotFoundError):
+            _directory(host, container_id).rename(discarded / container_id)
+            moved = True
+    if moved:
+        _delete([discarded / name for name in os.listdir(discarded)])
 
 
 def _delete(trees: Sequence[Path]) -> None:
