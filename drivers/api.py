@@ -311,6 +311,20 @@ class Publisher(Protocol):
         """
 
 
+@runtime_checkable
+class BulkRemover(Protocol):
+    """Optional driver protocol: remove many kernel objects with few requests to the kernel."""
+
+    def delete_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
+        """Remove endpoints whose sandboxes no longer exist, with their published ports; idempotent.
+
+        The effect is that of `Publisher.unpublish`, `Driver.leave` and `Driver.delete_endpoint` for each endpoint.
+        """
+
+    def delete_networks(self, networks: Sequence[NetworkSpec]) -> None:
+        """Remove all kernel objects of the networks, as `Driver.delete_network` does for each network; idempotent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings that apply to all networks of this host.

@@ -101,13 +101,25 @@ class BridgeDriver:
 
     def delete_network(self, network: NetworkSpec) -> None:
         """Remove the bridge, if hawse made it, and the network's firewall elements; idempotent."""
-        options = bridge_options.parse(network)
-        if not (names.fits(options.bridge) and names.valid(options.bridge)):
-            return  # the kernel refuses this name, so no bridge can have this name
+        self.delete_networks([network])
+
+    def delete_networks(self, networks: Sequence[NetworkSpec]) -> None:
+        """Remove the networks' bridges that hawse made, and the networks' firewall elements; idempotent.
+
+        All bridges are deleted by one request, and all elements by one transaction.
+        """
+        parsed = [(network, bridge_options.parse(network)) for network in networks]
+        # Skip names that the kernel refuses, because no bridge can have such a name.
+        possible = [(n, o) for n, o in parsed if names.fits(o.bridge) and names.valid(o.bridge)]
         with session() as opened:
-            made = _Bridge(opened, network, options, self.settings.run)
-            gone = list(elements.of_network(network, options))
-            teardown((Step("bridge", made.delete), Step("firewall", lambda: table.change(remove=gone))))
+            bridges = [_Bridge(opened, network, options, self.settings.run) for network, options in possible]
+            gone = [element for network, options in possible for element in elements.of_network(network, options)]
+            teardown(
+                (
+                    Step("bridges", lambda: link.delete_all(opened, [b.name for b in bridges if b.release()])),
+                    Step("firewall", lambda: table.change(remove=gone)),
+                )
+            )
 
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
@@ -118,14 +130,38 @@ class BridgeDriver:
 
         The spoof guard rules drop packets with a forged MAC or source address.
         """
-        steps = [Step("leave", lambda: self.leave(network, endpoint, None))]
-        addresses = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
-        steps += [Step(f"connections of {ip}", partial(conntrack.forget_address, ip)) for ip in addresses]
+        self._remove_endpoints([(network, endpoint)])
+
+    def delete_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
+        """Remove endpoints whose sandboxes no longer exist, with their published ports; idempotent.
+
+        All veth pairs are deleted by one request, and all firewall elements by one transaction.
+        """
+        gone = [element for network, end in endpoints for element in self._of_ports(network, end, end.ports)]
+        teardown(
+            (
+                Step("firewall", lambda: table.change(remove=gone)),
+                Step("endpoints", lambda: self._remove_endpoints(endpoints)),
+            )
+        )
+
+    def _remove_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
+        ends = [endpoint for _, endpoint in endpoints]
+        addresses = [item.ip for end in ends for item in (end.ipv4, end.ipv6) if item is not None]
         # For UDP ports that the agent proxies, delete conntrack entries by port number. Such entries do not contain the
         # endpoint's address, because their flows lead from the client to the agent. The TCP entries of proxied ports
         # need no deletion, because the agent closes its TCP streams itself.
-        carried = [p for p in endpoint.ports if p.protocol == "udp" and p.host_ip.version == 6]
-        teardown([*steps, Step("connections to the agent", lambda: conntrack.forget_ports(carried))])
+        carried = [p for end in ends for p in end.ports if p.protocol == "udp" and p.host_ip.version == 6]
+        with session() as opened:
+            ports = [Port(opened, endpoint, bridge_options.parse(network)) for network, endpoint in endpoints]
+            teardown(
+                (
+                    Step("veth pairs", lambda: link.delete_all(opened, [n for port in ports for n in port.links()])),
+                    *(Step("spoof guard", port.release) for port in ports),
+                    Step("connections", lambda: conntrack.forget_addresses(addresses)),
+                    Step("connections to the agent", lambda: conntrack.forget_ports(carried)),
+                )
+            )
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Connect the sandbox to the bridge; replaces the connection of an earlier join."""
@@ -265,14 +301,19 @@ class _Bridge:
             link.change(self.session, link.index(self.name), ifalias=self.mark)
 
     def delete(self) -> None:
+        if self.release():
+            link.delete(self.session, self.name)
+
+    def release(self) -> bool:
+        """Return whether hawse made the existing bridge; remove hawse's settings from a bridge of another program."""
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):
-            link.delete(self.session, self.name)
-            return
+            return True
         if bridge is not None:
             address.remove_ours(self.session, bridge.index)
             bridge_loopback.switch_off(self.name)
         router_advertisements.restore(self.name, self.run)
+        return False
 
     def set_parameters(self) -> None:
         """Set the bridge's sysctls.

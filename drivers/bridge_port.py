@@ -6,7 +6,7 @@ The spoof guard is the set of firewall rules that drop packets with a forged MAC
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from drivers import bridge_options
 from drivers.api import Busy, EndpointSpec, Exists, KernelError, Members
@@ -59,11 +59,16 @@ class Port:
 
     def delete(self) -> None:
         """Delete the port's link, which also deletes the other end of the veth pair; idempotent."""
+        for name in self.links():
+            link.delete(self.session, name)
+
+    def links(self) -> Iterator[str]:
+        """Yield the names of the links in the kernel that belong to the port; normally there is one."""
         for candidate in names.host_end_names(self.endpoint.id):
             if link.index(candidate):
                 interface = link.find(self.session, candidate)
                 if interface is not None and self._is_ours(interface):
-                    link.delete(self.session, candidate)
+                    yield candidate
 
     def _is_ours(self, interface: link.Link) -> bool:
         # Also accept a link without a mark if the link is on the bridge. An interrupted creation may leave a port

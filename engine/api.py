@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
+from engine.errors import EngineError
 from engine.model import (
     ContainerCreate,
     EndpointSettings,
@@ -105,6 +106,12 @@ class Networks(Protocol):
     def remove(self, reference: str) -> None:
         """Remove a network that has no active endpoints."""
 
+    def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
+        """Remove networks, which share the work.
+
+        For each reference, in order, yields None after the removal of the network, or the error.
+        """
+
     def connect(
         self,
         reference: str,
@@ -161,6 +168,14 @@ class Containers(Protocol):
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container. A running container is removed only if ``force`` is set."""
+
+    def remove_each(
+        self, references: Sequence[str], *, force: bool = False, volumes: bool = False
+    ) -> Iterator[EngineError | None]:
+        """Remove containers, which share the work.
+
+        For each reference, in order, yields None after the removal of the container, or the error.
+        """
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 
 from drivers.linux.host import has_net_admin
@@ -18,7 +19,7 @@ from engine.containers import publish as publishing
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.containers import start as containers_start
-from engine.errors import PermissionDenied
+from engine.errors import EngineError, PermissionDenied
 from engine.failures import raises_engine_errors
 from engine.host import Host
 from engine.images import ImageStore
@@ -98,6 +99,17 @@ def require_net_admin() -> None:
         raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to change networks")
 
 
+def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
+    """Yield ``number`` outcomes. After the work for the last one, schedule the cleanup of an unused host.
+
+    The cleanup is scheduled before the last outcome is yielded, because a caller may ask for no further outcome.
+    """
+    for place, outcome in enumerate(outcomes, 1):
+        if place == number:
+            recover.schedule_cleanup(host)
+        yield outcome
+
+
 class Verbs:
     """The base class of `NetworkVerbs` and `ContainerVerbs`.
 
@@ -157,10 +169,21 @@ class NetworkVerbs(Verbs):
 
     def remove(self, reference: str) -> None:
         """Remove a network."""
-        host = self.changing()
-        containers_disconnect.release_orphan_endpoints(host, reference)
-        networks_remove.remove(host, reference)
-        recover.schedule_cleanup(host)
+        for error in self.remove_each([reference]):
+            if error is not None:
+                raise error
+
+    def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
+        """Remove networks, which share the work."""
+        try:
+            host = self.changing()
+        except EngineError as error:
+            yield from [error] * len(references)
+            return
+        for reference in references:
+            with suppress(EngineError):  # the removal reports the endpoints that could not be released
+                containers_disconnect.release_orphan_endpoints(host, reference)
+        yield from _cleaned_up(host, networks_remove.remove_each(host, references), len(references))
 
     def connect(
         self,
@@ -220,10 +243,21 @@ class ContainerVerbs(Verbs):
 
     def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container; ``volumes`` has no effect, because hawse has no volumes."""
+        for error in self.remove_each([reference], force=force, volumes=volumes):
+            if error is not None:
+                raise error
+
+    def remove_each(
+        self, references: Sequence[str], *, force: bool = False, volumes: bool = False
+    ) -> Iterator[EngineError | None]:
+        """Remove containers, which share the work; ``volumes`` has no effect, because hawse has no volumes."""
         del volumes
-        host = self.changing()
-        containers_remove.remove(host, lookup.resolve(host, reference).id, force=force)
-        recover.schedule_cleanup(host)
+        try:
+            host = self.changing()
+        except EngineError as error:
+            yield from [error] * len(references)
+            return
+        yield from _cleaned_up(host, containers_remove.remove_each(host, references, force=force), len(references))
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""

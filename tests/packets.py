@@ -10,6 +10,7 @@ import struct
 from ipaddress import ip_address
 
 from drivers.linux import netns as namespaces
+from engine.eventloop.netns import inside
 
 TTL = 64
 VXLAN_PORT = 4789
@@ -20,6 +21,11 @@ NEXT_MTU = 1280
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 EVERYBODY = "ff:ff:ff:ff:ff:ff"
 SOLICIT, ANNOUNCE, ROUTER = 135, 136, 134  # ICMPv6 types of neighbour discovery
+
+
+def socket_in(netns: int, family: int, kind: int) -> socket.socket:
+    """Make a non-blocking socket in a network namespace, which is open as ``netns``."""
+    return inside(netns, lambda: socket.socket(family, kind | socket.SOCK_NONBLOCK))
 
 
 def checksum(data: bytes) -> int:

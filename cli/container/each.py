@@ -17,27 +17,42 @@ from cli.options.image_reference import path_segment
 from cli.pflag import INT, STRING, at_least, changed, command, flag
 from engine.errors import EngineError
 
+Outcome = EngineError | StatusError | None
+"""The result of a command for one container: None, or the error."""
 
-def for_each(
-    app: App, containers: Iterable[str], act: Callable[[str], None], *, forgiven: tuple[type[EngineError], ...] = ()
-) -> None:
+
+def for_each(app: App, containers: Iterable[str], act: Callable[[str], None]) -> None:
     """Call ``act`` for each container; an error for one container does not prevent the calls for the others.
+
+    All errors are joined into one StatusError, which is raised at the end.
+    """
+
+    def outcome(container: str) -> Outcome:
+        try:
+            act(container)
+        except (EngineError, StatusError) as error:
+            return error
+        return None
+
+    report(app, ((container, outcome(container)) for container in containers))
+
+
+def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple[type[EngineError], ...] = ()) -> None:
+    """Print the name of each container for which the command succeeded, as soon as its outcome is known.
 
     Errors of the ``forgiven`` types are printed to stderr but do not make the command fail. All other errors are joined
     into one StatusError, which is raised at the end.
     """
     problems = []
-    for container in containers:
-        try:
-            act(container)
-        except forgiven as error:
-            app.err(app.daemon_text(error) + "\n")
-        except EngineError as error:
-            problems.append(app.daemon_text(error))
-        except StatusError as error:
-            problems.append(error.text)
-        else:
+    for container, outcome in outcomes:
+        if outcome is None:
             app.out_lines([container])
+        elif isinstance(outcome, StatusError):
+            problems.append(outcome.text)
+        elif isinstance(outcome, forgiven):
+            app.err(app.daemon_text(outcome) + "\n")
+        else:
+            problems.append(app.daemon_text(outcome))
     if problems:
         raise StatusError("\n".join(problems))
 

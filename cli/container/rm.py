@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from cli.app import App, StatusError
-from cli.container.each import for_each
+from cli.container.each import Outcome, report
 from cli.pflag import at_least, command, flag
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, EngineError, NotFound
+
+NO_NAME = "Container name cannot be empty"
 
 
 @command(
@@ -21,22 +25,22 @@ from engine.errors import Conflict, NotFound
 @click.pass_obj
 def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: bool) -> None:
     """Remove the containers; with ``--force``, a missing container is reported but is not an error."""
-
-    def remove(name: str) -> None:
-        reference = name.strip("/")
-        if not reference:
-            raise StatusError("Container name cannot be empty")
-        if link:
-            remove_link(app, reference)
-        app.engine.containers.remove(reference, force=force, volumes=volumes)
-
-    for_each(app, containers, remove, forgiven=(NotFound,) if force else ())
+    references = [name.strip("/") for name in containers]
+    named = [reference for reference in references if reference]
+    outcomes: Iterator[Outcome] = (remove_link(app, reference) for reference in named)
+    if named and not link:
+        outcomes = app.engine.containers.remove_each(named, force=force, volumes=volumes)
+    each = (next(outcomes) if reference else StatusError(NO_NAME) for reference in references)
+    report(app, zip(containers, each, strict=True), forgiven=(NotFound,) if force else ())
 
 
-def remove_link(app: App, reference: str) -> None:
-    """Raise Conflict for ``rm --link``.
+def remove_link(app: App, reference: str) -> EngineError:
+    """Return the error of ``rm --link``.
 
     A legacy link cannot be removed separately, because the link exists as long as its container.
     """
-    app.engine.containers.inspect(reference)
-    raise Conflict("Conflict, cannot remove the default link name of the container")
+    try:
+        app.engine.containers.inspect(reference)
+    except EngineError as error:
+        return error
+    return Conflict("Conflict, cannot remove the default link name of the container")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from cli.app import App, StatusError
@@ -25,21 +27,41 @@ INGRESS_WARNING = (
 @click.argument("networks", nargs=-1)
 @click.pass_obj
 def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
-    """Remove the networks one after the other; an error does not prevent the removal of the other networks."""
-    failed = False
+    """Remove the networks in order; an error does not prevent the removal of the other networks."""
+    failed, chosen = False, list[str]()
     for name in networks:
-        try:
-            if is_ingress(app, name) and not confirmed(app, INGRESS_WARNING):
+        if is_ingress(app, name):
+            failed |= remove(app, chosen, force=force)
+            chosen = []
+            if not confirmed(app, INGRESS_WARNING):
                 continue
-            app.engine.networks.remove(path_segment(name))
-        except EngineError as error:
-            if not (force and isinstance(error, NotFound)):
-                failed = True
-                app.err(app.daemon_text(error) + "\n")
-        else:
-            app.out_lines([name])
-    if failed:
+        chosen.append(name)
+    if remove(app, chosen, force=force) or failed:
         raise StatusError()
+
+
+def remove(app: App, networks: Sequence[str], *, force: bool) -> bool:
+    """Remove the networks; print the name or the error of each. Return True if the command fails."""
+    references = [reference_of(name) for name in networks]
+    named = [reference for reference in references if isinstance(reference, str)]
+    outcomes = app.engine.networks.remove_each(named) if named else iter(())
+    failed = False
+    for name, reference in zip(networks, references, strict=True):
+        error = next(outcomes) if isinstance(reference, str) else reference
+        if error is None:
+            app.out_lines([name])
+        elif not (force and isinstance(error, NotFound)):
+            failed = True
+            app.err(app.daemon_text(error) + "\n")
+    return failed
+
+
+def reference_of(name: str) -> str | EngineError:
+    """Return the name that the engine looks up, or the error that Docker prints for the name."""
+    try:
+        return path_segment(name)
+    except EngineError as error:
+        return error
 
 
 def is_ingress(app: App, name: str) -> bool:

@@ -6,6 +6,7 @@ Long flags cannot be abbreviated. Accepted forms are ``--flag=value``, ``--flag 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -37,23 +38,30 @@ class FlagSet:
 
         Without ``interspersed``, all words after the first argument are arguments, even if they look like flags.
         """
-        rest = list(argv)
+        try:
+            return self._parse(argv, interspersed)
+        finally:
+            # A list flag collects its values in a list, so that thousands of uses take linear time.
+            self.values |= {key: tuple(value) for key, value in self.values.items() if isinstance(value, list)}
+
+    def _parse(self, argv: Sequence[str], interspersed: bool) -> list[str]:
+        rest = deque(argv)
         arguments: list[str] = []
         while rest:
-            text = rest.pop(0)
+            text = rest.popleft()
             if text == "--":
-                return arguments + rest
+                return [*arguments, *rest]
             if not text.startswith("-") or text == "-":
                 arguments.append(text)
                 if not interspersed:
-                    return arguments + rest
+                    return [*arguments, *rest]
             elif text.startswith("--"):
                 self.read_long(text, rest)
             else:
                 self.read_short(text[1:], rest)
         return arguments
 
-    def read_long(self, text: str, rest: list[str]) -> None:
+    def read_long(self, text: str, rest: deque[str]) -> None:
         """Parse ``--flag``; the flag's value comes after ``=`` or is taken from ``rest``; raises FlagError."""
         name, equals, value = text.partition("=")
         if text[2:3] in ("-", "="):
@@ -64,10 +72,10 @@ class FlagSet:
         if not equals:
             if not flag.kind.bare and not rest:
                 raise FlagError(f"flag needs an argument: {text}")
-            value = flag.kind.bare or rest.pop(0)
+            value = flag.kind.bare or rest.popleft()
         self.set(flag, value)
 
-    def read_short(self, letters: str, rest: list[str]) -> None:
+    def read_short(self, letters: str, rest: deque[str]) -> None:
         """Parse a group of short flags such as ``-abc``; only the last flag may take a value; raises FlagError."""
         while letters:
             flag = self.short.get("-" + letters[0])
@@ -81,7 +89,7 @@ class FlagSet:
             elif following:
                 value, following = following, ""
             elif rest:
-                value = rest.pop(0)
+                value = rest.popleft()
             else:
                 raise FlagError(f"flag needs an argument: {quote(letters[0], mark=chr(39))} in -{letters}")
             if flag.short_deprecated:

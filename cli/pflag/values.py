@@ -7,7 +7,7 @@ of commands uses is in that family's package, where it is created by `scalar` or
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +41,22 @@ def scalar(name: str, read: Callable[[str], Any], initial: Any = None, **more: A
 
 
 def list_of(read: Callable[[str], Any], name: str = "list", **more: Any) -> Kind:
-    """Return a kind of flag value that collects the values of all uses of the flag in a tuple, without splitting at
-    commas.
+    """Return a kind of flag value that collects the values of all uses of the flag, without splitting at commas.
 
     This is Docker's ListOpts with a validator.
     """
-    return Kind(name, lambda values, text: (*values, read(text)), (), **more)
+    return Kind(name, lambda values, text: appended(values, read(text)), (), **more)
+
+
+def appended(values: Sequence[Any], value: Any) -> list[Any]:
+    """Return a list of ``values`` and ``value``.
+
+    A list in ``values`` is changed and returned, so that thousands of uses of a flag take linear time.
+    """
+    if not isinstance(values, list):
+        return [*values, value]
+    values.append(value)
+    return values
 
 
 def fold_slice(values: tuple[str, ...], text: str) -> tuple[str, ...]:

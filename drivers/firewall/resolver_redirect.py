@@ -10,10 +10,25 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from drivers.linux import libnftables
+from drivers.linux import libnftables, nfnetlink
 
 TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
+
+
+CHAINS = ("asks", "answers")
+
+
+def bound_port() -> int:
+    """Return the port to which an earlier call of `redirect` redirects, or 0 if there is no complete redirection.
+
+    Runs in the calling thread's network namespace. An agent that starts again binds this port again, because a change
+    of the redirection takes tens of milliseconds.
+    """
+    asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain) for chain in CHAINS)
+    port = asks[-1] if asks else ""
+    whole = asks == answers == ["", *[port] * len(PROTOCOLS)]
+    return int(port) if whole and port.isdigit() else 0
 
 
 def redirect(address: IPv4Address, public: int, bound: int) -> None:
@@ -34,9 +49,10 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 
 
 def _table(address: IPv4Address, public: int, bound: int) -> str:
-    asks = [f"ip daddr {address} {p} dport {public} {p} dport set {bound}" for p in PROTOCOLS]
-    answers = [f"ip saddr {address} {p} sport {bound} {p} sport set {public}" for p in PROTOCOLS]
-    return f"table ip {TABLE} {{\n{_chain('asks', -400, asks)}{_chain('answers', 400, answers)}}}\n"
+    asks = [f'ip daddr {address} {p} dport {public} {p} dport set {bound} comment "{bound}"' for p in PROTOCOLS]
+    answers = [f'ip saddr {address} {p} sport {bound} {p} sport set {public} comment "{bound}"' for p in PROTOCOLS]
+    chains = zip(CHAINS, (-400, 400), (asks, answers), strict=True)
+    return f"table ip {TABLE} {{\n{''.join(_chain(*chain) for chain in chains)}}}\n"
 
 
 def _chain(name: str, priority: int, rules: list[str]) -> str:

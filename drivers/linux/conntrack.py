@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address
@@ -66,10 +66,16 @@ def forget_ports(ports: Iterable[PortBinding]) -> None:
             _forget(version, partial(_leads_to_any, chosen), filters)
 
 
-def forget_address(address: IPAddress) -> None:
-    """Delete the conntrack entries of connections from and to a container; idempotent."""
-    filters = [_source_filter(direction, address) for direction in (TUPLE_ORIG, TUPLE_REPLY)]
-    _forget(address.version, lambda flow: address.packed in (flow.source, flow.answering), filters)
+def forget_addresses(addresses: Iterable[IPAddress]) -> None:
+    """Delete the conntrack entries of connections from and to containers; idempotent."""
+    known = list(addresses)
+    for version in FAMILY:
+        chosen = [address for address in known if address.version == version]
+        packed = {address.packed for address in chosen}
+        if chosen:
+            few = 2 * len(chosen) <= FEW_FILTERS
+            filters = [_source_filter(way, ip) for ip in chosen for way in (TUPLE_ORIG, TUPLE_REPLY)] if few else [b""]
+            _forget(version, partial(_involves_any, packed), filters)
 
 
 def original_destination(protocol: str, client: Address, server: Address) -> tuple[IPv6Address, int] | None:
@@ -155,6 +161,10 @@ def _tracked() -> int:
 
 def _numbers(binding: PortBinding) -> range:
     return range(binding.host_port, binding.host_port_end + 1)
+
+
+def _involves_any(addresses: Set[bytes], flow: ConntrackFlow) -> bool:
+    return flow.source in addresses or flow.answering in addresses
 
 
 def _leads_to_any(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:

@@ -216,7 +216,12 @@ def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
 
 
 def _has_forwards(host: Host) -> bool:
+    networks: dict[str, NetworkRecord | None] = {}
     with host.store.read() as reader:
-        published = reader.publishing_endpoints()
-        networks = filter(None, map(reader.network, {endpoint.network_id for endpoint in published}))
-        return any(forwards(networks, published))
+        for endpoint in reader.publishing_endpoints():
+            if endpoint.network_id not in networks:
+                networks[endpoint.network_id] = reader.network(endpoint.network_id)
+            network = networks[endpoint.network_id]
+            if network is not None and any(forwards([network], [endpoint])):
+                return True
+    return False

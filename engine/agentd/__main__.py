@@ -58,8 +58,7 @@ def main() -> int:
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
     agent = serving(root, run_dir, store, listener)
-    agent.reconcile()
-    tell_ready()
+    tell_ready()  # say so first, because opening the sandboxes of a large host takes longer than a command waits
     agent.run()
     os.close(lock)
     if agent.overlooks():

@@ -73,13 +73,17 @@ class Agent:
         return json.dumps({"pid": os.getpid(), "services": {s.name: s.needed() for s in self._services}})
 
     def run(self) -> None:
-        """Run the event loop until the agent should end, then close all services."""
+        """Update all services, and run the event loop until the agent should end; then close all services."""
         self._watch_signals()
+        self._loop.after(0, self._begin)
         self._loop.after(self._idle, self._consider)
         self._loop.run()
         self._control.close()
         for service in self._services:
             service.close()
+
+    def _begin(self) -> None:
+        self.reconcile()
 
     def overlooks(self) -> bool:
         """Return whether the agent has ended for lack of work, but has not read the last change of the local store.

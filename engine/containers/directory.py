@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,19 +16,20 @@ DISCARDED = ".discarded"
 """The subdirectory of HAWSE_ROOT/containers for the directories of removed containers."""
 
 
-def remove(host: Host, container_id: str) -> None:
-    """Remove the container's directory; idempotent.
+def remove(host: Host, ids: Iterable[str]) -> None:
+    """Remove the directories of containers; idempotent.
 
-    This function only renames the directory. A separate process deletes the contents, so that the command does not wait
-    for the deletion. The separate process also deletes directories that were renamed by commands which were then
+    This function only renames the directories. A separate process deletes the contents, so that the command does not
+    wait for the deletion. The separate process also deletes directories that were renamed by commands which were then
     killed.
     """
     # The directory for discarded files is beside the containers' directories, because HAWSE_ROOT/containers may be a
     # mount of its own, and a rename does not cross mounts.
     discarded = host.root / "containers" / DISCARDED
     make_private_directory(discarded)
-    with suppress(FileNotFoundError):
-        _directory(host, container_id).rename(discarded / container_id)
+    for container_id in ids:
+        with suppress(FileNotFoundError):
+            _directory(host, container_id).rename(discarded / container_id)
     trees = [discarded / name for name in os.listdir(discarded)]
     if trees:
         _delete(trees)

@@ -26,7 +26,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     seen = lookup.with_actual_state(host, record)
     if seen.status == "running":
         return record
-    reservation.release_endpoints(host, record, alive=False)
+    reservation.release_endpoints(host, record)
     ended = replace(
         seen,
         pid=0,

@@ -54,6 +54,8 @@ def allocate(
 
     Raises KernelFailure with Docker's error text if a host port is already in use.
     """
+    if not specs:
+        return []  # without ports to choose, the ports of all other endpoints need not be read
     with _docker_error_text(tx, record, member.endpoint):
         return allocation.allocate_ports(specs, tx.ports(), _host_side(host, member.network))
 

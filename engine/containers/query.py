@@ -33,12 +33,23 @@ def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int
     """Return the documents of GET /containers/json, newest first."""
     with host.store.read() as reader:
         records = [lookup.with_actual_state(host, r) for r in reversed(reader.containers())]
-        sides = {r.id: _network_side(reader, r) for r in records}
+        endpoints, networks = _live_endpoints(reader)
         linked = link_names(reader, records)
+    sides = {r.id: (endpoints.get(r.id, []), networks) for r in records}
     chosen = filter_containers(records, sides, filters, everything=everything or limit > 0)
     if limit > 0:
         chosen = chosen[:limit]
     return [_summary(r, *sides[r.id], linked.get(r.id, ()), _sizes(host, r) if size else NO_SIZES) for r in chosen]
+
+
+def _live_endpoints(reader: Reader) -> tuple[dict[str, list[EndpointRecord]], dict[str, NetworkRecord]]:
+    """Return the live endpoints by container id, and the networks of these endpoints by network id."""
+    endpoints: dict[str, list[EndpointRecord]] = {}
+    for endpoint in reader.endpoints():
+        if endpoint.phase == "live":
+            endpoints.setdefault(endpoint.container_id, []).append(endpoint)
+    ids = {endpoint.network_id for of_container in endpoints.values() for endpoint in of_container}
+    return endpoints, {i: n for i in ids if (n := reader.network(i)) is not None}
 
 
 def _summary(

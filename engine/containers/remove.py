@@ -10,7 +10,9 @@ import os
 import select
 import signal
 import signal as signals
-from contextlib import nullcontext, suppress
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from engine import intents
@@ -18,7 +20,7 @@ from engine.agent.client import announce
 from engine.containers import directory, lookup
 from engine.containers.finalize import finalize_exit
 from engine.endpoints import reservation
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, EngineError, NotFound, Unavailable
 from engine.filters import networks
 from engine.host import Host
 from engine.intents import IntentKind
@@ -27,6 +29,13 @@ from engine.runtime import process
 from engine.store import locks
 from engine.store.locks import locked
 
+BUNCH = 100
+"""Maximum number of containers that are removed together.
+
+The work of a bunch needs the same number of transactions and of requests to the kernel as the work of one container.
+The number is limited because the kernel's list of links is locked while it deletes the links of a bunch.
+"""
+
 
 def remove(host: Host, container_id: str, *, force: bool) -> None:
     """Remove a container with its endpoints, ports and files.
@@ -34,50 +43,158 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
     Raises NotFound if the container does not exist. Raises Conflict if the container is running and ``force`` is not
     set.
     """
-    with locked(host.run, "container", container_id):
-        record = finalize_exit(host, container_id)
-        if record is None:
-            raise NotFound(f"No such container: {container_id}")
-        _refuse_running(record, force)
-        with host.store.write() as tx:
-            tx.put_container(replace(record, stopped_by_user=True))
-            intents.begin(tx, IntentKind.CONTAINER_REMOVE, container_id)
-        if record.status == "restarting":
-            host.runtime.cancel_restart(container_id)
-        with host.runtime.ending(container_id) if record.status == "running" else nullcontext():
-            finish_removal(host, container_id)
-        locks.forget(host.run, "container", container_id)
-        with host.store.write() as tx:
-            intents.end(tx, IntentKind.CONTAINER_REMOVE, container_id)
-    announce(host)
+    for error in remove_each(host, [container_id], force=force):
+        if error is not None:
+            raise error
 
 
-def resume_removal(host: Host, container_id: str) -> None:
-    """Finish the removal of a container that a killed command has begun; idempotent. Takes the container lock."""
-    with locked(host.run, "container", container_id):
-        finish_removal(host, container_id)
-        locks.forget(host.run, "container", container_id)
-    announce(host)
+def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterator[EngineError | None]:
+    """Remove containers with their endpoints, ports and files; up to `BUNCH` containers share the work.
 
-
-def finish_removal(host: Host, container_id: str) -> None:
-    """Kill a container, release its endpoints and ports, and delete its record and files; idempotent.
-
-    The caller holds the container lock.
+    For each reference, in order, yields None after the removal of the container, or the error. The error is NotFound if
+    the container does not exist, and Conflict if the container is running and ``force`` is not set.
     """
-    host.runtime.signal(container_id, signals.SIGKILL)  # kill now, so that the process ends during the next steps
+    left = deque(references)
+    while left:
+        found = _next_bunch(host, left)
+        ids = [outcome for outcome in found if isinstance(outcome, str)]
+        try:
+            errors = _remove_bunch(host, ids, force=force) if ids else {}
+        except EngineError as error:
+            errors = dict.fromkeys(ids, error)
+        yield from (errors.get(outcome) if isinstance(outcome, str) else outcome for outcome in found)
+
+
+def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
+    """Take references from ``left``; return for each reference the container's id, or the error of the search.
+
+    A second reference to a container stays for the next bunch, so that the search for it fails.
+    """
+    found: list[str | EngineError] = []
     with host.store.read() as reader:
-        record = reader.container(container_id)
-    if record is not None:
-        reservation.release_endpoints(host, record, alive=False)
-        reservation.close_sandbox(record)
-    host.runtime.delete(container_id)
-    if record is not None and record.kind == "process":
-        end_orphan(record, signals.SIGKILL, None)
-    directory.remove(host, container_id)
+        while left and len(found) < BUNCH:
+            outcome: str | EngineError
+            try:
+                outcome = lookup.find(reader, left[0]).id
+            except EngineError as error:
+                outcome = error
+            if outcome in found:
+                break
+            found.append(outcome)
+            left.popleft()
+    return found
+
+
+def _remove_bunch(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, EngineError]:
+    """Remove the containers with these ids; return the errors by container id."""
+    errors = _under_locks(host, ids, lambda chosen: _remove_locked(host, chosen, force=force))
+    announce(host)
+    return errors
+
+
+def _under_locks(
+    host: Host, ids: Sequence[str], act: Callable[[Sequence[str]], dict[str, EngineError]]
+) -> dict[str, EngineError]:
+    """Call ``act`` for containers while this command holds their locks; return the errors by container id.
+
+    A container that another command has locked comes last, on its own. No command then waits for a lock while it holds
+    another one, so that two commands never wait for each other.
+    """
+    with ExitStack() as held:
+        free = [container_id for container_id in ids if _try_lock(host, container_id, held)]
+        errors = act(free)
+    for container_id in (one for one in ids if one not in free):
+        try:
+            with locked(host.run, "container", container_id):
+                errors |= act([container_id])
+        except EngineError as error:
+            errors[container_id] = error
+    return errors
+
+
+def _try_lock(host: Host, container_id: str, held: ExitStack) -> bool:
+    """Take the container lock until ``held`` is closed; return False if another command has the lock."""
+    try:
+        held.enter_context(locked(host.run, "container", container_id, timeout=0))
+    except Unavailable:
+        return False
+    return True
+
+
+def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, EngineError]:
+    """Remove containers; return the errors by container id. The caller holds the container locks."""
+    errors: dict[str, EngineError] = {}
+    records = []
+    for container_id in ids:
+        try:
+            records.append(_removable(host, container_id, force=force))
+        except EngineError as error:
+            errors[container_id] = error
+    if not records:
+        return errors
     with host.store.write() as tx:
-        tx.delete_container(container_id)
-        intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
+        for record in records:
+            tx.put_container(replace(record, stopped_by_user=True))
+            intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
+    for record in (record for record in records if record.status == "restarting"):
+        host.runtime.cancel_restart(record.id)
+    with ExitStack() as endings:
+        for record in records:
+            if record.status == "running":
+                endings.enter_context(host.runtime.ending(record.id))
+        errors |= _finish_removals(host, [record.id for record in records])
+    return errors
+
+
+def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord:
+    """Return the container's record; raises NotFound without record, and Conflict if the container must be stopped."""
+    record = finalize_exit(host, container_id)
+    if record is None:
+        locks.forget(host.run, "container", container_id)
+        raise NotFound(f"No such container: {container_id}")
+    _refuse_running(record, force)
+    return record
+
+
+def resume_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
+    """Finish the removals of containers that killed commands have begun; idempotent. Takes the container locks.
+
+    Returns the errors by container id.
+    """
+    errors = _under_locks(host, ids, lambda chosen: _finish_removals(host, chosen))
+    announce(host)
+    return errors
+
+
+def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
+    """Kill containers, release their endpoints and ports, and delete their records, files and locks; idempotent.
+
+    Also ends the intents of the removals. Returns the errors by container id; the intents of these containers stay. The
+    caller holds the container locks.
+    """
+    for container_id in ids:
+        host.runtime.signal(container_id, signals.SIGKILL)  # kill now: the processes end during the next steps
+    with host.store.read() as reader:
+        records = [record for record in map(reader.container, ids) if record is not None]
+    errors = reservation.release_all(host, records)
+    done = [container_id for container_id in ids if container_id not in errors]
+    for container_id in done:
+        host.runtime.delete(container_id)
+    for record in (record for record in records if record.id not in errors):
+        reservation.close_sandbox(record)
+        if record.kind == "process":
+            end_orphan(record, signals.SIGKILL, None)
+    directory.remove(host, done)
+    with host.store.write() as tx:
+        for container_id in done:
+            tx.delete_container(container_id)
+            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
+    for container_id in done:
+        locks.forget(host.run, "container", container_id)
+    with host.store.write() as tx:
+        for container_id in done:
+            intents.end(tx, IntentKind.CONTAINER_REMOVE, container_id)
+    return errors
 
 
 def _refuse_running(record: ContainerRecord, force: bool) -> None:
@@ -98,16 +215,14 @@ def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
         stopped = [
             c for c in reader.containers() if lookup.with_actual_state(host, c).status in ("created", "exited", "dead")
         ]
+    sizes = {r.id: directory.size(host, r.id) for r in stopped if networks.container_prunable(r, filters)}
     removed, reclaimed = [], 0
-    for record in stopped:
-        if networks.container_prunable(record, filters):
-            size = directory.size(host, record.id)
-            try:
-                remove(host, record.id, force=False)
-            except (Conflict, NotFound):
-                continue
-            removed.append(record.id)
+    for (container_id, size), error in zip(sizes.items(), remove_each(host, sizes, force=False), strict=True):
+        if error is None:
+            removed.append(container_id)
             reclaimed += size
+        elif not isinstance(error, (Conflict, NotFound)):
+            raise error
     return removed, reclaimed
 
 

@@ -60,7 +60,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status == "running":
         return
     if record.status in ("exited", "restarting") and record.pid == 0:
-        reservation.release_endpoints(host, record, alive=False)
+        reservation.release_endpoints(host, record)
     try:
         _start(host, record)
     except EngineError as error:
@@ -305,7 +305,7 @@ def rollback(host: Host, container_id: str) -> None:
     if record is None:
         return
     try:
-        reservation.release_endpoints(host, record, alive=False)
+        reservation.release_endpoints(host, record)
     finally:
         host.runtime.delete(container_id)
         reservation.close_sandbox(record)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address
 
 from drivers.api import DriverError
-from drivers.firewall.resolver_redirect import redirect
+from drivers.firewall.resolver_redirect import bound_port, redirect
 from engine.dns import wire
 from engine.dns.forwarder import Outstanding, forward
 from engine.dns.mmsg import Datagrams
@@ -22,7 +23,7 @@ from engine.dns.sandbox_view import SandboxView
 from engine.dns.tcp_client import StreamClient
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.loop import Loop
-from engine.eventloop.netns import inside, socket_in
+from engine.eventloop.netns import inside
 from engine.eventloop.quota import Claim
 
 ADDRESS = "127.0.0.11"
@@ -46,7 +47,7 @@ class SandboxResolver:
         self._claims, self._streams = (Claim(netns),), budget.streams
         self.outstanding = Outstanding(budget.queries, self._claims)
         self._clients: set[StreamClient] = set()
-        self._udp, self._tcp = serving_pair(netns)
+        self._udp, self._tcp = inside(netns, serving_pair)
         loop.watch(self._udp.fileno(), self._drain)
         loop.watch(self._tcp.fileno(), self._accept)
 
@@ -106,12 +107,12 @@ class SandboxResolver:
                 sock.close()
 
 
-def bound(netns: int, kind: int, port: int) -> socket.socket:
-    """Return a socket bound to 127.0.0.11 in a network namespace, even if the loopback link there is still down.
+def bound(kind: int, port: int) -> socket.socket:
+    """Return a socket bound to 127.0.0.11, even if the loopback link is still down.
 
-    Port 0 means any free port.
+    Port 0 means any free port. Runs in the calling thread's network namespace.
     """
-    sock = socket_in(netns, socket.AF_INET, kind)
+    sock = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
@@ -124,27 +125,34 @@ def bound(netns: int, kind: int, port: int) -> socket.socket:
     return sock
 
 
-def pair(netns: int, port: int) -> tuple[socket.socket, socket.socket]:
+def pair(port: int) -> tuple[socket.socket, socket.socket]:
     """Return a UDP and a TCP socket on the same port; port 0 means any port that is free for both."""
-    tcp = bound(netns, socket.SOCK_STREAM, port)
+    tcp = bound(socket.SOCK_STREAM, port)
     try:
-        return bound(netns, socket.SOCK_DGRAM, tcp.getsockname()[1]), tcp
+        return bound(socket.SOCK_DGRAM, tcp.getsockname()[1]), tcp
     except OSError:
         tcp.close()
         raise
 
 
-def serving_pair(netns: int) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP and a TCP socket that serve port 53 of the sandbox.
+def serving_pair() -> tuple[socket.socket, socket.socket]:
+    """Return a UDP and a TCP socket that serve port 53. Runs in the network namespace of the sandbox.
 
-    An nftables rule redirects port 53 to a free port. If nftables fails, the sockets are bound to port 53 itself.
+    An nftables rule redirects port 53 to a free port. If an earlier agent has made that rule, its port is bound again.
+    If nftables fails, the sockets are bound to port 53 itself.
     """
-    udp, tcp = pair(netns, 0)
+    udp = tcp = None
     try:
-        inside(netns, lambda: redirect(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1]))
+        known = bound_port()
+        if known:
+            with suppress(OSError):  # another program may have bound the port meanwhile
+                return pair(known)
+        udp, tcp = pair(0)
+        redirect(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1])
     except DriverError as error:
         print(f"port 53 is taken from the sandbox itself: {error}", file=sys.stderr, flush=True)
-        udp.close()
-        tcp.close()
-        return pair(netns, wire.PORT)
+        for sock in (udp, tcp):
+            if sock is not None:
+                sock.close()
+        return pair(wire.PORT)
     return udp, tcp

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -36,6 +38,8 @@ RETRY = 2.0
 The time is doubled after each failure, up to `LAST_RETRY`.
 """
 LAST_RETRY = 60.0
+FILL_SECONDS = 0.2
+"""Seconds for which one round of the loop opens the sockets of new sandboxes."""
 PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
 
 
@@ -77,6 +81,9 @@ class DnsService:
         self._residents: dict[str, ServedSandbox] = {}
         self._made: dict[str, Made] = {}
         self._state = Snapshot()
+        self._unserved: deque[SandboxView] = deque()
+        self._filling: Timer | None = None
+        self._failed = False
         self._retry: Timer | None = None
         self._pause = RETRY
         self._watches = [FileWatch(loop, inotify, str(f), self._host_changed) for f in (SYSTEM, BEHIND_STUB)]
@@ -89,8 +96,25 @@ class DnsService:
         by_id = {view.id: view for view in current}
         for identity in [i for i, r in self._residents.items() if not _same_place(r.view, by_id.get(i))]:
             self._drop(identity)
-        unserved = [view for view in by_id.values() if not self._serve(view)]
-        self._try_again(bool(unserved))
+        fresh = [view for view in by_id.values() if not self._update(view)]
+        # Serve the newest sandboxes first, because a command may wait for its new sandbox.
+        self._unserved = deque(sorted(fresh, key=lambda view: view.pid_start, reverse=True))
+        self._failed = False
+        self._fill()
+
+    def _fill(self) -> None:
+        """Open the sockets of new sandboxes for up to `FILL_SECONDS`; the loop opens the others in later rounds.
+
+        Therefore a starting agent serves its first sandboxes and the commands while it opens the other sandboxes.
+        """
+        if self._filling is not None:
+            self._filling.cancel()
+        end = time.monotonic() + FILL_SECONDS
+        while self._unserved and time.monotonic() < end:
+            self._failed |= not self._open(self._unserved.popleft())
+        self._filling = self._loop.after(0, self._fill) if self._unserved else None
+        if not self._unserved:
+            self._try_again(self._failed)
 
     def _try_again(self, failed: bool) -> None:
         if self._retry is not None:
@@ -112,17 +136,20 @@ class DnsService:
                 table = self._tables[identity] = NetworkTable(network.name, self._ttl)
             table.update(live[identity])
 
-    def _serve(self, view: SandboxView) -> bool:
-        """Open the DNS sockets of a new sandbox, or only replace the DNS settings of a sandbox that already has
-        sockets.
-
-        Returns False if the sockets cannot be bound yet.
-        """
+    def _update(self, view: SandboxView) -> bool:
+        """Replace the DNS settings of a sandbox that already has sockets; return False for a new sandbox."""
         resident = self._residents.get(view.id)
-        if resident is not None:
+        if resident is None:
+            return False
+        if resident.view is view and not view.links:
+            resident.resolver.responder.ready.clear()  # the tables may have changed, and the networks have not
+        else:
             resident.view = view
             resident.resolver.responder = Responder(view, self._tables)
-            return True
+        return True
+
+    def _open(self, view: SandboxView) -> bool:
+        """Open the DNS sockets of a new sandbox; return False if the sockets cannot be bound yet."""
         try:
             namespace = self._pin(view)
         except OSError:
@@ -155,7 +182,7 @@ class DnsService:
 
     def needed(self) -> bool:
         """Return whether any sandbox has a resolver, or waits for another attempt to bind its sockets."""
-        return bool(self._residents) or self._retry is not None
+        return bool(self._residents) or bool(self._unserved) or self._retry is not None
 
     def close(self) -> None:
         """Close the sockets of every sandbox."""

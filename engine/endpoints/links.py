@@ -131,10 +131,9 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
 
 
 def pairs(reader: Reader, network: NetworkRecord) -> Iterator[Pair]:
-    """Yield all legacy links (``--link``) between the endpoints of a network. Only the default bridge has links."""
-    for endpoint in reader.endpoints(network_id=network.id) if network.predefined else ():
-        record = reader.container(endpoint.container_id)
-        if record is not None:
+    """Yield all links between the endpoints of a network. Only the default bridge has links."""
+    for record in reader.containers(with_links=True) if network.predefined else ():
+        for endpoint in _on(reader, network, record):
             yield from _outgoing(reader, record, endpoint)
 
 
@@ -155,10 +154,14 @@ def _outgoing(reader: Reader, record: ContainerRecord, endpoint: EndpointRecord)
 def _incoming(
     reader: Reader, network: NetworkRecord, record: ContainerRecord, endpoint: EndpointRecord
 ) -> Iterator[Pair]:
-    for other in reader.endpoints(network_id=network.id):
-        source = reader.container(other.container_id)
-        if source is not None and any(_leads_to(text, record) for text in source.host.links or ()):
-            yield source, other, record, endpoint
+    for source in reader.containers(with_links=True):
+        if any(_leads_to(text, record) for text in source.host.links or ()):
+            for other in _on(reader, network, source):
+                yield source, other, record, endpoint
+
+
+def _on(reader: Reader, network: NetworkRecord, container: ContainerRecord) -> list[EndpointRecord]:
+    return [e for e in reader.endpoints(container_id=container.id) if e.network_id == network.id]
 
 
 def _leads_to(text: str, record: ContainerRecord) -> bool:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Interface, ip_address, ip_network
 from pathlib import Path
 
+from drivers.plan import Step, teardown
 from drivers.registry import facts
 from engine import ipam, names
 from engine.cluster import endpoint_hooks
@@ -25,7 +27,7 @@ from engine.model import (
     NetworkRecord,
     PoolRecord,
 )
-from engine.store.api import Taken, Transaction
+from engine.store.api import Reader, Taken, Transaction
 
 
 def reserve(
@@ -102,24 +104,75 @@ def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, request
 def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
     """Return the container's endpoints with their networks, in the order of their creation."""
     with host.store.read() as reader:
-        pairs = [(reader.network(e.network_id), e) for e in reader.endpoints(container_id=container_id)]
+        return _members(reader, container_id)
+
+
+def _members(reader: Reader, container_id: str) -> list[JoinedEndpoint]:
+    pairs = [(reader.network(e.network_id), e) for e in reader.endpoints(container_id=container_id)]
     return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
 
 
-def release_endpoints(host: Host, record: ContainerRecord, *, alive: bool) -> None:
-    """Remove all endpoints of a container from its sandbox, and delete the endpoints' records.
+Released = Sequence[tuple[ContainerRecord, Sequence[JoinedEndpoint]]]
+"""Containers whose sandboxes no longer exist, each with all its endpoints."""
+
+
+def release_endpoints(host: Host, record: ContainerRecord) -> None:
+    """Remove all endpoints of a container whose sandbox no longer exists, and delete the endpoints' records.
 
     If the removal of one endpoint fails, the other endpoints are still removed. The first error is raised at the end.
     """
-    failures: list[EngineError] = []
-    members = memberships(host, record.id)
-    for number, member in enumerate(members, 1):
-        try:
-            release_endpoint(host, record, member, members[number:], alive=alive)
-        except EngineError as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
+    for error in release_all(host, [record]).values():
+        raise error
+
+
+def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, EngineError]:
+    """Remove all endpoints of containers whose sandboxes no longer exist, and delete the endpoints' records.
+
+    The endpoints of all containers are removed together, in few requests to the kernel and two transactions. Returns
+    the first error of each container for which the removal failed, by container id. The records are deleted even then.
+    """
+    with host.store.read() as reader:
+        released = [(record, _members(reader, record.id)) for record in records]
+    ends = [member for _, members in released for member in members]
+    if not ends:
+        return {}
+    with host.store.write() as tx:
+        for member in ends:
+            tx.put_endpoint(replace(member.endpoint, phase="leaving"))  # for the reason, see `release_endpoint`
+    try:
+        return _remove_from_host(host, released)
+    finally:
+        with host.store.write() as tx:
+            for member in ends:
+                tx.delete_endpoint(member.endpoint.id)
+        for member in ends:
+            endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
+
+
+def _remove_from_host(host: Host, released: Released) -> dict[str, EngineError]:
+    """Remove the endpoints of the containers from the host; return the errors by container id.
+
+    If removing all endpoints together fails, the endpoints of each container are removed on their own. In this way, the
+    error of one container concerns no other container.
+    """
+    ends = [(record, member) for record, members in released for member in members]
+    try:
+        teardown(
+            (
+                Step("siblings", lambda: sandbox.dismiss_all_siblings(host, [members for _, members in released])),
+                *(Step("links", partial(links.close_links, host, *end)) for end in ends),
+                Step("endpoints", lambda: sandbox.remove_from_host(host, ends)),
+            )
+        )
+    except EngineError as error:
+        if len(released) == 1:
+            return {released[0][0].id: error}
+        return {
+            container_id: failure
+            for one in released
+            for container_id, failure in _remove_from_host(host, [one]).items()
+        }
+    return {}
 
 
 def release_endpoint(

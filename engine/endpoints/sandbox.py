@@ -17,13 +17,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import ip_address
 from pathlib import Path
 
 from drivers import sandbox as kernel
-from drivers.api import EndpointSpec, IPAddress, Multihomed, NetworkSpec, PortBinding, Publisher, Sandbox
+from drivers.api import (
+    BulkRemover,
+    EndpointSpec,
+    IPAddress,
+    Multihomed,
+    NetworkSpec,
+    PortBinding,
+    Publisher,
+    Sandbox,
+)
 from drivers.linux.default_routes import BOOT, OURS, WayOut
+from drivers.plan import Step, teardown
 from engine import dispatch
 from engine.dispatch import translate_driver_errors
 from engine.host import Host
@@ -142,6 +152,32 @@ def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, ali
         driver.delete_endpoint(network, endpoint)
 
 
+def remove_from_host(host: Host, ends: Iterable[tuple[ContainerRecord, JoinedEndpoint]]) -> None:
+    """Unpublish the ports of endpoints whose sandboxes no longer exist, and remove the endpoints; idempotent.
+
+    The endpoints of a driver that is a `BulkRemover` are removed together. An error for one endpoint does not prevent
+    the removal of the others; the first error is raised at the end.
+    """
+    by_driver: dict[str, list[tuple[ContainerRecord, JoinedEndpoint]]] = {}
+    for container, member in ends:
+        by_driver.setdefault(member.network.driver, []).append((container, member))
+    teardown(Step(name, partial(_remove_from_host, host, name, chosen)) for name, chosen in by_driver.items())
+
+
+def _remove_from_host(host: Host, name: str, ends: Sequence[tuple[ContainerRecord, JoinedEndpoint]]) -> None:
+    driver = host.driver(name)
+    if isinstance(driver, BulkRemover):
+        with translate_driver_errors():
+            driver.delete_endpoints([(m.spec, dispatch.endpoint_spec(m.endpoint, c)) for c, m in ends])
+        return
+    steps = []
+    for container, member in ends:
+        ports = member.endpoint.ports
+        steps.append(Step("ports", partial(unpublish, host, container, member, ports, leaving=True)))
+        steps.append(Step("endpoint", partial(leave, host, container, member, alive=False)))
+    teardown(steps)
+
+
 def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
     """Allow a sandbox to send packets through each of its networks from its addresses on its other networks;
     idempotent.
@@ -160,6 +196,17 @@ def dismiss_siblings(host: Host, member: JoinedEndpoint, others: Sequence[Joined
     ``member`` is the endpoint that leaves the sandbox. ``others`` are the endpoints that stay.
     """
     for driver, crossings in _crossings(host, [pair for o in others for pair in ((member, o), (o, member))]):
+        with translate_driver_errors():
+            driver.dismiss(crossings)
+
+
+def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint]]) -> None:
+    """Remove all permissions that `admit_siblings` gave in several sandboxes; idempotent.
+
+    Each item of ``sandboxes`` has all endpoints of one sandbox.
+    """
+    pairs = [(m, o) for members in sandboxes for m in members for o in members if m is not o]
+    for driver, crossings in _crossings(host, pairs):
         with translate_driver_errors():
             driver.dismiss(crossings)
 

@@ -51,14 +51,6 @@ def inside(netns: int, action: Callable[[], T]) -> T:
             os._exit(71)  # exit, because later calls would run in the wrong network namespace
 
 
-def socket_in(netns: int | None, family: int, kind: int) -> socket.socket:
-    """Make a non-blocking socket in the network namespace ``netns``; None means the host's network namespace."""
-    kind |= socket.SOCK_NONBLOCK
-    if netns is None:
-        return socket.socket(family, kind)
-    return inside(netns, lambda: socket.socket(family, kind))
-
-
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
     """Make ``number`` sockets in the network namespace ``netns``, or fewer if file descriptors run out.
 

@@ -37,7 +37,7 @@ def filter_containers(
     """
     check_keys(filters, KEYS)
     _check_values(filters)
-    tests = [*_value_tests(filters), _port_test(filters, sides)]
+    tests = [*_value_tests(filters), _port_test(filters, sides)] if filters else []
     shown = everything or bool(filters.get("status"))
     return [r for r in _between(records, filters) if (shown or r.status in ALIVE) and all(test(r) for test in tests)]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from drivers.api import BulkRemover
 from engine import dispatch, intents
 from engine.agent.client import keep_agent
 from engine.cluster import network_hooks
 from engine.dispatch import network_spec, translate_driver_errors
+from engine.errors import EngineError
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import NetworkRecord
@@ -20,16 +23,50 @@ def destroy(host: Host, network_id: str) -> None:
 
     Also removes a network whose creation was interrupted.
     """
+    for error in destroy_all(host, [network_id]).values():
+        raise error
+
+
+def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
+    """Remove the kernel objects, records and intents of networks, as `destroy` does; return the errors by network id.
+
+    The networks of a driver that is a `BulkRemover` are removed together.
+    """
+    by_driver: dict[str, list[NetworkRecord]] = {}
     with host.store.read() as reader:
-        record = reader.network(network_id)
-    if record is None:
-        return
-    with translate_driver_errors():
-        host.driver(record.driver).delete_network(network_spec(record))
-    with host.store.write() as tx:
-        tx.delete_network(network_id)
-        for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
-            intents.end(tx, kind, network_id)
+        for record in filter(None, map(reader.network, ids)):
+            by_driver.setdefault(record.driver, []).append(record)
+    errors: dict[str, EngineError] = {}
+    for records in by_driver.values():
+        errors |= _delete_all(host, records)
+    gone = [r.id for records in by_driver.values() for r in records if r.id not in errors]
+    if gone:
+        with host.store.write() as tx:
+            for network_id in gone:
+                tx.delete_network(network_id)
+                for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
+                    intents.end(tx, kind, network_id)
+    return errors
+
+
+def _delete_all(host: Host, records: Sequence[NetworkRecord]) -> dict[str, EngineError]:
+    """Remove the kernel objects of networks of one driver; return the errors by network id.
+
+    If removing all networks together fails, each network is removed on its own, so that its error concerns no other.
+    """
+    try:
+        driver = host.driver(records[0].driver)
+        with translate_driver_errors():
+            if isinstance(driver, BulkRemover) and len(records) > 1:
+                driver.delete_networks([network_spec(record) for record in records])
+                return {}
+            if len(records) == 1:
+                driver.delete_network(network_spec(records[0]))
+                return {}
+    except EngineError as error:
+        if len(records) == 1:
+            return {records[0].id: error}
+    return {network_id: error for record in records for network_id, error in _delete_all(host, [record]).items()}
 
 
 def activate(host: Host, network_id: str) -> NetworkRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
 from engine import names
@@ -12,7 +12,7 @@ from engine.dispatch import pool_key
 from engine.filters import networks
 from engine.host import Host
 from engine.ipam import usage
-from engine.model import Filters, NetworkRecord, NetworkSummary
+from engine.model import EndpointRecord, Filters, NetworkRecord, NetworkSummary
 from engine.names import natural_key
 from engine.render.network import network_document
 from engine.store.api import Reader
@@ -56,15 +56,20 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
     """Return the NetworkResource document of one network, including its containers."""
     with host.store.read() as reader:
         record = find(reader, reference, inspect=True)
-        members = []
-        for endpoint in reader.endpoints(network_id=record.id):
-            container = reader.container(endpoint.container_id)
-            if container is not None and endpoint.phase == "live":
-                members.append((endpoint, gateway.shown_name(record, container)))
-            elif endpoint.container_id == gateway.INGRESS_SANDBOX:
-                members.append((endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"))
+        members = list(_members(reader, record))
         status = _ipam_status(reader, record) if verbose else {}
     return {**network_hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
+
+
+def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
+    """Yield the endpoints that inspect shows, with their names."""
+    known = reader.container_names(record.id)
+    for endpoint in reader.endpoints(network_id=record.id):
+        if endpoint.container_id == gateway.INGRESS_SANDBOX:
+            yield endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"
+        elif endpoint.phase == "live" and endpoint.container_id in known:
+            container = reader.container(endpoint.container_id) if gateway.is_gateway(record) else None
+            yield endpoint, gateway.shown_name(record, container) if container else known[endpoint.container_id]
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:

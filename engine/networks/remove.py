@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from drivers.linux import process
 from engine.api import Strings
 from engine.cluster import network_hooks
-from engine.errors import EngineError, Forbidden
+from engine.errors import EngineError
 from engine.filters import networks
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import Filters
-from engine.networks.activate import destroy
+from engine.networks.activate import destroy_all
 from engine.networks.query import PRESENT, find
-from engine.store.api import Intent
+from engine.store.api import Intent, Transaction
 from engine.validate.network import check_network_remove
+
+BUNCH = 100
+"""Maximum number of networks that are removed together.
+
+The number is limited because the kernel's list of links is locked while it deletes the bridges of a bunch.
+"""
 
 
 def remove(host: Host, reference: str) -> None:
@@ -23,18 +30,64 @@ def remove(host: Host, reference: str) -> None:
 
     Raises Forbidden if the network has active endpoints, is predefined, or is the configuration of another network.
     """
-    network_hooks.import_network(host, reference, attach=False)
-    with host.store.read() as reader:
-        record = find(reader, reference)
-    if record.scope == "swarm":
-        return network_hooks.remove(host, record)
+    for error in remove_each(host, [reference]):
+        if error is not None:
+            raise error
+
+
+def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError | None]:
+    """Remove networks; up to `BUNCH` networks share the work.
+
+    For each reference, in order, yields None after the removal of the network, or the error that `remove` raises.
+    """
+    for first in range(0, len(references), BUNCH):
+        bunch = references[first : first + BUNCH]
+        try:
+            outcomes = _remove_bunch(host, bunch)
+        except EngineError as error:
+            outcomes = [error] * len(bunch)
+        yield from outcomes
+
+
+def _remove_bunch(host: Host, references: Sequence[str]) -> list[EngineError | None]:
+    """Remove networks; return for each reference None or the error."""
+    begun: list[str | EngineError | None] = [_remove_shared(host, reference) for reference in references]
     with host.store.write() as tx:
+        for place, reference in enumerate(references):
+            if begun[place] == LOCAL:
+                begun[place] = _begin(tx, reference)
+    errors = destroy_all(host, [outcome for outcome in begun if isinstance(outcome, str)])
+    return [errors.get(outcome) if isinstance(outcome, str) else outcome for outcome in begun]
+
+
+LOCAL = "local"
+"""The result of `_remove_shared` for a network that only this host has."""
+
+
+def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
+    """Remove a network of the cluster; return None or the error. Return `LOCAL` for a network of this host."""
+    try:
+        network_hooks.import_network(host, reference, attach=False)
+        with host.store.read() as reader:
+            record = find(reader, reference)
+        if record.scope != "swarm":
+            return LOCAL
+        network_hooks.remove(host, record)
+    except EngineError as error:
+        return error
+    return None
+
+
+def _begin(tx: Transaction, reference: str) -> str | EngineError:
+    """Record that a network is being removed; return its id, or the error if it may not be removed."""
+    try:
         record = find(tx, reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
-        tx.put_network(replace(record, phase="removing", owner=process.identity()))
-        tx.put_intent(Intent(IntentKind.NETWORK_REMOVE, record.id, process.identity()))
-    destroy(host, record.id)
-    return None
+    except EngineError as error:
+        return error
+    tx.put_network(replace(record, phase="removing", owner=process.identity()))
+    tx.put_intent(Intent(IntentKind.NETWORK_REMOVE, record.id, process.identity()))
+    return record.id
 
 
 def prune(host: Host, filters: Filters) -> Strings:
@@ -53,11 +106,5 @@ def prune(host: Host, filters: Filters) -> Strings:
             and not reader.endpoints(network_id=n.id)
             and networks.network_prunable(n, filters)
         ]
-    removed = []
-    for record in candidates:
-        try:
-            remove(host, record.id)
-        except (Forbidden, EngineError):
-            continue
-        removed.append(record.name)
-    return removed
+    outcomes = remove_each(host, [record.id for record in candidates])
+    return [record.name for record, error in zip(candidates, outcomes, strict=True) if error is None]

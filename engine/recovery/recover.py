@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,16 +36,22 @@ from engine.store.locks import locked
 
 RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.NETWORK_CREATE: activate.destroy,
-    IntentKind.NETWORK_REMOVE: activate.destroy,
     IntentKind.NETWORK_ACTIVATE: activate.delete_planned,
     IntentKind.ENDPOINT_CHANGE: connect.rollback,
     IntentKind.SANDBOX_CHANGE: connect.resync_routes_and_ports,
     IntentKind.CONTAINER_START: start.rollback,
-    IntentKind.CONTAINER_REMOVE: remove.resume_removal,
     IntentKind.CONTAINER_RESTART: on_exit.restart_now,
 }
 """The function that resolves each kind of abandoned intent (a record of work whose process no longer runs). Creations
-are undone, removals are finished, and automatic restarts that did not happen are done.
+are undone, and automatic restarts that did not happen are done.
+"""
+
+FINISHERS: dict[str, Callable[[Host, Sequence[str]], Mapping[str, EngineError]]] = {
+    IntentKind.CONTAINER_REMOVE: remove.resume_removals,
+    IntentKind.NETWORK_REMOVE: activate.destroy_all,
+}
+"""The function that finishes all removals of one kind together, because one killed command may have begun many. The
+function returns the errors by object id.
 """
 
 UNDER_LOCK = (IntentKind.ENDPOINT_CHANGE, IntentKind.SANDBOX_CHANGE, IntentKind.CONTAINER_START)
@@ -108,7 +114,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
     ``abandoned`` are the intents of these processes. If resolving an intent fails, the intent stays in the store for
     the next command.
     """
-    for intent in abandoned:
+    for intent in (intent for intent in abandoned if intent.kind in RESOLVERS):
         with contextlib.suppress(EngineError), _container_lock(host, intent):
             with host.store.read() as reader:
                 if intent not in reader.intents():
@@ -116,6 +122,25 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
             RESOLVERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
                 intents.end(tx, intent.kind, intent.object_id)
+    for kind, finish in FINISHERS.items():
+        _finish(host, [intent for intent in abandoned if intent.kind == kind], finish)
+
+
+def _finish(
+    host: Host, removals: Sequence[Intent], finish: Callable[[Host, Sequence[str]], Mapping[str, EngineError]]
+) -> None:
+    """Finish the removals of processes that no longer run; after an error, the intent stays in the store."""
+    if not removals:
+        return
+    with contextlib.suppress(EngineError):
+        with host.store.read() as reader:
+            begun = set(reader.intents())
+        present = [intent for intent in removals if intent in begun]
+        errors = finish(host, [intent.object_id for intent in present])
+        with host.store.write() as tx:
+            for intent in present:
+                if intent.object_id not in errors:
+                    intents.end(tx, intent.kind, intent.object_id)
 
 
 def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:

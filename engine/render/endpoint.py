@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_interface
 from typing import Any
 
 from engine.model import ContainerRecord, EndpointIPAM, EndpointRecord, NetworkAttachment
@@ -80,10 +79,8 @@ def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
 
 
 def _split(interface: str) -> tuple[str, int]:
-    if not interface:
-        return "", 0
-    parsed = ip_interface(interface)
-    return str(parsed.ip), parsed.network.prefixlen
+    address, _, prefix = interface.partition("/")  # the store's text is canonical, so parsing would only take time
+    return address, int(prefix or 0)
 
 
 def _granted(endpoint: EndpointRecord) -> EndpointIPAM:

@@ -10,7 +10,7 @@ not exist.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,8 +78,8 @@ class Reader(Protocol):
         the networks with this id prefix.
         """
 
-    def containers(self) -> list[ContainerRecord]:
-        """Return all containers."""
+    def containers(self, *, with_links: bool = False) -> list[ContainerRecord]:
+        """Return all containers, or only the containers with legacy links."""
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return the container with this full id."""
@@ -94,8 +94,14 @@ class Reader(Protocol):
     def endpoints(self, *, network_id: str = "", container_id: str = "") -> list[EndpointRecord]:
         """Return the endpoints of a network or of a container. Without arguments, return all endpoints."""
 
-    def publishing_endpoints(self) -> list[EndpointRecord]:
-        """Return the endpoints for which host ports are published."""
+    def container_names(self, network_id: str) -> dict[str, str]:
+        """Return the names of the containers that have an endpoint on a network, by container id.
+
+        This method is faster than `container` for each endpoint, because it reads no JSON documents.
+        """
+
+    def publishing_endpoints(self) -> Iterator[EndpointRecord]:
+        """Yield the endpoints for which host ports are published; reads each record when it is needed."""
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """Return the endpoint with this full id."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -21,6 +21,8 @@ from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type
 T = TypeVar("T")
 _scan = json.JSONDecoder().raw_decode  # works as json.loads does, with fewer function calls
 Decoder = Callable[[Any], Any]
+LONG_CHARACTERS = 1 << 16
+"""Length of a document from which `decode` remembers the record. Few records have more than thousand characters."""
 
 
 class Decode(Protocol):
@@ -47,8 +49,15 @@ def as_text(words: str) -> str:
 def decode(kind: type[T], document: str) -> T:
     """Return the instance of the dataclass ``kind`` that a JSON document describes; raises `CodecError`.
 
-    Sequences become tuples.
+    Sequences become tuples. The last long documents are remembered, because a command reads the record of a container
+    with thousands of ports several times.
     """
+    hint: Any = kind
+    record: T = _decode(kind, document) if len(document) < LONG_CHARACTERS else _decode_long(hint, document)
+    return record
+
+
+def _decode(kind: type[T], document: str) -> T:
     try:
         plain, end = _scan(document)
     except json.JSONDecodeError:
@@ -58,6 +67,11 @@ def decode(kind: type[T], document: str) -> T:
     hint: Any = kind
     record: T = _decoder(hint)(plain)
     return record
+
+
+@lru_cache(maxsize=4)
+def _decode_long(kind: Any, document: str) -> Any:
+    return _decode(kind, document)
 
 
 def _loaded(kind: type, document: str) -> Any:

@@ -58,7 +58,14 @@ the order of the listing, so SQLite does not read the table. ``scope`` needs ``i
 leaves out default values.
 """
 
-MIGRATIONS = (TABLES, LISTING)
+LINKING = """
+ALTER TABLE containers ADD COLUMN with_links INTEGER NOT NULL DEFAULT 0;
+UPDATE containers SET with_links = json_extract(body, '$.host.links') IS NOT NULL;
+CREATE INDEX containers_with_links ON containers (with_links) WHERE with_links;
+"""
+"""The migration that adds a column to find the few containers with legacy links without reading all documents."""
+
+MIGRATIONS = (TABLES, LISTING, LINKING)
 """The migration at index N upgrades a file from version N to N+1. Append new migrations; never change a
 released one.
 """

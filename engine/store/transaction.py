@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
@@ -110,9 +110,9 @@ class SqliteReader:
         """
         return self._find(NetworkRecord, "networks", reference, reference)
 
-    def containers(self) -> list[ContainerRecord]:
-        """Return all containers."""
-        return self._select(ContainerRecord, "containers")
+    def containers(self, *, with_links: bool = False) -> list[ContainerRecord]:
+        """Return all containers, or only the containers with legacy links."""
+        return self._select(ContainerRecord, "containers", "with_links" if with_links else "1")
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return the container with this full id."""
@@ -137,9 +137,22 @@ class SqliteReader:
         where = " AND ".join(f"{column} = ?" for column in conditions) or "1"
         return self._select(EndpointRecord, "endpoints", where, *conditions.values())
 
-    def publishing_endpoints(self) -> list[EndpointRecord]:
-        """Return the endpoints for which host ports are published."""
-        return self._select(EndpointRecord, "endpoints", "id IN (SELECT endpoint_id FROM ports)")
+    def container_names(self, network_id: str) -> dict[str, str]:
+        """Return the names of the containers that have an endpoint on a network, by container id."""
+        rows = self._connection.execute(
+            "SELECT c.id, c.name FROM endpoints AS e JOIN containers AS c ON c.id = e.container_id "
+            "WHERE e.network_id = ?",
+            (network_id,),
+        )
+        return dict(rows.fetchall())
+
+    def publishing_endpoints(self) -> Iterator[EndpointRecord]:
+        """Yield the endpoints for which host ports are published; reads each record when it is needed."""
+        rows = self._connection.execute(
+            "SELECT body FROM endpoints "
+            "WHERE EXISTS (SELECT 1 FROM ports WHERE endpoint_id = endpoints.id) ORDER BY seq"
+        )
+        return (self._decode(EndpointRecord, body) for (body,) in rows)
 
     def endpoint(self, endpoint_id: str) -> EndpointRecord | None:
         """Return the endpoint with this full id."""
@@ -221,7 +234,7 @@ class SqliteTransaction(SqliteReader):
 
     def put_container(self, record: ContainerRecord) -> None:
         """Insert or replace a container by id; raises `Taken` if another container has the same name."""
-        self._put_named("containers", "container-name", record)
+        self._put_named("containers", "container-name", record, with_links=bool(record.host.links))
 
     def delete_container(self, container_id: str) -> None:
         """Delete the container and its endpoints."""

@@ -21,8 +21,8 @@ import dns.message
 import pytest
 
 from engine.agent import client
-from engine.eventloop.netns import socket_in
 from tests.conftest import COUNTER, HAWSE, Host, Netns, require_root, until
+from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
 DESCRIPTORS = 1024

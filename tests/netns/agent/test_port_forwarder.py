@@ -28,10 +28,10 @@ from drivers.linux import netns as namespaces
 from drivers.linux.netlink import CLOSE_DELAY_SECONDS
 from engine.agent import client
 from engine.dispatch import network_spec, port_bindings
-from engine.eventloop.netns import socket_in
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
 from engine.portproxy.udp import TRUST
 from engine.store.sqlite import SqliteStore
+from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
 START = "import sys; from pathlib import Path; from engine.agent.client import notify; "

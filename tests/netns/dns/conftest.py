@@ -28,7 +28,6 @@ import dns.rrset
 import pytest
 
 from engine.agent import client
-from engine.eventloop.netns import socket_in
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
@@ -41,6 +40,7 @@ from engine.model import (
 )
 from engine.store.sqlite import SqliteStore
 from tests.conftest import until
+from tests.packets import socket_in
 
 START = "import sys; from pathlib import Path; from engine.agent.client import notify; "
 START += "sys.exit(not notify(Path(sys.argv[1]), Path(sys.argv[2])))"

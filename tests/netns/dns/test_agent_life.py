@@ -40,6 +40,46 @@ def test_killed_agent_is_replaced_by_the_next_command(app):
     assert app.sandboxes[0].resolve("db") == ["172.30.0.3"]
 
 
+def nft(app, command: str) -> str:
+    """Run nft in the first sandbox and return its output."""
+    inside = ["nsenter", f"--net={app.sandboxes[0].path}", "nft", *command.split()]
+    return subprocess.run(inside, check=True, capture_output=True, text=True).stdout
+
+
+def redirected(app) -> str:
+    """Return the rules that redirect the resolver's port in the first sandbox, with their handles."""
+    return nft(app, "-a list table ip hawse_resolver")
+
+
+def test_the_next_agent_takes_the_ports_of_the_killed_one(app):
+    app.start()
+    before = redirected(app)
+    app.kill_agent()
+    app.start()
+    assert redirected(app) == before
+    assert app.sandboxes[0].resolve("db") == ["172.30.0.3"]
+
+
+def test_the_next_agent_redirects_anew_if_a_program_has_taken_the_port(app):
+    app.start()
+    before = redirected(app)
+    port = int(before.partition("dport set ")[2].split()[0])
+    app.kill_agent()
+    with app.sandboxes[0].socket() as taken:
+        taken.bind(("0.0.0.0", port))
+        app.start()
+        assert app.sandboxes[0].resolve("db") == ["172.30.0.3"]
+    assert redirected(app) != before
+
+
+def test_a_broken_redirection_is_replaced(app):
+    app.start()
+    app.kill_agent()
+    nft(app, "flush chain ip hawse_resolver answers")
+    app.start()
+    assert app.sandboxes[0].resolve("db") == ["172.30.0.3"]
+
+
 def test_commands_at_once_start_one_agent(app):
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(lambda _: app.start(), range(5)))

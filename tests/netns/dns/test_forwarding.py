@@ -18,9 +18,9 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from engine.eventloop.netns import socket_in
 from engine.model import HostConfig
 from tests.conftest import until
+from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
 

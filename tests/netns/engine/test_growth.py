@@ -1,14 +1,25 @@
 """A command on one network reads only that network's records, even if many networks exist."""
 
 import os
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from drivers.linux import netns as namespaces
 from engine.agent import client
 from engine.core import open_engine
-from engine.model import NetworkCreate, NetworkRecord, PoolRecord
-from engine.store import transaction
+from engine.endpoints import links
+from engine.model import (
+    ContainerConfig,
+    ContainerRecord,
+    EndpointRecord,
+    HostConfig,
+    NetworkCreate,
+    NetworkRecord,
+    PoolRecord,
+)
+from engine.store import sqlite, transaction
 
 pytestmark = pytest.mark.netns
 
@@ -79,3 +90,46 @@ def test_telling_the_agent_reads_no_record_of_networks_that_publish_nothing(netw
     records_read.clear()
     client.announce(host)
     assert len(records_read) == alone == 0
+
+
+@pytest.fixture
+def containers_crowd(host, monkeypatch):
+    """The store of a host with one network and `OTHERS` containers on it, whose processes do not exist."""
+    for name in ("HAWSE_ROOT", "HAWSE_RUN"):
+        monkeypatch.setenv(name, host.env()[name])
+    monkeypatch.setenv("HAWSE_CONFIG", os.devnull)
+    engine = open_engine()
+    with engine.host.store.write() as tx:
+        tx.put_network(NetworkRecord("n" * 64, "app", "", "bridge", pools=[PoolRecord("10.0.0.0/16")], options={}))
+        for n in range(OTHERS):
+            record = ContainerRecord(f"{n:064x}", f"c{n}", "2026-01-01T00:00:00Z", ContainerConfig("bb"), HostConfig())
+            tx.put_container(replace(record, status="exited"))
+            tx.put_endpoint(EndpointRecord(f"e{n}", "n" * 64, record.id, "", ipv4=f"10.0.1.{n}/16", phase="live"))
+    return engine
+
+
+@pytest.fixture
+def kinds_read(monkeypatch):
+    """Count the records that snapshots of the store read, by class."""
+    counted, decode = Counter(), sqlite.decode
+    monkeypatch.setattr(sqlite, "decode", lambda kind, text: counted.update([kind]) or decode(kind, text))
+    return counted
+
+
+def test_listing_containers_reads_each_record_once(containers_crowd, kinds_read):
+    assert len(containers_crowd.containers.list({}, all=True)) == OTHERS
+    assert kinds_read == {ContainerRecord: OTHERS, EndpointRecord: OTHERS, NetworkRecord: 1}
+
+
+def test_inspecting_a_network_reads_no_record_of_its_containers(containers_crowd, kinds_read):
+    document = containers_crowd.networks.inspect("app")
+    assert sorted(entry["Name"] for entry in document["Containers"].values()) == sorted(f"c{n}" for n in range(OTHERS))
+    assert kinds_read == {EndpointRecord: OTHERS, NetworkRecord: 1}
+
+
+def test_links_are_sought_only_among_containers_with_links(containers_crowd, kinds_read):
+    with containers_crowd.host.store.read() as reader:
+        network = replace(reader.network("n" * 64), predefined=True)
+        kinds_read.clear()
+        assert list(links.pairs(reader, network)) == []
+    assert not kinds_read

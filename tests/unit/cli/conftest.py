@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,11 @@ class Verbs:
         return call
 
 
+def all_removed(references: Sequence[str], **_: Any) -> Iterator[None]:
+    """Return the outcomes of a removal that succeeds for each reference."""
+    return iter([None] * len(references))
+
+
 class EngineDouble:
     """An engine double whose groups of operations are `Verbs`.
 
@@ -50,8 +55,9 @@ class EngineDouble:
         self.answers: dict[str, dict[str, Any]] = {
             "networks": {
                 "create": Created(NETWORK_ID), "list": [], "summaries": [], "prune": [], "inspect": {"Ingress": False},
+                "remove_each": all_removed,
             },
-            "containers": {},
+            "containers": {"remove_each": all_removed},
             "images": {},
             "system": {},
         }  # fmt: skip

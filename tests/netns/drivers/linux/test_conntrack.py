@@ -86,7 +86,7 @@ def test_flows_of_an_address_and_no_others(lab, peer, way):
     lab.serve(one, 81, "udp", "172.30.0.2")
     assert lab.ask(lab.host, "172.30.0.2", 81, "udp")
     for address in ("172.30.0.2", "fd00:30::2"):
-        lab.on_host(lambda: conntrack.forget_address(ip_address(address)))  # noqa: B023
+        lab.on_host(lambda: conntrack.forget_addresses([ip_address(address)]))  # noqa: B023
     left = flows(lab)
     assert "172.30.0.2 " not in left and "fd00:30::2 " not in left
     assert "172.30.0.3 " in left and "fd00:30::3 " in left
@@ -137,7 +137,7 @@ def kernel_is_able():
     remove = conntrack._remove_at_once
     try:
         conntrack._remove_at_once = lambda *args: refused.append(not remove(*args)) or not refused[-1]
-        conntrack.forget_address(ip_address("192.0.2.1"))
+        conntrack.forget_addresses([ip_address("192.0.2.1")])
     except KernelError:
         return False
     finally:

@@ -73,7 +73,7 @@ def test_only_the_flows_of_an_address_are_forgotten(lab, peer):
         for container in (one, two):
             assert lab.ask(container, address, 80, "udp")
     for address in ("172.30.0.2", "fd00:30::2"):
-        lab.on_host(lambda: conntrack.forget_address(ip_address(address)))  # noqa: B023
+        lab.on_host(lambda: conntrack.forget_addresses([ip_address(address)]))  # noqa: B023
     left = lab.host.sh("conntrack -L 2>/dev/null; conntrack -L -f ipv6 2>/dev/null")
     assert "172.30.0.2" not in left
     assert "fd00:30::2" not in left

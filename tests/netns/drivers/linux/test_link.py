@@ -125,3 +125,18 @@ def test_a_veth_pair_goes_whole(session):
     assert (link.find(session, "v2").alias, link.find(session, "v2").up) == ("mark", True)
     link.delete(session, "v1")
     assert session.index("v2") == 0
+
+
+def test_many_links_are_deleted_by_one_request_and_others_stay(session, monkeypatch):
+    names = [f"br{number}" for number in range(6)]
+    for name in (*names, "other"):
+        link.add(session, name, "bridge")
+    requests = []
+    send = netlink.Session.request_until_visible
+    monkeypatch.setattr(netlink.Session, "request_until_visible", lambda *args: requests.append(args[1]) or send(*args))
+    link.delete_all(session, [*names, "missing"])
+    assert not any(map(session.index, names))
+    assert session.index("other")
+    assert requests == [RTM_DELLINK]
+    link.delete_all(session, [*names, "other"])
+    assert not session.index("other")

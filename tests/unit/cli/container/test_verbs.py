@@ -21,9 +21,13 @@ def answer(name: str, *_, **__):
     return no_such(name) if name.startswith("nosuch") else None
 
 
+def answers(names, **_):
+    return iter([answer(name) for name in names])
+
+
 @pytest.mark.parametrize("verb", ["stop", "restart", "kill", "rm"])
 def test_good_ones_are_printed_and_errors_come_at_the_end(cli, verb):
-    cli.engine.answers["containers"].update(dict.fromkeys(("stop", "restart", "kill", "remove"), answer))
+    cli.engine.answers["containers"].update(dict.fromkeys(("stop", "restart", "kill"), answer), remove_each=answers)
     result = cli(verb, "nosuch", "c2", "nosuch2")
     assert (result.code, result.out) == (1, "c2\n")
     assert result.err == (
@@ -46,8 +50,6 @@ def test_start_names_the_failed_ones(cli):
         (("stop", "-t", "0", "-s", "INT", "c"), ("stop", ("c", 0, "INT"), {})),
         (("restart", "-t0", "c"), ("restart", ("c", 0, ""), {})),
         (("kill", "-s", "HUP", "c"), ("kill", ("c", "HUP"), {})),
-        (("rm", "-fv", "/c"), ("remove", ("c",), {"force": True, "volumes": True})),
-        (("container", "remove", "c"), ("remove", ("c",), {"force": False, "volumes": False})),
         (("publish", "-p", "8080:80", "c"), ("publish", ("c", (PortSpec("tcp", 80, "", "8080"),)), {})),
         (("unpublish", "c", "53/UDP"), ("unpublish", ("c", 53, 53, "udp"), {})),
     ],
@@ -57,8 +59,28 @@ def test_flags_reach_the_engine(cli, argv, call):
     assert cli.engine.call == call
 
 
+@pytest.mark.parametrize(
+    ("argv", "references", "flags"),
+    [
+        (("rm", "-fv", "/c", "d"), ["c", "d"], {"force": True, "volumes": True}),
+        (("container", "remove", "c"), ["c"], {"force": False, "volumes": False}),
+    ],
+)
+def test_all_containers_are_removed_by_one_call(cli, argv, references, flags):
+    cli.engine.answers["containers"]["remove_each"] = answers
+    assert cli(*argv).code == 0
+    assert cli.engine.call == ("remove_each", (references,), flags)
+
+
+def test_removal_prints_each_container_in_order_and_an_empty_name_as_an_error(cli):
+    cli.engine.answers["containers"]["remove_each"] = answers
+    result = cli("rm", "c1", "/", "nosuch", "c2")
+    assert (result.code, result.out) == (1, "c1\nc2\n")
+    assert result.err == "Container name cannot be empty\nError response from daemon: No such container: nosuch\n"
+
+
 def test_forced_removal_mentions_a_missing_container(cli):
-    cli.engine.answers["containers"]["remove"] = answer
+    cli.engine.answers["containers"]["remove_each"] = answers
     result = cli("rm", "-f", "nosuch", "c1")
     assert (result.code, result.out, result.err) == (
         0,

@@ -14,16 +14,19 @@ WARNING = (
 )
 
 
-def remove(reference):
+def outcome(reference):
     if reference == "busy":
-        raise Conflict("network busy has active endpoints")
-    if reference == "nosuch":
-        raise NotFound("network nosuch not found")
+        return Conflict("network busy has active endpoints")
+    return NotFound("network nosuch not found") if reference == "nosuch" else None
+
+
+def remove_each(references):
+    return iter([outcome(reference) for reference in references])
 
 
 @pytest.fixture
 def rm(cli):
-    cli.engine.answers["networks"] |= {"remove": remove, "inspect": NotFound("not asked about")}
+    cli.engine.answers["networks"] |= {"remove_each": remove_each, "inspect": NotFound("not asked about")}
     return lambda *argv, **keywords: cli("network", "rm", *argv, **keywords)
 
 
@@ -40,6 +43,17 @@ def test_force_hides_only_what_is_not_there(rm):
     assert rm("-f", "nosuch", "n1", "").code == 0
     result = rm("-f", "busy")
     assert (result.code, result.err) == (1, "Error response from daemon: network busy has active endpoints\n")
+
+
+def test_all_networks_are_removed_by_one_call(cli, rm):
+    assert rm("n1", "/n2", "", "n3").out == "n1\n/n2\nn3\n"
+    assert [args for verb, args, _ in cli.engine.calls if verb == "remove_each"] == [(["n1", "n2", "n3"],)]
+
+
+def test_the_networks_before_the_ingress_network_are_removed_before_the_question(cli, rm):
+    cli.engine.answers["networks"]["inspect"] = lambda name: {"Ingress": name == "ingress"}
+    assert rm("n1", "ingress", "n2", stdin=b"n\n").out.startswith("n1\nWARNING! Before removing")
+    assert [args for verb, args, _ in cli.engine.calls if verb == "remove_each"] == [(["n1"],), (["n2"],)]
 
 
 @pytest.mark.parametrize(("answer", "removed"), [(b"y\n", True), (b"n\n", False), (b"", False)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cli.pflag import FILTER, INT, LIST, MAP, STRING, STRINGS, UINT, Flag
@@ -95,6 +97,15 @@ def test_refuses(argv, text):
     with pytest.raises(FlagError) as raised:
         flag_set().parse(argv)
     assert str(raised.value) == text
+
+
+def test_a_list_flag_does_not_copy_the_values_before():
+    flags, values = flag_set(), []
+    kind = replace(LIST, fold=lambda before, text: values.append(LIST.fold(before, text)) or values[-1])
+    flags.long["--label"].kind = kind
+    flags.parse(["--label", "a", "--label", "b", "--label", "c"])
+    assert flags.values["label"] == ("a", "b", "c")
+    assert values[0] is values[1] is values[2]
 
 
 def test_without_interspersed_the_first_argument_ends_the_flags():

@@ -9,8 +9,9 @@ import stat
 import pytest
 
 from engine.errors import Damaged, PermissionDenied, Unavailable
-from engine.model import NetworkRecord
+from engine.model import ContainerConfig, ContainerRecord, HostConfig, NetworkRecord
 from engine.store import schema, sqlite
+from engine.store.codec import encode
 from engine.store.sqlite import SqliteStore
 
 FIRST_COLUMNS = "id, name, body, driver, phase, predefined, with_options"
@@ -172,6 +173,26 @@ def test_networks_of_the_first_schema_are_listed_as_those_made_since(store, monk
     with store.read() as snapshot:
         assert snapshot.network_summaries(("live", "planned")) == made_since
         assert snapshot.networks() == networks
+
+
+def test_links_of_containers_of_an_earlier_schema_are_found(store, monkeypatch):
+    plain = ContainerRecord("a", "plain", "", ContainerConfig("bb"), HostConfig())
+    linking = ContainerRecord("b", "linking", "", ContainerConfig("bb"), HostConfig(links=["plain:db"]))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
+        earlier.setattr(schema, "VERSION", 2)
+        touch(store)
+        for record in (plain, linking):
+            edit(
+                store,
+                "INSERT INTO containers (id, name, body) VALUES (?, ?, ?)",
+                record.id,
+                record.name,
+                encode(record),
+            )
+    with store.read() as snapshot:
+        assert [c.name for c in snapshot.containers()] == ["plain", "linking"]
+        assert [c.name for c in snapshot.containers(with_links=True)] == ["linking"]
 
 
 def test_a_writer_waits_only_so_long_and_readers_not_at_all(store):

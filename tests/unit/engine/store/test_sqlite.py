@@ -16,7 +16,9 @@ from engine.model import (
     NetworkRecord,
     PortRecord,
 )
+from engine.store import sqlite
 from engine.store.api import Intent, Taken
+from engine.store.codec import decode
 from engine.store.sqlite import SqliteStore
 
 
@@ -179,6 +181,27 @@ def test_who_publishes_and_whether_anybody_runs(store):
     with store.read() as snapshot:
         assert [e.id for e in snapshot.publishing_endpoints()] == ["e3"]
         assert snapshot.has_containers()
+
+
+def test_the_records_of_publishing_endpoints_are_read_when_they_are_needed(store, monkeypatch):
+    put(store, endpoint("e1", port("0.0.0.0", 80)), endpoint("e2", port("0.0.0.0", 81)))
+    read = []
+    monkeypatch.setattr(sqlite, "decode", lambda *args: read.append(args) or decode(*args))
+    with store.read() as snapshot:
+        assert next(snapshot.publishing_endpoints()).id == "e1"
+    assert len(read) == 1
+
+
+def test_containers_with_links_and_names_of_a_networks_containers_are_found(store):
+    linking = replace(container("c", "web"), host=HostConfig(links=["db:sql"]))
+    put(store, linking, container("d", "db"), container("f", "far"), endpoint("e1"), endpoint("e2", container_id="d"))
+    put(store, endpoint("e3", network_id="m", container_id="f"), endpoint("e4", container_id="gone"))
+    with store.read() as snapshot:
+        assert [c.name for c in snapshot.containers(with_links=True)] == ["web"]
+        assert snapshot.container_names("n") == {"c": "web", "d": "db"}
+    put(store, replace(linking, host=HostConfig()))
+    with store.read() as snapshot:
+        assert snapshot.containers(with_links=True) == []
 
 
 def test_ports_are_those_of_all_other_endpoints(store):

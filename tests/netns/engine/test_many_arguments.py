@@ -1,0 +1,153 @@
+"""Commands with many arguments: the arguments share the work, and each of them has its own outcome, as in Docker."""
+
+import errno
+import json
+import os
+import threading
+
+import pytest
+
+from drivers.api import KernelError
+from drivers.bridge import BridgeDriver
+from drivers.linux import netns as namespaces
+from engine.core import open_engine
+from engine.model import NetworkCreate
+from engine.store.locks import locked
+from engine.store.sqlite import SqliteStore
+from tests.conftest import until
+from tests.netns.engine.killing import killed
+
+pytestmark = pytest.mark.netns
+
+NAMES = ("c1", "c2", "c3")
+MISSING = "Error response from daemon: No such container: {}\n"
+
+
+@pytest.fixture
+def crowd(host):
+    """A host with three containers on the networks app and zoo; each publishes a port."""
+    for network in ("app", "zoo"):
+        host.hawse("network", "create", network)
+    for number, name in enumerate(NAMES):
+        options = ("--network", "app", "--network", "zoo", "-p", f"{7000 + number}:80")
+        host.hawse("run", "-d", "--name", name, *options, "hostfs", "sleep", "1d")
+    return host
+
+
+def left(host):
+    """Return what is left of containers: links, firewall elements of ports, processes, files, records and intents."""
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        records = [*reader.containers(), *reader.endpoints(), *reader.intents()]
+    files = [path.name for place in ("containers", "netns") for path in (host.run_dir / place).glob("*")]
+    locks = [path.name for path in (host.run_dir / "locks").glob("container-*")]
+    links = [line for line in host.sh("ip -br link").splitlines() if line.startswith("veth")]
+    ports = [line for line in host.sh("nft list table inet hawse").splitlines() if "700" in line or "siblings" in line]
+    return [*records, *files, *locks, *links, *(port for port in ports if "elements" in port)]
+
+
+def test_each_container_has_its_own_outcome_in_the_order_of_the_arguments(crowd):
+    done = crowd.hawse("rm", "-f", "c3", "nosuch", "c1", "c3", "c2")
+    assert done.stdout == "c3\nc1\nc2\n"
+    assert done.stderr == MISSING.format("nosuch") + MISSING.format("c3")
+    assert left(crowd) == []
+
+
+def test_a_running_container_does_not_keep_the_others(crowd):
+    crowd.hawse("stop", "-t0", "c1", "c3")
+    done = crowd.hawse("rm", "c1", "c2", "c3", check=False)
+    assert (done.returncode, done.stdout) == (1, "c1\nc3\n")
+    assert 'cannot remove container "/c2": container is running' in done.stderr
+    assert crowd.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "c2\n"
+    assert json.loads(crowd.hawse("inspect", "c2").stdout)[0]["State"]["Running"]
+
+
+def test_a_container_that_another_command_has_locked_is_waited_for(crowd):
+    busy = crowd.hawse("inspect", "-f", "{{.Id}}", "c2").stdout.strip()
+    done = []
+    removing = threading.Thread(target=lambda: done.append(crowd.hawse("rm", "-f", *NAMES)))
+    with locked(crowd.run_dir, "container", busy):
+        removing.start()
+        until(lambda: crowd.hawse("ps", "-aq").stdout.count("\n") == 1)
+    removing.join()
+    assert done[0].stdout == "c1\nc2\nc3\n"
+    assert left(crowd) == []
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "engine.endpoints.sandbox.dismiss_all_siblings",
+        "drivers.linux.link.delete_all",
+        "engine.runtime.local.LocalRuntime.delete",
+        "engine.containers.directory.remove",
+        "engine.store.locks.forget",
+    ],
+)
+def test_the_next_command_finishes_a_killed_removal_of_many(crowd, where):
+    processes = crowd.container_processes()
+    killed(crowd, where, "rm", "-f", *NAMES)
+    crowd.hawse("network", "create", "any")
+    until(lambda: left(crowd) == [])
+    assert not [pid for pid in processes if os.path.exists(f"/proc/{pid}/cwd")]
+
+
+def test_container_prune_counts_what_it_removed(crowd):
+    crowd.hawse("stop", "-t0", "c1", "c3")
+    pruned = crowd.hawse("container", "prune", "-f").stdout
+    assert pruned.startswith("Deleted Containers:\n") and pruned.count("\n") == 5
+    assert crowd.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "c2\n"
+
+
+def test_each_network_has_its_own_outcome_in_the_order_of_the_arguments(host):
+    for name in ("n1", "n2", "n3"):
+        host.hawse("network", "create", name)
+    host.hawse("run", "-d", "--name", "web", "--network", "n2", "hostfs", "sleep", "1d")
+    done = host.hawse("network", "rm", "n3", "nosuch", "n2", "n1", "n3", check=False)
+    assert (done.returncode, done.stdout) == (1, "n3\nn1\n")
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Error response from daemon: network nosuch not found"
+    assert "network n2 id" in lines[1] and lines[1].endswith("has active endpoints")
+    assert lines[2] == "Error response from daemon: network n3 not found"
+    assert host.sh("ip -br link show type bridge").count("br-") == 1
+
+
+def test_prune_keeps_what_is_used_and_leaves_nothing_of_the_rest(host):
+    host.hawse("network", "create", "used")
+    host.hawse("run", "-d", "--name", "web", "--network", "used", "hostfs", "sleep", "1d")
+    before = host.sh("ip -br link show type bridge; nft list table inet hawse")
+    for name in ("n1", "n2", "n10"):
+        host.hawse("network", "create", name)
+    assert host.hawse("network", "prune", "-f").stdout == "Deleted Networks:\nn1\nn2\nn10\n\n"
+    until(lambda: host.sh("ip -br link show type bridge; nft list table inet hawse") == before)
+
+
+def test_the_next_command_finishes_a_killed_prune(host):
+    for name in ("n1", "n2", "n3"):
+        host.hawse("network", "create", name)
+    killed(host, "drivers.firewall.table.change", "network", "prune", "-f")
+    host.hawse("network", "create", "any")
+    assert host.hawse("network", "ls", "-qf", "type=custom").stdout.count("\n") == 1
+    assert host.sh("ip -br link show type bridge").count("br-") == 1
+
+
+def test_an_error_of_one_network_concerns_no_other(host, monkeypatch):
+    """The driver cannot delete the network n2, so that it can delete no networks together with n2."""
+    for name, value in host.env().items():
+        monkeypatch.setenv(name, value)
+    delete, ids = BridgeDriver.delete_networks, []
+
+    def refuse(driver, networks):
+        if ids[1] in [network.id for network in networks]:
+            raise KernelError("delete", "n2", errno.EBUSY)
+        delete(driver, networks)
+
+    def inside():
+        networks = open_engine().networks
+        ids.extend(networks.create(NetworkCreate(name)).id for name in ("n1", "n2", "n3"))
+        monkeypatch.setattr(BridgeDriver, "delete_networks", refuse)
+        return list(networks.remove_each(["n1", "n2", "n3"]))
+
+    first, second, third = namespaces.run_in_netns(host.path, inside)
+    assert (first, third) == (None, None)
+    assert "n2" in str(second)
+    assert host.sh("ip -br link show type bridge").count("br-") == 1
