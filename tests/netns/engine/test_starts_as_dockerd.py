@@ -102,3 +102,25 @@ def test_a_link_local_address_must_be_link_local(host):
     refused = host.hawse("network", "connect", "--link-local-ip", "10.0.0.5", "n1", "c1", check=False)
     assert refused.stderr == "Error response from daemon: invalid link local IP address: 10.0.0.5\n"
     host.hawse("network", "connect", "--link-local-ip", "169.254.3.4", "n1", "c1")
+
+
+def test_files_that_the_user_binds_replace_those_of_hawse(host, tmp_path):
+    for name in ("resolv.conf", "hosts"):
+        (tmp_path / name).write_text(f"mine: {name}\n")
+    binds = ("-v", f"{tmp_path}/resolv.conf:/etc/resolv.conf:ro", "-v", f"{tmp_path}/hosts:/etc/hosts")
+    host.hawse("run", "-d", "--name", "c1", *binds, "hostfs", "sleep", "1d")
+    host.hawse("run", "-d", "--name", "beside", "--network", "container:c1", "hostfs", "sleep", "1d")
+    for container in ("c1", "beside"):
+        text = host.hawse("exec", container, "cat", "/etc/resolv.conf", "/etc/hosts").stdout
+        assert text == "mine: resolv.conf\nmine: hosts\n"
+        assert inspect(host, container, "{{.HostsPath}}") == str(tmp_path / "hosts")
+    host.hawse("network", "create", "n1")
+    host.hawse("network", "connect", "n1", "c1")
+    assert (tmp_path / "hosts").read_text() == "mine: hosts\n"
+
+
+@pytest.mark.parametrize("interface", ["all", "lo"])
+def test_the_hosts_file_has_no_ipv6_where_ipv6_is_off(host, interface):
+    sysctl = f"net.ipv6.conf.{interface}.disable_ipv6=1"
+    text = host.hawse("run", "--rm", "--sysctl", sysctl, "hostfs", "cat", "/etc/hosts").stdout
+    assert text.startswith("127.0.0.1\tlocalhost\n172.17.0.2\t")
