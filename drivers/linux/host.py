@@ -68,6 +68,11 @@ def has_net_admin() -> bool:
     return False
 
 
+def has_ipv6() -> bool:
+    """Return whether the kernel has IPv6."""
+    return (sysctl.ROOT / "net/ipv6").is_dir()
+
+
 def is_forwarding() -> bool:
     """Return whether the host forwards IPv4 packets between its interfaces."""
     return sysctl.read("net/ipv4/ip_forward") != "0"

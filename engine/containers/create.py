@@ -33,6 +33,7 @@ from engine.validate.host_config import (
     is_container_mode,
     is_user_defined,
     link_target,
+    links_with_host_mode,
     parse_link,
     parse_security_options,
     shared_container,
@@ -125,8 +126,9 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
     """Return the request's host configuration. In a network mode ``container:NAME``, the container's id replaces NAME.
 
-    Also looks up the target container of each link. Raises InvalidArgument if the name in a link does not match exactly
-    one container.
+    In a link to a container that uses another container's sandbox, the name of that other container replaces the
+    target's name. Raises InvalidArgument if the name in a link does not match exactly one container, or if the target
+    is in host mode. On a user-defined network, links are not checked at creation.
     """
     settings = request.host
     with host.store.read() as reader:
@@ -134,12 +136,21 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
             matches = reader.find_containers(shared_container(settings.network_mode))
             if len(matches) == 1:
                 settings = replace(settings, network_mode=f"container:{matches[0].id}")
-        for link in settings.links or ():
-            if is_user_defined(settings.network_mode):
-                break  # on a user-defined network, link targets are not checked at creation
-            target = parse_link(link)[0]
-            link_target(reader.find_containers(target), target)
+        if settings.links and not is_user_defined(settings.network_mode):
+            settings = replace(settings, links=[_with_sandbox_owner(reader, link) for link in settings.links])
     return settings
+
+
+def _with_sandbox_owner(reader: Reader, link: str) -> str:
+    target, alias = parse_link(link)
+    record = link_target(reader.find_containers(target), target)
+    while is_container_mode(record.host.network_mode):
+        target = shared_container(record.host.network_mode)
+        record = link_target(reader.find_containers(target), target)
+        link = f"{record.name}:{alias}"
+    if record.host.network_mode == "host":
+        raise links_with_host_mode()
+    return link
 
 
 def _record(host: Host, record: ContainerRecord) -> None:

@@ -13,7 +13,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from drivers.linux.host import has_ipv6
 from engine.cluster.gateway import is_gateway
+from engine.containers import lookup
 from engine.endpoints import links
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.etc_files.hosts import LinkedHost, hosts_file, own_lines, with_address, without_own_lines
@@ -21,14 +23,43 @@ from engine.etc_files.resolv_conf import Overrides, Transform, resolv_conf
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
 from engine.paths import no_follow
-from engine.validate.host_config import is_container_mode
+from engine.validate.host_config import check_binds, is_container_mode
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")
+FILES = ("hosts", "resolv.conf", "hostname")
+IPV6_SWITCHES = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/lo/disable_ipv6")
+"""The sysctls that turn off IPv6 on the loopback interface of a container."""
 LARGEST = 1 << 20
 """Size limit in bytes. A container's /etc file that is larger is not updated, because the container may have written
 anything into it.
 """
+
+
+def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
+    """Return the files for /etc of a container as a mapping from path in the container to path on the host.
+
+    If the container joins another container's sandbox, the result has the files of that other container: those that
+    the user bound there (-v FILE:/etc/hosts), else those of hawse.
+    """
+    owner_id = lookup.sandbox_owner(host, record)
+    directory = host.root / "containers" / owner_id
+    files = {f"/etc/{name}": str(directory / name) for name in FILES}
+    if owner_id == record.id:
+        return files
+    with host.store.read() as reader:
+        owner = reader.container(owner_id)
+    return files if owner is None else {**files, **_bound(owner)}
+
+
+def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
+    """Return the files of `paths`, with the container's own binds over them, as inspect shows them."""
+    return {**paths(host, record), **_bound(record)}
+
+
+def _bound(record: ContainerRecord) -> dict[str, str]:
+    targets = tuple(f"/etc/{name}" for name in FILES)
+    return {mount.target: mount.source for mount in check_binds(record.host.binds) if mount.target in targets}
 
 
 def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
@@ -90,7 +121,19 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
     linked = [
         LinkedHost(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
     ]
-    return hosts_file(record.config, _addresses(members), extra_hosts=extra, links=linked, host_gateway=gateway)
+    return hosts_file(
+        record.config,
+        _addresses(members),
+        extra_hosts=extra,
+        links=linked,
+        host_gateway=gateway,
+        ipv6=_has_ipv6(record),
+    )
+
+
+def _has_ipv6(record: ContainerRecord) -> bool:
+    sysctls = {key.replace(".", "/"): value.strip() for key, value in record.host.sysctls.items()}
+    return has_ipv6() and all(sysctls.get(switch, "0") == "0" for switch in IPV6_SWITCHES)
 
 
 def _addresses(members: Sequence[JoinedEndpoint]) -> list[str]:

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 
-from engine.containers import lookup
+from engine.containers import etc_files
 from engine.containers.create import find_root
 from engine.endpoints import links
 from engine.errors import KernelFailure
@@ -48,7 +48,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         overlay_dir=str(host.container_directory(record.id) / "layer") if root.image else "",
         read_only=settings.readonly_rootfs,
         mounts=mounts,
-        files=own_files(host, record),
+        files=etc_files.paths(host, record),
         sysctls=dict(settings.sysctls),
         netns=netns,
         pid_host=settings.pid_mode == "host",
@@ -103,15 +103,6 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
         base.append("TERM=xterm")
     base += of_links
     return [*(e for e in base if e.partition("=")[0] not in defined), *(e for e in variables if "=" in e)]
-
-
-def own_files(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the container's own /etc files as a mapping from path in the container to path on the host.
-
-    If the container joins another container's sandbox, the result has the /etc files of that other container.
-    """
-    directory = host.container_directory(lookup.sandbox_owner(host, record))
-    return {f"/etc/{name}": str(directory / name) for name in ("hosts", "resolv.conf", "hostname")}
 
 
 def log_path(host: Host, record: ContainerRecord) -> str:

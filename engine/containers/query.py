@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.api import Documents, Json
 from engine.containers import directory as files
-from engine.containers import lookup
+from engine.containers import etc_files, lookup
 from engine.containers.process_spec import log_path
 from engine.endpoints.links import link_names
 from engine.filters.containers import filter_containers
@@ -85,10 +85,10 @@ def _network_side(reader: Reader, record: ContainerRecord) -> tuple[list[Endpoin
 def _files(host: Host, record: ContainerRecord) -> ContainerFiles:
     if record.kind == "adopted" or not record.sandbox_id:
         return ContainerFiles()
-    directory = host.root / "containers" / lookup.sandbox_owner(host, record)
+    paths = etc_files.shown_paths(host, record)
     return ContainerFiles(
-        resolv_conf=str(directory / "resolv.conf"),
-        hostname=str(directory / "hostname"),
-        hosts=str(directory / "hosts"),
+        resolv_conf=paths["/etc/resolv.conf"],
+        hostname=paths["/etc/hostname"],
+        hosts=paths["/etc/hosts"],
         log=log_path(host, record) if record.host.log_driver in ("", JSON_FILE) else "",
     )

@@ -92,7 +92,7 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
 
     The namespace is the path of another container's sandbox, "host" for the host's network namespace, or "" for a new
     one. If the container joins another container's sandbox, the record gets the host name and domain name of that
-    container. Raises Forbidden if the other container is not running.
+    container. Raises Forbidden if the other container is not running, and EngineError if it is the container itself.
     """
     mode = record.host.network_mode
     if mode == "host":
@@ -100,6 +100,8 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     if not is_container_mode(mode):
         return record, ""
     other = lookup.with_actual_state(host, lookup.resolve(host, shared_container(mode)))
+    if other.id == record.id:
+        raise EngineError("cannot join own network")
     lookup.check_not_restarting(other)
     if other.status != "running":
         raise Forbidden(f"cannot join network of a non running container: {other.id}")
@@ -245,6 +247,8 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
     except RuntimeFailure as error:
         raise _start_failure(error) from error
     path = sandbox.open_path(host.run, record.sandbox_id, prepared.netns)
+    if record.host.network_mode == "host":
+        sandbox.open_host_path(host.run, prepared.netns)
     return replace(record, pid=prepared.pid, pid_start=prepared.pid_start, sandbox_path=path)
 
 

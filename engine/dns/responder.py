@@ -66,7 +66,7 @@ class Responder:
             if not (stream or answer.several or query.optional):
                 self._keep(message, reply)
             return reply
-        if self.view.forward and self.view.upstreams:
+        if self.view.upstreams:
             return query
         return wire.reply(query, wire.SERVFAIL, [])
 
@@ -83,6 +83,6 @@ class Responder:
         name = query.key[:-4]
         if query.type == wire.MX and self.find(wire.question(name, wire.A)) is not None:
             return EMPTY  # after an empty answer to an MX query, the mail client sends mail to the host with this name
-        if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA) and self.view.forward:
+        if self.view.ndots and query.single_label and query.type in (wire.A, wire.AAAA):
             return EMPTY  # after an empty answer, the client tries the name with its search domains
         return None

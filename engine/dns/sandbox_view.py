@@ -7,7 +7,7 @@ The rules are those of Docker's embedded resolver:
 - Networks are searched in the order of `engine.endpoints.sandbox.gateway_priority`.
 - Links are aliases that only one sandbox knows.
 - Names that no network has are forwarded to the container's ``--dns`` servers or to the host's servers. If all networks
-  of the container are internal, the resolver forwards no names.
+  of the container are internal, queries are sent only from the sandbox. They then reach only servers on these networks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class SandboxView:
     links: tuple[LinkAlias, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     ndots: bool = False  # True if the user set ndots; then names of one label are not forwarded
-    forward: bool = True
 
 
 class Made(NamedTuple):
@@ -140,10 +139,15 @@ def _view(container: ContainerRecord, members: Sequence[NetworkRecord], conf: Re
         pid_start=container.pid_start,
         networks=tuple(n.id for n in searched),
         links=tuple(_links(container, searched)),
-        upstreams=tuple(conf.upstreams[:MAX_UPSTREAMS]),
+        upstreams=_upstreams(members, conf),
         ndots=conf.ndots_from not in ("", "internal"),
-        forward=any(not n.internal for n in members),
     )
+
+
+def _upstreams(members: Sequence[NetworkRecord], conf: ResolvConf) -> tuple[Upstream, ...]:
+    first = conf.upstreams[:MAX_UPSTREAMS]
+    leads_out = any(not n.internal for n in members)
+    return tuple(upstream for upstream in first if leads_out or not upstream.on_host)
 
 
 def _search_key(network: NetworkRecord, container: ContainerRecord) -> Rank:

@@ -18,7 +18,7 @@ from engine.cluster import endpoint_hooks
 from engine.dispatch import pool_key
 from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import EngineError, Forbidden, KernelFailure
+from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure
 from engine.host import Host
 from engine.model import (
     ContainerRecord,
@@ -35,11 +35,13 @@ def reserve(
 ) -> EndpointRecord:
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
-    Raises Forbidden or KernelFailure with Docker's error text if an address is not available.
+    Raises Forbidden or KernelFailure with Docker's error text if an address is not available, and InvalidArgument if a
+    link-local address of the settings is not link-local.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
     ipam = settings.ipam
+    link_local = [_link_local(a) for a in ipam.link_local] if ipam else []
     ipv4 = ipv6 = ""
     for pool in network.pools:
         version = ip_network(pool.subnet).version
@@ -60,7 +62,7 @@ def reserve(
         mac=_mac(network, settings.mac_address, ipv4),
         ipv4=ipv4,
         ipv6=ipv6,
-        link_local=[_with_prefix(a) for a in ipam.link_local] if ipam else [],
+        link_local=link_local,
         names=names.served_names(container, settings),
         default_route=settings.default_route,
     )
@@ -74,8 +76,12 @@ def _mac(network: NetworkRecord, requested: str, ipv4: str) -> str:
     return names.mac_from_ipv4(IPv4Interface(ipv4).ip) if ipv4 else names.random_mac()
 
 
-def _with_prefix(address: str) -> str:
-    return address if "/" in address else f"{address}/{16 if ip_address(address).version == 4 else 64}"
+def _link_local(text: str) -> str:
+    """Return a link-local address with its prefix length; raises InvalidArgument for any other address."""
+    address = ip_address(text)
+    if not address.is_link_local:
+        raise InvalidArgument(f"invalid link local IP address: {address}")
+    return f"{address}/{16 if address.version == 4 else 64}"
 
 
 def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str) -> str:

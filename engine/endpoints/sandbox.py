@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from ipaddress import ip_address
@@ -50,6 +51,9 @@ PROTOCOLS = {"process": BOOT, "adopted": OURS}
 In containers the number is ``boot``, as in Docker. In adopted namespaces (namespaces that hawse did not create), other
 programs add routes too. Therefore hawse marks its own routes in adopted namespaces with another number.
 """
+HOST_SANDBOX = "default"
+"""The name of the symbolic link to the host's network namespace, as in Docker."""
+INIT_NAMESPACE = "/proc/1/ns/net"
 PREFIX_OPTION = "com.docker.network.container_iface_prefix"
 IFNAME_OPTION = "com.docker.network.endpoint.ifname"
 
@@ -92,6 +96,18 @@ def open_path(run: Path, sandbox_id: str, namespace: str) -> str:
     path.unlink(missing_ok=True)
     path.symlink_to(namespace)
     return str(path)
+
+
+def open_host_path(run: Path, namespace: str) -> None:
+    """Create the symbolic link to the host's network namespace, which inspect shows as SandboxKey in host mode.
+
+    ``namespace`` is the network namespace of a process in host mode. All containers in host mode share the link. The
+    link leads to PID 1 if PID 1 is in the same network namespace, because PID 1 outlives the containers.
+    """
+    inode = inode_of(namespace)
+    if inode_of(path_of(run, HOST_SANDBOX)) != inode:
+        with suppress(FileExistsError):  # another command has created the link in the meantime
+            open_path(run, HOST_SANDBOX, INIT_NAMESPACE if inode_of(INIT_NAMESPACE) == inode else namespace)
 
 
 def inode_of(namespace: str) -> int:

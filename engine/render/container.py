@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,11 +149,10 @@ def _network_settings(
     default = next((e for e in endpoints if _is_default_bridge(networks.get(e.network_id))), None)
     address = address_document(default)
     shown = networks_document(record, endpoints)
-    shares = is_container_mode(record.host.network_mode)  # the sandbox belongs to another container, which shows it
     return {
         "Bridge": "",
-        "SandboxID": "" if shares else record.sandbox_id,
-        "SandboxKey": "" if shares else record.sandbox_path,
+        "SandboxID": "" if is_container_mode(record.host.network_mode) else record.sandbox_id,
+        "SandboxKey": _sandbox_key(record),
         "Ports": ports_document(record, endpoints, networks),
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
@@ -165,6 +165,18 @@ def _network_settings(
         "MacAddress": shown["bridge"]["MacAddress"] if "bridge" in shown else "",
         "Networks": shown,
     }
+
+
+def _sandbox_key(record: ContainerRecord) -> str:
+    """Return the path of the link to the container's network namespace.
+
+    The path is "" if the sandbox belongs to another container, which shows the path. Containers in host mode share one
+    link.
+    """
+    if is_container_mode(record.host.network_mode) or not record.sandbox_path:
+        return ""
+    path = record.sandbox_path
+    return posixpath.join(posixpath.dirname(path), "default") if record.host.network_mode == "host" else path
 
 
 def _is_default_bridge(network: NetworkRecord | None) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from engine.model import ContainerRecord
 from engine.render import copied_list
 from engine.render.ports import bindings_document
+from engine.validate.host_config import is_user_defined
 from engine.validate.logging import JSON_FILE
 
 Json = dict[str, Any]
@@ -129,8 +130,11 @@ def _resources(record: ContainerRecord) -> Json:
 
 
 def _links(record: ContainerRecord) -> list[str] | None:
+    """Return the links on the default bridge, or None. Links on a user-defined network are endpoint settings."""
     links = record.host.links
-    return None if links is None else [_canonical_link(record.name, link) for link in links]
+    if links is None or is_user_defined(record.host.network_mode):
+        return None
+    return [_canonical_link(record.name, link) for link in links]
 
 
 def _canonical_link(name: str, link: str) -> str:

@@ -186,9 +186,12 @@ def _all_devices(devices: int) -> Iterator[str]:
 def bind_files(sources: Sources, *, read_only: bool) -> None:
     """Bind the container's own files (such as /etc/hosts) over the host's files in a hostfs container.
 
-    A file that the host lacks is not created on the host.
+    A file that the host lacks is not created on the host. A file that the user has bound (-v FILE:/etc/hosts) stays.
     """
+    bound = {target for _, target, _ in sources.mounts}
     for target, source in sources.files.items():
+        if target in bound:
+            continue
         if not os.path.exists(target):
             _shadow(os.path.dirname(target), without=os.path.basename(target))
         _bind(_path_of(source), target, read_only=read_only)

@@ -51,7 +51,12 @@ def check_network_mode(config: ContainerConfig, host: HostConfig) -> None:
     if is_container_mode(mode):
         _check_shared_sandbox(config, host)
     if mode == "host" and host.links:
-        raise InvalidArgument(f"conflicting options: host type networking {UNDEFINED}")
+        raise links_with_host_mode()
+
+
+def links_with_host_mode() -> InvalidArgument:
+    """Return the error for a link from or to a container in host mode."""
+    return InvalidArgument(f"conflicting options: host type networking {UNDEFINED}")
 
 
 def _check_shared_sandbox(config: ContainerConfig, host: HostConfig) -> None:

@@ -220,6 +220,15 @@ def test_internal_sandboxes_are_not_forwarded(world, upstream):
     assert server.asked == []
 
 
+def test_an_internal_sandbox_asks_a_server_on_its_own_network(world, upstream):
+    world.network("closed", "172.32.0.1/24", internal=True)
+    server = world.container("server", {"closed": ["172.32.0.53/24"]})
+    sealed = world.container("sealed", {"closed": ["172.32.0.2/24"]}, host=HostConfig(dns=["172.32.0.53"]))
+    upstream("172.32.0.53", server.path, where__test=["10.0.0.1"])
+    world.start()
+    assert sealed.resolve("where.test") == ["10.0.0.1"]
+
+
 def test_loopback_server_is_the_hosts_own_or_the_sandboxes_own(world, upstream):
     world.network("app", "172.30.0.1/24")
     plain = world.container("plain", {"app": ["172.30.0.2/24"]})

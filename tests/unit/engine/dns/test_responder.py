@@ -68,8 +68,7 @@ def test_mail_exchanger_of_a_known_name_is_empty_and_other_types_are_forwarded()
     assert ask(VIEW, "db", "TXT") == "forward"
 
 
-def test_without_forwarding_or_servers_the_answer_is_servfail():
-    assert ask(replace(VIEW, forward=False), "nobody") == "SERVFAIL"
+def test_without_servers_the_answer_is_servfail():
     assert ask(replace(VIEW, upstreams=()), "nobody") == "SERVFAIL"
 
 
@@ -116,7 +115,7 @@ def test_a_reply_is_kept_ready_for_the_same_query_whatever_its_id():
 
 def test_nothing_is_kept_ready_that_is_shuffled_forwarded_refused_or_hardly_asked_again():
     shared = table("shared", endpoint("a", "10.0.0.1/8", "", "all"), endpoint("b", "10.0.0.2/8", "", "all"))
-    responder = Responder(replace(VIEW, networks=("shared",), forward=False), {"shared": shared})
+    responder = Responder(replace(VIEW, networks=("shared",), upstreams=()), {"shared": shared})
     cookie = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
     for query in (
         dns.message.make_query("all", "A"),

@@ -63,7 +63,6 @@ def test_a_sandbox_served_before_is_served_on():
     predefined = [network("bridge", predefined=True)]
     (kept,) = views(predefined, [plain("bridge")], joined("bridge"), HOST, bound={"s"})
     assert kept.networks == ()
-    assert kept.forward
 
 
 def test_a_view_is_made_anew_only_when_what_it_is_made_of_is_another():
@@ -105,9 +104,12 @@ def test_a_server_that_is_no_address_leaves_its_container_without():
     assert view([network("n")], plain("n", dns=["nonsense"])).upstreams == ()
 
 
-def test_only_internal_networks_mean_no_forwarding():
-    assert not view([network("n", internal=True)], plain("n")).forward
-    assert view([network("n", internal=True), network("m")], plain("n", "m")).forward
+def test_on_internal_networks_only_servers_are_asked_that_the_sandbox_reaches_itself():
+    defaults = Defaults("nameserver 2001:db8::53\nnameserver 10.0.0.53\n")
+    inside, on_host = Upstream("10.0.0.53"), Upstream("2001:db8::53", on_host=True)
+    assert view([network("n", internal=True)], plain("n"), defaults).upstreams == (inside,)
+    both = [network("n", internal=True), network("m")]
+    assert view(both, plain("n", "m"), defaults).upstreams == (on_host, inside)
 
 
 def test_links_in_each_of_dockers_spellings():
