@@ -20,7 +20,7 @@ SKIPPABLE = ("not supported", "invalid reference format")
 
 @command("inspect [OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on Docker objects", at_least(1))
 @flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
-@flag("--size", "-s", usage="Display total file sizes if the type is container")
+@flag("--size", "-s", usage="Display total file sizes if the type is container", effect="ignored")
 @flag("--type", kind=STRING, usage="Return JSON for specified type")
 @click.argument("names", nargs=-1)
 @click.pass_obj

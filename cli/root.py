@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cli import examples
 from cli.app import App, StatusError
 from cli.pflag import STRING, Flag, Group
 from cli.system.version import version_line
@@ -60,8 +61,8 @@ SECTIONS = {
 
 FLAGS = [
     Flag(["--debug", "-D"], usage="Enable debug mode: show the traceback of an unexpected error"),
-    Flag(["--log-level", "-l"], kind=STRING, usage="Accepted as in Docker; has no effect", default_value="info",
-         hidden=True),
+    Flag(["--log-level", "-l"], kind=STRING, usage="Set the logging level", default_value="info",
+         hidden=True, effect="ignored"),
     Flag(["--no-color"], usage="Never use colour, even on a terminal"),
     Flag(["--version", "-v"], usage="Print version information and quit"),
 ]  # fmt: skip
@@ -77,6 +78,10 @@ class Root(Group):
         """Return Docker's error for an unknown command."""
         self.version_if_wanted(ctx)
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
+
+    def notes(self, line: str) -> str:
+        """Return the notes and examples of the command ``line``."""
+        return examples.notes(line)
 
     def version_if_wanted(self, ctx: click.Context) -> None:
         """If the command line has ``--version`` and no command, print the version and exit with code 0."""
@@ -96,7 +101,14 @@ class Root(Group):
         return super().invoke(ctx)
 
 
-root = Root("hawse", COMMANDS, sections=SECTIONS, params=list(FLAGS), help="Docker's networks for any Linux process")
+root = Root(
+    "hawse",
+    COMMANDS,
+    sections=SECTIONS,
+    params=list(FLAGS),
+    help="Docker's networks for any Linux process",
+    epilog=examples.GUIDE,
+)
 
 
 def run(argv: Sequence[str], app: App) -> int:

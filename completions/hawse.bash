@@ -172,7 +172,7 @@ __hawse_command() {
             arguments='anything...'
             ;;
         network)
-            commands='connect create disconnect inspect ls prune rm'
+            commands='connect create disconnect inspect ls prune rm verify'
             aliases='list=ls remove=rm'
             flags='--help'
             strict=1
@@ -205,6 +205,10 @@ __hawse_command() {
         'network rm')
             flags='--force,-f --help'
             arguments='removable-networks...'
+            ;;
+        'network verify')
+            flags='--fix --help'
+            arguments='networks'
             ;;
         node)
             commands='inspect ls rm'

@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system check' 'system install' 'system uninstall' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system check' 'system install' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
@@ -332,7 +332,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a version -d 'Show the hawse 
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
 complete -c hawse -n '__hawse_flags_of \'\'' -s D -l debug -d 'Enable debug mode: show the traceback of an unexpected error'
 complete -c hawse -n '__hawse_flags_of \'\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Accepted as in Docker; has no effect'
+complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Set the logging level'
 complete -c hawse -n '__hawse_flags_of \'\'' -l no-color -d 'Never use colour, even on a terminal'
 complete -c hawse -n '__hawse_flags_of \'\'' -s v -l version -d 'Print version information and quit'
 
@@ -712,8 +712,9 @@ complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a inspect -d 'Display 
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a ls -d 'List networks'
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a prune -d 'Remove all unused networks'
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a rm -d 'Remove one or more networks'
-complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls prune rm' -a list -d 'same as ls'
-complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls prune rm' -a remove -d 'same as rm'
+complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a verify -d 'Compare this host\'s tables for an overlay network with the cluster'
+complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls prune rm verify' -a list -d 'same as ls'
+complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls prune rm verify' -a remove -d 'same as rm'
 complete -c hawse -n '__hawse_flags_of \'network\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l alias -x -a '(__hawse_offer none)' -d 'Add network-scoped alias for the container'
@@ -772,6 +773,10 @@ complete -c hawse -n '__hawse_flags_of \'network prune\'' -l help -d 'Print usag
 complete -c hawse -n '__hawse_flags_of \'network rm\'' -s f -l force -d 'Do not error if the network does not exist'
 complete -c hawse -n '__hawse_flags_of \'network rm\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0+ \'network rm\'' -a '(__hawse_offer removable-networks)'
+
+complete -c hawse -n '__hawse_flags_of \'network verify\'' -l fix -d 'Repair the differences'
+complete -c hawse -n '__hawse_flags_of \'network verify\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_argument_of 0 \'network verify\'' -a '(__hawse_offer networks)'
 
 complete -c hawse -n '__hawse_argument_of 0 \'node\'' -a inspect -d 'Display detailed information on one or more nodes'
 complete -c hawse -n '__hawse_argument_of 0 \'node\'' -a ls -d 'List nodes in the swarm'

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from drivers.api import DriverFacts
-from drivers.linux.host import is_forwarding
+from drivers.linux.host import filters_bridged, is_forwarding
 from drivers.registry import available
 from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
 from engine.failures import raises_engine_errors
+from engine.golang import timestamps
 from engine.host import Host
+from engine.ipam import LOCAL_POOLS
 from engine.networks import create
 from engine.recovery import check as checks
+from engine.runtime import crun
 from engine.store.store_file import NAME
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
 from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
@@ -30,16 +36,28 @@ class SystemVerbs:
         self.host = host
 
     def version(self) -> Json:
-        """Return Docker's /version document."""
-        kernel = os.uname().release
+        """Return Docker's /version document.
+
+        The version is the one of Docker that hawse behaves as; hawse's own is in ``Platform`` and ``Components``.
+        """
+        kernel, machine = os.uname().release, architecture()
+        details = {
+            "ApiVersion": API_VERSION, "Arch": machine, "BuildTime": "", "Experimental": "false", "GitCommit": "",
+            "GoVersion": "", "KernelVersion": kernel, "MinAPIVersion": MIN_API_VERSION, "Os": "linux",
+        }  # fmt: skip
         return {
-            "Platform": {"Name": f"hawse (speaks as Docker {DOCKER_VERSION})"},
-            "Components": [{"Name": "Engine", "Version": version_text(), "Details": {"KernelVersion": kernel}}],
-            "Version": version_text(),
+            "Platform": {"Name": f"hawse {version_text()}"},
+            "Components": [
+                {"Name": "Engine", "Version": DOCKER_VERSION, "Details": details},
+                {"Name": "hawse", "Version": version_text(), "Details": {"PythonVersion": sys.version.split()[0]}},
+            ],
+            "Version": DOCKER_VERSION,
             "ApiVersion": API_VERSION,
             "MinAPIVersion": MIN_API_VERSION,
+            "GitCommit": "",
+            "GoVersion": "",
             "Os": "linux",
-            "Arch": architecture(),
+            "Arch": machine,
             "KernelVersion": kernel,
         }
 
@@ -49,43 +67,82 @@ class SystemVerbs:
         return act(self.host, self.host.root / NAME)
 
     def info(self) -> Json:
-        """Return Docker's /info document, reduced to the fields that apply to hawse."""
+        """Return Docker's /info document; a field without a meaning in hawse is empty."""
+        release = _os_release()
+        return {
+            "ID": self._id(),
+            **self._counts(),
+            "Driver": "hostfs",
+            "DriverStatus": [],
+            "IPv4Forwarding": is_forwarding(),
+            "BridgeNfIptables": filters_bridged("iptables"),
+            "BridgeNfIp6tables": filters_bridged("ip6tables"),
+            "SystemTime": timestamps.now(),
+            **self._logging(),
+            "CgroupDriver": "none",
+            "CgroupVersion": "2",
+            "KernelVersion": os.uname().release,
+            "OperatingSystem": release.get("PRETTY_NAME", "Linux"),
+            "OSVersion": release.get("VERSION_ID", ""),
+            "OSType": "linux",
+            "Architecture": os.uname().machine,
+            "RegistryConfig": {"InsecureRegistryCIDRs": [], "IndexConfigs": {}},
+            "NCPU": os.cpu_count() or 0,
+            "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "DockerRootDir": str(self.host.root),
+            "Name": os.uname().nodename,
+            "Labels": [],
+            "ServerVersion": DOCKER_VERSION,
+            "Runtimes": {"runc": {"path": crun.PROGRAM}},
+            "DefaultRuntime": "runc",
+            "Swarm": self._swarm(),
+            "LiveRestoreEnabled": True,
+            "InitBinary": "tini",
+            "SecurityOptions": ["name=seccomp,profile=builtin"],
+            **self._pools(),
+            "CDISpecDirs": [],
+            "Warnings": self._warnings(),
+        }
+
+    def _id(self) -> str:
+        """Return an identifier of this host and this HAWSE_ROOT, which is the same at each call."""
+        try:
+            machine = Path("/etc/machine-id").read_text().strip()
+        except OSError:
+            machine = os.uname().nodename
+        digest = hashlib.sha256(f"hawse:{machine}:{self.host.root}".encode()).hexdigest()
+        return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
+
+    def _counts(self) -> Json:
         with self.host.store.read() as reader:
             records = reader.containers()
             images = len(reader.images())
-        config = self.host.config
-        driver, options, limit = config.log_driver, config.log_opts, config.default_log_limit
-        if driver in OTHER_DRIVERS:
-            driver, options = JSON_FILE, {}
         states = [with_actual_state(self.host, r).status for r in records]
         return {
-            "ID": "",
             "Containers": len(states),
             "ContainersRunning": states.count("running"),
             "ContainersPaused": 0,
             "ContainersStopped": len(states) - states.count("running"),
             "Images": images,
-            "Driver": "hostfs",
-            "LoggingDriver": driver,
-            "DefaultLogOpts": dict(default_options(driver, options, limit)),
-            "Plugins": {
-                "Volume": [],
-                "Network": sorted(network_drivers()),
-                "Authorization": None,
-                "Log": [JSON_FILE, LOCAL],
-            },
-            "KernelVersion": os.uname().release,
-            "OperatingSystem": _operating_system(),
-            "OSType": "linux",
-            "Architecture": os.uname().machine,
-            "NCPU": os.cpu_count() or 0,
-            "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "DockerRootDir": str(self.host.root),
-            "Name": os.uname().nodename,
-            "ServerVersion": version_text(),
-            "Swarm": self._swarm(),
-            "Warnings": self._warnings(),
         }
+
+    def _logging(self) -> Json:
+        config = self.host.config
+        driver, options = config.log_driver, config.log_opts
+        if driver in OTHER_DRIVERS:
+            driver, options = JSON_FILE, {}
+        return {
+            "Plugins": {"Volume": [], "Network": sorted(network_drivers()), "Log": [JSON_FILE, LOCAL]},
+            "LoggingDriver": driver,
+            "DefaultLogOpts": dict(default_options(driver, options, config.default_log_limit)),
+        }
+
+    def _pools(self) -> Json:
+        """Return the address pools of daemon.json, if any."""
+        pools = self.host.config.default_address_pools
+        if pools == LOCAL_POOLS:
+            return {}
+        return {"DefaultAddressPools": [{"Base": str(pool.base), "Size": pool.size} for pool in pools]}
 
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:
@@ -108,8 +165,8 @@ def network_drivers() -> Mapping[str, DriverFacts]:
     return available()
 
 
-def _operating_system() -> str:
+def _os_release() -> Mapping[str, str]:
     try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        return "Linux"
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}

@@ -1,8 +1,8 @@
 """Convert click's command tree to plain values, from which the completion scripts are generated.
 
-Hidden commands are omitted. The scripts offer a hidden flag if the flag exists only in hawse. All other hidden flags
-are deprecated, or are another spelling of a visible flag. The scripts recognise these other hidden flags on the command
-line, but do not offer them.
+The scripts offer a hidden command or flag if it exists only in hawse. Other hidden commands are omitted. All other
+hidden flags are deprecated, or are another spelling of a visible flag. The scripts recognise these other hidden flags
+on the command line, but do not offer them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 from cli.completion.bindings import argument_source, flag_source
 from cli.pflag import Command, Group
 from cli.pflag.reading import flags_of
+from cli.pflag.usage import offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Comman
 
 def _visible(group: Group) -> list[str]:
     """Return the names of a group's visible commands, without aliases."""
-    return [name for name in sorted(group.lazy) if not _get(group, name).hidden and _get(group, name).name == name]
+    commands = {name: _get(group, name) for name in sorted(group.lazy)}
+    return [n for n, c in commands.items() if c.name == n and (not c.hidden or (isinstance(c, Command) and c.own))]
 
 
 def _get(group: Group, name: str) -> click.Command:
@@ -105,7 +107,7 @@ def _node(path: str, command: click.Command) -> CommandNode:
 
 def _flags(module: str, command: click.Command) -> Iterator[FlagEntry]:
     flags = flags_of(command)
-    visible = {flag.key for flag in flags if not flag.hidden}
+    shown = offered(flags)
     for flag in sorted(flags, key=lambda flag: flag.long):
         is_help = flag.long == "--help"
         yield FlagEntry(
@@ -114,7 +116,7 @@ def _flags(module: str, command: click.Command) -> Iterator[FlagEntry]:
             description=flag.usage.partition("\n")[0].replace("`", "").rstrip(":"),
             source="" if flag.kind.bare else flag_source(module, flag.long),
             repeatable=isinstance(flag.kind.initial, (tuple, dict)),
-            offered=is_help or not flag.hidden or (flag.key not in visible and not flag.deprecated_text),
+            offered=is_help or flag in shown,
         )
 
 

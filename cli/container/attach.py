@@ -13,7 +13,7 @@ ATTACH = "Attach local standard input, output, and error streams to a running co
 
 
 @command("attach [OPTIONS] CONTAINER", ATTACH, exactly(1), aliases="hawse container attach, hawse attach")
-@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container")
+@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container", effect="ignored")
 @flag("--no-stdin", usage="Do not attach STDIN")
 @flag("--sig-proxy", usage="Proxy all received signals to the process", default_value=True)
 @click.argument("container")

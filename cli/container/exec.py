@@ -25,7 +25,7 @@ NOT_EXECUTED = 126
     aliases="hawse container exec, hawse exec", interspersed=False,
 )  # fmt: skip
 @flag("--detach", "-d", usage="Detached mode: run command in the background")
-@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container")
+@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container", effect="ignored")
 @flag("--env", "-e", kind=ENV, usage="Set environment variables")
 @flag("--env-file", kind=LIST, usage="Read in a file of environment variables")
 @flag("--interactive", "-i", usage="Keep STDIN open even if not attached")

@@ -29,7 +29,8 @@ from cli.container.flag_types import (
     UINT16,
     ULIMIT,
 )
-from cli.pflag import LIST, MAP, STRING, flag
+from cli.container.unsupported import IGNORED, NEVER_HONOURED
+from cli.pflag import LIST, MAP, STRING, Flag, flag
 
 F = TypeVar("F", bound=Callable[..., Any])
 CGROUPNS = """Cgroup namespace to use (host|private)
@@ -166,10 +167,10 @@ SURROUNDINGS = (
 
 # Flags for the creation of the container, such as ``--name`` and ``--platform``.
 CREATION = (
-    flag("--disable-content-trust", usage="Skip image verification", default_value=True),
+    flag("--disable-content-trust", usage="Skip image verification", default_value=True, effect="ignored"),
     flag("--name", kind=STRING, usage="Assign a name to the container"),
     flag("--platform", kind=STRING, usage="Set platform if server is multi-platform capable"),
-    flag("--quiet", "-q", usage="Suppress the pull output"),
+    flag("--quiet", "-q", usage="Suppress the pull output", effect="ignored"),
 )
 
 
@@ -181,4 +182,9 @@ def container_flags(function: F) -> F:
     for group in (GENERAL, NETWORK_FLAGS, LIMITS, HEALTH, SURROUNDINGS, CREATION):
         for declare in group:
             function = declare(function)
+    for param in getattr(function, "__click_params__", ()):
+        if isinstance(param, Flag):
+            param.effect = (
+                "ignored" if param.key in IGNORED else "refused" if param.key in NEVER_HONOURED else param.effect
+            )
     return function

@@ -15,7 +15,7 @@ from cli.pflag import STRING, at_least, command, flag
     at_least(1),
 )  # fmt: skip
 @flag("--format", "-f", kind=STRING, usage=INSPECT_FORMAT)
-@flag("--size", "-s", usage="Display total file sizes")
+@flag("--size", "-s", usage="Display total file sizes", effect="ignored")
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def inspect(app: App, containers: tuple[str, ...], format: str, size: bool) -> None:

@@ -20,7 +20,7 @@ NO_NAME = "Container name cannot be empty"
 )  # fmt: skip
 @flag("--force", "-f", usage="Force the removal of a running container (uses SIGKILL)")
 @flag("--link", "-l", usage="Remove the specified link")
-@flag("--volumes", "-v", usage="Remove anonymous volumes associated with the container")
+@flag("--volumes", "-v", usage="Remove anonymous volumes associated with the container", effect="ignored")
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: bool) -> None:

@@ -16,7 +16,7 @@ from engine.errors import EngineError
     aliases="hawse container start, hawse start",
 )  # fmt: skip
 @flag("--attach", "-a", usage="Attach STDOUT/STDERR and forward signals")
-@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container")
+@flag("--detach-keys", kind=STRING, usage="Override the key sequence for detaching a container", effect="ignored")
 @flag("--interactive", "-i", usage="Attach container's STDIN")
 @click.argument("containers", nargs=-1)
 @click.pass_obj

@@ -15,9 +15,9 @@ URL_SCHEMES = ("http://", "https://")
     "import [OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image",
     at_least(1), aliases="hawse image import, hawse import",
 )  # fmt: skip
-@flag("--change", "-c", kind=LIST, usage="Apply Dockerfile instruction to the created image")
-@flag("--message", "-m", kind=STRING, usage="Set commit message for imported image")
-@flag("--platform", kind=STRING, usage="Set platform if server is multi-platform capable")
+@flag("--change", "-c", kind=LIST, usage="Apply Dockerfile instruction to the created image", effect="refused")
+@flag("--message", "-m", kind=STRING, usage="Set commit message for imported image", effect="ignored")
+@flag("--platform", kind=STRING, usage="Set platform if server is multi-platform capable", effect="ignored")
 @click.argument("source")
 @click.argument("name", required=False)
 @click.pass_obj

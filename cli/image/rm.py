@@ -19,7 +19,7 @@ def removal_flags(function: Any) -> Any:
     """Add the flags of an image removal to a command."""
     for declare in (
         flag("--force", "-f", usage="Force removal of the image"),
-        flag("--no-prune", usage="Do not delete untagged parents"),
+        flag("--no-prune", usage="Do not delete untagged parents", effect="ignored"),
         click.argument("images", nargs=-1),
     ):
         function = declare(function)

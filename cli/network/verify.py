@@ -16,6 +16,7 @@ from cli.pflag import command, exactly, flag
     "Compare this host's tables for an overlay network with the cluster",
     exactly(1),
     hidden=True,
+    own=True,
 )
 @flag("--fix", usage="Repair the differences")
 @click.argument("network")
@@ -23,9 +24,10 @@ from cli.pflag import command, exactly, flag
 def verify(app: App, network: str, fix: bool) -> None:
     """Print a line for each difference between this host's tables for an overlay network and the cluster's data.
 
-    With ``fix``, the differences are repaired. The exit code is 1 if there is any difference.
+    Without a difference, print "ok". With ``fix``, the differences are repaired. The exit code is 1 if there is any
+    difference.
     """
     lines = app.engine.swarm.verify(network, fix=fix)
-    app.out_lines(lines)
+    app.out_lines(lines or ["ok"])
     if lines:
         raise StatusError()

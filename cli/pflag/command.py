@@ -9,14 +9,16 @@ import click
 
 from cli.app import StatusError
 from cli.pflag.arity import Arity, no_args
-from cli.pflag.help import leaf_help, parent_path, path
+from cli.pflag.group import Group
+from cli.pflag.help import leaf_help, on_terminal, parent_path, path
 from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_wanted, parse_flags
 
 
 class Command(click.Command):
     """A command with arguments, such as ``hawse network create``.
 
-    ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``.
+    ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. A hidden command
+    that is hawse's ``own`` is shown where Docker's bytes do not matter: on a terminal and in completion.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Command(click.Command):
         arity: Arity = no_args,
         aliases: str = "",
         interspersed: bool = True,
+        own: bool = False,
         **attrs: Any,
     ) -> None:
         super().__init__(name, add_help_option=False, **attrs)
@@ -34,6 +37,7 @@ class Command(click.Command):
         self.arity = arity
         self.aliases = aliases
         self.interspersed = interspersed
+        self.own = own
         self.params.append(help_flag(flags_of(self)))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -53,12 +57,22 @@ class Command(click.Command):
         return f"\"{line}\" {self.arity.rule}\nSee '{line} --help'.\n\n{usage}\n\n{self.help}"
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help text: usage, aliases and options."""
-        return leaf_help(f"{parent_path(ctx)}{self.use}", self.help or "", self.aliases, flags_of(self))
+        """Return the help text: usage, aliases and options; on a terminal, also notes and examples."""
+        use, root = f"{parent_path(ctx)}{self.use}", ctx.find_root().command
+        complete = on_terminal(ctx)
+        notes = root.notes(path(ctx)) if complete and isinstance(root, Group) else ""
+        return leaf_help(use, self.help or "", self.aliases, flags_of(self), notes, complete=complete)
 
 
 def command(
-    use: str, short: str, arity: Arity = no_args, *, aliases: str = "", interspersed: bool = True, hidden: bool = False
+    use: str,
+    short: str,
+    arity: Arity = no_args,
+    *,
+    aliases: str = "",
+    interspersed: bool = True,
+    hidden: bool = False,
+    own: bool = False,
 ) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a command from a function.
 
@@ -69,5 +83,5 @@ def command(
     """
     return click.command(
         use.split(maxsplit=1)[0], cls=Command, use=use, help=short, short_help=short, arity=arity, aliases=aliases,
-        interspersed=interspersed, hidden=hidden,
+        interspersed=interspersed, hidden=hidden, own=own,
     )  # fmt: skip

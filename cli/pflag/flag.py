@@ -17,7 +17,8 @@ class Flag(click.Option):
     """A flag with a long name and possibly a short name; its `Kind` parses the flag's value, instead of click.
 
     ``deprecated_text`` is the warning that is printed when the flag is used. ``short_deprecated`` is the warning that
-    is printed when the flag's short name is used.
+    is printed when the flag's short name is used. ``effect`` is "ignored" or "refused" for a flag that is not
+    implemented; help on a terminal shows it.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Flag(click.Option):
         default_text: str | None = None,
         deprecated_text: str = "",
         short_deprecated: str = "",
+        effect: str = "",
         **attrs: Any,
     ) -> None:
         attrs.setdefault("hidden", bool(deprecated_text))
@@ -40,6 +42,7 @@ class Flag(click.Option):
         self.default_text = kind.show(self.default_value) if default_text is None else default_text
         self.deprecated_text = deprecated_text
         self.short_deprecated = short_deprecated
+        self.effect = effect
         self.long = next(o for o in self.opts if o.startswith("--"))
         self.short = next((o for o in self.opts if not o.startswith("--")), "")
 

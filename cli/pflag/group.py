@@ -92,6 +92,10 @@ class Group(click.Group):
         with command.make_context(name, args, parent=ctx) as sub:
             return sub.command.invoke(sub)
 
+    def notes(self, line: str) -> str:
+        """Return the text after the options in the help of the command ``line``, which only a terminal gets."""
+        return ""
+
     def get_help(self, ctx: click.Context) -> str:
         """Return the help text: usage and the list of commands."""
         return group_help(self, ctx, flags_of(self), self.sections)

@@ -34,14 +34,26 @@ def columns() -> int:
         return 79
 
 
-def leaf_help(use: str, description: str, aliases: str, flags: Iterable[Flag]) -> str:
-    """Return the help text of one command, without a newline at the end."""
+def on_terminal(ctx: click.Context) -> bool:
+    """Return whether help goes to a terminal; a pipe gets Docker's bytes."""
+    return bool(getattr(ctx.obj, "on_terminal", False))
+
+
+def leaf_help(
+    use: str, description: str, aliases: str, flags: Iterable[Flag], notes: str = "", *, complete: bool = False
+) -> str:
+    """Return the help text of one command, without a newline at the end.
+
+    ``notes`` come after the options. ``complete`` is passed to `flag_usages`.
+    """
     parts = [f"\nUsage:  {use}", description.strip()]
     if aliases:
         parts.append(f"Aliases:\n  {aliases}")
-    options = flag_usages(flags, columns())
+    options = flag_usages(flags, columns(), complete=complete)
     if options:
         parts.append(f"Options:\n{options}")
+    if notes:
+        parts.append(notes)
     return "\n\n".join(parts)
 
 
@@ -55,7 +67,7 @@ def group_help(
 ) -> str:
     """Return the help text of a group, without a newline at the end."""
     line = path(ctx)
-    options = flag_usages(flags, columns())
+    options = flag_usages(flags, columns(), complete=on_terminal(ctx))
     parts = [f"\nUsage:  {line} {'[OPTIONS] ' if options else ''}COMMAND", (group.help or "").strip()]
     parts += listing(group, ctx, sections)
     if options:
@@ -71,7 +83,8 @@ def listing(group: click.Group, ctx: click.Context, sections: Mapping[str, Seque
 
     Without ``sections``, one section lists all visible commands.
     """
-    commands = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name)) and not c.hidden}
+    every = {name: c for name in group.list_commands(ctx) if (c := group.get_command(ctx, name))}
+    commands = {n: c for n, c in every.items() if not c.hidden or (on_terminal(ctx) and getattr(c, "own", False))}
     width = max([NARROWEST_NAMES, *map(len, commands)]) + 1
     texts = []
     for title, names in (sections or {"Commands": list(commands)}).items():

@@ -11,14 +11,30 @@ SLOP = 5  # characters by which the last line may exceed the width, so that no s
 NARROWEST = 24  # minimal width of a help text beside its flag, in characters; a narrower text gets its own lines
 
 
-def flag_usages(flags: Iterable[Flag], columns: int) -> str:
-    """Return the help lines of the visible flags, sorted by long name, for a terminal of ``columns`` columns."""
-    shown = sorted((f for f in flags if not f.hidden), key=lambda f: f.long)
+def offered(flags: Iterable[Flag]) -> list[Flag]:
+    """Return the visible flags and the hidden flags that Docker does not have.
+
+    A hidden flag that is left out is deprecated, or is another spelling of a visible flag.
+    """
+    flags = list(flags)
+    visible = {f.key for f in flags if not f.hidden}
+    return [f for f in flags if not f.hidden or not (f.key in visible or f.deprecated_text or f.long == "--help")]
+
+
+def flag_usages(flags: Iterable[Flag], columns: int, *, complete: bool = False) -> str:
+    """Return the help lines of the visible flags, sorted by long name, for a terminal of ``columns`` columns.
+
+    With ``complete``, show the flags that only hawse has too, and mark the flags that are ignored or refused.
+    """
+    chosen = offered(flags) if complete else (f for f in flags if not f.hidden)
+    shown = sorted(chosen, key=lambda f: f.long)
     rows = [(*heading(f), f) for f in shown]
     edge = max((len(left) for left, _, _ in rows), default=0) + 1
     lines = []
     for left, text, flag in rows:
         default = f" (default {flag.default_text})" if flag.default_text else ""
+        if complete and flag.effect:
+            default += f" ({flag.effect} by hawse)"
         lines.append(f"{left:<{edge - 1}}   {wrap(edge + 2, columns, text + default)}")
     return "\n".join(lines).rstrip()
 

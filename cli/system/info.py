@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
 
 from cli.app import App, StatusError
+from cli.docker_types.system_types import DOCKER_INFO
 from cli.output.documents import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
-from engine.version import version_text
+from cli.system.version import client_document, title
 
 Json = dict[str, Any]
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -22,11 +23,11 @@ COUNTS = (
     (" Storage Driver", "Driver"), (" Logging Driver", "LoggingDriver"), (" Cgroup Driver", "CgroupDriver"),
     (" Cgroup Version", "CgroupVersion"),
 )  # fmt: skip
+RUNTIMES = ((" Default Runtime", "DefaultRuntime"), (" Init Binary", "InitBinary"))
 MACHINE = (
-    (" Default Runtime", "DefaultRuntime"), (" Kernel Version", "KernelVersion"),
-    (" Operating System", "OperatingSystem"), (" OSType", "OSType"), (" Architecture", "Architecture"),
-    (" CPUs", "NCPU"), (" Total Memory", "MemTotal"), (" Name", "Name"), (" ID", "ID"),
-    (" Docker Root Dir", "DockerRootDir"),
+    (" Kernel Version", "KernelVersion"), (" Operating System", "OperatingSystem"), (" OSType", "OSType"),
+    (" Architecture", "Architecture"), (" CPUs", "NCPU"), (" Total Memory", "MemTotal"), (" Name", "Name"),
+    (" ID", "ID"), (" Docker Root Dir", "DockerRootDir"), (" Live Restore Enabled", "LiveRestoreEnabled"),
 )  # fmt: skip
 
 
@@ -35,26 +36,27 @@ MACHINE = (
 @click.pass_obj
 def info(app: App, format: str) -> None:
     """Print information about this host and this installation of hawse."""
-    client = {"Version": version_text(), "Context": "default", "Debug": app.debug}
+    client = client_document() | {"ApiVersion": "", "DefaultAPIVersion": "", "Debug": app.debug, "Plugins": []}
     server, problem = server_document(app, lambda system: system.info())
     if format:
-        document = {**(server or {}), "ServerErrors": [problem] if problem else None, "ClientInfo": client}
-        write_document(app, document, format)
+        if problem:
+            app.err(problem + "\n")
+        document = {**(server or {"ID": ""}), "ServerErrors": [problem] if problem else None, "ClientInfo": client}
+        write_document(app, document, DOCKER_INFO, format)
     else:
         app.out_lines(report(client, server))
         app.err_lines((server or {}).get("Warnings") or ())
         if problem:
             app.err(f"ERROR: {problem}\n")
-    if problem:
-        raise StatusError("" if format else "errors pretty printing info")
+            raise StatusError("errors pretty printing info")
 
 
 def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield the lines that describe the client part and the server part of ``info`` as readable text."""
-    yield "Client:"
+    yield title("Client", client)
     yield f" Version:    {client['Version']}"
     yield f" Context:    {client['Context']}"
-    yield f" Debug Mode: {'true' if client['Debug'] else 'false'}"
+    yield f" Debug Mode: {word(client['Debug'])}"
     yield ""
     yield "Server:"
     if server is None:
@@ -67,9 +69,54 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
     if plugins:
         yield " Plugins:"
         yield from (f"  {kind}: {' '.join(names)}" for kind, names in plugins.items())
-    yield f" Swarm: {(server.get('Swarm') or {}).get('LocalNodeState', 'inactive')}"
+    yield from swarm(server.get("Swarm") or {})
+    if runtimes := server.get("Runtimes"):
+        yield f" Runtimes: {' '.join(sorted(runtimes))}"
+    yield from lines(RUNTIMES, server)
+    yield from security(server.get("SecurityOptions") or ())
     yield from lines(MACHINE, server)
+    if pools := server.get("DefaultAddressPools"):
+        yield " Default Address Pools:"
+        yield from (f"   Base: {pool['Base']}, Size: {pool['Size']}" for pool in pools)
     yield ""
+
+
+def swarm(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines about the cluster."""
+    state = document.get("LocalNodeState", "inactive")
+    yield f" Swarm: {state}"
+    if state == "inactive":
+        return
+    yield f"  NodeID: {document['NodeID']}"
+    if document["Error"]:
+        yield f"  Error: {document['Error']}"
+    yield f"  Is Manager: {word(document['ControlAvailable'])}"
+    if cluster := document.get("Cluster"):
+        yield f"  ClusterID: {cluster['ID']}"
+        yield f"  Managers: {document['Managers']}"
+        yield f"  Nodes: {document['Nodes']}"
+        yield f"  Default Address Pool: {'  '.join(cluster['DefaultAddrPool'])}"
+        yield f"  SubnetSize: {cluster['SubnetSize']}"
+        yield f"  Data Path Port: {cluster['DataPathPort']}"
+    yield f"  Node Address: {document['NodeAddr']}"
+    if managers := document["RemoteManagers"]:
+        yield "  Manager Addresses:"
+        yield from sorted(f"   {manager['Addr']}" for manager in managers)
+
+
+def security(options: Iterable[str]) -> Iterator[str]:
+    """Yield the lines about the security options, such as ``name=seccomp,profile=builtin``."""
+    for number, option in enumerate(options):
+        if not number:
+            yield " Security Options:"
+        (_, name), *others = (pair.split("=", 1) for pair in option.split(","))
+        yield f"  {name}"
+        yield from (f"   {'Profile' if key == 'profile' else key}: {value}" for key, value in others)
+
+
+def word(value: object) -> object:
+    """Return a value as the report shows it: a boolean as Go writes it."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iterator[str]:
@@ -77,10 +124,10 @@ def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iter
 
     If the value of a row is missing or empty in ``server``, no line is yielded for this row.
     """
-    for title, key in table:
+    for name, key in table:
         value = server.get(key, "")
         if value != "":
-            yield f"{title}: {binary_size(value) if key == 'MemTotal' else value}"
+            yield f"{name}: {binary_size(value) if key == 'MemTotal' else word(value)}"
 
 
 def binary_size(size: float) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from cli.app import App, StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
-from cli.gotemplate.decoding import untyped
-from cli.output.documents import Json, as_json
+from cli.gotemplate.decoding import typed
+from cli.gotemplate.gotypes import Type, Value
+from cli.output.documents import Json
 from engine.api import System
 from engine.errors import EngineError
 
@@ -26,16 +27,25 @@ def server_document(app: App, ask: Callable[[System], Json]) -> tuple[Json | Non
         return None, app.daemon_text(error)
 
 
-def write_document(app: App, document: Json, format: str) -> None:
-    """Print the document as JSON or through a template; raises StatusError with the exit codes that Docker uses."""
-    if format == "json":
-        app.out(as_json(document) + "\n")
-        return
+def write_document(app: App, document: Json, type_: Type, format: str, name: str = "") -> None:
+    """Print the document, which has the Go type ``type_``, as JSON or through a template.
 
+    Raises StatusError with the texts and exit codes that Docker uses. ``name`` is the template's name in these texts.
+    If the template fails, the text before the failure is printed.
+    """
+    text = "{{json .}}" if format == "json" else format
+    value = Value(type_, typed(type_, app.protected(document)))
     try:
-        text = parse(format).execute(untyped(app.protected(document)), missing_key_fails=True)
+        output, problem = parse(text).execute(value), ""
     except TemplateSyntaxError as error:
-        raise StatusError(f"template parsing error: {error}", error.exit_code) from error
+        raise StatusError(f"template parsing error: {_named(str(error), name)}", error.exit_code) from error
     except TemplateExecError as error:
-        raise StatusError(str(error)) from error
-    app.out_rendered(text + "\n")
+        output, problem = error.partial, _named(str(error), name)
+    app.out_rendered(output + "\n")
+    if problem:
+        raise StatusError(problem)
+
+
+def _named(text: str, name: str) -> str:
+    """Return the text of a template error with the name of the template, as Go writes it."""
+    return text.replace("template: :", f"template: {name}:", 1).replace('executing ""', f'executing "{name}"', 1)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
 from cli.app import App, StatusError
+from cli.docker_types.system_types import VERSION_INFO
 from cli.output.documents import INSPECT_FORMAT, Json
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
-from engine.version import API_VERSION, version_text
+from engine.version import API_VERSION, DOCKER_VERSION, architecture, version_text
 
 COLUMN = 20  # width in characters of the indentation and the title, which come before the line's value
 LINES = (
@@ -30,7 +31,7 @@ def version(app: App, format: str) -> None:
     server, problem = server_document(app, lambda system: system.version())
     document = {"Client": client_document(), "Server": server}
     if format:
-        write_document(app, document, format)
+        write_document(app, document, VERSION_INFO, format, name="version")
     else:
         app.out_lines(report(document))
     if problem:
@@ -45,29 +46,34 @@ def version_line() -> str:
 def client_document() -> Json:
     """Return the ``Client`` part of the version document.
 
-    The part has only those keys of Docker's document that have a meaning in hawse.
+    The version is the one of Docker that hawse behaves as; hawse's own is in ``Platform``.
     """
-    machine = platform.machine()
     return {
-        "Version": version_text(),
+        "Platform": {"Name": f"hawse {version_text()}"},
+        "Version": DOCKER_VERSION,
         "ApiVersion": API_VERSION,
         "DefaultAPIVersion": API_VERSION,
-        "PythonVersion": platform.python_version(),
+        "PythonVersion": sys.version.split()[0],
         "Os": "linux",
-        "Arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        "Arch": architecture(),
         "Context": "default",
     }
+
+
+def title(side: str, document: Mapping[str, Any]) -> str:
+    """Return the first line of the part ``side`` ("Client" or "Server") of ``version`` and ``info``."""
+    return f"{side}: {(document.get('Platform') or {}).get('Name', '')}".rstrip()
 
 
 def report(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines that describe the client part and the server part of the document as readable text."""
     client, server = document["Client"], document["Server"]
-    yield "Client:"
+    yield title("Client", client)
     yield from facts(client, indent=1)
     if server is None:
         return
     yield ""
-    yield f"Server: {(server.get('Platform') or {}).get('Name', '')}".rstrip()
+    yield title("Server", server)
     yield " Engine:"
     yield from facts(server, indent=2)
     for component in server.get("Components") or ():
@@ -77,7 +83,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield one line for each title of Docker's ``version`` output that has a value in ``values``, in Docker's
+    """Yield one line for each title of Docker's ``version`` output that is not empty in ``values``, in Docker's
     order.
     """
     known = dict(values)
@@ -86,6 +92,6 @@ def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
     if "MinAPIVersion" in known:
         known["ApiVersion"] = f"{known['ApiVersion']} (minimum version {known['MinAPIVersion']})"
     for title, key in LINES:
-        if key in known:
+        if known.get(key, "") != "":
             left = f"{' ' * indent}{title}:"
             yield f"{left:<{COLUMN}}{known[key]}"

@@ -78,6 +78,11 @@ def is_forwarding() -> bool:
     return sysctl.read("net/ipv4/ip_forward") != "0"
 
 
+def filters_bridged(table: str) -> bool:
+    """Return whether packets inside a bridge pass the firewall; ``table`` is iptables or ip6tables."""
+    return sysctl.read(f"net/bridge/bridge-nf-call-{table}") == "1"
+
+
 def interface_exists(name: str) -> bool:
     """Return whether the host has an interface of that name."""
     return link.index(name) > 0

@@ -11,10 +11,11 @@ from engine.cluster import keys, record_checks, shared_endpoints
 from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client, delete
 from engine.cluster.membership import connected, managing
-from engine.cluster.model import MANAGER, ClusterMembership, Node
+from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Node
 from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from engine.golang import timestamps
 from engine.host import Host
+from engine.store.codec import decode
 from engine.swarm import certificates, etcd_member, pki
 from engine.swarm.enrollment import Manager
 from engine.version import OUTSIDE, version_text
@@ -158,12 +159,26 @@ def summary(host: Host) -> Json:
     try:
         with connected(host) as (client, _):
             nodes = _nodes(client)
+            settings = client.get(keys.CLUSTER)
     except EngineError as error:
         return document | {"Error": str(error) if membership.is_manager else ""}
+    cluster = decode(Cluster, settings.value) if settings else Cluster(membership.cluster_id, timestamps.NEVER)
     managers = [n for n in nodes if n.role == MANAGER]
     document["RemoteManagers"] = [
         {"NodeID": n.id, "Addr": str(Manager(n.address, n.enrollment_port))} for n in managers
     ]
     if membership.is_manager:
-        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": {"ID": membership.cluster_id}}
+        document |= {"Nodes": len(nodes), "Managers": len(managers), "Cluster": cluster_document(cluster)}
     return document
+
+
+def cluster_document(cluster: Cluster) -> Json:
+    """Return the part of Docker's /info document that describes the cluster."""
+    return {
+        "ID": cluster.id,
+        "CreatedAt": cluster.created,
+        "Spec": {"Name": "default", "Labels": {}},
+        "DefaultAddrPool": list(cluster.pools),
+        "SubnetSize": cluster.subnet_size,
+        "DataPathPort": cluster.data_path_port,
+    }

@@ -40,7 +40,7 @@ def verified(host):
     for network in host.hawse(*OVERLAYS).stdout.split():
         if network != "ingress":
             done = host.verify(network)
-            for line in (done.stdout + done.stderr).splitlines():
+            for line in (done.stdout + done.stderr).splitlines() if done.returncode else ():
                 yield f"host {host.index}, network {network}: {line}"
 
 

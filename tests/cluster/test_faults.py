@@ -31,7 +31,7 @@ def kill(pid):
 
 
 def clean(hosts):
-    return all(h.verify("app").stdout == "" for h in hosts)
+    return all(h.verify("app").stdout == "ok\n" for h in hosts)
 
 
 def knows(host, container, name):
@@ -242,7 +242,7 @@ def test_verify_tells_what_others_changed_and_fixes_it(three):
     result = a.verify("app")
     assert result.returncode == 1 and "missing" in result.stdout
     assert a.verify("app", "--fix").returncode == 1
-    assert a.verify("app").stdout == ""
+    assert a.verify("app").stdout == "ok\n"
 
 
 @pytest.mark.slow

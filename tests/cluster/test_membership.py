@@ -58,6 +58,11 @@ def test_init_prints_the_join_line_and_makes_what_docker_makes(first):
     ]
     row = first.hawse("node", "ls", "--format", "{{.Self}} {{.Status}} {{.Availability}} {{.ManagerStatus}}").stdout
     assert row == "true Ready Active Leader\n"
+    shown = first.hawse("info").stdout
+    assert "\n  Is Manager: true\n  ClusterID: " in shown
+    assert "\n  Managers: 1\n  Nodes: 1\n  Default Address Pool: 10.0.0.0/8\n  SubnetSize: 24\n" in shown
+    facts = first.hawse("info", "-f", "{{.Swarm.ControlAvailable}} {{.Swarm.Nodes}} {{.Swarm.Cluster.SubnetSize}}")
+    assert facts.stdout == "true 1 24\n"
 
 
 def test_secrets_are_for_root_alone(first):

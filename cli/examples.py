@@ -1,0 +1,220 @@
+"""The notes and examples at the end of the help of each command; only a terminal gets them.
+
+Each example is a comment and a command line. A key of the table is the name of a command without ``hawse`` and without
+the groups ``container`` and ``system``, which have top-level commands with the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+IMAGE = """Image:
+  hostfs       the files of this host; nothing is copied
+  /some/dir    a directory that holds a root file system
+  NAME[:TAG]   an image that "hawse import" has read from an archive"""
+ADOPTED = """Container:
+  NAME         a container of "hawse run", by its name or id
+  netns:NAME   a namespace that "ip netns add NAME" made; netns:/path a file
+  pid:N        the network namespace of the process N"""
+GUIDE = """Image:
+  An image is a root file system: hostfs (the files of this host), a directory,
+  or the name of an archive that "hawse import" has read (docker save, OCI, tar).
+
+Container:
+  Any network namespace can join a network in the place of a container:
+  netns:NAME is one of "ip netns", and pid:N is the one of a process."""
+"""The text at the end of the help of hawse itself."""
+
+Example = tuple[str, str]
+
+NOTES: Mapping[str, str] = {"run": IMAGE, "create": IMAGE, "network connect": ADOPTED, "network disconnect": ADOPTED}
+EXAMPLES: Mapping[str, tuple[Example, ...]] = {
+    "attach": (
+        ("see and type what the container's command sees; ctrl-p ctrl-q leaves it", "hawse attach web"),
+        ("only look", "hawse attach --no-stdin web"),
+    ),
+    "completion": (
+        ("bash, until the shell ends", "source <(hawse completion bash)"),
+        ("fish, for good", "hawse completion fish > ~/.config/fish/completions/hawse.fish"),
+        ("zsh, for good", "hawse completion zsh > /usr/local/share/zsh/site-functions/_hawse"),
+    ),
+    "create": (
+        ("prepare a container, and start it later", "hawse create --name db --network app hostfs sleep 1d"),
+        ("with a port, from a directory", "hawse create --name web -p 8080:80 /srv/rootfs httpd -f"),
+    ),
+    "exec": (
+        ("a shell in the container", "hawse exec -it web sh"),
+        ("one command", "hawse exec web ip address"),
+        ("with an environment variable", "hawse exec -e DEBUG=1 web env"),
+    ),
+    "inspect": (
+        ("everything about a container, a network or an image", "hawse inspect web"),
+        ("one address", "hawse inspect -f '{{.NetworkSettings.Networks.app.IPAddress}}' web"),
+    ),
+    "container inspect": (
+        ("everything about a container", "hawse container inspect web"),
+        ("the pid of its process", "hawse container inspect -f '{{.State.Pid}}' web"),
+    ),
+    "kill": (
+        ("end the process at once", "hawse kill web"),
+        ("let it read its configuration again", "hawse kill -s HUP web"),
+    ),
+    "logs": (
+        ("the last lines, and those that follow", "hawse logs -f --tail 20 web"),
+        ("of the last ten minutes, with times", "hawse logs -t --since 10m web"),
+    ),
+    "ps": (
+        ("all containers, stopped ones too", "hawse ps -a"),
+        ("the containers of a network", "hawse ps --filter network=app"),
+        ("names and ports", "hawse ps --format '{{.Names}}: {{.Ports}}'"),
+    ),
+    "container ls": (
+        ("all containers, stopped ones too", "hawse container ls -a"),
+        ("the containers of a network", "hawse container ls --filter network=app"),
+    ),
+    "port": (
+        ("all published ports", "hawse port web"),
+        ("where the container's port 80 is", "hawse port web 80/tcp"),
+    ),
+    "container prune": (
+        ("remove all stopped containers", "hawse container prune -f"),
+        ("those of yesterday and before", "hawse container prune --filter until=24h"),
+    ),
+    "publish": (
+        ("one more port of a running container", "hawse publish -p 9090:90 web"),
+        ("only for this host", "hawse publish -p 127.0.0.1:9090:90 web"),
+    ),
+    "unpublish": (
+        ("close a port", "hawse unpublish web 90/tcp"),
+        ("close a range", "hawse unpublish web 9000-9010/tcp"),
+    ),
+    "rename": (("give a container another name", "hawse rename web front"),),
+    "restart": (
+        ("stop and start again", "hawse restart web"),
+        ("kill it after two seconds", "hawse restart -t 2 web"),
+    ),
+    "rm": (
+        ("remove a stopped container", "hawse rm web"),
+        ("stop it first, where it runs", "hawse rm -f web"),
+    ),
+    "run": (
+        ("a web server of this host's files, at port 8080", "hawse run -d --name web -p 8080:80 "
+         "hostfs python3 -m http.server 80"),
+        ("ask it from the same network", "hawse run --rm --network app hostfs curl -s http://web/"),
+        ("a shell in an imported image", "hawse run -it --rm alpine:3.20 sh"),
+    ),
+    "start": (
+        ("start a stopped container", "hawse start web"),
+        ("and show its output", "hawse start -a web"),
+    ),
+    "stop": (
+        ("stop, within ten seconds", "hawse stop web"),
+        ("stop all that run", "hawse stop $(hawse ps -q)"),
+    ),
+    "wait": (("wait until it ends, and print its exit code", "hawse wait job"),),
+    "import": (
+        ("an image of Docker", "docker save alpine:3.20 | hawse import -"),
+        ("an image of a registry, with skopeo", "skopeo copy docker://alpine docker-archive:a.tar:alpine:latest && "
+         "hawse import a.tar"),
+        ("a plain root file system", "tar -C /srv/rootfs -c . | hawse import - mine:1.0"),
+    ),
+    "image inspect": (
+        ("everything about an image", "hawse image inspect alpine:3.20"),
+        ("its command", "hawse image inspect -f '{{.Config.Cmd}}' alpine:3.20"),
+    ),
+    "image ls": (
+        ("all images", "hawse image ls"),
+        ("the tags of one", "hawse image ls alpine"),
+    ),
+    "images": (
+        ("all images", "hawse images"),
+        ("only the ids", "hawse images -q"),
+    ),
+    "image rm": (("remove an image", "hawse image rm alpine:3.20"),),
+    "rmi": (("remove an image", "hawse rmi alpine:3.20"),),
+    "info": (
+        ("this host, and warnings", "hawse info"),
+        ("one field", "hawse info -f '{{.Swarm.LocalNodeState}}'"),
+    ),
+    "version": (
+        ("hawse's version, and that of Docker whose behaviour it has", "hawse version"),
+        ("one field", "hawse version -f '{{.Server.Version}}'"),
+    ),
+    "network connect": (
+        ("a container, with one more name", "hawse network connect --alias store app db"),
+        ("a namespace that hawse did not make", "hawse network connect --alias lab app netns:lab1"),
+        ("a process, with a port of the host", "hawse network connect -p 8080:80 app pid:1234"),
+    ),
+    "network create": (
+        ("a network that finds its own subnet", "hawse network create app"),
+        ("with a subnet, dual-stack", "hawse network create --subnet 172.30.0.0/16 --ipv6 app"),
+        ("across the hosts of a swarm", "hawse network create -d overlay --attachable app"),
+    ),
+    "network disconnect": (
+        ("take a container off", "hawse network disconnect app db"),
+        ("a namespace", "hawse network disconnect app netns:lab1"),
+    ),
+    "network inspect": (
+        ("everything about a network", "hawse network inspect app"),
+        ("names and addresses", "hawse network inspect -f "
+         "'{{range .Containers}}{{.Name}} {{.IPv4Address}}{{println}}{{end}}' app"),
+        ("with the addresses in use", "hawse network inspect -v app"),
+    ),
+    "network ls": (
+        ("all networks", "hawse network ls"),
+        ("those that no container uses", "hawse network ls --filter dangling=true"),
+        ("only the names", "hawse network ls --format '{{.Name}}'"),
+    ),
+    "network prune": (
+        ("remove all unused networks", "hawse network prune -f"),
+        ("those with a label", "hawse network prune --filter label=test"),
+    ),
+    "network rm": (
+        ("remove two networks", "hawse network rm app back"),
+        ("no error where it does not exist", "hawse network rm -f app"),
+    ),
+    "network verify": (
+        ("compare this host with the cluster", "hawse network verify app"),
+        ("and repair the differences", "hawse network verify --fix app"),
+    ),
+    "node inspect": (
+        ("this host", "hawse node inspect --pretty self"),
+        ("one field", "hawse node inspect -f '{{.Status.State}}' host2"),
+    ),
+    "node ls": (("the hosts of the cluster", "hawse node ls"),),
+    "node rm": (
+        ("a host that is down", "hawse node rm host2"),
+        ("a worker that still runs", "hawse node rm -f host2"),
+    ),
+    "swarm init": (
+        ("a new cluster; prints the line for the other hosts", "hawse swarm init --advertise-addr 192.0.2.11"),
+        ("in your own etcd", "hawse swarm init --store https://etcd.example:2379 --cacert ca.pem"),
+    ),
+    "swarm join": (
+        ("as the join token says", "hawse swarm join --token SWMTKN-1-… 192.0.2.11:2377"),
+        ("as a manager; a worker token is refused", "hawse swarm join --manager --token SWMTKN-1-… 192.0.2.11:2377"),
+    ),
+    "swarm join-token": (
+        ("the line for a new worker", "hawse swarm join-token worker"),
+        ("make the old token void", "hawse swarm join-token --rotate worker"),
+    ),
+    "swarm leave": (
+        ("a worker", "hawse swarm leave"),
+        ("a manager", "hawse swarm leave --force"),
+    ),
+    "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
+    "uninstall": (("before hawse itself is removed", "hawse system uninstall"),),
+}  # fmt: skip
+OTHER_NAMES = {"image import": "import"}
+
+
+def notes(line: str) -> str:
+    """Return the notes and examples of a command; ``line`` is its path, such as ``hawse network create``."""
+    path = line.partition(" ")[2]
+    short = path.partition(" ")[2]
+    key = next((key for key in (path, OTHER_NAMES.get(path, ""), short) if key in EXAMPLES), "")
+    parts = [NOTES[key]] if key in NOTES else []
+    if key:
+        lines = (f"  # {comment}\n  {example}" for comment, example in EXAMPLES[key])
+        parts.append("Examples:\n" + "\n".join(lines))
+    return "\n\n".join(parts)
