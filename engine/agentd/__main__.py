@@ -97,7 +97,7 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket, unit: Uni
     agent = Agent(
         loop, store, services, listener,
         idle=idle_from_environment(),
-        guarded=guarded.Guarded(loop, str(run_dir)),
+        guarded=guarded.Guarded(loop, str(run_dir), guarded.AGENT, str(run_dir / client.LOG)),
         stays=unit.runs_this_process,
         extend=cluster.extend,
     )  # fmt: skip

@@ -30,8 +30,8 @@ JOIN_SECONDS = 0.5
 
 Then the process starts a guard, which ends at once if the host has a guard.
 """
-CHECK_INTERVAL_SECONDS = 5.0
-"""Seconds between two checks whether the guard is stopped."""
+CHECK_INTERVAL_SECONDS = 3.0
+"""Seconds between two checks whether the record exists and the guard is not stopped."""
 SYSTEMD_DELAY_SECONDS = 2.0
 """Seconds that the guard leaves to systemd to start a process again."""
 
@@ -95,10 +95,13 @@ def _path(run: str, name: str) -> str:
 
 
 class Guarded:
-    """The guard as a guarded process sees it. The process reports the guard's connections to this object."""
+    """The record and the guard of this process, which is the agent or the supervisor by ``name``.
 
-    def __init__(self, loop: Loop, run: str) -> None:
-        self._loop, self._run = loop, run
+    The process reports the guard's connections to this object.
+    """
+
+    def __init__(self, loop: Loop, run: str, name: str, log: str = "/dev/null") -> None:
+        self._loop, self._run, self._name, self._log = loop, run, name, log
         self._guard = self._child = 0  # pids of the connected guard, and of the guard that this process has started
         self._stopped = self._closed = False
         loop.after(JOIN_SECONDS, self._check)
@@ -118,10 +121,15 @@ class Guarded:
         self._closed = True
 
     def _check(self) -> None:
-        """Start a guard if none has connected, and kill a guard that is stopped during two checks in a row."""
+        """Start a guard if none has connected, and kill a guard that is stopped during two checks in a row.
+
+        Write the record again if it is missing: the disk was full, or another program deleted HAWSE_RUN.
+        """
         if self._closed:
             return
         self._reap()
+        if not is_saved(self._run, self._name):
+            save(self._run, self._name, self._log)
         if not self._guard:
             self._start()
         stopped = self._guard > 0 and process.is_stopped(self._guard)

@@ -54,7 +54,7 @@ class Supervisor:
         self._children = Children(self.loop)
         self._rights = peer.own_rights()
         self._leaving, self._used = False, time.monotonic()
-        self._guarded = guarded.Guarded(self.loop, run)
+        self._guarded = guarded.Guarded(self.loop, run, guarded.SUPERVISOR)
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
