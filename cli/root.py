@@ -140,6 +140,7 @@ def crashed(app: App, error: Exception) -> int:
     """
     if app.debug:
         app.err("".join(traceback.format_exception(error)))
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return fail(app, f"hawse: {os.fsdecode(error.filename)}: {error.strerror.lower()}", 1)
+    if isinstance(error, OSError) and error.strerror:
+        what = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return fail(app, f"hawse: {what}{error.strerror.lower()}", 1)
     return fail(app, f"hawse: internal error: {type(error).__name__}: {error} (--debug shows where)", 1)

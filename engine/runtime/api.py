@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from engine.errors import EngineError
 from engine.model import ExecCreate, LogOptions, Mount
 
 LEFT = -1
@@ -119,7 +120,7 @@ class LogLine:
     data: bytes
 
 
-class RuntimeFailure(Exception):
+class RuntimeFailure(EngineError):
     """Raised if the process of a container cannot be created, or cannot execute its command.
 
     ``kind`` is the reason: not-found, permission, bad-user, bad-cwd or other.
@@ -157,6 +158,9 @@ class Runtime(Protocol):
 
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; does nothing if the process has ended."""
+
+    def keep_supervisor(self) -> None:
+        """Start a supervisor if none runs; never raises."""
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
         """Wait for the end of the container's process, and return its exit code (128+N for signal N).
