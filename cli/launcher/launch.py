@@ -37,10 +37,15 @@ MODE_VARIABLE = b"HAWSE_WARM"
 - "only": the command fails if no warm server accepts the command.
 """
 
+LOCK = b"warm.lock"
 SERVER_TIMEOUT_SECONDS = 5.0
-"""Seconds that the launcher waits for an answer of the warm server; then the launcher runs the command in its own
+"""Seconds that the server's child waits for the launcher."""
+ANSWER_TIMEOUT_SECONDS = 1.0
+"""Seconds that the launcher waits for each answer of the warm server; then the launcher runs the command in its own
 process.
 """
+CHECK_SECONDS = 0.25
+"""Seconds between two checks whether a signal (SIGSTOP) has stopped a server that does not answer."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes of one protocol message: a letter that names the message, and a 4-byte number
@@ -70,6 +75,10 @@ class ServerRefused(Exception):
     """Raised when the warm server runs but does not accept this command."""
 
 
+class ServerStopped(Exception):
+    """Raised when a signal such as SIGSTOP has stopped the warm server."""
+
+
 def main() -> None:
     """Run the command of this process and exit; the command runs in the warm server if possible."""
     mode = posix.environ.get(MODE_VARIABLE)
@@ -78,8 +87,10 @@ def main() -> None:
     absent = False
     try:
         run_warm()
-    except ServerRefused:
+    except (ServerRefused, TimeoutError):
         pass
+    except ServerStopped:
+        absent = end_server()
     except OSError:
         absent = True
     if mode == b"only":
@@ -110,8 +121,8 @@ def in_background() -> bool:
 def run_warm() -> None:
     """Run the command in the warm server and exit with the command's status.
 
-    If OSError or `ServerRefused` is raised, the command has not been started, because the launcher has not sent the
-    message GO.
+    If OSError, `ServerRefused` or `ServerStopped` is raised, the message GO was not sent, so the command has not been
+    started.
     """
     streams = [
         fd for fd in range(3) if is_open(fd)
@@ -119,13 +130,15 @@ def run_warm() -> None:
     server = connect()
     before = _signal.pthread_sigmask(_signal.SIG_BLOCK, FORWARDED)
     try:
+        await_answer(server)
         process = receive_pidfd(server)
         send_request(server, streams)
+        await_answer(server)
         if receive_message(server)[:1] != READY:
             raise ServerRefused
         server.settimeout(None)
         server.sendall(message(GO))
-    except (OSError, ServerRefused):
+    except (OSError, ServerRefused, ServerStopped):
         server.close()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
         raise
@@ -141,7 +154,7 @@ def connect() -> _socket.socket:
     directory = posix.open(posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN, posix.O_PATH | posix.O_CLOEXEC)
     try:
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        server.settimeout(SERVER_TIMEOUT_SECONDS)
+        server.settimeout(CHECK_SECONDS)
         server.connect(b"/proc/self/fd/%d/%s" % (directory, SOCKET))
     finally:
         posix.close(directory)
@@ -149,6 +162,77 @@ def connect() -> _socket.socket:
     if int.from_bytes(credentials[4:8], sys.byteorder) != posix.geteuid():
         raise ServerRefused
     return server
+
+
+def await_answer(server: _socket.socket) -> None:
+    """Wait until the warm server has answered or has closed the connection.
+
+    Raises TimeoutError after the time-out, and `ServerStopped` if two checks in a row find that the server is stopped.
+    """
+    only = posix.environ.get(MODE_VARIABLE) == b"only"
+    limit, checks, stopped = SERVER_TIMEOUT_SECONDS if only else ANSWER_TIMEOUT_SECONDS, 0, False
+    while True:
+        try:
+            server.recv(1, _socket.MSG_PEEK)
+            return
+        except TimeoutError:
+            checks += 1
+            before, stopped = stopped, state_of(server_pid()) == b"T"
+            if stopped and before:
+                raise ServerStopped from None
+            if checks * CHECK_SECONDS >= limit:
+                raise
+
+
+def server_pid() -> int:
+    """Return the pid of the warm server from the server's lock file, or 0 if that process has ended."""
+    try:
+        signature = read_file((posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN) + b"/" + LOCK)
+        pid, _, started = signature.partition(b":")
+        return int(pid) if read_file(b"/proc/%d/stat" % int(pid)).rpartition(b")")[2].split()[19] == started else 0
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def state_of(pid: int) -> bytes:
+    """Return the letter of a process's state, such as T after SIGSTOP, or b"" if the process does not exist."""
+    try:
+        return read_file(b"/proc/%d/stat" % pid).rpartition(b")")[2].split()[0]
+    except OSError:
+        return b""
+
+
+def read_file(path: bytes) -> bytes:
+    """Return the first 4 KiB of a file."""
+    file = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    try:
+        return posix.read(file, 4096)
+    finally:
+        posix.close(file)
+
+
+def end_server() -> bool:
+    """Kill a warm server that is stopped; return whether this process must start the next warm server.
+
+    Return False if something still listens: another server, or systemd, which starts the next server.
+    """
+    try:
+        pid = server_pid()
+        process = posix.pidfd_open(pid, 0)
+        if pid != server_pid():
+            return False
+        _signal.pidfd_send_signal(process, _signal.SIGKILL)
+        posix.close(process)
+        for _ in range(100):
+            if state_of(pid) in (b"", b"Z"):
+                break
+            _signal.sigtimedwait([], 0.01)
+        connect().close()
+    except ServerRefused:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def send_request(server: _socket.socket, streams: list[int]) -> None:

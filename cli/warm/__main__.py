@@ -15,7 +15,7 @@ from cli.warm.server import WarmServer
 from engine.errors import PermissionDenied
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
-from engine.runtime import syscalls
+from engine.runtime import cgroup, guarded, syscalls
 
 IDLE = 600.0
 
@@ -35,6 +35,8 @@ def serve(lock: int) -> None:
 
     ``lock`` is the file descriptor of the lock that only one warm server can hold.
     """
+    if not guarded.is_run_by_systemd():
+        cgroup.leave()
     loop = Loop()
     inotify = Inotify(loop)
     server = WarmServer(loop, inotify, idle_from_environment())

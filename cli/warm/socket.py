@@ -10,11 +10,10 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from cli.launcher.launch import DEFAULT_RUN, SOCKET
+from cli.launcher.launch import DEFAULT_RUN, LOCK, SOCKET
 from engine.paths import check, make_private_directory, open_private
 from engine.runtime import resident
 
-LOCK = b"warm.lock"
 FIRST_GIVEN = 3
 """The number of the first file descriptor that systemd passes to a process (sd_listen_fds(3))."""
 
@@ -79,6 +78,7 @@ def lock() -> int | None:
     make_private_directory(path)
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
     if resident.try_lock(descriptor) or is_given():
+        resident.sign(descriptor)
         return descriptor
     os.close(descriptor)
     return None

@@ -41,6 +41,11 @@ def is_running(pid: int, started: int) -> bool:
     return bool(fields) and int(fields[_START_TIME]) == started and fields[_STATE] not in (b"Z", b"X")
 
 
+def is_stopped(pid: int) -> bool:
+    """Return whether a signal such as SIGSTOP has stopped the process. A debugger's stop does not count."""
+    return stat_fields(pid)[:1] == [b"T"]
+
+
 def identity() -> str:
     """Return a string that identifies this process by PID and start time.
 

@@ -51,11 +51,12 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
     """Send one line to the agent and return the agent's answer.
 
-    Returns "late" if no answer arrives within ``patience`` seconds, and None if no agent is listening. If ``patience``
-    is 0 or less, the function does not wait for the answer and returns "".
+    Returns "late" if no answer arrives within ``patience`` seconds. Returns None if no agent is listening, or if the
+    agent was stopped by a signal and has therefore been killed. If ``patience`` is 0 or less, the function does not
+    wait for the answer and returns "".
     """
     try:
-        sock = connect(run_dir, max(patience, 1.0))
+        sock = connect(run_dir, resident.CONNECT_TIMEOUT_SECONDS)
     except OSError:
         return None
     with sock:
@@ -64,6 +65,8 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
                 sock.sendall(line.encode() + b"\n")
             if patience <= 0:
                 return ""
+            if not resident.await_answer(sock, patience):
+                return "late"
             return sock.recv(65536).decode().strip() or None
         except TimeoutError:
             return "late"

@@ -22,7 +22,7 @@ from engine.agentd.agent import IDLE, Agent
 from engine.agentd.backup import BackupService
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.repair import RepairService
-from engine.agentd.respawn import RespawnService
+from engine.agentd.unit import Unit
 from engine.config import load_config
 from engine.dns.server import DnsService, ttl_from_environment
 from engine.errors import PermissionDenied
@@ -32,7 +32,7 @@ from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
 from engine.paths import make_private_directory, root_directory, run_directory
 from engine.portproxy.service import ForwardService
-from engine.runtime import resident
+from engine.runtime import cgroup, guarded, resident
 from engine.store.api import Store
 from engine.store.codec import DecodeCache
 from engine.store.sqlite import SqliteStore
@@ -50,23 +50,30 @@ def main() -> int:
         print(f"hawse: {error}", file=sys.stderr)
         return 1
     make_private_directory(run_dir)
+    unit = Unit()
     inherited = given("HAWSE_AGENT_LOCK")
-    lock = inherited if inherited >= 0 else client.take_lock(run_dir)
+    lock = inherited if inherited >= 0 else unit.take_lock(run_dir)
     if lock is None:
         return 0
+    resident.sign(lock)
+    if not unit.runs_this_process:
+        cgroup.leave()
     store = SqliteStore(root / NAME, recall=DecodeCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
-    agent = serving(root, run_dir, store, listener)
+    guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
+    agent = serving(root, run_dir, store, listener, unit)
     tell_ready()  # say so first, because opening the sandboxes of a large host takes longer than a command waits
     agent.run()
+    if unit.runs_this_process or not agent.signalled:
+        guarded.forget(str(run_dir), guarded.AGENT)
     os.close(lock)
     if agent.overlooks():
         client.launch(run_dir, root)
     return 0
 
 
-def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
+def serving(root: Path, run_dir: Path, store: Store, listener: socket, unit: Unit) -> Agent:
     """Create the agent with all its services; the agent answers commands on ``listener``."""
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
@@ -83,10 +90,16 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
         DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
         forward,
         repair,
-        RespawnService(loop, run_dir),
         BackupService(loop, root / NAME),
     )
-    agent = Agent(loop, store, services, listener, idle=idle_from_environment(), extend=cluster.extend)
+    agent = Agent(
+        loop, store, services, listener,
+        idle=idle_from_environment(),
+        guarded=guarded.Guarded(loop, str(run_dir), guarded.AGENT, str(run_dir / client.LOG)),
+        stays=unit.runs_this_process,
+        extend=cluster.extend,
+    )  # fmt: skip
+    unit.keep_watchdog_quiet(loop)
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = loop.stop
     return agent

@@ -19,6 +19,7 @@ from engine.agentd.control import Control
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Outdated
 from engine.eventloop.loop import Loop
+from engine.runtime.guarded import Guarded
 from engine.store.api import Store
 
 IDLE = 10.0
@@ -26,8 +27,8 @@ IDLE = 10.0
 
 
 class Agent:
-    """The agent, which runs its services until no service has been needed for the idle time, or until a signal stops
-    the agent.
+    """The agent. It runs its services until none of them has been needed for the idle time, or until a signal stops the
+    agent. With ``stays``, it runs even if no service is needed. ``signalled`` is True after a signal has stopped it.
     """
 
     def __init__(
@@ -38,13 +39,16 @@ class Agent:
         listener: socket,
         *,
         idle: float = IDLE,
+        guarded: Guarded | None = None,
+        stays: bool = False,
         extend: Callable[[Snapshot], Snapshot] = lambda state: state,
     ) -> None:
         self._loop, self._store, self._services, self._idle = loop, store, services, idle
         self._extend = extend
-        self._control = Control(loop, listener, self.reconcile, self.status)
+        self._stays = stays
+        self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read = 0, object()
-        self._unneeded = False
+        self._unneeded, self.signalled = False, False
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
@@ -101,7 +105,7 @@ class Agent:
         with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:
                 self.reconcile()
-        needed = any(s.needed() for s in self._services) or self._control.busy
+        needed = self._stays or any(s.needed() for s in self._services) or self._control.busy
         self._quiet = 0 if needed else self._quiet + 1
         if self._quiet >= 2:
             self._unneeded = True
@@ -117,8 +121,12 @@ class Agent:
         wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._loop.stop())
+            signal.signal(number, lambda *_: self._stop())
         self._loop.watch(wake, _drainer(wake))
+
+    def _stop(self) -> None:
+        self.signalled = True
+        self._loop.stop()
 
 
 def _drainer(fd: int) -> Callable[[int], None]:

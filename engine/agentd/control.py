@@ -6,6 +6,8 @@
 - If the connection closes without an answer to ``changed``, this agent is ending. The command must then start
   or ask another agent.
 - ``status`` is answered by one line of JSON.
+- ``guard`` comes from the guard (`engine.runtime.guard`). The connection stays open, and the agent answers each further
+  line.
 
 A process that lacks rights which the agent has (`engine.runtime.peer`) is answered ``refused``. A process of another
 user gets no answer.
@@ -20,6 +22,7 @@ from contextlib import suppress
 from engine.errors import Outdated
 from engine.eventloop.loop import Loop, Timer
 from engine.runtime import peer
+from engine.runtime.guarded import Guarded
 
 LINE = 256
 DEADLINE = 5.0
@@ -29,19 +32,23 @@ ACCEPT_PAUSE_SECONDS = 0.5
 
 
 class Control:
-    """The server of the agent's socket.
-
-    The constructor gets two functions: ``changed`` updates the services, and ``status`` returns the agent's status
-    line.
+    """The server of the agent's socket. It gets two functions: ``changed`` updates the services, and ``status`` returns
+    the agent's status line. ``guarded`` is notified of the guard's connections.
     """
 
     def __init__(
-        self, loop: Loop, listener: socket.socket, changed: Callable[[], bool], status: Callable[[], str]
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        changed: Callable[[], bool],
+        status: Callable[[], str],
+        guarded: Guarded | None = None,
     ) -> None:
         self._loop, self._listener, self._changed, self._status = loop, listener, changed, status
         self._rights = peer.own_rights(any_network=True)
         self._open: dict[socket.socket, Timer] = {}
         self._waiting: list[socket.socket] = []
+        self._guarded, self._guards = guarded, set[socket.socket]()
         listener.setblocking(False)
         loop.watch(listener.fileno(), lambda _: self._accept())
 
@@ -75,8 +82,37 @@ class Control:
             if not self._waiting:
                 self._loop.after(0, self._reconcile)  # read the local store once for all requests that arrived together
             self._waiting.append(connection)
+        elif line == b"guard" and self._guarded is not None:
+            self._open.pop(connection).cancel()
+            self._guards.add(connection)
+            self._guarded.joined(peer.credentials(connection)[0])
+            self._loop.watch(connection.fileno(), lambda _: self._answer_guard(connection))
+            self._answer(connection)
         else:
             self._close(connection, self._status() if line == b"status" else "")
+
+    def _answer_guard(self, connection: socket.socket) -> None:
+        """Answer a line of the guard; if the guard has ended, report this."""
+        try:
+            data = connection.recv(LINE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._answer(connection)
+            return
+        guard = peer.credentials(connection)[0]
+        self._guards.remove(connection)
+        self._loop.forget(connection.fileno())
+        connection.close()
+        if self._guarded is not None:
+            self._guarded.left(guard)
+
+    @staticmethod
+    def _answer(connection: socket.socket) -> None:
+        with suppress(OSError):  # the guard's end is noticed when its connection is read
+            connection.send(b"ok\n")
 
     def _reconcile(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -109,6 +145,12 @@ class Control:
         self._listener.close()
         for connection in list(self._open):
             self._close(connection)
+        if self._guarded is not None:
+            self._guarded.close()
+        for connection in self._guards:
+            self._loop.forget(connection.fileno())
+            connection.close()
+        self._guards.clear()
 
 
 def _send(connection: socket.socket, text: str) -> None:

@@ -42,6 +42,7 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     Raises `StartFailure` with exit code 126 if the command cannot be executed.
     """
     record = running(host, reference)
+    lookup.keep_supervisor(host, [record])
     try:
         return host.runtime.exec(record.id, request, stdio)
     except RuntimeFailure as error:
@@ -69,6 +70,7 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
         log_bounds(host, record)
     except ValueError as error:
         raise EngineError(str(error)) from None
+    lookup.keep_supervisor(host, [record])
     return host.runtime.logs(path, options, record.id)
 
 

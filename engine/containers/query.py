@@ -23,6 +23,7 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
     with host.store.read() as reader:
         record = lookup.find(reader, reference)
         endpoints, networks = _network_side(reader, record)
+    lookup.keep_supervisor(host, [record])
     record = lookup.with_actual_state(host, record)
     live = endpoints if record.status == "running" else []
     sizes = _sizes(host, record) if size else NO_SIZES
@@ -32,7 +33,9 @@ def inspect(host: Host, reference: str, *, size: bool = False) -> Json:
 def list_documents(host: Host, filters: Filters, *, everything: bool, limit: int, size: bool = False) -> Documents:
     """Return the documents of GET /containers/json, newest first."""
     with host.store.read() as reader:
-        records = [lookup.with_actual_state(host, r) for r in reversed(reader.containers())]
+        stored = reader.containers()
+        lookup.keep_supervisor(host, stored)
+        records = [lookup.with_actual_state(host, r) for r in reversed(stored)]
         endpoints, networks = _live_endpoints(reader)
         linked = link_names(reader, records)
     sides = {r.id: (endpoints.get(r.id, []), networks) for r in records}

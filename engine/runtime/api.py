@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from engine.errors import EngineError
 from engine.model import ExecCreate, LogOptions, Mount
 
 LEFT = -1
@@ -137,7 +138,7 @@ class LogLine:
     data: bytes
 
 
-class RuntimeFailure(Exception):
+class RuntimeFailure(EngineError):
     """Raised if the process of a container cannot be created, or cannot execute its command.
 
     ``kind`` is the reason: not-found, permission, bad-user, bad-cwd or other.
@@ -194,6 +195,9 @@ class Runtime(Protocol):
 
     def cancel_restart(self, container_id: str) -> None:
         """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
+
+    def keep_supervisor(self) -> None:
+        """Start a supervisor if none runs; never raises."""
 
     def wait(self, container_id: str, timeout: float | None = None) -> int | None:
         """Wait for the end of the container's process, and return its exit code (128+N for signal N).

@@ -9,7 +9,7 @@ import os
 import socket
 
 from engine.eventloop.loop import READ, WRITE, Loop
-from engine.runtime import protocol
+from engine.runtime import peer, protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ class Connection:
         self._outgoing, self._closing, self._paused, self._closed = bytearray(), False, False, False
         connection.setblocking(False)
         self._watch()
+
+    @property
+    def peer_pid(self) -> int:
+        """The pid of the client."""
+        return peer.credentials(self._socket)[0]
 
     @property
     def full(self) -> bool:

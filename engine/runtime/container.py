@@ -1,7 +1,8 @@
 """A container as the supervisor sees it, from the fork of its first process to the exit code.
 
 The stages of a container are preparing (its namespaces are being created), waiting (for ``start``), starting, running
-and ended. The exit code is written to disk before anything else happens, so that no crash can lose it.
+and ended. The exit code is written to disk before anything else happens, so that no crash can lose it. If the disk is
+full, the supervisor keeps the exit code in memory and tries again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from engine.eventloop.loop import Loop
 from engine.runtime import crun, image_init, init, process, protocol, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.directory import ContainerDirectory
-from engine.runtime.errors import CREATE, OTHER, SetupFailed, message
+from engine.runtime.errors import CREATE, OTHER, SetupFailed, describe, message
 from engine.runtime.jobs import Job, Jobs
 from engine.runtime.kernel_log import KernelLog
 from engine.runtime.reaper import Children
@@ -35,6 +36,8 @@ _kernel_log = KernelLog()
 
 LOST = 255
 """The exit code that is recorded for a container if its real exit code is unknown."""
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.5, 30.0
+"""Seconds until the next attempt to write a file that could not be written, such as on a full disk."""
 
 
 class Container:
@@ -53,7 +56,7 @@ class Container:
         self.stop_order = StopOrder(loop, directory, self._signal)
         self.streams = Streams(loop, children, directory, spec)
         self.waiters: list[Connection] = []
-        self.stage, self.exit_code = "preparing", 0
+        self.stage, self.exit_code, self.ended_at = "preparing", 0, 0.0
         self.pid = self.pid_start = 0
         self.failure: dict[str, Any] | None = None
         self._asked: Connection | None = None
@@ -93,6 +96,14 @@ class Container:
             image_init.run(self.spec, inherited, self.directory)
         return pid
 
+    def abandon(self) -> None:
+        """Kill the process of a creation that has failed; idempotent."""
+        self._close_channel()
+        if self.pid:
+            self._children.forget(self.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
     def _note_process(self, pid: int, start: int) -> None:
         self.pid, self.pid_start = pid, start
         self.directory.write("process", {"pid": pid, "start": start})
@@ -106,7 +117,7 @@ class Container:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
         if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
-            os.kill(self.pid, 9)  # the process waits for the start message of a supervisor that has ended
+            os.kill(self.pid, signal.SIGKILL)  # the process waits for the start message of a supervisor that has ended
             os.close(pidfd)
             return False
         if pidfd is None and not started:
@@ -118,7 +129,7 @@ class Container:
             self._ended(LOST)
             return True
         if not started:
-            self.directory.write("started", {"at": time.time()})
+            self._record("started", {"at": time.time()})
         self._pidfd = pidfd
         self._loop.watch(pidfd, self._orphan_died)
         if self.spec["pid_host"]:
@@ -166,11 +177,15 @@ class Container:
             self._answer(self._found())
         elif data.startswith(image_init.PREPARED):
             document = json.loads(data[1:])
-            self._note_process(document["pid"], document["start"])
-            self._children.expect(self.pid, self._died)
+            self._children.expect(document["pid"], self._died)
             self._hold_mounts(fds)
+            try:
+                self._note_process(document["pid"], document["start"])
+            except OSError as error:  # a full disk: without the file, no successor would find the process
+                self.failure = {"kind": OTHER, "message": message(SetupFailed(OTHER, describe(error)), CREATE)}
+                os.kill(document["pid"], signal.SIGKILL)
             if self.stage == "waiting":
-                self._answer(self._found())
+                self._answer(self.failure or self._found())
         elif data.startswith(init.TERMINAL):
             self.streams.take_terminal(fds[0])
         elif data.startswith(init.FAILED):
@@ -184,7 +199,7 @@ class Container:
 
     def _executed(self) -> None:
         if self.stage == "starting" and self.failure is None:
-            self.directory.write("started", {"at": time.time()})
+            self._record("started", {"at": time.time()})
             self.stage = "running"
             self.streams.begin()
             self._answer({"ok": True})
@@ -259,9 +274,9 @@ class Container:
         return LOST << 8
 
     def _ended(self, code: int) -> None:
-        was_running, self.stage, self.exit_code = self.stage == "running", "ended", code
+        was_running, self.stage, self.exit_code, self.ended_at = self.stage == "running", "ended", code, time.time()
         if was_running:
-            self.directory.write("exit", {"code": code, "at": time.time(), **self._cause()})
+            self._record("exit", {"code": code, "at": self.ended_at, **self._cause()})
         else:
             self.failure = self.failure or _vanished()
             self._answer(self.failure)
@@ -273,10 +288,10 @@ class Container:
         if was_running:
             self._expect_settlement()
         for client in list(self.streams.attached):
-            client.reply({"exit": code})
+            client.reply(self.ending)
             client.finish()
         for waiter in self.waiters:
-            waiter.reply({"exit": code})
+            waiter.reply(self.ending)
         self.on_end(self)
         if not self._holders:
             self._settle()
@@ -299,6 +314,23 @@ class Container:
         if self.spec["on_exit"]:
             self._job = Job(os.path.basename(self.directory.path), self.spec["on_exit"], self.spec["on_exit_env"])
             self._jobs.add(self._job, durable=self.stop_order.restart)
+
+    @property
+    def ending(self) -> dict[str, Any]:
+        """The exit code and the time of the end in Unix seconds, as clients get them."""
+        return {"exit": self.exit_code, "at": self.ended_at}
+
+    def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
+        """Write one of the container's files. After an error, try again later, until the container is removed."""
+        known = (self.directory.read("process") or {}) if retry else {}
+        if retry and (known.get("pid"), known.get("start")) != (self.pid, self.pid_start):
+            return  # the container was removed or started again
+        try:
+            self.directory.write(name, document)
+        except OSError:
+            pause = min(max(FIRST_RETRY_SECONDS, 2 * retry), LONGEST_RETRY_SECONDS)
+            self._loop.after(pause, lambda: self._record(name, document, pause))
+            return
 
     def hold(self) -> None:
         """Prevent the command ``on_exit`` from running until `release` is called, because a client does the work of

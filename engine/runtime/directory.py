@@ -31,8 +31,8 @@ CONTAINERS = "containers"
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
-def _open_own(path: str) -> int:
-    """Open a file for reading; raises PermissionError if the file belongs to another user.
+def open_own(path: str) -> int:
+    """Open one of hawse's files for reading; raises PermissionError if it belongs to another user.
 
     A symbolic link is not followed.
     """
@@ -54,21 +54,30 @@ class DocumentDirectory:
         return os.path.join(self.path, name)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a document to a file atomically; does nothing if the directory has been removed."""
+        """Write a document to a file atomically; does nothing if the directory has been removed.
+
+        Raises OSError if the disk is full; an older file is then kept.
+        """
         temporary = self.file(f".{name}.{os.getpid()}")
         try:
             fd = os.open(temporary, _WRITE | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return
         os.fchmod(fd, 0o600)  # this mode does not depend on the umask
-        with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
-            json.dump(document, file)
-        os.replace(temporary, self.file(name))
+        try:
+            with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+                json.dump(document, file)
+            os.replace(temporary, self.file(name))
+        except FileNotFoundError:
+            return
+        except OSError:
+            self.unlink(os.path.basename(temporary))
+            raise
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the document in one of the files, or None if the file does not exist."""
         try:
-            with open(_open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
+            with open(open_own(self.file(name)), encoding="utf-8", errors="surrogateescape") as file:
                 document: dict[str, Any] = json.load(file)
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -7,6 +7,7 @@ This module has few imports, because the supervisor uses it and must use little 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 
@@ -55,17 +56,13 @@ class LogWriter:
         self._path, self._max_size, self._max_files, self._compress = path, max_size, max_files, compress
         self._fd, self._size, self._cut_off = -1, 0, False
         self._partial: dict[str, bytes] = {}
-        if path:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            if os.path.exists(path + NEXT):
-                self._recover()
-            self._open()
+        self._begin()
 
     def write(self, stream: str, data: bytes) -> None:
         """Append the data of a stream to the log; complete lines are written immediately, an incomplete line is
         buffered.
         """
-        if self._fd < 0:
+        if not self._path:
             return
         pending = self._partial.get(stream, b"") + data
         complete, newline, rest = pending.rpartition(b"\n")
@@ -92,10 +89,25 @@ class LogWriter:
         entries = [encode_entry(stream, piece, now) for piece in pieces]
         data = b"".join(entries)
         with contextlib.suppress(OSError):  # a full disk loses log lines but must not stop the container
+            if self._fd < 0:
+                self._open()
             if not self._max_size or self._size + len(data) - len(entries[-1]) < self._max_size:
                 self._write(data)
             else:
                 self._write_rotating(entries)
+
+    def _begin(self) -> None:
+        """Open the log. If the disk is full, the next entry tries again."""
+        if not self._path:
+            return
+        try:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            if os.path.exists(self._path + NEXT):
+                self._recover()
+            self._open()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
     def _open(self) -> None:
         """Open the log file, and record whether its last entry is incomplete."""

@@ -1,7 +1,8 @@
 """The runtime of this host. Commands read files and the kernel's state, and ask the supervisor for everything else.
 
 Only creating processes, attaching to containers and waiting for their ends need the supervisor. If the supervisor has
-died, the next command about a container that still has a process starts a new supervisor.
+died, the next command about a container that still has a process starts a new supervisor. A supervisor that a signal
+has stopped is killed and replaced (`resident.await_answer`), so no command waits for it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
-from engine.runtime import crun, logs, process, protocol, supervisor_client
+from engine.runtime import crun, logs, process, protocol, resident, supervisor_client
 from engine.runtime.api import CreatedProcess, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio, StopRequest
 from engine.runtime.attach import SupervisedAttachment
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
@@ -30,8 +31,10 @@ from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
 
 _DEATH = 10.0  # seconds to wait until a killed process has vanished
-_ANSWER = 5.0  # seconds to wait for the supervisor's reply
-_OVERDUE = 5.0  # seconds after a container's end within which ``on_exit`` must delete the runtime's files
+_ANSWER = 5.0  # seconds to wait for the supervisor's reply, if the supervisor can reply immediately
+_CREATION = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
+_RECORD = 2.0  # seconds to wait until the supervisor has recorded the end of a process
+_OVERDUE = 5.0  # seconds after a container's end within which ``on_exit`` must handle the end
 _ATTEMPTS = 2
 
 
@@ -40,7 +43,7 @@ class LocalRuntime:
 
     def __init__(self, root: Path, run: Path) -> None:
         self._root, self._run = root, run
-        self._supervised = False
+        self._answers = True
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the container's namespaces and its waiting process, in the caller's mount tree; raises
@@ -78,17 +81,18 @@ class LocalRuntime:
         """Return the state of the container's process from the container's files.
 
         Starts a supervisor if no supervisor runs and the container's end is not recorded. If the process has died,
-        blocks up to 2 s until the end is recorded.
+        blocks up to 2 s until the supervisor tells of the end.
         """
         directory = self._directory(container_id)
         known = directory.read("process")
         if known is None:
             return ProcessState(running=False)
-        if directory.read("exit") is None:
-            self._supervise()
+        ended = directory.read("exit")
+        if ended is None:
+            self.keep_supervisor()
             if not is_running(known["pid"], known["start"]):
-                _await_file(directory.file("exit"))
-        started, ended = directory.read("started"), directory.read("exit")
+                ended = self._told_end(container_id)
+        started, ended = directory.read("started"), directory.read("exit") or ended
         started_at = started["at"] if started else 0.0
         if ended is not None:
             return ProcessState(
@@ -173,7 +177,7 @@ class LocalRuntime:
         while True:
             with self._ask_to_wait(container_id) as connection:
                 left = None if end is None else max(0.0, end - time.monotonic())
-                if not select.select([connection], [], [], left)[0]:
+                if not resident.await_answer(connection, left):
                     return None
                 try:
                     answer = protocol.receive(connection)
@@ -199,7 +203,7 @@ class LocalRuntime:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
                 if supervised is not None:  # the supervisor reports the end after all files are written
-                    select.select([supervised], [], [], _DEATH)
+                    resident.await_answer(supervised, _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
         if directory.exists() and not self._has_begun(directory):
@@ -230,10 +234,9 @@ class LocalRuntime:
             yield None
             return
         with connection:
-            connection.settimeout(_ANSWER)
             try:
                 protocol.send(connection, {"op": "hold", "id": container_id})
-                held = bool(protocol.receive(connection).get("ok"))
+                held = resident.await_answer(connection, _ANSWER) and bool(protocol.receive(connection).get("ok"))
             except (protocol.Broken, OSError):
                 held = False
             yield connection if held else None
@@ -257,6 +260,7 @@ class LocalRuntime:
         """
         self._directory(container_id)
         connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
+        connection.settimeout(None)
         return SupervisedAttachment(connection, stdio, stdin=stdin, tty=tty)
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
@@ -304,6 +308,9 @@ class LocalRuntime:
             try:
                 with suppress(OSError):  # a supervisor that refuses this process may close the connection
                     protocol.send(connection, request, fds)
+                if not resident.await_answer(connection, _CREATION):
+                    connection.close()
+                    raise RuntimeFailure(OTHER, "the supervisor of containers does not answer")
                 answer = protocol.receive(connection)
             except (protocol.Broken, OSError):
                 connection.close()
@@ -325,14 +332,29 @@ class LocalRuntime:
             protocol.send(connection, {"op": "wait", "id": container_id})
         return connection
 
-    def _supervise(self) -> None:
-        """Start a supervisor if no supervisor runs, so that the ends of containers are recorded.
+    def keep_supervisor(self) -> None:
+        """Start a supervisor if none runs, because containers run whose output and ends only a supervisor handles.
 
-        Each `LocalRuntime` object does this only once.
+        Does nothing after a supervisor did not answer, so that a command about many containers stays fast.
         """
-        if not self._supervised:
-            supervisor_client.connect(self._run).close()
-            self._supervised = True
+        if self._answers:
+            with suppress(RuntimeFailure, OSError, subprocess.TimeoutExpired):
+                supervisor_client.revive(self._run)
+
+    def _told_end(self, container_id: str) -> dict[str, Any] | None:
+        """Ask the supervisor for the end of a process that has died; return its code and time, or None if unknown.
+
+        The supervisor knows the end even if a full disk prevents it from writing the file with the end.
+        """
+        if not self._answers:
+            return None
+        try:
+            with self._ask_to_wait(container_id) as connection:
+                self._answers = resident.await_answer(connection, _RECORD)
+                answer = protocol.receive(connection) if self._answers else {}
+        except (protocol.Broken, OSError, RuntimeFailure):
+            return None
+        return {"code": answer["exit"], "at": answer["at"]} if answer.get("at") else None
 
 
 def _time_of(path: str) -> float:
@@ -343,14 +365,6 @@ def _time_of(path: str) -> float:
         return os.stat(path).st_mtime
     except (FileNotFoundError, NotADirectoryError):
         return 0
-
-
-def _await_file(path: str) -> None:
-    """Wait up to 2 s until another process has written the file ``path``."""
-    for _ in range(400):
-        if os.path.exists(path) or not os.path.exists(os.path.dirname(path)):
-            return
-        time.sleep(0.005)
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:

@@ -104,6 +104,11 @@ def process(connection: socket.socket) -> Iterator[int]:
         os.close(pidfd)
 
 
+def open_pidfd(connection: socket.socket) -> int:
+    """Open a pidfd of the peer; raises OSError if the peer has ended. The caller closes the pidfd."""
+    return _pidfd(connection, credentials(connection)[0])
+
+
 def objection(connection: socket.socket, rights: Rights) -> str:
     """Return why this server must not act for the peer, or "" if the server may act for the peer; ``rights`` are the
     server's rights.

@@ -1,14 +1,13 @@
 """The supervisor: the resident parent of a host's containers, one small process for all of them.
 
-The first command that needs the supervisor starts the supervisor. The supervisor ends some seconds after the last
-container. If the supervisor is killed, the containers continue to run. The next command starts another supervisor,
-which adopts the containers. The supervisor handles only processes and streams. The supervisor has as few imports as
+The first command that needs the supervisor starts it, and it ends some seconds after the last container. If the
+supervisor is killed, the containers continue to run. The guard (`engine.runtime.guard`) or the next command starts
+another supervisor, which adopts them. The supervisor handles only processes and streams. It has as few imports as
 possible, because it runs on every host and must use little memory.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -17,7 +16,7 @@ import time
 
 from drivers.linux import process
 from engine.eventloop.loop import Loop
-from engine.runtime import peer, resident, syscalls
+from engine.runtime import cgroup, guarded, peer, resident, syscalls
 from engine.runtime.connection import Connection
 from engine.runtime.container import Container
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
@@ -35,7 +34,7 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
-_MIN_RUN_SECONDS = 3.0  # seconds; a resident process that closes its connection earlier is not restarted
+_ADOPTION_RETRY_SECONDS = 2.0
 
 
 class Early:
@@ -57,7 +56,8 @@ class Supervisor:
         self._children = Children(self.loop)
         self._jobs = Jobs(self.loop, self._children, run)
         self._rights = peer.own_rights()
-        self._leaving = False
+        self._leaving, self._used = False, time.monotonic()
+        self._guarded = guarded.Guarded(self.loop, run, guarded.SUPERVISOR)
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
@@ -73,8 +73,15 @@ class Supervisor:
         connects, because that host needs its own supervisor.
         """
         self.loop.watch(self._listener.fileno(), self._accept)
-        while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients or self._jobs):
-            continue
+        while not self._leaving and time.monotonic() < self._used + idle:
+            was_needed = self._is_needed()
+            self.loop.turn(max(0.0, self._used + idle - time.monotonic()))
+            if was_needed or self._is_needed():
+                self._used = time.monotonic()
+        self._guarded.close()
+
+    def _is_needed(self) -> bool:
+        return bool(self._containers or self._clients or self._jobs)
 
     def _adopt(self) -> None:
         try:
@@ -82,20 +89,29 @@ class Supervisor:
         except FileNotFoundError:
             return
         for container_id in ids:
-            directory = ContainerDirectory(self._run, container_id)
+            self._adopt_container(container_id)
+
+    def _adopt_container(self, container_id: str) -> None:
+        """Adopt a container of an earlier supervisor; after an error, such as too many open files, try again later."""
+        directory = ContainerDirectory(self._run, container_id)
+        try:
             spec = directory.read("spec")
-            if spec is not None:
+            if spec is not None and container_id not in self._containers:
                 container = Container(self.loop, self._children, directory, spec, self._ended, self._jobs)
                 self._containers[container_id] = container
                 if not container.adopt():
                     self._give_up(container_id)
                     container.settle_recorded_end()
+        except OSError:
+            self._containers.pop(container_id, None)
+            self.loop.after(_ADOPTION_RETRY_SECONDS, lambda: self._adopt_container(container_id))
 
     def _accept(self, _events: int) -> None:
         try:
             connection, _ = self._listener.accept()
         except OSError:
             return
+        self._used = time.monotonic()
         objection = peer.objection(connection, self._rights)
         client = Connection(self.loop, connection)
         if objection:
@@ -112,7 +128,7 @@ class Supervisor:
         host whose network namespace was deleted and created again with the same directories. That host needs a new
         supervisor.
         """
-        if objection == peer.OTHER_NETWORK and not (self._containers or self._clients or self._jobs):
+        if objection == peer.OTHER_NETWORK and not self._is_needed():
             self._leaving = True
             self.loop.forget(self._listener.fileno())
             self._listener.close()
@@ -158,6 +174,7 @@ class Supervisor:
         try:
             container.create(client, client.fds[0], client.fds[1], self._pid_namespace)
         except OSError:
+            container.abandon()
             self._give_up(container_id)
             raise
 
@@ -176,7 +193,7 @@ class Supervisor:
     def _wait(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])
         if container is None:
-            client.reply({"exit": self._endings.get(request["id"], {}).get("exit")})
+            client.reply({"exit": None, **self._endings.get(request["id"], {})})
             return
         self._tell_end(client, container)
 
@@ -228,34 +245,17 @@ class Supervisor:
 
         client.on_close = close
 
-    def _guard(self, client: Connection, request: dict[str, Any]) -> None:
-        """Restart a resident process (such as the agent) when the process's connection closes.
+    def _guard(self, client: Connection, _request: dict[str, Any]) -> None:
+        """Answer each frame of the guard, and start another guard when the connection closes.
 
-        The process was then probably killed.
-
-        The process is not restarted if it sends a frame before its connection closes, or if the connection closes
-        within `_MIN_RUN_SECONDS` seconds. The connection of such a process does not keep the supervisor running.
+        The guard's connection does not keep the supervisor running.
         """
-        began = time.monotonic()
+        guard = client.peer_pid
         self._clients.discard(client)
-
-        def close(_gone: Connection) -> None:
-            if time.monotonic() - began >= _MIN_RUN_SECONDS:
-                self._execute(request["argv"], request["env"], request["log"])
-
-        def receive(_client: Connection, _kind: int, _payload: bytes) -> None:
-            client.on_close = lambda _: None
-
-        client.on_frame, client.on_close = receive, close
-
-    def _execute(self, argv: list[str], env: dict[str, str], log: str) -> None:
-        files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
-        files += [
-            (os.POSIX_SPAWN_OPEN, fd, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-            for fd in (1, 2)
-        ]
-        with contextlib.suppress(OSError):
-            os.posix_spawn(argv[0], argv, env, file_actions=files, setsid=True, setsigdef=[13, 25])
+        self._guarded.joined(guard)
+        client.on_frame = lambda *_: client.reply({"ok": True})
+        client.on_close = lambda _: self._guarded.left(guard)
+        client.reply({"ok": True})
 
     def _attach(self, client: Connection, request: dict[str, Any]) -> None:
         container = self._containers.get(request["id"])
@@ -298,7 +298,7 @@ class Supervisor:
     def _ended(self, container: Container) -> None:
         container_id = os.path.basename(container.directory.path)
         del self._containers[container_id]
-        self._endings[container_id] = container.failure or {"exit": container.exit_code}
+        self._endings[container_id] = container.failure or container.ending
         if len(self._endings) > _REMEMBERED:
             del self._endings[next(iter(self._endings))]
 
@@ -316,18 +316,22 @@ def main(run: str) -> None:
     lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     if not resident.try_lock(lock):
         return
+    resident.sign(lock)
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
+    cgroup.leave()
     syscalls.adopt_orphans()  # become the parent of each container's first process when the process's own parent ends
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # the constructor adopts containers before a client can connect
         resident.listen(listener, run, SOCKET)
         listener.setblocking(False)
+        guarded.save(run, guarded.SUPERVISOR)
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
         os.close(null)
         supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)))
+        guarded.forget(run, guarded.SUPERVISOR)
         os.unlink(os.path.join(run, SOCKET))
 
 

@@ -38,6 +38,12 @@ def is_there(run: Path) -> bool:
     return connection is not None
 
 
+def revive(run: Path) -> None:
+    """Start a supervisor unless one listens; raises OSError, or TimeoutExpired if the supervisor takes over 10 s."""
+    if not resident.is_listening(str(run), SOCKET):
+        _start(run)
+
+
 def connect(run: Path) -> socket.socket:
     """Connect to the supervisor, and start a supervisor if none runs; raises `RuntimeFailure` if the start fails.
 

@@ -1,5 +1,4 @@
-"""Starts and stops processes that outlive the agent: the etcd member, the manager's server, the process that restarts a
-killed agent.
+"""Starts and stops processes that outlive the agent: the etcd member and the manager's server.
 
 A file in HAWSE_RUN/cluster records the pid and start time of each process. From this file, the next agent learns which
 processes a killed agent has started. The start time shows whether a pid has been reused.

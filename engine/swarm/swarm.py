@@ -357,7 +357,7 @@ def _abandon(host: Host) -> None:
     """
     where = memberships.directory(host.root)
     (where / memberships.FILE).unlink(missing_ok=True)
-    for name in ("guard", "server", etcd_member.NAME):
+    for name in ("server", etcd_member.NAME):
         daemons.stop(host.run, name)
     for path in (where, host.root / "cluster.new"):
         shutil.rmtree(path, ignore_errors=True)

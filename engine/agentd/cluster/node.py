@@ -168,8 +168,7 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
 
     def keep(self) -> None:
-        """Restart ended processes (etcd member, manager's server, the process that restarts a killed agent) and do
-        other regular work.
+        """Restart ended processes (etcd member, manager's server) and do other regular work.
 
         The other work is to renew a manager's certificates, to trim logs, and to save the snapshot of the cluster's
         records to disk.
@@ -181,7 +180,6 @@ class ClusterNode:
             if not self._membership.external:
                 etcd_member.keep(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")
-        self._keep_module("guard", "engine.agentd.cluster.respawn")
         daemons.trim_logs(self._run)
         if self._view is not None and self._view is not self._saved and memberships.exists(self._root):
             self._saved = self._view

@@ -162,7 +162,7 @@ def test_supervisor_with_a_container_stays(running):
 
 GUARD = """
 import contextlib, json, os, socket, sys, time
-request = json.dumps({"op": "guard", "argv": ["/bin/touch", sys.argv[2]], "env": {}, "log": "/dev/null"}).encode()
+request = json.dumps({"op": "create", "id": "evil"}).encode()
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect(sys.argv[1])
     connection.settimeout(1)

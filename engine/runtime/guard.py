@@ -1,0 +1,249 @@
+"""The guard: a small process that starts the agent and the supervisor of a HAWSE_RUN again when they were killed.
+
+Agent and supervisor start the guard (`engine.runtime.guarded`). A third process is needed, because otherwise nothing
+would notice that both were killed at once, or that the agent of a host without containers was killed. The guard also
+replaces an agent or supervisor that a signal has stopped or that hangs. It ends when neither of them is needed.
+
+The guard holds a connection to each process, so it notices an end immediately. It knows neither networks nor
+containers, and imports only what the supervisor imports. It uses 5 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import socket
+import time
+
+from drivers.linux import process
+from engine.eventloop.loop import Loop
+from engine.runtime import cgroup, guarded, peer, protocol, resident, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOCK = "guard.lock"
+LOOK_INTERVAL_SECONDS = 1.0
+"""Seconds between two looks at the state of each process."""
+PING_INTERVAL_SECONDS = 5.0
+HANG_SECONDS = 10.0
+"""Seconds for which a process must have slept without any processor time before it counts as hanging.
+
+A process that is only slow uses processor time, or waits for a processor or a disk, so it is never killed.
+"""
+START_TIMEOUT_SECONDS = 10.0
+CONNECT_INTERVAL_SECONDS = 0.02
+STEADY_SECONDS = 5.0
+"""Seconds after which a process counts as started well, so that the next start comes without a delay."""
+DELAYS_SECONDS = (0.0, 0.1, *[0.2] * 8)
+LONGEST_DELAY_SECONDS = 30.0
+_LOCK_ATTEMPTS = 5
+_FORK_SECONDS = 0.1  # seconds in which a forked supervisor takes its lock
+_DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+
+
+def delay_seconds(failures: int) -> float:
+    """Return the seconds to wait before the next start, after ``failures`` short lives in a row; there is no last
+    start.
+    """
+    if failures < len(DELAYS_SECONDS):
+        return DELAYS_SECONDS[failures]
+    return min(LONGEST_DELAY_SECONDS, 2.0 ** min(failures - len(DELAYS_SECONDS), 10))
+
+
+class Ward:
+    """One process that the guard keeps running; ``hello`` and ``ping`` are bytes that the process answers."""
+
+    def __init__(self, loop: Loop, run: str, name: str, hello: bytes, ping: bytes) -> None:
+        self._loop, self._run, self._name, self._hello, self._ping = loop, run, name, hello, ping
+        self._connection: socket.socket | None = None
+        self._pid, self._began, self._failures, self._child = 0, 0.0, 0, 0
+        self._starting, self._vanished = False, math.inf
+        self._watch = Watch()
+
+    @property
+    def needed(self) -> bool:
+        """Whether the process runs, or has not ended by itself."""
+        return self._connection is not None or guarded.is_saved(self._run, self._name)
+
+    def look(self) -> None:
+        """Connect to the process if it is new, and kill it if it is stopped or hangs."""
+        if self._connection is None:
+            if not self._starting:
+                self._start()
+            return
+        if self._watch.is_stuck(self._pid):
+            with contextlib.suppress(OSError):
+                pidfd = peer.open_pidfd(self._connection)
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.close(pidfd)
+        elif self._watch.is_ping_due():
+            with contextlib.suppress(OSError):  # a process that reads nothing has a full socket
+                self._connection.send(self._ping, socket.MSG_DONTWAIT)
+
+    def _connect(self) -> bool:
+        try:
+            connection = resident.connect(self._run, f"{self._name}.sock")
+            connection.setblocking(False)
+            connection.send(self._hello)
+        except OSError:
+            return False
+        self._connection, self._pid = connection, peer.credentials(connection)[0]
+        self._began, self._starting, self._watch = time.monotonic(), False, Watch()
+        self._loop.watch(connection.fileno(), lambda _: self._read(connection))
+        return True
+
+    def _read(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._watch.answered()
+            return
+        self._loop.forget(connection.fileno())
+        connection.close()
+        self._connection = None
+        self._failures = 0 if time.monotonic() - self._began >= STEADY_SECONDS else self._failures + 1
+        self._start_later()
+
+    def _start_later(self) -> None:
+        record = guarded.load(self._run, self._name)
+        self._starting = record is not None
+        if record is not None:
+            self._loop.after(delay_seconds(self._failures) + record["delay"], self._start)
+
+    def _start(self) -> None:
+        """Start the process, unless it runs or nothing needs it."""
+        record = guarded.load(self._run, self._name)
+        self._starting = record is not None and not self._connect()
+        if record is not None and self._starting:
+            self._execute(record)
+            self._loop.after(CONNECT_INTERVAL_SECONDS, lambda: self._await(time.monotonic() + START_TIMEOUT_SECONDS))
+
+    def _execute(self, record: dict[str, Any]) -> None:
+        argv, log = record["argv"], record["log"]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]
+        files += [(os.POSIX_SPAWN_OPEN, fd, log, flags, 0o600) for fd in (1, 2)]
+        with contextlib.suppress(OSError):
+            self._child = os.posix_spawn(
+                argv[0], argv, record["env"], file_actions=files, setsid=True, setsigdef=_DEFAULT_SIGNALS
+            )
+
+    def _await(self, deadline: float) -> None:
+        """Wait until the started process listens. If it does not, or has ended, start it again later."""
+        if self._connect():
+            return
+        if time.monotonic() < deadline and not self._has_failed():
+            self._loop.after(CONNECT_INTERVAL_SECONDS, lambda: self._await(deadline))
+            return
+        self._failures += 1
+        self._start_later()
+
+    def _has_failed(self) -> bool:
+        """Return whether the started process has ended, and for a moment no process has held its lock.
+
+        The first process of a supervisor always ends, after it has forked the supervisor.
+        """
+        if process.stat_fields(self._child) or resident.holder(self._run, f"{self._name}.lock"):
+            self._vanished = math.inf
+            return False
+        self._vanished = min(self._vanished, time.monotonic())
+        return time.monotonic() > self._vanished + _FORK_SECONDS
+
+
+class Watch:
+    """What the guard has seen of a connected process: stops, unanswered pings, and sleep without processor time."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+        self._asked = self._answered = time.monotonic()
+        self._unanswered = False
+        self._used, self._asleep = b"", 0.0
+
+    def answered(self) -> None:
+        """Note an answer of the process."""
+        self._unanswered = False
+
+    def is_ping_due(self) -> bool:
+        """Return whether to send a ping now, and note the ping."""
+        if self._unanswered or time.monotonic() < self._asked + PING_INTERVAL_SECONDS:
+            return False
+        self._asked, self._unanswered, self._used = time.monotonic(), True, b""
+        return True
+
+    def is_stuck(self, pid: int) -> bool:
+        """Return whether the process is stopped during two calls in a row, or hangs."""
+        state = (process.stat_fields(pid) or [b""])[0]
+        stopped, self._stopped = self._stopped and state == b"T", state == b"T"
+        return stopped or (self._unanswered and self._hangs(pid, state))
+
+    def _hangs(self, pid: int, state: bytes) -> bool:
+        """Return whether the main thread sleeps (not for a disk) and has used no processor time for `HANG_SECONDS`."""
+        used = _processor_time(pid)
+        if state != b"S" or used != self._used:
+            self._used, self._asleep = used, time.monotonic()
+        return time.monotonic() >= self._asleep + HANG_SECONDS
+
+
+def _processor_time(pid: int) -> bytes:
+    """Return the nanoseconds for which the main thread has run, as the kernel writes them."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/schedstat", "rb") as file:
+        return file.read().split()[0]
+    return b""
+
+
+def take_lock(run: str) -> int:
+    """Take the guard's lock and return its file descriptor, or -1 if another guard runs.
+
+    A guard that a signal has stopped is killed first.
+    """
+    lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    stopped = 0
+    for _ in range(_LOCK_ATTEMPTS):
+        if resident.try_lock(lock):
+            resident.sign(lock)
+            return lock
+        other = resident.holder(run, LOCK)
+        if other and not process.is_stopped(other):
+            break
+        if other and other == stopped:
+            os.kill(other, signal.SIGKILL)
+        stopped = other
+        time.sleep(resident.STOPPED_SECONDS / 2)
+    os.close(lock)
+    return -1
+
+
+def main(run: str) -> None:
+    """Become the guard of the directory ``run`` until nothing needs a guard; return at once if another guard runs."""
+    os.chdir("/")
+    os.umask(0o077)
+    if take_lock(run) < 0:
+        return
+    syscalls.set_process_name("hawse-guard")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the started processes
+    cgroup.leave()
+    loop = Loop()
+    hello, ping = (protocol.control({"op": op, "id": ""}) for op in ("guard", "ping"))
+    wards = [
+        Ward(loop, run, guarded.SUPERVISOR, hello, ping),
+        Ward(loop, run, guarded.AGENT, b"guard\n", b"ping\n"),
+    ]
+
+    def look(unneeded: int) -> None:
+        for ward in wards:
+            ward.look()
+        unneeded = 0 if any(ward.needed for ward in wards) else unneeded + 1
+        if unneeded > 1:
+            loop.stop()
+        loop.after(LOOK_INTERVAL_SECONDS, lambda: look(unneeded))
+
+    loop.after(0, lambda: look(0))
+    loop.run()

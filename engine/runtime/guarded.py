@@ -1,0 +1,161 @@
+"""The part of the agent and of the supervisor that keeps them alive: the record for their start, and their guard.
+
+The guard (`engine.runtime.guard`) starts a killed agent or supervisor again, and both start a killed guard again. So
+any two of the three may be killed at once.
+
+The record of a process is a file in HAWSE_RUN. It exists from the first start of the process until the process ends
+because nothing needs it. This module has few imports, because the supervisor uses it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+
+from drivers.linux import process
+from engine.runtime.directory import open_own
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from engine.eventloop.loop import Loop
+
+AGENT, SUPERVISOR = "agent", "supervisor"
+JOIN_SECONDS = 0.5
+"""Seconds after its start in which a process leaves the processor to the command that started the process.
+
+Then the process starts a guard, which ends at once if the host has a guard.
+"""
+CHECK_INTERVAL_SECONDS = 3.0
+"""Seconds between two checks whether the record exists and the guard is not stopped."""
+SYSTEMD_DELAY_SECONDS = 2.0
+"""Seconds that the guard leaves to systemd to start a process again."""
+
+_PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.guard import main; main(sys.argv[1])"
+_OF_ONE_PROCESS = (
+    "HAWSE_AGENT_READY", "HAWSE_AGENT_LOCK", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID",
+    "WATCHDOG_PID", "WATCHDOG_USEC",
+)  # fmt: skip
+
+
+def is_run_by_systemd() -> bool:
+    """Return whether this process is the main process of a systemd unit, which systemd starts again itself."""
+    return os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
+
+
+def save(run: str, name: str, log: str = "/dev/null") -> None:
+    """Record in the directory ``run`` how this process was started, so that the guard can start it again.
+
+    A new process appends its output to the file ``log``. If the disk is full, an older record stays.
+    """
+    document = {
+        "argv": [sys.executable, *sys.orig_argv[1:]],
+        "env": {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS},
+        "log": log,
+        "delay": SYSTEMD_DELAY_SECONDS if is_run_by_systemd() else 0.0,
+    }
+    if load(run, name) == document:
+        return
+    path = _path(run, name)
+    with contextlib.suppress(OSError):
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            json.dump(document, file)
+        os.replace(f"{path}.new", path)
+
+
+def load(run: str, name: str) -> dict[str, Any] | None:
+    """Return the record of a process, or None if the process need not run."""
+    try:
+        with open(open_own(_path(run, name)), encoding="utf-8") as file:
+            document: dict[str, Any] = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return document
+
+
+def is_saved(run: str, name: str) -> bool:
+    """Return whether a process has a record, so that the guard must start the process if it does not run."""
+    return os.path.exists(_path(run, name))
+
+
+def forget(run: str, name: str) -> None:
+    """Remove the record of this process, which ends because nothing needs it; idempotent."""
+    with contextlib.suppress(OSError):
+        os.unlink(_path(run, name))
+
+
+def _path(run: str, name: str) -> str:
+    return os.path.join(run, f"{name}.start")
+
+
+class Guarded:
+    """The record and the guard of this process, which is the agent or the supervisor by ``name``.
+
+    The process reports the guard's connections to this object.
+    """
+
+    def __init__(self, loop: Loop, run: str, name: str, log: str = "/dev/null") -> None:
+        self._loop, self._run, self._name, self._log = loop, run, name, log
+        self._guard = self._child = 0  # pids of the connected guard, and of the guard that this process has started
+        self._stopped = self._closed = False
+        loop.after(JOIN_SECONDS, self._check)
+
+    def joined(self, pid: int) -> None:
+        """Note that the guard with this pid has connected."""
+        self._guard, self._stopped = pid, False
+
+    def left(self, pid: int) -> None:
+        """Note that the guard's connection has closed, and start another guard."""
+        if pid == self._guard:
+            self._guard = 0
+            self._start()
+
+    def close(self) -> None:
+        """Start no more guards, because this process ends; idempotent."""
+        self._closed = True
+
+    def _check(self) -> None:
+        """Start a guard if none has connected, and kill a guard that is stopped during two checks in a row.
+
+        Write the record again if it is missing: the disk was full, or another program deleted HAWSE_RUN.
+        """
+        if self._closed:
+            return
+        self._reap()
+        if not is_saved(self._run, self._name):
+            save(self._run, self._name, self._log)
+        if not self._guard:
+            self._start()
+        stopped = self._guard > 0 and process.is_stopped(self._guard)
+        if stopped and self._stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(
+                    self._guard, signal.SIGKILL
+                )  # no other process has this pid, because the guard's connection lives
+        self._stopped = stopped
+        self._loop.after(CHECK_INTERVAL_SECONDS, self._check)
+
+    def _start(self) -> None:
+        """Start a guard, which ends at once if another guard runs."""
+        if self._closed:
+            return
+        self._reap()
+        null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
+        argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, self._run]
+        env = {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
+        with contextlib.suppress(OSError):
+            self._child = os.posix_spawn(
+                sys.executable, argv, env, file_actions=null, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
+            )
+
+    def _reap(self) -> None:
+        """Reap the guard that this process has started, if it has ended and nothing else reaps the children."""
+        with contextlib.suppress(ChildProcessError):
+            if self._child:
+                os.waitpid(self._child, os.WNOHANG)
