@@ -317,19 +317,21 @@ __hawse_source() {
                 com.docker.network.bridge.gateway_mode_ipv4= gateway-mode com.docker.network.bridge.gateway_mode_ipv6= \
                 gateway-mode com.docker.network.bridge.host_binding_ipv4= host-binding com.docker.network.bridge.name= \
                 none com.docker.network.bridge.trusted_host_interfaces= interfaces com.docker.network.driver.mtu= mtu \
-                com.docker.network.host_ipv4= none com.docker.network.host_ipv6= none com.hawse.bridge.spoof_guard= \
-                bool
+                hawse.heal= bool com.docker.network.host_ipv4= none com.docker.network.host_ipv6= none \
+                com.hawse.bridge.spoof_guard= bool
             ;;
         ipvlan-option)
             __hawse_keys parent= interfaces ipvlan_mode= ipvlan-mode ipvlan_flag= ipvlan-flag \
-                com.docker.network.driver.mtu= mtu
+                com.docker.network.driver.mtu= mtu hawse.heal= bool
             ;;
         macvlan-option)
-            __hawse_keys parent= interfaces macvlan_mode= macvlan-mode com.docker.network.driver.mtu= mtu
+            __hawse_keys parent= interfaces macvlan_mode= macvlan-mode com.docker.network.driver.mtu= mtu \
+                hawse.heal= bool
             ;;
         overlay-option)
             __hawse_words encrypted
-            __hawse_keys com.docker.network.driver.overlay.vxlanid_list= none com.docker.network.driver.mtu= mtu
+            __hawse_keys com.docker.network.driver.overlay.vxlanid_list= none com.docker.network.driver.mtu= mtu \
+                hawse.heal= bool
             ;;
         gateway-mode)
             __hawse_words nat nat-unprotected routed isolated

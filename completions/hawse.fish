@@ -132,14 +132,14 @@ function __hawse_source
                     __hawse_source overlay-option
             end
         case bridge-option
-            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'com.docker.network.bridge.name=' 'none' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'com.docker.network.driver.mtu=' 'mtu' 'com.docker.network.host_ipv4=' 'none' 'com.docker.network.host_ipv6=' 'none' 'com.hawse.bridge.spoof_guard=' 'bool'
+            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'com.docker.network.bridge.name=' 'none' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool' 'com.docker.network.host_ipv4=' 'none' 'com.docker.network.host_ipv6=' 'none' 'com.hawse.bridge.spoof_guard=' 'bool'
         case ipvlan-option
-            __hawse_keys 'parent=' 'interfaces' 'ipvlan_mode=' 'ipvlan-mode' 'ipvlan_flag=' 'ipvlan-flag' 'com.docker.network.driver.mtu=' 'mtu'
+            __hawse_keys 'parent=' 'interfaces' 'ipvlan_mode=' 'ipvlan-mode' 'ipvlan_flag=' 'ipvlan-flag' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool'
         case macvlan-option
-            __hawse_keys 'parent=' 'interfaces' 'macvlan_mode=' 'macvlan-mode' 'com.docker.network.driver.mtu=' 'mtu'
+            __hawse_keys 'parent=' 'interfaces' 'macvlan_mode=' 'macvlan-mode' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool'
         case overlay-option
             __hawse_words 'encrypted'\t'Encrypt packets between hosts'
-            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'com.docker.network.driver.mtu=' 'mtu'
+            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool'
         case gateway-mode
             __hawse_words 'nat'\t'Masqueraded, only published ports open' 'nat-unprotected'\t'Masqueraded, every port open' 'routed'\t'Not masqueraded, only published ports open' 'isolated'\t'No address on the bridge (internal networks)'
         case host-binding

@@ -463,6 +463,41 @@ class Watch(Protocol):
 
 
 @runtime_checkable
+class LinkRepairer(Protocol):
+    """Optional driver protocol: repair the links, addresses and sysctls of one network or of one endpoint.
+
+    The engine makes these calls only for networks and endpoints that no command is creating or removing.
+    """
+
+    def watched(self, network: NetworkSpec) -> tuple[str, str]:
+        """Return the network's link on the host, and the path of the network's own namespace; "" for what it lacks."""
+
+    def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
+        """Return how the network's kernel objects outside its endpoints differ from what `create_network` makes.
+
+        ``publishing`` are the network's endpoints with published ports.
+        """
+
+    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
+        """Repair what `compare_network` finds, and change nothing else; idempotent."""
+
+    def compare_endpoint(
+        self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
+    ) -> Sequence[Difference]:
+        """Return how the endpoint's interface differs from what `join` makes; raises `Missing` without the sandbox."""
+
+    def repair_endpoint(
+        self,
+        network: NetworkSpec,
+        endpoint: EndpointSpec,
+        sandbox: Sandbox,
+        interface: str,
+        differences: Sequence[Difference],
+    ) -> None:
+        """Repair the given ``differences`` of `compare_endpoint`; the sandbox's other objects stay as they are."""
+
+
+@runtime_checkable
 class HealthReporter(Protocol):
     """Optional driver protocol: report other programs' settings, such as firewall rules, that stop hawse's traffic.
 

@@ -8,7 +8,7 @@ this mark but never removes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
@@ -23,6 +23,7 @@ from drivers.api import (
     EndpointSpec,
     Exists,
     IPAddress,
+    IPInterface,
     JoinInfo,
     KernelError,
     NetworkSpec,
@@ -79,8 +80,7 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         bridge_options.check_kernel_limits(options)
         entries = list(elements.of_network(network, options))
-        forwards = self.settings.forwarding and not network.internal
-        forwarded = forwarding.plan(_versions(network)) if forwards else []
+        forwarded = forwarding.plan(_versions(network)) if self._forwards(network) else []
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
             apply(
@@ -242,6 +242,97 @@ class BridgeDriver:
         """Repair the ``differences`` that `compare` found, and change nothing else."""
         bridge_shared_state.repair(desired, differences, self.settings)
 
+    def watched(self, network: NetworkSpec) -> tuple[str, str]:
+        """Return the name of the network's bridge, and "" because the bridge is in the host's namespace."""
+        return bridge_options.parse(network).bridge, ""
+
+    def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
+        """Return how the bridge, its addresses and sysctls, and IP forwarding differ from the required state."""
+        options = bridge_options.parse(network)
+        with session() as opened:
+            differences = _Bridge(opened, network, options, self.settings.run).compare()
+        off = forwarding.plan(_versions(network)) if self._forwards(network) else []
+        differences += [Difference("changed", "forwarding", e.key) for e in off if e.set == "forwarding"]
+        differences += [
+            Difference("changed", "sysctl", path.replace("/", "."))
+            for path in self._switches(network, options.bridge)
+            if not off and sysctl.read(path) == "0"
+        ]
+        needed = any(bridge_loopback.is_needed(network, options, e, e.ports) for e in publishing)
+        # Without the firewall's rules, route_localnet must stay off.
+        if needed and not self.needs_repair():
+            differences += bridge_loopback.compare([(options.bridge, True)])
+        return differences
+
+    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
+        """Recreate the bridge if it is missing, and restore its addresses, its sysctls and IP forwarding.
+
+        A new bridge has the MAC of the old one, so that the containers' neighbour entries stay valid.
+        """
+        options = bridge_options.parse(network)
+        forwarded = forwarding.plan(_versions(network)) if self._forwards(network) else []
+        needed = any(bridge_loopback.is_needed(network, options, e, e.ports) for e in publishing)
+        with session() as opened:
+            made = _Bridge(opened, network, options, self.settings.run)
+            made.create()
+            steps = [
+                Step("parameters", made.set_parameters),
+                Step("addresses", made.set_addresses),
+                Step("up", made.bring_up),
+            ]
+            if forwarded:
+                steps += [
+                    Step("firewall", lambda: table.change(add=forwarded)),
+                    Step("forwarding", lambda: forwarding.switch_on(forwarded)),
+                ]
+            steps += [
+                Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
+                for path in self._switches(network, options.bridge)
+            ]
+            if needed and not self.needs_repair():
+                steps.append(Step("route_localnet", lambda: bridge_loopback.switch_on(options.bridge)))
+            teardown(steps)  # a repair walks all steps, and never removes a bridge that may be in use
+
+    def compare_endpoint(
+        self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
+    ) -> Sequence[Difference]:
+        """Return how the endpoint's bridge port and its interface differ from the required state.
+
+        Without the network's bridge, the list is empty, because `repair_network` must run first.
+        """
+        options = bridge_options.parse(network)
+        if not link.index(options.bridge):
+            return []
+        inside = sandboxes.compare(sandbox, endpoint, interface)  # first, because it raises without the sandbox
+        with session() as opened:
+            return [*Port(opened, endpoint, options).compare(), *inside]
+
+    def repair_endpoint(
+        self,
+        network: NetworkSpec,
+        endpoint: EndpointSpec,
+        sandbox: Sandbox,
+        interface: str,
+        differences: Sequence[Difference],
+    ) -> None:
+        """Repair the given ``differences``; joins the endpoint again if its veth pair is lost."""
+        if sandboxes.is_lost(differences):
+            sandboxes.discard(sandbox, endpoint)
+            self.join(network, endpoint, sandbox, interface)
+            sandboxes.announce(sandbox, endpoint, interface)
+            return
+        with session() as opened:
+            Port(opened, endpoint, bridge_options.parse(network)).attach()
+        sandboxes.repair(sandbox, endpoint, interface, differences)
+
+    def _switches(self, network: NetworkSpec, bridge: str) -> list[str]:
+        """Return the sysctls that switch forwarding of the bridge's packets, if the network needs forwarding."""
+        versions = _versions(network) if self._forwards(network) else []
+        return [sysctl.conf(f"ipv{version}", bridge, "forwarding") for version in versions]
+
+    def _forwards(self, network: NetworkSpec) -> bool:
+        return self.settings.forwarding and not network.internal
+
     def needs_repair(self) -> bool:
         """Return whether another program removed hawse's firewall rules since the last `repair`; a fast check."""
         noted = table.read_state()
@@ -322,31 +413,58 @@ class _Bridge:
         the bridge comes up.
         """
         bridge = link.find(self.session, self.name)
+        if bridge is not None and not self._is_ours(bridge):
+            router_advertisements.ignore_where_alone(self.session, bridge, self.run)
+        for path, value in self._sysctls(bridge).items():
+            sysctl.write_if_present(path, value)
+
+    def _sysctls(self, bridge: link.Link | None) -> Mapping[str, str]:
+        values: dict[str, str] = {}
         if bridge is not None and self._is_ours(bridge):
-            router_advertisements.ignore(self.name)
+            values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.DEAF
             # If the network has no IPv6 address for the bridge, the bridge gets no link-local address either.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
-            sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "0" if speaks_ipv6 else "1")
-        elif bridge is not None:
-            router_advertisements.ignore_where_alone(self.session, bridge, self.run)
+            values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"
         if not self.options.icc:
-            # Bridge ports with the flag "isolated" cannot receive each other's ARP requests, so the bridge answers
-            # these requests as a proxy. The packets that a legacy link (``--link``) allows then go through the bridge
-            # and pass the firewall's forward chain. A proxy delay of 0 replaces the kernel's random delay.
-            sysctl.write(sysctl.conf("ipv4", self.name, "proxy_arp_pvlan"), "1")
-            sysctl.write(f"net/ipv4/neigh/{self.name}/proxy_delay", "0")
+            # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.
+            # The packets that a legacy link (``--link``) allows then go through the bridge and pass the firewall's
+            # forward chain. A proxy delay of 0 replaces the kernel's random delay.
+            values[sysctl.conf("ipv4", self.name, "proxy_arp_pvlan")] = "1"
+            values[f"net/ipv4/neigh/{self.name}/proxy_delay"] = "0"
+        return values
 
     def set_addresses(self) -> None:
         index = link.index(self.name)
+        for item in self._addresses():
+            try:
+                address.add(self.session, index, item, protocol=address.OURS)
+            except KernelError as error:
+                what = f"failed to add IPv{item.version} address {item} to"
+                raise KernelError(what, "bridge", error.errno) from error
+
+    def _addresses(self) -> Iterator[IPInterface]:
         for pool in self.network.pools:
             version = pool.subnet.version
             inhibited = self.options.mode(version) == "isolated" or (version == 4 and self.options.inhibit_ipv4)
             if pool.gateway is not None and not inhibited:
-                try:
-                    address.add(self.session, index, pool.gateway, protocol=address.OURS)
-                except KernelError as error:
-                    what = f"failed to add IPv{version} address {pool.gateway} to"
-                    raise KernelError(what, "bridge", error.errno) from error
+                yield pool.gateway
+
+    def compare(self) -> list[Difference]:
+        bridge = link.find(self.session, self.name)
+        if bridge is None:
+            return [Difference("missing", "bridge", self.name)]
+        differences = [] if bridge.up else [Difference("changed", "bridge", f"{self.name} is down")]
+        held = {item for index, item in address.all_addresses(self.session) if index == bridge.index}
+        differences += [
+            Difference("missing", "address", f"{item} on {self.name}") for item in self._addresses() if item not in held
+        ]
+        values = self._sysctls(bridge).items()
+        differences += [
+            Difference("changed", "sysctl", path.replace("/", "."))
+            for path, value in values
+            if sysctl.read(path) not in (None, value)
+        ]
+        return differences
 
     def bring_up(self) -> None:
         link.change(self.session, link.index(self.name), state="up")
@@ -385,6 +503,7 @@ def _mac(network_id: str) -> str:
     """Return the MAC of a network's bridge in the format of Docker's bridges (locally administered, 02:42).
 
     The other bytes are from the network's random id. The driver sets this MAC explicitly, because a MAC chosen by the
-    kernel would change with the bridge's ports.
+    kernel would change with the bridge's ports. A bridge that is created again has the same MAC, so that the neighbour
+    entries of running containers stay valid.
     """
     return "02:42:" + bytes.fromhex(network_id[:8]).hex(":")

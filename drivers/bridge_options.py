@@ -40,6 +40,7 @@ FACTS = {
     NAME: OptionFacts("Name of the bridge"),
     TRUSTED: OptionFacts("Interfaces whose neighbours may reach containers directly", "interface"),
     options.MTU: options.MTU_FACTS,
+    options.HEAL: options.HEAL_FACTS,
     HOST_IPV4: OptionFacts("Source address of IPv4 packets to the outside"),
     HOST_IPV6: OptionFacts("Source address of IPv6 packets to the outside"),
     SPOOF_GUARD: OptionFacts("Drop packets from addresses that are not the container's", "boolean"),
@@ -80,7 +81,8 @@ class BridgeOptions:
 def parse(network: NetworkSpec) -> BridgeOptions:
     """Parse a network's options; raises `BadOption` with Docker's error text for a wrong value."""
     values = network.options
-    for label in ("default_bridge", "host_binding_ipv4"):  # only validated here; the engine uses both options
+    options.check_heal(values)
+    for label in ("default_bridge", "host_binding_ipv4"):  # only validated here: the engine uses both
         options.read(values, PREFIX + label, options.boolean if label == "default_bridge" else options.address, None)
     for label in ("enable_ipv4", "enable_ipv6"):
         options.read(values, "com.docker.network." + label, options.boolean, None)

@@ -9,11 +9,12 @@ import errno
 from collections.abc import Iterable, Iterator, Sequence
 
 from drivers import bridge_options
-from drivers.api import Busy, EndpointSpec, Exists, KernelError, Members
+from drivers.api import Busy, Difference, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import spoof_guard
 from drivers.linux import link, names, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
+from drivers.sandbox import LOST
 
 MAX_PORTS = 1023
 FULL = (errno.EXFULL, errno.ENOSPC)
@@ -50,6 +51,26 @@ class Port:
         index = link.index(self.name)
         link.set_bridge_port(self.session, index, hairpin=True, isolated=not self.options.icc)
         link.change(self.session, index, state="up", ifalias=self.mark)
+
+    def attach(self) -> None:
+        """Put the port back on the bridge, and set it up again; idempotent."""
+        self.name = self.present()
+        bridge = link.index(self.options.bridge)
+        port = link.find(self.session, self.name)
+        if port is not None and port.master != bridge:
+            link.change(self.session, port.index, master=bridge)
+        self.set_up()
+
+    def compare(self) -> list[Difference]:
+        """Return how the port differs from what `create` and `set_up` make."""
+        name = self.present()
+        port = link.find(self.session, name) if name else None
+        if port is None:
+            return [Difference("missing", "port", self.name, detail=LOST)]
+        differences = [] if port.up else [Difference("changed", "port", f"{name} is down")]
+        if port.master != link.index(self.options.bridge):
+            differences.append(Difference("changed", "port", f"{name} is not on {self.options.bridge}"))
+        return differences
 
     def present(self) -> str:
         """Return the current name of the port in the kernel, or "" if the port does not exist."""

@@ -35,6 +35,7 @@ class IpvlanDriver(ParentedDriver):
             MODE: OptionFacts("Layer that the parent forwards on", "ipvlan-mode", dict.fromkeys(MODES, "")),
             FLAG: OptionFacts("How endpoints of one parent reach each other", "ipvlan-flag", dict.fromkeys(FLAGS, "")),
             options.MTU: options.MTU_FACTS,
+            options.HEAL: options.HEAL_FACTS,
         },
     )
     modes = MODES

@@ -27,6 +27,7 @@ class MacvlanDriver(ParentedDriver):
             PARENT: PARENT_FACTS,
             MODE: OptionFacts("How endpoints of one parent reach each other", "macvlan-mode", dict.fromkeys(MODES, "")),
             options.MTU: options.MTU_FACTS,
+            options.HEAL: options.HEAL_FACTS,
         },
     )
     modes = {mode: mode for mode in MODES}

@@ -22,6 +22,8 @@ MTU = "com.docker.network.driver.mtu"
 MTU_FACTS = OptionFacts(
     "MTU of the endpoints, in bytes", "mtu", dict.fromkeys(("1280", "1400", "1450", "1500", "9000"), "")
 )
+HEAL = "hawse.heal"
+HEAL_FACTS = OptionFacts("Let the agent repair links that other programs change", "boolean")
 INTERNAL = "com.docker.network.internal"
 # Option names of an overlay network. The user sets ENCRYPTED. The cluster sets the values of the other options.
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
@@ -46,6 +48,11 @@ def boolean(label: str, value: str) -> bool:
             f'failed to parse {label} value: {value} (strconv.ParseBool: parsing "{value}": invalid syntax)'
         )
     return parsed
+
+
+def check_heal(options: Mapping[str, str]) -> None:
+    """Raise `BadOption` if the option `HEAL` is given and is no boolean."""
+    read(options, HEAL, boolean, True)
 
 
 def integer(label: str, value: str) -> int:

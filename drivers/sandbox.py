@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TypeVar
 
-from drivers.api import BadOption, EndpointSpec, Sandbox
-from drivers.linux import address, default_routes, link, netns, sysctl
+from drivers.api import BadOption, Difference, EndpointSpec, IPInterface, Sandbox
+from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, sysctl
 from drivers.linux.default_routes import WayOut
 from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
+LOST = object()
+"""The `Difference.detail` of an interface that does not exist, so that the endpoint must join again."""
 T = TypeVar("T")
 
 
@@ -49,19 +51,106 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
     The calling thread is already in the sandbox.
     """
     index = link.index(interface)
-    sysctl.write_if_present(sysctl.conf("ipv6", interface, "disable_ipv6"), "0" if _speaks_ipv6(endpoint) else "1")
-    sysctl.write_if_present(sysctl.conf("ipv6", interface, "accept_ra"), endpoint.accept_ra)
-    # With this sysctl and ndisc_notify, the kernel announces the interface's addresses when the interface comes up. The
-    # kernel sends gratuitous ARP and unsolicited neighbour advertisements.
-    sysctl.write_if_present(sysctl.conf("ipv4", interface, "arp_notify"), "1")
-    sysctl.write_if_present(sysctl.conf("ipv6", interface, "ndisc_notify"), "1")
+    for path, value in _sysctls(endpoint, interface).items():
+        sysctl.write_if_present(path, value)
     for path, value in endpoint_sysctls(endpoint.options, interface).items():
         sysctl.write(path, value)
     link.change(opened, LOOPBACK_INDEX, state="up")
-    for item in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local):
-        if item is not None:
-            address.add(opened, index, item)
+    for item in _addresses(endpoint):
+        address.add(opened, index, item)
     link.change(opened, index, state="up")
+
+
+def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Difference]:
+    """Return how an interface in the sandbox differs from what `configure` makes.
+
+    If the interface is lost, the only difference has the detail `LOST`, and the caller must join the endpoint again. If
+    the interface was renamed, the detail is its present name. Raises `Missing` if the sandbox no longer exists.
+    """
+    return inside(sandbox, lambda opened: compare_here(opened, endpoint, interface))
+
+
+def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> list[Difference]:
+    """Return how an interface differs from what `configure_here` makes. The calling thread is in the sandbox."""
+    present = link.find(opened, interface)
+    if present is None:
+        other = next((one for one in link.all_links(opened) if _is_of(endpoint, one)), None)
+        if other is None:
+            return [Difference("missing", "interface", interface, detail=LOST)]
+        return [Difference("changed", "interface", f"{interface} is named {other.name}", detail=other.name)]
+    down = [n for n, one in ((interface, present), ("lo", link.find(opened, "lo"))) if one is not None and not one.up]
+    differences = [Difference("changed", "interface", f"{name} is down") for name in down]
+    held = {item for index, item in address.all_addresses(opened) if index == present.index}
+    differences += [
+        Difference("missing", "address", f"{item} on {interface}") for item in _addresses(endpoint) if item not in held
+    ]
+    for path, value in _sysctls(endpoint, interface).items():
+        if sysctl.read(path) not in (None, value):
+            differences.append(Difference("changed", "sysctl", path.replace("/", ".")))
+    return differences
+
+
+def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:
+    """Repair the ``differences`` that `compare` returned, except a lost interface."""
+    for difference in differences:
+        if difference.place == "interface" and isinstance(difference.detail, str):
+            rename(sandbox, difference.detail, interface)
+    configure(sandbox, endpoint, interface)
+    announce(sandbox, endpoint, interface)
+
+
+def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
+    """Let traffic resume at once after a repair, without waiting for the next ARP request.
+
+    The neighbours learn the interface's addresses, and the sandbox forgets neighbours that did not answer meanwhile.
+    """
+
+    def act(opened: Session) -> None:
+        present = link.find(opened, interface)
+        if present is not None:
+            neighbor.forget_unresolved(opened, present.index)
+            neighbor_announcement.announce(interface, ((present.mac, item.ip) for item in _addresses(endpoint)))
+
+    inside(sandbox, act)
+
+
+def is_lost(differences: Sequence[Difference]) -> bool:
+    """Return whether ``differences`` say that the interface, or its other end, does not exist."""
+    return any(difference.detail is LOST for difference in differences)
+
+
+def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
+    """Delete the endpoint's interface in the sandbox, if it exists, because its other end is lost; idempotent."""
+
+    def remove(opened: Session) -> None:
+        for one in link.all_links(opened):
+            if _is_of(endpoint, one):
+                link.delete(opened, one.name)
+
+    inside(sandbox, remove)
+
+
+def _is_of(endpoint: EndpointSpec, one: link.Link) -> bool:
+    """Return whether a sandbox's link is the endpoint's, whatever its name is."""
+    return one.alias == names.endpoint_mark(endpoint.id) or (one.kind == "veth" and one.mac == endpoint.mac)
+
+
+def _addresses(endpoint: EndpointSpec) -> list[IPInterface]:
+    return [item for item in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if item is not None]
+
+
+def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
+    """Return the sysctls that hawse sets for every interface; the kernel may lack some of them.
+
+    With arp_notify and ndisc_notify, the kernel announces the interface's addresses when the interface comes up. The
+    kernel sends gratuitous ARP and unsolicited neighbour advertisements.
+    """
+    return {
+        sysctl.conf("ipv6", interface, "disable_ipv6"): "0" if _speaks_ipv6(endpoint) else "1",
+        sysctl.conf("ipv6", interface, "accept_ra"): endpoint.accept_ra,
+        sysctl.conf("ipv4", interface, "arp_notify"): "1",
+        sysctl.conf("ipv6", interface, "ndisc_notify"): "1",
+    }
 
 
 def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, str]:
@@ -106,6 +195,14 @@ def set_default_routes(
     the protocol number ``protocol``, and the next hop or interface of one of the ``offered`` routes.
     """
     inside(sandbox, lambda opened: default_routes.synchronise(opened, chosen, offered, protocol))
+
+
+def lost_default_routes(
+    sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
+) -> list[Difference]:
+    """Return the default routes of `set_default_routes` that the sandbox no longer has."""
+    lost = inside(sandbox, lambda opened: default_routes.lost(opened, chosen, offered, protocol))
+    return [Difference("missing", "default route", f"via {way.gateway or way.interface}") for way in lost]
 
 
 def free_name(sandbox: Sandbox, prefix: str, first: int) -> str:

@@ -17,10 +17,12 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar
 
+from drivers import options
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
     Busy,
+    Difference,
     DriverFacts,
     EndpointSpec,
     Exists,
@@ -58,6 +60,7 @@ class ParentedDriver:
         Raises `Exists` if another network uses the parent.
         """
         self.attributes(network)
+        options.check_heal(network.options)
         parent = parent_name(network)
         if parent == "lo":
             raise BadOption(f"loopback interface is not a valid {self.type} parent link")
@@ -118,6 +121,49 @@ class ParentedDriver:
                     link.delete(opened, child.name)
 
         sandboxes.inside(sandbox, remove)
+
+    def watched(self, network: NetworkSpec) -> tuple[str, str]:
+        """Return the name of the parent, and "" because the network has no namespace of its own."""
+        return parent_name(network), ""
+
+    def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
+        """Return whether the parent is missing, or down although hawse made it."""
+        name = parent_name(network)
+        with session() as opened:
+            parent = link.find(opened, name)
+        if parent is None:
+            return [Difference("missing", "parent", name)]
+        ours = parent.alias == names.network_mark(network.id)
+        return [Difference("changed", "parent", f"{name} is down")] if ours and not parent.up else []
+
+    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
+        """Create the parent if it is missing, and bring it up if hawse made it."""
+        self.create_network(network)
+        with session() as opened:
+            parent = link.find(opened, parent_name(network))
+            if parent is not None and parent.alias == names.network_mark(network.id):
+                link.change(opened, parent.index, state="up")
+
+    def compare_endpoint(
+        self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
+    ) -> Sequence[Difference]:
+        """Return how the sub-interface differs from the required state; empty without the parent, which comes first."""
+        return sandboxes.compare(sandbox, endpoint, interface) if link.index(parent_name(network)) else []
+
+    def repair_endpoint(
+        self,
+        network: NetworkSpec,
+        endpoint: EndpointSpec,
+        sandbox: Sandbox,
+        interface: str,
+        differences: Sequence[Difference],
+    ) -> None:
+        """Repair the given ``differences``; joins the endpoint again if its sub-interface is lost."""
+        if sandboxes.is_lost(differences):
+            self.join(network, endpoint, sandbox, interface)
+            sandboxes.announce(sandbox, endpoint, interface)
+        else:
+            sandboxes.repair(sandbox, endpoint, interface, differences)
 
     def attributes(self, network: NetworkSpec) -> dict[str, Any]:
         """Return the link attributes of this kind of sub-interface, from the network's options.

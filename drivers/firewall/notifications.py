@@ -24,7 +24,7 @@ NEW_ELEMENTS, NEW_GENERATION, GET_GENERATION = 10 << 8 | 12, 10 << 8 | 15, 10 <<
 TABLE = 1  # attribute NFTA_TABLE_NAME; messages about chains, sets, rules and elements use the same number
 GENERATION, PROCESS, PROCESS_NAME = 1, 2, 3  # attributes NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME
 NAME = b"hawse"
-OURS = frozenset(FAMILIES.values())
+OURS = frozenset((FAMILIES["inet"], FAMILIES["bridge"]))
 
 
 class NftablesListener:
@@ -34,17 +34,8 @@ class NftablesListener:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, NETFILTER
-        )
+        self._socket = follow(BUFFER)
         self._asking = Session(NETFILTER)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, BUFFER)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        self._socket.bind((0, 0))
-        with kernel_errors("follow", "nftables"):
-            self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
         self._generation = self.generation()
         self._touched = self._lost = False
 
@@ -118,7 +109,7 @@ class NftablesListener:
         if not touched:
             return news
         pid = int.from_bytes(attributes.get(PROCESS, b""))
-        if number == SIGNATURE or _is_own(pid):
+        if number == SIGNATURE or is_own(pid):
             return News(news.foreign, news.lost, True, news.by)
         by = f"{read_text(attributes.get(PROCESS_NAME, b''))} ({pid})"
         return News(True, news.lost or lost, news.own, by)
@@ -135,7 +126,25 @@ class NftablesListener:
                 self._lost = self._lost or kind != NEW_ELEMENTS
 
 
-def _is_own(thread: int) -> bool:
+def follow(buffer_bytes: int = 0) -> socket.socket:
+    """Return a non-blocking socket that receives the nftables notifications of the calling thread's namespace."""
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, NETFILTER)
+    try:
+        if buffer_bytes:
+            try:
+                opened.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, buffer_bytes)
+            except PermissionError:
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        opened.bind((0, 0))
+        with kernel_errors("follow", "nftables"):
+            opened.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, GROUP)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def is_own(thread: int) -> bool:
     """Return whether a thread id belongs to this process.
 
     Every thread of this process counts, because each driver's repairs run in a thread of their own.

@@ -8,14 +8,19 @@ reach the container's own rules. Answers are changed after they have passed the 
 
 from __future__ import annotations
 
+import errno
 from ipaddress import IPv4Address
 
+from drivers.api import Difference
+from drivers.firewall import table_structure
+from drivers.firewall.notifications import NEW_GENERATION, PROCESS, follow, is_own
 from drivers.linux import libnftables, nfnetlink
+from drivers.linux.attributes import read
+from drivers.linux.netlink import HEADER, RECEIVE
+from drivers.linux.nfnetlink import NFGENMSG
 
 TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
-
-
 CHAINS = ("asks", "answers")
 
 
@@ -46,6 +51,56 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
         # Delete the table only if `create table` failed because the table exists. Deleting a table is slow: when the
         # nftables socket is closed after a deletion, the kernel first waits milliseconds for all readers of the table.
         libnftables.run(f"delete table ip {TABLE}\n{table}")
+
+
+def compare() -> list[Difference]:
+    """Return whether the redirection of the calling thread's namespace is missing or changed.
+
+    The number of rules is compared, because the rules themselves differ only in the port.
+    """
+    found = table_structure.find(f"ip {TABLE}")
+    if found is None:
+        return [Difference("missing", "redirection of the resolver", "the table")]
+    numbers = {chain: len(found.rules.get(chain, ())) for chain in found.chains}
+    if numbers == dict.fromkeys(CHAINS, 1 + len(PROTOCOLS)):
+        return []
+    return [Difference("changed", "redirection of the resolver", "the rules")]
+
+
+class RedirectWatch:
+    """A watch that reports other programs' changes of the redirection, in the namespace of the creating thread."""
+
+    def __init__(self) -> None:
+        self._socket = follow()
+        self._touched = False
+
+    def fileno(self) -> int:
+        """Return the file descriptor that becomes readable when the kernel has sent notifications."""
+        return self._socket.fileno()
+
+    def read(self) -> bool:
+        """Return whether another program may have changed the redirection since the last call; never blocks."""
+        changed = False
+        while True:
+            try:
+                data = self._socket.recv(RECEIVE)
+            except BlockingIOError:
+                return changed
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                changed = True  # the kernel dropped notifications
+                continue
+            if HEADER.unpack_from(data)[1] == NEW_GENERATION:
+                attributes = read(data, HEADER.size + NFGENMSG.size)
+                changed |= self._touched and not is_own(int.from_bytes(attributes.get(PROCESS, b"")))
+                self._touched = False
+            elif TABLE.encode() + b"\0" in data:
+                self._touched = True
+
+    def close(self) -> None:
+        """Close the watch; idempotent."""
+        self._socket.close()
 
 
 def _table(address: IPv4Address, public: int, bound: int) -> str:

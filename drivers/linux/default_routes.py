@@ -42,15 +42,36 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
     replaces or removes only its own routes. Such a route has the protocol number ``protocol``, and the next hop or
     interface of one of the ``offered`` routes.
     """
-    gateways = {way.gateway for way in offered if way.gateway is not None}
-    straight = {(way.version, link.index(way.interface)) for way in offered if way.gateway is None}
-    present = route.widest(session)
-    ours = [r for r in present if r.protocol == protocol and _is_by(r, gateways, straight)]
-    others = [r for r in present if r not in ours and r.destination.prefixlen == 0]
+    ours, others = _split(session, offered, protocol)
     for version in route.FAMILIES:
         way = next((way for way in chosen if way.version == version), None)
         current = [r for r in ours if r.destination.version == version]
         _change(session, current, _wanted(way, [r for r in others if r.destination.version == version], protocol))
+
+
+def lost(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> list[WayOut]:
+    """Return the ``chosen`` routes that are missing in the kernel; the arguments are those of `synchronise`.
+
+    A route of hawse counts with any metric, because other programs may have added or removed their own default routes
+    since hawse added its route.
+    """
+    ours, _ = _split(session, offered, protocol)
+    missing = []
+    for way in chosen:
+        routes = [r for r in ours if r.destination.version == way.version]
+        present = [r for r in routes if (r.gateway, r.link) == (way.gateway, link.index(way.interface))]
+        if not present or [r.destination.prefixlen for r in present] == [1]:  # one of the two halves alone
+            missing.append(way)
+    return missing
+
+
+def _split(session: Session, offered: Sequence[WayOut], protocol: int) -> tuple[list[Route], list[Route]]:
+    """Return the sandbox's default routes that endpoints added, and the default routes of other programs."""
+    gateways = {way.gateway for way in offered if way.gateway is not None}
+    straight = {(way.version, link.index(way.interface)) for way in offered if way.gateway is None}
+    present = route.widest(session)
+    ours = [r for r in present if r.protocol == protocol and _is_by(r, gateways, straight)]
+    return ours, [r for r in present if r not in ours and r.destination.prefixlen == 0]
 
 
 def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, int]]) -> bool:

@@ -15,7 +15,16 @@ from typing import Any, Literal, NamedTuple
 
 from pyroute2.netlink import NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELNEIGH, RTM_GETNEIGH, RTM_NEWNEIGH
-from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NTF_SELF, NUD_NOARP, NUD_PERMANENT, ndmsg
+from pyroute2.netlink.rtnl.ndmsg import (
+    NTF_MASTER,
+    NTF_SELF,
+    NUD_FAILED,
+    NUD_INCOMPLETE,
+    NUD_NOARP,
+    NUD_PERMANENT,
+    NUD_PROBE,
+    ndmsg,
+)
 
 from drivers.linux.errors import kernel_errors, refusal
 from drivers.linux.netlink import Message, Session, session
@@ -71,6 +80,18 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
                 messages = dump(opened, RTM_GETNEIGH, ndmsg, family=family)
             entries.update(row for m in messages if m["ifindex"] in chosen and (row := _read(m)) is not None)
     return entries
+
+
+def forget_unresolved(opened: Session, link: int) -> None:
+    """Delete a link's neighbours that do not answer, so that the kernel asks for them again at once."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with kernel_errors("list", "neighbours"):
+            entries = dump(opened, RTM_GETNEIGH, ndmsg, family=family)
+        for entry in entries:
+            if entry["ifindex"] == link and entry["state"] & (NUD_INCOMPLETE | NUD_FAILED | NUD_PROBE):
+                address = [("NDA_DST", entry.get_attr("NDA_DST"))]
+                with kernel_errors("forget neighbour of", f"link {link}", ignore=(errno.ENOENT,)):
+                    opened.request(RTM_DELNEIGH, encode(ndmsg, address, family=family, ifindex=link))
 
 
 def _added(row: Row) -> Message:

@@ -84,12 +84,12 @@ def add_link_default(session: Session, version: int, link_index: int) -> None:
         session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def add_direct(session: Session, destination: IPNetwork, link_index: int) -> None:
+def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep: bool = False) -> None:
     """Add a route that leads to a subnet out of a link without a gateway; the subnet's hosts are then neighbours.
 
-    Raises `KernelError` if the subnet already has such a route.
+    If the subnet already has such a route, ``keep`` keeps that route; else the function raises `KernelError`.
     """
-    with kernel_errors("set route to", str(destination)):
+    with kernel_errors("set route to", str(destination), ignore=(errno.EEXIST,) if keep else ()):
         session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
 
 

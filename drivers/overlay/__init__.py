@@ -10,7 +10,8 @@ to a bridge network (docker_gwbridge). Therefore, `OverlayDriver.join` offers no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from drivers import sandbox as sandboxes
@@ -33,12 +34,12 @@ from drivers.firewall.elements import Element
 from drivers.firewall.vxlan_guard import Gate
 from drivers.firewall.watch import TableWatch
 from drivers.linux import link
+from drivers.linux.neighbor_announcement import announce
 from drivers.linux.netlink import Session
 from drivers.overlay import options as overlay_options
 from drivers.overlay import port, vxlan
 from drivers.overlay.forwarding_tables import Tables
 from drivers.overlay.namespace import OverlayNamespace
-from drivers.overlay.neighbor_announcement import announce
 from drivers.overlay.options import OverlayOptions
 from drivers.overlay.vxlan import BRIDGE
 from drivers.plan import Step, apply, teardown
@@ -121,6 +122,50 @@ class OverlayDriver:
         place = self.namespace(network)
         if place.exists():
             place.inside(lambda there: port.unplug(there, endpoint))
+
+    def watched(self, network: NetworkSpec) -> tuple[str, str]:
+        """Return "" for the host's namespace, and the path of the network's own namespace."""
+        place = self.namespace(network)
+        return "", place.sandbox.path if place.exists() else ""
+
+    def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
+        """Return an empty list, because `verify` compares the network's devices together with its tables."""
+        return ()
+
+    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
+        """Do nothing, because `verify` repairs the network's devices together with its tables."""
+
+    def compare_endpoint(
+        self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
+    ) -> Sequence[Difference]:
+        """Return how the endpoint's bridge port and its interface differ from the required state.
+
+        Without the network's bridge, the list is empty, because `verify` must run first.
+        """
+        place = self.namespace(network)
+        if not place.exists() or not place.inside(lambda _: link.index(BRIDGE)):
+            return []
+        inside = sandboxes.compare(sandbox, endpoint, interface)
+        return [*place.inside(lambda there: port.compare(there, endpoint)), *inside]
+
+    def repair_endpoint(
+        self,
+        network: NetworkSpec,
+        endpoint: EndpointSpec,
+        sandbox: Sandbox,
+        interface: str,
+        differences: Sequence[Difference],
+    ) -> None:
+        """Repair the given ``differences``; joins the endpoint again if its veth pair is lost."""
+        if sandboxes.is_lost(differences):
+            sandboxes.discard(sandbox, endpoint)
+            self.join(network, endpoint, sandbox, interface)
+            sandboxes.announce(sandbox, endpoint, interface)
+            return
+        self.namespace(network).inside(lambda there: port.attach(there, endpoint))
+        sandboxes.repair(sandbox, endpoint, interface, differences)
+        route = partial(port.route_other_subnets, network=network, endpoint=endpoint, interface=interface, keep=True)
+        sandboxes.inside(sandbox, route)
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
         """Program exactly these peers into the FDB and neighbour tables, recreating missing devices first.
@@ -262,7 +307,7 @@ def _with_tables(place: OverlayNamespace, options: OverlayOptions, action: Calla
 
 def _add(tables: Tables, peer: Peer) -> None:
     tables.add(peer)
-    announce(BRIDGE, [peer])
+    announce(BRIDGE, _holders([peer]))
 
 
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
@@ -273,7 +318,15 @@ def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
     difference = tables.difference(peers)
     difference.apply()
     moved = difference.replaced()
-    announce(BRIDGE, [p for p in peers if str(p.ipv4) in moved or str(p.ipv6) in moved])
+    announce(BRIDGE, _holders(p for p in peers if str(p.ipv4) in moved or str(p.ipv6) in moved))
+
+
+def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
+    """Yield the MAC and each address of every peer; announcements reach this host's sandboxes only from here.
+
+    The announcements of the peers themselves do not come in, because the VXLAN devices answer ARP themselves.
+    """
+    return ((peer.mac, address) for peer in peers for address in (peer.ipv4, peer.ipv6) if address is not None)
 
 
 def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[str]:

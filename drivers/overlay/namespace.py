@@ -86,8 +86,7 @@ class OverlayNamespace:
         """Return descriptions of the kernel objects that `make` should have created and that are missing."""
         if not self.exists():
             return ["missing: the network's namespace"]
-        names = [vxlan.BRIDGE, *vxlan.devices(self.network)]
-        lost = self.inside(lambda _: [f"missing: {name}" for name in names if not link.index(name)])
+        lost = self.inside(lambda there: vxlan.missing(there, self.network))
         if options.wireguard is not None:
             lost += [] if self.tunnel.is_there() else ["missing: the encrypting interface"]
             lost += [] if self.tunnel.is_guarded() else ["missing: the rules against packets in clear"]

@@ -15,6 +15,7 @@ FACTS = {
     ENCRYPTED: OptionFacts("Encrypt packets between hosts", "flag"),
     VNIS: OptionFacts("VXLAN ids, one a subnet, separated by commas"),
     options.MTU: options.MTU_FACTS,
+    options.HEAL: options.HEAL_FACTS,
 }
 MAX_VNI = 2**24 - 1
 VXLAN_OVERHEAD = {4: 50, 6: 70}  # bytes that VXLAN adds, with the inner Ethernet header, by IP version (RFC 7348)
@@ -68,6 +69,7 @@ class OverlayOptions:
 def parse(network: NetworkSpec) -> OverlayOptions:
     """Parse a network's options; raises `BadOption`, with Docker's error text if Docker has one."""
     values = network.options
+    options.check_heal(values)
     wireguard = options.read(values, WIREGUARD, wireguard_config.parse, None) if is_encrypted(network) else None
     if wireguard is not None:
         _check_tunnel_addresses(network, wireguard)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from drivers.api import Busy, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
+from drivers.api import Busy, Difference, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
 from drivers.linux import link, names, neighbor, netns, route, sysctl
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
 from drivers.overlay.vxlan import BRIDGE
+from drivers.sandbox import LOST
 
 FULL = (errno.EXFULL, errno.ENOSPC)
 MAX_PORTS = 1023
@@ -31,11 +32,42 @@ def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: st
             link.add_veth(there, name, peer, master=bridge.index, mtu=bridge.mtu, txqlen=0)
         except KernelError as error:
             raise _explained(error, interface) from error
-    index = link.index(name)
     sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "1")
+    _set_up(there, endpoint, link.index(name))
+
+
+def _set_up(there: Session, endpoint: EndpointSpec, index: int) -> None:
     link.set_bridge_port(there, index, hairpin=False, isolated=False, learning=False)
     neighbor.change([Row("port", index, endpoint.mac)])
     link.change(there, index, state="up", ifalias=names.endpoint_mark(endpoint.id))
+
+
+def attach(there: Session, endpoint: EndpointSpec) -> None:
+    """Put the endpoint's port back on the bridge, and set it up again; idempotent.
+
+    The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
+    """
+    port_link, bridge = _present(there, endpoint), link.index(BRIDGE)
+    if port_link is not None and bridge:
+        if port_link.master != bridge:
+            link.change(there, port_link.index, master=bridge)
+        _set_up(there, endpoint, port_link.index)
+
+
+def compare(there: Session, endpoint: EndpointSpec) -> list[Difference]:
+    """Return how the endpoint's port differs from what `plug` makes, with the same arguments as `attach`."""
+    port_link = _present(there, endpoint)
+    if port_link is None:
+        return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
+    differences = [] if port_link.up else [Difference("changed", "port", f"{port_link.name} is down")]
+    if port_link.master != link.index(BRIDGE):
+        differences.append(Difference("changed", "port", f"{port_link.name} is not on {BRIDGE}"))
+    return differences
+
+
+def _present(there: Session, endpoint: EndpointSpec) -> link.Link | None:
+    candidates = (link.find(there, name) for name in names.host_end_names(endpoint.id) if link.index(name))
+    return next((one for one in candidates if one is not None and one.alias == names.endpoint_mark(endpoint.id)), None)
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:
@@ -50,14 +82,16 @@ def unplug(there: Session, endpoint: EndpointSpec) -> None:
                 link.delete(there, name)
 
 
-def route_other_subnets(there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str) -> None:
+def route_other_subnets(
+    there: Session, network: NetworkSpec, endpoint: EndpointSpec, interface: str, *, keep: bool = False
+) -> None:
     """Route the network's other subnets out of the interface, because their endpoints are on the same bridge.
 
-    The calling thread is in the sandbox.
+    The calling thread is in the sandbox. With ``keep``, routes that exist already are kept.
     """
     subnets = [a.network for a in (endpoint.ipv4, endpoint.ipv6) if a is not None]
     for subnet in _others(network, subnets):
-        route.add_direct(there, subnet, link.index(interface))
+        route.add_direct(there, subnet, link.index(interface), keep=keep)
 
 
 def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwork]:

@@ -78,6 +78,25 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
         link.change(there, link.index(name), state="up")
 
 
+def missing(there: Session, network: NetworkSpec) -> list[str]:
+    """Return descriptions of what `make` and `set_up` should have made, and what is missing or changed now.
+
+    The calling thread is in the network's namespace.
+    """
+    names_of = [BRIDGE, *devices(network)]
+    found = {name: link.find(there, name) if link.index(name) else None for name in names_of}
+    bridge = found[BRIDGE]
+    lost = [f"missing: {name}" for name, one in found.items() if one is None]
+    lost += [f"changed: {name} is down" for name, one in found.items() if one is not None and not one.up]
+    if bridge is not None:
+        ports = (one for one in found.values() if one is not None and one is not bridge)
+        lost += [f"changed: {one.name} is not on {BRIDGE}" for one in ports if one.master != bridge.index]
+        held = {item for index, item in address.all_addresses(there) if index == bridge.index}
+        gateways = (pool.gateway for pool in network.pools if pool.gateway is not None)
+        lost += [f"missing: address {gateway}" for gateway in gateways if gateway not in held]
+    return lost
+
+
 def delete(there: Session, network: NetworkSpec) -> None:
     """Delete all devices of the network; idempotent.
 

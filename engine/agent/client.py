@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from drivers.api import Driver, Repairer
+from drivers.api import Driver, LinkRepairer, Repairer
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
@@ -114,11 +114,11 @@ def take_lock(run_dir: Path) -> int | None:
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
-    """Start the agent if the driver's networks share kernel state that the agent must repair; idempotent.
+    """Start the agent if it must repair kernel state of the driver's networks; idempotent.
 
     Returns immediately. If the agent's process cannot be started now, the next command tries again.
     """
-    if isinstance(driver, Repairer):
+    if isinstance(driver, (Repairer, LinkRepairer)):
         with suppress(OSError):
             launch(host.run, host.root)
 

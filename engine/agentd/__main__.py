@@ -21,11 +21,13 @@ from engine.agent import client
 from engine.agentd.agent import IDLE, Agent
 from engine.agentd.backup import BackupService
 from engine.agentd.cluster.service import ClusterService
+from engine.agentd.link_repair import LinkRepair
+from engine.agentd.links import LinkService
 from engine.agentd.repair import RepairService
 from engine.agentd.unit import Unit
 from engine.config import load_config
 from engine.dns.server import DnsService, ttl_from_environment
-from engine.errors import PermissionDenied
+from engine.errors import EngineError, PermissionDenied
 from engine.eventloop.descriptor_budget import DescriptorBudget, raise_descriptor_limit
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
@@ -84,14 +86,11 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket, unit: Uni
     cluster = ClusterService(loop, root, run_dir)
     forward = ForwardService(loop, budget)
     threads_store = SqliteStore(root / NAME, busy_seconds=BUSY_SECONDS)
-    repair = RepairService(loop, threads_store, forward.ports, run_dir)
-    services = (
-        cluster,
-        DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts),
-        forward,
-        repair,
-        BackupService(loop, root / NAME),
-    )
+    repair = RepairService(loop, threads_store, forward.ports, run_dir, heals)
+    dns = DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts)
+    link_repair = LinkRepair(threads_store, run_dir, cluster.verify, dns.redirected)
+    links = LinkService(loop, inotify, run_dir, link_repair.put_right, heals)
+    services = (cluster, dns, forward, repair, links, BackupService(loop, root / NAME))
     agent = Agent(
         loop, store, services, listener,
         idle=idle_from_environment(),
@@ -103,6 +102,14 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket, unit: Uni
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = loop.stop
     return agent
+
+
+def heals() -> bool:
+    """Return whether daemon.json lets the agent repair; True if the file is invalid."""
+    try:
+        return load_config().heal
+    except EngineError:
+        return True
 
 
 def given(variable: str) -> int:

@@ -22,8 +22,8 @@ class RepairService:
     """The repair service: runs a repair thread for each driver with active networks.
 
     The constructor's ``relay`` is a function that returns the port of the agent's port proxy for each protocol. ``run``
-    is the directory HAWSE_RUN. The agent's main program sets two callbacks: ``changed`` makes the agent read the local
-    store again, and ``leave`` makes the agent end.
+    is the directory HAWSE_RUN. ``heal`` returns whether daemon.json lets the agent repair. The agent's main program
+    sets two callbacks: ``changed`` makes the agent read the local store again, and ``leave`` makes the agent end.
     """
 
     name = "repair"
@@ -31,8 +31,15 @@ class RepairService:
     changed: Callable[[], object] = staticmethod(lambda: None)
     leave: Callable[[], object] = staticmethod(lambda: None)
 
-    def __init__(self, loop: Loop, store: Store, relay: Callable[[], Mapping[str, int]], run: Path) -> None:
-        self._loop, self._store, self._relay, self._run = loop, store, relay, run
+    def __init__(
+        self,
+        loop: Loop,
+        store: Store,
+        relay: Callable[[], Mapping[str, int]],
+        run: Path,
+        heal: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._loop, self._store, self._relay, self._run, self._heal = loop, store, relay, run, heal
         self._threads: dict[str, RepairThread] = {}
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         loop.watch(self._wake, lambda _: self._heard())
@@ -43,7 +50,7 @@ class RepairService:
         """
         up = (
             {n.driver for n in state.networks if n.phase == "live" and not n.config_only}
-            if state.of_this_boot
+            if state.of_this_boot and self._heal()
             else set()
         )
         for name in self._threads.keys() - up:

@@ -37,6 +37,12 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
         say(f"{name}: {cause}: {damage}; repaired in {seconds * 1000:.0f} ms")
 
 
+def say_restored(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
+    """Log that a network or container (``name``) was damaged, by which program, and that it was repaired."""
+    cause = f"{by or 'another program'} made a change"
+    say(f"{name}: {cause}: {described(differences)}; repaired in {seconds * 1000:.0f} ms")
+
+
 def say_resting(name: str, by: str, seconds: float) -> None:
     """Log that another program keeps undoing the repair, and the seconds until the next repair."""
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")

@@ -45,21 +45,23 @@ class Pace:
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
 
-    def own(self, now: float) -> None:
-        """Record that hawse itself has changed the kernel state; schedule a comparison after `SETTLE_SECONDS` or later.
+    def own(self, now: float, settle: float | None = None) -> None:
+        """Record that hawse itself has changed the kernel state; schedule a comparison after ``settle`` seconds or
+        later (`SETTLE_SECONDS` if not given).
 
-        The comparison is later than `SETTLE_SECONDS` if the last comparison took long (see `SHARE`), or during a delay.
+        The comparison is later if the last comparison took long (see `SHARE`), or during a delay.
         """
-        self.due = min(self.due, max(now + SETTLE_SECONDS, self._not_before, self._rest_until))
+        settle = SETTLE_SECONDS if settle is None else settle
+        self.due = min(self.due, max(now + settle, self._not_before, self._rest_until))
 
-    def looked(self, began: float, now: float) -> None:
+    def looked(self, began: float, now: float, share: float | None = None) -> None:
         """Record that a comparison, which started at ``began``, has ended.
 
         If another program had changed the kernel state before the comparison, the patience (`PATIENCE_ROUNDS`) is
         reduced by one. If no patience is left, the next comparison is delayed. Each delay is twice as long as the last
-        delay, up to `LONGEST_REST_SECONDS`.
+        delay, up to `LONGEST_REST_SECONDS`. ``share``, if given, replaces `SHARE`.
         """
-        self._not_before = now + SHARE * (now - began)
+        self._not_before = now + (SHARE if share is None else share) * (now - began)
         self.due, self.rest = NEVER, 0.0
         if self._heard:
             self._patience -= 1

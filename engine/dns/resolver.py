@@ -56,6 +56,15 @@ class SandboxResolver:
         """The sandbox's current networks, links and upstream servers."""
         return self.responder.view
 
+    @property
+    def redirected(self) -> int:
+        """The port to which port 53 of the sandbox is redirected; 0 if the sockets are bound to port 53 itself."""
+        try:
+            port: int = self._udp.getsockname()[1]
+        except OSError:
+            return 0  # the resolver was closed
+        return port if port != wire.PORT else 0
+
     def _drain(self, _events: int) -> None:
         self._datagrams.answer(self._udp.fileno(), self.responder.ready.get, self._answer)
 

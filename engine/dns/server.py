@@ -180,6 +180,11 @@ class DnsService:
             self._defaults = replace(self._defaults, host=host)
             self.reconcile(self._state)
 
+    def redirected(self, sandbox_id: str) -> int:
+        """Return the port to which port 53 of a sandbox is redirected, or 0; safe to call from any thread."""
+        resident = self._residents.get(sandbox_id)
+        return resident.resolver.redirected if resident is not None else 0
+
     def needed(self) -> bool:
         """Return whether any sandbox has a resolver, or waits for another attempt to bind its sockets."""
         return bool(self._residents) or bool(self._unserved) or self._retry is not None

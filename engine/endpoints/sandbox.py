@@ -25,6 +25,7 @@ from pathlib import Path
 from drivers import sandbox as kernel
 from drivers.api import (
     BulkRemover,
+    Difference,
     EndpointSpec,
     IPAddress,
     Multihomed,
@@ -267,14 +268,27 @@ def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
     """
     if container.host.network_mode == "host":
         return
+    chosen, offered = _ways_out(container, members)
+    with translate_driver_errors():
+        kernel.set_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
+
+
+def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
+    """Return the default routes that `route` sets and that the sandbox no longer has."""
+    chosen, offered = _ways_out(container, members)
+    return kernel.lost_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
+
+
+def _ways_out(
+    container: ContainerRecord, members: Sequence[JoinedEndpoint]
+) -> tuple[Sequence[WayOut], Sequence[WayOut]]:
+    """Return the default routes that the sandbox must have, and all default routes that its endpoints offer."""
     chosen = [
         replace(way, takes_over=m.endpoint.default_route == "yes")
         for m, version in zip(gateways(container, members), (4, 6), strict=True)
         if m is not None and (way := _way_out(m, version)) is not None
     ]
-    offered = [way for m in members for version in (4, 6) if (way := _way_out(m, version)) is not None]
-    with translate_driver_errors():
-        kernel.set_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
+    return chosen, [way for m in members for version in (4, 6) if (way := _way_out(m, version)) is not None]
 
 
 def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:

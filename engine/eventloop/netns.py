@@ -130,8 +130,14 @@ class PinnedNamespace:
         stop()
         self._gone()
 
+    def release(self) -> None:
+        """Close the network namespace, but continue to watch its process or path."""
+        os.close(self.fd)
+        self.fd = -1
+
     def close(self) -> None:
         """Stop watching and close the network namespace."""
         stop, self._stop = self._stop, lambda: None
         stop()
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)

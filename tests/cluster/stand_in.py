@@ -7,6 +7,7 @@ The environment variable HAWSE_ROOT selects the host.
   and name).
 - ``rows`` prints the number of entries for other hosts' endpoints in the kernel's FDB and neighbour tables.
 - ``forget`` empties these kernel tables without notifying the agent.
+- ``damage SCRIPT`` runs a shell script in the network's namespace on this host.
 - ``compact`` makes etcd drop its history of old values.
 - ``keys`` prints the hosts' public tunnel keys.
 - ``residue`` prints the etcd keys for endpoints and addresses, except those on the ingress network.
@@ -15,6 +16,7 @@ The environment variable HAWSE_ROOT selects the host.
 - ``begin`` activates a network on this host, like a command that is killed before it records the activation.
 """
 
+import subprocess
 import sys
 
 from engine import names
@@ -65,6 +67,13 @@ def forget(host, network):
     host.driver("overlay").program_peers(spec_of(host, network), [])
 
 
+def damage(host, network):
+    def run(_):
+        subprocess.run(["sh", "-ec", sys.argv[3]], check=True)
+
+    host.driver("overlay").namespace(spec_of(host, network)).inside(run)
+
+
 def compact(host, _network):
     with memberships.connected(host) as (client, _):
         client.call("/v3/kv/compaction", {"revision": client.range("/hawse/")[1]})
@@ -109,5 +118,5 @@ if __name__ == "__main__":
     if action.isdigit():
         reserve(engine_host, chosen, int(action), "shown" in sys.argv)
     else:
-        actions = (rows, forget, compact, keys, residue, members, begin, raise_up)
+        actions = (rows, forget, damage, compact, keys, residue, members, begin, raise_up)
         next(a for a in actions if a.__name__ == action)(engine_host, chosen)

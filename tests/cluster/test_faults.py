@@ -236,13 +236,16 @@ def test_a_watch_gap_with_compaction_is_caught_up(three):
 
 
 def test_verify_tells_what_others_changed_and_fixes_it(three):
-    a = three[0]
-    assert a.verify("app").returncode == 0
-    a.tool("app", "forget")
-    result = a.verify("app")
+    a, b, _ = three
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "hawse.heal=false", "left-alone")
+    a.start("l1", "left-alone")
+    b.start("l2", "left-alone")
+    eventually(lambda: a.verify("left-alone").returncode == 0)
+    a.tool("left-alone", "forget")
+    result = a.verify("left-alone")
     assert result.returncode == 1 and "missing" in result.stdout
-    assert a.verify("app", "--fix").returncode == 1
-    assert a.verify("app").stdout == "ok\n"
+    assert a.verify("left-alone", "--fix").returncode == 1
+    assert a.verify("left-alone").stdout == "ok\n"
 
 
 @pytest.mark.slow

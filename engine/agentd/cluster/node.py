@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +158,10 @@ class ClusterNode:
         with self._telling:
             nodes = self._view.nodes.values() if self._view is not None else ()
             self._programmer.tell(networks={n.id: encryption.spec(n, self._membership, nodes) for n in self._live})
+
+    def verify(self, network_id: str) -> Sequence[str]:
+        """Repair a network's devices and tables on this host; return one line for each difference."""
+        return self._programmer.verify(network_id)
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
         """Return the endpoints of other hosts on networks that are active on this host."""

@@ -59,6 +59,21 @@ class PeerSync:
             self._dirty = True
             self._condition.notify()
 
+    def verify(self, identity: str) -> Sequence[str]:
+        """Repair a network's devices and tables on this host; return one line for each difference.
+
+        Other threads call this after the kernel reported a change. A tunnel that is missing is left out, because only
+        the cluster's records can supply it.
+        """
+        with self._condition:
+            view, spec = self._view, self._networks.get(identity)
+        if view is None or spec is None:
+            return ()
+        assert isinstance(self._driver, PeerProgrammer)
+        with peers.programming(self._run_directory):
+            lines = self._driver.verify(spec, peers.of(view, identity, self._node), fix=True)
+        return [line for line in lines if not line.startswith("missing: a tunnel to ")]
+
     def stop(self) -> None:
         """Ask the thread to end; does not wait."""
         with self._condition:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +90,14 @@ class ClusterService:
         except Exception as error:
             print(f"cannot keep the cluster's processes: {error}", file=sys.stderr, flush=True)
         self._loop.after(CHECK, self._keep)
+
+    def verify(self, network_id: str) -> Sequence[str]:
+        """Repair the devices and tables of one of this host's overlay networks; return one line for each difference.
+
+        Other threads may call this.
+        """
+        resident = self._resident
+        return resident.verify(network_id) if resident is not None else ()
 
     def needed(self) -> bool:
         """Return whether this host is in a cluster."""

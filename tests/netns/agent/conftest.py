@@ -120,14 +120,14 @@ class Guarded(World):
         return used / 1e9
 
 
-def a_host(name: str, state) -> Guarded:
+def a_host(name: str, state, kind: type[Guarded] = Guarded) -> Guarded:
     peer = Netns(f"hwt{os.getpid()}{name}p{next(COUNTER)}")
     peer.sh(
         "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
         "ip link add br0 address 02:00:00:00:99:99 type bridge; "
         "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
     )
-    return Guarded(Host(f"hwt{os.getpid()}{name}h{next(COUNTER)}", peer, state), peer)
+    return kind(Host(f"hwt{os.getpid()}{name}h{next(COUNTER)}", peer, state), peer)
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,7 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         "default-log-limit": "50m",
         "allow-direct-routing": True,
         "bridge-accept-fwmark": "0x10/0xff",
+        "heal": False,
     }
     assert load_config(written(tmp_path, document)) == Config(
         default_address_pools=(
@@ -85,6 +86,7 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         default_log_limit=50_000_000,
         allow_direct_routing=True,
         bridge_accept_fwmark="16/255",
+        heal=False,
     )
     assert {key.replace("-", "_") for key in document} - {"iptables", "ip6tables"} == set(Config.__dataclass_fields__)
 
@@ -116,6 +118,7 @@ def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
         ({"mtu": True}, "mtu: expected 0 or a number of bytes"),
         ({"mtu": 67}, "mtu: expected 0 or a number of bytes"),
         ({"icc": "no"}, "icc: expected true or false"),
+        ({"heal": "no"}, "heal: expected true or false"),
         ({"ip": "localhost"}, "ip: 'localhost' does not appear to be an IPv4 or IPv6 address"),
         ({"ip": 7}, "ip: expected a string"),
         ({"bip": "192.168.5.1"}, "bip: expected an address with its prefix length"),

@@ -1,0 +1,178 @@
+"""Notifications from the kernel about links, addresses, routes, neighbours and forwarding in one network namespace.
+
+The messages are decoded without pyroute2, because a busy host sends hundreds of them a second. For a link, pyroute2
+needs 110 us and this module 10 us.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Literal, NamedTuple
+
+from drivers.linux import attributes
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import RECEIVE, SOL_NETLINK, messages, session
+
+Kind = Literal["link", "address", "route", "neighbor", "forwarding"]
+
+ADD_MEMBERSHIP, BUFFER_FORCE = 1, 33  # kernel constants NETLINK_ADD_MEMBERSHIP, SO_RCVBUFFORCE
+LINKS, NEIGHBORS, ADDRESSES, ROUTES, FORWARDING = (1,), (3,), (5, 9), (7, 11), (24, 25)  # RTNLGRP_*, IPv4 and IPv6
+HOST = (*LINKS, *ADDRESSES, *ROUTES, *FORWARDING)
+SANDBOX = (*LINKS, *ADDRESSES, *ROUTES)
+SWITCH = (*LINKS, *ADDRESSES, *NEIGHBORS)
+BUFFER_BYTES = 1 << 21  # receive buffer of a namespace in which hundreds of links may change together
+GET_LINK = 18
+NEW, GONE = {16: "link", 20: "address", 24: "route", 28: "neighbor", 80: "forwarding"}, 1
+LINK, ADDRESS, ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBI"), struct.Struct("=BBBBBBBBI")
+NEIGHBOR, NETCONF = struct.Struct("=BxxxiHBB"), struct.Struct("=Bxxx")
+UP, MAIN, ALL_LINKS, PERMANENT = 1, 254, -1, 0x80 | 0x40  # IFF_UP, RT_TABLE_MAIN, NETCONFA_IFINDEX_ALL, NUD_*
+MAC, NAME, MASTER, ALIAS = 1, 3, 10, 20  # IFLA_*
+OTHER_END, OWN, DESTINATION, OUT = 1, 2, 1, 4  # IFA_ADDRESS, IFA_LOCAL, RTA_DST, RTA_OIF
+OF_LINK, FORWARDS = 1, 2  # NETCONFA_IFINDEX, NETCONFA_FORWARDING
+
+
+class Change(NamedTuple):
+    """One change of the kernel's state. Fields that the kind of change does not have keep their default.
+
+    ``gone`` is True if the object was removed. ``link`` is the index of the link, or -1 for all. ``address`` is the
+    packed address, or the packed destination of a route ("" for a default route), and ``prefix`` is the prefix length.
+    ``on`` says whether a link is up, or whether packets are forwarded. ``author`` is the port number of the netlink
+    socket that made the change, which usually is the process id; 0 if unknown.
+    """
+
+    kind: Kind
+    gone: bool
+    link: int
+    name: str = ""
+    alias: str = ""
+    mac: str = ""
+    on: bool = True
+    master: int = 0
+    address: bytes = b""
+    prefix: int = 0
+    author: int = 0
+
+
+class LinkListener:
+    """A listener for the changes in the namespace of the thread that creates the listener.
+
+    ``groups`` are the kernel's multicast groups to receive, such as `HOST`.
+    """
+
+    def __init__(self, groups: tuple[int, ...], buffer_bytes: int = 0) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        try:
+            if buffer_bytes:
+                with suppress(PermissionError):
+                    self._socket.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, buffer_bytes)
+            self._socket.bind((0, 0))
+            with kernel_errors("follow", "links"):
+                for group in groups:
+                    self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the file descriptor that becomes readable when the kernel has sent notifications."""
+        return self._socket.fileno()
+
+    def read(self) -> tuple[list[Change], bool]:
+        """Return the changes since the last call, and whether the kernel dropped notifications; never blocks."""
+        changes: list[Change] = []
+        lost = False
+        while True:
+            try:
+                data = self._socket.recv(RECEIVE)
+            except BlockingIOError:
+                return changes, lost
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                lost = True
+                continue
+            changes += decoded(data)
+
+    def close(self) -> None:
+        """Close the listener's socket; idempotent."""
+        self._socket.close()
+
+
+def present_links() -> list[Change]:
+    """Return the links of the calling thread's namespace, in the form of changes."""
+    with session() as opened, kernel_errors("list", "links"):
+        bodies = opened.dump(GET_LINK, LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+    return [change for body in bodies if (change := _link(body, False, 0)) is not None]
+
+
+def decoded(data: bytes) -> Iterator[Change]:
+    """Yield the changes that the kernel's messages in ``data`` describe."""
+    for number, (kind, _, _, body) in zip(_authors(data), messages(data), strict=False):
+        subject = NEW.get(kind & ~GONE)
+        change = _READERS[subject](body, bool(kind & GONE), number) if subject else None
+        if change is not None:
+            yield change
+
+
+def _authors(data: bytes) -> Iterator[int]:
+    start = 0
+    while start + 16 <= len(data):
+        length, author = struct.unpack_from("=I8xI", data, start)
+        yield author if author < 1 << 22 else 0  # a process's second socket has a number that is no process id
+        start += length + 3 & ~3
+
+
+def _link(body: bytes, gone: bool, author: int) -> Change | None:
+    family, _, index, flags, _ = LINK.unpack_from(body)
+    if family != socket.AF_UNSPEC:
+        return None  # the bridge's own message about a port; the kernel sends a message about the link too
+    values = attributes.read(body, LINK.size)
+    master = values.get(MASTER, b"")
+    return Change(
+        "link",
+        gone,
+        index,
+        name=attributes.read_text(values.get(NAME, b"")),
+        alias=attributes.read_text(values.get(ALIAS, b"")),
+        mac=values.get(MAC, b"").hex(":"),
+        on=bool(flags & UP),
+        master=int.from_bytes(master, "little") if master else 0,
+        author=author,
+    )
+
+
+def _address(body: bytes, gone: bool, author: int) -> Change:
+    _, prefix, _, _, index = ADDRESS.unpack_from(body)
+    values = attributes.read(body, ADDRESS.size)
+    own = values.get(OWN) or values.get(OTHER_END, b"")
+    return Change("address", gone, index, address=own, prefix=prefix, author=author)
+
+
+def _route(body: bytes, gone: bool, author: int) -> Change | None:
+    _, prefix, _, _, table, _, _, _, _ = ROUTE.unpack_from(body)
+    if table != MAIN:
+        return None
+    values = attributes.read(body, ROUTE.size)
+    index = struct.unpack("=i", values[OUT])[0] if OUT in values else 0
+    return Change("route", gone, index, address=values.get(DESTINATION, b""), prefix=prefix, author=author)
+
+
+def _neighbor(body: bytes, gone: bool, author: int) -> Change | None:
+    _, index, state, _, _ = NEIGHBOR.unpack_from(body)
+    return Change("neighbor", gone, index, author=author) if gone or state & PERMANENT else None
+
+
+def _forwarding(body: bytes, gone: bool, author: int) -> Change | None:
+    values = attributes.read(body, NETCONF.size)
+    if OF_LINK not in values or FORWARDS not in values:
+        return None
+    index, forwards = (struct.unpack("=i", values[kind])[0] for kind in (OF_LINK, FORWARDS))
+    return Change("forwarding", gone, index, on=bool(forwards), author=author)
+
+
+_READERS = {"link": _link, "address": _address, "route": _route, "neighbor": _neighbor, "forwarding": _forwarding}

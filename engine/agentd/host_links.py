@@ -1,0 +1,129 @@
+"""Watches the links, addresses and sysctls of hawse's networks in the host's network namespace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+from drivers.linux import link, link_notifications
+from drivers.linux.link_notifications import BUFFER_BYTES, HOST, Change, LinkListener
+from drivers.linux.names import ENDPOINT_MARK, NETWORK_MARK
+from engine.agentd.link_repair import ENDPOINT, NETWORK, Subject
+from engine.eventloop.inotify import MODIFY, Inotify, InotifyWatch
+from engine.eventloop.loop import Loop
+
+SYSCTLS = frozenset(("accept_ra", "disable_ipv6", "forwarding", "proxy_arp_pvlan", "route_localnet"))
+"""The sysctls of a bridge that hawse sets. The kernel reports no change of most of them, but inotify(7) does, if the
+program that writes the file uses the same /proc as the agent.
+"""
+
+
+class HostLinks:
+    """The watch on the host's namespace, in which the agent runs.
+
+    The function ``suspect`` gets the networks and endpoints that a change may have damaged, and the changing program.
+    """
+
+    def __init__(self, loop: Loop, inotify: Inotify, suspect: Callable[[Iterable[Subject], str], None]) -> None:
+        self._loop, self._inotify, self._suspect = loop, inotify, suspect
+        self._bridges: dict[int, Subject] = {}
+        self._names: Mapping[str, Subject] = {}
+        self._sysctls: dict[Subject, list[InotifyWatch]] = {}
+        self._listener = LinkListener(HOST, BUFFER_BYTES)
+        for change in link_notifications.present_links():
+            self._learn(change)
+        loop.watch(self._listener.fileno(), lambda _: self._heard())
+
+    def follow(self, names: Mapping[str, Subject]) -> None:
+        """Watch the networks with these links, including links that hawse did not make."""
+        self._names = names
+        known = set(self._bridges.values())
+        for name, subject in names.items():
+            index = link.index(name) if subject not in known else 0
+            if index:
+                self._learn(Change("link", False, index, name, NETWORK_MARK + subject.id))
+        for subject in self._sysctls.keys() - set(names.values()):
+            self._forget_sysctls(subject)
+
+    def _heard(self) -> None:
+        changes, lost = self._listener.read()
+        suspects: dict[Subject, str] = {}
+        for change in changes:
+            for subject in self._concerned(change):
+                suspects[subject] = _author(change) or suspects.get(subject, "")
+        if lost:
+            suspects |= dict.fromkeys(self._names.values(), "")
+        for subject, by in suspects.items():
+            self._suspect([subject], by)
+
+    def _concerned(self, change: Change) -> Iterable[Subject]:
+        """Return the networks and endpoints that a change may have damaged."""
+        if change.kind == "link":
+            subject = marked(change) or self._bridges.get(change.link)
+            if subject is not None and subject.kind == NETWORK:
+                self._learn(change)
+            return [subject] if subject is not None and self._is_damaged(change, subject) else []
+        if change.kind == "forwarding" and not change.on and change.link == link_notifications.ALL_LINKS:
+            return self._names.values()
+        lost = change.gone if change.kind in ("address", "route") else not change.on
+        return [self._bridges[change.link]] if lost and change.link in self._bridges else []
+
+    def _is_damaged(self, change: Change, subject: Subject) -> bool:
+        if change.gone or not change.on:
+            return True
+        if subject.kind == ENDPOINT:
+            return change.master not in self._bridges
+        return change.name not in self._names and subject in self._names.values()
+
+    def _learn(self, change: Change) -> None:
+        """Record the index of a network's link, and watch the link's sysctls."""
+        subject = marked(change) or self._bridges.get(change.link)
+        if subject is None or subject.kind != NETWORK:
+            return
+        if change.gone:
+            self._bridges.pop(change.link, None)
+            self._forget_sysctls(subject)
+        elif change.link not in self._bridges:
+            self._bridges[change.link] = subject
+            self._forget_sysctls(subject)
+            self._sysctls[subject] = self._watch_sysctls(change.name, subject)
+
+    def _watch_sysctls(self, name: str, subject: Subject) -> list[InotifyWatch]:
+        def seen(changed: str, _mask: int) -> None:
+            if changed in SYSCTLS:
+                self._suspect([subject], "")
+
+        watches = []
+        for family in ("ipv4", "ipv6"):
+            with suppress(OSError):  # a kernel without IPv6, or no more watches: the slow comparison remains
+                watches.append(self._inotify.add(f"/proc/sys/net/{family}/conf/{name}", MODIFY, seen))
+        return watches
+
+    def _forget_sysctls(self, subject: Subject) -> None:
+        for watch in self._sysctls.pop(subject, ()):
+            self._inotify.remove(watch)
+
+    def close(self) -> None:
+        """Close the listener and the watches."""
+        for subject in list(self._sysctls):
+            self._forget_sysctls(subject)
+        self._loop.forget(self._listener.fileno())
+        self._listener.close()
+
+
+def marked(change: Change) -> Subject | None:
+    """Return the network or endpoint whose mark a link has, or None."""
+    for mark, kind in ((NETWORK_MARK, NETWORK), (ENDPOINT_MARK, ENDPOINT)):
+        if change.alias.startswith(mark):
+            return Subject(kind, change.alias.removeprefix(mark))
+    return None
+
+
+def _author(change: Change) -> str:
+    """Return the name and id of the process that made a change, or "" if unknown or if it is the agent itself."""
+    if change.author in (0, os.getpid()):
+        return ""
+    with suppress(OSError), open(f"/proc/{change.author}/comm", encoding="utf-8", errors="replace") as file:
+        return f"{file.read().strip()} ({change.author})"
+    return ""

@@ -1,0 +1,220 @@
+"""Compares one network or one container with the kernel, and repairs the differences that other programs made.
+
+The records decide. Nothing is repaired that a command is creating or removing (its phase or an intent says so), that is
+of an earlier boot, or whose repair the user has switched off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from drivers.api import Difference, Driver, DriverError, LinkRepairer, Missing, PeerProgrammer
+from drivers.firewall import resolver_redirect
+from drivers.linux import netns
+from drivers.options import HEAL, parse_bool
+from drivers.registry import load
+from engine import dispatch
+from engine.config import load_config
+from engine.dns import wire
+from engine.dns.resolver import ADDRESS
+from engine.endpoints import sandbox, shared_state
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.errors import EngineError
+from engine.host import configure
+from engine.model import ContainerRecord, NetworkRecord
+from engine.store.api import Reader, Store, Transaction
+
+NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
+
+
+class Subject(NamedTuple):
+    """What a comparison is about: a network, a container, or the container of an endpoint."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The result of a comparison.
+
+    ``name`` describes the subject. ``busy`` is True if a command is changing the subject. ``has_peers`` is True if the
+    cluster service compares and repairs the subject's tables. ``members`` are the containers of a damaged network,
+    which must be compared after the network's repair. ``failures`` are the errors of the repair.
+    """
+
+    name: str = ""
+    differences: Sequence[Difference] = ()
+    busy: bool = False
+    has_peers: bool = False
+    members: Sequence[Subject] = ()
+    failures: Sequence[Exception] = field(default=())
+
+
+NOTHING, BUSY = Comparison(), Comparison(busy=True)
+Verify: TypeAlias = Callable[[str], Sequence[str]]
+"""A function that repairs the tables of one cluster network, and returns one line for each difference."""
+
+
+def heals(record: NetworkRecord | ContainerRecord) -> bool:
+    """Return whether the agent may repair this network or container (``hawse.heal``)."""
+    values = record.config.labels if isinstance(record, ContainerRecord) else record.options or {}
+    return parse_bool(values.get(HEAL, "true")) is not False
+
+
+class LinkRepair:
+    """Comparison and repair of single networks and containers; all calls come from one thread.
+
+    ``resolver_port`` returns the port to which port 53 of a sandbox must be redirected, or 0 if it is not redirected.
+    """
+
+    def __init__(self, store: Store, run: Path, verify: Verify, resolver_port: Callable[[str], int]) -> None:
+        self._store, self._run, self._verify, self._resolver_port = store, run, verify, resolver_port
+        self._drivers: dict[str, Driver | None] = {}
+
+    def put_right(self, subject: Subject) -> Comparison:
+        """Compare, and repair the differences under a write transaction; return what was different.
+
+        The write transaction keeps commands from creating or removing the subject between comparison and repair.
+        """
+        with self._store.read() as reader:
+            subject = _resolved(reader, subject)
+            compared = self._compare(reader, subject)
+        if compared.has_peers:
+            texts = (line.partition(": ") for line in self._verify(subject.id))
+            differences = [Difference(kind, "overlay", text) for kind, _, text in texts]
+            return replace(compared, differences=differences)
+        if not compared.differences:
+            return compared
+        self._configure()
+        with self._store.write() as tx:
+            return self._compare(tx, subject, tx)
+
+    def _compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
+        """Compare a subject; with ``tx``, which is ``reader`` as a transaction, also repair the differences."""
+        if not shared_state.is_of_this_boot(reader):
+            return NOTHING
+        if subject.kind == NETWORK:
+            network = reader.network(subject.id)
+            return self._compare_network(reader, network, tx) if network is not None else NOTHING
+        container = reader.container(subject.id)
+        return self._compare_container(reader, container, tx) if container is not None else NOTHING
+
+    def _compare_network(self, reader: Reader, network: NetworkRecord, tx: Transaction | None) -> Comparison:
+        driver = self._driver(network)
+        if driver is None:
+            return NOTHING
+        if _in_work(reader, network.id):
+            return BUSY
+        name, spec = f"network {network.name}", dispatch.network_spec(network)
+        if isinstance(driver, PeerProgrammer):
+            return Comparison(name, has_peers=True, members=_members(reader, network))
+        publishing = [
+            dispatch.endpoint_spec(endpoint, container)
+            for endpoint in reader.publishing_endpoints()
+            if endpoint.network_id == network.id and endpoint.phase == "live"
+            if (container := reader.container(endpoint.container_id)) is not None
+        ]
+        differences = driver.compare_network(spec, publishing)
+        if tx is not None and differences:
+            driver.repair_network(spec, publishing)
+            assert isinstance(driver, Driver)
+            dispatch.save_driver_state(tx, driver)
+        return Comparison(name, differences, members=_members(reader, network) if differences else ())
+
+    def _compare_container(self, reader: Reader, container: ContainerRecord, tx: Transaction | None) -> Comparison:
+        if container.status != "running" or not container.sandbox_path or not heals(container):
+            return BUSY if _in_work(reader, container.id) else NOTHING
+        endpoints = reader.endpoints(container_id=container.id)
+        if _in_work(reader, container.id, *(e.id for e in endpoints)):
+            return BUSY
+        pairs = ((reader.network(e.network_id), e) for e in endpoints if e.phase == "live")
+        members = [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
+        differences: list[Difference] = []
+        failures: list[Exception] = []
+        for found, failed in self._compare_members(container, members, repairing=tx is not None):
+            differences += found
+            failures += failed
+        return Comparison(f"container {container.name}", differences, failures=failures)
+
+    def _compare_members(
+        self, container: ContainerRecord, members: Sequence[JoinedEndpoint], *, repairing: bool
+    ) -> Iterator[tuple[Sequence[Difference], Sequence[Exception]]]:
+        place = sandbox.sandbox_of(container)
+        for member in members:
+            driver = self._driver(member.network)
+            if driver is None:
+                continue
+            spec, interface = dispatch.endpoint_spec(member.endpoint, container), member.endpoint.interface
+            try:
+                found = driver.compare_endpoint(member.spec, spec, place, interface)
+                if repairing and found:
+                    driver.repair_endpoint(member.spec, spec, place, interface, found)
+                yield found, ()
+            except Missing:
+                return  # the container has ended
+            except DriverError as error:
+                yield (), [error]
+        with suppress(Missing):
+            if all(self._driver(m.network) is not None for m in members):
+                lost = sandbox.lost_routes(container, members)
+                if lost and repairing:
+                    sandbox.route(container, members)
+                yield lost, ()
+            yield self._compare_redirection(container, repairing=repairing), ()
+
+    def _compare_redirection(self, container: ContainerRecord, *, repairing: bool) -> Sequence[Difference]:
+        """Compare the redirection of port 53 to the agent's resolver, and repair it if ``repairing``."""
+        port = self._resolver_port(container.sandbox_id or container.id)
+        if not port:
+            return ()
+
+        def look() -> Sequence[Difference]:
+            found = resolver_redirect.compare()
+            if found and repairing:
+                resolver_redirect.redirect(IPv4Address(ADDRESS), wire.PORT, port)
+            return found
+
+        return netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode)
+
+    def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
+        """Return the driver of a network whose links the agent repairs now, else None."""
+        if network.phase != "live" or network.config_only or not heals(network):
+            return None
+        if network.driver not in self._drivers:
+            try:
+                self._drivers[network.driver] = load(network.driver)
+            except Missing:
+                self._drivers[network.driver] = None
+            self._configure()
+        driver = self._drivers[network.driver]
+        return driver if isinstance(driver, LinkRepairer) else None
+
+    def _configure(self) -> None:
+        """Apply the current daemon.json to the drivers; keep the old settings if the file is invalid."""
+        with suppress(EngineError):
+            config = load_config()
+            for driver in filter(None, self._drivers.values()):
+                configure(driver, config, self._run)
+
+
+def _resolved(reader: Reader, subject: Subject) -> Subject:
+    """Return the container of an endpoint; any other subject is returned unchanged."""
+    if subject.kind != ENDPOINT:
+        return subject
+    endpoint = reader.endpoint(subject.id)
+    return Subject(CONTAINER, endpoint.container_id if endpoint is not None else "")
+
+
+def _members(reader: Reader, network: NetworkRecord) -> list[Subject]:
+    endpoints = reader.endpoints(network_id=network.id)
+    return [Subject(CONTAINER, e.container_id) for e in endpoints if e.phase == "live"]
+
+
+def _in_work(reader: Reader, *ids: str) -> bool:
+    return any(intent.object_id in ids for intent in reader.intents())

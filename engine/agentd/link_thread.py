@@ -1,0 +1,184 @@
+"""A thread of the agent that compares suspected networks and containers with the kernel, and repairs them.
+
+A subject is suspected when the kernel reports a change of its links, addresses, routes or sysctls. Each subject has a
+schedule of its own (`engine.agentd.repair_schedule.Pace`), so that a fight with another program about one subject
+delays no repair of another. In addition, the thread slowly compares all subjects in turn, because the kernel does not
+report some changes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from engine.agentd import repair_log
+from engine.agentd.link_repair import NETWORK, Comparison, Subject
+from engine.agentd.repair_schedule import NEVER, Pace
+from engine.errors import EngineError
+
+DEBOUNCE_SECONDS = 0.03
+"""Seconds between the first report about a subject and its comparison, because reports arrive in groups."""
+BUSY_SECONDS = 0.5
+"""Seconds until the next comparison of a subject that a command is changing."""
+LAP_SECONDS = 60.0
+"""Seconds in which all subjects are compared once without any report, if this does not cost too much."""
+QUIET_SHARE = 20
+"""After a comparison that took T seconds and found nothing, the subject rests for this number times T."""
+FIRST_SHARE, SHARE = 4, 2000
+"""After a comparison without report that took T seconds, the next follows after this number times T or later.
+
+``FIRST_SHARE`` applies to the first comparison of each subject, because changes before the agent's start are unknown.
+"""
+PATIENCE_SECONDS = 5.0
+"""Seconds that the agent waits for the end of the thread."""
+
+
+class LinkThread:
+    """The thread; it runs until `close`. The function ``put_right`` compares and repairs one subject."""
+
+    def __init__(self, put_right: Callable[[Subject], Comparison]) -> None:
+        self._put_right = put_right
+        self._condition = threading.Condition()
+        self._paces: dict[Subject, Pace] = {}
+        self._by: dict[Subject, str] = {}
+        self._fights: dict[Subject, str] = {}
+        self._new, self._lap = deque[Subject](), deque[Subject]()
+        self._known: set[Subject] = set()
+        self._next_lap = time.monotonic()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="links", daemon=True)
+        self._thread.start()
+
+    def suspect(self, subjects: Iterable[Subject], by: str = "") -> None:
+        """Schedule a comparison of each subject; ``by`` names the program that made a change, or is ""."""
+        now = time.monotonic()
+        with self._condition:
+            for subject in subjects:
+                self._paces.setdefault(subject, Pace(now)).own(now, DEBOUNCE_SECONDS)
+                if by:
+                    self._by[subject] = by
+            self._condition.notify()
+
+    def follow(self, subjects: set[Subject]) -> None:
+        """Compare exactly these subjects in turn, in addition to suspected subjects."""
+        with self._condition:
+            new, gone = subjects - self._known, self._known - subjects
+            self._known = subjects
+            self._new.extend(new)
+            for subject in gone:
+                self._paces.pop(subject, None)
+                self._by.pop(subject, None)
+                self._fights.pop(subject, None)
+            if new:
+                self._condition.notify()
+
+    def fights(self) -> list[str]:
+        """Return a sentence about each subject that another program keeps damaging."""
+        with self._condition:
+            return list(self._fights.values())
+
+    def close(self) -> None:
+        """End the thread; blocks up to `PATIENCE_SECONDS` seconds."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify()
+        self._thread.join(PATIENCE_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                now = time.monotonic()
+                due = self._due(now)
+                if not due:
+                    self._condition.wait(self._pause(now))
+                if self._ended:
+                    return
+            for subject in due:
+                self._compare(subject)
+            if not due:
+                self._compare_in_turn()
+
+    def _due(self, now: float) -> list[Subject]:
+        """Return the suspected subjects whose time has come: networks first, because endpoints need their bridge."""
+        due = sorted((s for s, pace in self._paces.items() if pace.due <= now), key=lambda s: s.kind != NETWORK)
+        for subject in due:
+            self._paces[subject].due = NEVER  # reports during the comparison set it again
+        return due
+
+    def _pause(self, now: float) -> float | None:
+        times = [pace.due for pace in self._paces.values()]
+        if self._known:
+            times.append(self._next_lap)
+        first = min(times, default=NEVER)
+        return None if first == NEVER else max(0.0, first - now)
+
+    def _compare_in_turn(self) -> None:
+        began = time.monotonic()
+        with self._condition:
+            if began < self._next_lap or not self._known:
+                return
+            first = bool(self._new)
+            if not self._new and not self._lap:
+                self._lap.extend(self._known)
+            subject = (self._new or self._lap).popleft()
+            number, known = len(self._known), subject in self._known
+        if known:
+            self._compare(subject)
+        now = time.monotonic()
+        self._next_lap = now + ((now - began) * FIRST_SHARE if first else self._lap_pause(now - began, number))
+
+    def _lap_pause(self, took: float, number: int) -> float:
+        return max(LAP_SECONDS / number, took * SHARE)
+
+    def _compare(self, subject: Subject) -> None:
+        began = time.monotonic()
+        try:
+            compared = self._put_right(subject)
+        except EngineError as error:
+            self._log_failure(subject, error)
+            compared = Comparison(busy=True)
+        except Exception as error:
+            self._log_failure(subject, error)
+            compared = Comparison(differences=(), failures=[error])
+        for failure in compared.failures:
+            self._log_failure(subject, failure)
+        now = time.monotonic()
+        with self._condition:
+            self._record(subject, compared, began, now)
+
+    def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> None:
+        pace = self._paces.get(subject)
+        if compared.busy:
+            pace = pace or self._paces.setdefault(subject, Pace(began))
+            pace.looked(began, began)
+            pace.own(now, BUSY_SECONDS)
+            return
+        damaged = bool(compared.differences or compared.failures)
+        if pace is None and not damaged:
+            return
+        pace = pace or self._paces.setdefault(subject, Pace(began))
+        reported = pace.due != NEVER
+        if damaged:
+            pace.foreign(began)
+        pace.looked(began, now, 0 if damaged else QUIET_SHARE)
+        if reported:
+            pace.own(now, DEBOUNCE_SECONDS)
+        if damaged:
+            self._tell(subject, compared, now - began, pace.rest)
+            for member in compared.members if compared.differences else ():
+                self._paces.setdefault(member, Pace(now)).own(now, 0)
+        elif not pace.rest:
+            self._fights.pop(subject, None)
+
+    def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:
+        by = self._by.pop(subject, "")
+        if compared.differences:
+            repair_log.say_restored(compared.name, by, compared.differences, seconds)
+        if rest:
+            repair_log.say_resting(compared.name or subject.kind, by, rest)
+            self._fights[subject] = f"{by or 'another program'} keeps changing {compared.name}, which hawse repairs"
+
+    def _log_failure(self, subject: Subject, error: Exception) -> None:
+        repair_log.say(f"{subject.kind} {subject.id[:12]}: cannot repair: {error or repr(error)}")

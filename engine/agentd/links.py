@@ -1,0 +1,283 @@
+"""Watches the links of hawse's networks, on the host and in each sandbox, and has other programs' changes repaired.
+
+The kernel reports each change of a link, an address or a route. The agent's loop reads these reports and drops those
+that cannot concern hawse. `engine.agentd.link_thread` compares the others with the records, and repairs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from pathlib import Path
+from typing import NamedTuple
+
+from drivers.api import Driver, DriverError, LinkRepairer, Missing
+from drivers.firewall.resolver_redirect import RedirectWatch
+from drivers.linux import link_notifications
+from drivers.linux.link_notifications import Change, LinkListener
+from drivers.registry import load
+from engine import dispatch
+from engine.agent.service import Snapshot
+from engine.agentd.host_links import HostLinks, marked
+from engine.agentd.link_repair import CONTAINER, NETWORK, Comparison, Subject, heals
+from engine.agentd.link_thread import LinkThread
+from engine.config import Config
+from engine.eventloop.inotify import Inotify
+from engine.eventloop.loop import Loop
+from engine.eventloop.netns import PinnedNamespace, inside
+from engine.host import configure
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+
+
+class Place(NamedTuple):
+    """Where a namespace is: its path and inode number, a process in it with its start time (or zeros), and whether the
+    redirection to the resolver is watched too.
+    """
+
+    path: str
+    inode: int = 0
+    pid: int = 0
+    pid_start: int = 0
+    resolves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNetwork:
+    """A network, its link on the host and the path of its own namespace; "" for what it lacks."""
+
+    record: NetworkRecord
+    link: str
+    path: str
+
+    @property
+    def subject(self) -> Subject:
+        """The network as the subject of a comparison."""
+        return Subject(NETWORK, self.record.id)
+
+    def concerns(self, change: Change) -> Subject | None:
+        """Return what a change in the network's own namespace may have damaged: an endpoint, the network, or None."""
+        if change.kind == "neighbor" or (change.kind == "address" and change.gone):
+            return self.subject
+        if change.kind != "link" or not (change.gone or not change.on or not change.master):
+            return None
+        return marked(change) or self.subject
+
+
+@dataclass(slots=True)
+class Watched:
+    """A watched namespace: its listeners, and the changes in it that may concern hawse."""
+
+    place: Place
+    namespace: PinnedNamespace
+    listener: LinkListener
+    redirection: RedirectWatch | None
+    concerns: Callable[[Change], Subject | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The names, MACs and packed addresses of hawse's interfaces in one sandbox."""
+
+    subject: Subject
+    names: frozenset[str]
+    macs: frozenset[str]
+    addresses: frozenset[bytes]
+
+    def concerns(self, change: Change) -> Subject | None:
+        """Return the sandbox's container if the change may have damaged one of hawse's interfaces, else None."""
+        return self.subject if self._may_damage(change) else None
+
+    def _may_damage(self, change: Change) -> bool:
+        if change.kind == "link":
+            ours = change.name in self.names or change.mac in self.macs
+            renamed = change.mac in self.macs and change.name not in self.names
+            return (ours and (change.gone or not change.on or renamed)) or (change.name == "lo" and not change.on)
+        if change.kind == "address":
+            return change.gone and change.address in self.addresses
+        return change.gone or change.prefix <= 1  # a new default route may have replaced hawse's
+
+
+class LinkService:
+    """The service that keeps the links of all networks as the records require.
+
+    ``put_right`` compares and repairs one network or container (`LinkRepair.put_right`). ``heal`` returns whether
+    daemon.json lets the agent repair.
+    """
+
+    name = "links"
+
+    def __init__(
+        self,
+        loop: Loop,
+        inotify: Inotify,
+        run: Path,
+        put_right: Callable[[Subject], Comparison],
+        heal: Callable[[], bool],
+    ) -> None:
+        self._loop, self._inotify, self._run, self._heal = loop, inotify, run, heal
+        self._put_right = put_right
+        self._thread: LinkThread | None = None
+        self._host: HostLinks | None = None
+        self._watched: dict[Subject, Watched] = {}
+        self._networks: dict[str, KnownNetwork] = {}
+        self._ours: dict[str, tuple[ContainerRecord, Sequence[EndpointRecord], Ours]] = {}
+        self._drivers: dict[str, Driver | None] = {}
+
+    def reconcile(self, state: Snapshot) -> None:
+        """Watch the host and the namespaces of the networks and containers in ``state``, and no others."""
+        self._networks = self._known_networks(state) if state.of_this_boot and self._heal() else {}
+        if not self._networks:
+            self._stop()
+            return
+        thread = self._thread = self._thread or LinkThread(self._put_right)
+        self._host = self._host or HostLinks(self._loop, self._inotify, thread.suspect)
+        self._host.follow({known.link: known.subject for known in self._networks.values() if known.link})
+        sandboxes = self._sandboxes(state)
+        spaces = [known for known in self._networks.values() if known.path]
+        for subject in self._watched.keys() - sandboxes.keys() - {known.subject for known in spaces}:
+            self._forget(subject)
+        for subject, (record, ours) in sandboxes.items():
+            self._watch(subject, self._place(record), ours.concerns, link_notifications.SANDBOX)
+        for known in spaces:
+            self._watch(known.subject, Place(known.path), known.concerns, link_notifications.SWITCH)
+        thread.follow({*sandboxes, *(known.subject for known in self._networks.values())})
+
+    def _known_networks(self, state: Snapshot) -> dict[str, KnownNetwork]:
+        known = {}
+        for record in state.networks:
+            before = self._networks.get(record.id)
+            one = before if before is not None and before.record is record else self._known_network(record)
+            if one is not None:
+                known[record.id] = one
+        return known
+
+    def _known_network(self, record: NetworkRecord) -> KnownNetwork | None:
+        """Return a network whose links the agent repairs, or None for any other network."""
+        if record.phase != "live" or record.config_only or not heals(record):
+            return None
+        if record.driver not in self._drivers:
+            self._drivers[record.driver] = _load(record.driver, self._run)
+        driver = self._drivers[record.driver]
+        if not isinstance(driver, LinkRepairer):
+            return None
+        try:
+            return KnownNetwork(record, *driver.watched(dispatch.network_spec(record)))
+        except DriverError:
+            return None
+
+    def _sandboxes(self, state: Snapshot) -> dict[Subject, tuple[ContainerRecord, Ours]]:
+        joined: dict[str, list[EndpointRecord]] = {}
+        for endpoint in state.endpoints:
+            if endpoint.phase == "live" and endpoint.interface and endpoint.network_id in self._networks:
+                joined.setdefault(endpoint.container_id, []).append(endpoint)
+        before, self._ours = self._ours, {}
+        for record in state.containers:
+            endpoints = joined.get(record.id)
+            if endpoints and record.sandbox_path and (record.pid or record.kind == "adopted") and heals(record):
+                known = before.get(record.id)
+                if known is None or known[0] is not record or known[1] != endpoints:
+                    known = (record, endpoints, _ours(record, endpoints))
+                self._ours[record.id] = known
+        return {ours.subject: (record, ours) for record, _, ours in self._ours.values()}
+
+    def _place(self, record: ContainerRecord) -> Place:
+        path = f"/proc/{record.pid}/ns/net" if record.pid else record.sandbox_path
+        resolves = any(not self._networks[e.network_id].record.predefined for e in self._ours[record.id][1])
+        return Place(path, record.sandbox_inode, record.pid, record.pid_start, resolves)
+
+    def _watch(
+        self, subject: Subject, place: Place, concerns: Callable[[Change], Subject | None], groups: tuple[int, ...]
+    ) -> None:
+        old = self._watched.get(subject)
+        if old is not None and old.place == place:
+            old.concerns = concerns
+            return
+        self._forget(subject)
+        try:
+            gone: Callable[[], None] = lambda: self._forget(subject)  # noqa: E731
+            namespace = PinnedNamespace(
+                self._loop,
+                self._inotify,
+                place.path,
+                gone,
+                inode=place.inode,
+                pid=place.pid,
+                pid_start=place.pid_start,
+            )
+        except OSError:
+            return  # the namespace has ended
+        try:
+            listener = inside(namespace.fd, lambda: LinkListener(groups))
+            redirection = inside(namespace.fd, RedirectWatch) if place.resolves else None
+        except (OSError, DriverError) as error:
+            namespace.close()
+            print(f"cannot watch the links of {subject.kind} {subject.id}: {error}", file=sys.stderr, flush=True)
+            return
+        namespace.release()  # the listener's socket is enough
+        self._watched[subject] = Watched(place, namespace, listener, redirection, concerns)
+        self._loop.watch(listener.fileno(), lambda _: self._heard(subject))
+        if redirection is not None:
+            self._loop.watch(redirection.fileno(), lambda _: self._heard(subject))
+
+    def _heard(self, subject: Subject) -> None:
+        watched, thread = self._watched.get(subject), self._thread
+        if watched is None or thread is None:
+            return
+        changes, lost = watched.listener.read()
+        suspects = {suspect for change in changes if (suspect := watched.concerns(change)) is not None}
+        if lost or (watched.redirection is not None and watched.redirection.read()):
+            suspects.add(subject)
+        if suspects:
+            thread.suspect(suspects)
+
+    def _forget(self, subject: Subject) -> None:
+        watched = self._watched.pop(subject, None)
+        if watched is not None:
+            self._loop.forget(watched.listener.fileno())
+            watched.listener.close()
+            if watched.redirection is not None:
+                self._loop.forget(watched.redirection.fileno())
+                watched.redirection.close()
+            watched.namespace.close()
+
+    def fights(self) -> list[str]:
+        """Return a sentence about each network or container that another program keeps damaging."""
+        return self._thread.fights() if self._thread is not None else []
+
+    def needed(self) -> bool:
+        """Return whether any network is live whose links the agent repairs."""
+        return bool(self._networks)
+
+    def _stop(self) -> None:
+        for subject in list(self._watched):
+            self._forget(subject)
+        if self._host is not None:
+            self._host.close()
+        if self._thread is not None:
+            self._thread.close()
+        self._host = self._thread = None
+
+    def close(self) -> None:
+        """End the thread and close all listeners; blocks up to 5 s."""
+        self._stop()
+
+
+def _load(driver_type: str, run: Path) -> Driver | None:
+    try:
+        driver = load(driver_type)
+    except Missing:
+        return None
+    configure(driver, Config(), run)
+    return driver
+
+
+def _ours(record: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> Ours:
+    texts = [text for e in endpoints for text in (e.ipv4, e.ipv6, *e.link_local) if text]
+    return Ours(
+        Subject(CONTAINER, record.id),
+        frozenset(e.interface for e in endpoints),
+        frozenset(e.mac for e in endpoints if e.mac),
+        frozenset(ip_interface(text).ip.packed for text in texts),
+    )

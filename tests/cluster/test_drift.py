@@ -1,0 +1,56 @@
+"""Another program damages an overlay network on one host. The agent repairs the damage without a hawse command."""
+
+import time
+
+import pytest
+
+from tests.cluster.conftest import eventually
+
+pytestmark = pytest.mark.netns
+BOUND = 3.0
+"""Seconds within which traffic must continue on a busy machine."""
+FAULTS = {
+    "the neighbours are removed": "ip neigh flush nud permanent dev vxlan0",
+    "the forwarding entries are removed": "bridge fdb show dev vxlan0 | while read mac rest; do "
+    "bridge fdb del $mac dev vxlan0 2>/dev/null || bridge fdb del $mac dev vxlan0 master; done",
+    "a neighbour is changed": "ip neigh show dev vxlan0 nud permanent | while read ip rest; do "
+    "ip neigh replace $ip lladdr 02:00:00:00:00:99 dev vxlan0 nud permanent; done",
+    "the VXLAN device is deleted": "ip link delete vxlan0",
+    "the VXLAN device is down": "ip link set vxlan0 down",
+    "the VXLAN device is out of the bridge": "ip link set vxlan0 nomaster",
+    "the bridge is deleted": "ip link delete br0",
+    "the bridge is down": "ip link set br0 down",
+    "the containers' ports are deleted": "ip -o link show type veth | sed 's/^[0-9]*: \\([^@]*\\)@.*/\\1/' | "
+    "xargs -n1 ip link delete",
+    "the containers' ports are out of the bridge": "ip -o link show type veth | "
+    "sed 's/^[0-9]*: \\([^@]*\\)@.*/\\1/' | while read port; do ip link set $port nomaster; done",
+}
+
+
+@pytest.fixture(scope="module")
+def pair(cluster):
+    a, b = cluster.grow(2)
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+    a.start("c1", "app")
+    b.start("c2", "app")
+    eventually(lambda: a.reaches("c1", "c2") and b.reaches("c2", "c1"))
+    return a, b
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_damage_is_repaired_without_any_command(pair, fault, capsys):
+    a, _ = pair
+    target = a.ip("c1", "app"), pair[1].ip("c2", "app")
+    path = a.hawse("inspect", "-f", "/proc/{{.State.Pid}}/ns/net", "c1").stdout.strip()
+    ping = ["nsenter", f"--net={path}", "ping", "-c1", "-W0.1", target[1]]
+    assert a.run(*ping, check=False).returncode == 0
+    log = (a.run_dir / "agent.log").read_text()
+    a.tool("app", "damage", fault)
+    began = time.monotonic()
+    eventually(lambda: "repaired in" in (a.run_dir / "agent.log").read_text().removeprefix(log))
+    eventually(lambda: a.run(*ping, check=False).returncode == 0)
+    took = time.monotonic() - began
+    with capsys.disabled():
+        print(f"\n  {took * 1000:6.0f} ms", end=" ")
+    assert took < BOUND
+    assert a.verify("app").stdout == ""
