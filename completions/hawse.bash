@@ -252,9 +252,12 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='info install uninstall'
+            commands='boot info install uninstall'
             flags='--help'
             strict=1
+            ;;
+        'system boot')
+            flags='--help --timeout=none'
             ;;
         'system install')
             flags='--help --root=none'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from drivers.api import DriverFacts
 from drivers.linux.host import is_forwarding
@@ -14,7 +14,9 @@ from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
 from engine.host import Host
+from engine.model import BootReport
 from engine.networks import create
+from engine.recovery import recover
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
 from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
@@ -22,8 +24,8 @@ from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE
 class SystemVerbs:
     """Implements `engine.api.System`."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, host: Host, prepare: Callable[[], object] = lambda: None) -> None:
+        self.host, self._prepare = host, prepare
 
     def version(self) -> Json:
         """Return Docker's /version document."""
@@ -77,6 +79,11 @@ class SystemVerbs:
             "Swarm": self._swarm(),
             "Warnings": self._warnings(),
         }
+
+    def boot(self, patience: float) -> BootReport:
+        """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent."""
+        self._prepare()
+        return recover.boot(self.host, patience)
 
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:

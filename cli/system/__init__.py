@@ -5,6 +5,7 @@ processes run.
 from cli.pflag import Group
 
 COMMANDS = {
+    "boot": "cli.system.boot:boot",
     "info": "cli.system.info:info",
     "install": "cli.system.install:install",
     "uninstall": "cli.system.uninstall:uninstall",

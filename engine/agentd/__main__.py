@@ -20,6 +20,7 @@ from drivers.linux import libnftables
 from engine.agent import client
 from engine.agentd.agent import IDLE, Agent
 from engine.agentd.cluster.service import ClusterService
+from engine.agentd.own_files import OwnFiles
 from engine.agentd.repair import RepairService
 from engine.agentd.respawn import RespawnService
 from engine.config import load_config
@@ -53,9 +54,13 @@ def main() -> int:
     if lock is None:
         return 0
     store = SqliteStore(root / "hawse.db", recall=DecodeCache())
+    claimed = resident.claim(str(run_dir), client.SOCKET)
+    if claimed is None:
+        return 0
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
-    agent = serving(root, run_dir, store, listener)
+    place = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
+    agent = serving(root, run_dir, store, place, claimed)
     agent.reconcile()
     tell_ready()
     agent.run()
@@ -65,8 +70,11 @@ def main() -> int:
     return 0
 
 
-def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
-    """Create the agent with all its services; the agent answers commands on ``listener``."""
+def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket) -> Agent:
+    """Create the agent with all its services.
+
+    The agent answers commands on the listener of ``place``, and holds the address ``claimed``.
+    """
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
     budget = DescriptorBudget(raise_descriptor_limit())
@@ -84,7 +92,9 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
         repair,
         RespawnService(loop, run_dir),
     )
-    agent = Agent(loop, store, services, listener, idle=idle_from_environment(), extend=cluster.extend)
+    agent = Agent(loop, store, services, place.listener, idle=idle_from_environment(), extend=cluster.extend)
+    loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
+    OwnFiles(loop, place, agent.move, agent.needed)
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = loop.stop
     return agent

@@ -12,7 +12,7 @@ import os
 import socket
 import time
 
-from drivers.linux.process import start_time
+from drivers.linux.process import is_running, start_time
 from engine.eventloop.loop import Loop
 from engine.runtime import crun, image_init, init, process, protocol, syscalls
 from engine.runtime.connection import Connection
@@ -46,6 +46,7 @@ class Container:
         self.waiters: list[Connection] = []
         self.stage, self.exit_code = "preparing", 0
         self.pid = self.pid_start = 0
+        self.started_at = 0.0
         self.failure: dict[str, Any] | None = None
         self._asked: Connection | None = None
         self._channel: socket.socket | None = None
@@ -53,6 +54,7 @@ class Container:
         self._early_status: int | None = None
         self._maker = 0  # pid of the child that runs crun (for images and directories); 0 after the child's end
         self._holders, self._unsettled = 0, False
+        self._kept: dict[str, int] = {}  # crun's files of the container, each with an open descriptor
 
     # -------------------------------------------------------------------------------------------- birth
 
@@ -86,6 +88,26 @@ class Container:
         self.pid, self.pid_start = pid, start
         self.directory.write("process", {"pid": pid, "start": start})
 
+    def _note_start(self, at: float) -> None:
+        self.started_at = at
+        self.directory.write("started", {"at": at})
+        if self.spec["rootfs"] != "/":
+            self._kept = crun.keep_state(self.directory)
+
+    def restore(self) -> None:
+        """Write the container's files in HAWSE_RUN again, if they are missing and the container runs; idempotent."""
+        if self.stage != "running" or not is_running(self.pid, self.pid_start):
+            return
+        if not self.directory.exists():
+            self.directory.create(dict(self.spec))
+            self._note_process(self.pid, self.pid_start)
+            self.directory.write("started", {"at": self.started_at})
+        sandbox = self.spec.get("sandbox", "")
+        if sandbox and not os.path.lexists(sandbox):
+            os.makedirs(os.path.dirname(sandbox), mode=0o700, exist_ok=True)
+            os.symlink(f"/proc/{self.pid}/ns/net", sandbox)
+        crun.restore_state(self._kept)
+
     def adopt(self) -> bool:
         """Take over a container's process whose supervisor has ended; return False if the process does not exist."""
         known = self.directory.read("process")
@@ -101,12 +123,11 @@ class Container:
         if pidfd is None and not started:
             return False
         self.stage = "running"
-        self.streams.open_fifos(adopting=True)
+        self.streams.open_fifos(adopted=self.pid)
         if pidfd is None:
             self._ended(LOST)
             return True
-        if not started:
-            self.directory.write("started", {"at": time.time()})
+        self._note_start((self.directory.read("started") or {"at": time.time()})["at"])
         self._pidfd = pidfd
         self._loop.watch(pidfd, self._orphan_died)
         return True
@@ -167,7 +188,7 @@ class Container:
 
     def _executed(self) -> None:
         if self.stage == "starting" and self.failure is None:
-            self.directory.write("started", {"at": time.time()})
+            self._note_start(time.time())
             self.stage = "running"
             self.streams.begin()
             self._answer({"ok": True})
@@ -238,6 +259,9 @@ class Container:
             self._answer(self.failure)
             self.streams.discard()
         self._close_channel()
+        for fd in self._kept.values():
+            os.close(fd)
+        self._kept = {}
         self.streams.close()
         for client in list(self.streams.attached):
             client.reply({"exit": code})

@@ -23,6 +23,7 @@ from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.runtime.errors import OTHER
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
+from engine.runtime.run_watch import INTERVAL_SECONDS, RunWatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ LOCK, SOCKET, IDLE_VARIABLE = "supervisor.lock", "supervisor.sock", "HAWSE_SUPER
 IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
+_DIRECTORIES = (CONTAINERS, "netns", "crun")
 _MIN_RUN_SECONDS = 3.0  # seconds; a resident process that closes its connection earlier is not restarted
 
 
@@ -52,6 +54,7 @@ class Supervisor:
 
     def __init__(self, run: str, listener: socket.socket) -> None:
         self.loop, self._run, self._listener = Loop(catches=False), run, listener
+        self._watch = RunWatch(run, _DIRECTORIES)
         self._children = Children(self.loop)
         self._rights = peer.own_rights()
         self._leaving = False
@@ -62,15 +65,42 @@ class Supervisor:
         self._endings: dict[str, dict[str, Any]] = {}  # exit codes or errors of the containers that ended most recently
         self._adopt()
 
-    def serve(self, idle: float) -> None:
+    def serve(self, idle: float, residence: resident.Residence) -> None:
         """Serve requests until there has been nothing to do for ``idle`` seconds.
 
         A host is a network namespace with its directories. An idle supervisor ends earlier if a command of another host
         connects, because that host needs its own supervisor.
+
+        Deleted files in HAWSE_RUN are put back (``residence`` is the lock and the socket).
         """
         self.loop.watch(self._listener.fileno(), self._accept)
-        while not self._leaving and (self.loop.turn(idle) or self._containers or self._clients):
-            continue
+        last = time.monotonic()
+        while not self._leaving and time.monotonic() - last < idle:
+            if self.loop.turn(min(idle, INTERVAL_SECONDS)) or self._containers or self._clients:
+                last = time.monotonic()
+            if self._watch.has_changed():
+                self._put_back(residence)
+
+    def _put_back(self, residence: resident.Residence) -> None:
+        """Put back the lock, the socket and the files of running containers, if other programs have deleted them.
+
+        A supervisor without containers ends instead, because the next command starts another one.
+        After an error (a full disk), the next look tries again. The socket comes last, so that a command which can
+        connect finds the files too.
+        """
+        if not (self._containers or self._clients or residence.is_intact()):
+            self._leaving = True
+            return
+        with contextlib.suppress(OSError):
+            for container in list(self._containers.values()):
+                container.restore()
+            if not residence.is_intact() and residence.restore():
+                self.loop.forget(self._listener.fileno())
+                self._listener.close()
+                self._listener = residence.listener
+                self.loop.watch(self._listener.fileno(), self._accept)
+            if residence.is_intact():  # not so if another process holds the lock for a moment
+                self._watch.accept()
 
     def _adopt(self) -> None:
         try:
@@ -278,7 +308,8 @@ def main(run: str) -> None:
     os.chdir("/")
     os.umask(0o077)
     lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    if not resident.try_lock(lock):
+    claimed = resident.claim(run, SOCKET) if resident.try_lock(lock) else None
+    if claimed is None:
         return
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
@@ -291,8 +322,11 @@ def main(run: str) -> None:
         for fd in range(3):
             os.dup2(null, fd)
         os.close(null)
-        supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)))
-        os.unlink(os.path.join(run, SOCKET))
+        supervisor.loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
+        residence = resident.Residence(run, (LOCK, SOCKET), lock, listener)
+        supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)), residence)
+        if residence.is_intact():
+            os.unlink(os.path.join(run, SOCKET))
 
 
 if __name__ == "__main__":
