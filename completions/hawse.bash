@@ -256,9 +256,12 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='check info install uninstall'
+            commands='boot check info install uninstall'
             flags='--help'
             strict=1
+            ;;
+        'system boot')
+            flags='--help --timeout=none'
             ;;
         'system check')
             flags='--help --repair'

@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system check' 'system install' 'system uninstall' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system install' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
@@ -66,6 +66,8 @@ function __hawse_valued
             printf '%s\n' --advertise-addr=none --cacert=files --cert=files --data-path-addr=none --default-addr-pool=none --default-addr-pool-mask-length=none --key=files --store=none
         case 'swarm join'
             printf '%s\n' --advertise-addr=none --data-path-addr=none --token=none
+        case 'system boot'
+            printf '%s\n' --timeout=none
         case 'system install'
             printf '%s\n' --root=none
         case 'system uninstall'
@@ -842,11 +844,15 @@ complete -c hawse -n '__hawse_argument_of 0 \'swarm join-token\'' -a '(__hawse_o
 complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -s f -l force -d 'Force this node to leave the swarm, ignoring warnings'
 complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -l help -d 'Print usage'
 
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a boot -d 'Bring networks, containers and adopted namespaces back after a boot'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a check -d 'Check the database of networks and containers'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
+
+complete -c hawse -n '__hawse_flags_of \'system boot\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'system boot\'' -l timeout -x -a '(__hawse_offer none)' -d 'Seconds to wait for the cluster\'s store (default 60)'
 
 complete -c hawse -n '__hawse_flags_of \'system check\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system check\'' -l repair -d 'Repair what is damaged; the old database is kept'

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 
 from engine.errors import EngineError
 from engine.model import (
+    BootReport,
     ContainerCreate,
     EndpointSettings,
     ExecCreate,
@@ -266,6 +267,12 @@ class System(Protocol):
 
     def info(self) -> Json:
         """Return Docker's /info document, reduced to the fields that apply to hawse."""
+
+    def boot(self, patience: float) -> BootReport:
+        """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent.
+
+        The cluster's store is awaited for up to ``patience`` seconds.
+        """
 
 
 class Swarm(Protocol):

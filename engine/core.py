@@ -87,7 +87,7 @@ class LocalEngine:
     @cached_property
     def system(self) -> SystemVerbs:
         """The operations of Docker's /version and /info API."""
-        return SystemVerbs(self.host)
+        return SystemVerbs(self.host, prepare=lambda: Verbs(self.host).booting())
 
 
 def require_net_admin() -> None:
@@ -129,6 +129,13 @@ class Verbs:
         predefined.ensure(self.host)
         network_hooks.ensure_agent(self.host)
         return self.host
+
+    def booting(self) -> None:
+        """Prepare the host for bringing everything back after a boot; raises PermissionDenied without CAP_NET_ADMIN."""
+        require_net_admin()
+        recover.hold_shared_lock(self.host)
+        predefined.ensure(self.host)
+        network_hooks.ensure_agent(self.host)
 
     def changing(self) -> Host:
         """Return the host for an operation that changes something.

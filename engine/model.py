@@ -309,11 +309,18 @@ class PortRecord:
     port_end: int
 
 
+FORMER = "former"
+"""The phase of an endpoint of the last boot, which exists only in the store.
+
+The endpoint keeps its addresses and ports for the next run of its container.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
     """An endpoint. The record exists from the reservation of the endpoint to its release.
 
-    ``phase`` is "reserved", "live" or "leaving".
+    ``phase`` is "reserved", "live", "leaving" or `FORMER`.
     """
 
     id: str
@@ -410,3 +417,14 @@ class ImageRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     verified: bool = False  # true if the unpacked files match the digests in the image's configuration
+
+
+@dataclass(frozen=True, slots=True)
+class BootReport:
+    """What came back after a boot: numbers of objects, absent adopted namespaces, and a line for each problem."""
+
+    networks: int
+    containers: int
+    namespaces: int
+    absent: Sequence[str] = ()
+    problems: Sequence[str] = ()

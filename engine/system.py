@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from drivers.api import DriverFacts
@@ -20,8 +20,10 @@ from engine.failures import raises_engine_errors
 from engine.golang import timestamps
 from engine.host import Host
 from engine.ipam import LOCAL_POOLS
+from engine.model import BootReport
 from engine.networks import create
 from engine.recovery import check as checks
+from engine.recovery import recover
 from engine.runtime import crun
 from engine.store.store_file import NAME
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
@@ -32,8 +34,8 @@ from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE
 class SystemVerbs:
     """Implements `engine.api.System`."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, host: Host, prepare: Callable[[], object] = lambda: None) -> None:
+        self.host, self._prepare = host, prepare
 
     def version(self) -> Json:
         """Return Docker's /version document.
@@ -143,6 +145,11 @@ class SystemVerbs:
         if pools == LOCAL_POOLS:
             return {}
         return {"DefaultAddressPools": [{"Base": str(pool.base), "Size": pool.size} for pool in pools]}
+
+    def boot(self, patience: float) -> BootReport:
+        """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent."""
+        self._prepare()
+        return recover.boot(self.host, patience)
 
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:

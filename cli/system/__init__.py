@@ -5,6 +5,7 @@ processes run.
 from cli.pflag import Group
 
 COMMANDS = {
+    "boot": "cli.system.boot:boot",
     "check": "cli.system.check:check",
     "info": "cli.system.info:info",
     "install": "cli.system.install:install",

@@ -11,10 +11,10 @@ from cli.launcher.launch import PACKAGES
 from engine.paths import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"
-STARTED = ("hawse-warm.socket", "hawse-agent.service")
+STARTED = ("hawse-warm.socket", "hawse-agent.service", "hawse-boot.service")
 """The units that the user enables.
 
-The third unit, ``hawse-warm.service``, is not enabled, because systemd starts this unit when a launcher connects to the
+The unit ``hawse-warm.service`` is not enabled, because systemd starts this unit when a launcher connects to the
 warm server's socket.
 """
 

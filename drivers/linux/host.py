@@ -88,6 +88,15 @@ def interface_exists(name: str) -> bool:
     return link.index(name) > 0
 
 
+def boot_time() -> int:
+    """Return the time at which the machine booted, in Unix seconds."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == "btime":
+            return int(value)
+    return 0
+
+
 def boot_identity() -> str:
     """Return a string that changes when the machine boots or the host gets a new network namespace."""
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -23,6 +23,7 @@ from engine.agentd.backup import BackupService
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.link_repair import LinkRepair
 from engine.agentd.links import LinkService
+from engine.agentd.own_files import OwnFiles
 from engine.agentd.repair import RepairService
 from engine.agentd.unit import Unit
 from engine.config import load_config
@@ -58,13 +59,17 @@ def main() -> int:
     if lock is None:
         return 0
     resident.sign(lock)
+    claimed = resident.claim(str(run_dir), client.SOCKET)
+    if claimed is None:
+        return 0
     if not unit.runs_this_process:
         cgroup.leave()
     store = SqliteStore(root / NAME, recall=DecodeCache())
     listener = socket(AF_UNIX, SOCK_STREAM)
     resident.listen(listener, str(run_dir), client.SOCKET)
+    place = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
-    agent = serving(root, run_dir, store, listener, unit)
+    agent = serving(root, run_dir, store, place, claimed, unit)
     tell_ready()  # say so first, because opening the sandboxes of a large host takes longer than a command waits
     agent.run()
     if unit.runs_this_process or not agent.signalled:
@@ -75,8 +80,11 @@ def main() -> int:
     return 0
 
 
-def serving(root: Path, run_dir: Path, store: Store, listener: socket, unit: Unit) -> Agent:
-    """Create the agent with all its services; the agent answers commands on ``listener``."""
+def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket, unit: Unit) -> Agent:
+    """Create the agent with all its services.
+
+    The agent answers commands on the listener of ``place``, and holds the address ``claimed``.
+    """
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
     budget = DescriptorBudget(raise_descriptor_limit())
@@ -92,13 +100,15 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket, unit: Uni
     links = LinkService(loop, inotify, run_dir, link_repair.put_right, heals)
     services = (cluster, dns, forward, repair, links, BackupService(loop, root / NAME))
     agent = Agent(
-        loop, store, services, listener,
+        loop, store, services, place.listener,
         idle=idle_from_environment(),
         guarded=guarded.Guarded(loop, str(run_dir), guarded.AGENT, str(run_dir / client.LOG)),
         stays=unit.runs_this_process,
         extend=cluster.extend,
     )  # fmt: skip
     unit.keep_watchdog_quiet(loop)
+    loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
+    OwnFiles(loop, place, agent.move, agent.needed)
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = loop.stop
     return agent

@@ -76,6 +76,10 @@ class Agent:
         """Return one line of JSON: the agent's process id, and for each service whether the service is needed."""
         return json.dumps({"pid": os.getpid(), "services": {s.name: s.needed() for s in self._services}})
 
+    def move(self, listener: socket) -> None:
+        """Answer commands on a new socket, because the file of the old one was deleted."""
+        self._control.move(listener)
+
     def run(self) -> None:
         """Update all services, and run the event loop until the agent should end; then close all services."""
         self._watch_signals()
@@ -96,6 +100,10 @@ class Agent:
         """
         return self._unneeded and self._store.stamp() != self._read
 
+    def needed(self) -> bool:
+        """Return whether a service or a connected command needs the agent."""
+        return self._stays or any(s.needed() for s in self._services) or self._control.busy
+
     def _consider(self) -> None:
         """End the agent if two checks in a row find that no service is needed; the checks are half the idle time apart.
 
@@ -105,8 +113,7 @@ class Agent:
         with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:
                 self.reconcile()
-        needed = self._stays or any(s.needed() for s in self._services) or self._control.busy
-        self._quiet = 0 if needed else self._quiet + 1
+        self._quiet = 0 if self.needed() else self._quiet + 1
         if self._quiet >= 2:
             self._unneeded = True
             self._loop.stop()

@@ -52,6 +52,13 @@ class Control:
         listener.setblocking(False)
         loop.watch(listener.fileno(), lambda _: self._accept())
 
+    def move(self, listener: socket.socket) -> None:
+        """Listen on a new socket instead of the old one, whose file was deleted."""
+        self._loop.forget(self._listener.fileno())
+        self._listener.close()
+        self._listener = listener
+        self._loop.watch(listener.fileno(), lambda _: self._accept())
+
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()

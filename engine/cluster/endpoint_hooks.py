@@ -18,9 +18,9 @@ from engine.cluster.membership import connected
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.network_hooks import check_attachable
 from engine.dispatch import network_spec, translate_driver_errors
-from engine.errors import EngineError
+from engine.errors import EngineError, Forbidden
 from engine.host import Host
-from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
+from engine.model import FORMER, ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.store.codec import decode, encode
 from engine.store.locks import locked
 
@@ -44,13 +44,15 @@ def reserve_endpoints(
         yield {}
         return
 
+    with host.store.read() as reader:
+        former = {e.network_id: e for e in reader.endpoints(container_id=container.id) if e.phase == FORMER}
     made: list[SharedEndpoint] = []
     try:
         with connected(host) as (client, membership):
             for network in shared:
                 check_attachable(network)
                 _shut(host, network)
-                made.append(_reserve(client, membership, container, network))
+                made.append(_reserve(client, membership, container, network, former.get(network.id)))
         with locked(host.run, *NETWORKS_LOCK):
             _import_again(host, shared, membership)
             yield {e.network_id: _record(e) for e in made}
@@ -101,8 +103,13 @@ def _record(endpoint: SharedEndpoint) -> EndpointRecord:
 
 
 def _reserve(
-    client: Client, membership: ClusterMembership, container: ContainerRecord, network: NetworkRecord
+    client: Client,
+    membership: ClusterMembership,
+    container: ContainerRecord,
+    network: NetworkRecord,
+    former: EndpointRecord | None,
 ) -> SharedEndpoint:
+    """Reserve an endpoint, if possible with the addresses of the container's endpoint ``former`` of the last boot."""
     settings = attachment(container, network).settings
     ipam = settings.ipam
     endpoint = SharedEndpoint(
@@ -115,8 +122,16 @@ def _reserve(
         owner=process.identity(),
     )
     ipv4, ipv6 = (ipam.ipv4, ipam.ipv6) if ipam else ("", "")
-    made = node_operations.perform(client, membership, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
-    return decode(SharedEndpoint, made["endpoint"])
+
+    def reserve(ipv4: str, ipv6: str) -> SharedEndpoint:
+        made = node_operations.perform(client, membership, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
+        return decode(SharedEndpoint, made["endpoint"])
+
+    if former is not None:
+        node_operations.perform(client, membership, "release", network=network.id, endpoint=former.id)
+        with suppress(Forbidden):  # another host may have one of the addresses now
+            return reserve(*(own or last.partition("/")[0] for own, last in ((ipv4, former.ipv4), (ipv6, former.ipv6))))
+    return reserve(ipv4, ipv6)
 
 
 def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:

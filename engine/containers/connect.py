@@ -121,7 +121,8 @@ def _connect_running(
         activate.activate(host, network.id)
         with host.store.write() as tx:
             network = query.find(tx, network.id)
-            endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment)
+            former = reservation.take_former(tx, record.id).get(network.id)
+            endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
             if record.kind == "adopted":
                 held.hold()
                 tx.put_container(held.record)

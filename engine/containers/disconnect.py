@@ -16,7 +16,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.host import Host
 from engine.intents import IntentKind
-from engine.model import ContainerRecord, NetworkRecord
+from engine.model import FORMER, ContainerRecord, NetworkRecord
 from engine.store.locks import forget, locked
 from engine.validate.endpoint import check_disconnect, not_connected
 
@@ -123,6 +123,10 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
         if endpoint.container_id == gateway.INGRESS_SANDBOX:
             continue
         if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
+            with host.store.write() as tx:
+                tx.delete_endpoint(endpoint.id)
+            continue
+        if endpoint.phase == FORMER and container is not None and container.id not in busy:
             with host.store.write() as tx:
                 tx.delete_endpoint(endpoint.id)
             continue

@@ -88,10 +88,15 @@ def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecor
     return activate.activate(host, prepare(host).id)
 
 
-def reserve(tx: Transaction, container: ContainerRecord, network: NetworkRecord) -> JoinedEndpoint:
-    """Reserve an endpoint on the gateway bridge (docker_gwbridge) for a container. The endpoint gets no DNS names."""
+def reserve(
+    tx: Transaction, container: ContainerRecord, network: NetworkRecord, former: EndpointRecord | None = None
+) -> JoinedEndpoint:
+    """Reserve an endpoint on the gateway bridge for a container. The endpoint gets no DNS names.
+
+    ``former`` is the container's endpoint on the gateway bridge in the last boot.
+    """
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
-    return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment), names=()))
+    return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment, former), names=()))
 
 
 def _default_route(reader: Reader, container: ContainerRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import names
 from engine.containers import adopted, restart_policy
@@ -14,6 +15,9 @@ from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader
 from engine.validate.host_config import parse_link, shared_container
+
+LOST = 255
+"""The exit code of a run whose end nobody saw, because it ended with the host. Docker records the same."""
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:
@@ -71,7 +75,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     if record.status != "running" or is_alive(record):
         return record
     if record.kind == "adopted":
-        return replace(record, status="exited", pid=0)
+        return replace(record, status="exited", pid=0, finished_at=unknown_end(record))
     state = host.runtime.state(record.id)
     if state.running:
         return record
@@ -80,6 +84,10 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
             current = reader.container(record.id)
         if current is not None and current.status != "running":
             return current
+        ended = replace(record, exit_code=LOST, finished_at=unknown_end(record))
+        if ran_before_boot(record):
+            return replace(ended, status="exited", pid=0)
+        return restart_policy.after_end(ended)
     ended = replace(
         record,
         exit_code=state.exit_code,
@@ -97,6 +105,16 @@ def keep_supervisor(host: Host, records: Iterable[ContainerRecord]) -> None:
     """
     if any(record.status == "running" and record.kind == "process" for record in records):
         host.runtime.keep_supervisor()
+
+
+def ran_before_boot(record: ContainerRecord) -> bool:
+    """Return whether a container's last run began before the machine booted, and so ended with the host."""
+    return timestamps.to_seconds(record.started_at) < linux_host.boot_time()
+
+
+def unknown_end(record: ContainerRecord) -> str:
+    """Return the time that is recorded for the end of a run that nobody saw: the time of the boot, or now."""
+    return timestamps.from_seconds(linux_host.boot_time()) if ran_before_boot(record) else timestamps.now()
 
 
 def check_not_restarting(record: ContainerRecord) -> None:

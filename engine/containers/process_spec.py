@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from engine.containers import etc_files
 from engine.containers.create import find_root
-from engine.endpoints import links
+from engine.endpoints import links, sandbox
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -66,6 +66,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         log_max_size=bounds.max_size,
         log_max_files=bounds.max_files,
         log_compress=bounds.compress,
+        sandbox=sandbox.path_of(host.run, record.sandbox_id),
         on_exit=callback,
         on_exit_env=environment,
     )

@@ -227,8 +227,8 @@ def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
 
 
 def is_orphan(host: Host, record: ContainerRecord) -> bool:
-    """Return whether the container's process still runs, but the runtime does not know it."""
-    return record.kind == "process" and lookup.is_alive(record) and not host.runtime.state(record.id).running
+    """Return whether the container's process still runs, but the supervisor does not know it."""
+    return record.kind == "process" and lookup.is_alive(record) and not host.runtime.knows(record.id)
 
 
 def end_orphan(record: ContainerRecord, number: int, patience: float | None) -> None:

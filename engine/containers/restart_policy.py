@@ -36,10 +36,27 @@ def calls_for_restart(record: ContainerRecord) -> bool:
     policy = record.host.restart_policy
     if record.stopped_by_user:
         return False
-    if policy.name == "on-failure":
-        limit = policy.maximum_retry_count
-        return record.exit_code != 0 and (limit == 0 or record.restart_count < limit)
-    return policy.name in ("always", "unless-stopped")
+    return _failed(record) if policy.name == "on-failure" else policy.name in ("always", "unless-stopped")
+
+
+def starts_at_boot(record: ContainerRecord) -> bool:
+    """Return whether the restart policy requires a start after a boot, as dockerd 26.1 decides at its start.
+
+    ``always`` and ``on-failure`` also start a container that the user stopped. A container that never ran stays as it
+    is.
+    """
+    policy = record.host.restart_policy
+    if record.status == "created":
+        return False
+    if policy.name == "unless-stopped":
+        return not record.stopped_by_user
+    return _failed(record) if policy.name == "on-failure" else policy.name == "always"
+
+
+def _failed(record: ContainerRecord) -> bool:
+    """Return whether the last run failed, and the limit of restarts is not reached."""
+    limit = record.host.restart_policy.maximum_retry_count
+    return record.exit_code != 0 and (limit == 0 or record.restart_count < limit)
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:

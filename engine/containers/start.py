@@ -70,6 +70,21 @@ def start(host: Host, container_id: str) -> None:
 
 def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
+    reserved = reserve_networks(host, record)
+    with intents.rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
+        live = _plumb(host, reserved, netns)
+        _run(host, live)
+    with host.store.write() as tx:
+        tx.put_container(live.record)
+        intents.end(tx, IntentKind.CONTAINER_START, record.id)
+        intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
+
+
+def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
+    """Reserve the endpoints of a container that starts, and begin the intent of the start.
+
+    Planned networks among the container's networks are created in the kernel.
+    """
     joined = _networks_of(host, record)
     bridge = gateway_bridge.prepared_bridge(host, joined)
     with endpoint_hooks.reserve_endpoints(host, record, joined) as granted:
@@ -78,13 +93,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
         with host.store.write() as tx:
             reserved = _reserve(tx, host, record, granted, bridge)
             intents.begin(tx, IntentKind.CONTAINER_START, record.id)
-    with intents.rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
-        live = _plumb(host, reserved, netns)
-        _run(host, live)
-    with host.store.write() as tx:
-        tx.put_container(live.record)
-        intents.end(tx, IntentKind.CONTAINER_START, record.id)
-        intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
+    return reserved
 
 
 def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecord, str]:
@@ -165,12 +174,13 @@ def _reserve(
     )
     by_id = {a.network_id: a for a in attachments if a.network_id}
     networks = {i: n for i in by_id if (n := tx.network(i)) is not None}
+    former = reservation.take_former(tx, record.id)
     members = [
-        JoinedEndpoint(n, granted.get(n.id) or reservation.reserve(tx, n, record, by_id[n.id]))
+        JoinedEndpoint(n, granted.get(n.id) or reservation.reserve(tx, n, record, by_id[n.id], former.get(n.id)))
         for n in sandbox.joining_order(networks.values())
     ]
     if bridge is not None:
-        members.append(gateway_bridge.reserve(tx, record, bridge))
+        members.append(gateway_bridge.reserve(tx, record, bridge, former.get(bridge.id)))
     publisher = port_assignment.holder(host, record, members)
     for index, member in enumerate(members):
         if member is publisher:
@@ -216,8 +226,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         started_at=timestamps.now(),
     )
     try:
-        members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved.members)]
-        sandbox.admit_siblings(host, members)
+        members = join_all(host, record, reserved.members)
     except EngineError:
         if not process.is_running(created.pid, created.pid_start) or not os.path.exists(created.netns):
             _with_process(host, record)  # raises the error of the container's process, which caused this failure
@@ -250,6 +259,13 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
     if record.host.network_mode == "host":
         sandbox.open_host_path(host.run, prepared.netns)
     return replace(record, pid=prepared.pid, pid_start=prepared.pid_start, sandbox_path=path)
+
+
+def join_all(host: Host, record: ContainerRecord, reserved: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
+    """Create all reserved endpoints in the sandbox; return them as they are recorded then."""
+    members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved)]
+    sandbox.admit_siblings(host, members)
+    return members
 
 
 def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
@@ -313,8 +329,12 @@ def rollback(host: Host, container_id: str) -> None:
     finally:
         host.runtime.delete(container_id)
         reservation.close_sandbox(record)
+        if record.kind == "adopted":
+            ended = replace(record, status="exited", pid=0)
+        else:
+            ended = replace(record, pid=0, pid_start=0, sandbox_path=_past_path(host, record))
         with host.store.write() as tx:
-            tx.put_container(replace(record, pid=0, pid_start=0, sandbox_path=_past_path(host, record)))
+            tx.put_container(ended)
     announce(host)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Interface, ip_address, ip_network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 from drivers.plan import Step, teardown
@@ -21,6 +21,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure
 from engine.host import Host
 from engine.model import (
+    FORMER,
     ContainerRecord,
     EndpointRecord,
     NetworkAttachment,
@@ -30,13 +31,35 @@ from engine.model import (
 from engine.store.api import Reader, Taken, Transaction
 
 
+def keep_for_next_run(tx: Transaction, container_id: str) -> None:
+    """Keep the addresses and ports of a container whose run ended with the host, until the container starts again."""
+    for endpoint in tx.endpoints(container_id=container_id):
+        tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
+
+
+def take_former(tx: Transaction, container_id: str) -> dict[str, EndpointRecord]:
+    """Delete the endpoints that a container had in the last boot; return them by network id.
+
+    The caller reserves new endpoints with the same addresses in the same transaction, or gives the addresses up.
+    """
+    former = [e for e in tx.endpoints(container_id=container_id) if e.phase == FORMER]
+    for endpoint in former:
+        tx.delete_endpoint(endpoint.id)
+    return {endpoint.network_id: endpoint for endpoint in former}
+
+
 def reserve(
-    tx: Transaction, network: NetworkRecord, container: ContainerRecord, attachment: NetworkAttachment
+    tx: Transaction,
+    network: NetworkRecord,
+    container: ContainerRecord,
+    attachment: NetworkAttachment,
+    former: EndpointRecord | None = None,
 ) -> EndpointRecord:
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
-    Raises Forbidden or KernelFailure with Docker's error text if an address is not available, and InvalidArgument if a
-    link-local address of the settings is not link-local.
+    Addresses that the user did not choose are those of the endpoint ``former``, if they are free. Raises Forbidden or
+    KernelFailure with Docker's error text if an address is not available, and InvalidArgument if a link-local address
+    of the settings is not link-local.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
@@ -50,7 +73,8 @@ def reserve(
         requested = "" if ipam is None else (ipam.ipv4 if version == 4 else ipam.ipv6)
         if requested and ip_address(requested) not in ip_network(pool.subnet):
             continue
-        address = _allocate(tx, network, pool, requested, endpoint_id)
+        preferred = "" if former is None else (former.ipv4 if version == 4 else former.ipv6).partition("/")[0]
+        address = _allocate(tx, network, pool, requested, endpoint_id, preferred)
         if version == 4:
             ipv4 = address
         else:
@@ -59,7 +83,7 @@ def reserve(
         id=endpoint_id,
         network_id=network.id,
         container_id=container.id,
-        mac=_mac(network, settings.mac_address, ipv4),
+        mac=_mac(network, settings.mac_address or (former.mac if former and not ipv4 else ""), ipv4),
         ipv4=ipv4,
         ipv6=ipv6,
         link_local=link_local,
@@ -84,15 +108,19 @@ def _link_local(text: str) -> str:
     return f"{address}/{16 if address.version == 4 else 64}"
 
 
-def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str) -> str:
-    """Reserve the address ``requested`` in a subnet for ``holder``. If ``requested`` is "", reserve the lowest free
-    address.
+def _allocate(
+    tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str, preferred: str = ""
+) -> str:
+    """Reserve the address ``requested`` in a subnet for ``holder``. If ``requested`` is "", reserve the address
+    ``preferred`` if it is free, or else the lowest free address.
 
     Return the reserved address with the subnet's prefix length.
     """
     key, subnet = pool_key(network, pool), ip_network(pool.subnet)
     used = tx.addresses(key)
     try:
+        if not requested and preferred and _is_free(subnet, used, preferred):
+            requested = preferred
         if requested:
             chosen = ipam.check_address(subnet, used, ip_address(requested))
         else:
@@ -107,14 +135,26 @@ def _allocate(tx: Transaction, network: NetworkRecord, pool: PoolRecord, request
     return f"{chosen}/{subnet.prefixlen}"
 
 
+def _is_free(subnet: IPv4Network | IPv6Network, used: Sequence[int], address: str) -> bool:
+    try:
+        ipam.check_address(subnet, used, ip_address(address))
+    except (ipam.AddressInUse, ipam.OutOfPool):
+        return False
+    return True
+
+
 def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
-    """Return the container's endpoints with their networks, in the order of their creation."""
+    """Return the container's endpoints with their networks, in the order of their creation.
+
+    Endpoints of the last boot are left out, because they are in no sandbox.
+    """
     with host.store.read() as reader:
         return _members(reader, container_id)
 
 
 def _members(reader: Reader, container_id: str) -> list[JoinedEndpoint]:
-    pairs = [(reader.network(e.network_id), e) for e in reader.endpoints(container_id=container_id)]
+    endpoints = [e for e in reader.endpoints(container_id=container_id) if e.phase != FORMER]
+    pairs = [(reader.network(e.network_id), e) for e in endpoints]
     return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
 
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from drivers.linux.namespaces import CLONE_NEWNET, setns
-from drivers.linux.process import start_time
+from drivers.linux.process import is_running, start_time
 from engine.eventloop.inotify import DELETE, MOVED_FROM, Inotify
 from engine.eventloop.loop import Loop
 
@@ -97,7 +97,7 @@ class PinnedNamespace:
             if match:
                 self._watch_process(int(match[1]), pid_start if int(match[1]) == pid else 0)
             else:
-                self._watch_path(path)
+                self._watch_path(path, pid, pid_start)
         except OSError:
             os.close(self.fd)
             raise
@@ -115,12 +115,20 @@ class PinnedNamespace:
         self._stop = stop
         self._loop.watch(pidfd, lambda _: self._lost(), select.EPOLLIN)
 
-    def _watch_path(self, path: str) -> None:
+    def _watch_path(self, path: str, pid: int, pid_start: int) -> None:
+        """Watch a path. If it is removed while the process ``pid`` of the namespace still runs, watch the process."""
         directory, name = os.path.split(path)
 
         def seen(changed: str, _mask: int) -> None:
-            if changed == name:
-                self._lost()
+            if changed != name:
+                return
+            if pid and is_running(pid, pid_start):
+                with suppress(OSError):
+                    self._stop()
+                    self._stop = lambda: None
+                    self._watch_process(pid, pid_start)
+                    return
+            self._lost()
 
         watch = self._inotify.add(directory, DELETE | MOVED_FROM, seen)
         self._stop = lambda: self._inotify.remove(watch)

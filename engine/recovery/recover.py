@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from drivers import firewall
@@ -28,10 +29,13 @@ from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
 from engine.host import Host
 from engine.intents import IntentKind
-from engine.model import ContainerRecord
+from engine.model import BootReport
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
-from engine.store.api import Intent, Reader, Transaction
+from engine.recovery import boot as before
+from engine.recovery import parallel
+from engine.recovery.parallel import Job
+from engine.store.api import Intent, Reader
 from engine.store.locks import locked
 
 RESOLVERS: dict[str, intents.Resolver] = {
@@ -40,7 +44,7 @@ RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.ENDPOINT_CHANGE: connect.rollback,
     IntentKind.SANDBOX_CHANGE: connect.resync_routes_and_ports,
     IntentKind.CONTAINER_START: start.rollback,
-    IntentKind.CONTAINER_RESTART: on_exit.restart_now,
+    IntentKind.CONTAINER_RESTART: before.restart,
 }
 """The function that resolves each kind of abandoned intent (a record of work whose process no longer runs). Creations
 are undone, and automatic restarts that did not happen are done.
@@ -59,7 +63,11 @@ UNDER_LOCK = (IntentKind.ENDPOINT_CHANGE, IntentKind.SANDBOX_CHANGE, IntentKind.
 kind, the resolver takes the necessary locks itself.
 """
 
-RESTARTED_AT_BOOT = ("always", "unless-stopped")
+ENDINGS = (IntentKind.CONTAINER_START, IntentKind.CONTAINER_REMOVE)
+"""The kinds of intents that finish a run which ended with the host."""
+
+STORE_PATIENCE_SECONDS = 15.0
+"""Seconds for which the first command after a boot waits for the cluster's store."""
 
 
 def recover(host: Host) -> None:
@@ -75,7 +83,8 @@ def recover(host: Host) -> None:
     resolve_intents(host, [intent for intent in abandoned if intent.kind != IntentKind.CONTAINER_RESTART])
     booted = known != linux_host.boot_identity()
     if booted:
-        after_boot(host)
+        before.begin(host)
+        come_back(host, STORE_PATIENCE_SECONDS)
     repair(host, None if booted or abandoned else drivers, whole=not abandoned)
     resolve_intents(host, restarts)  # restarts come last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
@@ -160,46 +169,33 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
     return locked(host.run, "container", container_id)
 
 
-def after_boot(host: Host) -> None:
-    """Discard the recorded kernel state of the last boot, create the networks again, and restart the containers whose
-    restart policy requires a restart.
+def boot(host: Host, patience: float) -> BootReport:
+    """Bring everything back that the last boot of the host ended: ``hawse system boot``.
+
+    A call in the same boot continues what a killed process has begun, and starts each container that should run by its
+    restart policy. The cluster's store is awaited for ``patience`` seconds, after all that does not need it.
     """
-    with host.store.write() as tx:
-        if tx.meta(BOOT) == linux_host.boot_identity():
-            return
-        fresh = tx.meta(BOOT) is None
-        tx.set_meta(BOOT, linux_host.boot_identity())
-        dispatch.clear_driver_state(tx)
-        if fresh:
-            return
-        live = [n for n in tx.networks() if n.phase == "live" and not n.config_only]
-        for network in live:
-            tx.put_network(replace(network, phase="planned"))
-        planned = [n.id for n in live if n.scope != "swarm"]  # cluster networks are created later, at their first use
-        stale = [c for c in tx.containers() if c.status in ("running", "restarting")]
-        for record in stale:
-            _record_end(tx, record)
-        noted = [i for i in tx.intents() if i.owner == process.identity()]
-    network_hooks.wait_for_store(host)
-    resolve_intents(host, [intent for intent in noted if intent.kind != IntentKind.CONTAINER_RESTART])
-    for network_id in planned:
-        with contextlib.suppress(EngineError):
-            activate.activate(host, network_id)
-    resolve_intents(host, [intent for intent in noted if intent.kind == IntentKind.CONTAINER_RESTART])
+    before.begin(host, again=True)
+    recover(host)
+    return come_back(host, patience)
 
 
-def _record_end(tx: Transaction, record: ContainerRecord) -> None:
-    """Record that a container's run ended with the last boot.
+def come_back(host: Host, patience: float) -> BootReport:
+    """Create the planned networks, start the containers that wait for it and rejoin adopted namespaces, in parallel.
 
-    Also begins an intent to release the container's endpoints, or an intent to remove the container if the container
-    was started with --rm. If the restart policy requires another run, begins an intent for the restart too.
+    A failure ends nothing else; the report names each.
     """
-    again = record.kind == "process" and record.host.restart_policy.name in RESTARTED_AT_BOOT
-    status = "restarting" if again else "exited"
-    tx.put_container(replace(record, status=status, pid=0, exit_code=255, sandbox_path=""))
-    intents.begin(tx, IntentKind.CONTAINER_REMOVE if record.host.auto_remove else IntentKind.CONTAINER_START, record.id)
-    if again:
-        intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
+    with host.store.read() as reader:
+        ended = [i for i in reader.intents() if i.owner == process.identity() and i.kind in ENDINGS]
+    plan = before.plan(host)
+    before.load_drivers(host)
+    networks = [Job(n.id, partial(activate.activate, host, n.id)) for n in plan.networks]
+    failed = parallel.run([*(Job(i.object_id, partial(resolve_intents, host, [i])) for i in ended), *networks])
+    failed |= parallel.run(before.jobs(host, plan.soon))
+    if plan.late:
+        network_hooks.wait_for_store(host, patience)
+        failed |= parallel.run(before.jobs(host, plan.late))
+    return before.report(plan, failed)
 
 
 DELAY = 1.0

@@ -45,6 +45,7 @@ class ProcessSpec:
     - ``seccomp`` is "" for Docker's profile, "unconfined", or a profile as JSON.
     - ``system_paths`` is True if the kernel paths that Docker hides (in /proc and /sys) stay visible.
     - ``init_path`` is a program on the host that runs as the first process, or "" if the command itself is first.
+    - ``sandbox`` is the path of the symbolic link to the process's network namespace, or "" without such a link.
     - ``on_exit`` is a command with arguments. The supervisor runs it (detached) on the host after the container's end.
     """
 
@@ -77,6 +78,7 @@ class ProcessSpec:
     log_max_size: int = 0  # maximum bytes of one log file, 0 for no limit
     log_max_files: int = 1
     log_compress: bool = False
+    sandbox: str = ""
     on_exit: Sequence[str] = ()
     on_exit_env: Mapping[str, str] = field(default_factory=dict)
 
@@ -173,6 +175,9 @@ class Runtime(Protocol):
 
         A container that was never started, or was deleted, is not running and has exit code 0.
         """
+
+    def knows(self, container_id: str) -> bool:
+        """Return whether the runtime has a running process of the container, even if its files were deleted."""
 
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; does nothing if the process has ended."""

@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 
-from drivers.linux.process import start_time
+from drivers.linux.process import is_running, start_time
 from engine.eventloop.loop import Loop
 from engine.runtime import crun, image_init, init, process, protocol, syscalls
 from engine.runtime.connection import Connection
@@ -58,6 +58,7 @@ class Container:
         self.waiters: list[Connection] = []
         self.stage, self.exit_code, self.ended_at = "preparing", 0, 0.0
         self.pid = self.pid_start = 0
+        self.started_at = 0.0
         self.failure: dict[str, Any] | None = None
         self._asked: Connection | None = None
         self._channel: socket.socket | None = None
@@ -67,6 +68,7 @@ class Container:
         self._mounts = MountNamespace()
         self._jobs, self._holders = jobs, 0
         self._job: Job | None = None  # runs ``on_exit``; None before the end, or if the end has been handled
+        self._kept: dict[str, int] = {}  # crun's files of the container, each with an open descriptor
 
     # -------------------------------------------------------------------------------------------- birth
 
@@ -108,6 +110,26 @@ class Container:
         self.pid, self.pid_start = pid, start
         self.directory.write("process", {"pid": pid, "start": start})
 
+    def _note_start(self, at: float) -> None:
+        self.started_at = at
+        self._record("started", {"at": at})
+        if self.spec["rootfs"] != "/":
+            self._kept = crun.keep_state(self.directory)
+
+    def restore(self) -> None:
+        """Write the container's files in HAWSE_RUN again, if they are missing and the container runs; idempotent."""
+        if self.stage != "running" or not is_running(self.pid, self.pid_start):
+            return
+        if not self.directory.exists():
+            self.directory.create(dict(self.spec))
+            self._note_process(self.pid, self.pid_start)
+            self.directory.write("started", {"at": self.started_at})
+        sandbox = self.spec.get("sandbox", "")
+        if sandbox and not os.path.lexists(sandbox):
+            os.makedirs(os.path.dirname(sandbox), mode=0o700, exist_ok=True)
+            os.symlink(f"/proc/{self.pid}/ns/net", sandbox)
+        crun.restore_state(self._kept)
+
     def adopt(self) -> bool:
         """Take over a container's process whose supervisor has ended; return False if the process does not exist."""
         known = self.directory.read("process")
@@ -123,13 +145,12 @@ class Container:
         if pidfd is None and not started:
             return False
         self.stage = "running"
-        self.streams.open_fifos(adopting=True)
+        self.streams.open_fifos(adopted=self.pid)
         if pidfd is None:
             self.stop_order.resume()
             self._ended(LOST)
             return True
-        if not started:
-            self._record("started", {"at": time.time()})
+        self._note_start((self.directory.read("started") or {"at": time.time()})["at"])
         self._pidfd = pidfd
         self._loop.watch(pidfd, self._orphan_died)
         if self.spec["pid_host"]:
@@ -199,7 +220,7 @@ class Container:
 
     def _executed(self) -> None:
         if self.stage == "starting" and self.failure is None:
-            self._record("started", {"at": time.time()})
+            self._note_start(time.time())
             self.stage = "running"
             self.streams.begin()
             self._answer({"ok": True})
@@ -284,6 +305,9 @@ class Container:
         self.stop_order.cancel()
         self._mounts.end()
         self._close_channel()
+        for fd in self._kept.values():
+            os.close(fd)
+        self._kept = {}
         self.streams.close()
         if was_running:
             self._expect_settlement()

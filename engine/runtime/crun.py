@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import time
 from functools import cache
 
@@ -23,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
+
+    from engine.runtime.directory import ContainerDirectory
 
 PROGRAM = "crun"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -75,6 +78,9 @@ def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
         os.close(copy)
 
 
+_STATE = ("status", "config.json", "seccomp.bpf")
+
+
 def state_root(run: str) -> str:
     """Return the directory in which crun keeps its state of all containers whose files are in ``run``."""
     return os.path.join(run, "crun")
@@ -110,6 +116,30 @@ def _begin(run: str, log: str) -> list[str]:
 def forget(run: str, container_id: str) -> None:
     """Remove crun's state of a container; idempotent."""
     shutil.rmtree(os.path.join(state_root(run), container_id), ignore_errors=True)
+
+
+def keep_state(directory: ContainerDirectory) -> dict[str, int]:
+    """Open crun's files of a started container, so that their contents survive their deletion; return path: descriptor.
+
+    ``exec`` needs these files, and without ``seccomp.bpf`` it would let a command make all system calls.
+    """
+    state = os.path.join(state_root(directory.run), os.path.basename(directory.path))
+    kept = {}
+    for path in [*(os.path.join(state, name) for name in _STATE), directory.file("config.json")]:
+        with contextlib.suppress(FileNotFoundError):
+            kept[path] = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return kept
+
+
+def restore_state(kept: Mapping[str, int]) -> None:
+    """Write those of crun's files again that were deleted; idempotent."""
+    for path, fd in kept.items():
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            status = os.fstat(fd)
+            mode = stat.S_IMODE(status.st_mode)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+                file.write(os.pread(fd, status.st_size, 0))
 
 
 def unstarted(bundle: str) -> list[int]:

@@ -108,6 +108,19 @@ class LocalRuntime:
             return ProcessState(running=False)
         return ProcessState(running=True, pid=known["pid"], started_at=started_at)
 
+    def knows(self, container_id: str) -> bool:
+        """Return whether the supervisor has a running process of the container.
+
+        The container's files may be deleted. A supervisor that has the process puts them back within a second.
+        """
+        self._await_files(self._directory(container_id))
+        return self.state(container_id).running
+
+    def _await_files(self, directory: ContainerDirectory) -> None:
+        """Wait for the supervisor if the container's files are missing; it puts them back before it can be reached."""
+        if not directory.exists():
+            supervisor_client.connect(self._run).close()
+
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; does nothing if the process has ended."""
         pidfd = self._pidfd(self._directory(container_id))
@@ -270,6 +283,7 @@ class LocalRuntime:
         detach keys (ctrl-p ctrl-q) later. Raises `RuntimeFailure`.
         """
         directory = self._directory(container_id)
+        self._await_files(directory)
         pidfd, spec = self._pidfd(directory), directory.read("spec")
         if pidfd is None or spec is None:
             raise RuntimeFailure(OTHER, f"container {container_id} is not running")

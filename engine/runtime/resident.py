@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import time
+import zlib
 
 from drivers.linux import process
 from engine.runtime import peer
@@ -149,3 +150,90 @@ def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
     return stopped
+
+
+class Residence:
+    """The lock file and the socket of a resident process. If another program deletes them, they are put back.
+
+    ``lock`` is the descriptor of the locked file. The caller handles the connections of ``listener``.
+    """
+
+    def __init__(self, run: str, names: tuple[str, str], lock: int, listener: socket.socket) -> None:
+        self.run, self.listener = run, listener
+        self._names, self._lock = names, lock
+        self._inode = _inode(run, names[1])
+
+    def is_intact(self) -> bool:
+        """Return whether commands still find this process: its lock and its socket are at their paths."""
+        lock, name = self._names
+        return _inode(self.run, lock) == os.fstat(self._lock).st_ino and _inode(self.run, name) == self._inode
+
+    def restore(self) -> bool:
+        """Put back what is missing; return whether there is a new listener, because the socket was missing.
+
+        The caller closes the old listener then. Returns False if another process has the lock.
+        """
+        lock, name = self._names
+        os.makedirs(self.run, mode=0o700, exist_ok=True)
+        if _inode(self.run, lock) != os.fstat(self._lock).st_ino:
+            taken = os.open(os.path.join(self.run, lock), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            if not try_lock(taken):
+                os.close(taken)
+                return False
+            os.dup2(taken, self._lock, inheritable=False)
+            os.close(taken)
+            sign(self._lock)
+        if _inode(self.run, name) == self._inode:
+            return False
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listen(self.listener, self.run, name)
+        self.listener.setblocking(False)
+        self._inode = _inode(self.run, name)
+        return True
+
+
+def _inode(run: str, name: str) -> int:
+    """Return the inode of a file in ``run``, or 0 if there is no such file."""
+    try:
+        return os.lstat(os.path.join(run, name)).st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def claim(run: str, name: str) -> socket.socket | None:
+    """Reserve an address that is no file for the resident process ``name`` of ``run``, until the result is closed.
+
+    The lock of a running process is lost when its file is deleted. This address is not. Returns None if a process of
+    the same directory has the address. An address that a foreign process has taken prevents nothing.
+    """
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]
+    try:
+        holder.bind(address)
+        holder.listen(_BACKLOG)
+        holder.setblocking(False)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_claimed(run, address):
+            holder.close()
+            return None
+    return holder
+
+
+def _is_claimed(run: str, address: bytes) -> bool:
+    """Return whether the process that listens at ``address`` is hawse's own and has the same directory ``run``."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1)
+        try:
+            connection.connect(address)
+            if not peer.is_genuine(connection):
+                return False
+            pid = peer.credentials(connection)[0]
+            return os.path.samestat(os.stat(f"/proc/{pid}/root{run}"), os.stat(run))
+        except OSError:
+            return False
+
+
+def turn_away(holder: socket.socket) -> None:
+    """Close a connection to a claimed address. The event loop calls this when the address is readable."""
+    with contextlib.suppress(OSError):
+        holder.accept()[0].close()

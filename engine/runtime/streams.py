@@ -7,8 +7,10 @@ Docker.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import stat
 import struct
 import termios
 
@@ -52,22 +54,33 @@ class Streams:
         self._terminal, self._size = -1, (0, 0)
         self._begun, self._fresh = False, True
 
-    def open_fifos(self, *, adopting: bool = False) -> None:
+    def open_fifos(self, *, adopted: int = 0) -> None:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
-        With ``adopting``, an earlier supervisor started the container. Standard input is then not opened if the
+        ``adopted`` is the pid of a process that an earlier supervisor started. Standard input is then not opened if the
         container has the option stdin_once, which closes standard input when the first client's input ends.
         """
         if self._spec["tty"]:
             return
-        for kind, name in protocol.STREAM_NAMES.items():
-            fd = os.open(self._directory.make_fifo(name), os.O_RDONLY | _FIFO | os.O_NONBLOCK)
-            self._outputs[fd] = kind
-        if self._spec["open_stdin"] and not (adopting and self._spec["stdin_once"]):
-            self._stdin = os.open(self._directory.make_fifo("stdin"), os.O_RDWR | _FIFO | os.O_NONBLOCK)
-        if adopting:
+        for number, (kind, name) in enumerate(protocol.STREAM_NAMES.items(), 1):
+            self._outputs[self._open_fifo(name, adopted, number, os.O_RDONLY)] = kind
+        if self._spec["open_stdin"] and not (adopted and self._spec["stdin_once"]):
+            self._stdin = self._open_fifo("stdin", adopted, 0, os.O_RDWR)
+        if adopted:
             self._fresh = False
             self.begin()
+
+    def _open_fifo(self, name: str, adopted: int, number: int, mode: int) -> int:
+        """Open a FIFO; if its file was deleted, open the FIFO that the adopted process has as descriptor ``number``."""
+        if adopted and not os.path.lexists(self._directory.file(name)):
+            with contextlib.suppress(OSError):
+                place = os.open(f"/proc/{adopted}/fd/{number}", os.O_PATH | os.O_CLOEXEC)
+                try:
+                    if stat.S_ISFIFO(os.fstat(place).st_mode):
+                        return os.open(f"/proc/self/fd/{place}", mode | os.O_CLOEXEC | os.O_NONBLOCK)
+                finally:
+                    os.close(place)
+        return os.open(self._directory.make_fifo(name), mode | _FIFO | os.O_NONBLOCK)
 
     def open_for_child(self) -> tuple[int, int, int]:
         """Open the ends of the standard streams that the container's process gets; the caller closes these ends."""

@@ -8,6 +8,7 @@ possible, because it runs on every host and must use little memory.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -24,6 +25,7 @@ from engine.runtime.errors import OTHER
 from engine.runtime.jobs import Job, Jobs
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
+from engine.runtime.run_watch import INTERVAL_SECONDS, RunWatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ IDLE_SECONDS = "10"
 
 _REMEMBERED = 1024
 _ADOPTION_RETRY_SECONDS = 2.0
+_DIRECTORIES = (CONTAINERS, "netns", "crun")
 
 
 class Early:
@@ -53,6 +56,7 @@ class Supervisor:
 
     def __init__(self, run: str, listener: socket.socket) -> None:
         self.loop, self._run, self._listener = Loop(catches=False), run, listener
+        self._watch = RunWatch(run, _DIRECTORIES)
         self._children = Children(self.loop)
         self._jobs = Jobs(self.loop, self._children, run)
         self._rights = peer.own_rights()
@@ -66,22 +70,47 @@ class Supervisor:
         self._jobs.adopt()
         self._adopt()
 
-    def serve(self, idle: float) -> None:
+    def serve(self, idle: float, residence: resident.Residence) -> None:
         """Serve requests until there has been nothing to do for ``idle`` seconds.
 
         A host is a network namespace with its directories. An idle supervisor ends earlier if a command of another host
         connects, because that host needs its own supervisor.
+
+        Deleted files in HAWSE_RUN are put back (``residence`` is the lock and the socket).
         """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and time.monotonic() < self._used + idle:
             was_needed = self._is_needed()
-            self.loop.turn(max(0.0, self._used + idle - time.monotonic()))
+            self.loop.turn(max(0.0, min(self._used + idle - time.monotonic(), INTERVAL_SECONDS)))
             if was_needed or self._is_needed():
                 self._used = time.monotonic()
+            if self._watch.has_changed():
+                self._put_back(residence)
         self._guarded.close()
 
     def _is_needed(self) -> bool:
         return bool(self._containers or self._clients or self._jobs)
+
+    def _put_back(self, residence: resident.Residence) -> None:
+        """Put back the lock, the socket and the files of running containers, if other programs have deleted them.
+
+        A supervisor without containers ends instead, because the next command starts another one.
+        After an error (a full disk), the next look tries again. The socket comes last, so that a command which can
+        connect finds the files too.
+        """
+        if not (self._is_needed() or residence.is_intact()):
+            self._leaving = True
+            return
+        with contextlib.suppress(OSError):
+            for container in list(self._containers.values()):
+                container.restore()
+            if not residence.is_intact() and residence.restore():
+                self.loop.forget(self._listener.fileno())
+                self._listener.close()
+                self._listener = residence.listener
+                self.loop.watch(self._listener.fileno(), self._accept)
+            if residence.is_intact():  # not so if another process holds the lock for a moment
+                self._watch.accept()
 
     def _adopt(self) -> None:
         try:
@@ -314,7 +343,8 @@ def main(run: str) -> None:
     os.chdir("/")
     os.umask(0o077)
     lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    if not resident.try_lock(lock):
+    claimed = resident.claim(run, SOCKET) if resident.try_lock(lock) else None
+    if claimed is None:
         return
     resident.sign(lock)
     syscalls.set_process_name("hawse-supervise")
@@ -330,9 +360,12 @@ def main(run: str) -> None:
         for fd in range(3):
             os.dup2(null, fd)
         os.close(null)
-        supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)))
+        supervisor.loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
+        residence = resident.Residence(run, (LOCK, SOCKET), lock, listener)
+        supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)), residence)
         guarded.forget(run, guarded.SUPERVISOR)
-        os.unlink(os.path.join(run, SOCKET))
+        if residence.is_intact():
+            os.unlink(os.path.join(run, SOCKET))
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
     host.hawse("run", "-d", "--name", "once", "--network", "app", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "again", "--restart", "always", "--network", "app", "hostfs", "sleep", "1d")
     rebooted(host)
-    killed(host, "engine.cluster.network_hooks.wait_for_store", "network", "create", "one")
+    killed(host, "engine.recovery.boot.plan", "network", "create", "one")
     host.hawse("network", "create", "two")
     assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split("\n") == [
         "again running",

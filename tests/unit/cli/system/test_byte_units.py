@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[4]
-UNITS = ["hawse-agent.service", "hawse-warm.service", "hawse-warm.socket"]
+UNITS = ["hawse-agent.service", "hawse-boot.service", "hawse-warm.service", "hawse-warm.socket"]
 
 
 def hawse(*argv, **variables):

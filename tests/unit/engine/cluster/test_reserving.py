@@ -10,6 +10,7 @@ import pytest
 from engine.cluster import endpoint_hooks
 from engine.errors import Unavailable
 from engine.model import NetworkRecord
+from engine.store.sqlite import SqliteStore
 
 
 class Driver:
@@ -22,7 +23,7 @@ class Driver:
         self.events.append(f"shut {network.name}")
 
 
-def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_this_one(monkeypatch):
+def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_this_one(monkeypatch, tmp_path):
     events: list[str] = []
     network = NetworkRecord(
         id="n" * 25, name="app", created="", driver="overlay", options={}, labels={}, scope="swarm", attachable=True
@@ -32,14 +33,14 @@ def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_t
     def connected(_host):
         yield None, None
 
-    def reserve(_client, _membership, _container, network):
+    def reserve(_client, _membership, _container, network, _former):
         events.append(f"tell the cluster of {network.name}")
         raise Unavailable("the store is away")
 
     monkeypatch.setattr(endpoint_hooks, "connected", connected)
     monkeypatch.setattr(endpoint_hooks, "_reserve", reserve)
     monkeypatch.setattr(endpoint_hooks, "deactivate_if_unused", lambda *_: None)
-    host = SimpleNamespace(driver=lambda _: Driver(events))
-    with pytest.raises(Unavailable), endpoint_hooks.reserve_endpoints(host, None, [network]):
+    host = SimpleNamespace(driver=lambda _: Driver(events), store=SqliteStore(tmp_path / "hawse.db"))
+    with pytest.raises(Unavailable), endpoint_hooks.reserve_endpoints(host, SimpleNamespace(id="c" * 64), [network]):
         pass
     assert events == ["shut app", "tell the cluster of app"]

@@ -1,0 +1,25 @@
+"""The ``hawse system boot`` command, which an init system runs once after each boot of the host."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App, StatusError
+from cli.pflag import INT, command, exactly, flag
+
+
+@command("boot [OPTIONS]", "Bring networks, containers and adopted namespaces back after a boot", exactly(0))
+@flag("--timeout", kind=INT, default=60, usage="Seconds to wait for the cluster's store (default 60)")
+@click.pass_obj
+def boot(app: App, timeout: int) -> None:
+    """Bring back what ran before the boot, as restart policies say, and print how much came back.
+
+    Each failure is one line on standard error; the exit code is then 1. The command may run at any time and any number
+    of times: it continues what a killed one began.
+    """
+    done = app.engine.system.boot(max(timeout, 0))
+    app.out(f"Networks: {done.networks}, containers: {done.containers}, namespaces: {done.namespaces}\n")
+    app.err_lines(f"{name}: not there yet" for name in done.absent)
+    app.err_lines(done.problems)
+    if done.problems:
+        raise StatusError("")

@@ -1,0 +1,184 @@
+"""What a boot of the host ends and begins: record it in the store, as dockerd does at its start, and plan the new runs.
+
+`begin` records everything in one transaction, with intents. Therefore a process that is killed while it brings the host
+back loses nothing: the next one finds the intents and continues.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+from drivers.linux import host as linux_host
+from drivers.linux import process
+from engine import dispatch, intents
+from engine.containers import lookup, on_exit, rejoin, restart_policy
+from engine.endpoints import reservation, shared_state
+from engine.errors import NotFound
+from engine.host import Host
+from engine.intents import IntentKind
+from engine.model import BootReport, ContainerRecord, NetworkRecord
+from engine.recovery.parallel import Job
+from engine.store.api import Reader, Transaction
+from engine.validate.host_config import parse_link, shared_container
+
+
+def begin(host: Host, *, again: bool = False) -> None:
+    """Record that all runs of the last boot have ended, and which containers start now; idempotent.
+
+    The first call in a boot does so. A later call, with ``again``, only takes over what a killed process has left, and
+    the containers that are not running although their restart policies require it.
+    """
+    with host.store.write() as tx:
+        booted = not shared_state.is_of_this_boot(tx)
+        known = tx.meta(shared_state.BOOT) is not None
+        if booted:
+            tx.set_meta(shared_state.BOOT, linux_host.boot_identity())
+            dispatch.clear_driver_state(tx)
+            for network in tx.networks():
+                if known and network.phase == "live" and not network.config_only:
+                    tx.put_network(replace(network, phase="planned"))
+        if known and (booted or again):
+            for record in tx.containers():
+                _begin_container(tx, record, booted=booted)
+
+
+def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) -> None:
+    """Record the end of a container's run, and intents for what has to be done about the container.
+
+    A container that starts again, and an adopted namespace, keep the addresses and ports of their endpoints until then.
+    """
+    ended = booted and record.status == "running"
+    if ended:
+        record = replace(record, status="exited", exit_code=lookup.LOST, finished_at=lookup.unknown_end(record), pid=0)
+    starts = record.status == "restarting" or (record.status != "running" and restart_policy.starts_at_boot(record))
+    if record.kind == "adopted":
+        if ended:
+            reservation.keep_for_next_run(tx, record.id)
+            tx.put_container(record)
+    elif ended and record.host.auto_remove:
+        tx.put_container(replace(record, sandbox_path=""))
+        intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
+    elif starts and (booted or not _is_waited_for(tx, record)):
+        reservation.keep_for_next_run(tx, record.id)
+        tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
+        intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
+    elif ended:
+        tx.put_container(replace(record, sandbox_path=""))
+        intents.begin(tx, IntentKind.CONTAINER_START, record.id)  # its rollback releases the endpoints
+
+
+def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
+    """Return whether a running process starts the container after its backoff time."""
+    restarts = [i for i in reader.intents() if i.kind == IntentKind.CONTAINER_RESTART and i.object_id == record.id]
+    return any(process.is_owner_running(intent.owner) for intent in restarts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to be brought back: planned networks, and containers and adopted namespaces.
+
+    The containers ``late`` need the cluster's store, or a container that needs it.
+    """
+
+    networks: Sequence[NetworkRecord]
+    soon: Sequence[ContainerRecord]
+    late: Sequence[ContainerRecord]
+
+
+def plan(host: Host) -> Plan:
+    """Return what has to be brought back now.
+
+    The default bridge comes back if a container uses it. Networks of the cluster come back with their containers.
+    """
+    with host.store.read() as reader:
+        records, networks = reader.containers(), reader.networks()
+        restarts = {
+            i.object_id for i in reader.intents() if i.kind == IntentKind.CONTAINER_RESTART and _is_ours(i.owner)
+        }
+    used = {reference for record in records for reference in _references(record)}
+    planned = [n for n in networks if n.phase == "planned" and n.scope == "local" and not n.config_only]
+    local = {reference for n in networks if n.scope == "local" for reference in (n.id, n.name)}
+    starting = [r for r in records if r.id in restarts or (rejoin.is_waiting(r) and r.attachments)]
+    late = {r.id for r in starting if not _references(r) <= local}
+    needs = {r.id: set(_needed(starting, r)) for r in starting}
+    while more := {each for each, needed in needs.items() if needed & late} - late:
+        late |= more
+    return Plan(
+        [n for n in planned if not n.predefined or used & {n.id, n.name}],
+        [r for r in starting if r.id not in late],
+        [r for r in starting if r.id in late],
+    )
+
+
+def load_drivers(host: Host) -> None:
+    """Load the drivers of all networks in this process, because each job's process would need 0.1 s to load them."""
+    with host.store.read() as reader:
+        names = {network.driver for network in reader.networks()}
+    for name in names:
+        with suppress(NotFound):
+            host.driver(name)
+
+
+def _is_ours(owner: str) -> bool:
+    return owner == process.identity() or not process.is_owner_running(owner)
+
+
+def _references(record: ContainerRecord) -> set[str]:
+    """Return the ids or names of the networks that a container is on."""
+    return {attachment.network_id or attachment.network for attachment in record.attachments}
+
+
+def _needed(records: Sequence[ContainerRecord], record: ContainerRecord) -> list[str]:
+    """Return the ids of those among ``records`` that must run before ``record`` can start.
+
+    They are the container whose sandbox it shares, and the containers to which it links.
+    """
+    names = [parse_link(text)[0] for text in record.host.links or ()]
+    names += filter(None, [shared_container(record.host.network_mode)])
+    return [r.id for r in records for name in names if name == r.name or r.id.startswith(name)]
+
+
+def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:
+    """Return one job for each container and adopted namespace. Containers come after those that they need."""
+    return [Job(r.id, partial(_bring_back, host, r), _needed(records, r)) for r in records]
+
+
+def _bring_back(host: Host, record: ContainerRecord) -> None:
+    (rejoin.rejoin if record.kind == "adopted" else restart)(host, record.id)
+
+
+def restart(host: Host, container_id: str) -> None:
+    """Start a container that waits for it. If it does not start, it gives up the addresses and ports that it had."""
+    try:
+        on_exit.restart_now(host, container_id)
+    finally:
+        with host.store.write() as tx:
+            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
+            reservation.take_former(tx, container_id)
+
+
+def report(plan: Plan, failed: Mapping[str, str]) -> BootReport:
+    """Return what came back, and a line for each object that did not.
+
+    A namespace whose name does not exist yet is no failure. `boot` connects it as soon as it is called again.
+    """
+    records = [*plan.soon, *plan.late]
+    absent = [r for r in records if r.kind == "adopted" and r.id in failed and not os.path.exists(r.sandbox_path)]
+    done = [r for r in records if r.id not in failed]
+    problems = [f"network {n.name}: {failed[n.id]}" for n in plan.networks if n.id in failed]
+    problems += [f"{_word(r)} {r.name}: {failed[r.id]}" for r in records if r.id in failed and r not in absent]
+    return BootReport(
+        networks=sum(n.id not in failed for n in plan.networks),
+        containers=sum(r.kind == "process" for r in done),
+        namespaces=sum(r.kind == "adopted" for r in done),
+        absent=[r.name for r in absent],
+        problems=problems,
+    )
+
+
+def _word(record: ContainerRecord) -> str:
+    return "namespace" if record.kind == "adopted" else "container"

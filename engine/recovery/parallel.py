@@ -1,0 +1,101 @@
+"""Run independent jobs in child processes, at most one for each processor, in an order that the jobs require.
+
+A job enters network namespaces, which a thread of a process with several threads must not do. Therefore each job has a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from engine.errors import EngineError
+
+LONGEST_MESSAGE_BYTES = 4096
+"""Bytes of a job's error that the parent reads. A pipe holds this much, so a job never waits for its parent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A function to run, and the names of the jobs that must have ended before; unknown names are ignored."""
+
+    name: str
+    work: Callable[[], object]
+    after: Collection[str] = ()
+
+
+@dataclass(slots=True)
+class _Running:
+    job: Job
+    pid: int
+    pidfd: int
+    errors: int
+
+
+@dataclass(slots=True)
+class _Pool:
+    waiting: list[Job]
+    running: dict[int, _Running] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def run(jobs: Iterable[Job], width: int = 0) -> dict[str, str]:
+    """Run all jobs and return the errors of those that failed, by name; blocks until every job has ended.
+
+    ``width`` is the number of processes at a time; 0 means one for each processor that this process may use. Jobs that
+    wait for each other in a circle are run all the same.
+    """
+    pool, width = _Pool(list(jobs)), width or len(os.sched_getaffinity(0))
+    poll = select.poll()
+    while pool.waiting or pool.running:
+        while len(pool.running) < width and (job := _next(pool)) is not None:
+            child = _start(job)
+            pool.running[child.pidfd] = child
+            poll.register(child.pidfd, select.POLLIN)
+        for pidfd, _ in poll.poll():
+            poll.unregister(pidfd)
+            _finish(pool, pool.running.pop(pidfd))
+    return pool.failed
+
+
+def _next(pool: _Pool) -> Job | None:
+    """Remove and return a job whose predecessors have ended; None if there is none now."""
+    unfinished = {job.name for job in pool.waiting} | {child.job.name for child in pool.running.values()}
+    for number, job in enumerate(pool.waiting):
+        if not unfinished.intersection(job.after) - {job.name}:
+            return pool.waiting.pop(number)
+    return pool.waiting.pop(0) if pool.waiting and not pool.running else None
+
+
+def _start(job: Job) -> _Running:
+    errors, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            job.work()
+            code = 0
+        except EngineError as error:
+            os.write(theirs, str(error).encode("utf-8", "replace")[:LONGEST_MESSAGE_BYTES])
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    os.set_blocking(errors, False)
+    return _Running(job, pid, os.pidfd_open(pid), errors)
+
+
+def _finish(pool: _Pool, child: _Running) -> None:
+    _, status = os.waitpid(child.pid, 0)
+    try:
+        text = os.read(child.errors, LONGEST_MESSAGE_BYTES).decode("utf-8", "replace")
+    except BlockingIOError:  # a process that the job started holds the pipe open
+        text = ""
+    os.close(child.errors)
+    os.close(child.pidfd)
+    if status:
+        pool.failed[child.job.name] = text or "its start was killed or failed"

@@ -1,0 +1,57 @@
+"""Notice that entries of HAWSE_RUN and its directories are created or deleted.
+
+This module has few imports, because the supervisor uses it and must use little memory.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERVAL_SECONDS = 0.25  # between two looks; a look costs four system calls
+LOOKS_LIMIT = 2  # looks that may wait for the end of a change
+
+
+class RunWatch:
+    """The last known state of some directories; an inode and a modification time for each."""
+
+    def __init__(self, run: str, names: Sequence[str]) -> None:
+        self._paths = [run, *(os.path.join(run, name) for name in names)]
+        self._known: list[tuple[int, int]] = []
+        self._seen: list[tuple[int, int]] = []
+        self._waited, self._next = 0, 0.0
+
+    def has_changed(self) -> bool:
+        """Return whether a directory has changed since the last call of `accept`; looks at most four times a second.
+
+        Because the change may be the deletion of many files, the result is False until two looks in a row see the same,
+        or until `LOOKS_LIMIT` looks have waited for that.
+        """
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + INTERVAL_SECONDS
+        before, self._seen = self._seen, [_state(path) for path in self._paths]
+        if self._seen == self._known:
+            return False
+        if self._seen != before and self._waited < LOOKS_LIMIT:
+            self._waited += 1
+            return False
+        self._waited = 0
+        return True
+
+    def accept(self) -> None:
+        """Take the state that the last look saw as the known one."""
+        self._known = self._seen
+
+
+def _state(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns

@@ -1,0 +1,179 @@
+"""After a reboot, everything that should run is back: with one command of the init system, or with the next command."""
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.conftest import Netns, until
+from tests.netns.engine.killing import killed
+
+pytestmark = pytest.mark.netns
+SERVER = (sys.executable, "-m", "http.server", "80")
+GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=2).status)"
+
+
+def reboot(host):
+    """Only the files on disk stay: all processes, namespaces, devices and HAWSE_RUN are gone."""
+    host.kill_processes()
+    subprocess.run(["ip", "-n", host.peer.name, "link", "del", f"v{host.index}"], check=True)
+    with open(host.path):  # keeps the old inode in use; by the new inode, hawse sees a reboot
+        Netns.delete(host)
+        shutil.rmtree(host.run_dir)
+        host.__init__(host.name, host.peer, host.state, host.index)
+
+
+def run(host, name, *flags, command=("sleep", "1d")):
+    host.hawse("run", "-d", "--name", name, *flags, "hostfs", *command)
+
+
+def states(host):
+    lines = host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines)
+
+
+def addresses(host, network):
+    members = json.loads(host.hawse("network", "inspect", network).stdout)[0]["Containers"]
+    return {member["Name"]: member["IPv4Address"] for member in members.values()}
+
+
+@pytest.fixture
+def named(request, host):
+    """A namespace of ``ip netns`` that no reboot of the test deletes; the test makes it again."""
+    namespace = Netns(f"{host.name}a")
+    yield namespace
+    namespace.delete()
+
+
+def test_networks_containers_ports_and_adopted_namespaces_are_back_with_their_addresses(host, peer, named):
+    host.hawse("network", "create", "app")
+    run(host, "db", "--restart", "always")
+    run(host, "web", "--network", "app", "--restart", "always", "-p", "8080:80", command=SERVER)
+    run(host, "side", "--network", "container:web", "--restart", "always")
+    run(host, "link", "--link", "db:store", "--restart", "unless-stopped")
+    run(host, "once", "--network", "app", "-p", "8081:80")
+    run(host, "gone", "--network", "app", "--rm")
+    host.hawse("network", "connect", "app", f"netns:{named.name}")
+    before, default = addresses(host, "app"), addresses(host, "bridge")
+    reboot(host)
+    named.delete()
+    named.__init__(named.name)
+    done = host.hawse("system", "boot")
+    assert (done.stdout, done.stderr) == ("Networks: 2, containers: 4, namespaces: 1\n", "")
+    running = {"db", "web", "side", "link", f"netns:{named.name}"}
+    assert states(host) == {**dict.fromkeys(running, "running"), "once": "exited"}
+    del before["once"], before["gone"]
+    assert (addresses(host, "app"), addresses(host, "bridge")) == (before, default)
+    until(lambda: peer.run(sys.executable, "-c", GET, f"http://{host.address}:8080", check=False).stdout == "200\n")
+    web = before["web"].partition("/")[0]
+    assert named.run(sys.executable, "-c", GET, f"http://{web}").stdout == "200\n"
+    assert "store" in host.hawse("exec", "link", "cat", "/etc/hosts").stdout
+    run(host, "new", "--network", "app", "-p", "8081:80")  # what did not come back holds no port and no address
+    again = host.hawse("system", "boot")
+    assert again.stdout == "Networks: 0, containers: 0, namespaces: 0\n"
+
+
+def test_the_times_are_real_before_and_after_anything_is_recorded(host):
+    run(host, "again", "--restart", "always")
+    run(host, "once")
+    began = datetime.now(UTC)
+    reboot(host)
+
+    def seen(name):
+        state = json.loads(host.hawse("inspect", name).stdout)[0]["State"]
+        finished = datetime.fromisoformat(state["FinishedAt"][:19] + "+00:00")
+        return state["Status"], state["ExitCode"], abs((finished - began).total_seconds()) < 60
+
+    assert seen("once") == ("exited", 255, True)
+    assert "Exited (255) " in host.hawse("ps", "-a", "--format", "{{.Status}}").stdout
+    assert "years" not in host.hawse("ps", "-a", "--format", "{{.Status}}").stdout
+    host.hawse("system", "boot")
+    assert seen("once") == ("exited", 255, True)
+    document = json.loads(host.hawse("inspect", "again").stdout)[0]
+    assert (document["State"]["Status"], document["RestartCount"]) == ("running", 0)
+    assert seen("again")[2]
+
+
+def test_restart_policies_decide_as_in_dockerd(host):
+    """As seen on dockerd 26.1.5, which was killed together with its containers, and started again."""
+    run(host, "stopped-always", "--restart", "always")
+    run(host, "stopped-unless", "--restart", "unless-stopped")
+    run(host, "stopped-failure", "--restart", "on-failure")
+    run(host, "failure", "--restart", "on-failure")
+    run(host, "no")
+    host.hawse("create", "--name", "created", "--restart", "always", "hostfs", "true")
+    host.hawse("stop", "-t0", "stopped-always", "stopped-unless", "stopped-failure")
+    reboot(host)
+    host.hawse("system", "boot")
+    running = dict.fromkeys(("stopped-always", "stopped-failure", "failure"), "running")
+    assert states(host) == {**running, "stopped-unless": "exited", "no": "exited", "created": "created"}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "engine.dispatch.clear_driver_state",
+        "engine.recovery.recover.recover",
+        "engine.recovery.boot.plan",
+        "engine.recovery.boot.report",
+    ],
+)
+def test_a_boot_that_is_killed_is_continued_by_the_next(host, where):
+    host.hawse("network", "create", "app")
+    for name in ("one", "two"):
+        run(host, name, "--network", "app", "--restart", "always")
+    before = addresses(host, "app")
+    reboot(host)
+    killed(host, where, "system", "boot")
+    host.hawse("system", "boot")
+    assert (states(host), addresses(host, "app")) == ({"one": "running", "two": "running"}, before)
+
+
+def test_a_start_that_is_killed_is_told_and_made_up_for(host):
+    run(host, "one", "--restart", "always")
+    reboot(host)
+    code = "import os, sys, engine.core; from engine.containers import start; from cli.app import App\n"
+    code += "from cli.root import run\nstart._run = lambda *_: os.kill(os.getpid(), 9)\n"
+    code += "sys.exit(run(['system', 'boot'], App()))"
+    failed = host.run(sys.executable, "-c", code, env=host.env(), check=False)
+    assert (failed.returncode, failed.stderr) == (1, "container one: its start was killed or failed\n")
+    assert host.hawse("system", "boot").stderr == ""
+    assert states(host) == {"one": "running"}
+
+
+def test_a_foreign_interface_with_a_bridges_name_is_told_and_stops_nothing_else(host):
+    host.hawse("network", "create", "-o", "com.docker.network.bridge.name=mine", "app")
+    host.hawse("network", "create", "other")
+    run(host, "one", "--network", "app", "--restart", "always")
+    run(host, "two", "--network", "other", "--restart", "always")
+    reboot(host)
+    host.sh("ip link add mine type veth peer name other; ip addr add 10.9.8.7/24 dev mine")
+    failed = host.hawse("system", "boot", check=False)
+    assert failed.returncode == 1
+    assert [line.split(":")[0] for line in failed.stderr.splitlines()] == ["network app", "container one"]
+    assert "mine" in failed.stderr
+    assert states(host) == {"one": "exited", "two": "running"}
+    assert "10.9.8.7" in host.sh("ip addr show dev mine")
+    host.sh("ip link del mine")
+    assert host.hawse("system", "boot").stderr == ""
+    assert states(host) == {"one": "running", "two": "running"}
+
+
+def test_a_namespace_whose_name_is_made_later_is_told_and_joined_then(host, named):
+    host.hawse("network", "create", "app")
+    host.hawse("network", "connect", "app", f"netns:{named.name}")
+    before = addresses(host, "app")
+    reboot(host)
+    named.delete()
+    waiting = host.hawse("system", "boot")
+    assert (waiting.stdout, waiting.stderr) == (
+        "Networks: 1, containers: 0, namespaces: 0\n",
+        f"netns:{named.name}: not there yet\n",
+    )
+    run(host, "new", "--network", "app")
+    named.__init__(named.name)
+    host.hawse("system", "boot")
+    assert addresses(host, "app").items() >= before.items()
