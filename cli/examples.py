@@ -202,6 +202,14 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("a worker", "hawse swarm leave"),
         ("a manager", "hawse swarm leave --force"),
     ),
+    "boot": (
+        ("after a boot, on a host without systemd", "hawse system boot"),
+        ("do not wait for the cluster's store", "hawse system boot --timeout 0"),
+    ),
+    "check": (
+        ("is the database whole?", "hawse system check"),
+        ("rebuild a damaged or deleted database", "hawse system check --repair"),
+    ),
     "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
     "uninstall": (("before hawse itself is removed", "hawse system uninstall"),),
 }  # fmt: skip
