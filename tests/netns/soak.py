@@ -1,0 +1,401 @@
+"""Run random commands and random faults on one host, then check it.
+
+Usage: ``python -m tests.netns.soak [SECONDS [CONTAINERS [SEED]]]`` (default: 600 seconds, 200 containers).
+
+Four threads run commands: run, start, stop, restart, remove, connect and disconnect. Meanwhile the program damages the
+host's network as another program could: it deletes bridges, addresses, routes and firewall rules. It also kills hawse's
+resident processes, and fills the disk. No command is run to repair the damage. Then all faults end. Every connection
+that should work must work, and no other. After all containers and networks are removed, nothing may be left.
+
+The seed decides the commands and the faults; the times at which they happen depend on the machine. The program exits
+with 1 and prints one line for each error. `tests.cluster.soak` does the same with overlay networks and several hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from engine.agent import client
+from tests.conftest import COUNTER, WARM, Host, Netns
+
+NETWORKS = {
+    "red": (),
+    "blue": ("--ipv6", "--subnet", "fd00:b::/64"),
+    "closed": ("--internal",),
+    "apart": ("-o", "com.docker.network.bridge.enable_icc=false"),
+}
+PUBLISHED = 5
+"""One container of this many publishes its port 80."""
+FIRST_PORT = 20000
+WORKERS = 4
+PATIENCE_SECONDS = 30.0
+"""Time within which the host must be free of errors after the faults have ended."""
+COMMAND_SECONDS = 60.0
+DISK_BYTES = 512 << 20
+SAMPLE = 25
+"""Number of containers whose connections are checked."""
+
+
+class SoakedHost(Host):
+    """A host whose commands use the warm server, as with an installed hawse."""
+
+    def command(self, *argv):
+        return ["ip", "netns", "exec", self.name, *WARM, *argv]
+
+
+class Soak:
+    """One run. The object collects problems: the commands that crashed or did not end."""
+
+    def __init__(self, host, size, seed):
+        self.host, self.size, self.seed = host, size, seed
+        self.problems, self.done, self.ended = [], Counter(), threading.Event()
+        self.began = time.monotonic()
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.began:6.1f} s: {text}", flush=True)
+
+    def prepare(self):
+        (self.host.state / "www").mkdir(parents=True)
+        (self.host.state / "www" / "index.html").write_text("hello")
+        for name, options in NETWORKS.items():
+            self.host.hawse("network", "create", *options, name)
+        for number in range(self.size):
+            self.host.hawse(*self.run_command(number, random.Random(number)))
+
+    def run_command(self, number, dice):
+        ports = ("-p", f"{FIRST_PORT + number}:80") if number % PUBLISHED == 0 else ()
+        network = dice.choice(("red", "blue")) if ports else dice.choice(list(NETWORKS))
+        policy = dice.choice(("no", "always"))
+        server = ("busybox", "httpd", "-f", "-p", "80", "-h", str(self.host.state / "www"))
+        return (
+            "run", "-d", "--name", f"c{number}", "--restart", policy, "--network", network, *ports, "hostfs", *server,
+        )  # fmt: skip
+
+    def run(self, seconds):
+        """Run commands and inject faults for this many seconds."""
+        self.began = time.monotonic()
+        workers = [threading.Thread(target=self.work, args=(index,)) for index in range(WORKERS)]
+        for worker in workers:
+            worker.start()
+        try:
+            self.damage(seconds)
+        finally:
+            self.ended.set()
+            for worker in workers:
+                worker.join()
+
+    def damage(self, seconds):
+        dice = random.Random(f"{self.seed}/faults")
+        while time.monotonic() - self.began < seconds and not self.problems:
+            time.sleep(dice.uniform(1, 4))
+            fault = dice.choice(FAULTS)
+            self.say(f"{self.done.total()} commands; next fault: {fault.__name__}")
+            self.done["faults"] += 1
+            fault(self.host, dice)
+
+    def work(self, index):
+        """Run random commands on this worker's containers until the run ends."""
+        dice = random.Random(f"{self.seed}/{index}")
+        while not self.ended.is_set() and not self.problems:
+            number = dice.randrange(index, self.size, WORKERS)
+            killed_after = dice.uniform(0.02, 0.5) if dice.random() < 0.1 else COMMAND_SECONDS
+            self.command(self.choose(number, dice), killed_after)
+
+    def choose(self, number, dice):
+        """Return one random command. hawse may refuse the command, but must not crash."""
+        name, network = f"c{number}", dice.choice(list(NETWORKS))
+        acts = (
+            (8, self.run_command(number, dice)),
+            (3, ("network", "connect", network, name)),
+            (3, ("network", "disconnect", network, name)),
+            (1, ("stop", "-t0", name)),
+            (4, ("start", name)),
+            (2, ("restart", "-t0", name)),
+            (2, ("rm", "-f", name)),
+            (1, ("exec", name, "true")),
+            (1, ("ps", "-a")),
+            (1, ("network", "inspect", network)),
+        )
+        return dice.choices([argv for _, argv in acts], [weight for weight, _ in acts])[0]
+
+    def command(self, argv, killed_after):
+        """Run a command and kill it after ``killed_after`` seconds; record a problem if it crashed or did not end."""
+        process = subprocess.Popen(
+            self.host.command(*argv), env=self.host.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=killed_after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, _ = process.communicate()
+            self.done["killed"] += 1
+            if killed_after == COMMAND_SECONDS:
+                self.problems.append(f"{' '.join(argv)} did not end: {output}")
+        self.done[argv[0] if argv[0] != "network" else argv[1]] += 1
+        if "internal error" in output or "Traceback" in output:
+            self.problems.append(f"{' '.join(argv)}: {output}")
+
+
+# --------------------------------------------------------------------------------------------------- faults
+
+
+def links(host, kind):
+    """Return the names of the host's interfaces of this kind that are hawse's."""
+    lines = host.sh(f"ip -br link show type {kind}", check=False).splitlines()
+    names = [line.split()[0].partition("@")[0] for line in lines]
+    return [name for name in names if name != "ext0"]
+
+
+def on_link(kind, command):
+    """Return a fault that runs a command with the name of a random interface of this kind."""
+
+    def fault(host, dice):
+        names = links(host, kind)
+        if names:
+            host.sh(command.format(dice.choice(names)), check=False)
+
+    fault.__name__ = command.format(kind)
+    return fault
+
+
+def in_container(command):
+    """Return a fault that runs a command in the network namespace of a random container."""
+
+    def fault(host, dice):
+        pids = [c["State"]["Pid"] for c in running(host)]
+        if pids:
+            subprocess.run(["nsenter", f"--net=/proc/{dice.choice(pids)}/ns/net", "sh", "-c", command], check=False)
+
+    fault.__name__ = f"in a container: {command}"
+    return fault
+
+
+def on_host(command):
+    """Return a fault that runs a command on the host."""
+
+    def fault(host, _dice):
+        host.sh(command, check=False)
+
+    fault.__name__ = command
+    return fault
+
+
+def kill_agent(host, _dice):
+    for pid in residents(host, "agent"):
+        kill(pid)
+
+
+def kill_supervisor(host, _dice):
+    for pid in residents(host, "supervisor"):
+        kill(pid)
+
+
+def kill_container(host, dice):
+    pids = [c["State"]["Pid"] for c in running(host)]
+    if pids:
+        kill(dice.choice(pids))
+
+
+def delete_namespace_files(host, _dice):
+    for file in (host.run_dir / "netns").glob("*"):
+        subprocess.run(["umount", "-l", str(file)], capture_output=True, check=False)
+        with suppress(OSError):
+            file.unlink()
+
+
+def fill_disk(host, dice):
+    filler = host.state / f"h{host.index}" / "filler"
+    with suppress(OSError), open(filler, "wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+    time.sleep(dice.uniform(1, 3))
+    filler.unlink()
+
+
+def kill(pid):
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+FAULTS = (
+    on_link("bridge", "ip link del {}"),
+    on_link("bridge", "ip link set {} down"),
+    on_link("bridge", "ip addr flush dev {}"),
+    on_link("veth", "ip link del {}"),
+    on_link("veth", "ip link set {} down"),
+    on_link("veth", "ip link set {} nomaster"),
+    in_container("ip addr flush dev eth0"),
+    in_container("ip route del default"),
+    in_container("ip link set eth0 down"),
+    in_container("nft flush ruleset"),
+    on_host("nft flush ruleset"),
+    on_host("nft delete table inet hawse"),
+    on_host("nft flush chain inet hawse forward"),
+    on_host("sysctl -qw net.ipv4.ip_forward=0"),
+    kill_agent,
+    kill_supervisor,
+    kill_container,
+    delete_namespace_files,
+    fill_disk,
+)
+
+
+# --------------------------------------------------------------------------------------------------- checks
+
+
+def running(host):
+    """Return the inspect documents of the running containers."""
+    ids = host.hawse("ps", "-q", check=False).stdout.split()
+    return json.loads(host.hawse("inspect", *ids, check=False).stdout or "[]") if ids else []
+
+
+def residents(host, kind):
+    """Return the pids of the host's agent or supervisor."""
+    if kind == "agent":
+        answer = client.ask(host.run_dir, "status", 5)
+        return [json.loads(answer)["pid"]] if answer and answer != "late" else []
+    mark, pids = f"HAWSE_TEST_HOST={host.name}".encode(), []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "comm").read_text().startswith("hawse-supervis"):
+                pids += [int(entry.name)] if mark in (entry / "environ").read_bytes().split(b"\0") else []
+    return pids
+
+
+def usage(host):
+    """Return the memory (KiB) and the number of descriptors of each resident process."""
+    used = {}
+    for kind in ("agent", "supervisor"):
+        for pid in residents(host, kind)[:1]:
+            with suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1]
+                used[kind] = int(status.split()[0]), len(os.listdir(f"/proc/{pid}/fd"))
+    return used
+
+
+def addresses(container):
+    networks = container["NetworkSettings"]["Networks"].items()
+    return {network: settings["IPAddress"] for network, settings in networks if settings["IPAddress"]}
+
+
+def errors(host, seed):
+    """Return a line for each connection that should work and does not, or works and should not."""
+    containers, dice = running(host), random.Random(seed)
+    dice.shuffle(containers)
+    found = []
+    for container in containers[:SAMPLE]:
+        found += inside(container, containers, dice)
+    for container in containers[: 2 * SAMPLE]:
+        found += from_outside(host, container)
+    return found
+
+
+def inside(container, containers, dice):
+    """Return the wrong connections of one container to others, by name and by address."""
+    own = addresses(container)
+    may, must_not, script = {}, {}, []
+    others = [c for c in containers if c is not container]
+    for other in dice.sample(others, min(8, len(others))):
+        shared = [network for network in addresses(other) if network in own]
+        if any(network != "apart" for network in shared):
+            may[other["Name"][1:]] = shared
+        elif "closed" in own or not shared:
+            for network, address in addresses(other).items():
+                must_not[address] = network
+    script += [f"busybox ping -c1 -W2 {name} >/dev/null 2>&1 || echo lost {name}" for name in may]
+    script += [f"busybox ping -c1 -W1 {a} >/dev/null 2>&1 && echo open {a}" for a in list(must_not)[:2]]
+    argv = ["nsenter", "-t", str(container["State"]["Pid"]), "-n", "-m", "sh", "-c", "\n".join([*script, "true"])]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    return [f"{container['Name']} on {list(own)}: {line}" for line in (done.stdout + done.stderr).splitlines()]
+
+
+def from_outside(host, container):
+    """Return what is wrong with a container's reachability from another machine."""
+    name, ports = container["Name"], container["NetworkSettings"]["Ports"] or {}
+    published = [b["HostPort"] for bindings in ports.values() for b in bindings or () if b["HostIp"] != "::"]
+    for port in set(published):
+        done = host.peer.run("busybox", "wget", "-q", "-O-", "-T3", f"http://{host.address}:{port}", check=False)
+        if done.stdout != "hello":
+            yield f"{name}: published port {port} does not answer: {done.stderr.strip()}"
+    if not published:
+        for address in list(addresses(container).values())[:1]:
+            url = f"http://{address}:80"
+            if host.peer.run("busybox", "wget", "-q", "-O-", "-T1", url, check=False).stdout == "hello":
+                yield f"{name}: reachable from outside at {address}, but not published"
+
+
+def settled(look):
+    """Call ``look`` again and again until it returns an empty result, for at most `PATIENCE_SECONDS`."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (result := look()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return result
+
+
+def left_over(host):
+    """Remove everything, and return a line for each object that is left."""
+    ids = host.hawse("ps", "-aq", check=False).stdout.split()
+    if ids:
+        host.hawse("rm", "-f", *ids, check=False, timeout=300)
+    for name in NETWORKS:
+        host.hawse("network", "rm", name, check=False)
+    lines = [
+        line for line in host.sh("ip -br link").splitlines() if line.split("@")[0].split()[0] not in ("lo", "ext0")
+    ]
+    lines = [line for line in lines if not line.startswith(("docker0", "hawse0"))]
+    lines += [str(file) for file in (host.root / "containers").glob("[!.]*")]
+    return [*lines, *(f"still running: {pid}" for pid in host.container_processes())]
+
+
+def grown(before, after):
+    """Return a line for each resident process whose memory or descriptors have grown."""
+    for kind, (memory, descriptors) in after.items():
+        old_memory, old_descriptors = before.get(kind, (memory, descriptors))
+        if memory > 1.5 * old_memory + 8192 or descriptors > 1.5 * old_descriptors + 20:
+            yield f"{kind} has grown from {old_memory} KiB and {old_descriptors} descriptors to {memory}, {descriptors}"
+
+
+def main(seconds=600, size=200, seed=None):
+    seed = int(time.time()) if seed is None else seed
+    print(f"soak: {seconds} seconds, {size} containers, seed {seed}", flush=True)
+    peer = Netns(f"hws{os.getpid()}p{next(COUNTER)}")
+    peer.sh("ip link add br0 address 02:00:00:00:99:99 type bridge; ip addr add 192.168.99.99/24 dev br0")
+    peer.sh("ip link set br0 up; ip route add 172.16.0.0/12 via 192.168.99.11")
+    with tempfile.TemporaryDirectory() as directory:
+        disk = Path(directory) / "h1"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)], check=True)
+        host = SoakedHost(f"hws{os.getpid()}h{next(COUNTER)}", peer, Path(directory))
+        try:
+            soak = Soak(host, size, seed)
+            soak.prepare()
+            before = usage(host)
+            soak.say(f"{len(running(host))} containers run: {before}")
+            soak.run(seconds)
+            wrong = settled(lambda: errors(host, seed))
+            after = usage(host)
+            soak.say(f"faults have ended, {len(running(host))} containers run: {len(wrong)} errors; {after}")
+            left = settled(lambda: left_over(host))
+            problems = [*soak.problems, *wrong, *grown(before, after), *left]
+            print("\n".join([*problems, f"{dict(soak.done)}: {len(problems)} errors (seed {seed})"]))
+            return 1 if problems else 0
+        finally:
+            host.delete()
+            peer.delete()
+            subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:4])))
