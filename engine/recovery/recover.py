@@ -32,7 +32,7 @@ from engine.model import ContainerRecord
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
 from engine.store.api import Intent, Reader, Transaction
-from engine.store.locks import locked
+from engine.store.locks import lock_open_file, locked
 
 RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.NETWORK_CREATE: activate.destroy,
@@ -194,7 +194,7 @@ def hold_shared_lock(host: Host) -> None:
     if path not in _held:
         make_private_directory(path.parent)
         _held[path] = open_private(path, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(_held[path], fcntl.LOCK_SH)
+        lock_open_file(_held[path], "the host", shared=True)
 
 
 def schedule_cleanup(host: Host) -> None:
