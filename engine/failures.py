@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
+from types import GeneratorType
 from typing import Any, TypeVar
 
 from engine.errors import EngineError, KernelFailure, Unavailable
@@ -31,15 +32,27 @@ def raises_engine_errors(verbs: Verbs) -> Verbs:
 def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        try:
-            return method(self, *arguments, **keywords)
-        except BrokenPipeError:
-            raise
-        except (OSError, MemoryError, RuntimeFailure) as error:
-            host = getattr(self, "host", None)
-            raise translated(error, (host.root, host.run) if host else ()) from error
+        host = getattr(self, "host", None)
+        with _translation((host.root, host.run) if host else ()):
+            result = method(self, *arguments, **keywords)
+        return _guarded(result) if isinstance(result, GeneratorType) else result
 
     return call
+
+
+def _guarded(items: Iterator[Any]) -> Iterator[Any]:
+    with _translation(()):
+        yield from items
+
+
+@contextmanager
+def _translation(places: Iterable[Path]) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError, RuntimeFailure) as error:
+        raise translated(error, places) from error
 
 
 def translated(error: Exception, places: Iterable[Path] = ()) -> EngineError:

@@ -17,7 +17,7 @@ from socket import socket
 from engine.agent.service import Service, Snapshot
 from engine.agentd.control import Control
 from engine.endpoints import shared_state
-from engine.errors import EngineError, Outdated
+from engine.errors import Damaged, EngineError, Outdated
 from engine.eventloop.loop import Loop
 from engine.runtime.guarded import Guarded
 from engine.store.api import Store
@@ -49,11 +49,13 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read = 0, object()
         self._unneeded, self.signalled = False, False
+        self._known = False  # True if the last state had networks; a store in use always has the predefined networks
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
 
-        If one service fails, the other services are still updated. Raises the local store's errors. The error
+        If one service fails, the other services are still updated. Raises the local store's errors. If the store was
+        deleted, the services keep the last state, because the containers still run. The error
         `Outdated` means that a newer version of hawse wrote the store. The agent then ends, so that the next command
         can start an agent of the newer version.
         """
@@ -61,6 +63,9 @@ class Agent:
         try:
             self._read = self._store.stamp()
             state = self._extend(snapshot(self._store))
+            if self._known and not state.networks:
+                raise Damaged("the store has no networks any more: the agent goes on with the last state")
+            self._known = bool(state.networks)
         except Outdated:
             self._loop.stop()
             raise

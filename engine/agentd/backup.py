@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from engine.agent.service import Snapshot
+from engine.errors import EngineError
 from engine.eventloop.loop import Loop, Timer
 from engine.store import backup, schema
 
@@ -58,5 +59,5 @@ class BackupService:
         try:
             if not backup.make(self._store):
                 print("the store is damaged, so its last backup is kept", file=sys.stderr, flush=True)
-        except (OSError, sqlite3.Error, schema.NewerSchema, schema.NoSchema) as error:
+        except (OSError, sqlite3.Error, EngineError, schema.NewerSchema, schema.NoSchema) as error:
             print(f"the store cannot be backed up: {error}", file=sys.stderr, flush=True)

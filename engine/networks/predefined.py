@@ -39,8 +39,10 @@ def ensure(host: Host) -> None:
     with host.store.read() as reader:
         if reader.meta(MARK):
             return
-        if not reader.has_containers():
-            _refuse_lost_store(host)
+        is_empty = not reader.has_containers()
+    signs = signs_of_loss(host) if is_empty else []
+    if signs:
+        raise Damaged(f"the store in {host.root} is new, but this host has {' and '.join(signs)}")
     record(host)
 
 
@@ -60,20 +62,19 @@ def record(host: Host) -> None:
         tx.set_meta(MARK, "1")
 
 
-def _refuse_lost_store(host: Host) -> None:
-    """Raise `Damaged` if the store was deleted while hawse's containers or bridges exist.
+def signs_of_loss(host: Host) -> list[str]:
+    """Return what of hawse exists on this host beside a new store; the list is empty if the store was not deleted.
 
     A bridge counts only if an agent has run for this HAWSE_RUN. If not, the bridge belongs to another HAWSE_ROOT.
     """
-    left = []
+    signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):
         with suppress(OSError):
             if any(not name.startswith(".") for name in os.listdir(directory / "containers")):
-                left.append(f"{what} in {directory / 'containers'}")
+                signs.append(f"{what} in {directory / 'containers'}")
     if os.path.lexists(host.run / LOCK):
-        left += [f"the bridge {link.name}" for link in marked_links.of_host() if link.kind == "bridge"][:1]
-    if left:
-        raise Damaged(f"the store in {host.root} is new, but this host has {' and '.join(left)}")
+        signs += [f"the bridge {link.name}" for link in marked_links.of_host() if link.kind == "bridge"][:1]
+    return signs
 
 
 def _plain(name: str, driver: str) -> NetworkRecord:

@@ -6,6 +6,7 @@ backup, then records of bridges and running containers that nothing else describ
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
@@ -31,10 +32,11 @@ def check(host: Host, store: Path) -> CheckReport:
     """Return what is wrong with the store, and with hawse's objects that it does not have; changes nothing."""
     problems = rescue.problems(store)
     if not problems:
+        found = salvage.read_file(store) if store.exists() else Salvaged()
         with translate_driver_errors():
-            problems = list(
-                unrecorded.objects(host, salvage.read_file(store).records if store.exists() else unrecorded.EMPTY)
-            )
+            problems = list(unrecorded.objects(host, found.records))
+            if not problems and predefined.MARK not in found.meta:
+                problems = [f"the file is new, but this host has {sign}" for sign in predefined.signs_of_loss(host)]
     return CheckReport(problems)
 
 
@@ -45,6 +47,7 @@ def repair(host: Host, store: Path) -> CheckReport:
         return CheckReport([])
     with translate_driver_errors():
         done = rescue.repair(store, lambda salvaged, new: _build(host, salvaged, new))
+    done += _unused_files(host)
     predefined.record(host)
     try:
         recover.repair(host, whole=False)
@@ -53,6 +56,16 @@ def repair(host: Host, store: Path) -> CheckReport:
     with suppress(EngineError):
         announce(host)
     return CheckReport(problems, done, repaired=True)
+
+
+def _unused_files(host: Host) -> list[str]:
+    """Return one line if HAWSE_ROOT has files of containers that have no record."""
+    with suppress(FileNotFoundError), host.store.read() as reader:
+        known = {container.id for container in reader.containers()}
+        names = [n for n in os.listdir(host.root / "containers") if not n.startswith(".") and n not in known]
+        if names:
+            return [f"left {len(names)} directories in {host.root / 'containers'} that belong to no container"]
+    return []
 
 
 def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:

@@ -36,7 +36,7 @@ from engine.recovery import boot as before
 from engine.recovery import parallel
 from engine.recovery.parallel import Job
 from engine.store.api import Intent, Reader
-from engine.store.locks import locked
+from engine.store.locks import lock_open_file, locked
 
 RESOLVERS: dict[str, intents.Resolver] = {
     IntentKind.NETWORK_CREATE: activate.destroy,
@@ -215,7 +215,7 @@ def hold_shared_lock(host: Host) -> None:
     if path not in _held:
         make_private_directory(path.parent)
         _held[path] = open_private(path, os.O_RDWR | os.O_CREAT)
-        fcntl.flock(_held[path], fcntl.LOCK_SH)
+        lock_open_file(_held[path], "the host", shared=True)
 
 
 def schedule_cleanup(host: Host) -> None:

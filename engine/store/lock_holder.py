@@ -11,6 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 WRITE_LOCK = "120"  # the byte of the -shm file that SQLite's writers lock (wal-index, WAL_WRITE_LOCK)
+WHOLE_FILE = "0"  # the first byte of a lock that flock(2) took
+STOP_CHECK_SECONDS = 2.0
+"""Seconds after which a waiting command looks whether the process that holds the lock is stopped."""
 _COMMAND_LIMIT = 60  # characters of a command line in an error message
 
 
@@ -20,12 +23,23 @@ def writer(path: Path) -> int:
     The result is also 0 for a process in a pid namespace that this process cannot see.
     """
     with suppress(OSError):
-        file = os.stat(f"{path}-shm")
-        place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
-        for line in Path("/proc/locks").read_text().splitlines():
-            fields = line.split()  # number, POSIX, ADVISORY, WRITE, pid, device and inode, first byte, last byte
-            if fields[1] == "POSIX" and fields[3] == "WRITE" and fields[5] == place and fields[6] == WRITE_LOCK:
-                return max(0, int(fields[4]))
+        return _holder("POSIX", os.stat(f"{path}-shm"), WRITE_LOCK)
+    return 0
+
+
+def of_file(descriptor: int) -> int:
+    """Return the pid of the process that holds the exclusive flock(2) lock of an open file, or 0 as `writer` does."""
+    with suppress(OSError):
+        return _holder("FLOCK", os.fstat(descriptor), WHOLE_FILE)
+    return 0
+
+
+def _holder(kind: str, file: os.stat_result, first: str) -> int:
+    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        fields = line.split()  # number, kind, ADVISORY, WRITE, pid, device and inode, first byte, last byte
+        if (fields[1], fields[3], *fields[5:7]) == (kind, "WRITE", place, first):
+            return max(0, int(fields[4]))
     return 0
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from engine.errors import Unavailable
 from engine.paths import make_private_directory, open_private
+from engine.store import lock_holder
 
 LOCK_TIMEOUT_SECONDS = 60.0
 """Seconds to wait for the lock of an object that another command holds. After this time, Unavailable is raised."""
@@ -41,12 +42,12 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
         os.close(descriptor)
 
 
-def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
+def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SECONDS, *, shared: bool = False) -> None:
     """Lock an open file whose inode does not change, such as a network namespace. Closing the file releases the lock.
 
-    Raises Unavailable after ``timeout`` seconds of waiting.
+    Raises Unavailable after ``timeout`` seconds of waiting, or earlier if a stopped process holds the lock.
     """
-    _lock(descriptor, timeout, name)
+    _lock(descriptor, timeout, name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
 def forget(run: Path, kind: str, object_id: str) -> None:
@@ -67,17 +68,27 @@ def _acquire(path: Path, timeout: float) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, timeout: float, name: str) -> None:
-    pause, deadline = 0.001, time.monotonic() + timeout
+def _lock(descriptor: int, timeout: float, name: str, kind: int = fcntl.LOCK_EX) -> None:
+    pause, began, looked = 0.001, time.monotonic(), time.monotonic()
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Unavailable(f"timed out after {timeout:g} s waiting for another command on {name}") from None
+            now = time.monotonic()
+        if now - began > timeout:
+            raise _timed_out(descriptor, name, timeout)
+        if now - looked > lock_holder.STOP_CHECK_SECONDS:
+            looked = now
+            if lock_holder.is_stopped(lock_holder.of_file(descriptor)):
+                raise _timed_out(descriptor, name, now - began)
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
+
+
+def _timed_out(descriptor: int, name: str, seconds: float) -> Unavailable:
+    holder = lock_holder.described(lock_holder.of_file(descriptor))
+    return Unavailable(f"timed out after {seconds:.3g} s waiting for another command on {name}{holder}")
 
 
 def _still_named(descriptor: int, path: Path) -> bool:

@@ -35,8 +35,6 @@ from engine.store.transaction import SqliteReader, SqliteTransaction
 
 BUSY_SECONDS = 30.0
 """Seconds that a command waits for other writers of the store before the command fails."""
-BUSY_SLICE_SECONDS = 2.0
-"""Seconds after which a waiting command looks whether the process that holds the lock is stopped."""
 LOG_SIZE = 1 << 20
 """Size limit of the write-ahead log in bytes. A writer that finds a larger log moves the contents of the log into the
 store's file.
@@ -271,7 +269,7 @@ class SqliteStore:
             with suppress(FileNotFoundError):
                 require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
         # Switching off SQLite's thread check is safe, because no two threads use a connection at the same time.
-        timeout = min(self.busy_seconds, BUSY_SLICE_SECONDS)
+        timeout = min(self.busy_seconds, lock_holder.STOP_CHECK_SECONDS)
         connection = sqlite3.connect(self.path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection)
@@ -299,7 +297,7 @@ class SqliteStore:
                 try:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 finally:
-                    timeout = min(self.busy_seconds, BUSY_SLICE_SECONDS)
+                    timeout = min(self.busy_seconds, lock_holder.STOP_CHECK_SECONDS)
                     connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
                 log = open_private(f"{self.path}-wal", os.O_RDWR)
                 try:

@@ -5,7 +5,6 @@ The file appears at its path with all its tables, so a file that is empty or has
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from engine.errors import Damaged
 from engine.paths import open_private
 from engine.store import schema
+from engine.store.locks import lock_open_file
 
 NAME = "hawse.db"
 """The name of the store's file in HAWSE_ROOT."""
@@ -32,10 +32,13 @@ WAL_MAGICS = (0x377F0682, 0x377F0683)  # the first four bytes of a write-ahead l
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock on the store's directory, under which the store's file is created, upgraded and replaced."""
+    """Hold the lock on the store's directory, under which the store's file is created, upgraded and replaced.
+
+    Raises Unavailable if another process holds the lock for too long.
+    """
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+        lock_open_file(directory, str(path))
         yield
     finally:
         os.close(directory)

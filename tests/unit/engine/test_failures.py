@@ -19,6 +19,10 @@ class Failing:
     def act(self, error):
         raise error
 
+    def follow(self, error):
+        yield "line"
+        raise error
+
 
 def os_error(number, path=None):
     return OSError(number, os.strerror(number), path) if path else OSError(number, os.strerror(number))
@@ -49,3 +53,10 @@ def test_other_errors_stay(error):
     with pytest.raises(type(error)) as raised:
         Failing().act(error)
     assert raised.value is error
+
+
+def test_failures_of_an_iterator_are_engine_errors_too():
+    lines = Failing().follow(RuntimeFailure("other", "the supervisor was killed"))
+    assert next(lines) == "line"
+    with pytest.raises(EngineError, match="the supervisor was killed"):
+        next(lines)

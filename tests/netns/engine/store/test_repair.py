@@ -129,6 +129,18 @@ def test_a_deleted_log_is_found_by_the_check_and_made_up_for_by_the_backup(web):
     assert web.hawse("system", "check").stdout == "The database is sound.\n"
 
 
+def test_files_of_a_container_that_does_not_run_are_a_sign_too(host):
+    host.hawse("run", "--name", "web", "--network", "none", "hostfs", "true")
+    for path in host.root.glob("hawse.db*"):
+        path.unlink()
+    refused = host.hawse("network", "ls", check=False)
+    assert f"is new, but this host has files of containers in {host.root}/containers" in refused.stderr
+    assert host.hawse("system", "check", check=False).returncode == 1
+    assert "that belong to no container" in host.hawse("system", "check", "--repair").stdout
+    assert host.hawse("system", "check").stdout == "The database is sound.\n"
+    assert len(host.hawse("network", "ls", "-q").stdout.split()) == 3
+
+
 def _network_of(host, name):
     template = "{{range .NetworkSettings.Networks}}{{.NetworkID}}{{end}}"
     return host.hawse("inspect", "-f", template, name).stdout.strip()

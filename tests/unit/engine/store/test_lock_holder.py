@@ -9,7 +9,8 @@ import time
 import pytest
 
 from engine.errors import Unavailable
-from engine.store import sqlite
+from engine.store import lock_holder, sqlite
+from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 
 
@@ -49,7 +50,7 @@ def test_a_writer_names_the_process_that_holds_the_lock(holder):
 
 def test_a_stopped_process_is_not_waited_for_and_readers_go_on(holder, monkeypatch):
     store, pid = holder
-    monkeypatch.setattr(sqlite, "BUSY_SLICE_SECONDS", 0.2)
+    monkeypatch.setattr(lock_holder, "STOP_CHECK_SECONDS", 0.2)
     os.kill(pid, signal.SIGSTOP)
     os.waitpid(pid, os.WUNTRACED)
     text, seconds = refused(store)
@@ -57,3 +58,32 @@ def test_a_stopped_process_is_not_waited_for_and_readers_go_on(holder, monkeypat
     assert seconds < 2
     with store.read() as reader:
         assert reader.meta("key") == "value"
+
+
+def test_a_lock_of_an_object_names_its_holder_and_is_not_waited_for_if_it_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_holder, "STOP_CHECK_SECONDS", 0.2)
+    ready, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with locked(tmp_path, "container", "ab"):
+            os.write(tell, b".")
+            time.sleep(60)
+        os._exit(0)
+    os.read(ready, 1)
+    try:
+        text = f"timed out after 0.3 s .* container-ab: process {child} "
+        with pytest.raises(Unavailable, match=text), locked(tmp_path, "container", "ab", timeout=0.3):
+            pass
+        os.kill(child, signal.SIGSTOP)
+        os.waitpid(child, os.WUNTRACED)
+        began = time.monotonic()
+        text = f"process {child} .*which is stopped"
+        with pytest.raises(Unavailable, match=text), locked(tmp_path, "container", "ab"):
+            pass
+        assert time.monotonic() - began < 2
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    with locked(tmp_path, "container", "ab"):
+        pass
+    assert list((tmp_path / "locks").iterdir()) == []

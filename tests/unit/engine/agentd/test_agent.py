@@ -1,0 +1,54 @@
+"""The agent on a store that is deleted while the agent runs."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from engine.agentd.agent import Agent
+from engine.errors import Damaged
+from engine.eventloop.loop import Loop
+from engine.model import NetworkRecord
+from engine.store import sqlite
+from engine.store.sqlite import SqliteStore
+
+
+class Seen:
+    """A service that keeps the states that it was given."""
+
+    name = "seen"
+
+    def __init__(self):
+        self.states = []
+
+    def reconcile(self, state):
+        self.states.append([network.name for network in state.networks])
+
+    def needed(self):
+        return True
+
+    def close(self):
+        pass
+
+
+def test_services_keep_the_last_state_when_the_store_was_deleted(tmp_path):
+    store, seen = SqliteStore(tmp_path / "hawse.db"), Seen()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "sock"))
+    listener.listen()
+    agent = Agent(Loop(), store, [seen], listener)
+    agent.reconcile()
+    with store.write() as tx:
+        tx.put_network(NetworkRecord("a", "app", "", "bridge"))
+    agent.reconcile()
+    sqlite.close_idle()
+    for path in tmp_path.glob("hawse.db*"):
+        path.unlink()
+    with pytest.raises(Damaged, match="the agent goes on with the last state"):
+        agent.reconcile()
+    with store.write() as tx:
+        tx.put_network(NetworkRecord("a", "again", "", "bridge"))
+    agent.reconcile()
+    assert seen.states == [[], ["app"], ["again"]]
+    listener.close()
