@@ -37,7 +37,7 @@ from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
-from drivers.linux import address, conntrack, link, names, netns, router_advertisements, sysctl
+from drivers.linux import address, conntrack, link, names, netns, route, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
@@ -244,6 +244,7 @@ class BridgeDriver:
                 Step("parameters", made.set_parameters),
                 Step("addresses", made.set_addresses),
                 Step("up", made.bring_up),
+                Step("routes", made.connect),
             ]
             if forwarded:
                 steps += [
@@ -417,6 +418,11 @@ class _Bridge:
         differences += [
             Difference("missing", "address", f"{item} on {self.name}") for item in self._addresses() if item not in held
         ]
+        differences += [
+            Difference("missing", "route", f"{item.network} on {self.name}")
+            for item in self._addresses()
+            if item in held and not route.has_connected(self.session, item, self.name)
+        ]
         values = self._sysctls(bridge).items()
         differences += [
             Difference("changed", "sysctl", path.replace("/", "."))
@@ -424,6 +430,11 @@ class _Bridge:
             if sysctl.read(path) not in (None, value)
         ]
         return differences
+
+    def connect(self) -> None:
+        for item in self._addresses():
+            if not route.has_connected(self.session, item, self.name):
+                route.add_connected(self.session, item, link.index(self.name))
 
     def bring_up(self) -> None:
         link.change(self.session, link.index(self.name), state="up")

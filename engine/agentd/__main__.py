@@ -83,7 +83,15 @@ def serving(root: Path, run_dir: Path, store: Store, listener: socket) -> Agent:
     link_repair = LinkRepair(threads_store, run_dir, cluster.verify, dns.redirected)
     links = LinkService(loop, inotify, run_dir, link_repair.put_right, heals)
     services = (cluster, dns, forward, repair, links, RespawnService(loop, run_dir))
-    agent = Agent(loop, store, services, listener, idle=idle_from_environment(), extend=cluster.extend)
+    agent = Agent(
+        loop,
+        store,
+        services,
+        listener,
+        idle=idle_from_environment(),
+        extend=cluster.extend,
+        warnings=lambda: [*repair.fights(), *links.fights()],
+    )
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = loop.stop
     return agent

@@ -33,7 +33,7 @@ NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
 
 
 class Subject(NamedTuple):
-    """What a comparison is about: a network, a container, or the container of an endpoint."""
+    """What a comparison is about: a network or a container. A notification may also be about an endpoint."""
 
     kind: str
     id: str
@@ -83,7 +83,6 @@ class LinkRepair:
         The write transaction keeps commands from creating or removing the subject between comparison and repair.
         """
         with self._store.read() as reader:
-            subject = _resolved(reader, subject)
             compared = self._compare(reader, subject)
         if compared.has_peers:
             texts = (line.partition(": ") for line in self._verify(subject.id))
@@ -201,14 +200,6 @@ class LinkRepair:
             config = load_config()
             for driver in filter(None, self._drivers.values()):
                 configure(driver, config, self._run)
-
-
-def _resolved(reader: Reader, subject: Subject) -> Subject:
-    """Return the container of an endpoint; any other subject is returned unchanged."""
-    if subject.kind != ENDPOINT:
-        return subject
-    endpoint = reader.endpoint(subject.id)
-    return Subject(CONTAINER, endpoint.container_id if endpoint is not None else "")
 
 
 def _members(reader: Reader, network: NetworkRecord) -> list[Subject]:
