@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from drivers.api import Difference, Driver, DriverError, LinkRepairer, Missing, PeerProgrammer
+from drivers.api import Difference, Driver, DriverError, EndpointSpec, LinkRepairer, Missing, PeerProgrammer
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns
 from drivers.options import HEAL, parse_bool
@@ -26,7 +26,7 @@ from engine.endpoints import sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
 from engine.host import configure
-from engine.model import ContainerRecord, NetworkRecord
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Reader, Store, Transaction
 
 NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
@@ -113,15 +113,10 @@ class LinkRepair:
         name, spec = f"network {network.name}", dispatch.network_spec(network)
         if isinstance(driver, PeerProgrammer):
             return Comparison(name, has_peers=True, members=_members(reader, network))
-        publishing = [
-            dispatch.endpoint_spec(endpoint, container)
-            for endpoint in reader.publishing_endpoints()
-            if endpoint.network_id == network.id and endpoint.phase == "live"
-            if (container := reader.container(endpoint.container_id)) is not None
-        ]
-        differences = driver.compare_network(spec, publishing)
+        publishing = [e for e in reader.publishing_endpoints() if e.network_id == network.id]
+        differences = driver.compare_network(spec, _specs(reader, publishing))
         if tx is not None and differences:
-            driver.repair_network(spec, publishing)
+            driver.repair_network(spec, _specs(reader, reader.endpoints(network_id=network.id)))
             assert isinstance(driver, Driver)
             dispatch.save_driver_state(tx, driver)
         return Comparison(name, differences, members=_members(reader, network) if differences else ())
@@ -200,6 +195,12 @@ class LinkRepair:
             config = load_config()
             for driver in filter(None, self._drivers.values()):
                 configure(driver, config, self._run)
+
+
+def _specs(reader: Reader, endpoints: Sequence[EndpointRecord]) -> list[EndpointSpec]:
+    """Return the live endpoints among these in the form that drivers use."""
+    pairs = ((e, reader.container(e.container_id)) for e in endpoints if e.phase == "live")
+    return [dispatch.endpoint_spec(endpoint, container) for endpoint, container in pairs if container is not None]
 
 
 def _members(reader: Reader, network: NetworkRecord) -> list[Subject]:

@@ -96,7 +96,9 @@ class Ours:
             return (ours and (change.gone or not change.on or renamed)) or (change.name == "lo" and not change.on)
         if change.kind == "address":
             return change.gone and change.address in self.addresses
-        return change.gone or change.prefix <= 1  # a new default route may have replaced hawse's
+        return change.kind == "route" and (
+            change.gone or change.prefix <= 1
+        )  # a new default route may have replaced hawse's
 
 
 class LinkService:

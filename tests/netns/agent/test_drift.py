@@ -204,6 +204,17 @@ def test_what_commands_do_is_no_damage(world, traffic):
     assert world.log() == log
 
 
+def test_isolated_ports_stay_isolated(world, traffic):
+    world.hawse("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "closed")
+    world.containers(alone=["--network", "closed"])
+    members = json.loads(world.hawse("network", "inspect", "closed"))[0]["Containers"].values()
+    port = f"veth{next(iter(members))['EndpointID'][:7]}"
+    world.host.sh(f"ip link set {port} type bridge_slave isolated off")
+    until(lambda: "isolated on" in world.host.sh(f"ip -d link show {port}"), BOUND)
+    world.hawse("rm", "-f", "alone")
+    world.hawse("network", "rm", "closed")
+
+
 def test_a_fight_is_noticed_and_ends(world, traffic):
     log, web = world.log(), world.paths_of["web"]
     world.damaged = 5
