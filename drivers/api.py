@@ -478,8 +478,11 @@ class LinkRepairer(Protocol):
         ``publishing`` are the network's endpoints with published ports.
         """
 
-    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
-        """Repair what `compare_network` finds, and change nothing else; idempotent."""
+    def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
+        """Repair what `compare_network` finds, and put the ``endpoints`` of the network back on it; idempotent.
+
+        `repair_endpoint` repairs what else is wrong with an endpoint.
+        """
 
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str

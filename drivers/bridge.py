@@ -13,7 +13,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
-from drivers import bridge_loopback, bridge_options, bridge_shared_state
+from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
@@ -36,7 +36,7 @@ from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
-from drivers.linux import address, conntrack, link, names, netns, router_advertisements, sysctl
+from drivers.linux import address, conntrack, link, names, netns, route, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
@@ -258,40 +258,47 @@ class BridgeDriver:
             for path in self._switches(network, options.bridge)
             if not off and sysctl.read(path) == "0"
         ]
-        needed = any(bridge_loopback.is_needed(network, options, e, e.ports) for e in publishing)
-        # Without the firewall's rules, route_localnet must stay off.
-        if needed and not self.needs_repair():
+        if self._needs_loopback(network, options, publishing) and not self.needs_repair():
             differences += bridge_loopback.compare([(options.bridge, True)])
         return differences
 
-    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
-        """Recreate the bridge if it is missing, and restore its addresses, its sysctls and IP forwarding.
+    def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
+        """Recreate the bridge if it is missing, and restore its ports, addresses, sysctls and IP forwarding.
 
         A new bridge has the MAC of the old one, so that the containers' neighbour entries stay valid.
         """
         options = bridge_options.parse(network)
-        forwarded = forwarding.plan(_versions(network)) if self._forwards(network) else []
-        needed = any(bridge_loopback.is_needed(network, options, e, e.ports) for e in publishing)
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
             made.create()
-            steps = [
-                Step("parameters", made.set_parameters),
-                Step("addresses", made.set_addresses),
-                Step("up", made.bring_up),
-            ]
-            if forwarded:
-                steps += [
-                    Step("firewall", lambda: table.change(add=forwarded)),
-                    Step("forwarding", lambda: forwarding.switch_on(forwarded)),
+            # A repair walks all steps, and never removes a bridge that may be in use.
+            teardown(
+                [
+                    Step("parameters", made.set_parameters),
+                    Step("addresses", made.set_addresses),
+                    Step("ports", lambda: bridge_port.attach_all(opened, endpoints, options)),
+                    Step("up", made.bring_up),
+                    Step("routes", made.connect),
+                    *self._forwarding_steps(network, options),
+                    Step("route_localnet", lambda: self._open_loopback(network, options, endpoints)),
                 ]
-            steps += [
-                Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
-                for path in self._switches(network, options.bridge)
-            ]
-            if needed and not self.needs_repair():
-                steps.append(Step("route_localnet", lambda: bridge_loopback.switch_on(options.bridge)))
-            teardown(steps)  # a repair walks all steps, and never removes a bridge that may be in use
+            )
+
+    def _forwarding_steps(self, network: NetworkSpec, options: BridgeOptions) -> Iterator[Step]:
+        forwarded = forwarding.plan(_versions(network)) if self._forwards(network) else []
+        if forwarded:
+            yield Step("firewall", lambda: table.change(add=forwarded))
+            yield Step("forwarding", lambda: forwarding.switch_on(forwarded))
+        for path in self._switches(network, options.bridge):
+            yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
+
+    def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
+        """Switch route_localnet on if published ports need it; without the firewall's rules, it must stay off."""
+        if self._needs_loopback(network, options, endpoints) and not self.needs_repair():
+            bridge_loopback.switch_on(options.bridge)
+
+    def _needs_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> bool:
+        return any(bridge_loopback.is_needed(network, options, e, e.ports) for e in endpoints)
 
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
@@ -458,6 +465,11 @@ class _Bridge:
         differences += [
             Difference("missing", "address", f"{item} on {self.name}") for item in self._addresses() if item not in held
         ]
+        differences += [
+            Difference("missing", "route", f"{item.network} on {self.name}")
+            for item in self._addresses()
+            if item in held and not route.has_connected(self.session, item, self.name)
+        ]
         values = self._sysctls(bridge).items()
         differences += [
             Difference("changed", "sysctl", path.replace("/", "."))
@@ -465,6 +477,11 @@ class _Bridge:
             if sysctl.read(path) not in (None, value)
         ]
         return differences
+
+    def connect(self) -> None:
+        for item in self._addresses():
+            if not route.has_connected(self.session, item, self.name):
+                route.add_connected(self.session, item, link.index(self.name))
 
     def bring_up(self) -> None:
         link.change(self.session, link.index(self.name), state="up")

@@ -53,13 +53,11 @@ class Port:
         link.change(self.session, index, state="up", ifalias=self.mark)
 
     def attach(self) -> None:
-        """Put the port back on the bridge, and set it up again; idempotent."""
+        """Put the port back on the bridge, and set it up again; idempotent. A missing port is ignored."""
         self.name = self.present()
-        bridge = link.index(self.options.bridge)
-        port = link.find(self.session, self.name)
-        if port is not None and port.master != bridge:
-            link.change(self.session, port.index, master=bridge)
-        self.set_up()
+        if self.name:
+            link.change(self.session, link.index(self.name), master=link.index(self.options.bridge))
+            self.set_up()
 
     def compare(self) -> list[Difference]:
         """Return how the port differs from what `create` and `set_up` make."""
@@ -70,6 +68,9 @@ class Port:
         differences = [] if port.up else [Difference("changed", "port", f"{name} is down")]
         if port.master != link.index(self.options.bridge):
             differences.append(Difference("changed", "port", f"{name} is not on {self.options.bridge}"))
+        elif port.is_isolated == self.options.icc:
+            isolated = "is isolated" if self.options.icc else "is not isolated"
+            differences.append(Difference("changed", "port", f"{name} {isolated}", opens=not self.options.icc))
         return differences
 
     def present(self) -> str:
@@ -117,6 +118,15 @@ class Port:
         if error.errno == errno.EEXIST:
             return Exists(f"the sandbox has an interface {interface} already")
         return error
+
+
+def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: BridgeOptions) -> None:
+    """Put the existing ports of these endpoints back on their bridge, because the bridge was created again."""
+    bridge = link.index(options.bridge)
+    marks = {names.endpoint_mark(endpoint.id): endpoint for endpoint in endpoints}
+    for one in link.all_links(opened) if marks else ():
+        if one.alias in marks and one.master != bridge:
+            Port(opened, marks[one.alias], options).attach()
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TypeVar
 
 from drivers.api import BadOption, Difference, EndpointSpec, IPInterface, Sandbox
-from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, sysctl
+from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import WayOut
 from drivers.linux.netlink import Session, session
 
@@ -84,6 +84,11 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
     differences += [
         Difference("missing", "address", f"{item} on {interface}") for item in _addresses(endpoint) if item not in held
     ]
+    differences += [
+        Difference("missing", "route", f"{item.network} on {interface}")
+        for item in _addresses(endpoint)
+        if item in held and not route.has_connected(opened, item, interface)
+    ]
     for path, value in _sysctls(endpoint, interface).items():
         if sysctl.read(path) not in (None, value):
             differences.append(Difference("changed", "sysctl", path.replace("/", ".")))
@@ -96,7 +101,14 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
         if difference.place == "interface" and isinstance(difference.detail, str):
             rename(sandbox, difference.detail, interface)
     configure(sandbox, endpoint, interface)
+    if any(difference.place == "route" for difference in differences):
+        inside(sandbox, lambda opened: _connect(opened, endpoint, link.index(interface)))
     announce(sandbox, endpoint, interface)
+
+
+def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:
+    for item in _addresses(endpoint):
+        route.add_connected(opened, item, index)
 
 
 def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:

@@ -136,7 +136,7 @@ class ParentedDriver:
         ours = parent.alias == names.network_mark(network.id)
         return [Difference("changed", "parent", f"{name} is down")] if ours and not parent.up else []
 
-    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
+    def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
         """Create the parent if it is missing, and bring it up if hawse made it."""
         self.create_network(network)
         with session() as opened:

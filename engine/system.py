@@ -12,6 +12,7 @@ from pathlib import Path
 from drivers.api import DriverFacts
 from drivers.linux.host import filters_bridged, is_forwarding
 from drivers.registry import available
+from engine.agent import client
 from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
@@ -157,6 +158,7 @@ class SystemVerbs:
         texts = create.warnings_of(self.host, made)
         if not (self.host.config.ip_forward or is_forwarding()):
             texts.insert(0, "IPv4 forwarding is disabled")
+        texts += client.warnings(self.host.run)
         return [f"WARNING: {text}" for text in texts] or None
 
     def _swarm(self) -> Json:

@@ -38,7 +38,8 @@ class Link:
     ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
     the kernel stores. ``master`` is the index of the bridge (or bond …) that has the link as a port. ``device`` is the
     bus device of a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is
-    True if the link's other end or parent is in another namespace.
+    True if the link's other end or parent is in another namespace. ``is_isolated`` is True for a bridge port that
+    reaches no other isolated port of its bridge.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Link:
     peer: int = 0
     is_loopback: bool = False
     is_split: bool = False
+    is_isolated: bool = False
 
 
 def index(name: str) -> int:
@@ -213,6 +215,7 @@ def _read(message: Any) -> Link:
         peer=message.get_attr("IFLA_LINK", 0),
         is_loopback=bool(message["flags"] & IFF_LOOPBACK),
         is_split=message.get_attr("IFLA_LINK_NETNSID") is not None,
+        is_isolated=bool(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_ISOLATED")),
     )
 
 

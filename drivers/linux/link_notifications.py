@@ -17,7 +17,7 @@ from drivers.linux import attributes
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import RECEIVE, SOL_NETLINK, messages, session
 
-Kind = Literal["link", "address", "route", "neighbor", "forwarding"]
+Kind = Literal["link", "port", "address", "route", "neighbor", "forwarding"]
 
 ADD_MEMBERSHIP, BUFFER_FORCE = 1, 33  # kernel constants NETLINK_ADD_MEMBERSHIP, SO_RCVBUFFORCE
 LINKS, NEIGHBORS, ADDRESSES, ROUTES, FORWARDING = (1,), (3,), (5, 9), (7, 11), (24, 25)  # RTNLGRP_*, IPv4 and IPv6
@@ -107,7 +107,7 @@ def present_links() -> list[Change]:
     """Return the links of the calling thread's namespace, in the form of changes."""
     with session() as opened, kernel_errors("list", "links"):
         bodies = opened.dump(GET_LINK, LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-    return [change for body in bodies if (change := _link(body, False, 0)) is not None]
+    return [_link(body, False, 0) for body in bodies]
 
 
 def decoded(data: bytes) -> Iterator[Change]:
@@ -127,10 +127,10 @@ def _authors(data: bytes) -> Iterator[int]:
         start += length + 3 & ~3
 
 
-def _link(body: bytes, gone: bool, author: int) -> Change | None:
+def _link(body: bytes, gone: bool, author: int) -> Change:
     family, _, index, flags, _ = LINK.unpack_from(body)
     if family != socket.AF_UNSPEC:
-        return None  # the bridge's own message about a port; the kernel sends a message about the link too
+        return Change("port", gone, index, author=author)  # the bridge's own message about one of its ports
     values = attributes.read(body, LINK.size)
     master = values.get(MASTER, b"")
     return Change(

@@ -16,10 +16,11 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from drivers.api import IPAddress, IPNetwork
+from drivers.api import IPAddress, IPInterface, IPNetwork
+from drivers.linux import sysctl
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
-from drivers.linux.rtnetlink import Attributes, dump, encode
+from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
 CLONED = 0x200  # kernel flag RTM_F_CLONED: a cached copy of another route
 MAIN_TABLE = 254
@@ -29,6 +30,9 @@ OURS = 104
 
 By this number, hawse later recognises its own routes.
 """
+KERNEL, KERNEL_METRIC6 = 2, 256  # RTPROT_KERNEL; the metric of IPv6 routes that the kernel makes
+FIB_MATCH = 0x2000  # request flag RTM_F_FIB_MATCH: return the matching route
+UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
 UNIVERSE, LINK_SCOPE, NOWHERE = 0, 253, 255
 UNICAST = 1
 FAMILIES = {4: AF_INET, 6: AF_INET6}
@@ -91,6 +95,35 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int, *, kee
     """
     with kernel_errors("set route to", str(destination), ignore=(errno.EEXIST,) if keep else ()):
         session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
+
+
+def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
+    """Return whether the subnet of an address on the link ``name`` has a route, which the kernel made or another did.
+
+    The calling thread is in the session's namespace. A more specific route counts too.
+    """
+    subnet = interface.network
+    if subnet.prefixlen >= subnet.max_prefixlen - 1:
+        return True
+    family = f"ipv{subnet.version}"
+    if any(sysctl.read(sysctl.conf(family, i, "ignore_routes_with_linkdown")) == "1" for i in ("all", name)):
+        return True  # the lookup would leave out the route of a link without carrier
+    other = subnet[-2] if subnet[-2] != interface.ip else subnet[1]
+    fields = {"family": FAMILIES[subnet.version], "dst_len": subnet.max_prefixlen, "flags": FIB_MATCH}
+    bodies: list[bytes] = []
+    with kernel_errors("look up route to", str(other), ignore=UNREACHABLE):
+        bodies = session.request(RTM_GETROUTE, encode(rtmsg, [("RTA_DST", str(other))], **fields))
+    return any(decode(rtmsg, body)["dst_len"] >= subnet.prefixlen for body in bodies)
+
+
+def add_connected(session: Session, interface: IPInterface, link_index: int) -> None:
+    """Add the route to an address's subnet that the kernel makes with the address; idempotent."""
+    is_ipv4 = interface.version == 4
+    own = [("RTA_PREFSRC", str(interface.ip))] if is_ipv4 else [("RTA_PRIORITY", KERNEL_METRIC6)]
+    scope = LINK_SCOPE if is_ipv4 else UNIVERSE
+    body = _message(interface.network, link_index, own, scope=scope, protocol=KERNEL)
+    with kernel_errors("set route to", str(interface.network), ignore=(errno.EEXIST,)):
+        session.request(RTM_NEWROUTE, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def _widest(messages: Iterable[Any]) -> Iterator[Route]:

@@ -132,7 +132,7 @@ class OverlayDriver:
         """Return an empty list, because `verify` compares the network's devices together with its tables."""
         return ()
 
-    def repair_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> None:
+    def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
         """Do nothing, because `verify` repairs the network's devices together with its tables."""
 
     def compare_endpoint(

@@ -6,6 +6,7 @@ The lock file, the socket and the log of the agent are in the directory HAWSE_RU
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import select
 import signal
@@ -26,6 +27,7 @@ from engine.runtime import resident
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 POLL_INTERVAL_SECONDS = 0.02
+STATUS_TIMEOUT_SECONDS = 1.0
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
@@ -72,6 +74,19 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
             return "late"
         except OSError:
             return None
+
+
+def warnings(run_dir: Path) -> list[str]:
+    """Return the agent's warnings about other programs that keep undoing its repairs; empty without an agent.
+
+    Blocks up to `STATUS_TIMEOUT_SECONDS` seconds.
+    """
+    answer = ask(run_dir, "status", STATUS_TIMEOUT_SECONDS)
+    try:
+        texts: list[str] = json.loads(answer or "{}").get("warnings", [])
+    except ValueError:
+        return []  # the agent answers late, or refuses this process
+    return texts
 
 
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:

@@ -105,6 +105,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
         guarded=guarded.Guarded(loop, str(run_dir), guarded.AGENT, str(run_dir / client.LOG)),
         stays=unit.runs_this_process,
         extend=cluster.extend,
+        warnings=lambda: [*repair.fights(), *links.fights()],
     )  # fmt: skip
     unit.keep_watchdog_quiet(loop)
     loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))

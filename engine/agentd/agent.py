@@ -42,9 +42,10 @@ class Agent:
         guarded: Guarded | None = None,
         stays: bool = False,
         extend: Callable[[Snapshot], Snapshot] = lambda state: state,
+        warnings: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._loop, self._store, self._services, self._idle = loop, store, services, idle
-        self._extend = extend
+        self._extend, self._warnings = extend, warnings
         self._stays = stays
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read = 0, object()
@@ -78,8 +79,11 @@ class Agent:
         return done
 
     def status(self) -> str:
-        """Return one line of JSON: the agent's process id, and for each service whether the service is needed."""
-        return json.dumps({"pid": os.getpid(), "services": {s.name: s.needed() for s in self._services}})
+        """Return one line of JSON: the agent's process id, whether each service is needed, and the warnings for
+        ``info``.
+        """
+        needed = {s.name: s.needed() for s in self._services}
+        return json.dumps({"pid": os.getpid(), "services": needed, "warnings": list(self._warnings())})
 
     def move(self, listener: socket) -> None:
         """Answer commands on a new socket, because the file of the old one was deleted."""

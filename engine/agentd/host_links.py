@@ -28,6 +28,7 @@ class HostLinks:
     def __init__(self, loop: Loop, inotify: Inotify, suspect: Callable[[Iterable[Subject], str], None]) -> None:
         self._loop, self._inotify, self._suspect = loop, inotify, suspect
         self._bridges: dict[int, Subject] = {}
+        self._ports: dict[int, Subject] = {}
         self._names: Mapping[str, Subject] = {}
         self._sysctls: dict[Subject, list[InotifyWatch]] = {}
         self._listener = LinkListener(HOST, BUFFER_BYTES)
@@ -61,9 +62,10 @@ class HostLinks:
         """Return the networks and endpoints that a change may have damaged."""
         if change.kind == "link":
             subject = marked(change) or self._bridges.get(change.link)
-            if subject is not None and subject.kind == NETWORK:
-                self._learn(change)
+            self._learn(change)
             return [subject] if subject is not None and self._is_damaged(change, subject) else []
+        if change.kind == "port":
+            return [self._ports[change.link]] if change.link in self._ports else []
         if change.kind == "forwarding" and not change.on and change.link == link_notifications.ALL_LINKS:
             return self._names.values()
         lost = change.gone if change.kind in ("address", "route") else not change.on
@@ -77,11 +79,16 @@ class HostLinks:
         return change.name not in self._names and subject in self._names.values()
 
     def _learn(self, change: Change) -> None:
-        """Record the index of a network's link, and watch the link's sysctls."""
+        """Record the index of a network's or endpoint's link, and watch the sysctls of a network's link."""
         subject = marked(change) or self._bridges.get(change.link)
-        if subject is None or subject.kind != NETWORK:
+        if subject is None:
             return
-        if change.gone:
+        if subject.kind == ENDPOINT:
+            if change.gone:
+                self._ports.pop(change.link, None)
+            else:
+                self._ports[change.link] = subject
+        elif change.gone:
             self._bridges.pop(change.link, None)
             self._forget_sysctls(subject)
         elif change.link not in self._bridges:

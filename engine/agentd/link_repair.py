@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from drivers.api import Difference, Driver, DriverError, LinkRepairer, Missing, PeerProgrammer
+from drivers.api import Difference, Driver, DriverError, EndpointSpec, LinkRepairer, Missing, PeerProgrammer
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns
 from drivers.options import HEAL, parse_bool
@@ -26,14 +26,14 @@ from engine.endpoints import sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
 from engine.host import configure
-from engine.model import ContainerRecord, NetworkRecord
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Reader, Store, Transaction
 
 NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
 
 
 class Subject(NamedTuple):
-    """What a comparison is about: a network, a container, or the container of an endpoint."""
+    """What a comparison is about: a network or a container. A notification may also be about an endpoint."""
 
     kind: str
     id: str
@@ -83,7 +83,6 @@ class LinkRepair:
         The write transaction keeps commands from creating or removing the subject between comparison and repair.
         """
         with self._store.read() as reader:
-            subject = _resolved(reader, subject)
             compared = self._compare(reader, subject)
         if compared.has_peers:
             texts = (line.partition(": ") for line in self._verify(subject.id))
@@ -114,15 +113,10 @@ class LinkRepair:
         name, spec = f"network {network.name}", dispatch.network_spec(network)
         if isinstance(driver, PeerProgrammer):
             return Comparison(name, has_peers=True, members=_members(reader, network))
-        publishing = [
-            dispatch.endpoint_spec(endpoint, container)
-            for endpoint in reader.publishing_endpoints()
-            if endpoint.network_id == network.id and endpoint.phase == "live"
-            if (container := reader.container(endpoint.container_id)) is not None
-        ]
-        differences = driver.compare_network(spec, publishing)
+        publishing = [e for e in reader.publishing_endpoints() if e.network_id == network.id]
+        differences = driver.compare_network(spec, _specs(reader, publishing))
         if tx is not None and differences:
-            driver.repair_network(spec, publishing)
+            driver.repair_network(spec, _specs(reader, reader.endpoints(network_id=network.id)))
             assert isinstance(driver, Driver)
             dispatch.save_driver_state(tx, driver)
         return Comparison(name, differences, members=_members(reader, network) if differences else ())
@@ -203,12 +197,10 @@ class LinkRepair:
                 configure(driver, config, self._run)
 
 
-def _resolved(reader: Reader, subject: Subject) -> Subject:
-    """Return the container of an endpoint; any other subject is returned unchanged."""
-    if subject.kind != ENDPOINT:
-        return subject
-    endpoint = reader.endpoint(subject.id)
-    return Subject(CONTAINER, endpoint.container_id if endpoint is not None else "")
+def _specs(reader: Reader, endpoints: Sequence[EndpointRecord]) -> list[EndpointSpec]:
+    """Return the live endpoints among these in the form that drivers use."""
+    pairs = ((e, reader.container(e.container_id)) for e in endpoints if e.phase == "live")
+    return [dispatch.endpoint_spec(endpoint, container) for endpoint, container in pairs if container is not None]
 
 
 def _members(reader: Reader, network: NetworkRecord) -> list[Subject]:

@@ -31,6 +31,8 @@ FIRST_SHARE, SHARE = 4, 2000
 
 ``FIRST_SHARE`` applies to the first comparison of each subject, because changes before the agent's start are unknown.
 """
+FIGHT_SECONDS = 300.0
+"""Seconds for which `LinkThread.fights` mentions a fight after its last round."""
 PATIENCE_SECONDS = 5.0
 """Seconds that the agent waits for the end of the thread."""
 
@@ -43,7 +45,7 @@ class LinkThread:
         self._condition = threading.Condition()
         self._paces: dict[Subject, Pace] = {}
         self._by: dict[Subject, str] = {}
-        self._fights: dict[Subject, str] = {}
+        self._fights: dict[Subject, tuple[float, str]] = {}
         self._new, self._lap = deque[Subject](), deque[Subject]()
         self._known: set[Subject] = set()
         self._next_lap = time.monotonic()
@@ -75,9 +77,10 @@ class LinkThread:
                 self._condition.notify()
 
     def fights(self) -> list[str]:
-        """Return a sentence about each subject that another program keeps damaging."""
+        """Return a sentence about each subject that another program kept damaging in the last minutes."""
         with self._condition:
-            return list(self._fights.values())
+            last = time.monotonic() - FIGHT_SECONDS
+            return [text for when, text in self._fights.values() if when >= last]
 
     def close(self) -> None:
         """End the thread; blocks up to `PATIENCE_SECONDS` seconds."""
@@ -169,8 +172,8 @@ class LinkThread:
             self._tell(subject, compared, now - began, pace.rest)
             for member in compared.members if compared.differences else ():
                 self._paces.setdefault(member, Pace(now)).own(now, 0)
-        elif not pace.rest:
-            self._fights.pop(subject, None)
+        elif not pace.rest and subject not in self._known and pace.due == NEVER:
+            del self._paces[subject]  # a network that is new or gone
 
     def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:
         by = self._by.pop(subject, "")
@@ -178,7 +181,8 @@ class LinkThread:
             repair_log.say_restored(compared.name, by, compared.differences, seconds)
         if rest:
             repair_log.say_resting(compared.name or subject.kind, by, rest)
-            self._fights[subject] = f"{by or 'another program'} keeps changing {compared.name}, which hawse repairs"
+            text = f"{by or 'another program'} keeps changing the links of {compared.name}"
+            self._fights[subject] = (time.monotonic(), text)
 
     def _log_failure(self, subject: Subject, error: Exception) -> None:
         repair_log.say(f"{subject.kind} {subject.id[:12]}: cannot repair: {error or repr(error)}")

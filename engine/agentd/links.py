@@ -7,7 +7,7 @@ that cannot concern hawse. `engine.agentd.link_thread` compares the others with 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
@@ -21,7 +21,7 @@ from drivers.registry import load
 from engine import dispatch
 from engine.agent.service import Snapshot
 from engine.agentd.host_links import HostLinks, marked
-from engine.agentd.link_repair import CONTAINER, NETWORK, Comparison, Subject, heals
+from engine.agentd.link_repair import CONTAINER, ENDPOINT, NETWORK, Comparison, Subject, heals
 from engine.agentd.link_thread import LinkThread
 from engine.config import Config
 from engine.eventloop.inotify import Inotify
@@ -96,7 +96,9 @@ class Ours:
             return (ours and (change.gone or not change.on or renamed)) or (change.name == "lo" and not change.on)
         if change.kind == "address":
             return change.gone and change.address in self.addresses
-        return change.gone or change.prefix <= 1  # a new default route may have replaced hawse's
+        return change.kind == "route" and (
+            change.gone or change.prefix <= 1
+        )  # a new default route may have replaced hawse's
 
 
 class LinkService:
@@ -123,6 +125,7 @@ class LinkService:
         self._watched: dict[Subject, Watched] = {}
         self._networks: dict[str, KnownNetwork] = {}
         self._ours: dict[str, tuple[ContainerRecord, Sequence[EndpointRecord], Ours]] = {}
+        self._containers: dict[str, Subject] = {}
         self._drivers: dict[str, Driver | None] = {}
 
     def reconcile(self, state: Snapshot) -> None:
@@ -132,7 +135,7 @@ class LinkService:
             self._stop()
             return
         thread = self._thread = self._thread or LinkThread(self._put_right)
-        self._host = self._host or HostLinks(self._loop, self._inotify, thread.suspect)
+        self._host = self._host or HostLinks(self._loop, self._inotify, self._suspect)
         self._host.follow({known.link: known.subject for known in self._networks.values() if known.link})
         sandboxes = self._sandboxes(state)
         spaces = [known for known in self._networks.values() if known.path]
@@ -172,6 +175,7 @@ class LinkService:
         for endpoint in state.endpoints:
             if endpoint.phase == "live" and endpoint.interface and endpoint.network_id in self._networks:
                 joined.setdefault(endpoint.container_id, []).append(endpoint)
+        self._containers = {e.id: Subject(CONTAINER, e.container_id) for es in joined.values() for e in es}
         before, self._ours = self._ours, {}
         for record in state.containers:
             endpoints = joined.get(record.id)
@@ -222,15 +226,24 @@ class LinkService:
             self._loop.watch(redirection.fileno(), lambda _: self._heard(subject))
 
     def _heard(self, subject: Subject) -> None:
-        watched, thread = self._watched.get(subject), self._thread
-        if watched is None or thread is None:
+        watched = self._watched.get(subject)
+        if watched is None:
             return
         changes, lost = watched.listener.read()
         suspects = {suspect for change in changes if (suspect := watched.concerns(change)) is not None}
         if lost or (watched.redirection is not None and watched.redirection.read()):
             suspects.add(subject)
-        if suspects:
-            thread.suspect(suspects)
+        self._suspect(suspects)
+
+    def _suspect(self, suspects: Iterable[Subject], by: str = "") -> None:
+        """Have the thread compare these subjects; an endpoint stands for its container.
+
+        Endpoints that were not live when the store was last read are left out, because a command makes or removes them.
+        """
+        found = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
+        subjects = [subject for subject in found if subject is not None]
+        if subjects and self._thread is not None:
+            self._thread.suspect(subjects, by)
 
     def _forget(self, subject: Subject) -> None:
         watched = self._watched.pop(subject, None)

@@ -86,6 +86,10 @@ class RepairService:
         """Return whether any active network has a driver with shared kernel state to repair."""
         return bool(self._threads)
 
+    def fights(self) -> list[str]:
+        """Return a sentence about each driver whose shared kernel state another program keeps changing."""
+        return [thread.fight for thread in self._threads.values() if thread.fight]
+
     def close(self) -> None:
         """End the repair threads; blocks up to 5 s for each thread."""
         for thread in self._threads.values():

@@ -60,6 +60,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
+        self.fight = ""  # a sentence about another program that keeps undoing the repairs; "" if there is none
         self._settled = False  # True after the first comparison; before that, ``superseded`` is never reported
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
@@ -164,6 +165,9 @@ class RepairThread:
             self._attempt(watch.unblock)
         if differences and self._pace.rest > rested:
             repair_log.say_resting(self._name, self._by, self._pace.rest)
+            self.fight = f"{self._by or 'another program'} keeps changing the firewall of hawse's {self._name} networks"
+        elif not differences and not self._pace.rest:
+            self.fight = ""
 
     def _attempt(self, action: Callable[[], list[Difference] | None]) -> list[Difference] | None:
         """Return the result of ``action``. If ``action`` raises an exception, log the exception and return None."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -20,8 +22,8 @@ from drivers.bridge import BridgeDriver
 from drivers.firewall import table_repair, table_structure
 from drivers.linux import netns as namespaces
 from engine.agent import client
-from tests.conftest import COUNTER, Host, Netns, require_root
-from tests.netns.publish.conftest import World
+from tests.conftest import COUNTER, Host, Netns, require_root, until
+from tests.netns.publish.conftest import World, open_socket
 
 START = (
     "import os; from pathlib import Path; from engine.agent.client import ensure; "
@@ -155,3 +157,92 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     made.calm_down()
     yield made
     made.close()
+
+
+HOST, PEER, WEB, DB, GATEWAY = "192.168.99.11", "192.168.99.99", "172.31.0.2", "172.31.0.3", "172.31.0.1"
+BOUND = 3.0
+"""Seconds within which traffic must continue on a busy machine. Usually this takes a tenth of a second."""
+QUERY = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\x02db\0\0\x01\0\x01"  # the address of "db"
+
+
+class Drifting(Guarded):
+    """A host whose links the tests damage; ``links`` has the names of the network's bridge and of web's port."""
+
+    links: dict[str, str]
+
+
+class Traffic:
+    """Questions that need every link of the network "app"; the answers show whether traffic flows."""
+
+    def __init__(self, world: Guarded) -> None:
+        web, db, peer, host = world.paths_of["web"], world.paths_of["db"], world.peer.path, world.host.path
+        self.ways = {
+            "container to container": (db, WEB, 90, b"?"),
+            "container to container, IPv6": (db, "fd31::2", 90, b"?"),
+            "container to host": (web, GATEWAY, 92, b"?"),
+            "container to outside": (web, PEER, 91, b"?"),
+            "outside to published port": (peer, HOST, 8090, b"?"),
+            "host to published port": (host, "127.0.0.1", 8090, b"?"),
+            "names": (web, "127.0.0.11", 53, QUERY),
+        }
+
+    def stopped(self, patience: float = 0.15) -> list[str]:
+        """Return the ways on which a question gets no answer within ``patience`` seconds."""
+        asked = {}
+        for way, (path, address, port, message) in self.ways.items():
+            asked[way] = open_socket(path, address, "udp")
+            with suppress(OSError):
+                asked[way].connect((address, port))
+                asked[way].send(message)
+        deadline = time.monotonic() + patience
+        silent = dict(asked)
+        while silent and time.monotonic() < deadline:
+            silent = {way: sock for way, sock in silent.items() if not _answered(sock)}
+            time.sleep(0.002)
+        for sock in asked.values():
+            sock.close()
+        return list(silent)
+
+    def resumed(self) -> float:
+        """Return the seconds until every question is answered again."""
+        began = time.monotonic()
+        while silent := self.stopped(0.05):
+            assert time.monotonic() < began + 15, silent
+        return time.monotonic() - began
+
+
+def _answered(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.recv(500))
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifting]:
+    """A host with two containers, "web" with a published port and "db", on a network with IPv4 and IPv6."""
+    made = a_host("d", tmp_path_factory.mktemp("drift"), Drifting)
+    made.networks(app=["--subnet", "172.31.0.0/16", "--ipv6", "--subnet", "fd31::/64"])
+    made.paths_of = made.containers(
+        web=["--network", "app", "--ip", WEB, "--ip6", "fd31::2", "-p", "8090:90/udp"],
+        db=["--network", "app", "--ip", DB, "--ip6", "fd31::3"],
+    )
+    members = json.loads(made.hawse("network", "inspect", "app"))[0]["Containers"]
+    endpoint = next(m["EndpointID"] for m in members.values() if m["Name"] == "web")
+    made.links = {"bridge": made.bridge("app"), "veth": f"veth{endpoint[:7]}"}
+    made.serve(made.paths_of["web"], 90)
+    made.serve(made.peer.path, 91)
+    made.serve(made.host.path, 92)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def traffic(world: Guarded) -> Traffic:
+    """Traffic on an undamaged host, whose agent has repaired little and so repairs at once."""
+    if world.damaged > 4:
+        world.calm_down()
+    world.damaged += 1
+    made = Traffic(world)
+    until(lambda: not made.stopped())
+    return made

@@ -1,0 +1,122 @@
+"""The limits of the agent's repair of links: what users did stays, commands are no damage, and fights end."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.conftest import Netns, until
+from tests.netns.agent.conftest import BOUND, GATEWAY, PEER, WEB
+
+pytestmark = pytest.mark.netns
+
+
+def test_what_the_containers_user_did_stays(world, traffic):
+    web = world.paths_of["web"]
+    world.inside(
+        web,
+        "nft add table ip mine; nft add chain ip mine c; ip addr add 10.9.9.9/24 dev eth0; "
+        "ip link add own0 type bridge; ip link set own0 up; ip route add 10.8.0.0/16 dev own0; "
+        "ip route add default dev own0 metric 500; sysctl -qw net.ipv4.conf.eth0.log_martians=1",
+    )
+    world.inside(web, f"ip addr delete {WEB}/16 dev eth0; nft delete table ip hawse_resolver")
+    assert traffic.resumed() < BOUND
+    time.sleep(0.3)
+    assert "table ip mine" in world.inside(web, "nft list tables")
+    assert "10.9.9.9/24" in world.inside(web, "ip addr show eth0")
+    routes = world.inside(web, "ip route")
+    assert "10.8.0.0/16 dev own0" in routes
+    assert "default dev own0 scope link metric 500" in routes
+    assert f"default via {GATEWAY} dev eth0" in routes
+    world.inside(web, "ip link delete own0; ip addr delete 10.9.9.9/24 dev eth0; nft delete table ip mine")
+    time.sleep(0.5)
+    assert "own0" not in world.inside(web, "ip route")
+
+
+def test_what_commands_do_is_no_damage(world, traffic):
+    log = world.log()
+    world.hawse("network", "create", "--subnet", "172.35.0.0/16", "brief")
+    world.containers(quiet=["--network", "brief", "-p", "9200:80"])
+    world.hawse("network", "connect", "app", "quiet")
+    world.hawse("network", "disconnect", "brief", "quiet")
+    world.hawse("network", "connect", "brief", "quiet")
+    world.hawse("rm", "-f", "quiet")
+    world.hawse("network", "rm", "brief")
+    time.sleep(1.5)
+    assert world.log() == log
+
+
+def test_isolated_ports_stay_isolated(world, traffic):
+    world.hawse("network", "create", "-o", "com.docker.network.bridge.enable_icc=false", "closed")
+    world.containers(alone=["--network", "closed"])
+    members = json.loads(world.hawse("network", "inspect", "closed"))[0]["Containers"].values()
+    port = f"veth{next(iter(members))['EndpointID'][:7]}"
+    world.host.sh(f"ip link set {port} type bridge_slave isolated off")
+    until(lambda: "isolated on" in world.host.sh(f"ip -d link show {port}"), BOUND)
+    world.hawse("rm", "-f", "alone")
+    world.hawse("network", "rm", "closed")
+
+
+def test_a_fight_is_noticed_and_ends(world, traffic):
+    log, web = world.log(), world.paths_of["web"]
+    world.damaged = 5
+    for _ in range(200):
+        world.inside(web, f"ip addr delete {WEB}/16 dev eth0 2>/dev/null || :")
+        if "keeps undoing" in world.log().removeprefix(log):
+            break
+        time.sleep(0.05)
+    assert "keeps undoing the repair" in world.logged(log, "keeps undoing")
+    assert 10 <= world.log().removeprefix(log).count("missing address") < 15
+    assert "keeps changing the links of container web" in world.host.hawse("info").stderr
+    assert traffic.resumed() < 10
+
+
+def test_an_idle_agent_costs_no_processor_time(world, traffic):
+    world.calm_down()
+    time.sleep(3)
+    used, began = world.cpu(), time.monotonic()
+    time.sleep(6)
+    share = (world.cpu() - used) / (time.monotonic() - began)
+    assert share < 0.001, f"{share:.3%}"
+
+
+def test_an_adopted_namespace_is_repaired(world, traffic):
+    guest = Netns(f"{world.host.name}g")
+    try:
+        world.hawse("network", "connect", "--ip", "172.31.0.7", "app", f"netns:{guest.name}")
+        guest.sh("ip link add own0 type bridge; ip addr add 10.7.0.1/24 dev own0; ip link set own0 up")
+        for fault in (
+            "ip link delete eth0",
+            "ip addr flush dev eth0",
+            "ip route delete default",
+            "ip link set eth0 down",
+        ):
+            world.damaged += 1
+            guest.sh(fault)
+            until(lambda: guest.run("ping", "-c1", "-W1", PEER, check=False).returncode == 0, BOUND)
+        assert "10.7.0.1/24" in guest.sh("ip addr show own0")
+        world.hawse("network", "disconnect", "app", f"netns:{guest.name}")
+        time.sleep(0.3)
+        assert "eth0" not in guest.sh("ip link")
+    finally:
+        guest.delete()
+
+
+@pytest.mark.parametrize("kind", ["network", "container", "daemon.json"])
+def test_nothing_is_repaired_where_the_user_says_so(world, traffic, kind, tmp_path, monkeypatch):
+    if kind == "daemon.json":
+        (tmp_path / "daemon.json").write_text('{"heal": false}')
+        monkeypatch.setenv("HAWSE_CONFIG", str(tmp_path / "daemon.json"))
+        world.damaged = 1
+        world.calm_down()
+    world.hawse("network", "create", *(["-o", "hawse.heal=false"] if kind == "network" else []), "loose")
+    label = ["--label", "hawse.heal=false"] if kind == "container" else []
+    path = world.containers(free=["--network", "loose", *label])["free"]
+    world.inside(path, "ip addr flush dev eth0")
+    time.sleep(1)
+    assert "inet " not in world.inside(path, "ip addr show eth0")
+    world.hawse("rm", "-f", "free")
+    world.hawse("network", "rm", "loose")
+    world.damaged = 5  # so the next test starts another agent, without this daemon.json

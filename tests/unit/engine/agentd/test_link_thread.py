@@ -1,0 +1,142 @@
+"""The agent's link thread: when it compares a network or a container, and how it meets another program in a fight."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from drivers.api import Difference
+from engine.agentd import link_thread
+from engine.agentd.link_repair import CONTAINER, NETWORK, NOTHING, Comparison, Subject
+from engine.agentd.link_thread import LinkThread
+from engine.errors import Unavailable
+
+WEB, APP = Subject(CONTAINER, "web"), Subject(NETWORK, "app")
+DAMAGED = Comparison("container web", [Difference("missing", "address", "10.0.0.2/24 on eth0")])
+
+
+class Kernel:
+    """A double of `LinkRepair`: it records what was compared, and returns what the test says."""
+
+    def __init__(self) -> None:
+        self.compared: list[Subject] = []
+        self.answer: Callable[[Subject], Comparison] = lambda _: NOTHING
+
+    def put_right(self, subject: Subject) -> Comparison:
+        self.compared.append(subject)
+        return self.answer(subject)
+
+    def until(self, number: int, patience: float = 5.0) -> list[Subject]:
+        """Wait until the thread has compared ``number`` times."""
+        deadline = time.monotonic() + patience
+        while len(self.compared) < number:
+            assert time.monotonic() < deadline, self.compared
+            time.sleep(0.002)
+        return self.compared
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    return Kernel()
+
+
+@pytest.fixture
+def thread(kernel: Kernel) -> Iterator[LinkThread]:
+    made = LinkThread(kernel.put_right)
+    yield made
+    made.close()
+
+
+def test_reports_in_a_group_cause_one_comparison_and_networks_come_first(kernel, thread):
+    for _ in range(20):
+        thread.suspect([WEB, APP])
+    assert kernel.until(2) == [APP, WEB]
+    time.sleep(0.2)
+    assert len(kernel.compared) == 2
+
+
+def test_a_report_during_a_comparison_is_not_lost(kernel, thread):
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(_: Subject) -> Comparison:
+        begun.set()
+        go.wait(5)
+        return NOTHING
+
+    kernel.answer = slow
+    thread.suspect([WEB])
+    assert begun.wait(5)
+    thread.suspect([WEB])
+    go.set()
+    kernel.until(2)
+
+
+def test_the_containers_of_a_repaired_network_are_compared_after_it(kernel, thread):
+    kernel.answer = lambda s: Comparison("network app", DAMAGED.differences, members=[WEB]) if s == APP else NOTHING
+    thread.suspect([APP])
+    assert kernel.until(2)[:2] == [APP, WEB]
+
+
+def test_what_a_command_works_on_is_compared_later(kernel, thread, monkeypatch):
+    monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.1)
+    answers = iter((Comparison(busy=True), Comparison(busy=True), NOTHING))
+    kernel.answer = lambda _: next(answers)
+    thread.suspect([WEB])
+    kernel.until(3)
+    time.sleep(0.3)
+    assert len(kernel.compared) == 3
+
+
+def test_a_locked_store_is_tried_again(kernel, thread, monkeypatch):
+    monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.05)
+    answers = iter((Unavailable("locked"), None))
+
+    def answer(_: Subject) -> Comparison:
+        error = next(answers)
+        if error is not None:
+            raise error
+        return NOTHING
+
+    kernel.answer = answer
+    thread.suspect([WEB])
+    kernel.until(2)
+
+
+def test_a_fight_is_told_and_met_ever_more_seldom(kernel, thread, capfd):
+    kernel.answer = lambda s: DAMAGED if s == WEB else NOTHING
+    deadline = time.monotonic() + 10
+    while not thread.fights():
+        assert time.monotonic() < deadline
+        thread.suspect([WEB], "ip (7)")
+        time.sleep(0.01)
+    assert thread.fights() == ["ip (7) keeps changing the links of container web"]
+    rounds = len(kernel.compared)
+    for _ in range(20):
+        thread.suspect([WEB])
+        time.sleep(0.01)
+    assert len(kernel.compared) == rounds
+    thread.suspect([APP])
+    assert kernel.until(rounds + 1)[-1] == APP
+    assert "container web: ip (7) keeps undoing the repair; the next one waits 1 s" in capfd.readouterr().err
+
+
+def test_all_subjects_are_compared_in_turn(kernel, thread, monkeypatch):
+    monkeypatch.setattr(link_thread, "LAP_SECONDS", 0.05)
+    thread.follow({WEB, APP})
+    assert set(kernel.until(8)) == {WEB, APP}
+    thread.follow({APP})
+    time.sleep(0.2)
+    before = len(kernel.compared)
+    kernel.until(before + 4)
+    assert set(kernel.compared[before:]) == {APP}
+
+
+def test_an_idle_thread_sleeps(kernel, thread):
+    thread.follow({WEB})
+    kernel.until(1)
+    used = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - used < 0.02
