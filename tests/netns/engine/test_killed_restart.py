@@ -73,16 +73,18 @@ def test_a_helper_that_fails_is_executed_again(host, tmp_path, monkeypatch):
     until(lambda: again.pid() not in (0, first))
 
 
-def test_a_stopped_container_stays_stopped(host, again, tmp_path):
+def test_a_stopped_container_stays_stopped(host, tmp_path):
+    again = crash_looping(host, f"test -e {tmp_path}/go && exec sleep 99", 2)
     host.hawse("stop", again.id)
     (tmp_path / "go").touch()
-    assert list((host.run_dir / "restarts").iterdir()) == []
+    until(lambda: list((host.run_dir / "restarts").iterdir()) == [])
     host.hawse("network", "create", "any")
     time.sleep(0.5)
     assert again.status() == "exited"
 
 
-def test_nothing_waits_for_a_removed_container(host, again):
+def test_nothing_waits_for_a_removed_container(host):
+    again = crash_looping(host, "false", 2)
     host.hawse("rm", "-f", again.id)
     until(lambda: list((host.run_dir / "restarts").iterdir()) == [])
     assert host.hawse("ps", "-aq").stdout == ""
