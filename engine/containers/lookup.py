@@ -101,7 +101,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
 def keep_supervisor(host: Host, records: Iterable[ContainerRecord]) -> None:
     """Start a supervisor if a container runs and its supervisor was killed, because the container's output would stop.
 
-    Costs 0.05 ms while a supervisor runs.
+    Costs less than 0.1 ms while a supervisor runs.
     """
     if any(record.status == "running" and record.kind == "process" for record in records):
         host.runtime.keep_supervisor()
