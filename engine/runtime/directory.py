@@ -27,6 +27,11 @@ _WRITERS = 100  # maximum attempts to remove a directory, because other processe
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The subdirectory of HAWSE_RUN that holds the directories of all containers."""
+ENDED = "ended"
+"""The subdirectory of HAWSE_RUN that has an empty file for each container with a file ``exit``.
+
+Every command looks for such containers, and must not read the directories of a thousand running containers.
+"""
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -49,6 +54,7 @@ class ContainerDirectory:
         if not container_id or not _ALLOWED.issuperset(container_id) or container_id.startswith("."):
             raise ValueError(f"not a container id: {container_id!r}")
         self.run, self.path = run, os.path.join(run, CONTAINERS, container_id)
+        self._ended = os.path.join(run, ENDED, container_id)
 
     def file(self, name: str) -> str:
         """Return the path of one of the container's files."""
@@ -68,14 +74,18 @@ class ContainerDirectory:
             os.makedirs(self.file(name), mode=0o700, exist_ok=True)
         for name in ("process", "started", "exit", "pid", "console"):
             self._unlink(name)
+        self._forget_end()
         self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
         """Write a document to a file atomically; does nothing if the directory has been removed."""
+        if name == "exit":
+            self._note_end()
         temporary = self.file(f".{name}.{os.getpid()}")
         try:
             fd = os.open(temporary, _WRITE | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
+            self._forget_end()
             return
         os.fchmod(fd, 0o600)  # this mode does not depend on the umask
         with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -108,10 +118,20 @@ class ContainerDirectory:
                 self._empty()
                 os.rmdir(self.path)
             except FileNotFoundError:
+                self._forget_end()
                 return
             except OSError as error:
                 if error.errno != errno.ENOTEMPTY:
                     raise
+
+    def _note_end(self) -> None:
+        with contextlib.suppress(OSError):  # the file only finds an end that nobody else has handled
+            os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
+            os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))
+
+    def _forget_end(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._ended)
 
     def _empty(self) -> None:
         for name in os.listdir(self.path):
