@@ -49,6 +49,7 @@ are undone, and automatic restarts that did not happen are done.
 FINISHERS: dict[str, Callable[[Host, Sequence[str]], Mapping[str, EngineError]]] = {
     IntentKind.CONTAINER_REMOVE: remove.resume_removals,
     IntentKind.NETWORK_REMOVE: activate.destroy_all,
+    IntentKind.NETWORK_RETIRE: activate.finish_retired,
 }
 """The function that finishes all removals of one kind together, because one killed command may have begun many. The
 function returns the errors by object id.
@@ -222,6 +223,39 @@ def hold_shared_lock(host: Host) -> None:
         fcntl.flock(_held[path], fcntl.LOCK_SH)
 
 
+def finish_in_background(host: Host, removed: int) -> None:
+    """Start a process that deletes the kernel objects which the removal of ``removed`` networks has left.
+
+    The process takes over the intents of this process. If it is killed, the next command deletes the rest.
+    """
+    if removed < activate.MANY:
+        return
+    with host.store.read() as reader:
+        own = process.identity()
+        left = [i for i in reader.intents() if i.kind == IntentKind.NETWORK_RETIRE and i.owner == own]
+    if not left:
+        return
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        _silence()
+        _close_all_but((ready, *_held.values()))
+        os.read(ready, 1)  # returns when the parent has recorded this process as the owner of the intents
+        with contextlib.suppress(Exception):
+            own = process.identity()
+            for first in range(0, len(left), activate.FEW):
+                bunch = [replace(intent, owner=own) for intent in left[first : first + activate.FEW]]
+                _finish(host, bunch, activate.finish_retired)
+            schedule_cleanup(host)
+        os._exit(0)
+    with host.store.write() as tx:
+        for intent in left:
+            tx.put_intent(replace(intent, owner=process.identity_of(child)))
+    os.close(ready)
+    os.close(told)
+
+
 def schedule_cleanup(host: Host) -> None:
     """Start a process that runs `remove_idle_state` after `DELAY` seconds, if the host is unused.
 
@@ -245,12 +279,25 @@ def _detach() -> None:
     os.setsid()
     if os.fork():
         os._exit(0)
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
+    _silence()
     for descriptor in _held.values():
         os.close(descriptor)
     _held.clear()
+
+
+def _silence() -> None:
+    """Connect the standard streams to the null device."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+
+def _close_all_but(kept: Collection[int]) -> None:
+    """Close all file descriptors but the standard streams and ``kept``."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in kept:
+            with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed already
+                os.close(number)
 
 
 def remove_idle_state(host: Host) -> None:
