@@ -49,7 +49,6 @@ are undone, and automatic restarts that did not happen are done.
 FINISHERS: dict[str, Callable[[Host, Sequence[str]], Mapping[str, EngineError]]] = {
     IntentKind.CONTAINER_REMOVE: remove.resume_removals,
     IntentKind.NETWORK_REMOVE: activate.destroy_all,
-    IntentKind.NETWORK_RETIRE: activate.finish_retired,
 }
 """The function that finishes all removals of one kind together, because one killed command may have begun many. The
 function returns the errors by object id.
@@ -125,6 +124,15 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
                 intents.end(tx, intent.kind, intent.object_id)
     for kind, finish in FINISHERS.items():
         _finish(host, [intent for intent in abandoned if intent.kind == kind], finish)
+    retired = [intent for intent in abandoned if intent.kind == IntentKind.NETWORK_RETIRE]
+    if len(retired) < activate.MANY:
+        _finish(host, retired, activate.finish_retired)
+    else:
+        with host.store.write() as tx:
+            for intent in retired:
+                tx.put_intent(replace(intent, owner=process.identity()))
+    if len(abandoned) >= activate.MANY:
+        finish_in_background(host, len(abandoned))
 
 
 def _finish(
@@ -224,7 +232,7 @@ def hold_shared_lock(host: Host) -> None:
 
 
 def finish_in_background(host: Host, removed: int) -> None:
-    """Start a process that deletes the kernel objects which the removal of ``removed`` networks has left.
+    """Start a process that deletes the kernel objects which the removal of up to ``removed`` networks has left.
 
     The process takes over the intents of this process. If it is killed, the next command deletes the rest.
     """

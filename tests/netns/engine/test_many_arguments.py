@@ -192,4 +192,14 @@ def test_a_command_deletes_the_bridges_if_the_process_that_does_so_is_killed(hos
     killed(host, "engine.recovery.recover.finish_in_background", "network", "prune", "-f")
     assert bridges(host) == RETIRED
     host.hawse("network", "create", "any")
-    assert bridges(host) == 1
+    until(lambda: bridges(host) == 1, 30)
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+
+
+def test_a_killed_prune_of_many_networks_is_finished_in_the_background_too(host, monkeypatch):
+    create_many(monkeypatch, host)
+    killed(host, "drivers.linux.link.take_down", "network", "prune", "-f")
+    host.hawse("network", "create", "any")
+    assert host.hawse("network", "ls", "-qf", "type=custom").stdout.count("\n") == 1
+    until(lambda: bridges(host) == 1, 30)
