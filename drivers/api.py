@@ -324,6 +324,13 @@ class BulkRemover(Protocol):
     def delete_networks(self, networks: Sequence[NetworkSpec]) -> None:
         """Remove all kernel objects of the networks, as `Driver.delete_network` does for each network; idempotent."""
 
+    def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
+        """Make the networks have no effect any more, without the slow part of `delete_networks`; idempotent.
+
+        Returns the ids of the networks whose kernel objects are not all removed. The caller later passes networks with
+        these ids to `delete_networks`, which then needs no other field of `NetworkSpec`.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -121,6 +121,23 @@ class BridgeDriver:
                 )
             )
 
+    def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
+        """Remove the networks' firewall elements and take their bridges down; idempotent.
+
+        Returns the ids of the networks whose bridge remains. The kernel deletes bridges one after the other, and waits
+        10 to 20 ms for each (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name the user chose is
+        deleted now, because its name must be free.
+        """
+        parsed = [(network, bridge_options.parse(network)) for network in networks]
+        named = [network for network, options in parsed if options.bridge != names.bridge_name(network.id)]
+        rest = [(network, options) for network, options in parsed if network not in named]
+        if named:
+            self.delete_networks(named)
+        table.change(remove=[element for network, options in rest for element in elements.of_network(network, options)])
+        with session() as opened:
+            link.take_down(opened, [options.bridge for _, options in rest])
+        return [network.id for network, _ in rest]
+
     def create_endpoint(self, network: NetworkSpec, endpoint: EndpointSpec) -> None:
         """Raise `BadOption` for bad endpoint options; nothing is reserved outside the sandbox."""
         sandboxes.endpoint_sysctls(endpoint.options, "IFNAME")

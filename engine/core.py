@@ -106,6 +106,7 @@ def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int)
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:
+            recover.finish_in_background(host, number)
             recover.schedule_cleanup(host)
         yield outcome
 
@@ -212,6 +213,7 @@ class NetworkVerbs(Verbs):
         """Remove unused networks."""
         host = self.changing()
         removed = networks_remove.prune(host, filters)
+        recover.finish_in_background(host, len(removed))
         recover.schedule_cleanup(host)
         return removed
 

@@ -26,6 +26,7 @@ class IntentKind(StrEnum):
 
     NETWORK_CREATE = "network-create"
     NETWORK_REMOVE = "network-remove"
+    NETWORK_RETIRE = "network-retire"
     NETWORK_ACTIVATE = "network-ensure"
     CONTAINER_START = "container-start"
     CONTAINER_RESTART = "container-restart"

@@ -154,6 +154,15 @@ def delete(session: Session, name: str) -> None:
             )
 
 
+def take_down(session: Session, names: Iterable[str]) -> None:
+    """Take links down by name, all with one send; a missing link is ignored."""
+    indexes = [link_index for name in names if (link_index := session.index(name))]
+    changes = [Message(RTM_SETLINK, 0, encode(ifinfmsg, index=one, flags=0, change=IFF_UP)) for one in indexes]
+    for place, code in session.request_each(changes) if changes else ():
+        if code not in GONE:
+            raise KernelError("take down link", str(indexes[place]), code)
+
+
 def delete_all(session: Session, names: Iterable[str]) -> None:
     """Delete links by name; idempotent. Returns when the links are no longer visible.
 

@@ -51,7 +51,11 @@ def identity() -> str:
 
     hawse's database uses this string to name the process that owns a database entry.
     """
-    pid = os.getpid()
+    return identity_of(os.getpid())
+
+
+def identity_of(pid: int) -> str:
+    """Return a string that identifies a running process, as `identity` does for this process."""
     return f"{pid}:{start_time(pid)}"
 
 

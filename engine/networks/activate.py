@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
-from drivers.api import BulkRemover
+from drivers.api import BulkRemover, NetworkSpec
 from engine import dispatch, intents
 from engine.agent.client import keep_agent
 from engine.cluster import network_hooks
@@ -30,15 +31,17 @@ def destroy(host: Host, network_id: str) -> None:
 def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     """Remove the kernel objects, records and intents of networks, as `destroy` does; return the errors by network id.
 
-    The networks of a driver that is a `BulkRemover` are removed together.
+    The networks of a driver that is a `BulkRemover` are removed together. If there are many, their last kernel objects
+    are left for `finish_retired`.
     """
     by_driver: dict[str, list[NetworkRecord]] = {}
     with host.store.read() as reader:
         for record in filter(None, map(reader.network, ids)):
             by_driver.setdefault(record.driver, []).append(record)
     errors: dict[str, EngineError] = {}
-    for records in by_driver.values():
-        errors |= _delete_all(host, records)
+    for driver, records in by_driver.items():
+        if len(records) < MANY or not _retire(host, driver, records):
+            errors |= _delete_all(host, records)
     gone = [r.id for records in by_driver.values() for r in records if r.id not in errors]
     if gone:
         with host.store.write() as tx:
@@ -46,6 +49,55 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
                 tx.delete_network(network_id)
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
                     intents.end(tx, kind, network_id)
+    return errors
+
+
+MANY = 50
+"""Number of networks from which a command does not wait until the kernel has deleted their links."""
+
+
+def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
+    """Make many networks have no effect any more; return False if this must be done one by one.
+
+    Begins an intent for each network whose kernel objects remain. The caller deletes the records.
+    """
+    try:
+        driver = host.driver(type_name)
+        if not isinstance(driver, BulkRemover):
+            return False
+        with translate_driver_errors():
+            remaining = driver.retire_networks([network_spec(record) for record in records])
+    except EngineError:
+        return False
+    with host.store.write() as tx:
+        for network_id in remaining:
+            intents.begin(tx, IntentKind.NETWORK_RETIRE, f"{type_name}:{network_id}")
+    return True
+
+
+FEW = 8
+"""Number of networks whose links the kernel deletes together in the background.
+
+The kernel's list of links is locked meanwhile, which other programs must not notice.
+"""
+
+
+def finish_retired(host: Host, retired: Sequence[str]) -> dict[str, EngineError]:
+    """Delete the kernel objects of networks that have no record any more; idempotent.
+
+    Each item has the form "driver:network id", as in the intents. Returns the errors by item.
+    """
+    errors: dict[str, EngineError] = {}
+    for first in range(0, len(retired), FEW):
+        bunch = retired[first : first + FEW]
+        try:
+            for type_name, items in groupby(bunch, key=lambda item: item.partition(":")[0]):
+                driver = host.driver(type_name)
+                assert isinstance(driver, BulkRemover)
+                with translate_driver_errors():
+                    driver.delete_networks([NetworkSpec(item.partition(":")[2], "") for item in items])
+        except EngineError as error:
+            errors |= dict.fromkeys(bunch, error)
     return errors
 
 

@@ -133,6 +133,15 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
                 intents.end(tx, intent.kind, intent.object_id)
     for kind, finish in FINISHERS.items():
         _finish(host, [intent for intent in abandoned if intent.kind == kind], finish)
+    retired = [intent for intent in abandoned if intent.kind == IntentKind.NETWORK_RETIRE]
+    if len(retired) < activate.MANY:
+        _finish(host, retired, activate.finish_retired)
+    else:
+        with host.store.write() as tx:
+            for intent in retired:
+                tx.put_intent(replace(intent, owner=process.identity()))
+    if len(abandoned) >= activate.MANY:
+        finish_in_background(host, len(abandoned))
 
 
 def _finish(
@@ -218,6 +227,39 @@ def hold_shared_lock(host: Host) -> None:
         lock_open_file(_held[path], "the host", shared=True)
 
 
+def finish_in_background(host: Host, removed: int) -> None:
+    """Start a process that deletes the kernel objects which the removal of up to ``removed`` networks has left.
+
+    The process takes over the intents of this process. If it is killed, the next command deletes the rest.
+    """
+    if removed < activate.MANY:
+        return
+    with host.store.read() as reader:
+        own = process.identity()
+        left = [i for i in reader.intents() if i.kind == IntentKind.NETWORK_RETIRE and i.owner == own]
+    if not left:
+        return
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        _silence()
+        _close_all_but((ready, *_held.values()))
+        os.read(ready, 1)  # returns when the parent has recorded this process as the owner of the intents
+        with contextlib.suppress(Exception):
+            own = process.identity()
+            for first in range(0, len(left), activate.FEW):
+                bunch = [replace(intent, owner=own) for intent in left[first : first + activate.FEW]]
+                _finish(host, bunch, activate.finish_retired)
+            schedule_cleanup(host)
+        os._exit(0)
+    with host.store.write() as tx:
+        for intent in left:
+            tx.put_intent(replace(intent, owner=process.identity_of(child)))
+    os.close(ready)
+    os.close(told)
+
+
 def schedule_cleanup(host: Host) -> None:
     """Start a process that runs `remove_idle_state` after `DELAY` seconds, if the host is unused.
 
@@ -241,12 +283,25 @@ def _detach() -> None:
     os.setsid()
     if os.fork():
         os._exit(0)
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
+    _silence()
     for descriptor in _held.values():
         os.close(descriptor)
     _held.clear()
+
+
+def _silence() -> None:
+    """Connect the standard streams to the null device."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+
+def _close_all_but(kept: Collection[int]) -> None:
+    """Close all file descriptors but the standard streams and ``kept``."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in kept:
+            with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed already
+                os.close(number)
 
 
 def remove_idle_state(host: Host) -> None:

@@ -28,6 +28,11 @@ _WRITERS = 100  # maximum attempts to remove a directory, because other processe
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The subdirectory of HAWSE_RUN that holds the directories of all containers."""
+ENDED = "ended"
+"""The subdirectory of HAWSE_RUN that has an empty file for each container with a file ``exit``.
+
+Every command looks for such containers, and must not read the directories of a thousand running containers.
+"""
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
@@ -97,6 +102,7 @@ class ContainerDirectory(DocumentDirectory):
             raise ValueError(f"not a container id: {container_id!r}")
         super().__init__(os.path.join(run, CONTAINERS, container_id))
         self.run = run
+        self._ended = os.path.join(run, ENDED, container_id)
 
     def exists(self) -> bool:
         """Return whether the container's directory exists."""
@@ -112,7 +118,16 @@ class ContainerDirectory(DocumentDirectory):
             os.makedirs(self.file(name), mode=0o700, exist_ok=True)
         for name in ("process", "started", "exit", "stop", "pid", "console"):
             self.unlink(name)
+        self._forget_end()
         self.write("spec", spec)
+
+    def write(self, name: str, document: dict[str, Any]) -> None:
+        """Write a document as `DocumentDirectory.write` does, and note the end of the container with ``exit``."""
+        if name == "exit":
+            self._note_end()
+        super().write(name, document)
+        if name == "exit" and not self.exists():
+            self._forget_end()
 
     def make_fifo(self, name: str) -> str:
         """Create a FIFO in the container's directory if it does not exist, and return its path."""
@@ -131,10 +146,20 @@ class ContainerDirectory(DocumentDirectory):
                 self._empty()
                 os.rmdir(self.path)
             except FileNotFoundError:
+                self._forget_end()
                 return
             except OSError as error:
                 if error.errno != errno.ENOTEMPTY:
                     raise
+
+    def _note_end(self) -> None:
+        with contextlib.suppress(OSError):  # the file only finds an end that nobody else has handled
+            os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
+            os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))
+
+    def _forget_end(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._ended)
 
     def _empty(self) -> None:
         for name in os.listdir(self.path):

@@ -25,7 +25,7 @@ from engine.paths import make_private_directory
 from engine.runtime import crun, logs, process, protocol, resident, supervisor_client
 from engine.runtime.api import CreatedProcess, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio, StopRequest
 from engine.runtime.attach import SupervisedAttachment
-from engine.runtime.directory import CONTAINERS, ContainerDirectory
+from engine.runtime.directory import CONTAINERS, ENDED, ContainerDirectory
 from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
@@ -262,7 +262,7 @@ class LocalRuntime:
         """
         limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
         try:
-            entries = os.listdir(containers)
+            entries = os.listdir(os.path.join(self._run, ENDED))
         except FileNotFoundError:
             return []
         return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
@@ -373,8 +373,6 @@ class LocalRuntime:
 
 def _time_of(path: str) -> float:
     """Return the modification time of a file in seconds since 1970, or 0 if there is no such file."""
-    if not os.access(path, os.F_OK):  # the usual case; an exception of stat would take twice as long
-        return 0
     try:
         return os.stat(path).st_mtime
     except (FileNotFoundError, NotADirectoryError):

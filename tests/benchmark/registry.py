@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.benchmark.results import Settings, Table
 
-FILES = ("commands", "completion", "ports", "attach", "endpoints", "dns", "connections", "overlay", "memory")
+FILES = ("commands", "completion", "ports", "attach", "endpoints", "crowd", "dns", "connections", "overlay", "memory")
 
 
 @dataclass(frozen=True)

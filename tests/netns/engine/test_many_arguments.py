@@ -11,7 +11,7 @@ from drivers.api import KernelError
 from drivers.bridge import BridgeDriver
 from drivers.linux import netns as namespaces
 from engine.core import open_engine
-from engine.model import NetworkCreate
+from engine.model import IPAMConfig, NetworkCreate
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import until
@@ -151,3 +151,55 @@ def test_an_error_of_one_network_concerns_no_other(host, monkeypatch):
     assert (first, third) == (None, None)
     assert "n2" in str(second)
     assert host.sh("ip -br link show type bridge").count("br-") == 1
+
+
+RETIRED = 60
+
+
+def create_many(monkeypatch, host):
+    """Create many networks on a host, one of them with a bridge name that the user chose."""
+    for name, value in host.env().items():
+        monkeypatch.setenv(name, value)
+
+    def create():
+        networks = open_engine().networks
+        for number in range(RETIRED):
+            networks.create(NetworkCreate(f"n{number}", ipam_config=[IPAMConfig(f"10.9.{number}.0/24")]))
+        networks.create(NetworkCreate("named", options={"com.docker.network.bridge.name": "mine"}))
+
+    namespaces.run_in_netns(host.path, create)
+
+
+def bridges(host):
+    return host.sh("ip -br link show type bridge").count("br-")
+
+
+def test_the_bridges_of_many_networks_are_deleted_after_the_command(host, monkeypatch):
+    create_many(monkeypatch, host)
+    before = set(host.sh("ip -br link show type bridge up").split())
+    assert len(host.hawse("network", "prune", "-f").stdout.splitlines()) == RETIRED + 3
+    up = set(host.sh("ip -br link show type bridge up").split())
+    assert not {word for word in up & before if word.startswith(("br-", "mine"))}
+    assert "10.9." not in host.sh("ip route; nft list table inet hawse")
+    host.hawse("network", "create", "--subnet", "10.9.1.0/24", "n1")
+    until(lambda: bridges(host) == 1, 30)
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+
+
+def test_a_command_deletes_the_bridges_if_the_process_that_does_so_is_killed(host, monkeypatch):
+    create_many(monkeypatch, host)
+    killed(host, "engine.recovery.recover.finish_in_background", "network", "prune", "-f")
+    assert bridges(host) == RETIRED
+    host.hawse("network", "create", "any")
+    until(lambda: bridges(host) == 1, 30)
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        assert reader.intents() == []
+
+
+def test_a_killed_prune_of_many_networks_is_finished_in_the_background_too(host, monkeypatch):
+    create_many(monkeypatch, host)
+    killed(host, "drivers.linux.link.take_down", "network", "prune", "-f")
+    host.hawse("network", "create", "any")
+    assert host.hawse("network", "ls", "-qf", "type=custom").stdout.count("\n") == 1
+    until(lambda: bridges(host) == 1, 30)

@@ -10,7 +10,7 @@ import pytest
 
 from engine.model import LogOptions
 from engine.runtime import logs, protocol
-from engine.runtime.directory import ContainerDirectory
+from engine.runtime.directory import ENDED, ContainerDirectory
 from engine.runtime.jsonlog import LogWriter, encode_entry, format_time
 from engine.runtime.terminal import DetachKeys
 
@@ -109,3 +109,17 @@ def test_files_of_a_container(tmp_path):
     directory.remove()
     directory.write("exit", {"code": 3})
     assert directory.read("exit") is None
+
+
+def test_an_ended_container_is_listed_until_its_files_are_removed(tmp_path):
+    directory, listed = ContainerDirectory(str(tmp_path), "c1"), tmp_path / ENDED
+    directory.create({})
+    assert not listed.exists()
+    directory.write("exit", {"code": 3})
+    assert os.listdir(listed) == ["c1"]
+    directory.create({})
+    assert os.listdir(listed) == []
+    directory.write("exit", {"code": 3})
+    directory.remove()
+    directory.write("exit", {"code": 3})
+    assert os.listdir(listed) == []
