@@ -204,6 +204,12 @@ class Containers(Protocol):
         When the process ends, the container's supervisor starts a new hawse process, which calls this method.
         """
 
+    def rejoin(self) -> None:
+        """Connect adopted namespaces that left their networks in a boot and whose names exist again.
+
+        The agent starts a new hawse process for this, when such a name appears.
+        """
+
 
 class Images(Protocol):
     """The operations of Docker's /images API."""

@@ -21,6 +21,7 @@ from engine.agent import client
 from engine.agentd.agent import IDLE, Agent
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.own_files import OwnFiles
+from engine.agentd.rejoin import RejoinService
 from engine.agentd.repair import RepairService
 from engine.agentd.respawn import RespawnService
 from engine.config import load_config
@@ -30,6 +31,7 @@ from engine.eventloop.descriptor_budget import DescriptorBudget, raise_descripto
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
+from engine.host import callback
 from engine.paths import make_private_directory, root_directory, run_directory
 from engine.portproxy.service import ForwardService
 from engine.runtime import resident
@@ -91,6 +93,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
         forward,
         repair,
         RespawnService(loop, run_dir),
+        RejoinService(loop, lambda: execute(*callback(root, run_dir, "__rejoin"))),
     )
     agent = Agent(loop, store, services, place.listener, idle=idle_from_environment(), extend=cluster.extend)
     loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
@@ -98,6 +101,14 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = loop.stop
     return agent
+
+
+def execute(argv: list[str], environment: dict[str, str]) -> None:
+    """Start a process of its own session, which writes to the agent's log and is no child of the agent."""
+    null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    shell = ["/bin/sh", "-c", '"$@" &', "sh", *argv]
+    with suppress(OSError):
+        os.waitpid(os.posix_spawn(shell[0], shell, environment, file_actions=null, setsid=True), 0)
 
 
 def given(variable: str) -> int:

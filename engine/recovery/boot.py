@@ -15,7 +15,7 @@ from functools import partial
 from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import dispatch, intents
-from engine.containers import lookup, on_exit, rejoin, restart_policy
+from engine.containers import adopted, lookup, on_exit, rejoin, restart_policy
 from engine.endpoints import reservation, shared_state
 from engine.errors import EngineError, NotFound, Unavailable
 from engine.host import Host
@@ -63,7 +63,8 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
         tx.put_container(replace(record, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
     elif starts and (booted or not _is_waited_for(tx, record)):
-        reservation.keep_for_next_run(tx, record.id)
+        if booted:  # later in a boot, other endpoints are those of a killed start, whose rollback releases them
+            reservation.keep_for_next_run(tx, record.id)
         tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
     elif ended:
@@ -102,7 +103,7 @@ def plan(host: Host) -> Plan:
     used = {reference for record in records for reference in _references(record)}
     planned = [n for n in networks if n.phase == "planned" and n.scope == "local" and not n.config_only]
     local = {reference for n in networks if n.scope == "local" for reference in (n.id, n.name)}
-    starting = [r for r in records if r.id in restarts or (rejoin.is_waiting(r) and r.attachments)]
+    starting = [r for r in records if r.id in restarts or adopted.is_waiting(r)]
     late = {r.id for r in starting if not _references(r) <= local}
     needs = {r.id: set(_needed(starting, r)) for r in starting}
     while more := {each for each, needed in needs.items() if needed & late} - late:
