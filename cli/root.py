@@ -18,6 +18,7 @@ from engine.errors import EngineError
 COMMANDS = {
     "__complete": "cli.completion.complete:complete",
     "__exited": "cli.system.exited:exited",
+    "__rejoin": "cli.system.rejoin:rejoin",
     "attach": "cli.container.attach:attach",
     "completion": "cli.completion.command:completion",
     "container": "cli.container:container",

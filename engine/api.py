@@ -230,6 +230,12 @@ class Containers(Protocol):
         last run ended at that time.
         """
 
+    def rejoin(self) -> None:
+        """Connect adopted namespaces that left their networks in a boot and whose names exist again.
+
+        The agent starts a new hawse process for this, when such a name appears.
+        """
+
 
 class Images(Protocol):
     """The operations of Docker's /images API."""

@@ -16,6 +16,7 @@ from engine.containers import disconnect as containers_disconnect
 from engine.containers import exec as executing
 from engine.containers import lookup, on_exit, query, stop
 from engine.containers import publish as publishing
+from engine.containers import rejoin as rejoining
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.containers import start as containers_start
@@ -315,3 +316,7 @@ class ContainerVerbs(Verbs):
         host = self.changing()
         on_exit.exited(host, container_id, finished_at)
         recover.schedule_cleanup(host)
+
+    def rejoin(self) -> None:
+        """Connect adopted namespaces that left their networks in a boot and whose names exist again."""
+        rejoining.rejoin_all(self.changing())

@@ -54,18 +54,20 @@ class Host:
         """Return the argument vector and environment for a new hawse process that uses this host's store and
         directories.
         """
-        checkout = str(Path(__file__).resolve().parent.parent)
-        environment = {
-            "HAWSE_ROOT": str(self.root),
-            "HAWSE_RUN": str(self.run),
-            "PATH": os.environ.get("PATH", os.defpath),
-        }
-        if "HAWSE_CONFIG" in os.environ:
-            environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-        # Let the new process use a warm server (a resident hawse process) only if a warm server is already running.
-        environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
-        boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
-        return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
+        return callback(self.root, self.run, *argv)
+
+
+def callback(root: Path, run: Path, *argv: str) -> tuple[list[str], dict[str, str]]:
+    """Return the argument vector and environment for a new hawse process that uses these directories."""
+    checkout = str(Path(__file__).resolve().parent.parent)
+    environment = {"HAWSE_ROOT": str(root), "HAWSE_RUN": str(run), "PATH": os.environ.get("PATH", os.defpath)}
+    if "HAWSE_CONFIG" in os.environ:
+        environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
+    # Let the new process use a warm server (a resident hawse process) if a warm server is running, but never start a
+    # warm server.
+    environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
+    boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
+    return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
 
 
 def configure(driver: Driver, config: Config, run: Path) -> None:

@@ -24,6 +24,7 @@ from engine.agentd.cluster.service import ClusterService
 from engine.agentd.link_repair import LinkRepair
 from engine.agentd.links import LinkService
 from engine.agentd.own_files import OwnFiles
+from engine.agentd.rejoin import RejoinService
 from engine.agentd.repair import RepairService
 from engine.agentd.unit import Unit
 from engine.config import load_config
@@ -33,6 +34,7 @@ from engine.eventloop.descriptor_budget import DescriptorBudget, raise_descripto
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
+from engine.host import callback
 from engine.paths import make_private_directory, root_directory, run_directory
 from engine.portproxy.service import ForwardService
 from engine.runtime import cgroup, guarded, resident
@@ -98,7 +100,8 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     dns = DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts)
     link_repair = LinkRepair(threads_store, run_dir, cluster.verify, dns.redirected)
     links = LinkService(loop, inotify, run_dir, link_repair.put_right, heals)
-    services = (cluster, dns, forward, repair, links, BackupService(loop, root / NAME))
+    rejoin = RejoinService(loop, lambda: execute(*callback(root, run_dir, "__rejoin")))
+    services = (cluster, dns, forward, repair, links, rejoin, BackupService(loop, root / NAME))
     agent = Agent(
         loop, store, services, place.listener,
         idle=idle_from_environment(),
@@ -121,6 +124,14 @@ def heals() -> bool:
         return load_config().heal
     except EngineError:
         return True
+
+
+def execute(argv: list[str], environment: dict[str, str]) -> None:
+    """Start a process of its own session, which writes to the agent's log and is no child of the agent."""
+    null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    shell = ["/bin/sh", "-c", '"$@" &', "sh", *argv]
+    with suppress(OSError):
+        os.waitpid(os.posix_spawn(shell[0], shell, environment, file_actions=null, setsid=True), 0)
 
 
 def given(variable: str) -> int:

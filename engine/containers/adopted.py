@@ -34,6 +34,7 @@ from engine.store import locks
 from engine.store.api import Transaction
 
 NETNS_DIRECTORY = Path("/run/netns")
+NAMED = "netns:"
 NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 
 
@@ -128,6 +129,18 @@ def still_exists(record: ContainerRecord) -> bool:
         return inode in (0, os.stat(record.sandbox_path).st_ino)
     except OSError:
         return False
+
+
+def is_waiting(record: ContainerRecord) -> bool:
+    """Return whether a container is an adopted namespace that left its networks in a boot, and has a name to come back
+    by.
+    """
+    return (
+        record.kind == "adopted"
+        and record.status == "exited"
+        and record.name.startswith(NAMED)
+        and bool(record.attachments)
+    )
 
 
 def forget_if_unused(host: Host, container_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from engine import intents
@@ -9,19 +10,21 @@ from engine.agent.client import announce
 from engine.containers import adopted
 from engine.containers.start import join_all, reserve_networks, rollback
 from engine.endpoints import links, sandbox
-from engine.errors import NotFound
+from engine.errors import EngineError, NotFound
 from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
 from engine.store.locks import locked
 
-NAMED = "netns:"
 
-
-def is_waiting(record: ContainerRecord) -> bool:
-    """Return whether an adopted namespace is in none of its networks now, and can be found again by its name."""
-    return record.kind == "adopted" and record.status == "exited" and record.name.startswith(NAMED)
+def rejoin_all(host: Host) -> None:
+    """Connect each waiting namespace whose name exists again. Those that cannot be connected go on waiting."""
+    with host.store.read() as reader:
+        waiting = [record.id for record in reader.containers() if adopted.is_waiting(record)]
+    for container_id in waiting:
+        with suppress(EngineError):
+            rejoin(host, container_id)
 
 
 def rejoin(host: Host, container_id: str) -> None:
@@ -33,10 +36,13 @@ def rejoin(host: Host, container_id: str) -> None:
         record = reader.container(container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")
-    with adopted.held(NAMED + record.sandbox_path, force=False) as place, locked(host.run, "container", container_id):
+    with (
+        adopted.held(adopted.NAMED + record.sandbox_path, force=False) as place,
+        locked(host.run, "container", container_id),
+    ):
         with host.store.read() as reader:
             record = reader.container(container_id)
-        if record is None or not is_waiting(record) or not record.attachments:
+        if record is None or not adopted.is_waiting(record):
             return
         _join(host, replace(record, status="running", sandbox_inode=place.inode, pid_start=place.start))
     announce(host)

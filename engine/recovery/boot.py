@@ -7,7 +7,7 @@ back loses nothing: the next one finds the intents and continues.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +15,13 @@ from functools import partial
 from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import dispatch, intents
-from engine.containers import lookup, on_exit, rejoin, restart_policy
+from engine.containers import adopted, lookup, on_exit, rejoin, restart_policy
 from engine.endpoints import reservation, shared_state
-from engine.errors import NotFound
+from engine.errors import EngineError, NotFound, Unavailable
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import BootReport, ContainerRecord, NetworkRecord
-from engine.recovery.parallel import Job
+from engine.recovery.parallel import Failure, Job
 from engine.store.api import Reader, Transaction
 from engine.validate.host_config import parse_link, shared_container
 
@@ -63,7 +63,8 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
         tx.put_container(replace(record, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
     elif starts and (booted or not _is_waited_for(tx, record)):
-        reservation.keep_for_next_run(tx, record.id)
+        if booted:  # later in a boot, other endpoints are those of a killed start, whose rollback releases them
+            reservation.keep_for_next_run(tx, record.id)
         tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
     elif ended:
@@ -102,7 +103,7 @@ def plan(host: Host) -> Plan:
     used = {reference for record in records for reference in _references(record)}
     planned = [n for n in networks if n.phase == "planned" and n.scope == "local" and not n.config_only]
     local = {reference for n in networks if n.scope == "local" for reference in (n.id, n.name)}
-    starting = [r for r in records if r.id in restarts or (rejoin.is_waiting(r) and r.attachments)]
+    starting = [r for r in records if r.id in restarts or adopted.is_waiting(r)]
     late = {r.id for r in starting if not _references(r) <= local}
     needs = {r.id: set(_needed(starting, r)) for r in starting}
     while more := {each for each, needed in needs.items() if needed & late} - late:
@@ -148,20 +149,49 @@ def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:
 
 
 def _bring_back(host: Host, record: ContainerRecord) -> None:
-    (rejoin.rejoin if record.kind == "adopted" else restart)(host, record.id)
+    (rejoin.rejoin if record.kind == "adopted" else _attempt)(host, record.id)
 
 
 def restart(host: Host, container_id: str) -> None:
-    """Start a container that waits for it. If it does not start, it gives up the addresses and ports that it had."""
+    """Start a container that waits for it, once."""
+    try:
+        _attempt(host, container_id)
+    except Unavailable:
+        give_up(host, [container_id])
+        raise
+
+
+def _attempt(host: Host, container_id: str) -> None:
+    """Start a container that waits for it. If it cannot be started, it gives up the addresses and ports that it had.
+
+    If something is unavailable now, such as the cluster's store, the container goes on waiting.
+    """
     try:
         on_exit.restart_now(host, container_id)
-    finally:
+    except Unavailable:
+        with host.store.write() as tx:
+            record = tx.container(container_id)
+            if record is not None and record.status == "exited":
+                tx.put_container(replace(record, status="restarting"))
+        raise
+    except EngineError:
         with host.store.write() as tx:
             intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
             reservation.take_former(tx, container_id)
+        raise
 
 
-def report(plan: Plan, failed: Mapping[str, str]) -> BootReport:
+def give_up(host: Host, container_ids: Iterable[str]) -> None:
+    """Record that containers wait no longer. They keep their addresses and ports for a later start."""
+    with host.store.write() as tx:
+        for container_id in container_ids:
+            record = tx.container(container_id)
+            if record is not None and record.status == "restarting":
+                tx.put_container(replace(record, status="exited"))
+            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
+
+
+def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:
     """Return what came back, and a line for each object that did not.
 
     A namespace whose name does not exist yet is no failure. `boot` connects it as soon as it is called again.
@@ -169,8 +199,8 @@ def report(plan: Plan, failed: Mapping[str, str]) -> BootReport:
     records = [*plan.soon, *plan.late]
     absent = [r for r in records if r.kind == "adopted" and r.id in failed and not os.path.exists(r.sandbox_path)]
     done = [r for r in records if r.id not in failed]
-    problems = [f"network {n.name}: {failed[n.id]}" for n in plan.networks if n.id in failed]
-    problems += [f"{_word(r)} {r.name}: {failed[r.id]}" for r in records if r.id in failed and r not in absent]
+    problems = [f"network {n.name}: {failed[n.id].text}" for n in plan.networks if n.id in failed]
+    problems += [f"{_word(r)} {r.name}: {failed[r.id].text}" for r in records if r.id in failed and r not in absent]
     return BootReport(
         networks=sum(n.id not in failed for n in plan.networks),
         containers=sum(r.kind == "process" for r in done),

@@ -12,10 +12,14 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from engine.errors import EngineError
+from engine.errors import EngineError, Unavailable
 
 LONGEST_MESSAGE_BYTES = 4096
 """Bytes of a job's error that the parent reads. A pipe holds this much, so a job never waits for its parent."""
+
+
+_MAY_PASS = 75
+"""The exit code of a job that failed because something was unavailable (EX_TEMPFAIL)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,14 @@ class Job:
     name: str
     work: Callable[[], object]
     after: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed. With ``may_pass``, something was unavailable, and another attempt may succeed."""
+
+    text: str
+    may_pass: bool = False
 
 
 @dataclass(slots=True)
@@ -39,23 +51,28 @@ class _Running:
 class _Pool:
     waiting: list[Job]
     running: dict[int, _Running] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Failure] = field(default_factory=dict)
 
 
-def run(jobs: Iterable[Job], width: int = 0) -> dict[str, str]:
+def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
     """Run all jobs and return the errors of those that failed, by name; blocks until every job has ended.
 
-    ``width`` is the number of processes at a time; 0 means one for each processor that this process may use. Jobs that
-    wait for each other in a circle are run all the same.
+    A job that needs one which may succeed later is not run, and fails with it. ``width`` is the number of processes at
+    a time; 0 means one for each processor that this process may use. Jobs that wait for each other in a circle are run
+    all the same.
     """
     pool, width = _Pool(list(jobs)), width or len(os.sched_getaffinity(0))
     poll = select.poll()
     while pool.waiting or pool.running:
         while len(pool.running) < width and (job := _next(pool)) is not None:
+            obstacle = next((f for name in job.after if (f := pool.failed.get(name)) and f.may_pass), None)
+            if obstacle is not None:
+                pool.failed[job.name] = obstacle
+                continue
             child = _start(job)
             pool.running[child.pidfd] = child
             poll.register(child.pidfd, select.POLLIN)
-        for pidfd, _ in poll.poll():
+        for pidfd, _ in poll.poll() if pool.running else ():
             poll.unregister(pidfd)
             _finish(pool, pool.running.pop(pidfd))
     return pool.failed
@@ -79,6 +96,7 @@ def _start(job: Job) -> _Running:
             job.work()
             code = 0
         except EngineError as error:
+            code = _MAY_PASS if isinstance(error, Unavailable) else 1
             os.write(theirs, str(error).encode("utf-8", "replace")[:LONGEST_MESSAGE_BYTES])
         except BaseException:
             sys.excepthook(*sys.exc_info())
@@ -98,4 +116,5 @@ def _finish(pool: _Pool, child: _Running) -> None:
     os.close(child.errors)
     os.close(child.pidfd)
     if status:
-        pool.failed[child.job.name] = text or "its start was killed or failed"
+        may_pass = os.waitstatus_to_exitcode(status) == _MAY_PASS
+        pool.failed[child.job.name] = Failure(text or "its start was killed or failed", may_pass)

@@ -29,12 +29,12 @@ from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
 from engine.host import Host
 from engine.intents import IntentKind
-from engine.model import BootReport
+from engine.model import BootReport, ContainerRecord
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
 from engine.recovery import boot as before
 from engine.recovery import parallel
-from engine.recovery.parallel import Job
+from engine.recovery.parallel import Failure, Job
 from engine.store.api import Intent, Reader
 from engine.store.locks import lock_open_file, locked
 
@@ -65,6 +65,9 @@ kind, the resolver takes the necessary locks itself.
 
 ENDINGS = (IntentKind.CONTAINER_START, IntentKind.CONTAINER_REMOVE)
 """The kinds of intents that finish a run which ended with the host."""
+
+ATTEMPT_INTERVAL_SECONDS = 0.5
+"""Seconds between two attempts to start containers for which the cluster's store was unavailable."""
 
 STORE_PATIENCE_SECONDS = 15.0
 """Seconds for which the first command after a boot waits for the cluster's store."""
@@ -202,9 +205,24 @@ def come_back(host: Host, patience: float) -> BootReport:
     failed = parallel.run([*(Job(i.object_id, partial(resolve_intents, host, [i])) for i in ended), *networks])
     failed |= parallel.run(before.jobs(host, plan.soon))
     if plan.late:
-        network_hooks.wait_for_store(host, patience)
-        failed |= parallel.run(before.jobs(host, plan.late))
+        failed |= _start_late(host, plan.late, time.monotonic() + patience)
+    before.give_up(host, [name for name, failure in failed.items() if failure.may_pass])
     return before.report(plan, failed)
+
+
+def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) -> dict[str, Failure]:
+    """Start the containers that need the cluster's store, again and again until the deadline if it is unavailable."""
+    failed: dict[str, Failure] = {}
+    while late:
+        network_hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
+        latest = parallel.run(before.jobs(host, late))
+        failed = {**{key: value for key, value in failed.items() if not value.may_pass}, **latest}
+        late = [record for record in late if record.id in latest and latest[record.id].may_pass]
+        if time.monotonic() >= deadline:
+            break
+        if late:
+            time.sleep(ATTEMPT_INTERVAL_SECONDS)
+    return failed
 
 
 DELAY = 1.0

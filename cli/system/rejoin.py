@@ -1,0 +1,15 @@
+"""The hidden ``hawse __rejoin`` command, which the agent runs when the name of an adopted namespace exists again."""
+
+from __future__ import annotations
+
+import click
+
+from cli.app import App
+from cli.pflag import command, exactly
+
+
+@command("__rejoin", "Connect adopted namespaces whose names exist again", exactly(0), hidden=True)
+@click.pass_obj
+def rejoin(app: App) -> None:
+    """Connect each adopted namespace that left its networks in a boot and can be found again."""
+    app.engine.containers.rejoin()
