@@ -9,7 +9,8 @@ __hawse_command() {
         '')
             commands='attach completion container create exec image images import info inspect kill logs network node
                       port ps publish rename restart rm rmi run start stop swarm system unpublish version wait'
-            flags='--debug,-D --help --log-level,-l=log-level --no-color --version,-v'
+            flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
+                   --no-color --version,-v'
             strict=1
             ;;
         attach | 'container attach')
@@ -256,12 +257,18 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='info install uninstall'
+            commands='df info install prune uninstall'
             flags='--help'
             strict=1
             ;;
+        'system df')
+            flags='--format=none --help --verbose,-v'
+            ;;
         'system install')
             flags='--help --root=none'
+            ;;
+        'system prune')
+            flags='--all,-a *--filter=none --force,-f --help --volumes'
             ;;
         'system uninstall')
             flags='--help --root=none'
@@ -521,6 +528,12 @@ __hawse_source() {
             ;;
         files)
             __hawse_paths -f
+            ;;
+        directories)
+            __hawse_paths -d
+            ;;
+        context)
+            __hawse_words default
             ;;
         command)
             __hawse_program

@@ -1,13 +1,13 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system install' 'system uninstall' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system df' 'system install' 'system prune' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
     switch "$argv[1]"
         case ''
-            printf '%s\n' --log-level=log-level -l=log-level
+            printf '%s\n' --config=directories --context=context -c=context --host=none -H=none --log-level=log-level -l=log-level
         case 'attach' 'container attach'
             printf '%s\n' --detach-keys=detach-keys
         case 'container create' 'create'
@@ -66,8 +66,12 @@ function __hawse_valued
             printf '%s\n' --advertise-addr=none --cacert=files --cert=files --data-path-addr=none --default-addr-pool=none --default-addr-pool-mask-length=none --key=files --store=none
         case 'swarm join'
             printf '%s\n' --advertise-addr=none --data-path-addr=none --token=none
+        case 'system df'
+            printf '%s\n' --format=none
         case 'system install'
             printf '%s\n' --root=none
+        case 'system prune'
+            printf '%s\n' --filter=none
         case 'system uninstall'
             printf '%s\n' --root=none
         case 'version'
@@ -262,6 +266,10 @@ function __hawse_source
             __hawse_words 'true' 'false'
         case files
             __hawse_files
+        case directories
+            __hawse_directories
+        case context
+            __hawse_words 'default'\t'This host'
         case command
             __hawse_program
         case age
@@ -330,8 +338,11 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a system -d 'Manage hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a version -d 'Show the hawse version information'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
+complete -c hawse -n '__hawse_flags_of \'\'' -l config -x -a '(__hawse_offer directories)' -d 'Location of client config files; hawse has none'
+complete -c hawse -n '__hawse_flags_of \'\'' -s c -l context -x -a '(__hawse_offer context)' -d 'Only "default", which is this host'
 complete -c hawse -n '__hawse_flags_of \'\'' -s D -l debug -d 'Enable debug mode: show the traceback of an unexpected error'
 complete -c hawse -n '__hawse_flags_of \'\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'\'' -s H -l host -x -a '(__hawse_offer none)' -d 'Only a unix socket, which is this host (unix://…)'
 complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Set the logging level'
 complete -c hawse -n '__hawse_flags_of \'\'' -l no-color -d 'Never use colour, even on a terminal'
 complete -c hawse -n '__hawse_flags_of \'\'' -s v -l version -d 'Print version information and quit'
@@ -842,13 +853,25 @@ complete -c hawse -n '__hawse_argument_of 0 \'swarm join-token\'' -a '(__hawse_o
 complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -s f -l force -d 'Force this node to leave the swarm, ignoring warnings'
 complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -l help -d 'Print usage'
 
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a df -d 'Show hawse disk usage'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a prune -d 'Remove unused data'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
+complete -c hawse -n '__hawse_flags_of \'system df\'' -l format -x -a '(__hawse_offer none)' -d 'Format output using a custom template'
+complete -c hawse -n '__hawse_flags_of \'system df\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'system df\'' -s v -l verbose -d 'Show detailed information on space usage'
+
 complete -c hawse -n '__hawse_flags_of \'system install\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system install\'' -l root -x -a '(__hawse_offer none)' -d 'Write below this directory, for a system that is not running'
+
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -s a -l all -d 'Remove all unused images not just dangling ones'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -l filter -x -a '(__hawse_offer none)' -d 'Provide filter values (e.g. "label=<key>=<value>")'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -s f -l force -d 'Do not prompt for confirmation'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -l volumes -d 'Prune anonymous volumes'
 
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__hawse_offer none)' -d 'Remove below this directory, for a system that is not running'

@@ -229,6 +229,8 @@ OTHERS: Mapping[str, Source] = {
     "none": Source(),
     "bool": plain("true", "false"),
     "files": Source(shell="files"),
+    "directories": Source(shell="directories"),
+    "context": Source({"default": "This host"}),
     "command": Source(shell="command"),
     "age": Source({"10m": "Older than 10 minutes", "24h": "Older than a day", "168h": "Older than a week"}),
     "log-level": plain("debug", "info", "warn", "error", "fatal"),

@@ -5,8 +5,10 @@ processes run.
 from cli.pflag import Group
 
 COMMANDS = {
+    "df": "cli.system.df:df",
     "info": "cli.system.info:info",
     "install": "cli.system.install:install",
+    "prune": "cli.system.prune:prune",
     "uninstall": "cli.system.uninstall:uninstall",
 }
 
