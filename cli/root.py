@@ -153,6 +153,8 @@ def _run(argv: Sequence[str], app: App) -> int:
     except EngineError as error:
         return fail(app, app.daemon_text(error), error.exit_code)
     except KeyboardInterrupt:
+        if app.stderr.isatty():
+            app.err("\n")  # the terminal has shown ^C at the cursor: the prompt of the shell gets a line of its own
         return INTERRUPTED
     except BrokenPipeError:
         raise
