@@ -92,7 +92,10 @@ def discard_output(stream: BinaryIO) -> None:
 
 
 class App:
-    """One run of a hawse command: its engine, its output streams and facts about the terminal."""
+    """One run of a hawse command: its engine, its output streams and facts about the terminal.
+
+    ``hint`` is what a person may do if the command fails. It is printed after the error, and only on a terminal.
+    """
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class App:
         self.open_engine = open_engine
         self.debug = bool(environ.get("HAWSE_DEBUG"))
         self.no_color = bool(environ.get("NO_COLOR"))
+        self.hint = ""
 
     @cached_property
     def engine(self) -> Engine:

@@ -210,6 +210,14 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("is the database whole?", "hawse system check"),
         ("rebuild a damaged or deleted database", "hawse system check --repair"),
     ),
+    "system df": (
+        ("how much of the disk is in use", "hawse system df"),
+        ("by each image and container", "hawse system df -v"),
+    ),
+    "system prune": (
+        ("remove all that is stopped or unused", "hawse system prune"),
+        ("and unused images, without a question", "hawse system prune -af"),
+    ),
     "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
     "uninstall": (("before hawse itself is removed", "hawse system uninstall"),),
 }  # fmt: skip

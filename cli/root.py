@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from cli import examples
+from cli.absent import ABSENT, ONLY_HERE
 from cli.app import App, StatusError
-from cli.pflag import STRING, Flag, Group
+from cli.pflag import LIST, STRING, Flag, Group
 from cli.system.version import version_line
 from engine.errors import EngineError
 
@@ -61,7 +62,10 @@ SECTIONS = {
 }
 
 FLAGS = [
+    Flag(["--config"], kind=STRING, usage="Location of client config files; hawse has none", effect="ignored"),
+    Flag(["--context", "-c"], kind=STRING, usage='Only "default", which is this host'),
     Flag(["--debug", "-D"], usage="Enable debug mode: show the traceback of an unexpected error"),
+    Flag(["--host", "-H"], kind=LIST, usage="Only a unix socket, which is this host (unix://…)"),
     Flag(["--log-level", "-l"], kind=STRING, usage="Set the logging level", default_value="info",
          hidden=True, effect="ignored"),
     Flag(["--no-color"], usage="Never use colour, even on a terminal"),
@@ -80,6 +84,10 @@ class Root(Group):
         self.version_if_wanted(ctx)
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
+    def absent(self, line: str) -> str:
+        """Return why hawse lacks Docker's command ``line``, or "" if it is no command of Docker."""
+        return ABSENT.get(line.partition(" ")[2], "")
+
     def notes(self, line: str) -> str:
         """Return the notes and examples of the command ``line``."""
         return examples.notes(line)
@@ -95,11 +103,25 @@ class Root(Group):
         app: App = ctx.obj
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]
+        require_this_host(ctx.params["host"], ctx.params["context"])
         if (ctx.params["log_level"] or "info").lower() not in LOG_LEVELS:
             raise StatusError(f"Unable to parse logging level: {ctx.params['log_level']}")
         if not ctx.args:
             self.version_if_wanted(ctx)
         return super().invoke(ctx)
+
+
+def require_this_host(hosts: Sequence[str], context: str) -> None:
+    """Raise StatusError if ``--host`` or ``--context`` name another host than this one."""
+    if hosts and context:
+        raise StatusError("conflicting options: either specify --host or --context, not both")
+    failed = "Failed to initialize: unable to resolve docker endpoint:"
+    if len(hosts) > 1:
+        raise StatusError(f"{failed} Please specify only one -H")
+    if context not in ("", "default"):
+        raise StatusError(f'{failed} context "{context}": context not found\n{ONLY_HERE}')
+    if hosts and not hosts[0].startswith(("unix://", "fd://")):
+        raise StatusError(f"hawse: --host {hosts[0]} is not this host\n{ONLY_HERE}")
 
 
 root = Root(
@@ -132,6 +154,8 @@ def _run(argv: Sequence[str], app: App) -> int:
     except EngineError as error:
         return fail(app, app.daemon_text(error), error.exit_code)
     except KeyboardInterrupt:
+        if app.stderr.isatty():
+            app.err("\n")  # the terminal has shown ^C at the cursor: the prompt of the shell gets a line of its own
         return INTERRUPTED
     except BrokenPipeError:
         raise
@@ -140,9 +164,11 @@ def _run(argv: Sequence[str], app: App) -> int:
 
 
 def fail(app: App, text: str, exit_code: int) -> int:
-    """Print the error text ``text``, unless this text is empty, and return ``exit_code``."""
+    """Print the error text ``text``, unless this text is empty, and the app's hint; return ``exit_code``."""
     if text:
         app.err(text + "\n")
+    if app.hint and app.stderr.isatty():
+        app.err(app.hint + "\n")
     return exit_code
 
 

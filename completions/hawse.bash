@@ -9,7 +9,8 @@ __hawse_command() {
         '')
             commands='attach completion container create exec image images import info inspect kill logs network node
                       port ps publish rename restart rm rmi run start stop swarm system unpublish version wait'
-            flags='--debug,-D --help --log-level,-l=log-level --no-color --version,-v'
+            flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
+                   --no-color --version,-v'
             strict=1
             ;;
         attach | 'container attach')
@@ -256,7 +257,7 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='boot check info install uninstall'
+            commands='boot check df info install prune uninstall'
             flags='--help'
             strict=1
             ;;
@@ -266,8 +267,14 @@ __hawse_command() {
         'system check')
             flags='--help --repair'
             ;;
+        'system df')
+            flags='--format=none --help --verbose,-v'
+            ;;
         'system install')
             flags='--help --root=none'
+            ;;
+        'system prune')
+            flags='--all,-a *--filter=none --force,-f --help --volumes'
             ;;
         'system uninstall')
             flags='--help --root=none'
@@ -412,11 +419,14 @@ __hawse_source() {
             __hawse_names members
             ;;
         strangers)
-            __hawse_keys netns: namespaces pid: none
+            __hawse_keys netns: namespaces pid: processes
             __hawse_names strangers
             ;;
         namespaces)
             __hawse_names namespaces
+            ;;
+        processes)
+            __hawse_names processes
             ;;
         anything)
             __hawse_names containers+,networks+,images+
@@ -529,6 +539,12 @@ __hawse_source() {
             ;;
         files)
             __hawse_paths -f
+            ;;
+        directories)
+            __hawse_paths -d
+            ;;
+        context)
+            __hawse_words default
             ;;
         command)
             __hawse_program
@@ -817,7 +833,14 @@ __hawse_reply() {
     for word in "${found[@]}"; do
         word=${word#"$untouched"}
         case $quote in
-            '') printf -v word %q "$word"; word=${word//\\,/,} ;;
+            '')
+                # Words with braces, such as templates, are easier to read in quotes than with backslashes.
+                if [[ $word == *[{}]* ]]; then
+                    word=\'${word//\'/\'\\\'\'}\'
+                else
+                    printf -v word %q "$word"; word=${word//\\,/,}
+                fi
+                ;;
             '"')
                 # In double quotes, no escape stops history expansion, so words with ! are left out.
                 [[ $word == *'!'* && $- == *H* ]] && continue
@@ -851,4 +874,25 @@ _hawse() {
     __hawse_reply
 }
 
+# Complete docker where it is an alias of hawse. Elsewhere, put docker's own completion back.
+_hawse_docker() {
+    if [[ ${BASH_ALIASES[docker]-} =~ (^|[/[:space:]])hawse$ ]]; then
+        _hawse
+        return
+    fi
+    complete -r docker
+    if [[ $__hawse_docker_before ]]; then
+        eval "$__hawse_docker_before"
+    elif declare -F _comp_complete_load >/dev/null; then
+        _comp_complete_load docker
+    elif declare -F _completion_loader >/dev/null; then
+        _completion_loader docker
+    fi
+    return 124  # bash tries again, with the completion that is there now
+}
+
 complete -F _hawse hawse
+if [[ $(complete -p docker 2>/dev/null) != *_hawse_docker* ]]; then
+    __hawse_docker_before=$(complete -p docker 2>/dev/null)
+    complete -F _hawse_docker docker
+fi

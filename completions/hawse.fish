@@ -1,13 +1,13 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system install' 'system uninstall' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
     switch "$argv[1]"
         case ''
-            printf '%s\n' --log-level=log-level -l=log-level
+            printf '%s\n' --config=directories --context=context -c=context --host=none -H=none --log-level=log-level -l=log-level
         case 'attach' 'container attach'
             printf '%s\n' --detach-keys=detach-keys
         case 'container create' 'create'
@@ -68,8 +68,12 @@ function __hawse_valued
             printf '%s\n' --advertise-addr=none --data-path-addr=none --token=none
         case 'system boot'
             printf '%s\n' --timeout=none
+        case 'system df'
+            printf '%s\n' --format=none
         case 'system install'
             printf '%s\n' --root=none
+        case 'system prune'
+            printf '%s\n' --filter=none
         case 'system uninstall'
             printf '%s\n' --root=none
         case 'version'
@@ -134,14 +138,14 @@ function __hawse_source
                     __hawse_source overlay-option
             end
         case bridge-option
-            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'com.docker.network.bridge.name=' 'none' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool' 'com.docker.network.host_ipv4=' 'none' 'com.docker.network.host_ipv6=' 'none' 'com.hawse.bridge.spoof_guard=' 'bool'
+            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'Let containers reach each other' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'Masquerade packets to the outside' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'Leave the bridge without an IPv4 address' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'What IPv4 packets of the outside reach' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'What IPv6 packets of the outside reach' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'Default address of published ports' 'com.docker.network.bridge.name=' 'none' 'Name of the bridge' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'Interfaces whose neighbours may reach containers directly' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change' 'com.docker.network.host_ipv4=' 'none' 'Source address of IPv4 packets to the outside' 'com.docker.network.host_ipv6=' 'none' 'Source address of IPv6 packets to the outside' 'com.hawse.bridge.spoof_guard=' 'bool' 'Drop packets from addresses that are not the container\'s'
         case ipvlan-option
-            __hawse_keys 'parent=' 'interfaces' 'ipvlan_mode=' 'ipvlan-mode' 'ipvlan_flag=' 'ipvlan-flag' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool'
+            __hawse_keys 'parent=' 'interfaces' 'Interface of the host that endpoints branch off from' 'ipvlan_mode=' 'ipvlan-mode' 'Layer that the parent forwards on' 'ipvlan_flag=' 'ipvlan-flag' 'How endpoints of one parent reach each other' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case macvlan-option
-            __hawse_keys 'parent=' 'interfaces' 'macvlan_mode=' 'macvlan-mode' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool'
+            __hawse_keys 'parent=' 'interfaces' 'Interface of the host that endpoints branch off from' 'macvlan_mode=' 'macvlan-mode' 'How endpoints of one parent reach each other' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case overlay-option
             __hawse_words 'encrypted'\t'Encrypt packets between hosts'
-            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'com.docker.network.driver.mtu=' 'mtu' 'hawse.heal=' 'bool'
+            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'VXLAN ids, one a subnet, separated by commas' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case gateway-mode
             __hawse_words 'nat'\t'Masqueraded, only published ports open' 'nat-unprotected'\t'Masqueraded, every port open' 'routed'\t'Not masqueraded, only published ports open' 'isolated'\t'No address on the bridge (internal networks)'
         case host-binding
@@ -163,21 +167,21 @@ function __hawse_source
         case network-type
             __hawse_words 'builtin'\t'bridge, host and none' 'custom'\t'All other networks'
         case network-filter
-            __hawse_keys 'dangling=' 'bool' 'driver=' 'any-driver' 'id=' 'none' 'label=' 'network-labels' 'name=' 'networks' 'scope=' 'scope' 'type=' 'network-type'
+            __hawse_keys 'dangling=' 'bool' '' 'driver=' 'any-driver' '' 'id=' 'none' '' 'label=' 'network-labels' '' 'name=' 'networks' '' 'scope=' 'scope' '' 'type=' 'network-type' ''
         case network-labels
             __hawse_names network-labels
         case network-prune-filter
-            __hawse_keys 'label=' 'network-labels' 'label!=' 'network-labels' 'until=' 'age'
+            __hawse_keys 'label=' 'network-labels' '' 'label!=' 'network-labels' '' 'until=' 'age' ''
         case network-format
-            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}' '{{.Name}}' '{{.Driver}}' '{{.Scope}}' '{{.IPv4}}' '{{.IPv6}}' '{{.Internal}}' '{{.Labels}}' '{{.CreatedAt}}' '{{json .}}'
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}'\t'NETWORK ID' '{{.Name}}'\t'NAME' '{{.Driver}}'\t'DRIVER' '{{.Scope}}'\t'SCOPE' '{{.IPv4}}'\t'IPV4' '{{.IPv6}}'\t'IPV6' '{{.Internal}}'\t'INTERNAL' '{{.Labels}}'\t'LABELS' '{{.CreatedAt}}'\t'CREATED AT' '{{json .}}'
         case endpoint-option
-            __hawse_keys 'com.docker.network.endpoint.sysctls=' 'none'
+            __hawse_keys 'com.docker.network.endpoint.sysctls=' 'none' ''
         case default-route
             __hawse_words 'auto'\t'Only if the namespace has no default route' 'yes'\t'Before the existing default routes' 'no'\t'Never'
         case network-mode
             __hawse_behind_comma
             __hawse_words 'host'\t'The host\'s network' 'none'\t'No network' 'bridge'\t'The default bridge'
-            __hawse_keys 'container:' 'running' 'name=' 'networks' 'alias=' 'none' 'ip=' 'none' 'ip6=' 'none' 'mac-address=' 'none' 'driver-opt=' 'none'
+            __hawse_keys 'container:' 'running' '' 'name=' 'networks' '' 'alias=' 'none' '' 'ip=' 'none' '' 'ip6=' 'none' '' 'mac-address=' 'none' '' 'driver-opt=' 'none' ''
             __hawse_names joinable-networks
         case containers
             __hawse_names containers
@@ -192,10 +196,12 @@ function __hawse_source
         case members
             __hawse_names members
         case strangers
-            __hawse_keys 'netns:' 'namespaces' 'pid:' 'none'
+            __hawse_keys 'netns:' 'namespaces' 'A namespace of ip netns' 'pid:' 'processes' 'The namespace of a process'
             __hawse_names strangers
         case namespaces
             __hawse_names namespaces
+        case processes
+            __hawse_names processes
         case anything
             __hawse_names containers+,networks+,images+
         case ports
@@ -211,14 +217,14 @@ function __hawse_source
         case container-labels
             __hawse_names container-labels
         case container-filter
-            __hawse_keys 'ancestor=' 'images' 'before=' 'containers' 'exited=' 'none' 'expose=' 'none' 'health=' 'health' 'id=' 'none' 'is-task=' 'bool' 'isolation=' 'none' 'label=' 'container-labels' 'name=' 'containers' 'network=' 'networks' 'publish=' 'none' 'since=' 'containers' 'status=' 'status' 'volume=' 'none'
+            __hawse_keys 'ancestor=' 'images' '' 'before=' 'containers' '' 'exited=' 'none' '' 'expose=' 'none' '' 'health=' 'health' '' 'id=' 'none' '' 'is-task=' 'bool' '' 'isolation=' 'none' '' 'label=' 'container-labels' '' 'name=' 'containers' '' 'network=' 'networks' '' 'publish=' 'none' '' 'since=' 'containers' '' 'status=' 'status' '' 'volume=' 'none' ''
         case container-prune-filter
-            __hawse_keys 'label=' 'container-labels' 'label!=' 'container-labels' 'until=' 'age'
+            __hawse_keys 'label=' 'container-labels' '' 'label!=' 'container-labels' '' 'until=' 'age' ''
         case container-format
-            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}' '{{.Names}}' '{{.Image}}' '{{.Command}}' '{{.CreatedAt}}' '{{.RunningFor}}' '{{.Ports}}' '{{.State}}' '{{.Status}}' '{{.Size}}' '{{.Labels}}' '{{.Mounts}}' '{{.LocalVolumes}}' '{{.Networks}}' '{{json .}}'
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}'\t'CONTAINER ID' '{{.Names}}'\t'NAMES' '{{.Image}}'\t'IMAGE' '{{.Command}}'\t'COMMAND' '{{.CreatedAt}}'\t'CREATED AT' '{{.RunningFor}}'\t'CREATED' '{{.Ports}}'\t'PORTS' '{{.State}}'\t'STATE' '{{.Status}}'\t'STATUS' '{{.Size}}'\t'SIZE' '{{.Labels}}'\t'LABELS' '{{.Mounts}}'\t'MOUNTS' '{{.LocalVolumes}}'\t'LOCAL VOLUMES' '{{.Networks}}'\t'NETWORKS' '{{json .}}'
         case restart
             __hawse_words 'no'\t'Never' 'always'\t'Each time it ends' 'unless-stopped'\t'Each time it ends, unless it was stopped' 'on-failure'\t'If its exit code is not 0'
-            __hawse_keys 'on-failure:' 'none'
+            __hawse_keys 'on-failure:' 'none' ''
         case pull
             __hawse_words 'missing'\t'hawse never pulls' 'never'
         case stream
@@ -230,13 +236,13 @@ function __hawse_source
         case log-driver
             __hawse_words 'json-file' 'local' 'none'
         case log-option
-            __hawse_keys 'compress=' 'none' 'max-file=' 'none' 'max-size=' 'none'
+            __hawse_keys 'compress=' 'none' '' 'max-file=' 'none' '' 'max-size=' 'none' ''
         case tail
             __hawse_words 'all' '10' '100'
         case ulimit
-            __hawse_keys 'core=' 'none' 'cpu=' 'none' 'data=' 'none' 'fsize=' 'none' 'locks=' 'none' 'memlock=' 'none' 'msgqueue=' 'none' 'nice=' 'none' 'nofile=' 'none' 'nproc=' 'none' 'rss=' 'none' 'rtprio=' 'none' 'rttime=' 'none' 'sigpending=' 'none' 'stack=' 'none'
+            __hawse_keys 'core=' 'none' '' 'cpu=' 'none' '' 'data=' 'none' '' 'fsize=' 'none' '' 'locks=' 'none' '' 'memlock=' 'none' '' 'msgqueue=' 'none' '' 'nice=' 'none' '' 'nofile=' 'none' '' 'nproc=' 'none' '' 'rss=' 'none' '' 'rtprio=' 'none' '' 'rttime=' 'none' '' 'sigpending=' 'none' '' 'stack=' 'none' ''
         case sysctl
-            __hawse_keys 'net.core.somaxconn=' 'none' 'net.ipv4.ip_forward=' 'zero-one' 'net.ipv4.ip_local_port_range=' 'none' 'net.ipv4.ip_unprivileged_port_start=' 'none' 'net.ipv4.ping_group_range=' 'none' 'net.ipv6.conf.all.disable_ipv6=' 'zero-one' 'net.ipv6.conf.all.forwarding=' 'zero-one'
+            __hawse_keys 'net.core.somaxconn=' 'none' '' 'net.ipv4.ip_forward=' 'zero-one' '' 'net.ipv4.ip_local_port_range=' 'none' '' 'net.ipv4.ip_unprivileged_port_start=' 'none' '' 'net.ipv4.ping_group_range=' 'none' '' 'net.ipv6.conf.all.disable_ipv6=' 'zero-one' '' 'net.ipv6.conf.all.forwarding=' 'zero-one' ''
         case zero-one
             __hawse_words '0' '1'
         case security
@@ -244,14 +250,14 @@ function __hawse_source
         case mount
             __hawse_behind_comma
             __hawse_words 'readonly'
-            __hawse_keys 'type=' 'mount-type' 'source=' 'files' 'src=' 'files' 'target=' 'none' 'dst=' 'none'
+            __hawse_keys 'type=' 'mount-type' '' 'source=' 'files' '' 'src=' 'files' '' 'target=' 'none' '' 'dst=' 'none' ''
         case mount-type
             __hawse_words 'bind'
         case extra-host
             __hawse_words 'host.docker.internal:host-gateway'
         case resolver-option
             __hawse_words 'edns0' 'rotate' 'use-vc'
-            __hawse_keys 'attempts:' 'none' 'ndots:' 'none' 'timeout:' 'none'
+            __hawse_keys 'attempts:' 'none' '' 'ndots:' 'none' '' 'timeout:' 'none' ''
         case host-mode
             __hawse_words 'host'\t'Share the host\'s namespace'
         case host-private
@@ -264,6 +270,10 @@ function __hawse_source
             __hawse_words 'true' 'false'
         case files
             __hawse_files
+        case directories
+            __hawse_directories
+        case context
+            __hawse_words 'default'\t'This host'
         case command
             __hawse_program
         case age
@@ -282,9 +292,9 @@ function __hawse_source
             __hawse_words '-'\t'Standard input'
             __hawse_files
         case image-filter
-            __hawse_keys 'before=' 'images' 'dangling=' 'bool' 'label=' 'none' 'reference=' 'images' 'since=' 'images'
+            __hawse_keys 'before=' 'images' '' 'dangling=' 'bool' '' 'label=' 'none' '' 'reference=' 'images' '' 'since=' 'images' ''
         case image-format
-            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}' '{{.Repository}}' '{{.Tag}}' '{{.Digest}}' '{{.CreatedSince}}' '{{.CreatedAt}}' '{{.Size}}' '{{.Containers}}' '{{.VirtualSize}}' '{{.SharedSize}}' '{{.UniqueSize}}' '{{json .}}'
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}'\t'IMAGE ID' '{{.Repository}}'\t'REPOSITORY' '{{.Tag}}'\t'TAG' '{{.Digest}}'\t'DIGEST' '{{.CreatedSince}}'\t'CREATED' '{{.CreatedAt}}'\t'CREATED AT' '{{.Size}}'\t'SIZE' '{{.Containers}}'\t'CONTAINERS' '{{.VirtualSize}}'\t'SIZE' '{{.SharedSize}}'\t'SHARED SIZE' '{{.UniqueSize}}'\t'UNIQUE SIZE' '{{json .}}'
         case document-format
             __hawse_words 'json'\t'One line of JSON' '{{json .}}' '{{.Id}}' '{{.Name}}'
         case container-document-format
@@ -332,8 +342,11 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a system -d 'Manage hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a version -d 'Show the hawse version information'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
+complete -c hawse -n '__hawse_flags_of \'\'' -l config -x -a '(__hawse_offer directories)' -d 'Location of client config files; hawse has none'
+complete -c hawse -n '__hawse_flags_of \'\'' -s c -l context -x -a '(__hawse_offer context)' -d 'Only "default", which is this host'
 complete -c hawse -n '__hawse_flags_of \'\'' -s D -l debug -d 'Enable debug mode: show the traceback of an unexpected error'
 complete -c hawse -n '__hawse_flags_of \'\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'\'' -s H -l host -x -a '(__hawse_offer none)' -d 'Only a unix socket, which is this host (unix://…)'
 complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Set the logging level'
 complete -c hawse -n '__hawse_flags_of \'\'' -l no-color -d 'Never use colour, even on a terminal'
 complete -c hawse -n '__hawse_flags_of \'\'' -s v -l version -d 'Print version information and quit'
@@ -846,8 +859,10 @@ complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a boot -d 'Bring networks, containers and adopted namespaces back after a boot'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a check -d 'Check the database of networks and containers'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a df -d 'Show hawse disk usage'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a prune -d 'Remove unused data'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
@@ -857,8 +872,18 @@ complete -c hawse -n '__hawse_flags_of \'system boot\'' -l timeout -x -a '(__haw
 complete -c hawse -n '__hawse_flags_of \'system check\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system check\'' -l repair -d 'Repair what is damaged; the old database is kept'
 
+complete -c hawse -n '__hawse_flags_of \'system df\'' -l format -x -a '(__hawse_offer none)' -d 'Format output using a custom template'
+complete -c hawse -n '__hawse_flags_of \'system df\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'system df\'' -s v -l verbose -d 'Show detailed information on space usage'
+
 complete -c hawse -n '__hawse_flags_of \'system install\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system install\'' -l root -x -a '(__hawse_offer none)' -d 'Write below this directory, for a system that is not running'
+
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -s a -l all -d 'Remove all unused images not just dangling ones'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -l filter -x -a '(__hawse_offer none)' -d 'Provide filter values (e.g. "label=<key>=<value>")'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -s f -l force -d 'Do not prompt for confirmation'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'system prune\'' -l volumes -d 'Prune anonymous volumes'
 
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__hawse_offer none)' -d 'Remove below this directory, for a system that is not running'
@@ -982,10 +1007,10 @@ function __hawse_words
     printf "%s\n" $__hawse_kept$argv
 end
 
-# Offer keys. After a key, offer the values of its source. Arguments: key source key source ...
+# Offer keys. After a key, offer the values of its source. Arguments: key source description key source description ...
 function __hawse_keys
     set -l typed (__hawse_rest)
-    for place in (seq 1 2 (count $argv))
+    for place in (seq 1 3 (count $argv))
         set -l key $argv[$place]
         if test "$(string sub -l (string length -- $key) -- $typed)" = $key
             set -l outer $__hawse_kept
@@ -995,8 +1020,9 @@ function __hawse_keys
             return
         end
     end
-    for place in (seq 1 2 (count $argv))
-        __hawse_words $argv[$place]
+    for place in (seq 1 3 (count $argv))
+        set -l text $argv[(math $place + 2)]
+        test -n "$text"; and __hawse_words $argv[$place]\t$text; or __hawse_words $argv[$place]
     end
 end
 

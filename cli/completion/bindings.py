@@ -41,6 +41,8 @@ FLAGS: Mapping[str, str] = {
     "swarm.init --cacert": "files",
     "swarm.init --cert": "files",
     "swarm.init --key": "files",
+    "--config": "directories",
+    "--context": "context",
     "--add-host": "extra-host",
     "--attach": "stream",
     "--cap-add": "capability",

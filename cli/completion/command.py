@@ -23,6 +23,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     The user sources the output or saves it where the shell looks for scripts.
     """
     app: App = ctx.obj
+    if shell.lower() in ("powershell", "pwsh"):
+        raise StatusError("hawse completion: hawse has no script for PowerShell: use bash, fish or zsh")
     if shell not in SHELLS:
         raise StatusError(f"hawse completion: '{shell}' is not a shell it knows: use bash, fish or zsh")
     app.out(script(shell, cast("Group", ctx.find_root().command)))

@@ -8,7 +8,7 @@ If the command finds no names, it prints nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def can_be_typed(name: str) -> bool:
 def find(kind: str, index: int, words: Sequence[str]) -> Names:
     """Return the names of one kind, such as ``networks``, with their descriptions."""
     if kind in MACHINE:
-        return ((name, "") for name in sorted(MACHINE[kind]()))
+        return sorted(MACHINE[kind]())
     from engine.paths import root_directory
     from engine.store.sqlite import open_readonly
     from engine.store.store_file import NAME
@@ -94,15 +94,25 @@ def find(kind: str, index: int, words: Sequence[str]) -> Names:
         return list(FINDERS[kind](reader, words[:index], words[index:])) if reader else ()
 
 
-def entries(directory: str) -> Callable[[], list[str]]:
+def entries(directory: str) -> Callable[[], Names]:
     """Return a function that lists the names in a directory; a missing directory gives an empty list."""
-    return lambda: os.listdir(directory) if Path(directory).is_dir() else []
+    return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
 
 
-MACHINE = {
-    "environment": lambda: list(os.environ),
+def processes() -> Iterator[tuple[str, str]]:
+    """Yield the pid and the name of each process in another network namespace than this process."""
+    own = os.stat("/proc/self/ns/net").st_ino
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if os.stat(f"/proc/{pid}/ns/net").st_ino != own:
+                yield pid, Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+MACHINE: Mapping[str, Callable[[], Names]] = {
+    "environment": lambda: ((name, "") for name in os.environ),
     "interfaces": entries("/sys/class/net"),
     "namespaces": entries("/run/netns"),
+    "processes": processes,
 }
 """Maps a kind of name to the function that lists the names of this kind on this host.
 

@@ -236,7 +236,14 @@ __hawse_reply() {
     for word in "${found[@]}"; do
         word=${word#"$untouched"}
         case $quote in
-            '') printf -v word %q "$word"; word=${word//\\,/,} ;;
+            '')
+                # Words with braces, such as templates, are easier to read in quotes than with backslashes.
+                if [[ $word == *[{}]* ]]; then
+                    word=\'${word//\'/\'\\\'\'}\'
+                else
+                    printf -v word %q "$word"; word=${word//\\,/,}
+                fi
+                ;;
             '"')
                 # In double quotes, no escape stops history expansion, so words with ! are left out.
                 [[ $word == *'!'* && $- == *H* ]] && continue
@@ -270,4 +277,25 @@ _hawse() {
     __hawse_reply
 }
 
+# Complete docker where it is an alias of hawse. Elsewhere, put docker's own completion back.
+_hawse_docker() {
+    if [[ ${BASH_ALIASES[docker]-} =~ (^|[/[:space:]])hawse$ ]]; then
+        _hawse
+        return
+    fi
+    complete -r docker
+    if [[ $__hawse_docker_before ]]; then
+        eval "$__hawse_docker_before"
+    elif declare -F _comp_complete_load >/dev/null; then
+        _comp_complete_load docker
+    elif declare -F _completion_loader >/dev/null; then
+        _completion_loader docker
+    fi
+    return 124  # bash tries again, with the completion that is there now
+}
+
 complete -F _hawse hawse
+if [[ $(complete -p docker 2>/dev/null) != *_hawse_docker* ]]; then
+    __hawse_docker_before=$(complete -p docker 2>/dev/null)
+    complete -F _hawse_docker docker
+fi

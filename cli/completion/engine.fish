@@ -119,10 +119,10 @@ function __hawse_words
     printf "%s\n" $__hawse_kept$argv
 end
 
-# Offer keys. After a key, offer the values of its source. Arguments: key source key source ...
+# Offer keys. After a key, offer the values of its source. Arguments: key source description key source description ...
 function __hawse_keys
     set -l typed (__hawse_rest)
-    for place in (seq 1 2 (count $argv))
+    for place in (seq 1 3 (count $argv))
         set -l key $argv[$place]
         if test "$(string sub -l (string length -- $key) -- $typed)" = $key
             set -l outer $__hawse_kept
@@ -132,8 +132,9 @@ function __hawse_keys
             return
         end
     end
-    for place in (seq 1 2 (count $argv))
-        __hawse_words $argv[$place]
+    for place in (seq 1 3 (count $argv))
+        set -l text $argv[(math $place + 2)]
+        test -n "$text"; and __hawse_words $argv[$place]\t$text; or __hawse_words $argv[$place]
     end
 end
 

@@ -3,9 +3,15 @@
 
 # Complete a command. Its flags and arguments are specifications of _arguments.
 _hawse_leaf() {
-  local line
+  local line spec
   local -A opt_args
-  _arguments -s -S "$@"
+  local -a specs
+  # Flags are offered only for a word that begins with -. With !, a flag is known but not offered.
+  for spec; do
+    [[ $PREFIX != -* && $spec != (-A|-\*) && $spec == (\(|-|\*-)* ]] && spec="!$spec"
+    specs+=("$spec")
+  done
+  _arguments -s -S "$specs[@]"
 }
 
 # Complete a group. Arguments: its name, then the specifications of its flags. The caller sets the arrays verbs and
@@ -31,21 +37,33 @@ _hawse_group() {
 
 # Offer words with descriptions: word:description ...
 _hawse_words() {
-  local -a found=("$@")
-  _describe -t values value found
+  local -a found braced
+  local item word
+  for item; do
+    word=${item%%:*}
+    if [[ $item != \{* || -n $compstate[quote] ]]; then
+      found+=("$item")
+    elif [[ $word == ${(b)${(Q)PREFIX}}* ]]; then
+      braced+=("'$word'${item#$word}")  # zsh would put a backslash before each brace
+    fi
+  done
+  local shown=1
+  (( $#found )) && _describe -t values value found && shown=0
+  (( $#braced )) && _describe -t templates template braced -U -Q -i "$IPREFIX" && shown=0
+  return shown
 }
 
-# Offer keys. After a key, offer the values of its source. Arguments: key source key source ...
+# Offer keys. After a key, offer the values of its source. Arguments: key source description key source description ...
 _hawse_keys() {
-  local key source
+  local key source text
   local -a keys
-  for key source; do
+  for key source text; do
     if [[ $PREFIX == ${key}* ]]; then
       compset -P ${(b)key}
       _hawse_source_$source
       return
     fi
-    keys+=(${key//:/\\:})
+    keys+=("${key//:/\\:}${text:+:$text}")
   done
   _describe -t keys key keys -S ''
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cli.completion.sources import SOURCES, Source
+from cli.completion.sources import SOURCES, Source, described_keys
 from cli.completion.tree import CommandNode
 
 SHELL = {"files": "__hawse_files", "directories": "__hawse_directories", "command": "__hawse_program"}
@@ -69,7 +69,7 @@ def _offers(source: Source) -> Iterator[str]:
     if source.words:
         yield "__hawse_words " + " ".join(_item(*pair) for pair in source.words.items())
     if source.keys:
-        yield "__hawse_keys " + listed(part for pair in source.keys.items() for part in pair)
+        yield "__hawse_keys " + listed(described_keys(source))
     if source.names:
         yield f"__hawse_names {','.join(source.names)}"
     if source.shell:

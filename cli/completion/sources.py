@@ -6,7 +6,7 @@ argument.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +30,7 @@ class Source:
     - ``names``: kinds of names that ``hawse __complete`` finds, such as ``networks``.
     - ``keys``: words that start a value and end with ``=`` or ``:``. Each word maps to the source of the text after the
       word.
+    - ``summaries``: the descriptions of the keys; a key may have none.
     - ``commas``: the value is a comma-separated list, and the last part of the list is completed.
     - ``by_flag``: another flag of the command line selects the source. The tuple holds that flag's long name, its short
       name, and the source for each value of that flag ("" if that flag is not given).
@@ -39,8 +40,15 @@ class Source:
     names: tuple[str, ...] = ()
     shell: Literal["", "files", "directories", "command"] = ""
     keys: Mapping[str, str] = field(default_factory=dict)
+    summaries: Words = field(default_factory=dict)
     commas: bool = False
     by_flag: tuple[str, str, Mapping[str, str]] | None = None
+
+
+def described_keys(source: Source) -> Iterator[str]:
+    """Yield three words for each key of the source: the key, its own source, and its description or ""."""
+    for key, values in source.keys.items():
+        yield from (key, values, source.summaries.get(key, ""))
 
 
 def plain(*words: str) -> Source:
@@ -58,7 +66,7 @@ def list_format(fields: Mapping[str, str]) -> Source:
     fields.
     """
     named = {"table": "A table with headers", "json": "One JSON object a line", "raw": "One field a line"}
-    return Source({**named, **{f"{{{{.{name}}}}}": "" for name in fields}, "{{json .}}": ""})
+    return Source({**named, **{f"{{{{.{name}}}}}": title for name, title in fields.items()}, "{{json .}}": ""})
 
 
 def _drivers() -> dict[str, Source]:
@@ -81,7 +89,8 @@ def _drivers() -> dict[str, Source]:
     for name, facts in several.items():
         flags = {key: option.summary for key, option in facts.options.items() if option.kind == "flag"}
         keys = {f"{key}=": KINDS.get(o.kind, o.kind) for key, o in facts.options.items() if o.kind != "flag"}
-        sources[options[name]] = Source(flags, keys=keys)
+        summaries = {f"{key}=": option.summary for key, option in facts.options.items()}
+        sources[options[name]] = Source(flags, keys=keys, summaries=summaries)
         kinds.update({option.kind: Source(option.values) for option in facts.options.values() if option.values})
     return {**sources, **kinds}
 
@@ -145,8 +154,13 @@ CONTAINERS: Mapping[str, Source] = {
     "more-running": Source(names=("running+",)),
     "more-stopped": Source(names=("stopped+",)),
     "members": Source(names=("members",)),
-    "strangers": Source(names=("strangers",), keys={"netns:": "namespaces", "pid:": "none"}),
+    "strangers": Source(
+        names=("strangers",),
+        keys={"netns:": "namespaces", "pid:": "processes"},
+        summaries={"netns:": "A namespace of ip netns", "pid:": "The namespace of a process"},
+    ),
     "namespaces": Source(names=("namespaces",)),
+    "processes": Source(names=("processes",)),
     "anything": Source(names=("containers+", "networks+", "images+")),
     "ports": Source(names=("ports",)),
     "more-ports": Source(names=("ports+",)),
@@ -229,6 +243,8 @@ OTHERS: Mapping[str, Source] = {
     "none": Source(),
     "bool": plain("true", "false"),
     "files": Source(shell="files"),
+    "directories": Source(shell="directories"),
+    "context": Source({"default": "This host"}),
     "command": Source(shell="command"),
     "age": Source({"10m": "Older than 10 minutes", "24h": "Older than a day", "168h": "Older than a week"}),
     "log-level": plain("debug", "info", "warn", "error", "fatal"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cli.completion.sources import SOURCES, Source
+from cli.completion.sources import SOURCES, Source, described_keys
 from cli.completion.tree import ArgumentEntry, CommandNode, FlagEntry
 
 SHELL = {"files": "_files", "directories": "_hawse_directories", "command": "_hawse_program"}
@@ -119,8 +119,7 @@ def _offers(source: Source) -> Iterator[str]:
         yield "  esac"
     calls = [
         *([" ".join(["_hawse_words", *(_item(*pair) for pair in source.words.items())])] if source.words else ()),
-        *(["_hawse_keys " + " ".join(quoted(part) for pair in source.keys.items() for part in pair)]
-          if source.keys else ()),
+        *(["_hawse_keys " + " ".join(map(quoted, described_keys(source)))] if source.keys else ()),
         *(f"_hawse_names {name}" for name in source.names),
         *([SHELL[source.shell]] if source.shell else ()),
     ]  # fmt: skip

@@ -26,6 +26,13 @@ from engine.model import ContainerCreate
 
 _LOOPBACK = re.compile(r"127\.([0-9]{1,3}\.){2}[0-9]{1,3}|::1$")
 HOSTFS = "hostfs"
+IMAGE_HINT = """
+hawse pulls no images. What it can run instead:
+  hawse run hostfs COMMAND     a command of this host, on this host's files
+  hawse run /some/dir COMMAND  a directory that holds a root file system
+Or read the image from an archive first, with one of:
+  skopeo copy docker://{name} docker-archive:image.tar:{name} && hawse import image.tar
+  docker save {name} | hawse import -"""
 
 
 def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
@@ -65,7 +72,9 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
         request = replace(request, host=replace(request.host, console_size=console_size(app)))
         try:
             created = app.engine.containers.create(request)
-        except NotFound:
+        except NotFound as error:
+            if name and str(error).startswith("No such image"):
+                app.hint = IMAGE_HINT.format(name=request.config.image)
             if name and pull == "missing" and not quiet:
                 app.err_lines([f"Unable to find image '{name}' locally"])
             raise

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from cli.app import StatusError
-from cli.pflag.help import group_help
+from cli.pflag.help import group_help, path
+from cli.pflag.nearest import nearest
 from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
 
 LazyCommands = Mapping[str, str]
@@ -65,10 +66,24 @@ class Group(click.Group):
         """
         command = self.get_command(ctx, args[0])
         if command is None and not ctx.resilient_parsing:
+            self.refuse_absent(ctx, args[0])
             parse_flags(self, ctx, args, interspersed=True)
             help_if_wanted(ctx)
+            if name := nearest(args[0], (n for n in self.lazy if not n.startswith("_"))):
+                ctx.obj.hint = f"\nDid you mean '{path(ctx)} {name}'?"
             raise self.unknown(ctx, args)
         return (command.name if command else None), command, args[1:]
+
+    def refuse_absent(self, ctx: click.Context, name: str) -> None:
+        """Raise StatusError if Docker has the command ``name`` in this group, with the reason why hawse lacks it."""
+        root, line = ctx.find_root().command, path(ctx)
+        why = root.absent(f"{line} {name}") if isinstance(root, Group) else ""
+        if why:
+            raise StatusError(f"{line}: '{name}' is not a hawse command.\n{why}\nSee '{line} --help'")
+
+    def absent(self, line: str) -> str:
+        """Return why the command ``line`` does not exist; "" without a particular reason."""
+        return ""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
         """Return the error for a command line whose first argument names no command."""

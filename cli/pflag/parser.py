@@ -15,7 +15,14 @@ from engine.golang.strconv import quote
 
 
 class FlagError(Exception):
-    """The command line is invalid; the error text is that of Go's pflag."""
+    """The command line is invalid; the error text is that of Go's pflag.
+
+    ``unknown`` is the long name that the user may have meant, if no flag has the name on the command line.
+    """
+
+    def __init__(self, text: str, unknown: str = "") -> None:
+        super().__init__(text)
+        self.unknown = unknown
 
 
 class FlagSet:
@@ -68,7 +75,7 @@ class FlagSet:
             raise FlagError(f"bad flag syntax: {text}")
         flag = self.long.get(name)
         if flag is None:
-            raise FlagError(f"unknown flag: {name}")
+            raise FlagError(f"unknown flag: {name}", name)
         if not equals:
             if not flag.kind.bare and not rest:
                 raise FlagError(f"flag needs an argument: {text}")
@@ -77,10 +84,12 @@ class FlagSet:
 
     def read_short(self, letters: str, rest: deque[str]) -> None:
         """Parse a group of short flags such as ``-abc``; only the last flag may take a value; raises FlagError."""
+        whole = letters
         while letters:
             flag = self.short.get("-" + letters[0])
             if flag is None:
-                raise FlagError(f"unknown shorthand flag: {quote(letters[0], mark=chr(39))} in -{letters}")
+                text = f"unknown shorthand flag: {quote(letters[0], mark=chr(39))} in -{letters}"
+                raise FlagError(text, f"--{whole.partition('=')[0]}")
             following = letters[1:]
             if len(letters) > 2 and letters[1] == "=":
                 value, following = letters[2:], ""

@@ -10,7 +10,9 @@ from click.core import ParameterSource
 from cli.app import FLAG_ERROR, StatusError
 from cli.pflag.flag import Flag
 from cli.pflag.help import path
+from cli.pflag.nearest import nearest
 from cli.pflag.parser import FlagError, FlagSet
+from cli.pflag.usage import offered
 from cli.pflag.values import BOOL
 
 HELP_WANTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True: the user gave --help
@@ -52,6 +54,8 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
         rest = flags.parse(args, interspersed=interspersed)
     except FlagError as error:
         if not ctx.resilient_parsing:
+            if name := nearest(error.unknown, (f.long for f in offered(flags_of(node)))):
+                ctx.obj.hint = f"\nDid you mean {name}?"
             usage = f"\n{node.get_help(ctx)}\n" if isinstance(node, click.Group) else ""
             raise StatusError(f"{error}\nSee '{path(ctx)} --help'.{usage}", FLAG_ERROR) from error
         rest = []

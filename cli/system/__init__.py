@@ -7,8 +7,10 @@ from cli.pflag import Group
 COMMANDS = {
     "boot": "cli.system.boot:boot",
     "check": "cli.system.check:check",
+    "df": "cli.system.df:df",
     "info": "cli.system.info:info",
     "install": "cli.system.install:install",
+    "prune": "cli.system.prune:prune",
     "uninstall": "cli.system.uninstall:uninstall",
 }
 

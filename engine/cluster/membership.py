@@ -184,7 +184,7 @@ def _context(authority: Path | None, certificate: Path | None, key: Path | None 
 
 
 NOT_IN_SWARM = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join" '
     "to connect this node to swarm and try again."
 )
 

@@ -34,7 +34,7 @@ from engine.swarm.enrollment import Manager, enroll, parse_manager, wait_until_o
 from engine.swarm.nodes import describe_host
 from engine.swarm.token import JoinToken, digest_of, new_secret, parse
 
-ALREADY = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
+ALREADY = 'This node is already part of a swarm. Use "hawse swarm leave" to leave this swarm and join another one.'
 NOT_PART = "This node is not part of a swarm"
 DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")

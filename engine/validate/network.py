@@ -12,7 +12,7 @@ from engine.validate.addresses import family_name, join_errors, parse_address, p
 from engine.validate.host_config import PREDEFINED_NAMES
 
 NOT_A_MANAGER = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join" '
     "to connect this node to swarm and try again."
 )
 

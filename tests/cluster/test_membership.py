@@ -15,7 +15,7 @@ import pytest
 from tests.cluster.conftest import eventually, processes_of
 
 pytestmark = pytest.mark.netns
-OUTSIDE = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join"'
+OUTSIDE = 'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join"'
 WORKER = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
 
 

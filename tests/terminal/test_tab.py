@@ -5,13 +5,21 @@ If only one word is possible, TAB adds this word. Otherwise TAB lists the possib
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
+
+from tests.conftest import until
 
 # Each entry: a line, and the line after TAB. The test types Z after TAB, so that blanks at the end are visible.
 COMPLETED = [
     # The words here are commands, aliases of commands, and global flags.
     ("hawse netw", "hawse network Z"),
     ("hawse network li", "hawse network list Z"),
+    ("hawse network ver", "hawse network verify Z"),
+    ("hawse --context ", "hawse --context default Z"),
+    ("hawse -c default netw", "hawse -c default network Z"),
     ("hawse --log-level debug -D netw", "hawse --log-level debug -D network Z"),
     ("hawse --log-level=deb", "hawse --log-level=debug Z"),
     # The words here are flags and their values, in every notation.
@@ -71,6 +79,8 @@ COMPLETED = [
     ("hawse network inspect zzz", "hawse network inspect zzzZ"),
     ("hawse network create sett", "hawse network create settZ"),
     ("hawse run hostfs --netw", "hawse run hostfs --netwZ"),
+    ("hawse version ", "hawse version Z"),
+    ("hawse network disconnect app web ", "hawse network disconnect app web Z"),
     ("hawse nosuch netw", "hawse nosuch netwZ"),
 ]  # fmt: skip
 
@@ -83,6 +93,7 @@ OFFERED = [
     ("hawse network create -d macvlan -o ", ["macvlan_mode=", "parent="], ["enable_icc", "ipvlan_mode"]),
     ("hawse network create -o ", ["com.docker.network.bridge.name="], ["parent="]),
     ("hawse network ls -f ", ["dangling=", "driver=", "scope="], ["status="]),
+    ("hawse ps --format ", ["{{.Names}}", "json"], ["\\{"]),
     ("hawse network rm ", ["app", "back"], ["host", "none"]),
     ("hawse network disconnect ", ["app", "back", "bridge"], ["settings", "odd"]),
     ("hawse network disconnect back ", ["web", "db"], ["old"]),
@@ -111,6 +122,8 @@ def test_tab_lists(shell, line, words, others):
         ("hawse ", "Manage networks"),
         ("hawse network create --", "Restrict external access"),
         ("hawse network create -d ", "Networks across hosts"),
+        ("hawse network create -o com.docker.network.bridge.", "Let containers reach each other"),
+        ("hawse network connect app ", "The namespace of a process"),
         ("hawse network inspect ", "bridge 172.24.0.0/16"),
         ("hawse exec ", "hostfs running"),
     ],
@@ -120,7 +133,48 @@ def test_zsh_and_fish_describe(shell, line, description):
     assert (description in shown) == (shell.name != "bash")
 
 
+def test_a_process_of_another_namespace_is_offered_by_its_pid(shell):
+    process = subprocess.Popen(["unshare", "-rn", "sleep", "60"])
+    try:
+        until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+        line = f"hawse network connect app pid:{process.pid}"
+        assert shell.completed(line, f"{line} Z") == f"{line} Z"
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_disconnect_offers_the_networks_of_the_container_behind_the_cursor(shell):
     # In this line the cursor is before a blank. The shells differ in how they treat this blank.
     spaced = [f"hawse network disconnect back{end}" for end in (" Z db", "Z db", " Zdb")]
     assert shell.completed("hawse network disconnect  db", *spaced, left=len(" db")) in spaced
+
+
+def test_zsh_puts_a_template_into_quotes(started, directory):
+    shell = started("zsh", directory)
+    assert shell.completed("hawse network inspect -f '{{json .C", "hawse network inspect -f '{{json .Containers}}' Z")
+    screen = shell.offered("hawse ps --format=", "'{{.Names}}'")
+    assert "'{{.Names}}'" in screen
+
+
+def test_bash_puts_a_template_into_quotes(started, directory):
+    shell = started("bash", directory)
+    for start in ("--format {{.Na", "--format=", "--format "):
+        expected = f"hawse ps {start.removesuffix('{{.Na')}'{{{{.Names}}}}' Z"
+        line = f"hawse ps {start.removesuffix('{{.Na')}{{{{.Na"
+        assert shell.completed(line, expected) == expected
+
+
+@pytest.mark.parametrize("package", [False, True])
+def test_bash_completes_docker_where_it_is_an_alias(started, directory, package):
+    """Docker's own completion, if it is there, is put back where docker is no alias."""
+    shell = started("bash", directory, package=package)
+    shell.keys("-l", "alias docker=hawse")
+    shell.keys("Enter")
+    assert (
+        shell.completed("docker network inspect ap", "docker network inspect app Z") == "docker network inspect app Z"
+    )
+    other = started("bash", directory, package=package)
+    other.keys("-l", "_other() { COMPREPLY=(other); }; complete -F _other docker; . completions/hawse.bash")
+    other.keys("Enter")
+    assert other.completed("docker network inspect x", "docker network inspect other Z").endswith("inspect other Z")

@@ -5,6 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 
+import pexpect
+import pytest
+
+from tests.conftest import until
+
 LOOP = "while :; do sleep 0.05; done"
 
 
@@ -47,3 +52,18 @@ def test_commands_that_cannot_be_executed(host):
 
 def test_a_terminal_inside_needs_none_outside(host):
     assert host.hawse("run", "-t", "hostfs", "sh", "-c", "test -t 1 && echo yes").stdout == "yes\n"
+
+
+@pytest.mark.parametrize("line", [("logs", "-f", "job"), ("stop", "-t", "60", "job")], ids=lambda line: line[0])
+def test_ctrl_c_leaves_the_prompt_on_a_line_of_its_own(host, line):
+    host.hawse("run", "-d", "--name", "job", "hostfs", "sh", "-c", f"trap 'echo asked' TERM; echo ready; {LOOP}")
+    shown = pexpect.spawn(host.command()[0], host.command(*line)[1:], env=host.env(), encoding="utf-8", timeout=30)
+    if line[0] == "logs":
+        shown.expect("ready\r\n")
+    else:
+        until(lambda: "asked" in host.hawse("logs", "job").stdout)
+    shown.sendintr()
+    shown.expect(pexpect.EOF)
+    assert shown.before == "^C\r\n"
+    shown.close()
+    assert shown.exitstatus == 130

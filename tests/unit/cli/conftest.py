@@ -92,9 +92,10 @@ class CommandLine:
     engine: EngineDouble = field(default_factory=EngineDouble)
     environ: dict[str, str] = field(default_factory=dict)
     terminal: bool = False
+    error_terminal: bool = False
 
     def __call__(self, *argv: str, stdin: bytes | io.BytesIO = b"") -> Result:
-        out, err = (Terminal() if self.terminal else io.BytesIO()), io.BytesIO()
+        out, err = (Terminal() if on else io.BytesIO() for on in (self.terminal, self.error_terminal))
         app = App(
             stdin=io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin, stdout=out, stderr=err,
             environ=self.environ, open_engine=lambda: self.engine,

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,67 @@ def test_a_reader_that_went_away_ends_the_command_quietly():
     ran = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, cwd=CHECKOUT)
     os.close(writer)
     assert (ran.returncode, ran.stderr) == (141, "")
+
+
+SUGGESTED = [
+    (["netwrok", "ls"], "hawse: 'netwrok' is not a hawse command.\nSee 'hawse --help'\n", "'hawse network'"),
+    (["network", "create", "--subnt", "x"], "unknown flag: --subnt\nSee 'hawse network create --help'.\n", "--subnet"),
+    (["network", "connect", "--default-rout", "x"],
+     "unknown flag: --default-rout\nSee 'hawse network connect --help'.\n", "--default-route"),
+    (["run", "-name", "x"], "unknown shorthand flag: 'n' in -name\nSee 'hawse run --help'.\n", "--name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "error", "name"), SUGGESTED, ids=" ".join)
+def test_the_nearest_name_is_suggested_on_a_terminal(cli, line, error, name):
+    """A pipe gets only Docker's text."""
+    assert cli(*line).err == error
+    cli.error_terminal = True
+    assert cli(*line).err == f"{error}\nDid you mean {name}?\n"
+
+
+def test_an_unknown_command_of_a_group_gets_its_suggestion_last(cli):
+    cli.error_terminal = True
+    assert cli("network", "craete").err.endswith("\n\nDid you mean 'hawse network create'?\n")
+    assert "Did you mean" not in cli("network", "zzzz").err
+    assert "Did you mean" not in cli("zzzz").err
+
+
+DEPARTURES = tomllib.loads((CHECKOUT / "docs" / "departures.toml").read_text())
+LACKING = {path for entry in DEPARTURES["command"] if entry["state"] == "absent" for path in entry["commands"]}
+LACKING -= {"completion powershell"}  # the shell is an argument here
+
+
+@pytest.mark.parametrize("path", [*sorted(LACKING), "compose", "buildx"])
+def test_a_command_that_hawse_lacks_says_why(cli, path):
+    *group, name = path.split()
+    result = cli(*group, name, "-x", "--bogus")
+    line = " ".join(["hawse", *group])
+    assert result.code == 1
+    assert result.err.startswith(f"{line}: '{name}' is not a hawse command.\n")
+    assert result.err.endswith(f"\nSee '{line} --help'\n")
+    assert len(result.err.splitlines()) >= 3
+
+
+def test_flags_that_mean_this_host_are_accepted(cli):
+    for flags in (
+        ["-H", "unix:///var/run/docker.sock"],
+        ["--context", "default"],
+        ["-c", "default"],
+        ["--config", "/x"],
+    ):
+        assert cli(*flags, "network", "rm", "n1").out == "n1\n"
+
+
+def test_flags_that_mean_another_host_are_refused(cli):
+    """The first lines are those of Docker, where Docker refuses too."""
+    failed = "Failed to initialize: unable to resolve docker endpoint:"
+    for flags, error in (
+        (["-H", "ssh://other"], "hawse: --host ssh://other is not this host"),
+        (["-H", "unix:///a", "-H", "unix:///b"], f"{failed} Please specify only one -H"),
+        (["-c", "remote"], f'{failed} context "remote": context not found'),
+        (["-c", "default", "-H", "tcp://x"], "conflicting options: either specify --host or --context, not both"),
+    ):
+        result = cli(*flags, "network", "rm", "n1")
+        assert (result.code, result.err.splitlines()[0]) == (1, error)
+    assert cli.engine.calls == []

@@ -34,6 +34,19 @@ def test_unknown_shell(cli):
     assert "tcsh" in result.err
 
 
+def test_powershell_is_refused_in_plain_words(cli):
+    for name in ("powershell", "PowerShell", "pwsh"):
+        result = cli("completion", name)
+        assert (result.code, result.out) == (1, "")
+        assert result.err == "hawse completion: hawse has no script for PowerShell: use bash, fish or zsh\n"
+
+
+def test_every_option_of_a_driver_has_a_description():
+    for name in ("bridge-option", "overlay-option", "macvlan-option", "ipvlan-option"):
+        source = SOURCES[name]
+        assert {*source.keys} <= {key for key, text in source.summaries.items() if text}
+
+
 def test_every_visible_command_is_in_the_tree():
     paths = {path for node in nodes(root) for path in node.paths}
     context = click.Context(root)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from engine.model import (
     PortSpec,
 )
 from engine.store.sqlite import SqliteStore
+from tests.conftest import until
 
 CREATED = "2026-01-02T03:04:05Z"
 
@@ -172,3 +175,15 @@ def test_an_answer_from_a_store_in_use_is_not_kept(complete, store, tmp_path):
 def test_environment_names_come_without_their_values(complete, monkeypatch):
     monkeypatch.setenv("SECRET_OF_MINE", "hush")
     assert "SECRET_OF_MINE\t" in complete("environment", "0")
+
+
+def test_processes_of_other_namespaces_have_their_names(complete):
+    process = subprocess.Popen(["unshare", "-rn", "sleep", "60"])
+    try:
+        until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+        lines = complete("processes", "0")
+    finally:
+        process.kill()
+        process.wait()
+    assert f"{process.pid}\tsleep" in lines
+    assert str(os.getpid()) not in names(lines)

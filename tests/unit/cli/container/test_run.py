@@ -122,6 +122,22 @@ def test_missing_image(cli, answers):
     )
 
 
+@pytest.mark.parametrize("verb", ["run", "create"])
+def test_missing_image_on_a_terminal_says_what_to_do(cli, answers, verb):
+    answers["create"] = NotFound("No such image: web:latest")
+    cli.error_terminal = True
+    shown = cli(verb, "web").err
+    assert "No such image: web:latest" in shown
+    for advice in ("\n  hawse run hostfs COMMAND ", "skopeo copy docker://web docker-archive:image.tar:web"):
+        assert advice in shown
+
+
+def test_another_missing_thing_gets_no_advice_about_images(cli, answers):
+    answers["create"] = NotFound("network x not found")
+    cli.error_terminal = True
+    assert "pulls no images" not in cli("run", "hostfs").err
+
+
 def test_signals_are_forwarded_while_attached(cli, answers):
     answers["open_attachment"] = Session(lambda: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)

@@ -21,7 +21,7 @@ HELP = [
 ]  # fmt: skip
 
 # The help of these commands hides the flags that the daemon does not support, so a daemon must answer at DOCKER_HOST.
-HELP_WITH_DAEMON = ["run", "create", "start", "container run"]
+HELP_WITH_DAEMON = ["run", "create", "start", "container run", "system df", "system prune"]
 
 
 def renamed(text: str) -> str:

@@ -167,7 +167,7 @@ def test_the_configuration_is_checked_before_the_name():
 @pytest.mark.parametrize("name", ["t1", "n1"])
 def test_an_overlay_needs_a_cluster(name):
     assert fault(Forbidden, name=name, driver="overlay") == (
-        'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+        'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join" '
         "to connect this node to swarm and try again."
     )
 

@@ -1,0 +1,61 @@
+"""Docker's commands that hawse does not have: why, and what to use instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+REGISTRY = """hawse has no client of registries. Read an image from an archive:
+  skopeo copy docker://NAME docker-archive:image.tar:NAME && hawse import image.tar
+  docker save NAME | hawse import -"""
+BUILD = """hawse builds no images. Build with another program (buildah, docker), then:
+  docker save NAME | hawse import -
+Or run a directory: hawse run /some/rootfs COMMAND"""
+LAYERS = """hawse keeps root file systems, not layers, and never changes an image.
+"hawse import" reads archives; the files of an image are below HAWSE_ROOT/images."""
+FILES = """The files of a container on hostfs or on a directory are those of this host: copy them there.
+To look into another container: hawse exec NAME tar -C /path -c . > files.tar"""
+CGROUPS = """hawse limits and measures no resources, because it makes no cgroups.
+The pid for other programs (top, kill -STOP, systemd-run): hawse inspect -f '{{.State.Pid}}' NAME"""
+VOLUMES = """hawse keeps no volumes. Mount a directory of this host: hawse run -v /srv/data:/data IMAGE"""
+COMPOSE = """hawse has no compose and no stacks. A shell script does the same, one line a service:
+  hawse network create app
+  hawse run -d --name web --network app IMAGE COMMAND"""
+SERVICES = """hawse's cluster shares networks, not services. Start the container on each host:
+  hawse run -d --network OVERLAY --restart always IMAGE COMMAND"""
+ROLES = """The join token decides a host's role. To change it: hawse swarm leave, then join with the other token
+("hawse swarm join-token manager" or "worker")."""
+NODES = """A node has no tasks and no availability, because hawse's cluster shares networks, not services.
+To see the nodes: hawse node ls"""
+CERTIFICATES = """hawse's cluster has no keys to unlock and no settings to change later.
+A new join token: hawse swarm join-token --rotate worker"""
+ONLY_HERE = "hawse has no daemon: a command works on the host where it runs. For another host: ssh HOST hawse …"
+EVENTS = """hawse has no daemon that records events. Wait for one container: hawse wait NAME
+Follow its output: hawse logs -f NAME"""
+PLUGINS = """A network driver of hawse is a Python package with an entry point in "hawse.drivers" (CONTRIBUTING.md)."""
+CHECKPOINTS = """hawse makes no checkpoints of processes."""
+
+
+def _each(names: str, text: str) -> Iterable[tuple[str, str]]:
+    return ((name.replace("_", " "), text) for name in names.split())
+
+
+ABSENT: Mapping[str, str] = dict((
+    *_each("pull push search login logout manifest trust image_pull image_push", REGISTRY),
+    *_each("build builder buildx image_build", BUILD),
+    *_each("commit diff history load save tag container_commit container_diff image_history image_load image_save "
+           "image_tag image_prune", LAYERS),
+    *_each("export cp container_export container_cp", FILES),
+    *_each("pause unpause update stats top container_pause container_unpause container_update container_stats "
+           "container_top", CGROUPS),
+    *_each("volume", VOLUMES),
+    *_each("compose stack", COMPOSE),
+    *_each("service secret config", SERVICES),
+    *_each("node_demote node_promote", ROLES),
+    *_each("node_ps node_update", NODES),
+    *_each("swarm_ca swarm_unlock swarm_unlock-key swarm_update", CERTIFICATES),
+    *_each("context", ONLY_HERE),
+    *_each("events system_events", EVENTS),
+    *_each("plugin", PLUGINS),
+    *_each("checkpoint", CHECKPOINTS),
+))  # fmt: skip
+"""Maps the path of a command, such as ``image pull``, to the text for the user."""

@@ -1,0 +1,30 @@
+"""Find the name that a user probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return the name that is most like ``word``, or "" if no name is like it.
+
+    A name is like the word if at most two letters must change, one in short words, or if it begins with the word.
+    """
+    limit = 1 if len(word.lstrip("-")) <= 3 else 2
+    ranked = sorted((distance(word, name), name) for name in names)
+    likely = [name for steps, name in ranked if steps <= limit]
+    return (likely or [name for _, name in ranked if len(word.lstrip("-")) > 1 and name.startswith(word)] or [""])[0]
+
+
+def distance(one: str, other: str) -> int:
+    """Return how many letters must be added, removed, replaced or swapped with a neighbour to make ``other``."""
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            steps = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+                steps = min(steps, rows[-2][j - 2] + 1)
+            row.append(steps)
+        rows.append(row)
+    return rows[-1][-1]

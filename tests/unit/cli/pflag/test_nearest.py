@@ -1,0 +1,32 @@
+"""The name that a user probably meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.pflag.nearest import distance, nearest
+
+NAMES = ("network", "node", "rm", "rmi", "run", "start", "stop", "system")
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("netwrok", "network"),
+        ("stp", "stop"),
+        ("rnu", "run"),
+        ("rn", "rm"),
+        ("sys", "system"),
+        ("compose", ""),
+        ("x", ""),
+        ("", ""),
+    ],
+)
+def test_nearest(word, name):
+    assert nearest(word, NAMES) == name
+
+
+def test_distance_counts_a_swap_once():
+    assert distance("ab", "ba") == 1
+    assert distance("abc", "") == 3
+    assert distance("kitten", "sitting") == 3
