@@ -1,4 +1,4 @@
-"""Containers of other networks reach the host through the default bridge's address: its services and published ports."""
+"""Containers of other networks reach services and published ports through the default bridge's address."""
 
 from __future__ import annotations
 
