@@ -53,9 +53,9 @@ class IpvlanDriver(ParentedDriver):
         """Return an empty mapping: no MAC address is set, because all endpoints use the parent's MAC."""
         return {}
 
-    def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
+    def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
         """Return the gateway addresses of the network, which are the next hops; a network in an l3 mode has none."""
-        return (None, None) if self._routed(network) else super().gateways(network)
+        return (None, None) if self._routed(network) else super().gateways(network, endpoint)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:
         """Create the endpoint's interface in the sandbox.

@@ -106,7 +106,7 @@ class ParentedDriver:
                 Step("interface", lambda: sandboxes.configure(sandbox, endpoint, interface)),
             )
         )
-        return JoinInfo(interface, endpoint.mac, *self.gateways(network))
+        return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
         """Delete the sub-interface; idempotent. If ``sandbox`` is None, do nothing, because the sub-interface no longer
@@ -178,9 +178,11 @@ class ParentedDriver:
         """
         return {"address": endpoint.mac}
 
-    def gateways(self, network: NetworkSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the gateway addresses that the network offers as next hops."""
-        addresses = [] if network.internal else [p.gateway.ip for p in network.pools if p.gateway is not None]
+    def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
+        """Return the gateway addresses that the network offers as next hops: those of the endpoint's own subnets."""
+        own = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
+        pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own)]
+        addresses = [p.gateway.ip for p in pools if p.gateway is not None]
         first4 = next((g for g in addresses if isinstance(g, IPv4Address)), None)
         first6 = next((g for g in addresses if isinstance(g, IPv6Address)), None)
         return first4, first6

@@ -34,6 +34,7 @@ class Config:
     """The complete configuration of a host. Addresses are strings in canonical form; "" means "not given"."""
 
     default_address_pools: tuple[DefaultPool, ...] = LOCAL_POOLS
+    bridge: str = ""  # the user's bridge for the default network; "none": no default network
     bip: str = ""  # the default bridge's address and prefix length, such as "192.168.5.1/24"
     bip6: str = ""
     fixed_cidr: str = ""  # subnet of the addresses that containers on the default bridge get
@@ -83,6 +84,10 @@ def load_config(path: Path | None = None) -> Config:
         if key not in _FIXED:
             values[key.replace("-", "_")] = read
     config = Config(**values)
+    if config.bridge and config.bip:
+        raise InvalidArgument(
+            f"{path}: You specified -b & --bip, mutually exclusive options. Please specify only one (bridge and bip)"
+        )
     try:
         check_default_options(config.log_driver, config.log_opts)
     except InvalidArgument as error:
@@ -239,6 +244,7 @@ def _unsigned(text: str, title: str) -> int:
 
 _KEYS: dict[str, Callable[[object], Any]] = {
     "default-address-pools": _pools,
+    "bridge": _text,
     "bip": _interface,
     "bip6": _interface,
     "fixed-cidr": _network,
@@ -272,7 +278,7 @@ always writes its firewall rules.
 """
 
 _OF_DOCKER = """
-allow-nondistributable-artifacts api-cors-header authorization-plugins bridge builder cgroup-parent cluster-advertise
+allow-nondistributable-artifacts api-cors-header authorization-plugins builder cgroup-parent cluster-advertise
 cluster-store cluster-store-opts containerd containerd-namespace containerd-plugins-namespace cpu-rt-period
 cpu-rt-runtime data-root debug default-cgroupns-mode default-ipc-mode default-runtime default-shm-size default-ulimits
 exec-opts exec-root experimental features group hosts http-proxy https-proxy init init-path insecure-registries labels

@@ -148,8 +148,9 @@ class Verbs:
         if not self._ready:
             require_net_admin()
             recover.hold_shared_lock(self.host)
-            predefined.ensure(self.host)
+            recorded = predefined.ensure(self.host)
             recover.recover(self.host)
+            predefined.follow_settings(self.host, recorded)
             network_hooks.ensure_agent(self.host)
             self._ready = True
         return self.host

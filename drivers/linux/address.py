@@ -52,6 +52,11 @@ def remove_ours(session: Session, link_index: int) -> None:
                 session.request(RTM_DELADDR, _body(link_index, record.address))
 
 
+def foreign(session: Session, link_index: int) -> list[IPInterface]:
+    """Return a link's addresses that do not have hawse's protocol number."""
+    return [record.address for record in _all(session) if record.link == link_index and record.protocol != OURS]
+
+
 def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
     """Return every address in the session's namespace, with the index of its link."""
     return [(record.link, record.address) for record in _all(session)]

@@ -10,6 +10,7 @@ import socket
 from ipaddress import ip_network
 from pathlib import Path
 
+from drivers.api import IPInterface
 from drivers.linux import address, address_ranges, link, sysctl
 from drivers.linux.address_ranges import Range
 from drivers.linux.netlink import session
@@ -35,6 +36,12 @@ def interface_ranges(version: int) -> list[Range]:
     for first, last in _APART[version]:
         ranges = [r for r in ranges if not first <= r[0] <= last]
     return ranges
+
+
+def foreign_addresses(interface: str) -> list[IPInterface]:
+    """Return the addresses of an interface that other programs have added; none if the interface is missing."""
+    with session() as opened:
+        return address.foreign(opened, link.index(interface))
 
 
 def interface_addresses() -> list[tuple[str, str]]:

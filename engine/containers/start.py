@@ -26,6 +26,7 @@ from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.networks import activate, query
+from engine.networks.predefined import NO_BRIDGE
 from engine.runtime import errors
 from engine.runtime.api import CreatedProcess, RuntimeFailure
 from engine.store.api import Reader, Transaction
@@ -121,15 +122,21 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
 def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
     if is_container_mode(record.host.network_mode):
         return []
-    for attachment in record.attachments:
+    attachments = [a for a in record.attachments if not _is_without_bridge(host, a)]
+    for attachment in attachments:
         network_hooks.import_network(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
-        networks = [_network(reader, a) for a in record.attachments]
+        networks = [_network(reader, a) for a in attachments]
         for network in networks:
             check_not_config_only(network)
         if networks:
             _check_main_network(reader, record.host.network_mode)
         return networks
+
+
+def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
+    """Return whether the attachment is to the default bridge, and daemon.json says that there is none."""
+    return attachment.network == "bridge" and host.config.bridge == NO_BRIDGE
 
 
 def _check_main_network(reader: Reader, mode: str) -> None:
@@ -161,7 +168,7 @@ def _reserve(
     ``granted`` maps network ids to endpoints that the cluster has already reserved. ``bridge`` is the gateway bridge
     (docker_gwbridge), or None if the container does not need the gateway bridge.
     """
-    attachments = _resolved(tx, record)
+    attachments = _resolved(tx, host, record)
     record = replace(
         record,
         attachments=attachments,
@@ -191,12 +198,12 @@ def _reserve(
     return Reserved(record, members)
 
 
-def _resolved(tx: Transaction, record: ContainerRecord) -> list[NetworkAttachment]:
+def _resolved(tx: Transaction, host: Host, record: ContainerRecord) -> list[NetworkAttachment]:
     """Return the container's configuration for each network, with the current names and ids of the networks."""
     if is_container_mode(record.host.network_mode):
         return list(record.attachments)
-    pairs = [(a, _network(tx, a)) for a in record.attachments]
-    return [replace(a, network=n.name, network_id=n.id) for a, n in pairs]
+    pairs = [(a, None if _is_without_bridge(host, a) else _network(tx, a)) for a in record.attachments]
+    return [replace(a, network=n.name, network_id=n.id) if n else replace(a, network_id="") for a, n in pairs]
 
 
 def _whole_mode(reader: Reader, record: ContainerRecord) -> str:

@@ -6,6 +6,7 @@ Releasing is idempotent.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
@@ -65,20 +66,9 @@ def reserve(
     settings = attachment.settings
     ipam = settings.ipam
     link_local = [_link_local(a) for a in ipam.link_local] if ipam else []
-    ipv4 = ipv6 = ""
-    for pool in network.pools:
-        version = ip_network(pool.subnet).version
-        if pool.unused or (ipv4 if version == 4 else ipv6):
-            continue
-        requested = "" if ipam is None else (ipam.ipv4 if version == 4 else ipam.ipv6)
-        if requested and ip_address(requested) not in ip_network(pool.subnet):
-            continue
-        preferred = "" if former is None else (former.ipv4 if version == 4 else former.ipv6).partition("/")[0]
-        address = _allocate(tx, network, pool, requested, endpoint_id, preferred)
-        if version == 4:
-            ipv4 = address
-        else:
-            ipv6 = address
+    known = (former.ipv4, former.ipv6) if former else ("", "")
+    ipv4 = _allocate_in_pools(tx, network, 4, ipam.ipv4 if ipam else "", endpoint_id, known[0])
+    ipv6 = _allocate_in_pools(tx, network, 6, ipam.ipv6 if ipam else "", endpoint_id, known[1])
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,
@@ -108,8 +98,30 @@ def _link_local(text: str) -> str:
     return f"{address}/{16 if address.version == 4 else 64}"
 
 
+def _allocate_in_pools(
+    tx: Transaction, network: NetworkRecord, version: int, requested: str, holder: str, former: str
+) -> str:
+    """Reserve the address ``requested``, or else the address ``former``, or else an address in the first subnet of the
+    IP version that has a free address.
+
+    Return the address with its prefix length, or "" if the network has no subnet for it. Raises Forbidden or
+    KernelFailure.
+    """
+    subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
+    pools = [pool for pool, subnet in subnets if subnet.version == version]
+    preferred = former.partition("/")[0]
+    if requested:
+        pools = [pool for pool in pools if ip_address(requested) in ip_network(pool.subnet)]
+    elif preferred:
+        pools.sort(key=lambda pool: ip_address(preferred) not in ip_network(pool.subnet))
+    for pool in pools[:-1]:
+        with suppress(KernelFailure):  # the subnet is full
+            return _allocate(tx, network, pool, requested, holder, preferred)
+    return _allocate(tx, network, pools[-1], requested, holder, preferred) if pools else ""
+
+
 def _allocate(
-    tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str, preferred: str = ""
+    tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str, preferred: str
 ) -> str:
     """Reserve the address ``requested`` in a subnet for ``holder``. If ``requested`` is "", reserve the address
     ``preferred`` if it is free, or else the lowest free address.

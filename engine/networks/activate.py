@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import groupby
 
 from drivers.api import BulkRemover, NetworkSpec
+from drivers.linux.host import interface_exists
 from engine import dispatch, intents
 from engine.agent.client import keep_agent
 from engine.cluster import network_hooks
 from engine.dispatch import network_spec, translate_driver_errors
-from engine.errors import EngineError
+from engine.errors import EngineError, NotFound
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import NetworkRecord
@@ -139,7 +140,18 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
     return record
 
 
+def _check_users_bridge(host: Host, record: NetworkRecord) -> None:
+    """Raise NotFound if the bridge that daemon.json names for the default network is missing."""
+    name = host.config.bridge
+    if record.predefined and name and not interface_exists(name):
+        raise NotFound(
+            f'error creating default "bridge" network: bridge device with non default name {name} '
+            f"must be created manually (ip link add {name} type bridge)"
+        )
+
+
 def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
+    _check_users_bridge(host, record)
     driver = host.driver(record.driver)
     with host.store.write() as tx:
         record = find(tx, record.id)

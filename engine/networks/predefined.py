@@ -1,65 +1,129 @@
 """The three predefined networks of every host: bridge, host and none.
 
 The three networks are recorded when a command uses the store for the first time. The kernel objects of the default
-bridge are created only when a container first uses the default bridge.
+bridge are created only when a container first uses the default bridge. If the configuration file's keys for the default
+bridge change, the network is recorded anew as soon as no container uses the network.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 from drivers.linux import marked_links
-from drivers.linux.host import interface_exists
-from engine import names
+from drivers.linux.host import foreign_addresses, interface_exists
+from engine import intents, names
 from engine.agent.client import LOCK
-from engine.errors import Damaged
+from engine.config import Config
+from engine.dispatch import network_spec, translate_driver_errors
+from engine.errors import Damaged, Forbidden
 from engine.golang import timestamps
 from engine.host import Host
+from engine.intents import IntentKind
 from engine.ipam import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
 from engine.networks import create
 from engine.networks.create import used_ranges
 from engine.store.api import Transaction
+from engine.store.locks import locked
 
 MARK = "predefined"
 DEFAULT_BRIDGES = ("docker0", "hawse0")
 """The possible names of the default bridge. The second name is used on a host with Docker."""
+LAST_ID = "default-bridge-id"
+NO_BRIDGE = "none"
 BRIDGE_OPTION = "com.docker.network.bridge."
 
 
-def ensure(host: Host) -> None:
+def ensure(host: Host) -> str:
     """Record the predefined networks, if the store does not have the predefined networks yet.
 
-    Raises `engine.errors.Damaged` if the store is new, but hawse's containers or bridges exist on this host.
+    Return the settings of the default bridge with which the networks were recorded, for `follow_settings`. Raises
+    `engine.errors.Damaged` if the store is new, but hawse's containers or bridges exist on this host.
     """
     with host.store.read() as reader:
-        if reader.meta(MARK):
-            return
+        if recorded := reader.meta(MARK):
+            return recorded
         is_empty = not reader.has_containers()
     signs = signs_of_loss(host) if is_empty else []
     if signs:
         raise Damaged(f"the store in {host.root} is new, but this host has {' and '.join(signs)}")
-    record(host)
+    return record(host)
 
 
-def record(host: Host) -> None:
-    """Record the predefined networks; idempotent. A predefined network that is recorded already is kept."""
-    bridge_name = DEFAULT_BRIDGES[interface_exists(DEFAULT_BRIDGES[0])]
-    on_host = used_ranges()
+def record(host: Host) -> str:
+    """Record the predefined networks; idempotent. A predefined network that is recorded already is kept.
+
+    Return the settings of the default bridge with which the networks were recorded.
+    """
+    request, settings, on_host = _bridge_request(host), _settings(host), used_ranges()
     with host.store.write() as tx:
-        if tx.meta(MARK):
-            return
+        if recorded := tx.meta(MARK):
+            return recorded
         known = {network.driver for network in tx.networks() if network.predefined}
         if "bridge" not in known:
-            tx.put_network(_bridge(tx, host, bridge_name, on_host))
+            _record_bridge(tx, host, request, None, on_host)
         for name, driver in (("host", "host"), ("none", "null")):
             if driver not in known:
                 tx.put_network(_plain(name, driver))
-        tx.set_meta(MARK, "1")
+        tx.set_meta(MARK, settings)
+    return settings
+
+
+def follow_settings(host: Host, recorded: str) -> None:
+    """Record the default bridge anew if its settings in the configuration file have changed.
+
+    Removes the kernel objects with the old settings; the next container that uses the network creates the new ones. A
+    default bridge that is in use does not change. A later command then changes it.
+    """
+    settings = _settings(host)
+    if recorded == settings:
+        return
+    with host.store.read() as reader:
+        record = next((n for n in reader.find_networks("bridge") if n.predefined), None)
+    with locked(host.run, "network", record.id) if record else nullcontext():
+        if record is not None and not _retire(host, record):
+            return
+        request, on_host = _bridge_request(host), used_ranges()
+        with host.store.write() as tx:
+            if record is not None:
+                tx.delete_network(record.id)
+                intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+            _record_bridge(tx, host, request, record, on_host)
+            tx.set_meta(MARK, settings)
+
+
+def _retire(host: Host, record: NetworkRecord) -> bool:
+    """Remove the default bridge's kernel objects; return False if the network is in use.
+
+    The caller holds the network lock.
+    """
+    with host.store.write() as tx:
+        if tx.endpoints(network_id=record.id):
+            return False
+        tx.put_network(replace(record, phase="planned"))
+        intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+    with translate_driver_errors():
+        host.driver(record.driver).delete_network(network_spec(record))
+    return True
+
+
+def _settings(host: Host) -> str:
+    """Return a text that changes when a setting of the default bridge, or an address of the user's bridge, changes."""
+    config = host.config
+    keys = (config.bridge, config.bip, config.bip6, config.fixed_cidr, config.fixed_cidr_v6, config.default_gateway)
+    more = (config.default_gateway_v6, config.mtu, config.icc, config.ip, config.ip_masq, config.ipv6)
+    return repr((*keys, *more, *_own_addresses(config)))
+
+
+def _own_addresses(config: Config) -> tuple[str, str]:
+    """Return the first IPv4 and the first IPv6 address of the user's bridge with prefix length, or "" for each."""
+    addresses = foreign_addresses(config.bridge) if config.bridge not in ("", NO_BRIDGE) else []
+    first4 = next((str(a) for a in addresses if a.version == 4), "")
+    return first4, next((str(a) for a in addresses if a.version == 6 and not a.is_link_local), "")
 
 
 def signs_of_loss(host: Host) -> list[str]:
@@ -89,22 +153,60 @@ def _plain(name: str, driver: str) -> NetworkRecord:
     )
 
 
-def _bridge(tx: Transaction, host: Host, bridge_name: str, on_host: Mapping[int, Sequence[Range]]) -> NetworkRecord:
+def _bridge_request(host: Host) -> NetworkCreate:
+    """Return the default bridge that the configuration file describes."""
     config = host.config
+    options = _bridge_options(host, config.bridge or _bridge_name())
+    return NetworkCreate("bridge", enable_ipv6=config.ipv6, ipam_config=_bridge_ipam(config), options=options)
+
+
+def _record_bridge(
+    tx: Transaction,
+    host: Host,
+    request: NetworkCreate,
+    before: NetworkRecord | None,
+    on_host: Mapping[int, Sequence[Range]],
+) -> None:
+    """Record the default bridge, or nothing if the configuration file says that there is none.
+
+    ``before`` is the network's last record. The id stays the same, because containers refer to the network by its id.
+    """
+    config = host.config
+    if before is not None:
+        tx.set_meta(LAST_ID, before.id)
+    if config.bridge == NO_BRIDGE:
+        return
     record = NetworkRecord(
-        id=names.generate_id(),
+        id=tx.meta(LAST_ID) or names.generate_id(),
         name="bridge",
         created=timestamps.now(),
         driver="bridge",
-        enable_ipv6=config.ipv6,
-        options=_bridge_options(host, bridge_name),
+        enable_ipv6=request.enable_ipv6,
+        options=request.options,
         labels={},
         predefined=True,
         phase="planned",
     )
-    request = NetworkCreate("bridge", enable_ipv6=config.ipv6, ipam_config=_bridge_ipam(host))
-    pools = create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
-    return create.reserve_fixed(tx, replace(record, pools=pools))
+    try:
+        if before is not None and _keeps_pools(before, request):
+            pools = before.pools
+        else:
+            for version in (4, 6):  # search for a subnet from the start, as dockerd does at its start
+                tx.set_meta(create.CURSOR.format(version=version), "")
+            pools = create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
+        tx.put_network(create.reserve_fixed(tx, replace(record, pools=pools)))
+    except Forbidden as error:
+        raise Forbidden(f'error creating default "bridge" network: {error}') from error
+
+
+def _keeps_pools(before: NetworkRecord, request: NetworkCreate) -> bool:
+    """Return whether the network keeps its automatic subnets, because the user gives no subnets now either."""
+    automatic = all(pool.automatic for pool in before.pools)
+    return automatic and not request.ipam_config and before.enable_ipv6 == request.enable_ipv6
+
+
+def _bridge_name() -> str:
+    return DEFAULT_BRIDGES[interface_exists(DEFAULT_BRIDGES[0])]
 
 
 def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
@@ -119,13 +221,16 @@ def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
     }
 
 
-def _bridge_ipam(host: Host) -> list[IPAMConfig]:
-    """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file."""
-    config = host.config
+def _bridge_ipam(config: Config) -> list[IPAMConfig]:
+    """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file.
+
+    With the key bridge, the first addresses of the user's bridge count as bip.
+    """
     entries = []
+    own4, own6 = _own_addresses(config)
     for bip, fixed, gateway in (
-        (config.bip, config.fixed_cidr, config.default_gateway),
-        (config.bip6, config.fixed_cidr_v6, config.default_gateway_v6),
+        (config.bip or own4, config.fixed_cidr, config.default_gateway),
+        (config.bip6 or (own6 if config.ipv6 else ""), config.fixed_cidr_v6, config.default_gateway_v6),
     ):
         if bip:
             subnet = ip_interface(bip)

@@ -125,3 +125,77 @@ def test_a_firewall_without_hawse_is_refused_by_name(hawse, key):
     assert refused.returncode == 1
     assert f"daemon.json: {key}: false is not supported" in refused.stderr
     assert hawse({key: True}, "network", "ls").returncode == 0
+
+
+CONFIG = '{{range .IPAM.Config}}{{.Subnet}} {{end}}{{index .Options "com.docker.network.bridge.name"}}'
+ADDRESSES = ("hostfs", "ip", "-br", "addr", "show", "eth0")
+
+
+def test_without_a_default_bridge_containers_have_loopback_only(host, hawse):
+    none = {"bridge": "none"}
+    names = "{{.Name}}"
+    hawse({}, "run", "--rm", "hostfs", "true")
+    assert hawse(none, "run", "--rm", "-p", "80:80", "hostfs", "ls", "/sys/class/net").stdout == "lo\n"
+    assert hawse(none, "network", "ls", "--format", names).stdout == "host\nnone\n"
+    assert host.sh("ip -br link show type bridge") == ""
+    missing = hawse(none, "network", "inspect", "bridge", check=False)
+    assert missing.stderr == "Error response from daemon: network bridge not found\n"
+    hawse(none, "create", "--name", "c1", *ADDRESSES)
+    assert "172.17.0.2/16" in hawse({}, "start", "-a", "c1").stdout
+    assert hawse({}, "network", "ls", "--format", names).stdout == "bridge\nhost\nnone\n"
+
+
+def test_a_bridge_of_the_user_is_the_default_bridge(host, hawse):
+    mine = {"bridge": "mine0"}
+    hawse({}, "run", "--rm", "hostfs", "true")
+    missing = hawse(mine, "run", "--rm", "hostfs", "true", check=False)
+    assert missing.returncode == 125
+    assert (
+        'error creating default "bridge" network: bridge device with non default name mine0 must be created manually'
+    ) in missing.stderr
+    host.sh("ip link add mine0 type bridge; ip addr add 10.77.7.1/24 dev mine0")
+    assert "10.77.7.2/24" in hawse(mine, "run", "--rm", *ADDRESSES).stdout
+    assert "10.77.7.64/24" in hawse({**mine, "fixed-cidr": "10.77.7.64/26"}, "run", "--rm", *ADDRESSES).stdout
+    assert hawse(mine, "network", "inspect", "-f", CONFIG, "bridge").stdout == "10.77.7.0/24 mine0\n"
+    assert "172." in hawse({}, "run", "--rm", *ADDRESSES).stdout
+    assert host.sh("ip -br -4 addr show mine0").split()[2:] == ["10.77.7.1/24"]
+
+
+def test_an_empty_bridge_of_the_user_gets_the_default_networks_address(host, hawse):
+    mine = {"bridge": "mine0"}
+    host.sh("ip link add mine0 type bridge")
+    for _ in range(2):
+        assert "172.17.0.2/16" in hawse(mine, "run", "--rm", *ADDRESSES).stdout
+        assert host.sh("ip -br -4 addr show mine0").split()[2:] == ["172.17.0.1/16"]
+    hawse({}, "network", "create", "n1")
+    assert host.sh("ip -br -4 addr show mine0").split()[2:] == []
+
+
+def test_the_default_bridge_moves_to_changed_addresses_once_nobody_uses_it(host, hawse):
+    first, second = {"bip": "10.99.1.1/24"}, {"bip": "10.99.2.5/24", "ipv6": True, "fixed-cidr-v6": "fd00:9::/64"}
+    hawse(first, "run", "-d", "--name", "keep", "hostfs", "sleep", "1000")
+    assert "10.99.1.3/24" in hawse(second, "run", "--rm", *ADDRESSES).stdout
+    hawse(second, "stop", "-t", "0", "keep")
+    hawse(second, "start", "keep")
+    assert hawse(second, "inspect", "-f", "{{.NetworkSettings.IPAddress}}", "keep").stdout == "10.99.2.1\n"
+    assert host.sh("ip -br addr show docker0").split()[2:4] == ["10.99.2.5/24", "fd00:9::1/64"]
+    hawse(second, "rm", "-f", "keep")
+    third = {**second, "fixed-cidr-v6": "fd00:8::/64"}
+    assert "fd00:8::" in hawse(third, "run", "--rm", *ADDRESSES).stdout
+    assert hawse(third, "network", "inspect", "-f", CONFIG, "bridge").stdout == "10.99.2.0/24 fd00:8::/64 docker0\n"
+
+
+def test_a_setting_that_is_no_address_keeps_the_subnet(hawse):
+    before = hawse({}, "network", "inspect", "-f", CONFIG, "bridge").stdout
+    mtu = hawse({"mtu": 1400}, "run", "--rm", "hostfs", "cat", "/sys/class/net/eth0/mtu").stdout
+    assert (mtu, hawse({}, "network", "inspect", "-f", CONFIG, "bridge").stdout) == ("1400\n", before)
+
+
+def test_a_default_bridge_that_overlaps_a_network_is_refused(hawse):
+    hawse({}, "network", "create", "--subnet", "10.98.0.0/16", "other")
+    refused = hawse({"bip": "10.98.2.5/24"}, "network", "create", "n1", check=False)
+    assert refused.stderr == (
+        'Error response from daemon: error creating default "bridge" network: '
+        "Pool overlaps with other one on this address space\n"
+    )
+    hawse({}, "network", "rm", "other")

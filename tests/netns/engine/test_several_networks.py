@@ -119,3 +119,14 @@ def test_repair_takes_nothing_from_a_container_that_is_being_started(host, web):
     assert siblings(host) == []
     host.run(sys.executable, "-c", REPAIR_WHILE_STARTING, "start", web, env=host.env(), cwd=CHECKOUT)
     assert siblings(host) == ["172.30.0.2", "172.31.0.2"]
+
+
+def test_a_macvlan_network_gives_addresses_of_each_of_its_subnets(host):
+    subnets = ("--subnet", "10.61.0.0/30", "--subnet", "10.62.0.0/24", "--gateway", "10.62.0.254")
+    host.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", *subnets, "wire")
+    routes = ("hostfs", "ip", "-4", "route")
+    asked = host.hawse("run", "--rm", "--network", "wire", "--ip", "10.62.0.7", *routes).stdout
+    assert "default via 10.62.0.254 " in asked and "src 10.62.0.7" in asked
+    host.hawse("run", "-d", "--network", "wire", "hostfs", "sleep", "1d")
+    full = host.hawse("run", "--rm", "--network", "wire", *routes).stdout
+    assert "default via 10.62.0.254 " in full and "src 10.62.0.1" in full

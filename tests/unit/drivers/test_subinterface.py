@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Interface, ip_interface, ip_network
 from types import SimpleNamespace
 
 import pytest
@@ -16,10 +17,12 @@ from drivers.subinterface import ParentedDriver, parent_name
 
 
 def network(**options: str) -> NetworkSpec:
-    from ipaddress import ip_interface, ip_network
-
     pool = Pool(ip_network("172.30.0.0/16"), ip_interface("172.30.0.1/16"))
     return NetworkSpec(id="0123456789abcdef" * 4, name="n1", options=options, pools=(pool,))
+
+
+def endpoint_at(address: str) -> EndpointSpec:
+    return EndpointSpec("e", "02:42:00:00:00:01", ipv4=IPv4Interface(address))
 
 
 def test_without_a_parent_the_network_gets_a_dummy_of_its_own():
@@ -68,9 +71,17 @@ def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
 
 
 def test_ipvlan_offers_next_hops_on_the_wire_only():
-    driver = IpvlanDriver()
-    assert str(driver.gateways(network())[0]) == "172.30.0.1"
-    assert driver.gateways(network(ipvlan_mode="l3")) == (None, None)
+    driver, endpoint = IpvlanDriver(), endpoint_at("172.30.0.2/16")
+    assert str(driver.gateways(network(), endpoint)[0]) == "172.30.0.1"
+    assert driver.gateways(network(ipvlan_mode="l3"), endpoint) == (None, None)
+
+
+def test_the_next_hop_is_that_of_the_endpoints_own_subnet():
+    pools = [Pool(ip_network(f"172.{n}.0.0/16"), ip_interface(f"172.{n}.0.1/16")) for n in (30, 31)]
+    several = replace(network(), pools=tuple(pools))
+    for driver in (MacvlanDriver(), IpvlanDriver()):
+        hops = [driver.gateways(several, endpoint_at(f"172.{n}.0.2/16")) for n in (31, 30)]
+        assert [str(hop) for hop, _ in hops] == ["172.31.0.1", "172.30.0.1"]
 
 
 @pytest.mark.parametrize(

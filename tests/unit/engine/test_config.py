@@ -88,7 +88,9 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         bridge_accept_fwmark="16/255",
         heal=False,
     )
-    assert {key.replace("-", "_") for key in document} - {"iptables", "ip6tables"} == set(Config.__dataclass_fields__)
+    assert load_config(written(tmp_path, {"bridge": "br0"})).bridge == "br0"  # excludes bip
+    keys = {key.replace("-", "_") for key in (*document, "bridge")}
+    assert keys - {"iptables", "ip6tables"} == set(Config.__dataclass_fields__)
 
 
 def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):
@@ -121,6 +123,7 @@ def test_logging_that_docker_accepts_and_hawse_lacks(tmp_path):
         ({"heal": "no"}, "heal: expected true or false"),
         ({"ip": "localhost"}, "ip: 'localhost' does not appear to be an IPv4 or IPv6 address"),
         ({"ip": 7}, "ip: expected a string"),
+        ({"bip": "192.168.5.1/24", "bridge": "br0"}, "You specified -b & --bip, mutually exclusive options."),
         ({"bip": "192.168.5.1"}, "bip: expected an address with its prefix length"),
         ({"bip": "192.168.5.1/33"}, "bip: '192.168.5.1/33' does not appear"),
         ({"dns": "192.0.2.1"}, "dns: expected a list of strings"),
