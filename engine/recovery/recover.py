@@ -241,8 +241,13 @@ def hold_shared_lock(host: Host) -> None:
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
-        _held[path] = open_private(path, os.O_RDWR | os.O_CREAT)
-        lock_open_file(_held[path], "the host", shared=True)
+        descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+        try:
+            lock_open_file(descriptor, "the host", shared=True)
+        except EngineError:
+            os.close(descriptor)
+            raise
+        _held[path] = descriptor
 
 
 def finish_in_background(host: Host, removed: int) -> None:

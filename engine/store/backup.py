@@ -33,6 +33,8 @@ def make(store: Path) -> bool:
     A store without networks, containers and images of the user needs no backup, so its old backup is removed. Raises
     OSError and sqlite3.Error if the store cannot be read or the backup cannot be written.
     """
+    if not store.stat().st_size:
+        return False  # because SQLite would delete the log of an empty file
     with (
         store_file.locked(store),
         closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source,

@@ -1,7 +1,8 @@
 """Read what can be read of a damaged store. The functions work on a private copy and never write to the store.
 
 Each table is read row by row. If a page of a table is damaged, its rows are missing and all others are returned. A
-first page that is lost is taken from the write-ahead log, or from an empty store with the same tables.
+first page that is lost is taken from the write-ahead log, or from an empty store with the same tables. If the file is
+empty or missing, the log is read on top of an empty store.
 """
 
 from __future__ import annotations
@@ -183,16 +184,18 @@ def _mend_first_page(copy: Path, scratch: Path) -> bool:
     """
     data = bytearray(copy.read_bytes() if copy.exists() else b"")
     page = _first_page_of_log(Path(f"{copy}-wal"))
-    if page is None and len(data) > PAGE:
-        empty = scratch / "empty.db"
-        store_file.write_new(empty)
+    if page is None and len(data) <= PAGE and not store_file.has_log(copy):
+        return False
+    empty = scratch / "empty.db"
+    store_file.write_new(empty)
+    if len(data) <= PAGE:  # the log has the pages that changed since the store was created
+        data = bytearray(empty.read_bytes())
+    if page is None:
         page = empty.read_bytes()[:PAGE]
         fields = list(HEADER.unpack_from(page))
         fields[-3], fields[-2], fields[-1] = len(data) // PAGE, 0, 0
         page = HEADER.pack(*fields) + page[HEADER.size :]
         page = page[:92] + page[24:28] + page[96:]  # the number of pages is valid for this value of the change counter
-    if page is None:
-        return False
     data[:PAGE] = page
     copy.write_bytes(data)
     return True

@@ -376,9 +376,9 @@ def open_readonly(path: Path) -> Iterator[Reader | None]:
     Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:
-        require_own_file(path, os.lstat(path))
+        pool_key(path, BUSY_TIMEOUT_SECONDS)  # raises for a file that must not be opened
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_SECONDS)
-    except (OSError, PermissionDenied, sqlite3.Error):
+    except (OSError, EngineError, sqlite3.Error):
         yield None
         return
     with closing(connection):

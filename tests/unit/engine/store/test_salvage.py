@@ -109,6 +109,9 @@ def test_an_empty_file_is_damaged_and_its_log_is_kept(logged, scratch):
     with open(logged.path, "r+b") as file:
         file.truncate(0)
     assert complaint(logged) == "is damaged: it is empty"
+    assert not backup.make(logged.path)
+    with sqlite.open_readonly(logged.path) as reader:
+        assert reader is None
     salvaged = read(logged.path, scratch)
     assert names(salvaged, "containers") == everything("containers")
     assert names(salvaged, "networks") == everything("networks")
@@ -118,6 +121,19 @@ def test_a_deleted_file_whose_log_is_left_is_missed_and_read(logged, scratch):
     logged.path.unlink()
     assert complaint(logged) == "is missing, but the log of it exists"
     assert names(read(logged.path, scratch), "containers") == everything("containers")
+
+
+def test_a_log_that_has_not_the_first_page_is_read_too(tmp_path, scratch):
+    """The first page changes only when the file grows."""
+    used = SqliteStore(tmp_path / "hawse.db")
+    with used.write() as tx:
+        tx.put_network(network("net0000"))
+        tx.put_container(container("con0000"))
+    assert salvage._first_page_of_log(tmp_path / "hawse.db-wal") is None
+    with open(used.path, "r+b") as file:
+        file.truncate(0)
+    salvaged = read(used.path, scratch)
+    assert (names(salvaged, "networks"), names(salvaged, "containers")) == (["net0000"], ["con0000"])
 
 
 @pytest.mark.parametrize("length", [16, 100, 4096])
