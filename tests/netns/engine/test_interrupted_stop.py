@@ -73,13 +73,23 @@ def test_the_supervisor_waits_for_the_grace_period_and_restarts(host, launcher, 
     assert stubborn.obeys_its_policy()
 
 
-def test_the_next_supervisor_continues_the_stop(host):
+def test_the_next_supervisor_continues_a_stop(host):
     stubborn = Service(host, STUBBORN)
     begun(stubborn, "stop", "-t", "1")
     kill_supervisor(host)
     start_supervisor(host)
     assert stubborn.pid()
     until(lambda: stubborn.status() == "exited")
+
+
+def test_the_next_supervisor_continues_a_restart(host):
+    stubborn = Service(host, STUBBORN)
+    before = stubborn.pid()
+    begun(stubborn, "restart", "-t", "1")
+    kill_supervisor(host)
+    start_supervisor(host)
+    until(lambda: stubborn.pid() not in (0, before))
+    assert stubborn.obeys_its_policy()
 
 
 def test_a_killed_kill_ends_the_service_for_good(host, service):
