@@ -62,6 +62,8 @@ def start(host: Host, container_id: str) -> None:
         return
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
+    if record.status == "restarting" and record.pid == 0:
+        host.runtime.delete(record.id)  # its last process may run: the host got another network namespace, and no boot
     try:
         _start(host, record)
     except EngineError as error:
