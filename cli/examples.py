@@ -18,7 +18,7 @@ ADOPTED = """Container:
   pid:N        the network namespace of the process N"""
 GUIDE = """Image:
   An image is a root file system: hostfs (the files of this host), a directory,
-  or the name of an archive that "hawse import" has read (docker save, OCI, tar).
+  or an image that "hawse import" has read from an archive.
 
 Container:
   Any network namespace can join a network in the place of a container:
@@ -114,8 +114,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "wait": (("wait until it ends, and print its exit code", "hawse wait job"),),
     "import": (
         ("an image of Docker", "docker save alpine:3.20 | hawse import -"),
-        ("an image of a registry, with skopeo", "skopeo copy docker://alpine docker-archive:a.tar:alpine:latest && "
-         "hawse import a.tar"),
+        ("an image of a registry", "skopeo copy docker://alpine docker-archive:a.tar:alpine; hawse import a.tar"),
         ("a plain root file system", "tar -C /srv/rootfs -c . | hawse import - mine:1.0"),
     ),
     "image inspect": (
@@ -156,8 +155,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "network inspect": (
         ("everything about a network", "hawse network inspect app"),
-        ("names and addresses", "hawse network inspect -f "
-         "'{{range .Containers}}{{.Name}} {{.IPv4Address}}{{println}}{{end}}' app"),
+        ("the names of its containers", "hawse network inspect -f '{{range .Containers}}{{.Name}} {{end}}' app"),
         ("with the addresses in use", "hawse network inspect -v app"),
     ),
     "network ls": (

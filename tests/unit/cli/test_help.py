@@ -87,7 +87,7 @@ def test_help_on_a_terminal_ends_with_examples(cli, node):
         comments, lines = shown[::2], shown[1::2]
         assert lines and len(comments) == len(lines)
         assert all(line.startswith("  # ") for line in comments)
-        assert max(map(len, comments)) <= 79
+        assert max(map(len, shown)) <= 79
         assert all(any(f"hawse {name}" in line for name in node.paths) for line in lines)
 
 
