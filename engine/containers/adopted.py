@@ -144,28 +144,20 @@ def is_waiting(record: ContainerRecord) -> bool:
 
 
 def forget_if_unused(host: Host, container_id: str) -> None:
-    """Delete the record and the lock file of an adopted namespace that is connected to no network; idempotent.
+    """Delete the record of an adopted namespace that is connected to no network; idempotent.
 
     The caller holds the container lock.
     """
     with host.store.write() as tx:
-        forgotten = forget_record_if_unused(tx, container_id)
-    if forgotten:
-        locks.forget(host.run, "container", container_id)
+        forget_record_if_unused(tx, container_id)
 
 
-def forget_record_if_unused(tx: Transaction, container_id: str) -> bool:
-    """Delete the container record of an adopted namespace that is connected to no network.
-
-    Returns True if the store has no record of this container afterwards.
-    """
+def forget_record_if_unused(tx: Transaction, container_id: str) -> None:
+    """Delete the container record of an adopted namespace that is connected to no network."""
     record = tx.container(container_id)
-    if record is None:
-        return True
-    if record.kind != "adopted" or record.attachments or tx.endpoints(container_id=container_id):
-        return False
-    tx.delete_container(container_id)
-    return True
+    is_adopted = record is not None and record.kind == "adopted" and not record.attachments
+    if is_adopted and not tx.endpoints(container_id=container_id):
+        tx.delete_container(container_id)
 
 
 def _path(reference: str) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.networks import activate, query
-from engine.store.locks import forget, locked
+from engine.store.locks import locked
 from engine.validate.endpoint import check_connect, check_own_sandbox
 
 
@@ -219,7 +219,6 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     with host.store.read() as reader:
         container = reader.container(container_id)
     if container is None:
-        forget(host.run, "container", container_id)  # the container is gone: delete the lock file of this container
         return
     if lookup.with_actual_state(host, container).status != "running":
         return

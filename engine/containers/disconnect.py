@@ -17,7 +17,7 @@ from engine.errors import NotFound
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import FORMER, ContainerRecord, NetworkRecord
-from engine.store.locks import forget, locked
+from engine.store.locks import locked
 from engine.validate.endpoint import check_disconnect, not_connected
 
 
@@ -64,9 +64,8 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
                 raise not_connected(record, reference, running=False)
         with host.store.write() as tx:
             tx.put_container(replace(record, attachments=rest))
-            forgotten = record.kind == "adopted" and adopted.forget_record_if_unused(tx, container_id)
-        if forgotten:
-            forget(host.run, "container", container_id)
+            if record.kind == "adopted":
+                adopted.forget_record_if_unused(tx, container_id)
 
 
 def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRecord) -> None:
@@ -92,9 +91,8 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
         tx.put_container(replace(record, next_interface=index))
         intents.end(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
-        forgotten = record.kind == "adopted" and adopted.forget_record_if_unused(tx, record.id)
-    if forgotten:
-        forget(host.run, "container", record.id)
+        if record.kind == "adopted":
+            adopted.forget_record_if_unused(tx, record.id)
     announce(host)
 
 

@@ -10,7 +10,6 @@ from engine.containers.start import start
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
-from engine.store import locks
 from engine.store.locks import locked
 
 
@@ -53,7 +52,6 @@ def _ended(host: Host, container_id: str) -> ContainerRecord | None:
     with locked(host.run, "container", container_id):
         record = finalize_exit(host, container_id)
         if record is None:
-            locks.forget(host.run, "container", container_id)  # no such container: delete the lock file made just now
             return None
         if record.status == "running":
             return None

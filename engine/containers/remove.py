@@ -26,7 +26,6 @@ from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, Filters
 from engine.runtime import process
-from engine.store import locks
 from engine.store.locks import locked
 
 BUNCH = 100
@@ -150,7 +149,6 @@ def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord
     """Return the container's record; raises NotFound without record, and Conflict if the container must be stopped."""
     record = finalize_exit(host, container_id)
     if record is None:
-        locks.forget(host.run, "container", container_id)
         raise NotFound(f"No such container: {container_id}")
     _refuse_running(record, force)
     return record
@@ -189,10 +187,6 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
         for container_id in done:
             tx.delete_container(container_id)
             intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
-    for container_id in done:
-        locks.forget(host.run, "container", container_id)
-    with host.store.write() as tx:
-        for container_id in done:
             intents.end(tx, IntentKind.CONTAINER_REMOVE, container_id)
     return errors
 

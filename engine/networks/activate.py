@@ -17,7 +17,7 @@ from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import NetworkRecord
 from engine.networks.query import find
-from engine.store.locks import forget, locked
+from engine.store.locks import locked
 
 
 def destroy(host: Host, network_id: str) -> None:
@@ -135,7 +135,6 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
         return record
     with locked(host.run, "network", network_id):
         record = _create_planned(host, record)
-        forget(host.run, "network", network_id)
     network_hooks.after_activate(host, record)
     return record
 
@@ -180,4 +179,3 @@ def delete_planned(host: Host, network_id: str) -> None:
         if record is not None and record.phase == "planned":
             with translate_driver_errors():
                 host.driver(record.driver).delete_network(network_spec(record))
-        forget(host.run, "network", network_id)

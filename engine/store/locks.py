@@ -50,11 +50,6 @@ def lock_open_file(descriptor: int, name: str, timeout: float = LOCK_TIMEOUT_SEC
     _lock(descriptor, timeout, name, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
-def forget(run: Path, kind: str, object_id: str) -> None:
-    """Delete the lock file of an object that no longer exists; the caller holds the lock."""
-    (run / "locks" / f"{kind}-{object_id}").unlink(missing_ok=True)
-
-
 def _acquire(path: Path, timeout: float) -> int:
     while True:
         descriptor = open_private(path, os.O_RDWR | os.O_CREAT)

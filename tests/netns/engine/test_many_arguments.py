@@ -80,7 +80,6 @@ def test_a_container_that_another_command_has_locked_is_waited_for(crowd):
         "drivers.linux.link.delete_all",
         "engine.runtime.local.LocalRuntime.delete",
         "engine.containers.directory.remove",
-        "engine.store.locks.forget",
     ],
 )
 def test_the_next_command_finishes_a_killed_removal_of_many(crowd, where):
