@@ -110,7 +110,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
-        record = lookup.with_actual_state(host, lookup.resolve(host, reference))
+        record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
         if record.status not in ("running", "restarting"):
             raise Conflict(f"container {record.id} is not running")
     if record.status == "restarting":
@@ -128,7 +128,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
 
 def restart(host: Host, reference: str, timeout: int | None, signal: str) -> None:
     """Stop a container, reset its count of automatic restarts, then start it."""
-    container_id = lookup.resolve(host, reference).id
+    container_id = lookup.resolve_own(host, reference).id
     with error_prefix(f"Cannot restart container {reference}"):
         stop(host, container_id, timeout, signal)
         with locked(host.run, "container", container_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from ipaddress import ip_network
 
@@ -12,7 +13,7 @@ from engine.dispatch import pool_key
 from engine.filters import networks
 from engine.host import Host
 from engine.ipam import usage
-from engine.model import Filters, NetworkRecord, NetworkSummary
+from engine.model import ContainerRecord, Filters, NetworkRecord, NetworkSummary
 from engine.names import natural_key
 from engine.render.network import network_document
 from engine.store.api import Reader
@@ -59,12 +60,22 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
         members = []
         for endpoint in reader.endpoints(network_id=record.id):
             container = reader.container(endpoint.container_id)
-            if container is not None and endpoint.phase == "live":
+            if container is not None and endpoint.phase == "live" and not _is_gone(container):
                 members.append((endpoint, gateway.shown_name(record, container)))
             elif endpoint.container_id == gateway.INGRESS_SANDBOX:
                 members.append((endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"))
         status = _ipam_status(reader, record) if verbose else {}
     return {**network_hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
+
+
+def _is_gone(container: ContainerRecord) -> bool:
+    """Return whether the container is a namespace that hawse did not create, and the namespace no longer exists."""
+    if container.kind != "adopted":
+        return False
+    try:
+        return container.sandbox_inode not in (0, os.stat(container.sandbox_path).st_ino)
+    except OSError:
+        return True
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:
