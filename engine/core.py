@@ -231,7 +231,7 @@ class ContainerVerbs(Verbs):
     def start(self, reference: str) -> None:
         """Start a container."""
         host = self.changing()
-        containers_start.start_by_user(host, lookup.resolve(host, reference).id)
+        containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to a container's streams."""
@@ -240,7 +240,7 @@ class ContainerVerbs(Verbs):
     def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop a container."""
         host = self.changing()
-        container = lookup.resolve(host, reference)
+        container = lookup.resolve_own(host, reference)
         with stop.error_prefix(f"cannot stop container: {reference}"):
             stop.stop(host, container.id, timeout, signal)
 

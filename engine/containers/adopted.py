@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,11 +28,12 @@ from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.dispatch import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from engine.golang import timestamps
+from engine.golang.timestamps import to_seconds
 from engine.host import Host
 from engine.model import ContainerConfig, ContainerRecord, HostConfig
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
-from engine.store.api import Transaction
+from engine.store.api import Reader, Transaction
 
 NETNS_DIRECTORY = Path("/run/netns")
 NAMED = "netns:"
@@ -113,9 +115,42 @@ def record_of(known: ContainerRecord | None, container_id: str, place: Namespace
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of the container record that has the name of this namespace; "" if there is no record."""
+    """Return the id of the container record of this namespace, which may have been renamed; "" if there is none."""
     with host.store.read() as reader:
-        return next((c.id for c in reader.find_containers(place.name) if c.name == place.name), "")
+        named = (c.id for c in reader.find_containers(place.name) if c.name == place.name)
+        return next(named, "") or next((c.id for c in _at(reader, place.path)), "")
+
+
+def find(reader: Reader, reference: str) -> list[ContainerRecord]:
+    """Return the container record of a namespace given as ``netns:`` or ``pid:``, even if the record has another name.
+
+    The list is empty for any other reference, and if there is no record.
+    """
+    if not is_adoptable(reference):
+        return []
+    try:
+        return _at(reader, _path(reference)[0])
+    except (InvalidArgument, NotFound):
+        return []
+
+
+def _at(reader: Reader, path: str) -> list[ContainerRecord]:
+    return [c for c in reader.containers() if c.kind == "adopted" and c.sandbox_path == path][:1]
+
+
+def ended_at(record: ContainerRecord) -> float:
+    """Return the Unix time in seconds at which an adopted namespace ended, as far as hawse can know.
+
+    Deleting the file of a namespace changes the time of its directory. For a process, the result is the present time.
+    """
+    now = time.time()
+    if record.pid:
+        return now
+    try:
+        changed = os.stat(os.path.dirname(record.sandbox_path)).st_mtime
+    except OSError:
+        return now
+    return changed if changed > to_seconds(record.started_at) else now
 
 
 def still_exists(record: ContainerRecord) -> bool:

@@ -27,7 +27,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
     With ``force``, an endpoint whose container no longer exists is removed from the network too.
     """
     with host.store.read() as reader:
-        matches = reader.find_containers(container.removeprefix("/"))
+        matches = reader.find_containers(container.removeprefix("/")) or adopted.find(reader, container)
     if force and not matches:
         network = _find(host, reference)
         network_hooks.check_used_here(host, network)

@@ -16,7 +16,7 @@ from pathlib import Path
 from drivers.linux.host import has_ipv6
 from engine.cluster.gateway import is_gateway
 from engine.containers import lookup
-from engine.endpoints import links
+from engine.endpoints import links, reservation
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.etc_files.hosts import LinkedHost, hosts_file, own_lines, with_address, without_own_lines
 from engine.etc_files.resolv_conf import Overrides, Transform, resolv_conf
@@ -40,7 +40,8 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files for /etc of a container as a mapping from path in the container to path on the host.
 
     If the container joins another container's sandbox, the result has the files of that other container: those that
-    the user bound there (-v FILE:/etc/hosts), else those of hawse.
+    the user bound there (-v FILE:/etc/hosts), else those of hawse. A namespace that hawse did not create has no files,
+    so a container that joins the namespace has files of its own.
     """
     owner_id = lookup.sandbox_owner(host, record)
     directory = host.root / "containers" / owner_id
@@ -49,6 +50,8 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
         return files
     with host.store.read() as reader:
         owner = reader.container(owner_id)
+    if owner is not None and owner.kind == "adopted":
+        return {target: str(host.root / "containers" / record.id / os.path.basename(target)) for target in files}
     return files if owner is None else {**files, **_bound(owner)}
 
 
@@ -65,7 +68,11 @@ def _bound(record: ContainerRecord) -> dict[str, str]:
 def write(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Write /etc/hosts, /etc/resolv.conf and /etc/hostname of a container that is starting."""
     if is_container_mode(record.host.network_mode):
-        return
+        with host.store.read() as reader:
+            owner = reader.container(lookup.sandbox_owner(host, record))
+        if owner is None or owner.kind != "adopted":
+            return
+        members = reservation.memberships(host, owner.id)
     directory = host.container_directory(record.id)
     _write(directory / "hostname", f"{record.config.hostname}\n")
     _write(directory / "hosts", _hosts(host, record, members))

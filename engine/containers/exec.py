@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from engine.containers import lookup
+from engine.containers import adopted, lookup
 from engine.containers.finalize import finalize_exit
 from engine.containers.on_exit import finish_overdue_exit
 from engine.containers.process_spec import log_bounds, log_path
-from engine.errors import Conflict, EngineError, KernelFailure, NotFound, StartFailure
+from engine.errors import Conflict, EngineError, InvalidArgument, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions
 from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
@@ -42,6 +45,8 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     Raises `StartFailure` with exit code 126 if the command cannot be executed.
     """
     record = running(host, reference)
+    if record.kind == "adopted":
+        return _execute_in_namespace(record, request, stdio)
     lookup.keep_supervisor(host, [record])
     try:
         return host.runtime.exec(record.id, request, stdio)
@@ -51,9 +56,41 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
         raise StartFailure(str(error), 126) from error
 
 
+def _execute_in_namespace(record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
+    """Run a command of the host in a network namespace that hawse did not create, and return its exit code.
+
+    `ip netns exec` also applies the files in /etc/netns/NAME, such as resolv.conf. Returns 0 immediately if the request
+    is to run detached.
+    """
+    if request.user:
+        raise InvalidArgument(f"{record.name} is a network namespace that hawse did not start: --user is not supported")
+    directory, name = os.path.split(record.sandbox_path)
+    if directory == str(adopted.NETNS_DIRECTORY):
+        entering = ["ip", "netns", "exec", name]
+    else:
+        entering = ["nsenter", f"--net={record.sandbox_path}", "--"]
+    environment = {**os.environ, **dict(variable.split("=", 1) for variable in request.env if "=" in variable)}
+    if shutil.which(request.cmd[0], path=environment.get("PATH")) is None:
+        text = f'exec: "{request.cmd[0]}": executable file not found in $PATH: unknown'
+        raise StartFailure(f"OCI runtime exec failed: exec failed: unable to start container process: {text}", 126)
+    process = subprocess.Popen(
+        [*entering, *request.cmd],
+        stdin=stdio.stdin if request.attach_stdin and not request.detach else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if request.detach else stdio.stdout,
+        stderr=subprocess.DEVNULL if request.detach else stdio.stderr,
+        cwd=request.working_dir or None,
+        env=environment,
+        start_new_session=request.detach,
+    )
+    if request.detach:
+        return 0
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
 def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
     """Connect to the standard streams of a container that is running or will be started."""
-    record = lookup.resolve(host, reference)
+    record = lookup.resolve_own(host, reference)
     return host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
 
 
@@ -62,7 +99,7 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
     Raises EngineError if the log driver writes no file, or if the log options of the container are wrong.
     """
-    record = lookup.resolve(host, reference)
+    record = lookup.resolve_own(host, reference)
     path = log_path(host, record)
     if not path:
         raise EngineError("configured logging driver does not support reading")
@@ -76,7 +113,7 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
 
 def wait(host: Host, reference: str, condition: str) -> int:
     """Wait until a container ends or is removed, and return the exit code of its process."""
-    record = lookup.with_actual_state(host, lookup.resolve(host, reference))
+    record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     while record.status == "restarting":
         time.sleep(POLL)
         record = lookup.with_actual_state(host, lookup.resolve(host, record.id))

@@ -26,7 +26,7 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
     Raises NotFound if no container matches, and InvalidArgument if several containers match. The error texts are
     Docker's.
     """
-    matches = reader.find_containers(reference) or _linked(reader, reference)
+    matches = reader.find_containers(reference) or _linked(reader, reference) or adopted.find(reader, reference)
     return names.pick_container(matches, reference)
 
 
@@ -54,6 +54,20 @@ def resolve(host: Host, reference: str) -> ContainerRecord:
         return find(reader, reference)
 
 
+def resolve_own(host: Host, reference: str) -> ContainerRecord:
+    """Find a container that hawse started, as `resolve` does.
+
+    Raises Conflict for a namespace that hawse did not create, because hawse has no process, log or terminal of it.
+    """
+    record = resolve(host, reference)
+    if record.kind == "adopted":
+        raise Conflict(
+            f"{record.name} is a network namespace that hawse did not start: it has no process, log or terminal here "
+            "(network disconnect takes it out of a network)"
+        )
+    return record
+
+
 def sandbox_owner(host: Host, record: ContainerRecord) -> str:
     """Return the id of the container whose sandbox the given container uses.
 
@@ -75,7 +89,9 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     if record.status != "running" or is_alive(record):
         return record
     if record.kind == "adopted":
-        return replace(record, status="exited", pid=0, finished_at=unknown_end(record))
+        known = timestamps.from_seconds(adopted.ended_at(record))
+        finished_at = unknown_end(record) if ran_before_boot(record) else known
+        return replace(record, status="exited", pid=0, finished_at=finished_at)
     state = host.runtime.state(record.id)
     if state.running:
         return record

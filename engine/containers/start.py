@@ -117,6 +117,8 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     lookup.check_not_restarting(other)
     if other.status != "running":
         raise Forbidden(f"cannot join network of a non running container: {other.id}")
+    if other.kind == "adopted":
+        return record, other.sandbox_path
     config = replace(record.config, hostname=other.config.hostname, domainname=other.config.domainname)
     return replace(record, config=config), other.sandbox_path
 

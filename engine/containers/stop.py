@@ -119,7 +119,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
     """
     with error_prefix(f"cannot kill container: {reference}"):
         number = check_supported(parse_signal(signal or "SIGKILL"))
-        record = lookup.with_actual_state(host, lookup.resolve(host, reference))
+        record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
         if record.status not in ("running", "restarting"):
             raise Conflict(f"container {record.id} is not running")
     if record.status == "restarting":
@@ -151,7 +151,7 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
 
     If this command is killed, the supervisor finishes the stop and the start.
     """
-    record = lookup.resolve(host, reference)
+    record = lookup.resolve_own(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):
         running = record.status == "running"
         ended = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()

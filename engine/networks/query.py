@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
@@ -12,7 +13,7 @@ from engine.dispatch import pool_key
 from engine.filters import networks
 from engine.host import Host
 from engine.ipam import usage
-from engine.model import EndpointRecord, Filters, NetworkRecord, NetworkSummary
+from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord, NetworkSummary
 from engine.names import natural_key
 from engine.render.network import network_document
 from engine.store.api import Reader
@@ -64,12 +65,21 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
     """Yield the endpoints that inspect shows, with their names."""
     known = reader.container_names(record.id)
+    gone = {container.id for container in reader.containers(adopted=True) if _is_gone(container)}
     for endpoint in reader.endpoints(network_id=record.id):
         if endpoint.container_id == gateway.INGRESS_SANDBOX:
             yield endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"
-        elif endpoint.phase == "live" and endpoint.container_id in known:
+        elif endpoint.phase == "live" and endpoint.container_id in known and endpoint.container_id not in gone:
             container = reader.container(endpoint.container_id) if gateway.is_gateway(record) else None
             yield endpoint, gateway.shown_name(record, container) if container else known[endpoint.container_id]
+
+
+def _is_gone(container: ContainerRecord) -> bool:
+    """Return whether the container is a namespace that hawse did not create, and the namespace no longer exists."""
+    try:
+        return container.sandbox_inode not in (0, os.stat(container.sandbox_path).st_ino)
+    except OSError:
+        return True
 
 
 def _ipam_status(reader: Reader, record: NetworkRecord) -> Json:

@@ -78,8 +78,8 @@ class Reader(Protocol):
         the networks with this id prefix.
         """
 
-    def containers(self, *, with_links: bool = False) -> list[ContainerRecord]:
-        """Return all containers, or only the containers with legacy links."""
+    def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
+        """Return all containers, or only the containers with legacy links, or only the adopted namespaces."""
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return the container with this full id."""

@@ -62,8 +62,13 @@ LINKING = """
 ALTER TABLE containers ADD COLUMN with_links INTEGER NOT NULL DEFAULT 0;
 UPDATE containers SET with_links = json_extract(body, '$.host.links') IS NOT NULL;
 CREATE INDEX containers_with_links ON containers (with_links) WHERE with_links;
+ALTER TABLE containers ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0;
+UPDATE containers SET adopted = ifnull(json_extract(body, '$.kind'), '') = 'adopted';
+CREATE INDEX containers_adopted ON containers (adopted) WHERE adopted;
 """
-"""The migration that adds a column to find the few containers with legacy links without reading all documents."""
+"""The migration that adds columns to find the few containers with legacy links, and the few adopted namespaces, without
+reading all documents.
+"""
 
 MIGRATIONS = (TABLES, LISTING, LINKING)
 """The migration at index N upgrades a file from version N to N+1. Append new migrations; never change a

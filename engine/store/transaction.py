@@ -110,9 +110,11 @@ class SqliteReader:
         """
         return self._find(NetworkRecord, "networks", reference, reference)
 
-    def containers(self, *, with_links: bool = False) -> list[ContainerRecord]:
+    def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
         """Return all containers, or only the containers with legacy links."""
-        return self._select(ContainerRecord, "containers", "with_links" if with_links else "1")
+        return self._select(
+            ContainerRecord, "containers", "with_links" if with_links else "adopted" if adopted else "1"
+        )
 
     def container(self, container_id: str) -> ContainerRecord | None:
         """Return the container with this full id."""
@@ -234,7 +236,9 @@ class SqliteTransaction(SqliteReader):
 
     def put_container(self, record: ContainerRecord) -> None:
         """Insert or replace a container by id; raises `Taken` if another container has the same name."""
-        self._put_named("containers", "container-name", record, with_links=bool(record.host.links))
+        self._put_named(
+            "containers", "container-name", record, with_links=bool(record.host.links), adopted=record.kind == "adopted"
+        )
 
     def delete_container(self, container_id: str) -> None:
         """Delete the container and its endpoints."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -53,3 +54,52 @@ def test_what_is_not_there_is_refused(host):
     ):
         refused = host.hawse("network", "connect", "app", reference, check=False)
         assert (refused.returncode, refused.stderr) == (1, f"Error response from daemon: {text}\n")
+
+
+@pytest.fixture
+def lab(host, netns):
+    """The reference of a namespace that is connected to the network app."""
+    host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
+    host.hawse("network", "connect", "app", f"netns:{netns.name}")
+    return f"netns:{netns.name}"
+
+
+@pytest.mark.parametrize("verb", ["logs", "attach", "start", "stop", "restart", "kill", "wait"])
+def test_a_verb_that_needs_a_process_of_hawses_is_refused(host, lab, verb):
+    refused = host.hawse(verb, lab, check=False)
+    assert refused.returncode == 1
+    assert f"{lab} is a network namespace that hawse did not start" in refused.stderr.splitlines()[0]
+
+
+def test_exec_runs_a_command_of_the_host_in_the_namespace(host, lab):
+    assert "172.30.0.2/16" in host.hawse("exec", lab, "ip", "-br", "addr", "show", "eth0").stdout
+    script = "cat; echo $A; pwd; exit 7"
+    ran = host.hawse("exec", "-i", "-e", "A=b", "-w", "/tmp", lab, "sh", "-c", script, input="in\n", check=False)
+    assert (ran.returncode, ran.stdout) == (7, "in\nb\n/tmp\n")
+    assert host.hawse("exec", lab, "nosuch-program", check=False).returncode == 126
+
+
+def test_a_renamed_namespace_is_found_by_either_name(host, lab):
+    host.hawse("rename", lab, "lab")
+    assert host.hawse("inspect", "-f", "{{.Name}}", "lab", lab).stdout == "/lab\n/lab\n"
+    host.hawse("network", "connect", "bridge", lab)
+    assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "lab\n"
+    host.hawse("network", "disconnect", "bridge", "lab")
+    host.hawse("network", "disconnect", "app", lab)
+    assert host.hawse("ps", "-aq").stdout == ""
+
+
+def test_a_container_joins_the_namespace_and_has_files_of_its_own(host, lab):
+    host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
+    joined = ("run", "--rm", "--network", f"container:{lab}", "hostfs")
+    assert "172.30.0.2\t" in host.hawse(*joined, "cat", "/etc/hosts").stdout
+    host.hawse(*joined, "ping", "-c1", "-W2", "web")
+
+
+def test_a_namespace_that_is_gone_has_exited_now_and_is_no_member(host, netns, lab):
+    netns.delete()
+    status = host.hawse("ps", "-a", "--format", "{{.Status}}").stdout
+    assert re.fullmatch(r"Exited \(0\) (\d+ seconds?|Less than a second) ago\n", status)
+    assert host.hawse("network", "inspect", "-f", "{{json .Containers}}", "app").stdout == "{}\n"
+    host.hawse("network", "disconnect", "app", lab)
+    host.hawse("network", "rm", "app")
