@@ -22,6 +22,8 @@ DEBOUNCE_SECONDS = 0.03
 """Seconds between the first report about a subject and its comparison, because reports arrive in groups."""
 BUSY_SECONDS = 0.5
 """Seconds until the next comparison of a subject that a command is changing."""
+NEW_SECONDS = 1.0
+"""Seconds between the first sight of new subjects and their first comparison without a report."""
 LAP_SECONDS = 60.0
 """Seconds in which all subjects are compared once without any report, if this does not cost too much."""
 QUIET_SHARE = 20
@@ -74,6 +76,8 @@ class LinkThread:
                 self._by.pop(subject, None)
                 self._fights.pop(subject, None)
             if new:
+                # Wait, because the command that made a new subject still runs, and the comparison would slow it down.
+                self._next_lap = max(self._next_lap, time.monotonic() + NEW_SECONDS)
                 self._condition.notify()
 
     def fights(self) -> list[str]:
