@@ -27,10 +27,12 @@ def settings(tmp_path):
     return file
 
 
-def test_the_next_command_that_changes_something_settles_it(host, settings):
+def test_the_next_command_that_changes_something_settles_it(host, settings, tmp_path):
+    script = f"test -e {tmp_path}/$1 && exec sleep 99; touch {tmp_path}/$1; sleep 1.5"  # the second run lasts
     flags = {"kept": ["-p", "8081:80"], "gone": ["-p", "8082:80", "--rm"], "again": ["--restart", "always"]}
     for name, more in flags.items():
-        host.hawse("run", "-d", "--name", name, *more, "hostfs", "sleep", "1.5", env={"HAWSE_CONFIG": str(settings)})
+        command = ("sh", "-c", script, "sh", name)
+        host.hawse("run", "-d", "--name", name, *more, "hostfs", *command, env={"HAWSE_CONFIG": str(settings)})
     settings.write_text("broken")
     host.sh(f"sleep {OVERDUE + 2}")
     assert host.hawse("ps", "-aq").stdout.count("\n") == 3
