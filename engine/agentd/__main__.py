@@ -112,7 +112,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     )  # fmt: skip
     unit.keep_watchdog_quiet(loop)
     loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
-    OwnFiles(loop, place, agent.move, agent.needed)
+    OwnFiles(loop, inotify, place, agent.move, agent.needed)
     cluster.changed = repair.changed = agent.reconcile
     repair.leave = loop.stop
     return agent

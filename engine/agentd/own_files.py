@@ -8,40 +8,70 @@ from contextlib import suppress
 from socket import socket
 
 from engine.agent.client import LOG
+from engine.eventloop.inotify import DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, Inotify, InotifyWatch
 from engine.eventloop.loop import Loop
 from engine.paths import open_private
 from engine.runtime.resident import Residence
 
-CHECK_INTERVAL_SECONDS = 0.25
-"""Seconds between two looks at the files; a look costs three system calls."""
+REPAIR_DELAY_SECONDS = 0.3
+"""Seconds from the deletion of a file to the repair, because other files may be deleted next."""
+CHECK_INTERVAL_SECONDS = 5.0
+"""Seconds between two looks at the files without a notification, which a directory that was replaced does not send."""
 DELETED = " (deleted)"
 
 
 class OwnFiles:
-    """Looks at the agent's files all the time; ``moved`` is called with a new listener that replaces the old one.
+    """Watches the agent's files; ``moved`` is called with a new listener that replaces the old one.
 
     If the agent is not ``needed``, it ends instead, because the next command starts another one.
     """
 
     def __init__(
-        self, loop: Loop, residence: Residence, moved: Callable[[socket], None], needed: Callable[[], bool]
+        self,
+        loop: Loop,
+        inotify: Inotify,
+        residence: Residence,
+        moved: Callable[[socket], None],
+        needed: Callable[[], bool],
     ) -> None:
-        self._loop, self._residence, self._moved, self._needed = loop, residence, moved, needed
-        self._was_intact = True
-        loop.after(CHECK_INTERVAL_SECONDS, self._look)
+        self._loop, self._inotify, self._residence = loop, inotify, residence
+        self._moved, self._needed = moved, needed
+        self._watch: InotifyWatch | None = None
+        self._look_is_due = False
+        self._follow()
+        loop.after(CHECK_INTERVAL_SECONDS, self._check)
+
+    def _follow(self) -> None:
+        """Watch the directory that is now at the path of HAWSE_RUN."""
+        if self._watch is not None:
+            self._inotify.remove(self._watch)
+            self._watch = None
+        with suppress(OSError):  # no directory: the next check tries again
+            mask = DELETE | MOVED_FROM | DELETE_SELF | MOVE_SELF
+            self._watch = self._inotify.add(self._residence.run, mask, lambda _name, _mask: self._look_soon())
+
+    def _look_soon(self) -> None:
+        if not self._look_is_due:
+            self._look_is_due = True
+            self._loop.after(REPAIR_DELAY_SECONDS, self._look)
+
+    def _check(self) -> None:
+        if not self._residence.is_intact():
+            self._look_soon()
+        self._loop.after(CHECK_INTERVAL_SECONDS, self._check)
 
     def _look(self) -> None:
-        """Put missing files back at the second look, because their deletion may be in progress at the first."""
-        intact = self._residence.is_intact()
-        if not (intact or self._was_intact) and not self._needed():
+        self._look_is_due = False
+        if self._residence.is_intact():
+            return
+        if not self._needed():
             self._loop.stop()
-        elif not (intact or self._was_intact):
-            with suppress(OSError):  # a full disk: the next look tries again
-                if self._residence.restore():
-                    self._moved(self._residence.listener)
-                _reopen_log(self._residence.run)
-        self._was_intact = intact
-        self._loop.after(CHECK_INTERVAL_SECONDS, self._look)
+            return
+        with suppress(OSError):  # a full disk: the next check tries again
+            if self._residence.restore():
+                self._moved(self._residence.listener)
+            _reopen_log(self._residence.run)
+        self._follow()
 
 
 def _reopen_log(run: str) -> None:

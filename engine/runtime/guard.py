@@ -221,11 +221,30 @@ def take_lock(run: str) -> int:
     return -1
 
 
+def keep_lock(run: str, lock: int) -> bool:
+    """Take the guard's lock again if another program has deleted its file; return False if another guard has it.
+
+    ``lock`` is the descriptor of the locked file.
+    """
+    if resident.is_open(run, LOCK, lock):
+        return True
+    try:
+        taken = take_lock(run)
+    except OSError:  # the directory is missing: the supervisor or the agent creates it again
+        return True
+    if taken < 0:
+        return False
+    os.dup2(taken, lock, inheritable=False)
+    os.close(taken)
+    return True
+
+
 def main(run: str) -> None:
     """Become the guard of the directory ``run`` until nothing needs a guard; return at once if another guard runs."""
     os.chdir("/")
     os.umask(0o077)
-    if take_lock(run) < 0:
+    lock = take_lock(run)
+    if lock < 0:
         return
     syscalls.set_process_name("hawse-guard")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the started processes
@@ -241,7 +260,7 @@ def main(run: str) -> None:
         for ward in wards:
             ward.look()
         unneeded = 0 if any(ward.needed for ward in wards) else unneeded + 1
-        if unneeded > 1:
+        if unneeded > 1 or not keep_lock(run, lock):
             loop.stop()
         loop.after(LOOK_INTERVAL_SECONDS, lambda: look(unneeded))
 

@@ -166,7 +166,7 @@ class Residence:
     def is_intact(self) -> bool:
         """Return whether commands still find this process: its lock and its socket are at their paths."""
         lock, name = self._names
-        return _inode(self.run, lock) == os.fstat(self._lock).st_ino and _inode(self.run, name) == self._inode
+        return is_open(self.run, lock, self._lock) and _inode(self.run, name) == self._inode
 
     def restore(self) -> bool:
         """Put back what is missing; return whether there is a new listener, because the socket was missing.
@@ -175,7 +175,7 @@ class Residence:
         """
         lock, name = self._names
         os.makedirs(self.run, mode=0o700, exist_ok=True)
-        if _inode(self.run, lock) != os.fstat(self._lock).st_ino:
+        if not is_open(self.run, lock, self._lock):
             taken = os.open(os.path.join(self.run, lock), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             if not try_lock(taken):
                 os.close(taken)
@@ -190,6 +190,11 @@ class Residence:
         self.listener.setblocking(False)
         self._inode = _inode(self.run, name)
         return True
+
+
+def is_open(run: str, name: str, fd: int) -> bool:
+    """Return whether the open file ``fd`` is still the file ``name`` in ``run``."""
+    return _inode(run, name) == os.fstat(fd).st_ino
 
 
 def _inode(run: str, name: str) -> int:

@@ -59,12 +59,16 @@ def residents(host):
     return pids
 
 
+LATER = ("pid", "stdout", "stderr", "agent.start", "supervisor.start")
+"""Files that are only needed later; the last two are back within some seconds."""
+
+
 def tree(host):
     """Return the files in HAWSE_RUN that must exist while containers run, and where links lead."""
     kept = {}
     for path in host.run_dir.rglob("*"):
         name = path.relative_to(host.run_dir).as_posix()
-        if not (name.startswith(("locks", "crun/.cache", "warm")) or path.name in ("pid", "stdout", "stderr")):
+        if not (name.startswith(("locks", "crun/.cache", "warm", "guard")) or path.name in LATER):
             kept[name] = os.readlink(path) if path.is_symlink() else ""
     return kept
 
