@@ -61,7 +61,9 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host with two containers on one network. Each can resolve the other's name, and one writes output."""
     require_root()
     peer = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
-    peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
+    peer.sh(
+        "ip link add br0 address 02:00:00:00:99:99 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
+    )
     host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path_factory.mktemp("named"))
     host.hawse("network", "create", "app")
     host.hawse(
@@ -167,3 +169,13 @@ def test_the_guard_is_small_and_idle(named):
     print(f"guard: {pss} kB, {100 * share:.3f} % of a processor")
     assert pss < 12 * 1024
     assert share < 0.005
+
+
+def test_a_guard_whose_lock_file_was_deleted_stays_the_only_one(named):
+    before = pid_of(named, "guard")
+    (named.run_dir / "guard.lock").unlink()
+    until(lambda: pid_of(named, "guard") == before)
+    os.kill(pid_of(named, "supervisor"), signal.SIGKILL)
+    healed(named)
+    time.sleep(2)  # the new supervisor would start another guard, and the old one would end
+    assert pid_of(named, "guard") == before
