@@ -61,9 +61,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host with two containers on one network. Each can resolve the other's name, and one writes output."""
     require_root()
     peer = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
-    peer.sh(
-        "ip link add br0 address 02:00:00:00:99:99 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
-    )
+    peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
     host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path_factory.mktemp("named"))
     host.hawse("network", "create", "app")
     host.hawse(
