@@ -48,7 +48,7 @@ class Agent:
         self._extend, self._warnings = extend, warnings
         self._stays = stays
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
-        self._quiet, self._read = 0, object()
+        self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled = False, False
         self._known = False  # True if the last state had networks; a store in use always has the predefined networks
 
@@ -63,10 +63,11 @@ class Agent:
         done = True
         try:
             self._read = self._store.stamp()
-            state = self._extend(snapshot(self._store))
+            records = snapshot(self._store)
+            state = self._extend(records)
             if self._known and not state.networks:
                 raise Damaged("the store has no networks any more: the agent goes on with the last state")
-            self._known = bool(state.networks)
+            self._known, self._records = bool(state.networks), records
         except Outdated:
             self._loop.stop()
             raise
@@ -107,7 +108,12 @@ class Agent:
 
         If True, the caller starts a new agent, because the changed store may need an agent.
         """
-        return self._unneeded and self._store.stamp() != self._read
+        if not self._unneeded or self._store.stamp() == self._read:
+            return False
+        try:
+            return snapshot(self._store) != self._records  # a backup changes the store's files, but no records
+        except EngineError:
+            return False
 
     def needed(self) -> bool:
         """Return whether a service or a connected command needs the agent."""

@@ -112,6 +112,7 @@ def without_agent(world) -> Iterator[None]:
     """
     pid = json.loads(client.ask(world.host.run_dir, "status", 5))["pid"]
     started = process.start_time(pid)
+    (world.host.run_dir / "agent.start").unlink()  # the guard starts an agent again only while this file exists
     os.kill(pid, signal.SIGTERM)
     while process.is_running(pid, started):
         time.sleep(0.02)
