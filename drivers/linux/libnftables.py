@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -131,7 +131,12 @@ class Context:
             raise Unsupported("nftables' library is missing: install libnftables")
         self._library = library
         with _one_at_a_time:
+            number = _next_descriptor()
             self._context = ctypes.c_void_p(library.nft_ctx_new(0))
+            # The library's socket stays open in programs that this process executes. Such a program would own the
+            # socket's tables after the end of this process.
+            with suppress(OSError):
+                os.set_inheritable(number, False)
             library.nft_ctx_buffer_output(self._context)
             library.nft_ctx_buffer_error(self._context)
             library.nft_ctx_input_set_flags(self._context, NO_DNS)

@@ -40,6 +40,7 @@ STEADY_SECONDS = 5.0
 """Seconds after which a process counts as started well, so that the next start comes without a delay."""
 DELAYS_SECONDS = (0.0, 0.1, *[0.2] * 8)
 LONGEST_DELAY_SECONDS = 30.0
+_DESCRIPTORS_LIMIT = 1 << 20
 _LOCK_ATTEMPTS = 5
 _FORK_SECONDS = 0.1  # seconds in which a forked supervisor takes its lock
 _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
@@ -243,6 +244,7 @@ def main(run: str) -> None:
     """Become the guard of the directory ``run`` until nothing needs a guard; return at once if another guard runs."""
     os.chdir("/")
     os.umask(0o077)
+    os.closerange(3, _DESCRIPTORS_LIMIT)  # descriptors of the process that started the guard
     lock = take_lock(run)
     if lock < 0:
         return
