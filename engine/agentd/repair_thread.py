@@ -95,12 +95,19 @@ class RepairThread:
 
     def _watch(self) -> None:
         watch = self._driver.watch()
+        self._attempt(self._read_records)
         self._listening.set()
         try:
             self._pace.foreign(time.monotonic())  # compare now: changes before the start of this watch are unknown
             self._follow(watch)
         finally:
             watch.close()
+
+    def _read_records(self) -> None:
+        """Read the records, so that `_block` knows the networks before the first comparison has the store's lock."""
+        with self._store.read() as reader:
+            if shared_state.is_of_this_boot(reader):
+                self._wanted = shared_state.of(reader, self._name, self._relay())
 
     def _follow(self, watch: Watch) -> None:
         checked = time.monotonic()

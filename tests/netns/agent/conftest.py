@@ -61,10 +61,16 @@ class Guarded(World):
             while self.agent() == before:
                 time.sleep(0.02)
             self.host.run(sys.executable, "-c", START, env=self.host.env())
+            until(self._is_guarding)
         deadline = time.monotonic() + 10
         while namespaces.run_in_netns(self.host.path, BridgeDriver().needs_repair):
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
+
+    def _is_guarding(self) -> bool:
+        """Return whether the agent has read the records and watches the firewall."""
+        answer = client.ask(self.host.run_dir, "status", 5)
+        return bool(answer) and json.loads(answer)["services"]["repair"]
 
     def state(self) -> State:
         """Return the rules and chains of hawse's nftables tables, and the elements of the sets in sorted order."""
