@@ -102,9 +102,9 @@ def test_bytes_of_the_command_line_come_out_as_they_went_in(cli):
     assert cli("network", "rm", "n\udcff").out == "n\udcff\n"
 
 
-def test_a_command_imports_neither_its_siblings_nor_a_renderer(cli):
+def test_a_command_imports_neither_its_siblings_nor_a_renderer(cli, monkeypatch):
     for name in [m for m in sys.modules if m.startswith("cli.network.")]:
-        del sys.modules[name]
+        monkeypatch.delitem(sys.modules, name)  # puts the module back, because other tests have imported it
     cli("network", "disconnect", "n1", "c1")
     assert {m for m in sys.modules if m.startswith("cli.network.")} == {"cli.network.disconnect"}
 
