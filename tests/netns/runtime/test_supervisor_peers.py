@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -89,11 +88,12 @@ def test_root_is_served_whatever_he_works_in(running, before):
 
 
 def test_another_user_gets_no_answer_though_he_reaches_the_socket(running):
-    for path, mode in ((running.run_dir.parent, 0o755), (running.run_dir, 0o755), (socket_of(running), 0o666)):
+    for path, mode in ((running.run_dir, 0o755), (socket_of(running), 0o666)):
         path.chmod(mode)
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    os.chmod(running.run_dir.parent.parent, 0o711)
-    os.chmod(running.run_dir.parent.parent.parent, 0o711)
+    for path in running.run_dir.parents:
+        if path != Path("/tmp") and path.is_relative_to("/tmp"):
+            path.chmod(0o711)
     assert ask(running, *command) == ""
 
 
