@@ -57,6 +57,8 @@ class Guarded(World):
         """
         if self.damaged:
             self.damaged, before = 0, self.agent()
+            # The guard starts an agent again only while this file exists, and with the environment of the old agent.
+            (self.host.run_dir / "agent.start").unlink(missing_ok=True)
             os.kill(before, signal.SIGTERM)
             while self.agent() == before:
                 time.sleep(0.02)
