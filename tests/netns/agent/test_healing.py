@@ -19,7 +19,6 @@ from ipaddress import ip_address
 import pytest
 
 from drivers.linux import netns as namespaces
-from engine.agentd.backup import DELAY_SECONDS
 from engine.store.sqlite import SqliteStore
 from tests.netns.agent.conftest import Guarded
 from tests.netns.drivers.firewall.test_standby_table import stream
@@ -257,11 +256,17 @@ def test_route_localnet_follows_the_ports(calm):
 
 
 def test_an_idle_agent_costs_no_processor_time(calm):
-    time.sleep(DELAY_SECONDS + 2)  # until the backup of the store has been made
-    used, began = calm.cpu(), time.monotonic()
-    time.sleep(6)
-    share = (calm.cpu() - used) / (time.monotonic() - began)
-    assert share < 0.001, f"{share:.3%}"
+    """A new agent first compares everything once, and makes a backup. After that it is idle."""
+
+    def share() -> float:
+        used, began = calm.cpu(), time.monotonic()
+        time.sleep(6)
+        return (calm.cpu() - used) / (time.monotonic() - began)
+
+    shares = [share()]
+    while shares[-1] >= 0.001 and len(shares) < 6:
+        shares.append(share())
+    assert shares[-1] < 0.001, shares
 
 
 def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guarded):
