@@ -74,6 +74,23 @@ class Netns:
         shutil.rmtree(f"/etc/netns/{self.name}", ignore_errors=True)
 
 
+class Peer(Netns):
+    """The peer (another machine on the host's network): a namespace with a bridge br0, to which hosts are connected.
+
+    The bridge has a fixed MAC address. A bridge without one takes the address of a port, and changes it when a host is
+    added.
+    """
+
+    def __init__(self, name: str, *, ipv6: bool) -> None:
+        super().__init__(name)
+        if ipv6:
+            self.sh("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
+        self.sh("ip link add br0 address 02:00:00:00:99:99 type bridge; ip addr add 192.168.99.99/24 dev br0")
+        if ipv6:
+            self.sh("ip -6 addr add fd99::99/64 dev br0 nodad")
+        self.sh("ip link set br0 up")
+
+
 class Host(Netns):
     """A host that runs hawse: a network namespace, and the directories HAWSE_ROOT and HAWSE_RUN.
 
@@ -171,13 +188,20 @@ class Host(Netns):
         super().delete()
 
 
-def until(condition: Callable[[], T], seconds: float = 10) -> T:
-    """Wait until a condition is true, and return its value; fail after ``seconds``."""
+def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) -> T:
+    """Call ``condition`` every ``pause`` seconds until its value is true. Return the value; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
+        time.sleep(pause)
     return value
+
+
+def let_others_pass(path: Path) -> None:
+    """Let other users pass through the directories above ``path`` that are below /tmp."""
+    for parent in path.parents:
+        if parent != Path("/tmp") and parent.is_relative_to("/tmp"):
+            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def require_root() -> None:
@@ -196,14 +220,9 @@ def netns() -> Iterator[Netns]:
 
 @pytest.fixture
 def peer() -> Iterator[Netns]:
-    """The peer (another machine on the host's network): a namespace with a bridge br0, to which hosts are connected."""
+    """A peer for one test."""
     require_root()
-    n = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
-    n.sh(
-        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
-        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
-        "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
-    )
+    n = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=True)
     yield n
     n.delete()
 

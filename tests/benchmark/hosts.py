@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.conftest import Host, Netns
+from tests.conftest import Host, Netns, Peer
 
 COUNTER = itertools.count(1)
 
@@ -25,12 +25,9 @@ def unique(kind: str) -> str:
 def hosts(state: Path, number: int) -> Iterator[tuple[Netns, list[Host]]]:
     """Yield a neighbour namespace (another machine on the network), and ``number`` hosts that are connected to it."""
     with ExitStack() as stack:
-        neighbour = Netns(unique("p"))
+        neighbour = Peer(unique("p"), ipv6=False)
         stack.callback(neighbour.delete)
-        neighbour.sh(
-            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link add br0 address 02:00:00:00:99:99 type bridge; "
-            "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
-        )
+        neighbour.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
         made = []
         for index in range(1, number + 1):
             made.append(Host(unique("h"), neighbour, state, index))

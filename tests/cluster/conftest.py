@@ -12,15 +12,15 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engine.agent.client import ask
-from tests.conftest import WARM, Host, Netns, require_root
+from tests.conftest import WARM, Host, Netns, Peer, require_root, until
 
 LEASE = 4  # seconds until the etcd lease of a dead host expires
 COUNTER = itertools.count(1)
@@ -137,17 +137,10 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.hosts = directory, []
-        self.peer = Netns(f"hwc{os.getpid()}p{next(COUNTER)}")
-        # The bridge gets a fixed MAC address. A bridge without one takes the address of a port, and changes it when a
-        # host is added.
-        #
+        self.peer = Peer(f"hwc{os.getpid()}p{next(COUNTER)}", ipv6=False)
         # The neighbour (another machine on the hosts' network) refuses each DNS query with an ICMP error. Queries for
         # unknown names then fail without a time-out.
-        self.peer.sh(
-            "sysctl -qw net.ipv4.icmp_ratelimit=0; "
-            "ip link add br0 address 02:00:00:00:99:99 type bridge; "
-            "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
-        )
+        self.peer.sh("sysctl -qw net.ipv4.icmp_ratelimit=0")
 
     def add_host(self) -> Member:
         index = len(self.hosts) + 1
@@ -185,13 +178,7 @@ class Cluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def eventually(check, seconds=10.0):
-    """Call ``check`` until its result is true, and return the result; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (value := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return value
+eventually = partial(until, pause=0.1)  # most conditions run a hawse command
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Host, Netns, require_root
+from tests.conftest import Host, Peer, require_root
 
 from .targets import Docker, Hawse, Target
 
@@ -40,11 +40,7 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
     """The two hosts, one with hawse and one with Docker, ready to run scenarios."""
-    peer = Netns(f"hwd{os.getpid()}p")
-    peer.sh(
-        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
-        "ip addr add 192.168.99.99/24 dev br0; ip link set br0 up"
-    )
+    peer = Peer(f"hwd{os.getpid()}p", ipv6=False)
     hosts: list[Host] = []
     started: list[Target] = []
     try:

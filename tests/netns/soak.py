@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.agent import client
-from tests.conftest import COUNTER, WARM, Host, Netns
+from tests.conftest import COUNTER, WARM, Host, Peer
 
 NETWORKS = {
     "red": (),
@@ -370,9 +370,8 @@ def grown(before, after):
 def main(seconds=600, size=200, seed=None):
     seed = int(time.time()) if seed is None else seed
     print(f"soak: {seconds} seconds, {size} containers, seed {seed}", flush=True)
-    peer = Netns(f"hws{os.getpid()}p{next(COUNTER)}")
-    peer.sh("ip link add br0 address 02:00:00:00:99:99 type bridge; ip addr add 192.168.99.99/24 dev br0")
-    peer.sh("ip link set br0 up; ip route add 172.16.0.0/12 via 192.168.99.11")
+    peer = Peer(f"hws{os.getpid()}p{next(COUNTER)}", ipv6=False)
+    peer.sh("ip route add 172.16.0.0/12 via 192.168.99.11")
     with tempfile.TemporaryDirectory() as directory:
         disk = Path(directory) / "h1"
         disk.mkdir()

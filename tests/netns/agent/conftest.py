@@ -22,7 +22,7 @@ from drivers.bridge import BridgeDriver
 from drivers.firewall import table_repair, table_structure
 from drivers.linux import netns as namespaces
 from engine.agent import client
-from tests.conftest import COUNTER, Host, Netns, require_root, until
+from tests.conftest import COUNTER, Host, Peer, require_root, until
 from tests.netns.publish.conftest import World, open_socket
 
 START = (
@@ -131,12 +131,7 @@ class Guarded(World):
 
 
 def a_host(name: str, state, kind: type[Guarded] = Guarded) -> Guarded:
-    peer = Netns(f"hwt{os.getpid()}{name}p{next(COUNTER)}")
-    peer.sh(
-        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
-        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
-        "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
-    )
+    peer = Peer(f"hwt{os.getpid()}{name}p{next(COUNTER)}", ipv6=True)
     return kind(Host(f"hwt{os.getpid()}{name}h{next(COUNTER)}", peer, state), peer)
 
 

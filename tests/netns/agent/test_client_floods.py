@@ -21,7 +21,7 @@ import dns.message
 import pytest
 
 from engine.agent import client
-from tests.conftest import COUNTER, HAWSE, Host, Netns, require_root, until
+from tests.conftest import COUNTER, HAWSE, Host, Peer, require_root, until
 from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
@@ -146,12 +146,7 @@ class Scenario:
 @pytest.fixture(scope="module")
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     require_root()
-    peer = Netns(f"hwt{os.getpid()}fp{next(COUNTER)}")
-    peer.sh(
-        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
-        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
-        "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
-    )
+    peer = Peer(f"hwt{os.getpid()}fp{next(COUNTER)}", ipv6=True)
     host = Host(f"hwt{os.getpid()}fh{next(COUNTER)}", peer, tmp_path_factory.mktemp("floods"))
     made = Scenario(host)
     yield made

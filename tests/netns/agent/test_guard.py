@@ -13,7 +13,7 @@ import pytest
 
 from engine.agent import client
 from engine.runtime import resident
-from tests.conftest import COUNTER, Host, Netns, require_root, until
+from tests.conftest import COUNTER, Host, Peer, require_root, until
 
 pytestmark = pytest.mark.netns
 
@@ -60,8 +60,7 @@ def serves(host) -> None:
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host with two containers on one network. Each can resolve the other's name, and one writes output."""
     require_root()
-    peer = Netns(f"hwt{os.getpid()}p{next(COUNTER)}")
-    peer.sh("ip link add br0 type bridge; ip addr add 192.168.99.99/24 dev br0; ip link set br0 up")
+    peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=False)
     host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path_factory.mktemp("named"))
     host.hawse("network", "create", "app")
     host.hawse(

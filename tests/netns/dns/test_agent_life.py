@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.agent import client
+from tests.conftest import let_others_pass
 
 pytestmark = pytest.mark.netns
 
@@ -117,9 +118,7 @@ def test_other_users_are_not_served(app):
     app.start()
     path = app.host.run_dir / "agent.sock"
     path.chmod(0o666)
-    for parent in path.parents:
-        if str(parent).startswith("/tmp/") and parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o011)
+    let_others_pass(path)
     script = (
         "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
         "s.settimeout(5); s.send(b'status\\n'); print(s.recv(100))"

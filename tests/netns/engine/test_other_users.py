@@ -16,6 +16,7 @@ import pytest
 
 from engine import paths
 from engine.errors import PermissionDenied
+from tests.conftest import let_others_pass
 from tests.installation import CHECKOUT, script
 
 pytestmark = pytest.mark.netns
@@ -246,9 +247,7 @@ def test_server_of_another_user_gets_nothing_of_the_command(host, left):
     The false server must get neither the command's environment nor root's file descriptors.
     """
     host.run_dir.chmod(0o777)
-    for path in host.run_dir.parents:
-        if path != Path("/tmp") and path.is_relative_to("/tmp"):
-            path.chmod(0o711)
+    let_others_pass(host.run_dir)
     listener = [*AS_OTHER, sys.executable, "-c", LISTEN, str(host.run_dir)]
     with subprocess.Popen(listener, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "\n"

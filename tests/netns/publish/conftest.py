@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pytest
 
 from drivers.linux import netns as namespaces
-from tests.conftest import COUNTER, Host, Netns, require_root
+from tests.conftest import COUNTER, Host, Netns, Peer, require_root
 
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 PATIENCE, SILENCE = 10.0, 0.8
@@ -246,12 +246,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A host with two IPv4 and two IPv6 addresses, and its neighbour (another machine on the virtual wire)."""
     require_root()
-    peer = Netns(f"hwt{os.getpid()}wp{next(COUNTER)}")
-    peer.sh(
-        "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; "
-        "ip link add br0 address 02:00:00:00:99:99 type bridge; "
-        "ip addr add 192.168.99.99/24 dev br0; ip -6 addr add fd99::99/64 dev br0 nodad; ip link set br0 up"
-    )
+    peer = Peer(f"hwt{os.getpid()}wp{next(COUNTER)}", ipv6=True)
     host = Host(f"hwt{os.getpid()}wh{next(COUNTER)}", peer, tmp_path_factory.mktemp("publish"))
     host.sh("ip addr add 192.168.99.77/24 dev ext0; ip -6 addr add fd99::77/64 dev ext0 nodad preferred_lft 0")
     made = World(host, peer)
