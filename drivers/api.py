@@ -125,7 +125,7 @@ class EndpointSpec:
     ports: Sequence[PortBinding] = ()
     exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); port ranges do not overlap
     siblings: Sequence[IPAddress] = ()
-    accept_ra: str = "0"  # value for the sandbox interface's sysctl accept_ra; "0" ignores router advertisements
+    sysctls: Mapping[str, str] = field(default_factory=dict)  # what the user chose, by path below /proc/sys
 
 
 Link = tuple[EndpointSpec, EndpointSpec]

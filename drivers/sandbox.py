@@ -89,7 +89,7 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
         for item in _addresses(endpoint)
         if item in held and not route.has_connected(opened, item, interface)
     ]
-    for path, value in _sysctls(endpoint, interface).items():
+    for path, value in (_sysctls(endpoint, interface) | _chosen(endpoint, interface)).items():
         if sysctl.read(path) not in (None, value):
             differences.append(Difference("changed", "sysctl", path.replace("/", ".")))
     return differences
@@ -101,6 +101,7 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
         if difference.place == "interface" and isinstance(difference.detail, str):
             rename(sandbox, difference.detail, interface)
     configure(sandbox, endpoint, interface)
+    set_sysctls(sandbox, _chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):
         inside(sandbox, lambda opened: _connect(opened, endpoint, link.index(interface)))
     announce(sandbox, endpoint, interface)
@@ -154,15 +155,25 @@ def _addresses(endpoint: EndpointSpec) -> list[IPInterface]:
 def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
     """Return the sysctls that hawse sets for every interface; the kernel may lack some of them.
 
-    With arp_notify and ndisc_notify, the kernel announces the interface's addresses when the interface comes up. The
+    The interface ignores router advertisements, unless the user lets all interfaces of the sandbox accept them. With
+    arp_notify and ndisc_notify, the kernel announces the interface's addresses when the interface comes up. The
     kernel sends gratuitous ARP and unsolicited neighbour advertisements.
     """
     return {
         sysctl.conf("ipv6", interface, "disable_ipv6"): "0" if _speaks_ipv6(endpoint) else "1",
-        sysctl.conf("ipv6", interface, "accept_ra"): endpoint.accept_ra,
+        sysctl.conf("ipv6", interface, "accept_ra"): endpoint.sysctls.get(
+            sysctl.conf("ipv6", "default", "accept_ra"), "0"
+        ),
         sysctl.conf("ipv4", interface, "arp_notify"): "1",
         sysctl.conf("ipv6", interface, "ndisc_notify"): "1",
     }
+
+
+def _chosen(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
+    """Return the sysctls that the user set for this interface, by the container's or by the endpoint's options."""
+    of_interface = [f"net/{family}/{kind}/{interface}/" for family in ("ipv4", "ipv6") for kind in ("conf", "neigh")]
+    chosen = {path: value for path, value in endpoint.sysctls.items() if path.startswith(tuple(of_interface))}
+    return chosen | endpoint_sysctls(endpoint.options, interface)
 
 
 def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, str]:

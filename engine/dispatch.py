@@ -6,7 +6,7 @@ The module accesses neither the kernel nor processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 
@@ -67,22 +67,13 @@ def endpoint_spec(
         ports=port_bindings(record.ports),
         exposed=tuple(specs.exposed_ranges(container.config.exposed_ports)),
         siblings=addresses_of(siblings),
-        accept_ra=_accept_ra(container.host.sysctls) if container.host.sysctls else "0",
+        sysctls={key.replace(".", "/"): value for key, value in container.host.sysctls.items()},
     )
 
 
 def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
     """Return the IPv4 and IPv6 addresses of the endpoints."""
     return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
-
-
-def _accept_ra(sysctls: Mapping[str, str]) -> str:
-    """Return the accept_ra value (IPv6 router advertisements) for the container's interfaces.
-
-    The value is 0, unless ``--sysctl`` sets net.ipv6.conf.default.accept_ra.
-    """
-    settings = {key.replace("/", "."): value for key, value in sysctls.items()}
-    return settings.get("net.ipv6.conf.default.accept_ra", "0")
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:

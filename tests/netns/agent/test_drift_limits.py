@@ -73,6 +73,21 @@ def test_a_fight_is_noticed_and_ends(world, traffic):
     assert traffic.resumed() < 10
 
 
+def test_a_repair_keeps_the_sysctls_that_the_user_chose(world, traffic):
+    world.calm_down()
+    chosen = ["--sysctl", "net.ipv6.conf.eth0.accept_ra=1", "--sysctl", "net.ipv4.conf.eth0.log_martians=1"]
+    path = world.containers(chooser=["--network", "app", *chosen])["chooser"]
+    for fault in ("ip addr flush dev eth0", "ip link delete eth0"):
+        world.damaged += 1
+        world.inside(path, fault)
+        until(lambda: "inet " in world.inside(path, "ip addr show eth0 2>&1 || :"))
+        shown = "cat /proc/sys/net/ipv6/conf/eth0/accept_ra /proc/sys/net/ipv4/conf/eth0/log_martians"
+        until(lambda shown=shown: world.inside(path, shown).split() == ["1", "1"])
+        time.sleep(0.3)
+        assert world.inside(path, shown).split() == ["1", "1"]
+    world.hawse("rm", "-f", "chooser")
+
+
 def test_an_idle_agent_costs_no_processor_time(world, traffic):
     world.calm_down()
     time.sleep(3)
@@ -110,7 +125,7 @@ def test_nothing_is_repaired_where_the_user_says_so(world, traffic, kind, tmp_pa
         (tmp_path / "daemon.json").write_text('{"heal": false}')
         monkeypatch.setenv("HAWSE_CONFIG", str(tmp_path / "daemon.json"))
         world.damaged = 1
-        world.calm_down()
+        world.calm_down(heals=False)
     world.hawse("network", "create", *(["-o", "hawse.heal=false"] if kind == "network" else []), "loose")
     label = ["--label", "hawse.heal=false"] if kind == "container" else []
     path = world.containers(free=["--network", "loose", *label])["free"]

@@ -132,7 +132,10 @@ def test_containers_believe_each_other_only_where_that_was_asked(lab):
     n1 = lab.network("n1", V4, V6)
     option = {sandboxes.SYSCTLS_OPTION: "net.ipv6.conf.IFNAME.accept_ra=1"}
     rogue, plain = lab.container(n1, 2), lab.container(n1, 3)
-    enabled, by_default = lab.container(n1, 4, options=option), lab.container(n1, 5, accept_ra="2")
+    enabled, by_default = (
+        lab.container(n1, 4, options=option),
+        lab.container(n1, 5, sysctls={"net/ipv6/conf/default/accept_ra": "2"}),
+    )
     listening = [c for c in (enabled, by_default) if learnt(Shell(c), ARRIVAL, again=lambda: advertise(rogue.path))]
     assert listening == [enabled, by_default]
     assert learnt(Shell(plain)) == []
