@@ -29,12 +29,16 @@ if __name__ == "__main__":
     packages = f"{prefix}/lib/python{version[0]}.{version[1]}/site-packages"
     try:
         posix.stat(f"{packages}/cli/launcher/launch.py")
-    except OSError:  # in an editable install, only the module `site` finds hawse's packages
-        import os
-        import site
+    except OSError:
+        try:  # in an editable install, the build backend writes the path of the source directory into this file
+            with open(f"{packages}/_editable_impl_hawse.pth", encoding="utf-8") as file:
+                packages = file.readline().strip()
+        except OSError:  # the packages are in another directory, such as Debian's dist-packages
+            import os
+            import site
 
-        site.main()
-        packages = next((path for path in sys.path if os.path.exists(f"{path}/cli/launcher/launch.py")), packages)
+            site.main()
+            packages = next((path for path in sys.path if os.path.exists(f"{path}/cli/launcher/launch.py")), packages)
     sys.path.insert(0, packages)
     from cli.launcher.launch import main
 

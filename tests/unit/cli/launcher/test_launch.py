@@ -97,13 +97,14 @@ def test_packages_in_the_current_directory_and_on_pythonpath_are_not_imported(in
     assert run(program, env=environment, cwd=planted) == (REFUSED if mode == "only" else (0, ""))
 
 
-def test_a_package_of_another_distribution_is_not_imported_by_an_editable_install(tmp_path, planted):
+@pytest.mark.parametrize("named", ["_editable_impl_hawse.pth", "other.pth"])
+def test_a_package_of_another_distribution_is_not_imported_by_an_editable_install(tmp_path, planted, named):
     prefix = tmp_path / "editable"
     script, directory = install(prefix), packages(prefix)
     for name in PACKAGES:
         (directory / name).rename(prefix / name)
         (planted / name).rename(directory / name)
-    (directory / "editable.pth").write_text(str(prefix))
+    (directory / named).write_text(f"{prefix}\n{prefix}")
     assert run([script, "--version"], env={**ONLY_WARM, "HAWSE_WARM": "off"}) == (0, "")
     assert run([prefix / "bin/python", "-m", "hawse", "--version"], env=ONLY_WARM) == REFUSED
 
