@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from drivers.api import DriverError
+from drivers.api import DriverError, IPAddress
 from drivers.linux import libnftables
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
@@ -28,7 +28,18 @@ IN, OUT, POLICY, CODE = 10, 12, 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_C
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
 FIRST = -450  # a priority before every chain with a usual priority, the lowest of which is raw before defrag: -400 - 50
-CHAINS = (("inet", "prerouting"), ("inet", "output"), ("bridge", "prerouting"), ("bridge", "output"))
+CHAINS = {
+    "inet": ("prerouting", "output"),
+    "bridge": ("prerouting", "output"),
+    "arp": ("input", "output"),
+    "netdev": ("ingress", "egress"),
+}
+"""The hooks at which the trace of a packet begins, by family."""
+DISCOVERY = {
+    4: ("arp saddr ip {0}", "arp daddr ip {0}"),
+    6: ("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } icmpv6 taddr {0}",),
+}
+"""The matches for the packets that find the MAC of an address, by IP version."""
 
 
 class Event(NamedTuple):
@@ -51,10 +62,16 @@ class Event(NamedTuple):
 class PacketTrace:
     """The trace of one probe in the network namespace of the calling thread, until `close`.
 
-    ``devices`` are interfaces whose ingress and egress chains are traced too.
+    ``devices`` are interfaces whose ingress and egress chains are traced too. ``neighbours`` are addresses whose
+    discovery (ARP, neighbour solicitations) is traced too.
     """
 
-    def __init__(self, probe: Tuple | TunnelFlow, devices: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        probe: Tuple | TunnelFlow,
+        devices: Collection[str] = (),
+        neighbours: Collection[IPAddress] = (),
+    ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
         self._names = dict(socket.if_nameindex())
         self._context = Context()
@@ -64,25 +81,33 @@ class PacketTrace:
             self._socket.bind((0, 0))
             with kernel_errors("follow", "trace events"):
                 self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
-            self._add("inet", CHAINS)
-            for family, chains in (("bridge", CHAINS), ("netdev", [(d, h) for d in devices for h in HOOKS])):
+            self._add("inet", (), neighbours)
+            for family in ("bridge", "arp", "netdev"):
                 with suppress(DriverError):  # this kernel lacks the family's chains: its rules are not traced
-                    self._add(family, chains)
+                    self._add(family, devices, neighbours)
         except BaseException:
             self.close()
             raise
 
-    def _add(self, family: str, chains: Collection[tuple[str, str]]) -> None:
-        table = f"{family} hawse_trace_{os.getpid()}"
-        marking = f"meta l4proto {self._probe.protocol_name} {{}} meta nftrace set 1"
-        rules = "; ".join(marking.format(match) for match in self._probe.nft_matches())
-        lines = []
-        for number, (first, hook) in enumerate(chains):
-            device = f'device "{first}" ' if family == "netdev" else ""
-            if device or first == family:
-                lines.append(f"chain c{number} {{ type filter hook {hook} {device}priority {FIRST}; {rules}; }}")
-        if lines:
-            self._context.run(f"table {table} {{ flags owner;\n" + "\n".join(lines) + "\n}\n")
+    def _add(self, family: str, devices: Collection[str], neighbours: Collection[IPAddress]) -> None:
+        rules = "; ".join(f"{match} meta nftrace set 1" for match in self._matches(family, neighbours))
+        places = [f'device "{device}" ' for device in devices] if family == "netdev" else [""]
+        chains = [
+            f"chain {hook}{number} {{ type filter hook {hook} {place}priority {FIRST}; {rules}; }}\n"
+            for hook in CHAINS[family]
+            for number, place in enumerate(places)
+        ]
+        if chains and rules:
+            self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")
+
+    def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
+        """Yield the matches for the probe and for the discovery of neighbours, as the family can express them."""
+        if family != "arp":
+            for match in self._probe.nft_matches():
+                yield f"meta l4proto {self._probe.protocol_name} {match}"
+        for address in neighbours:
+            if (address.version, family) not in ((4, "inet"), (6, "arp")):
+                yield from (match.replace("{0}", str(address)) for match in DISCOVERY[address.version])
 
     def fileno(self) -> int:
         """Return the file descriptor that becomes readable when trace events can be read."""
@@ -131,9 +156,6 @@ class PacketTrace:
         """Remove the trace's tables; idempotent."""
         self._socket.close()
         self._context.close()
-
-
-HOOKS = ("ingress", "egress")
 
 
 def rule_text(table: str, chain: str, handle: int) -> str:

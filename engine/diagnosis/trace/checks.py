@@ -20,6 +20,7 @@ from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
+FORWARDING = 3  # BR_STATE_FORWARDING
 MOST_NEIGHBOURS = 100
 """The number of containers of one network whose addresses are compared, so that a trace stays fast."""
 
@@ -44,11 +45,12 @@ class Checks:
             yield from self._on_host(way.target_member, way.inner_address)
         elif way.target is None:
             yield from self._any(way.source, way.address)
-        if way.kind == ROUTED:
+        if way.kind in (ROUTED, EXTERNAL):
             yield from self._through_host()
 
     def _from_container(self, place: Place, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
-        found = place.inside(lambda: path_lookup.route(target))
+        address_here = address_of(member.endpoint, target.version)
+        found = place.inside(lambda: path_lookup.route(target, address_here))
         own = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
         where, what = str(place), f"route to {target} of {place.name}"
         fix = f"remove the route that is wrong: nsenter into {place.name}, then ip route (or restart the container)"
@@ -154,7 +156,7 @@ class Checks:
     def _compare_macs(
         self, place: Place, by: JoinedEndpoint, other: JoinedEndpoint, target: IPAddress
     ) -> Iterator[Culprit]:
-        good = {other.endpoint.mac, self._mac_of(other)}
+        good = {self._mac_of(other) or other.endpoint.mac}
         yield from self._wrong_entries(place, by.endpoint.interface, target, good, self._records.name_of(other))
 
     def _compare_gateway(self, place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
@@ -170,7 +172,7 @@ class Checks:
 
     def _compare_on_bridge(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         if member.network.driver == "bridge":
-            good = {member.endpoint.mac, self._mac_of(member)}
+            good = {self._mac_of(member) or member.endpoint.mac}
             name = self._records.name_of(member)
             yield from self._wrong_entries(HOST, bridge_of(member.network), target, good, name)
 
@@ -250,7 +252,7 @@ class Checks:
             macs = self._way.source.inside(partial(address_conflict.holders, near.endpoint.interface, own, target))
         except (DriverError, OSError):
             return
-        strangers = macs - {far.endpoint.mac, self._mac_of(far)}
+        strangers = macs - {self._mac_of(far) or far.endpoint.mac}
         if strangers and len(macs) > 1:
             yield self._conflict(far, target, f"a machine with the MAC {', '.join(sorted(strangers))}")
 
@@ -310,6 +312,28 @@ class Checks:
         for place, interface, sender in triples:
             if sender is not None and sender.version == 4:
                 yield from place.inside(partial(_reverse, place, interface, sender))
+
+    def port_states(self) -> Iterator[Culprit]:
+        """Yield bridge ports that do not forward, although they are up."""
+        for member in (self._way.source_member, self._way.target_member):
+            if member is not None and member.network.driver == "bridge" and self._way.kind != LOCAL:
+                port, name = port_of(member), self._records.name_of(member)
+                with session() as opened:
+                    state = link.port_state(opened, port)
+                if state not in (None, FORWARDING):
+                    detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
+                    fix = f"bridge link set dev {port} state {FORWARDING}"
+                    yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
+
+    def ignores_ping(self) -> Iterator[Culprit]:
+        """Yield a culprit if the target ignores echo requests by a sysctl."""
+        key = {4: "net/ipv4/icmp_echo_ignore_all", 6: "net/ipv6/icmp/echo_ignore_all"}[self._version]
+        target = self._way.target
+        if target is not None and self._way.protocol == "icmp" and target.inside(lambda: sysctl.read(key)) == "1":
+            name = key.replace("/", ".")
+            detail = f"{name} is 1 in {target.name}, so it does not answer pings"
+            what = f"sysctl {name} of {target.name}"
+            yield Culprit("container-firewall", what, str(target), detail, f"sysctl -w {name}=0 in {target.name}")
 
     # ---------------------------------------------------------------------------------------------- MTU
 

@@ -6,11 +6,13 @@ hawse's own rules forbid on purpose, then the port.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from drivers import bridge_options
 from drivers.api import Difference, DriverError
+from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.linux import path_lookup
 from engine import dispatch
@@ -27,6 +29,7 @@ from engine.store.api import Reader
 
 OWN = ("inet hawse", "bridge hawse", "inet hawse_standby")
 L2_KINDS = ("bridge-missing", "bridge-down")
+REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
 
 
@@ -49,6 +52,7 @@ class Explanation:
         yield from self._checks.routes_back()
         yield from self._checks.neighbours()
         yield from self._checks.forwarding()
+        yield from self._checks.port_states()
         yield from self._checks.conntrack_full()
 
     def _state_faults(self) -> Iterator[Culprit]:
@@ -162,7 +166,12 @@ class Explanation:
         """Return the culprit of a probe that was not answered as it should be, or None if nothing proves one."""
         for place, event in seen.drops():
             return self.of_drop(place, event)
+        for place, rule in seen.legacy:
+            return self._of_legacy(place, rule)
         arrived = self._arrived(seen)
+        redirected = None if arrived else self._redirected(seen)
+        if redirected is not None:
+            return redirected
         culprits: Iterable[Culprit] = chain(
             self._state_faults(),
             self._checks.reverse_path(seen.client),
@@ -171,6 +180,7 @@ class Explanation:
             self._checks.neighbours(),
             self._checks.duplicates(sending=True) if not arrived else (),
             self._checks.forwarding(),
+            self._checks.port_states(),
         )
         found = next(iter(culprits), None)
         if found is not None and not (arrived and seen.result == "refused"):
@@ -222,6 +232,30 @@ class Explanation:
         fix = f"let the packets pass there: nft insert rule {event.table} {event.chain} … accept"
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
+    def _of_legacy(self, place: Place, rule: Dropping) -> Culprit:
+        what = f"{rule.program} table {rule.table} chain {rule.chain}"
+        detail = f"{what} drops the probe by {f'rule {rule.number}' if rule.number else 'its policy'}"
+        fix = f"look at it: {rule.program} -t {rule.table} -L {rule.chain} -n -v --line-numbers"
+        if place.path:
+            return Culprit(
+                "container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix
+            )
+        if self._way.kind == BRIDGED and not rule.number:
+            return br_netfilter(what, detail, self._way.inner_address.version)
+        return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+
+    def _redirected(self, seen: Observation) -> Culprit | None:
+        """Return the rule of another program that sent the probe somewhere else, or None."""
+        for place, event in seen.events:
+            if event.handle and not event.dropped and not event.reply and event.table not in OWN:
+                rule = rule_in(place, event)
+                if REDIRECTING.search(rule):
+                    what = f"table {event.table} chain {event.chain}"
+                    detail = f"{what} sends the probe somewhere else by {rule}"
+                    fix = f"remove that rule: nft delete rule {event.table} {event.chain} handle {event.handle}"
+                    return Culprit("foreign-firewall", what, f"{place}, {what}", detail, fix)
+        return None
+
     def _container_firewall(self, place: Place, event: Event) -> Culprit:
         rule = rule_in(place, event)
         what = f"table {event.table} chain {event.chain}"
@@ -246,6 +280,10 @@ class Explanation:
             return Culprit(
                 "port-not-listening", f"port {way.service} of {way.target_name}", str(way.target), detail, fix
             )
+        if arrived:
+            ignored = next(self._checks.ignores_ping(), None)
+            if ignored is not None:
+                return ignored
         hidden = hidden_filter(self._interfaces())
         if hidden is not None:
             return hidden

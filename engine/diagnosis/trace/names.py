@@ -18,10 +18,10 @@ from engine.diagnosis.trace.model import Culprit, Found, Log
 from engine.diagnosis.trace.records import Place, Records, addresses
 from engine.diagnosis.trace.source import require_running
 from engine.dns import wire
-from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import has_names
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
+from engine.etc_files.resolv_conf import INTERNAL_RESOLVER as ADDRESS
 from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
 from engine.host import Host
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 from secrets import randbelow
 
 from drivers.api import DriverError, IPAddress
+from drivers.firewall import legacy_tables
+from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, PacketTrace
 from drivers.linux import address, injection, link, path_lookup
 from drivers.linux.netlink import session
@@ -39,6 +41,7 @@ class Observation:
     sights: list[tuple[Place, Sight]] = field(default_factory=list)
     client: IPAddress | None = None
     impossible: str = ""
+    legacy: list[tuple[Place, Dropping]] = field(default_factory=list)
 
     def drops(self) -> list[tuple[Place, Event]]:
         """Return the drops in the order in which they were seen; drops of the probe come before drops of answers."""
@@ -57,10 +60,16 @@ class Watching:
         self.seen = Observation()
         self._readers: dict[int, Callable[[], None]] = {}
         places = dict.fromkeys(p for p in (way.source, HOST, way.target) if p is not None and p.kind != OUTSIDE)
+        known = way.source_member.endpoint.ipv4 or way.source_member.endpoint.ipv6 if way.source_member else ""
+        own = [ip_interface(known).ip] if known else []
+        neighbours = list(dict.fromkeys([way.inner_address, *own]))
+        self._counted: dict[Place, dict[Dropping, int]] = {}
         for place in dict.fromkeys((HOST if not p.path else p) for p in places):
+            self._counted[place] = place.inside(legacy_tables.counters)
             interfaces = list(dict.fromkeys(self._interfaces(place)))
             with suppress(DriverError, OSError):
-                trace = place.inside(partial(PacketTrace, probe, interfaces if not place.path else ()))
+                devices = interfaces if not place.path else ()
+                trace = place.inside(partial(PacketTrace, probe, devices, neighbours))
                 stack.callback(trace.close)
                 self._readers[trace.fileno()] = partial(self._read_trace, place, trace)
             for interface in interfaces:
@@ -93,6 +102,14 @@ class Watching:
         """Read all that was seen since the last call."""
         for reader in self._readers.values():
             reader()
+
+    def finish(self) -> None:
+        """Read the rest, and find the rules of iptables-legacy that have dropped packets meanwhile."""
+        time.sleep(SETTLE_SECONDS)
+        self.read()
+        for place, before in self._counted.items():
+            now = place.inside(legacy_tables.counters) if before else {}
+            self.seen.legacy += [(place, rule) for rule, count in now.items() if count > before.get(rule, count)]
 
     def _read_trace(self, place: Place, trace: PacketTrace) -> None:
         self.seen.events += [(place, event) for event in trace.read()]
@@ -138,8 +155,7 @@ def _wait(
             repeated = now
         if probe.protocol == "udp" and now > max(began, answered) + ANSWER_SECONDS:
             answered = now + AGAIN_SECONDS if _answer(way, watching.seen, probe) else 0.0
-    time.sleep(SETTLE_SECONDS)
-    watching.read()
+    watching.finish()
 
 
 def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:

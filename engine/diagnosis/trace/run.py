@@ -85,6 +85,11 @@ class _Tracer:
 
     def _unexplained(self, way: Way, seen: Observation) -> Trace:
         what = f"{way.target_name} {way.service}"
+        if seen.result == "open":
+            detail = f"another machine than {way.target_name} answers at {way.inner_address}"
+            fix = f"find it by its MAC, and give it another address: ip neigh show {way.inner_address}"
+            taken = Culprit("duplicate-address", f"address {way.inner_address}", str(way.target), detail, fix)
+            return self._ended(False, taken)
         if way.kind == EXTERNAL and way.protocol == "udp":
             self._log.add(what, "outside", "the datagram left this host; no answer came, which UDP does not need")
             return Trace(None, self._log.hops)

@@ -76,7 +76,7 @@ def make_lab(state, name: str = "t") -> Lab:
     return lab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A host with four networks and containers with servers."""
     require_root()
