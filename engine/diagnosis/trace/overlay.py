@@ -84,11 +84,15 @@ class Overlay:
             detail = f"no container of the cluster has {way.address} on network {network}"
             raise Found(Culprit("no-such-endpoint", f"address {way.address}", f"network {network}", detail, fix))
         seen = probing.run(way) if not self._dry else Observation()
+        small = self.small_underlay(way) if seen.result == "open" else None
+        if small is not None:
+            self._log.add(small.object, small.where, small.detail, ok=False)
+            return Trace(False, self._log.hops, small)
         if seen.result == "open":
             self._log.add(
                 f"address {way.address}", where, f"answers {way.service}; seen from this host only", seen=True
             )
-            return Trace(True, self._log.hops, self.store_down())
+            return Trace(True, self._log.hops, next(self.devices(way), None) or self.store_down())
         culprit = self._culprit(way, explanation, seen, node)
         if culprit is None and self._dry:
             self._log.add(
