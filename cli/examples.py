@@ -16,6 +16,13 @@ ADOPTED = """Container:
   NAME         a container of "hawse run", by its name or id
   netns:NAME   a namespace that "ip netns add NAME" made; netns:/path a file
   pid:N        the network namespace of the process N"""
+TRACE = """Source:
+  NAME           a container; netns:NAME and pid:N are namespaces
+  host           this host
+  outside[:IF]   a machine outside, whose packets arrive by the interface IF
+Target:
+  web:80, web:53/udp, web (ping), 10.0.0.3:80, [fd00::3]:80, http://web/,
+  published:8080 (a port that a container publishes on this host)"""
 GUIDE = """Image:
   An image is a root file system: hostfs (the files of this host), a directory,
   or an image that "hawse import" has read from an archive.
@@ -27,7 +34,8 @@ Container:
 
 Example = tuple[str, str]
 
-NOTES: Mapping[str, str] = {"run": IMAGE, "create": IMAGE, "network connect": ADOPTED, "network disconnect": ADOPTED}
+NOTES: Mapping[str, str] = {"run": IMAGE, "create": IMAGE, "network connect": ADOPTED, "network disconnect": ADOPTED,
+         "trace": TRACE}  # fmt: skip
 EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "attach": (
         ("see and type what the container's command sees; ctrl-p ctrl-q leaves it", "hawse attach web"),
@@ -83,6 +91,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "publish": (
         ("one more port of a running container", "hawse publish -p 9090:90 web"),
         ("only for this host", "hawse publish -p 127.0.0.1:9090:90 web"),
+    ),
+    "trace": (
+        ("why does web not reach the port of db?", "hawse trace web db:5432"),
+        ("can machines outside reach a published port?", "hawse trace outside published:8080"),
+        ("as JSON, and without sending anything", "hawse trace --dry --format json host web:80"),
     ),
     "unpublish": (
         ("close a port", "hawse unpublish web 90/tcp"),

@@ -47,6 +47,7 @@ COMMANDS = {
     "stop": "cli.container.stop:stop",
     "swarm": "cli.swarm:swarm",
     "system": "cli.system:system",
+    "trace": "cli.trace:trace",
     "unpublish": "cli.container.unpublish:unpublish",
     "version": "cli.system.version:version",
     "wait": "cli.container.wait:wait",

@@ -8,7 +8,7 @@ __hawse_command() {
     case $1 in
         '')
             commands='attach completion container create exec image images import info inspect kill logs network node
-                      port ps publish rename restart rm rmi run start stop swarm system unpublish version wait'
+                      port ps publish rename restart rm rmi run start stop swarm system trace unpublish version wait'
             flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
                    --no-color --version,-v'
             strict=1
@@ -279,6 +279,10 @@ __hawse_command() {
         'system uninstall')
             flags='--help --root=none'
             ;;
+        trace)
+            flags='--dry --format=text-json --help'
+            arguments='running running'
+            ;;
         version)
             flags='--format,-f=system-format --help'
             ;;
@@ -527,6 +531,9 @@ __hawse_source() {
             ;;
         host-private)
             __hawse_words host private
+            ;;
+        text-json)
+            __hawse_words text json
             ;;
         detach-keys)
             __hawse_words ctrl-p,ctrl-q

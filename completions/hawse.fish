@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system uninstall' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system uninstall' 'trace' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
@@ -76,6 +76,8 @@ function __hawse_valued
             printf '%s\n' --filter=none
         case 'system uninstall'
             printf '%s\n' --root=none
+        case 'trace'
+            printf '%s\n' --format=text-json
         case 'version'
             printf '%s\n' --format=system-format -f=system-format
     end
@@ -262,6 +264,8 @@ function __hawse_source
             __hawse_words 'host'\t'Share the host\'s namespace'
         case host-private
             __hawse_words 'host'\t'Share the host\'s namespace' 'private'\t'A new namespace'
+        case text-json
+            __hawse_words 'text'\t'A tree for a person' 'json'\t'For a program'
         case detach-keys
             __hawse_words 'ctrl-p,ctrl-q'
         case environment
@@ -339,6 +343,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a start -d 'Start one or more
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a stop -d 'Stop one or more running containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a swarm -d 'Manage Swarm'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a system -d 'Manage hawse'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a trace -d 'Say why SOURCE can or cannot reach TARGET'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a version -d 'Show the hawse version information'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
@@ -887,6 +892,12 @@ complete -c hawse -n '__hawse_flags_of \'system prune\'' -l volumes -d 'Prune an
 
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__hawse_offer none)' -d 'Remove below this directory, for a system that is not running'
+
+complete -c hawse -n '__hawse_flags_of \'trace\'' -l dry -d 'Send no probe: judge by records and kernel state only'
+complete -c hawse -n '__hawse_flags_of \'trace\'' -l format -x -a '(__hawse_offer text-json)' -d 'Output format: text or json'
+complete -c hawse -n '__hawse_flags_of \'trace\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_argument_of 0 \'trace\'' -a '(__hawse_offer running)'
+complete -c hawse -n '__hawse_argument_of 1 \'trace\'' -a '(__hawse_offer running)'
 
 complete -c hawse -n '__hawse_flags_of \'version\'' -s f -l format -x -a '(__hawse_offer system-format)' -d 'Format output using a custom template'
 complete -c hawse -n '__hawse_flags_of \'version\'' -l help -d 'Print usage'

@@ -274,6 +274,13 @@ class System(Protocol):
     def info(self) -> Json:
         """Return Docker's /info document, reduced to the fields that apply to hawse."""
 
+    def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
+        """Find out why one place can or cannot reach another; changes nothing (a hawse extension).
+
+        The result has the keys ``reachable`` (None if it cannot be told), ``hops`` and ``culprit``. ``source`` is a
+        container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
+        """
+
     def boot(self, patience: float) -> BootReport:
         """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent.
 

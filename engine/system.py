@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from drivers.api import DriverFacts
-from drivers.linux.host import filters_bridged, is_forwarding
+from drivers.linux.host import filters_bridged, has_net_admin, is_forwarding
 from drivers.registry import available
 from engine.agent import client
 from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
+from engine.errors import PermissionDenied
 from engine.failures import raises_engine_errors
 from engine.golang import timestamps
 from engine.host import Host
@@ -146,6 +147,14 @@ class SystemVerbs:
         if pools == LOCAL_POOLS:
             return {}
         return {"DefaultAddressPools": [{"Base": str(pool.base), "Size": pool.size} for pool in pools]}
+
+    def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
+        """Find out why one place can or cannot reach another; changes nothing."""
+        from engine.diagnosis.trace.run import trace
+
+        if not has_net_admin():
+            raise PermissionDenied("permission denied: hawse trace needs root (CAP_NET_ADMIN) to see the networks")
+        return trace(self.host, source, target, dry=dry).document()
 
     def boot(self, patience: float) -> BootReport:
         """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent."""

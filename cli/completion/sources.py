@@ -235,6 +235,7 @@ CONTAINERS: Mapping[str, Source] = {
     ),
     "host-mode": Source({"host": "Share the host's namespace"}),
     "host-private": Source({"host": "Share the host's namespace", "private": "A new namespace"}),
+    "text-json": Source({"text": "A tree for a person", "json": "For a program"}),
     "detach-keys": plain("ctrl-p,ctrl-q"),
     "environment": Source(names=("environment",)),
 }

@@ -96,6 +96,24 @@ def original_destination(protocol: str, client: Address, server: Address) -> tup
     return next(((IPv6Address(flow.destination), flow.port) for flow in flows), None)
 
 
+def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow]:
+    """Return the flows whose clients send to an address and port, before any translation; changes nothing."""
+    session = Session(NETFILTER)
+    try:
+        with kernel_errors("list", "tracked connections"):
+            listed = session.dump(GET, NFGENMSG.pack(FAMILY[address.version], 0, 0))
+    finally:
+        session.close()
+    chosen = (address.packed, PROTOCOLS[protocol], port)
+    return [flow for flow in map(_flow, listed) if (flow.destination, flow.protocol, flow.port) == chosen]
+
+
+def is_full() -> tuple[int, int] | None:
+    """Return the number of flows and their limit if the limit of the namespace is reached, else None."""
+    used, most = (int(sysctl.read(f"net/netfilter/nf_conntrack_{key}") or 0) for key in ("count", "max"))
+    return (used, most) if 0 < most <= used else None
+
+
 def _packed(address: str) -> bytes:
     return IPv6Address(address).packed
 

@@ -19,6 +19,7 @@ from drivers.api import DriverError, NoPermission, Unsupported
 
 LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
+WITH_HANDLES = 1 << 3  # libnftables flag NFT_CTX_OUTPUT_HANDLE: print the number of each rule
 NO_DNS = 1 << 0  # NFT_CTX_INPUT_NO_DNS: do not look up host names by DNS
 TIMEOUT = 60  # seconds to wait for the nft program
 SELECTABLE = 1024 - 16
@@ -83,6 +84,15 @@ def listing(what: str) -> list[dict[str, Any]]:
     return objects
 
 
+def numbered(what: str) -> str:
+    """Return what the nftables command ``list <what>`` prints, with the handle of each rule as a comment."""
+    context = Context()
+    try:
+        return _checked(*context.attempt(f"list {what}", flags=WITH_HANDLES))
+    finally:
+        context.close()
+
+
 def _execute(script: str, *, as_json: bool) -> str:
     with _one_at_a_time, _reserved_fds_free():
         if _library() is not None and _next_descriptor() < SELECTABLE:
@@ -145,10 +155,13 @@ class Context:
         """Run a script as one transaction; raises `Refused` with the error text that nftables prints."""
         _checked(*self.attempt(script))
 
-    def attempt(self, script: str, *, as_json: bool = False) -> tuple[bool, str, str]:
-        """Run a script; return whether the script succeeded, the output and the error messages."""
+    def attempt(self, script: str, *, flags: int = 0) -> tuple[bool, str, str]:
+        """Run a script; return whether the script succeeded, the output and the error messages.
+
+        ``flags`` are flags of libnftables for the output, such as `JSON_OUTPUT`.
+        """
         with _one_at_a_time:
-            self._library.nft_ctx_output_set_flags(self._context, JSON_OUTPUT if as_json else 0)
+            self._library.nft_ctx_output_set_flags(self._context, flags)
             code = self._library.nft_run_cmd_from_buffer(self._context, script.encode())
             output = self._library.nft_ctx_get_output_buffer(self._context).decode()
             errors = self._library.nft_ctx_get_error_buffer(self._context).decode()
@@ -165,7 +178,7 @@ class Context:
 def _in_process(script: str, as_json: bool) -> tuple[bool, str, str]:
     context = Context()  # a new context for each call, because a context works in one network namespace only
     try:
-        return context.attempt(script, as_json=as_json)
+        return context.attempt(script, flags=JSON_OUTPUT if as_json else 0)
     finally:
         context.close()
 

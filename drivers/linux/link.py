@@ -82,6 +82,13 @@ def kind_attributes(session: Session, name: str) -> Any:
     return message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
 
 
+def port_state(session: Session, name: str) -> int | None:
+    """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another link."""
+    message = _get(session, name)
+    state = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE") if message else None
+    return None if state is None else int(state)
+
+
 def all_links(session: Session) -> list[Link]:
     """Return all links in the session's network namespace."""
     with kernel_errors("list", "links"):

@@ -76,6 +76,10 @@ class View:
         """Return the endpoints of a network on hosts that have a lease."""
         return [e for e in self._endpoints.get(network_id, {}).values() if e.node in self.alive]
 
+    def all_endpoints(self, network_id: str) -> list[SharedEndpoint]:
+        """Return the endpoints of a network, also those on hosts without a lease."""
+        return list(self._endpoints.get(network_id, {}).values())
+
     def differing(self, other: View) -> set[str]:
         """Return the ids of networks whose endpoints may differ between this snapshot and the snapshot ``other``.
 

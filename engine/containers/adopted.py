@@ -195,6 +195,13 @@ def forget_record_if_unused(tx: Transaction, container_id: str) -> None:
         tx.delete_container(container_id)
 
 
+def locate(reference: str) -> tuple[str, int]:
+    """Return the path and the inode of a namespace given as ``netns:`` or ``pid:``; raises NotFound without it."""
+    path, _ = _path(reference)
+    with _opened(path, reference) as namespace:
+        return path, os.fstat(namespace).st_ino
+
+
 def _path(reference: str) -> tuple[str, int]:
     """Return the path of the file that opens the namespace, and the pid N of the reference ``pid:N``. For any other
     reference, the pid is 0.

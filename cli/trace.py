@@ -1,0 +1,82 @@
+"""The ``hawse trace`` command, which Docker does not have: say why one place can or cannot reach another."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from cli.app import FLAG_ERROR, App, StatusError
+from cli.pflag import STRING, command, exactly, flag
+from engine.errors import EngineError
+
+UNKNOWN = 2
+"""Exit code if it cannot be told whether the target is reachable."""
+
+
+@command("trace [OPTIONS] SOURCE TARGET", "Say why SOURCE can or cannot reach TARGET", exactly(2))
+@flag("--dry", usage="Send no probe: judge by records and kernel state only")
+@flag("--format", kind=STRING, usage="Output format: text or json", default_value="text", default_text='"text"')
+@click.argument("origin")
+@click.argument("target")
+@click.pass_obj
+def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
+    """Print the way from SOURCE to TARGET and the culprit, if there is one.
+
+    The exit code is 0 if the target is reachable, 1 if not, and 2 if this cannot be told.
+    """
+    if format not in ("text", "json"):
+        raise StatusError(f"invalid format {format}: text or json\nSee 'hawse trace --help'.", FLAG_ERROR)
+    try:
+        document = app.engine.system.trace(origin, target, dry=dry)
+    except EngineError as error:
+        raise StatusError(app.daemon_text(error), UNKNOWN) from error
+    if format == "json":
+        app.out(json.dumps(document, indent=2) + "\n")
+    else:
+        app.out_rendered(text(app, app.protected(document), origin, target))
+    return {True: 0, False: 1}.get(document["reachable"], UNKNOWN)
+
+
+def text(app: App, document: dict[str, Any], origin: str, target: str) -> str:
+    """Return the way as a tree, the line that names the culprit, and the line that says what to do."""
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(Text.assemble((origin, "bold"), " → ", (target, "bold")), guide_style="dim")
+    branch, where = tree, ""
+    for hop in document["hops"]:
+        if hop["where"] != where:
+            where, branch = hop["where"], tree.add(Text(hop["where"], style="cyan"))
+        sign, style = ("✔", "green") if hop["ok"] else ("✘", "bold red")
+        seen = " (seen)" if hop["seen"] else ""
+        line = Text.assemble(
+            (f"{sign} ", style), hop["what"], (f"  {hop['detail']}{seen}" if hop["detail"] else seen, "dim")
+        )
+        branch.add(line)
+    console = Console(
+        force_terminal=app.color, color_system="standard" if app.color else None, width=200, highlight=False
+    )
+    with console.capture() as capture:
+        console.print(tree, soft_wrap=True)
+        console.print(_verdict(document, origin, target), soft_wrap=True)
+    return capture.get()
+
+
+def _verdict(document: dict[str, Any], origin: str, target: str) -> Any:
+    from rich.text import Text
+
+    culprit, reachable = document["culprit"], document["reachable"]
+    said = {True: "reaches", False: "does not reach", None: "may or may not reach"}[reachable]
+    lines = [
+        (
+            f"{origin} {said} {target}",
+            "bold green" if reachable else "bold red" if reachable is False else "bold yellow",
+        )
+    ]
+    if culprit is not None:
+        lines.append((f"\n{culprit['kind']}: {culprit['object']}: {culprit['detail']}", "bold"))
+        lines.append((f"\nwhat to do: {culprit['fix']}", ""))
+    return Text.assemble(*lines)

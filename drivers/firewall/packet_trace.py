@@ -1,0 +1,172 @@
+"""Follow one probe through the firewall of a network namespace with nftables' trace events.
+
+The tables ``hawse_trace_PID`` belong to a netlink socket (Linux 5.12). Other programs cannot change them. The kernel
+removes them when the socket is closed, also after a SIGKILL. Their rules match the probe only, and give no verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from drivers.api import DriverError, IPAddress
+from drivers.linux import libnftables
+from drivers.linux.attributes import read, read_text
+from drivers.linux.errors import kernel_errors
+from drivers.linux.libnftables import Context
+from drivers.linux.netlink import RECEIVE, SOL_NETLINK, messages
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
+from drivers.linux.probes import TunnelFlow, Tuple
+
+ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE
+TRACE = 10 << 8 | 17  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE
+TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, NETWORK, TRANSPORT = 1, 2, 3, 4, 5, 6, 8, 9  # attributes NFTA_TRACE_*
+IN, OUT, POLICY, CODE = 10, 12, 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
+BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
+FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
+FIRST = -450  # a priority before every chain with a usual priority, the lowest of which is raw before defrag: -400 - 50
+CHAINS = {
+    "inet": ("prerouting", "output"),
+    "bridge": ("prerouting", "output"),
+    "arp": ("input", "output"),
+    "netdev": ("ingress", "egress"),
+}
+"""The hooks at which the trace of a packet begins, by family."""
+DISCOVERY = {
+    4: ("arp saddr ip {0}", "arp daddr ip {0}"),
+    6: ("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } icmpv6 taddr {0}",),
+}
+"""The matches for the packets that find the MAC of an address, by IP version."""
+
+
+class Event(NamedTuple):
+    """One trace event: a packet met a rule, or a policy, of a chain.
+
+    ``table`` is family and name. ``handle`` is the rule's number, or 0 for a policy. ``dropped`` says whether this rule
+    or policy dropped the packet. ``reply`` is True for a packet in the direction of the answer. ``received`` and
+    ``sent`` are the names of the interfaces, or "".
+    """
+
+    table: str
+    chain: str
+    handle: int
+    dropped: bool
+    reply: bool
+    received: str
+    sent: str
+
+
+class PacketTrace:
+    """The trace of one probe in the network namespace of the calling thread, until `close`.
+
+    ``devices`` are interfaces whose ingress and egress chains are traced too. ``neighbours`` are addresses whose
+    discovery (ARP, neighbour solicitations) is traced too.
+    """
+
+    def __init__(
+        self,
+        probe: Tuple | TunnelFlow,
+        devices: Collection[str] = (),
+        neighbours: Collection[IPAddress] = (),
+    ) -> None:
+        self._probe, self._replies = probe, dict[bytes, bool]()
+        self._names = dict(socket.if_nameindex())
+        self._context = Context()
+        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
+        try:
+            self._socket.bind((0, 0))
+            with kernel_errors("follow", "trace events"):
+                self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
+            self._add("inet", (), neighbours)
+            for family in ("bridge", "arp", "netdev"):
+                with suppress(DriverError):  # this kernel lacks the family's chains: its rules are not traced
+                    self._add(family, devices, neighbours)
+        except BaseException:
+            self.close()
+            raise
+
+    def _add(self, family: str, devices: Collection[str], neighbours: Collection[IPAddress]) -> None:
+        rules = "; ".join(f"{match} meta nftrace set 1" for match in self._matches(family, neighbours))
+        places = [f'device "{device}" ' for device in devices] if family == "netdev" else [""]
+        chains = [
+            f"chain {hook}{number} {{ type filter hook {hook} {place}priority {FIRST}; {rules}; }}\n"
+            for hook in CHAINS[family]
+            for number, place in enumerate(places)
+        ]
+        if chains and rules:
+            self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")
+
+    def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
+        """Yield the matches for the probe and for the discovery of neighbours, as the family can express them."""
+        if family != "arp":
+            for match in self._probe.nft_matches():
+                yield f"meta l4proto {self._probe.protocol_name} {match}"
+        for address in neighbours:
+            if (address.version, family) not in ((4, "inet"), (6, "arp")):
+                yield from (match.replace("{0}", str(address)) for match in DISCOVERY[address.version])
+
+    def fileno(self) -> int:
+        """Return the file descriptor that becomes readable when trace events can be read."""
+        return self._socket.fileno()
+
+    def read(self) -> list[Event]:
+        """Return the events since the last call; never blocks. Events of the trace's own tables are left out."""
+        events: list[Event] = []
+        while True:
+            try:
+                data = self._socket.recv(RECEIVE)
+            except BlockingIOError:
+                return events
+            except OSError:
+                continue  # the kernel dropped events
+            events += self._decoded(data)
+
+    def _decoded(self, data: bytes) -> Iterator[Event]:
+        for kind, _, _, body in messages(data):
+            if kind != TRACE:
+                continue
+            values = read(body, NFGENMSG.size)
+            self._remember_direction(values)
+            table = f"{FAMILIES.get(body[0], '?')} {read_text(values.get(TABLE, b''))}"  # body[0]: the chain's family
+            if table.partition(" ")[2] == f"hawse_trace_{os.getpid()}":
+                continue
+            kind_of = _number(values, KIND)
+            verdict = read(values.get(VERDICT, b"")).get(CODE, b"")
+            code = _number(values, POLICY, 1) if kind_of == BY_POLICY else int.from_bytes(verdict or b"\1")
+            yield Event(
+                table,
+                read_text(values.get(CHAIN, b"")),
+                _number(values, HANDLE) if kind_of == BY_RULE else 0,
+                kind_of in (BY_POLICY, BY_RULE) and code == DROP,
+                self._replies.get(values.get(ID, b""), False),
+                self._names.get(_number(values, IN), ""),
+                self._names.get(_number(values, OUT), ""),
+            )
+
+    def _remember_direction(self, values: dict[int, bytes]) -> None:
+        header = values.get(TRANSPORT, b"")
+        if len(header) >= 8:
+            self._replies[values.get(ID, b"")] = self._probe.is_reply(header)
+
+    def close(self) -> None:
+        """Remove the trace's tables; idempotent."""
+        self._socket.close()
+        self._context.close()
+
+
+def rule_text(table: str, chain: str, handle: int) -> str:
+    """Return the rule with this handle as nft prints it, or "" if the rule does not exist any more."""
+    with suppress(DriverError):
+        for line in libnftables.numbered(f"chain {table} {chain}").splitlines():
+            text, _, number = line.rpartition(" # handle ")
+            if number.strip() == str(handle):
+                return text.strip()
+    return ""
+
+
+def _number(values: dict[int, bytes], key: int, default: int = 0) -> int:
+    return int.from_bytes(values[key]) if key in values else default

@@ -1,0 +1,252 @@
+"""Read the rules of other programs and tell whether they drop a packet, without sending one.
+
+Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition proves nothing.
+The reading then goes on as if the rule did not match. Runs in the calling thread's network namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Any, NamedTuple
+
+from drivers.api import IPAddress
+from drivers.firewall import standby_table
+from drivers.firewall.table import TABLE
+from drivers.linux import libnftables
+
+OWN = (TABLE, standby_table.TABLE, "bridge hawse", "ip hawse_resolver")
+ICMP = {("icmp", 4): "icmp", ("icmp", 6): "ipv6-icmp"}
+NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
+DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
+Json = Mapping[str, Any]
+PASS, DROPPED = "pass", "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The packet in question. ``state`` is its connection tracking state, ``dnat`` says whether DNAT changed it."""
+
+    protocol: str
+    source: IPAddress | None
+    destination: IPAddress
+    port: int
+    received: str = ""
+    sent: str = ""
+    state: str = "new"
+    dnat: bool = False
+
+    @property
+    def version(self) -> int:
+        """The IP version."""
+        return self.destination.version
+
+    @property
+    def l4(self) -> str:
+        """The protocol's name in nftables."""
+        return ICMP.get((self.protocol, self.version), self.protocol)
+
+
+class Drop(NamedTuple):
+    """The table (family and name) and chain that drop a packet; ``handle`` is the rule's, or 0 for the policy."""
+
+    table: str
+    chain: str
+    handle: int
+
+
+def find_drop(packet: Packet, hook: str, families: Sequence[str] = ("inet", "ip", "ip6")) -> Drop | None:
+    """Return the first drop of a packet at a hook, or None if no rule is proven to drop it."""
+    for family, name in _tables(families):
+        if (family, packet.version) in (("ip", 6), ("ip6", 4)) or f"{family} {name}" in OWN:
+            continue
+        reader = _Reader(libnftables.listing(f"table {family} {name}"), packet)
+        for chain in reader.base_chains(hook):
+            found = reader.walk(chain["name"])
+            if found is None and chain.get("policy") == "drop":
+                return Drop(f"{family} {name}", chain["name"], 0)
+            if found is not None and found[0] == DROPPED:
+                return Drop(f"{family} {name}", found[1], found[2])
+    return None
+
+
+def _tables(families: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for item in libnftables.listing("tables"):
+        table = item.get("table")
+        if table and table["family"] in families and not table["name"].startswith("hawse_trace"):
+            yield table["family"], table["name"]
+
+
+class _Reader:
+    """One table, read for one packet."""
+
+    def __init__(self, objects: Sequence[Json], packet: Packet) -> None:
+        self._packet = packet
+        self._chains = {o["chain"]["name"]: o["chain"] for o in objects if "chain" in o}
+        self._sets = {o[k]["name"]: o[k].get("elem", []) for o in objects for k in ("set", "map") if k in o}
+        self._rules: dict[str, list[Json]] = {}
+        for item in objects:
+            if "rule" in item:
+                self._rules.setdefault(item["rule"]["chain"], []).append(item["rule"])
+
+    def base_chains(self, hook: str) -> list[Json]:
+        """Return the filter chains at a hook, in the order of their priorities."""
+        chosen = [c for c in self._chains.values() if c.get("hook") == hook and c.get("type") == "filter"]
+        device = self._packet.received
+        chosen = [c for c in chosen if "dev" not in c or device in _list(c["dev"])]
+        return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
+
+    def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
+        """Return the verdict of a chain with its chain and rule, or None if the chain gives none."""
+        for rule in self._rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
+            verdict = self._apply(rule)
+            if verdict is None:
+                continue
+            word, target = verdict
+            if word == "return":
+                return None
+            if word in ("jump", "goto"):
+                found = self.walk(target, depth + 1)
+                if found is not None or word == "goto":
+                    return found
+                continue
+            return (PASS if word == "accept" else DROPPED), chain, int(rule["handle"])
+        return None
+
+    def _apply(self, rule: Json) -> tuple[str, str] | None:
+        for statement in rule.get("expr", ()):
+            (kind, body), *_ = statement.items()
+            if kind == "match":
+                if self._matches(body) is not True:
+                    return None
+            elif kind in ("accept", "drop", "return"):
+                return kind, ""
+            elif kind == "reject":
+                return "drop", ""
+            elif kind in ("jump", "goto"):
+                return kind, body["target"]
+            elif kind == "vmap":
+                return self._looked_up(body)
+            elif kind in ("xt", "limit", "quota", "connlimit", "ct count", "synproxy", "queue"):
+                return None  # whether the rule goes on is unknown
+        return None
+
+    def _looked_up(self, body: Json) -> tuple[str, str] | None:
+        value = self._value(body["key"])
+        data = body["data"]
+        pairs = self._sets.get(data[1:], []) if isinstance(data, str) else data.get("set", [])
+        for key, verdict in pairs:
+            if value is not None and self._is_in(value, [key]) is True:
+                (word, target), *_ = verdict.items()
+                return ("drop" if word == "drop" else word), (target or {}).get("target", "")
+        return None
+
+    def _matches(self, body: Json) -> bool | None:
+        left, right, negated = body["left"], body["right"], body["op"] == "!="
+        if body["op"] not in ("==", "!=", "in"):
+            return None
+        value = self._value(left)
+        if value is None:
+            return None
+        options = self._sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else _options(right)
+        found = self._is_in(value, options)
+        return None if found is None else found != negated
+
+    def _is_in(self, value: Any, options: Sequence[Any]) -> bool | None:
+        results = [_equal(value, option) for option in options]
+        return True if True in results else None if None in results else False
+
+    def _value(self, left: Any) -> Any:
+        """Return the packet's value for the left side of a match, or None if it is unknown."""
+        if not isinstance(left, dict):
+            return None
+        kind: str
+        body: Any
+        (kind, body), *_ = left.items()
+        if kind == "payload":
+            return self._payload(body.get("protocol", ""), body.get("field", ""))
+        if kind == "meta":
+            return self._meta(body.get("key", ""))
+        if kind == "ct" and body.get("key") == "state":
+            return self._packet.state
+        if kind == "ct" and body.get("key") == "status":
+            return "dnat" if self._packet.dnat else "confirmed"
+        if kind == "concat":
+            values = [self._value(part) for part in body]
+            return None if None in values else values
+        return None
+
+    def _payload(self, protocol: str, field: str) -> Any:
+        packet = self._packet
+        if protocol in ("ip", "ip6"):
+            if (protocol == "ip6") != (packet.version == 6):
+                return False
+            return {
+                "saddr": packet.source,
+                "daddr": packet.destination,
+                "protocol": packet.l4,
+                "nexthdr": packet.l4,
+            }.get(field)
+        if protocol in ("tcp", "udp", "th") and field == "dport":
+            return packet.port if protocol in ("th", packet.protocol) else False
+        if protocol in ("tcp", "udp", "sctp") and protocol != packet.protocol:
+            return False
+        if protocol in ("icmp", "icmpv6") and field == "type":
+            return "echo-request" if packet.protocol == "icmp" else False
+        if protocol == "ether" and field == "type":
+            return "ip6" if packet.version == 6 else "ip"
+        return None
+
+    def _meta(self, key: str) -> Any:
+        packet = self._packet
+        return {
+            "iifname": packet.received, "oifname": packet.sent, "iif": packet.received, "oif": packet.sent,
+            "l4proto": packet.l4, "nfproto": f"ipv{packet.version}", "protocol": "ip6" if packet.version == 6 else "ip",
+            "mark": 0,
+        }.get(key)  # fmt: skip
+
+
+def _options(right: Any) -> list[Any]:
+    if isinstance(right, dict) and "set" in right:
+        return list(right["set"])
+    return right if isinstance(right, list) else [right]
+
+
+def _equal(value: Any, option: Any) -> bool | None:
+    """Return whether a value of the packet equals, or is in, one option of a match; None if that is unknown."""
+    if isinstance(option, dict) and "elem" in option:
+        option = option["elem"].get("val")
+    if isinstance(option, dict) and "concat" in option:
+        option = option["concat"]
+    if isinstance(value, list):
+        if not isinstance(option, list) or len(option) != len(value):
+            return None
+        parts = [_equal(a, b) for a, b in zip(value, option, strict=True)]
+        return False if False in parts else None if None in parts else True
+    if value is False:
+        return False
+    if isinstance(option, dict) and "prefix" in option:
+        network = ip_network(f"{option['prefix']['addr']}/{option['prefix']['len']}", strict=False)
+        return not isinstance(value, (str, int)) and value.version == network.version and value in network
+    if isinstance(option, dict) and "range" in option:
+        low, high = option["range"]
+        return low <= value <= high if isinstance(value, int) else _between(value, low, high)
+    if isinstance(option, dict):
+        return None
+    if isinstance(value, str):
+        if isinstance(option, int):
+            return NUMBERS.get(value) == option
+        return value == option or (str(option).endswith("*") and value.startswith(str(option)[:-1]))
+    return value == option if isinstance(value, int) else str(value) == str(option)
+
+
+def _between(value: Any, low: Any, high: Any) -> bool | None:
+    try:
+        return bool(ip_address(low) <= value <= ip_address(high))
+    except (TypeError, ValueError):
+        return None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,36 @@
+"""Which machines answer ARP requests for an address: more than one means that the address is taken twice."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from ipaddress import IPv4Address
+
+ARP, ETHERNET, IPV4, REQUEST, REPLY = 0x0806, 1, 0x0800, 1, 2
+PACKET = struct.Struct("!HHBBH6s4s6s4s")
+WAIT_SECONDS = 0.15
+
+
+def holders(interface: str, own: IPv4Address, address: IPv4Address) -> set[str]:
+    """Return the MACs that answer for an address on an interface of the calling thread's network namespace.
+
+    Blocks `WAIT_SECONDS`. The request has the source address ``own``, as the interface's own requests have.
+    """
+    macs: set[str] = set()
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_PACKET, kind, socket.htons(ARP)) as sock:
+        sock.bind((interface, ARP))
+        mac = sock.getsockname()[4]
+        body = PACKET.pack(ETHERNET, IPV4, 6, 4, REQUEST, mac, own.packed, bytes(6), address.packed)
+        sock.send(b"\xff" * 6 + mac + struct.pack("!H", ARP) + body)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while select.select([sock], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            data = sock.recv(128)[14:]
+            if len(data) < PACKET.size:
+                continue
+            _, _, _, _, operation, sender, holder, _, _ = PACKET.unpack_from(data)
+            if operation == REPLY and holder == address.packed and sender != mac:
+                macs.add(sender.hex(":"))
+    return macs

@@ -1,0 +1,105 @@
+"""Packet sockets that see a probe and its answer at one interface."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from drivers.api import IPAddress
+from drivers.linux.probes import PORTS, Tuple
+
+EVERY = 0x0003  # ETH_P_ALL
+IPV4, IPV6 = 0x0800, 0x86DD
+OUTGOING = 4  # PACKET_OUTGOING
+ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+LOAD_PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL
+LENGTH = 256
+Instruction = tuple[int, int, int, int]
+
+
+class Sight(NamedTuple):
+    """A sight of the probe (or of its answer, if ``reply``) at an interface, with the addresses that it then had."""
+
+    interface: str
+    reply: bool
+    outgoing: bool
+    source: IPAddress
+    destination: IPAddress
+    source_port: int
+    destination_port: int
+    reset: bool
+
+
+class Tap:
+    """A packet socket at an interface of the calling thread's network namespace, which sees one probe only."""
+
+    def __init__(self, interface: str, probe: Tuple) -> None:
+        self.interface, self._probe = interface, probe
+        kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_PACKET, kind, 0)
+        try:
+            self._filter(_program(probe))
+            self._socket.bind((interface, EVERY))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _filter(self, program: list[Instruction]) -> None:
+        code = b"".join(struct.pack("HBBI", *one) for one in program)
+        buffer = ctypes.create_string_buffer(code, len(code))
+        fprog = struct.pack("HL", len(program), ctypes.addressof(buffer))
+        self._socket.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, fprog)
+
+    def fileno(self) -> int:
+        """Return the file descriptor that becomes readable when the tap has seen a packet."""
+        return self._socket.fileno()
+
+    def read(self) -> list[Sight]:
+        """Return what the tap has seen since the last call; never blocks."""
+        sights: list[Sight] = []
+        while True:
+            try:
+                data, address = self._socket.recvfrom(LENGTH)
+            except OSError:
+                return sights
+            start = (data[0] & 15) * 4 if self._probe.version == 4 else 40
+            ends = data[12:20] if self._probe.version == 4 else data[8:40]
+            half = len(ends) // 2
+            transport = data[start : start + 20]
+            if len(transport) < 8:
+                continue
+            first, second = PORTS.unpack_from(transport)
+            reset = self._probe.protocol == "tcp" and len(transport) > 13 and bool(transport[13] & 4)
+            source, destination = ip_address(ends[:half]), ip_address(ends[half:])
+            reply, outgoing = self._probe.is_reply(transport), address[2] == OUTGOING
+            sights.append(Sight(self.interface, reply, outgoing, source, destination, first, second, reset))
+
+    def close(self) -> None:
+        """Close the tap; idempotent."""
+        self._socket.close()
+
+
+def _program(probe: Tuple) -> list[Instruction]:
+    """Return the classic BPF program that passes the probe and its answer, from the network header on."""
+    load_half, load_byte, equal, accept, reject = 0x28, 0x30, 0x15, (6, 0, 0, LENGTH), (6, 0, 0, 0)
+    number = {"tcp": 6, "udp": 17, "icmp": 1 if probe.version == 4 else 58}[probe.protocol]
+    places = (4,) if probe.protocol == "icmp" else (0, 2)
+    tests: list[Instruction] = []
+    if probe.version == 4:
+        tests.append((0xB1, 0, 0, 0))  # X = length of the IPv4 header
+        tests += [one for place in places for one in ((0x48, 0, 0, place), (equal, 1, 0, probe.number))]
+    else:
+        tests += [one for place in places for one in ((load_half, 0, 0, 40 + place), (equal, 1, 0, probe.number))]
+    # A match must jump to ``accept``, which follows ``reject`` at the end.
+    last = len(tests) - 1
+    tests = [(c, last - i + 1 if c == equal else t, f, k) for i, (c, t, f, k) in enumerate(tests)]
+    head: list[Instruction] = [
+        (load_half, 0, 0, LOAD_PROTOCOL),
+        (equal, 0, len(tests) + 2, IPV4 if probe.version == 4 else IPV6),
+        (load_byte, 0, 0, 9 if probe.version == 4 else 6),
+        (equal, 0, len(tests), number),
+    ]
+    return [*head, *tests, reject, accept]

@@ -1,0 +1,176 @@
+"""Probes: one small packet each, sent from a network namespace to an address, and the answer to it.
+
+A probe is a TCP connection that is closed at once, an empty UDP datagram, or an ICMP echo request. Its source port (or
+ICMP id) is free, so that the probe and its answer are recognised everywhere on the way.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import socket
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+
+from drivers.api import IPAddress
+
+NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
+ECHO, ECHO_REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+SOL_RAW, CHECKSUM_OFFSET = 255, 7  # socket option IPV6_CHECKSUM of raw sockets
+VXLAN_PORT = 4789
+PORTS = struct.Struct("!HH")
+ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    """What identifies a probe on its way: protocol (``tcp``, ``udp``, ``icmp``), IP version, and the free number.
+
+    ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request.
+    """
+
+    protocol: str
+    version: int
+    number: int
+
+    @property
+    def protocol_name(self) -> str:
+        """The protocol's name in nftables."""
+        return "ipv6-icmp" if (self.protocol, self.version) == ("icmp", 6) else self.protocol
+
+    def nft_matches(self) -> list[str]:
+        """Return the nftables matches for the probe and for its answer."""
+        if self.protocol == "icmp":
+            return [f"icmp id {self.number}" if self.version == 4 else f"icmpv6 id {self.number}"]
+        return [f"th sport {self.number}", f"th dport {self.number}"]
+
+    def is_reply(self, transport: bytes) -> bool:
+        """Return whether a packet with this transport header is the probe's answer."""
+        if self.protocol == "icmp":
+            return transport[0] == ECHO_REPLY[self.version]
+        return bool(PORTS.unpack_from(transport)[1] == self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelFlow:
+    """The VXLAN packets to and from another host, as a flow that can be traced like a probe."""
+
+    other: IPAddress
+    protocol_name: str = "udp"
+
+    def nft_matches(self) -> list[str]:
+        """Return the nftables matches for both directions."""
+        family = "ip" if self.other.version == 4 else "ip6"
+        return [f"udp dport {VXLAN_PORT} {family} {end} {self.other}" for end in ("daddr", "saddr")]
+
+    def is_reply(self, transport: bytes) -> bool:
+        """Return False, because the transport header does not tell the direction."""
+        del transport
+        return False
+
+
+class Probe:
+    """One probe to ``address`` and ``port`` from the network namespace of the calling thread; port 0 means ICMP."""
+
+    def __init__(self, protocol: str, address: IPAddress, port: int, size: int = 0) -> None:
+        self.address, self.port, self.size = address, port, size
+        self.socket = self._opened(protocol)
+        self.socket.setblocking(False)
+        number = secrets.randbelow(1 << 16) if protocol == "icmp" else self.socket.getsockname()[1]
+        self.tuple = Tuple(protocol, address.version, number)
+        self.result = ""
+
+    def _opened(self, protocol: str) -> socket.socket:
+        family = FAMILIES[self.address.version]
+        if protocol == "icmp":
+            return socket.socket(family, socket.SOCK_RAW, ICMP[self.address.version])
+        made = socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        if protocol == "udp":
+            made.setsockopt(*((socket.IPPROTO_IP, 11) if family == socket.AF_INET else (socket.IPPROTO_IPV6, 25)), 1)
+        made.bind(("", 0))
+        return made
+
+    def fileno(self) -> int:
+        """Return the file descriptor that becomes ready when the probe has a result."""
+        return self.socket.fileno()
+
+    def send(self) -> None:
+        """Send the probe; a second call repeats it, except for TCP, which the kernel repeats."""
+        try:
+            if self.tuple.protocol == "tcp":
+                code = self.socket.connect_ex((str(self.address), self.port))
+                if code not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN):
+                    self._fail(code)
+            elif self.tuple.protocol == "udp":
+                self.socket.connect((str(self.address), self.port))
+                self.socket.send(b"")
+            else:
+                self.socket.sendto(self._echo(), (str(self.address), 0))
+        except OSError as error:
+            self._fail(error.errno or errno.EIO)
+
+    def _echo(self) -> bytes:
+        head = struct.pack("!BBHHH", ECHO[self.address.version], 0, 0, self.tuple.number, 1) + bytes(self.size)
+        return head if self.address.version == 6 else head[:2] + struct.pack("!H", checksum(head)) + head[4:]
+
+    def poll(self) -> str:
+        """Return the result so far: ``open``, ``refused``, the name of an errno such as ``EHOSTUNREACH``, or ""."""
+        if self.result or self.tuple.protocol == "tcp":
+            return self.result or self._poll_tcp()
+        with suppress(BlockingIOError):
+            try:
+                while not self.result:
+                    data, sender = self.socket.recvfrom(2048)
+                    if self.tuple.protocol == "udp" or self._is_answer(data, sender[0]):
+                        self.result = "open"
+            except OSError as error:
+                if not isinstance(error, BlockingIOError):
+                    self._fail(error.errno or errno.EIO)
+        return self.result
+
+    def _poll_tcp(self) -> str:
+        code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fail(code)
+        else:
+            with suppress(OSError):
+                self.socket.getpeername()
+                self.result = "open"
+        return self.result
+
+    def _is_answer(self, data: bytes, sender: str) -> bool:
+        start = (data[0] & 15) * 4 if self.address.version == 4 else 0
+        reply = data[start : start + 6]
+        same = len(reply) == 6 and reply[0] == ECHO_REPLY[self.address.version]
+        return same and reply[4:6] == struct.pack("!H", self.tuple.number) and bool(sender)
+
+    def _fail(self, code: int) -> None:
+        self.result = "refused" if code == errno.ECONNREFUSED else errno.errorcode.get(code, str(code))
+
+    def close(self) -> None:
+        """Close the probe's socket; a TCP connection is reset."""
+        self.socket.close()
+
+
+def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
+    """Send a UDP answer for a service that may stay silent: from ``own``:``port`` to the probe's sender.
+
+    Runs in the network namespace of the service.
+    """
+    with socket.socket(FAMILIES[probe.version], socket.SOCK_RAW, socket.IPPROTO_UDP) as raw, suppress(OSError):
+        raw.bind((str(own), 0))
+        if probe.version == 6:
+            raw.setsockopt(SOL_RAW, CHECKSUM_OFFSET, 6)
+        raw.sendto(struct.pack("!4H", port, client_port, 8, 0), (str(client), 0))
+
+
+def checksum(data: bytes) -> int:
+    """Return the internet checksum (RFC 1071) of data."""
+    padded = data + bytes(len(data) % 2)
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF

@@ -1,0 +1,470 @@
+"""Checks of single hops by kernel state: routes, neighbours, sysctls, MTUs, listening sockets, connection tracking.
+
+Each check yields the culprits that it proves, the source's side first. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from ipaddress import IPv4Address, ip_address
+
+from drivers import bridge_options
+from drivers.api import DriverError, IPAddress
+from drivers.linux import address, address_conflict, conntrack, link, listeners, path_lookup, sysctl
+from drivers.linux.netlink import session
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, ROUTED, Way
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.records import HOST, Place, Records, address_of
+from engine.diagnosis.trace.source import OUTSIDE, of_container
+from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.endpoints.sandbox import JoinedEndpoint
+
+FORWARDING = 3  # BR_STATE_FORWARDING
+MOST_NEIGHBOURS = 100
+"""The number of containers of one network whose addresses are compared, so that a trace stays fast."""
+
+
+class Checks:
+    """The checks for one way."""
+
+    def __init__(self, records: Records, way: Way) -> None:
+        self._records, self._way = records, way
+        self._version = way.inner_address.version
+
+    # ------------------------------------------------------------------------------------------- routes
+
+    def routes(self) -> Iterator[Culprit]:
+        """Yield missing and wrong routes: in the source's namespace, on the host, and back in the target's."""
+        way = self._way
+        if way.kind == LOCAL or way.source.kind == OUTSIDE:
+            pass
+        elif way.source_member is not None:
+            yield from self._from_container(way.source, way.source_member, way.address)
+        elif way.target_member is not None and way.binding is None:
+            yield from self._on_host(way.target_member, way.inner_address)
+        elif way.target is None:
+            yield from self._any(way.source, way.address)
+        if way.kind in (ROUTED, EXTERNAL):
+            yield from self._through_host()
+
+    def _from_container(self, place: Place, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
+        address_here = address_of(member.endpoint, target.version)
+        found = place.inside(lambda: path_lookup.route(target, address_here))
+        own = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
+        where, what = str(place), f"route to {target} of {place.name}"
+        fix = f"remove the route that is wrong: nsenter into {place.name}, then ip route (or restart the container)"
+        if not found.kind:
+            detail = f"{place.name} has no route to {target}"
+            yield Culprit("no-route", what, where, detail, f"restart the container: hawse restart {place.name}")
+        elif found.kind != "unicast":
+            yield Culprit("wrong-route", what, where, f"a {found.kind} route matches {target} in {place.name}", fix)
+        elif self._way.kind == BRIDGED and (found.interface != member.endpoint.interface or found.gateway):
+            way_out = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}"
+            shared = found.interface in own and found.gateway is None
+            if not (shared and own[found.interface].network.id == member.network.id):
+                detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {way_out}"
+                yield Culprit("wrong-route", what, where, detail, fix)
+        elif found.interface not in own:
+            detail = f"{place.name} sends to {target} by {found.interface}, which is no endpoint of hawse"
+            yield Culprit("wrong-route", what, where, detail, fix)
+        elif found.gateway is not None and self._is_strange(found.gateway, own[found.interface]):
+            detail = f"{place.name} sends to {target} via {found.gateway}, which is not the network's gateway"
+            yield Culprit("wrong-route", what, where, detail, fix)
+
+    @staticmethod
+    def _is_strange(gateway: IPAddress, member: JoinedEndpoint) -> bool:
+        known = {text for text in (member.endpoint.gateway4, member.endpoint.gateway6) if text}
+        return bool(known) and str(gateway) not in known and not gateway.is_link_local
+
+    def _any(self, place: Place, target: IPAddress) -> Iterator[Culprit]:
+        found = place.inside(lambda: path_lookup.route(target))
+        what, fix = f"route to {target}", f"add a route to {target} in {place}"
+        if not found.kind:
+            yield Culprit("no-route", what, str(place), f"{place} has no route to {target}", fix)
+        elif found.kind not in ("unicast", "local"):
+            yield Culprit(
+                "wrong-route", what, str(place), f"a {found.kind} route matches {target}", "remove that route"
+            )
+
+    def _on_host(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
+        """Yield a culprit if the host does not send to an endpoint's address by its network's bridge."""
+        if member.network.driver != "bridge":
+            return
+        bridge, found = bridge_of(member.network), path_lookup.route(target)
+        what, name = f"route to {target} of the host", self._records.name_of(member)
+        if not found.kind:
+            detail = f"the host has no route to {target} ({name})"
+            yield Culprit("no-route", what, "host", detail, f"ip route add {target} dev {bridge}")
+        elif found.kind != "unicast" or found.interface != bridge:
+            by = found.interface if found.kind == "unicast" else f"a {found.kind} route"
+            detail = f"the host sends to {target} ({name}) by {by} and not by {bridge}"
+            yield Culprit("wrong-route", what, "host", detail, f"remove the other route: ip route get {target}")
+
+    def _through_host(self) -> Iterator[Culprit]:
+        way = self._way
+        if way.target_member is not None:
+            yield from self._on_host(way.target_member, way.inner_address)
+        own = self._source_address()
+        if way.source_member is not None and way.source_member.network.driver == "bridge" and own is not None:
+            yield from self._on_host(way.source_member, own)
+        if way.source_member is not None and way.target_member is None and way.kind == EXTERNAL:
+            yield from self._any(HOST, way.address)
+
+    def routes_back(self) -> Iterator[Culprit]:
+        """Yield missing and wrong routes of the target's namespace back to the source."""
+        way = self._way
+        if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
+            return
+        source = self._source_address()
+        if source is not None and way.kind == BRIDGED:
+            found = way.target.inside(lambda: path_lookup.route(source))
+            expected = way.target_member.endpoint.interface
+            if found.kind != "unicast" or found.interface != expected or found.gateway:
+                by = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}" if found.interface else ""
+                kind = "wrong-route" if found.kind else "no-route"
+                detail = f"{way.target.name} answers {source} by {by or found.kind or 'no route'}, not by {expected}"
+                fix = f"correct the routes in {way.target.name}, or restart it: hawse restart {way.target.name}"
+                yield Culprit(kind, f"route to {source} of {way.target.name}", str(way.target), detail, fix)
+
+    def _source_address(self) -> IPAddress | None:
+        member = self._way.source_member
+        return address_of(member.endpoint, self._version) if member is not None else None
+
+    # --------------------------------------------------------------------------------------- neighbours
+
+    def neighbours(self) -> Iterator[Culprit]:
+        """Yield neighbour entries with a wrong MAC, on both sides and on the host, and wrong forwarding entries."""
+        way, near, far = self._way, self._way.source_member, self._way.target_member
+        own = self._source_address()
+        if way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
+            if self._has_icc(near):
+                yield from self._compare_macs(way.source, near, far, way.inner_address)
+                if own is not None:
+                    yield from self._compare_macs(way.target, far, near, own)
+        elif near is not None:
+            yield from self._compare_gateway(way.source, near)
+        if way.kind == ROUTED and far is not None and way.target is not None:
+            yield from self._compare_gateway(way.target, far)
+            yield from self._compare_on_bridge(far, way.inner_address)
+            if near is not None and own is not None:
+                yield from self._compare_on_bridge(near, own)
+        for member in (near, far):
+            if member is not None and member.network.driver == "bridge":
+                yield from self._forwarding_entry(member)
+
+    def _compare_macs(
+        self, place: Place, by: JoinedEndpoint, other: JoinedEndpoint, target: IPAddress
+    ) -> Iterator[Culprit]:
+        good = {self._mac_of(other) or other.endpoint.mac}
+        yield from self._wrong_entries(place, by.endpoint.interface, target, good, self._records.name_of(other))
+
+    def _compare_gateway(self, place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
+        if member.network.driver != "bridge":
+            return
+        bridge = bridge_of(member.network)
+        text = member.endpoint.gateway4 if self._version == 4 else member.endpoint.gateway6
+        gateways = [p.gateway for p in member.network.pools if p.gateway and (":" in p.gateway) == (self._version == 6)]
+        for gateway in dict.fromkeys(filter(None, [text, *gateways])):
+            good = {_mac(bridge)}
+            target = ip_address(gateway)
+            yield from self._wrong_entries(place, member.endpoint.interface, target, good, bridge)
+
+    def _compare_on_bridge(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
+        if member.network.driver == "bridge":
+            good = {self._mac_of(member) or member.endpoint.mac}
+            name = self._records.name_of(member)
+            yield from self._wrong_entries(HOST, bridge_of(member.network), target, good, name)
+
+    @staticmethod
+    def _wrong_entries(
+        place: Place, interface: str, target: IPAddress, good: set[str], whose: str
+    ) -> Iterator[Culprit]:
+        for entry in place.inside(partial(path_lookup.neighbours, interface)):
+            if entry.address == target and entry.mac not in good and any(good):
+                kind = "permanent" if entry.permanent else "learned"
+                right = " or ".join(sorted(filter(None, good)))
+                detail = f"a {kind} entry says that {target} ({whose}) is at {entry.mac}; it is at {right}"
+                fix = f"delete it in {place}: ip neigh del {target} dev {interface}"
+                what = f"neighbour {target} on {interface} of {place.name}"
+                yield Culprit("stale-neighbour", what, str(place), detail, fix)
+
+    def _forwarding_entry(self, member: JoinedEndpoint) -> Iterator[Culprit]:
+        bridge, port = bridge_of(member.network), port_of(member)
+        if not link.index(bridge):
+            return
+        by = path_lookup.static_ports(bridge).get(member.endpoint.mac)
+        if by is not None and by != port:
+            detail = f"{bridge} has a static entry that sends {member.endpoint.mac} to {by}, not to {port}"
+            fix = f"delete it: bridge fdb del {member.endpoint.mac} dev {by} master"
+            yield Culprit("stale-neighbour", f"forwarding entry {member.endpoint.mac} of {bridge}", "host", detail, fix)
+
+    def _mac_of(self, member: JoinedEndpoint) -> str:
+        container = self._records.container_of(member)
+        if container is None:
+            return ""
+        try:
+            place = of_container(self._records, container)
+            return place.inside(partial(_mac, member.endpoint.interface))
+        except (DriverError, OSError):
+            return ""
+
+    @staticmethod
+    def _has_icc(member: JoinedEndpoint) -> bool:
+        return member.network.driver != "bridge" or bridge_options.parse(member.spec).icc
+
+    # ----------------------------------------------------------------------------------------- conflict
+
+    def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
+        """Yield a culprit if the target's address, or the source's, is held twice; ``sending`` also asks by ARP."""
+        for member in (self._way.target_member, self._way.source_member):
+            value = address_of(member.endpoint, self._version) if member is not None else None
+            if member is not None and value is not None:
+                yield from self._held_by_others(member, value)
+        way = self._way
+        if sending and way.kind == BRIDGED and way.source_member is not None and way.target_member is not None:
+            yield from self._asked(way.source_member, way.target_member)
+
+    def _held_by_others(self, member: JoinedEndpoint, value: IPAddress) -> Iterator[Culprit]:
+        others = [
+            e for e in self._records.endpoints if e.network_id == member.network.id and e.id != member.endpoint.id
+        ]
+        for endpoint in others[:MOST_NEIGHBOURS]:
+            container = self._records.containers.get(endpoint.container_id)
+            if container is None or container.id == member.endpoint.container_id:
+                continue
+            try:
+                held = of_container(self._records, container).inside(_addresses)
+            except Exception:
+                continue
+            if value in held:
+                yield self._conflict(member, value, f"container {container.name}")
+        if value in _addresses():
+            yield self._conflict(member, value, "host")
+
+    def _asked(self, near: JoinedEndpoint, far: JoinedEndpoint) -> Iterator[Culprit]:
+        own, target = (address_of(m.endpoint, 4) for m in (near, far))
+        if self._version != 4 or not (isinstance(own, IPv4Address) and isinstance(target, IPv4Address)):
+            return
+        if not self._has_icc(near):
+            return
+        try:
+            macs = self._way.source.inside(partial(address_conflict.holders, near.endpoint.interface, own, target))
+        except (DriverError, OSError):
+            return
+        strangers = macs - {self._mac_of(far) or far.endpoint.mac}
+        if strangers and len(macs) > 1:
+            yield self._conflict(far, target, f"a machine with the MAC {', '.join(sorted(strangers))}")
+
+    def _conflict(self, member: JoinedEndpoint, value: IPAddress, holder: str) -> Culprit:
+        name = self._records.name_of(member)
+        detail = f"{value} belongs to {name}, and {holder} has it too: either may get the packets"
+        where = holder if holder != "host" else "host"
+        return Culprit(
+            "duplicate-address", f"address {value} of {name}", where, detail, f"remove {value} from {holder}"
+        )
+
+    # ------------------------------------------------------------------------------------------ sysctls
+
+    def forwarding(self) -> Iterator[Culprit]:
+        """Yield a culprit if the host does not forward, and the way needs forwarding."""
+        way = self._way
+        if way.kind not in (ROUTED, EXTERNAL) or not self._is_forwarded():
+            return
+        family = f"ipv{self._version}"
+        keys = ["net/ipv4/ip_forward"] if self._version == 4 else [sysctl.conf("ipv6", "all", "forwarding")]
+        if self._version == 4:
+            keys += [sysctl.conf(family, interface, "forwarding") for interface in self._host_interfaces()]
+        for key in keys:
+            if sysctl.read(key) == "0":
+                name = key.replace("/", ".")
+                detail = f"{name} is 0, so the host does not forward packets of {way.source} to {way.target_name}"
+                yield Culprit("forwarding-off", f"sysctl {name}", "host", detail, f"sysctl -w {name}=1")
+
+    def _is_forwarded(self) -> bool:
+        way = self._way
+        through = way.source_member is not None or way.source.kind == OUTSIDE
+        return through and (way.target_member is not None or way.target is None)
+
+    def _host_interfaces(self) -> list[str]:
+        """Return the host's interfaces by which the packet and its answer come in."""
+        members = [m for m in (self._way.source_member, self._way.target_member) if m is not None]
+        bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]
+        return [*([self._way.source.interface] if self._way.source.interface else []), *bridges]
+
+    def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
+        """Yield a culprit if a reverse path filter drops the packet or its answer; ``source`` is the sender's address.
+
+        A strict filter (1) wants the route back to the sender to lead by the interface that the packet came in by.
+        """
+        way, own = self._way, source or self._source_address()
+        triples: list[tuple[Place, str, IPAddress | None]] = []
+        if way.kind == ROUTED and way.source.interface:
+            triples.append((HOST, way.source.interface, own))
+        if way.kind in (ROUTED, EXTERNAL) and way.source_member and way.source_member.network.driver == "bridge":
+            triples.append((HOST, bridge_of(way.source_member.network), own))
+        if way.target is not None and way.target_member is not None and way.target.path:
+            triples.append((way.target, way.target_member.endpoint.interface, own))
+            if way.kind == ROUTED and way.target_member.network.driver == "bridge":
+                triples.append((HOST, bridge_of(way.target_member.network), way.inner_address))
+        if way.source_member is not None and way.kind != LOCAL:
+            triples.append((way.source, way.source_member.endpoint.interface, way.address))
+        for place, interface, sender in triples:
+            if sender is not None and sender.version == 4:
+                yield from place.inside(partial(_reverse, place, interface, sender))
+
+    def port_states(self) -> Iterator[Culprit]:
+        """Yield bridge ports that do not forward, although they are up."""
+        for member in (self._way.source_member, self._way.target_member):
+            if member is not None and member.network.driver == "bridge" and self._way.kind != LOCAL:
+                port, name = port_of(member), self._records.name_of(member)
+                with session() as opened:
+                    state = link.port_state(opened, port)
+                if state not in (None, FORWARDING):
+                    detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
+                    fix = f"bridge link set dev {port} state {FORWARDING}"
+                    yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
+
+    def ignores_ping(self) -> Iterator[Culprit]:
+        """Yield a culprit if the target ignores echo requests by a sysctl."""
+        key = {4: "net/ipv4/icmp_echo_ignore_all", 6: "net/ipv6/icmp/echo_ignore_all"}[self._version]
+        target = self._way.target
+        if target is not None and self._way.protocol == "icmp" and target.inside(lambda: sysctl.read(key)) == "1":
+            name = key.replace("/", ".")
+            detail = f"{name} is 1 in {target.name}, so it does not answer pings"
+            what = f"sysctl {name} of {target.name}"
+            yield Culprit("container-firewall", what, str(target), detail, f"sysctl -w {name}=0 in {target.name}")
+
+    # ---------------------------------------------------------------------------------------------- MTU
+
+    def mtu(self) -> Iterator[Culprit]:
+        """Yield a culprit if full-size packets are lost although small ones pass."""
+        way, sizes = self._way, dict[str, tuple[int, str, str]]()
+        for side, place, member in (
+            ("source", way.source, way.source_member),
+            ("target", way.target, way.target_member),
+        ):
+            if (
+                member is None
+                or place is None
+                or not place.path
+                or way.kind == LOCAL
+                or member.network.driver != "bridge"
+            ):
+                continue
+            interface, port = member.endpoint.interface, port_of(member)
+            inner, outer = place.inside(partial(mtu_of, interface)), mtu_of(port)
+            sizes[side] = inner, interface, place.name
+            if 0 < outer < inner:
+                yield _too_small(port, outer, f"{interface} of {place.name}", inner, "host", f"of {place.name}")
+            bridge = bridge_of(member.network)
+            if way.kind != BRIDGED and way.protocol != "tcp" and 0 < inner < mtu_of(bridge):
+                yield _too_small(interface, inner, bridge, mtu_of(bridge), str(place), f"of {place.name}")
+        if way.kind == BRIDGED and len(sizes) == 2 and way.protocol != "tcp":
+            small, large = sorted(sizes.values())
+            if 0 < small[0] < large[0]:
+                place_text = f"container {small[2]}"
+                yield _too_small(
+                    small[1], small[0], f"{large[1]} of {large[2]}", large[0], place_text, f"of {small[2]}"
+                )
+
+    # ---------------------------------------------------------------------------------------- listening
+
+    def listening(self) -> Iterator[Culprit]:
+        """Yield a culprit if no socket of the target waits at the port."""
+        way = self._way
+        if way.target is None or not way.inner_port or way.protocol not in ("tcp", "udp"):
+            return
+        waiting = way.target.inside(lambda: listeners.at(way.protocol, way.inner_port))
+        own = way.inner_address if way.target_member is not None else way.address
+        if listeners.accepts(waiting, own):
+            return
+        what, where = f"port {way.service} of {way.target.name}", str(way.target)
+        if not waiting:
+            detail = f"no process in {way.target.name} listens at port {way.service}"
+            fix = f"start the service in {way.target.name}, or use the port at which it listens"
+            yield Culprit("port-not-listening", what, where, detail, fix)
+        elif all(_is_loopback(one) for one in waiting):
+            detail = f"the process in {way.target.name} listens at {_shown(waiting)} only"
+            fix = f"let the service listen at 0.0.0.0 (or ::), not at {_shown(waiting)}"
+            yield Culprit("listening-on-loopback-only", what, where, detail, fix)
+        else:
+            detail = f"the process in {way.target.name} listens at {_shown(waiting)}, and not at {own}"
+            fix = f"let the service listen at {own} or at every address"
+            yield Culprit("port-not-listening", what, where, detail, fix)
+
+    # ---------------------------------------------------------------------------------------- conntrack
+
+    def conntrack_full(self) -> Iterator[Culprit]:
+        """Yield a culprit if a connection tracking table on the way is full."""
+        for place in dict.fromkeys(filter(None, (self._way.source, HOST, self._way.target))):
+            full = place.inside(conntrack.is_full)
+            if full is not None:
+                detail = f"{full[0]} of {full[1]} flows are in use, so new connections are dropped"
+                fix = "raise it: sysctl -w net.netfilter.nf_conntrack_max=…, and see who opens so many: conntrack -L"
+                yield Culprit("conntrack-full", f"connection tracking of {place.name}", str(place), detail, fix)
+
+    def conntrack_stale(self) -> Iterator[Culprit]:
+        """Yield a culprit if tracked UDP flows to the target's port lead to another address than the records say."""
+        way = self._way
+        if way.protocol != "udp" or way.target_member is None or way.inner_address.version != way.address.version:
+            return
+        own = self._source_address()
+        for flow in conntrack.flows_to("udp", way.address, way.port):
+            from_here = own is None or flow.source == own.packed
+            if flow.answering != way.inner_address.packed and from_here:
+                client, old = (ip_address(packed) for packed in (flow.source, flow.answering))
+                detail = f"the flow from {client} to {way.address}:{way.port} still leads to {old}"
+                fix = f"delete it: conntrack -D -p udp --orig-dst {way.address} --dport {way.port}"
+                what = f"flow {client} to {way.address}:{way.port}/udp"
+                yield Culprit("conntrack-stale", what, "host", detail, fix)
+
+
+def _reverse(place: Place, interface: str, sender: IPAddress) -> list[Culprit]:
+    values = {i: int(sysctl.read(sysctl.conf("ipv4", i, "rp_filter")) or 0) for i in ("all", interface)}
+    strictness = max(values.values())
+    found = path_lookup.route(sender)
+    lost = not found.kind or (strictness == 1 and found.kind == "unicast" and found.interface != interface)
+    if strictness not in (1, 2) or not lost:
+        return []
+    name = "all" if values["all"] == strictness else interface
+    key = f"net.ipv4.conf.{name}.rp_filter"
+    by = f"by {found.interface}" if found.interface else "nowhere"
+    detail = f"packets of {sender} come in by {interface}, but the route back leads {by}; {key}={strictness} drops them"
+    fix = f"correct the route back to {sender}, or let the filter be loose: sysctl -w {key}=2"
+    return [Culprit("rp-filter", f"sysctl {key} ({interface})", str(place), detail, fix)]
+
+
+def _too_small(name: str, size: int, other: str, other_size: int, where: str, whose: str) -> Culprit:
+    detail = (
+        f"{name} {whose} has an MTU of {size}, {other} of {other_size}: packets above {size} bytes are dropped silently"
+    )
+    fix = f"make them equal: ip link set {name} mtu {other_size}"
+    return Culprit("mtu", f"interface {name} {whose}", where, detail, fix)
+
+
+def mtu_of(interface: str) -> int:
+    """Return the MTU of an interface of the calling thread's network namespace, or 0 if it does not exist."""
+    with session() as opened:
+        found = link.find(opened, interface) if interface else None
+    return found.mtu if found is not None else 0
+
+
+def _mac(interface: str) -> str:
+    with session() as opened:
+        found = link.find(opened, interface) if interface else None
+    return found.mac if found is not None else ""
+
+
+def _addresses() -> set[IPAddress]:
+    with session() as opened:
+        return {item.ip for _, item in address.all_addresses(opened)}
+
+
+def _is_loopback(value: IPAddress) -> bool:
+    mapped = getattr(value, "ipv4_mapped", None)
+    return value.is_loopback or bool(mapped and mapped.is_loopback)
+
+
+def _shown(values: list[IPAddress]) -> str:
+    return ", ".join(dict.fromkeys(map(str, values)))

@@ -1,0 +1,288 @@
+"""What stands at the target: a container, a published port, the host, an endpoint on another host, or the outside.
+
+The result is a `Way`. Nothing in the kernel is compared here, and nothing is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_interface
+
+from drivers import bridge_options
+from drivers.api import DriverError, IPAddress
+from drivers.linux import path_lookup
+from drivers.linux.host import interface_addresses
+from engine import dispatch
+from engine.diagnosis.trace.model import Culprit, Found
+from engine.diagnosis.trace.records import HOST, Place, Records, address_of
+from engine.diagnosis.trace.source import OUTSIDE, of_container
+from engine.diagnosis.trace.target import Target
+from engine.endpoints.sandbox import JoinedEndpoint, gateways
+from engine.model import ContainerRecord, EndpointRecord, PortRecord
+
+LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote", "external"
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way of a packet: from where, by which endpoint, to which address, and who stands there.
+
+    ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
+    layer), ``remote`` (an overlay endpoint on another host) or ``external``. ``inner_port`` is the port in the target's
+    namespace, which differs from ``port`` for a published port with its ``binding``.
+    """
+
+    source: Place
+    address: IPAddress
+    port: int
+    protocol: str
+    kind: str
+    source_member: JoinedEndpoint | None = None
+    target: Place | None = None
+    target_member: JoinedEndpoint | None = None
+    inner_port: int = 0
+    binding: PortRecord | None = None
+
+    @property
+    def inner_address(self) -> IPAddress:
+        """The address of the target's endpoint; the packet's destination after DNAT."""
+        if self.target_member is None:
+            return self.address
+        endpoint = self.target_member.endpoint
+        return next((a for v in (self.address.version, 4, 6) if (a := address_of(endpoint, v))), self.address)
+
+    @property
+    def target_name(self) -> str:
+        """The name of what stands at the target."""
+        return self.target.name if self.target is not None else str(self.address)
+
+    @property
+    def service(self) -> str:
+        """The target's port as text, such as ``80/tcp``, or ``icmp``."""
+        return f"{self.inner_port}/{self.protocol}" if self.inner_port else self.protocol
+
+
+class Destinations:
+    """Finds what stands at a target, for one source."""
+
+    def __init__(self, records: Records, source: Place) -> None:
+        self._records, self._source = records, source
+        self._members = records.members(source.record) if source.record is not None else []
+        self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
+
+    def published(self, target: Target) -> Way:
+        """Return the way to ``published:PORT``; raises `Found` if it is published nowhere, or on another address."""
+        found = self._publishing(target.port, target.protocol)
+        if not found:
+            raise Found(self._nothing_published(target))
+        reachable = [(b, a) for b, a in ((b, self._host_address(b[1])) for b in found) if a is not None]
+        if not reachable:
+            raise Found(self._elsewhere(target.port, target.protocol, [binding for _, binding in found]))
+        (endpoint, binding), address = reachable[0]
+        return self._through(endpoint, binding, address, target.port)
+
+    def way(self, target: Target, addresses: Sequence[IPAddress]) -> Way:
+        """Return the way to the best of the target's addresses."""
+        address = self._best(addresses)
+        if self._source.kind == OUTSIDE:
+            return self._from_outside(target, address)
+        if address.is_loopback:
+            return self._at_loopback(target, address)
+        held = self._records.at(address)
+        shared = [m for m in held for own in self._members if own.network.id == m.network.id]
+        own = next((m for m in held if any(m.endpoint.id == o.endpoint.id for o in self._members)), None)
+        if own is not None:
+            return self._made(target, address, LOCAL, self._source, own)
+        if shared or held:
+            return self._to_member(target, address, (shared or held)[0])
+        if address in self._own:
+            return self._at_host(target, address)
+        return self._elsewhere_or_outside(target, address)
+
+    def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
+        """Return the address on a network that the source shares; else the first in a family that the source has."""
+        shared = {m.network.id for m in self._members}
+        for address in addresses:
+            if any(m.network.id in shared for m in self._records.at(address)):
+                return address
+        versions = {ip_interface(t).version for m in self._members for t in (m.endpoint.ipv4, m.endpoint.ipv6) if t}
+        return next((a for a in addresses if a.version in versions), addresses[0])
+
+    def _to_member(self, target: Target, address: IPAddress, member: JoinedEndpoint) -> Way:
+        container = self._records.container_of(member)
+        place = of_container(self._records, container) if container is not None else None
+        near = next((m for m in self._members if m.network.id == member.network.id), None)
+        kind = BRIDGED if near is not None else ROUTED
+        if "/" in member.endpoint.container_id:  # an endpoint on another host of the cluster
+            kind = REMOTE
+        return self._made(target, address, kind, place, member, near)
+
+    def _at_loopback(self, target: Target, address: IPAddress) -> Way:
+        found = self._matching(target.port, target.protocol, address) if not self._source.path else None
+        if found is not None:
+            return self._through(*found, address, target.port)
+        if not self._source.path and self._source.kind == "host":
+            self._require_no_other_binding(target, address)
+        return self._made(target, address, LOCAL, self._source)
+
+    def _at_host(self, target: Target, address: IPAddress) -> Way:
+        """Return the way to one of the host's own addresses: to a published port, or to a process of the host."""
+        found = self._matching(target.port, target.protocol, address)
+        if found is not None:
+            return self._through(*found, address, target.port)
+        self._require_no_other_binding(target, address)
+        kind = ROUTED if self._source.path or self._source.kind == OUTSIDE else LOCAL
+        return self._made(target, address, kind, HOST)
+
+    def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
+        others = [binding for _, binding in self._publishing(target.port, target.protocol)]
+        if others and target.port and ip_address(others[0].host_ip).version == address.version:
+            raise Found(self._elsewhere(target.port, target.protocol, others))
+
+    def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> Way:
+        subnets = self._records.of_subnet(address)
+        local = [n for n in subnets if n.scope == "local"]
+        if local:
+            names = ", ".join(n.name for n in local)
+            detail = f"{address} is in the subnet of network {names}, and no container has it"
+            fix = f"look at the addresses that are in use: hawse network inspect {local[0].name}"
+            raise Found(Culprit("no-such-endpoint", f"address {address}", f"network {names}", detail, fix))
+        near = next((m for m in self._members for n in subnets if n.id == m.network.id), None)
+        return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
+
+    def _from_outside(self, target: Target, address: IPAddress) -> Way:
+        """Return the way from outside: to a port that publishes the container's port, else to the address itself."""
+        held = self._records.at(address)
+        if not held:
+            return (
+                self._at_host(target, address) if address in self._own else self._elsewhere_or_outside(target, address)
+            )
+        member = held[0]
+        container = self._records.container_of(member)
+        place = of_container(self._records, container) if container is not None else None
+        direct = self._made(target, address, ROUTED, place, member)
+        if target.address is not None or is_open(member, address.version) or container is None:
+            return direct
+        bindings = self._bindings_to(container, target)
+        for endpoint, binding, port in bindings:
+            reached = self._host_address(binding)
+            if reached is not None:
+                return self._through(endpoint, binding, reached, port)
+        if bindings:
+            raise Found(self._elsewhere(bindings[0][2], target.protocol, [bindings[0][1]]))
+        fix = f"publish it: hawse publish {container.name} -p {target.port}:{target.port}/{target.protocol}"
+        detail = f"port {target.port}/{target.protocol} of {container.name} is not published"
+        what = f"port {target.port}/{target.protocol} of {container.name}"
+        if not target.port:
+            detail, fix = (
+                f"{container.name} has no address that machines outside can ping",
+                "publish the ports they need",
+            )
+        raise Found(Culprit("not-published", what, "host", detail, fix))
+
+    def _bindings_to(self, container: ContainerRecord, target: Target) -> list[tuple[EndpointRecord, PortRecord, int]]:
+        return [
+            (m.endpoint, p, p.host_port + min(target.port - p.port, p.host_port_end - p.host_port))
+            for m in self._records.members(container)
+            for p in m.endpoint.ports
+            if p.protocol == target.protocol and p.port <= target.port <= p.port_end
+        ]
+
+    def _through(self, endpoint: EndpointRecord, binding: PortRecord, address: IPAddress, port: int) -> Way:
+        """Return the way through a published port."""
+        member = self._records.joined(endpoint)
+        container = self._records.container_of(member)
+        place = of_container(self._records, container) if container is not None else None
+        inner = min(binding.port + port - binding.host_port, binding.port_end)
+        target = Target("", port, binding.protocol)
+        return replace(self._made(target, address, ROUTED, place, member), inner_port=inner, binding=binding)
+
+    def _made(
+        self,
+        target: Target,
+        address: IPAddress,
+        kind: str,
+        place: Place | None,
+        member: JoinedEndpoint | None = None,
+        near: JoinedEndpoint | None = None,
+    ) -> Way:
+        return Way(
+            self._source,
+            address,
+            target.port,
+            target.protocol,
+            kind,
+            near or self._leaving(address.version) if kind != LOCAL else None,
+            place,
+            member,
+            target.port,
+        )
+
+    def _leaving(self, version: int) -> JoinedEndpoint | None:
+        """Return the endpoint that has the source's default route for an IP version."""
+        if self._source.record is None or not self._members:
+            return None
+        best4, best6 = gateways(self._records.owner(self._source.record), self._members)
+        return (best4 if version == 4 else best6) or self._members[0]
+
+    def _publishing(self, port: int, protocol: str) -> list[tuple[EndpointRecord, PortRecord]]:
+        found = [
+            (e, p)
+            for e in self._records.endpoints
+            for p in e.ports
+            if p.protocol == protocol and p.host_port <= port <= p.host_port_end
+        ]
+        return sorted(found, key=lambda pair: (":" in pair[1].host_ip, not ip_address(pair[1].host_ip).is_unspecified))
+
+    def _matching(self, port: int, protocol: str, address: IPAddress) -> tuple[EndpointRecord, PortRecord] | None:
+        for endpoint, binding in self._publishing(port, protocol):
+            host_ip = ip_address(binding.host_ip)
+            if host_ip == address or (host_ip.is_unspecified and host_ip.version == address.version):
+                return endpoint, binding
+        return None
+
+    def _host_address(self, binding: PortRecord) -> IPAddress | None:
+        """Return a host address at which the source reaches a published port, or None if there is none."""
+        host_ip = ip_address(binding.host_ip)
+        on_host = not self._source.path and self._source.kind != OUTSIDE
+        if not host_ip.is_unspecified:
+            return host_ip if on_host or not host_ip.is_loopback else None
+        if on_host:
+            return ip_address("127.0.0.1" if host_ip.version == 4 else "::1")
+        return self._outward_address(host_ip.version)
+
+    def _outward_address(self, version: int) -> IPAddress | None:
+        """Return the host's address on the interface to the outside (or on any, but not on loopback)."""
+        usable = [
+            (a, n) for a, n in self._own.items() if a.version == version and not (a.is_loopback or a.is_link_local)
+        ]
+        chosen = [a for a, name in usable if name == self._source.interface]
+        if not self._source.interface:
+            own = path_lookup.route(ip_address("192.0.2.1" if version == 4 else "2001:db8::1")).source
+            chosen = [own] if own is not None else []
+        return next(iter([*chosen, *(a for a, _ in usable)]), None)
+
+    def _nothing_published(self, target: Target) -> Culprit:
+        for container in self._records.containers.values():
+            for spec in container.host.port_bindings:
+                if spec.protocol == target.protocol and target.port in spec.host_ports:
+                    of_container(self._records, container)  # raises `Found` if the container is stopped
+        what = f"port {target.port}/{target.protocol}"
+        fix = f"publish it: hawse publish CONTAINER -p {target.port}:CONTAINER_PORT/{target.protocol}"
+        return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
+
+    def _elsewhere(self, port: int, protocol: str, bindings: Iterable[PortRecord]) -> Culprit:
+        places = ", ".join(dict.fromkeys(f"{b.host_ip}:{port}" for b in bindings))
+        detail = f"port {port}/{protocol} is published, but only on {places}, which {self._source} does not reach"
+        fix = f"publish it on every address: hawse publish CONTAINER -p {port}:CONTAINER_PORT/{protocol}"
+        return Culprit("published-elsewhere", f"port {port}/{protocol} on {places}", "host", detail, fix)
+
+
+def is_open(member: JoinedEndpoint, version: int) -> bool:
+    """Return whether machines outside may reach every port of an endpoint, or ping it, by its network's mode."""
+    try:
+        options = bridge_options.parse(dispatch.network_spec(member.network))
+    except DriverError:
+        return False
+    return member.network.driver != "bridge" or options.mode(version) in ("routed", "nat-unprotected")

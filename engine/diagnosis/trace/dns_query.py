@@ -1,0 +1,75 @@
+"""Ask DNS servers for the addresses of a name, with a time limit; runs in the calling thread's network namespace."""
+
+from __future__ import annotations
+
+import secrets
+import select
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from drivers.api import IPAddress
+from engine.dns import wire
+
+TIMEOUT_SECONDS = 1.5
+KINDS = {4: wire.A, 6: wire.AAAA}
+
+
+class Reply(NamedTuple):
+    """The reply of a server: ``code`` is the response code, or -1 without a reply in time."""
+
+    code: int
+    addresses: tuple[IPAddress, ...] = ()
+
+
+def ask(server: str, name: str, versions: Iterable[int] = (4, 6), timeout: float = TIMEOUT_SECONDS) -> Reply:
+    """Ask a server for the addresses of a name; blocks up to ``timeout`` seconds."""
+    encoded = wire.encode_name(name)
+    if encoded is None:
+        return Reply(wire.NXDOMAIN)
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        pending, replies = {}, list[Reply]()
+        try:
+            sock.connect((server, wire.PORT))
+            for version in versions:
+                number = secrets.randbelow(1 << 16)
+                pending[number] = version
+                head = number.to_bytes(2, "big") + wire.RD.to_bytes(2, "big") + b"\0\1" + bytes(6)
+                sock.send(head + wire.question(encoded, KINDS[version]))
+            deadline = time.monotonic() + timeout
+            while pending and select.select([sock], [], [], max(0, deadline - time.monotonic()))[0]:
+                data = sock.recv(4096)
+                if len(data) >= wire.HEADER and pending.pop(int.from_bytes(data[:2]), 0):
+                    replies.append(Reply(data[3] & 15, tuple(_addresses(data))))
+        except OSError:
+            return Reply(-1)
+    return _joined(replies) if replies else Reply(-1)
+
+
+def _joined(replies: list[Reply]) -> Reply:
+    found = tuple(address for reply in replies for address in reply.addresses)
+    return Reply(wire.NOERROR if found else min(reply.code for reply in replies), found)
+
+
+def _addresses(message: bytes) -> Iterator[IPAddress]:
+    at = _after_name(message, wire.HEADER) + 4
+    for _ in range(int.from_bytes(message[6:8], "big")):
+        at = _after_name(message, at)
+        kind, size = int.from_bytes(message[at : at + 2], "big"), int.from_bytes(message[at + 8 : at + 10], "big")
+        data = message[at + 10 : at + 10 + size]
+        if (kind, len(data)) in ((wire.A, 4), (wire.AAAA, 16)):
+            yield ip_address(data)
+        at += 10 + size
+        if at >= len(message):
+            return
+
+
+def _after_name(message: bytes, at: int) -> int:
+    while at < len(message) and message[at]:
+        if message[at] >= 192:
+            return at + 2
+        at += message[at] + 1
+    return at + 1

@@ -1,0 +1,330 @@
+"""Name the culprit: from what was seen of the probe, from the comparison with the records, and from single checks.
+
+What is proven first on the way wins. A drop that nftables reports is a proof. The state faults come next, then what
+hawse's own rules forbid on purpose, then the port.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from drivers import bridge_options
+from drivers.api import Difference, DriverError
+from drivers.firewall.legacy_tables import Dropping
+from drivers.firewall.packet_trace import Event, rule_text
+from drivers.linux import path_lookup
+from engine import dispatch
+from engine.diagnosis.trace.checks import Checks
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.names import not_same_network
+from engine.diagnosis.trace.probing import Observation
+from engine.diagnosis.trace.records import Place, Records
+from engine.diagnosis.trace.rules import br_netfilter
+from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.state import State, bridge_of, port_of
+from engine.store.api import Reader
+
+OWN = ("inet hawse", "bridge hawse", "inet hawse_standby")
+L2_KINDS = ("bridge-missing", "bridge-down")
+REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
+NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
+
+
+class Explanation:
+    """The search for the culprit of one way."""
+
+    def __init__(self, reader: Reader, records: Records, way: Way, state: State) -> None:
+        self._reader, self._records, self._way, self._state = reader, records, way, state
+        self._checks = Checks(records, way)
+        self._differences: list[Difference] | None = None
+
+    # -------------------------------------------------------------------------------------- without probe
+
+    def faults(self) -> Iterator[Culprit]:
+        """Yield what is wrong on the way by records and kernel state, the most certain first."""
+        yield from self._state_faults()
+        yield from self._checks.reverse_path(None)
+        if not (self._forbidden() and self._way.kind == EXTERNAL):
+            yield from self._checks.routes()
+        yield from self._checks.routes_back()
+        yield from self._checks.neighbours()
+        yield from self._checks.forwarding()
+        yield from self._checks.port_states()
+        yield from self._checks.conntrack_full()
+
+    def _state_faults(self) -> Iterator[Culprit]:
+        way = self._way
+        for member in (way.source_member, way.target_member):
+            if member is None or way.kind == LOCAL:
+                continue
+            for culprit in self._state.of_network(member.network):
+                if self._concerns(culprit):
+                    yield culprit
+            for culprit in self._state.of_endpoint(member):
+                if self._concerns(culprit):
+                    yield culprit
+        if way.kind in (ROUTED, EXTERNAL):
+            for place in (way.source, way.target):
+                if place is not None and place.record is not None and place.path:
+                    yield from (c for c in self._state.default_routes(place.record) if self._concerns(c))
+
+    def _concerns(self, culprit: Culprit) -> bool:
+        """Return whether a state fault can stop packets on this way: its layer and its IP version."""
+        way = self._way
+        if culprit.kind == "forwarding-off":
+            return False  # `Checks.forwarding` knows whether this way needs it
+        of_bridge = culprit.object.startswith(("bridge br", "bridge ")) and culprit.where == "host"
+        if way.kind in (BRIDGED, REMOTE) and of_bridge and not culprit.object.startswith("bridge port"):
+            return culprit.kind in L2_KINDS
+        if culprit.kind in ("wrong-address", "no-route"):
+            is_six = culprit.detail.count(":") > culprit.detail.count(": ")
+            return is_six == (way.inner_address.version == 6)
+        return True
+
+    def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
+        """Yield faults that a small probe passes: an address taken twice, small MTUs, stale flows."""
+        yield from self._checks.duplicates(sending=sending)
+        yield from self._checks.mtu()
+        yield from self._checks.conntrack_stale()
+
+    def policy(self) -> Culprit | None:
+        """Return why hawse's rules forbid this way on purpose, or None if they allow it."""
+        return self._forbidden()
+
+    def _forbidden(self) -> Culprit | None:
+        way, near, far = self._way, self._way.source_member, self._way.target_member
+        if way.kind == BRIDGED and near is not None and far is not None and near.network.driver == "bridge":
+            return self._without_icc()
+        if way.kind in (LOCAL, REMOTE):
+            return None
+        if near is not None and far is not None and way.binding is None:
+            mine = self._records.members(way.source.record) if way.source.record else []
+            theirs = self._records.members(way.target.record) if way.target and way.target.record else [far]
+            if not is_open(far, way.address.version):
+                return not_same_network(way.source.name, way.target_name, mine, theirs)
+        for member in (near, far):
+            if member is not None and member.network.internal and way.source.kind != "host":
+                detail = f"network {member.network.name} is internal: it has no way in or out"
+                fix = f"connect {self._records.name_of(member)} to a second network that is not internal"
+                what = f"network {member.network.name}"
+                return Culprit("network-internal", what, "host", detail, fix)
+        if (
+            way.source.kind == OUTSIDE
+            and far is not None
+            and way.binding is None
+            and not is_open(far, way.address.version)
+        ):
+            name = self._records.name_of(far)
+            detail = f"port {way.service} of {name} is not published, and its network is not routed"
+            fix = f"publish it: hawse publish {name} -p {way.port or 'PORT'}:{way.port or 'PORT'}"
+            return Culprit("not-published", f"port {way.service} of {name}", "host", detail, fix)
+        return None
+
+    def _without_icc(self) -> Culprit | None:
+        near, far = self._way.source_member, self._way.target_member
+        assert near is not None
+        assert far is not None
+        try:
+            icc = bridge_options.parse(dispatch.network_spec(near.network)).icc
+        except DriverError:
+            icc = True
+        if icc:
+            return None
+        detail = f"network {near.network.name} has enable_icc=false: its containers do not reach each other"
+        fix = "make a network without that option, or connect both to another network"
+        return Culprit("icc-disabled", f"network {near.network.name}", "host", detail, fix)
+
+    def own_damage(self) -> Culprit | None:
+        """Return the damage of hawse's own firewall, or None."""
+        if self._differences is None:
+            try:
+                self._differences = self._state.firewall(self._reader)
+            except (DriverError, OSError):
+                self._differences = []
+        if not self._differences:
+            return None
+        shown = "; ".join(f"{d.kind} in {d.place}: {d.what}" for d in self._differences[:3])
+        more = f" and {len(self._differences) - 3} more" if len(self._differences) > 3 else ""
+        place = self._differences[0].place
+        fix = (
+            "the agent repairs this within a second unless heal is off; or run any hawse command that changes something"
+        )
+        return Culprit(
+            "own-firewall-damaged", f"table {place}", "host", f"another program changed it: {shown}{more}", fix
+        )
+
+    def listening(self) -> Culprit | None:
+        """Return why the target's port does not answer, or None if a process listens there."""
+        return next(self._checks.listening(), None)
+
+    # ----------------------------------------------------------------------------------------- with probe
+
+    def of(self, seen: Observation) -> Culprit | None:
+        """Return the culprit of a probe that was not answered as it should be, or None if nothing proves one."""
+        for place, event in seen.drops():
+            return self.of_drop(place, event)
+        for place, rule in seen.legacy:
+            return self._of_legacy(place, rule)
+        arrived = self._arrived(seen)
+        redirected = None if arrived else self._redirected(seen)
+        if redirected is not None:
+            return redirected
+        culprits: Iterable[Culprit] = chain(
+            self._state_faults(),
+            self._checks.reverse_path(seen.client),
+            () if self._forbidden() else self._checks.routes(),
+            self._checks.routes_back(),
+            self._checks.neighbours(),
+            self._checks.duplicates(sending=True) if not arrived else (),
+            self._checks.forwarding(),
+            self._checks.port_states(),
+        )
+        found = next(iter(culprits), None)
+        if found is not None and not (arrived and seen.result == "refused"):
+            return found
+        return self._later(seen, arrived=arrived) or found
+
+    def _later(self, seen: Observation, *, arrived: bool) -> Culprit | None:
+        full = next(self._checks.conntrack_full(), None)
+        if full is not None:
+            return full
+        if not arrived and self._way.kind in (ROUTED, EXTERNAL):
+            damage = self.own_damage()
+            if damage is not None:
+                return damage
+        forbidden = self._forbidden()
+        if forbidden is not None and not arrived:
+            return forbidden
+        listening = self.listening()
+        if listening is not None:
+            return listening
+        return self._of_remainder(seen, arrived=arrived)
+
+    def _arrived(self, seen: Observation) -> bool:
+        way = self._way
+        if way.target is None or way.target_member is None:
+            return way.target is not None
+        return seen.saw(way.target, way.target_member.endpoint.interface)
+
+    def of_drop(self, place: Place, event: Event) -> Culprit:
+        """Return the culprit of a drop that nftables reported."""
+        if place.path:
+            return self._container_firewall(place, event)
+        if event.table in OWN:
+            damage = self.own_damage()
+            state = next(self._state_faults(), None) or next(self._checks.routes(), None)
+            forbidden = self._forbidden()
+            return (
+                damage
+                or (forbidden if event.chain == "no_icc" else None)
+                or state
+                or forbidden
+                or self._own_drop(event)
+            )
+        rule = rule_text(event.table, event.chain, event.handle) if event.handle else "its policy"
+        what = f"table {event.table} chain {event.chain}"
+        detail = f"{what} drops the {'answer' if event.reply else 'probe'} by {rule or f'rule {event.handle}'}"
+        if self._way.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
+            return br_netfilter(what, detail, self._way.inner_address.version)
+        fix = f"let the packets pass there: nft insert rule {event.table} {event.chain} … accept"
+        return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+
+    def _of_legacy(self, place: Place, rule: Dropping) -> Culprit:
+        what = f"{rule.program} table {rule.table} chain {rule.chain}"
+        detail = f"{what} drops the probe by {f'rule {rule.number}' if rule.number else 'its policy'}"
+        fix = f"look at it: {rule.program} -t {rule.table} -L {rule.chain} -n -v --line-numbers"
+        if place.path:
+            return Culprit(
+                "container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix
+            )
+        if self._way.kind == BRIDGED and not rule.number:
+            return br_netfilter(what, detail, self._way.inner_address.version)
+        return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+
+    def _redirected(self, seen: Observation) -> Culprit | None:
+        """Return the rule of another program that sent the probe somewhere else, or None."""
+        for place, event in seen.events:
+            if event.handle and not event.dropped and not event.reply and event.table not in OWN:
+                rule = rule_in(place, event)
+                if REDIRECTING.search(rule):
+                    what = f"table {event.table} chain {event.chain}"
+                    detail = f"{what} sends the probe somewhere else by {rule}"
+                    fix = f"remove that rule: nft delete rule {event.table} {event.chain} handle {event.handle}"
+                    return Culprit("foreign-firewall", what, f"{place}, {what}", detail, fix)
+        return None
+
+    def _container_firewall(self, place: Place, event: Event) -> Culprit:
+        rule = rule_in(place, event)
+        what = f"table {event.table} chain {event.chain}"
+        which = "answer" if event.reply else "probe"
+        detail = f"{what} in {place.name} drops the {which} by {rule}"
+        fix = f"change that rule in {place.name}: nsenter into its network namespace, then nft"
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
+
+    def _own_drop(self, event: Event) -> Culprit:
+        what = f"table {event.table} chain {event.chain}"
+        detail = f"hawse's own rules drop this packet: {what}"
+        return Culprit("not-published", what, "host", detail, "publish the port, or connect both to one network")
+
+    def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
+        """Return the culprit of a probe that got lost without a drop by nftables."""
+        way = self._way
+        if way.kind == EXTERNAL:
+            return self._of_external(seen)
+        if arrived and seen.result == "refused":
+            detail = f"{way.target_name} refuses port {way.service}"
+            fix = f"start the service in {way.target_name}"
+            return Culprit(
+                "port-not-listening", f"port {way.service} of {way.target_name}", str(way.target), detail, fix
+            )
+        if arrived:
+            ignored = next(self._checks.ignores_ping(), None)
+            if ignored is not None:
+                return ignored
+        hidden = hidden_filter(self._interfaces())
+        if hidden is not None:
+            return hidden
+        return next(self.soft_faults(sending=False), None)
+
+    def _interfaces(self) -> list[str]:
+        members = [m for m in (self._way.source_member, self._way.target_member) if m and m.network.driver == "bridge"]
+        outer = [self._way.source.interface] if self._way.source.interface else []
+        return [*outer, *(name for m in members for name in (port_of(m), bridge_of(m.network)))]
+
+    def _of_external(self, seen: Observation) -> Culprit | None:
+        way = self._way
+        if seen.result == "refused":
+            detail = f"{way.address} refuses port {way.port}/{way.protocol}"
+            what = f"port {way.port}/{way.protocol} of {way.address}"
+            return Culprit("port-not-listening", what, "outside", detail, f"start the service at {way.address}")
+        if seen.result in NEVER_SENT and not path_lookup.route(way.address).kind:
+            what = f"route to {way.address} of the host"
+            return Culprit(
+                "no-route", what, "host", f"the host has no route to {way.address}", "add a route on the host"
+            )
+        if way.protocol == "udp" and not seen.result:
+            return None
+        detail = f"the probe left this host, and {way.address} does not answer"
+        fix = "check that machine, and the network and firewalls on the way to it"
+        return Culprit("peer-unreachable", f"machine {way.address}", "outside", detail, fix)
+
+
+def rule_in(place: Place, event: Event) -> str:
+    """Return the text of the rule, or policy, by which an event's chain decided."""
+    if not event.handle:
+        return "its policy"
+    return place.inside(lambda: rule_text(event.table, event.chain, event.handle)) or f"rule {event.handle}"
+
+
+def hidden_filter(interfaces: Iterable[str]) -> Culprit | None:
+    """Return a traffic control filter on one of the interfaces, whose drops nftables does not report."""
+    for interface in interfaces:
+        if path_lookup.has_filter(interface):
+            what = f"traffic control filter on {interface}"
+            detail = f"the probe is lost at {interface}, which has a filter of traffic control (tc)"
+            fix = f"look at it: tc filter show dev {interface} ingress; tc filter show dev {interface} egress"
+            return Culprit("foreign-firewall", what, f"host, interface {interface}", detail, fix)
+    return None

@@ -1,0 +1,74 @@
+"""The result of a trace: the hops of the way, and the culprit if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of the way: what is there, in which place, and whether it is as it must be.
+
+    ``seen`` says that the probe was seen here; otherwise the statement comes from records and kernel state.
+    """
+
+    what: str
+    where: str
+    ok: bool = True
+    detail: str = ""
+    seen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """The cause: one of the stable ``kind`` words, the object at fault, its place, what is wrong, and what to do."""
+
+    kind: str
+    object: str
+    where: str
+    detail: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The result of a trace. ``reachable`` is None if it cannot be told. ``culprit`` may warn although it is True."""
+
+    reachable: bool | None
+    hops: Sequence[Hop]
+    culprit: Culprit | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as a JSON document."""
+        return {
+            "reachable": self.reachable,
+            "hops": [asdict(hop) for hop in self.hops],
+            "culprit": asdict(self.culprit) if self.culprit else None,
+        }
+
+
+class Found(Exception):
+    """Ends a trace early, because the culprit is proven."""
+
+    def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
+        super().__init__(culprit.detail)
+        self.culprit, self.reachable = culprit, reachable
+
+
+class Log:
+    """The hops of a trace, in the order in which they were found."""
+
+    def __init__(self) -> None:
+        self.hops: list[Hop] = []
+
+    def add(self, what: str, where: str, detail: str = "", *, ok: bool = True, seen: bool = False) -> None:
+        """Add a hop."""
+        self.hops.append(Hop(what, where, ok, detail, seen))
+
+    def add_at(self, where: str, what: str, detail: str) -> None:
+        """Add a hop that was seen after the first group of hops in the same place."""
+        places = [number for number, hop in enumerate(self.hops) if hop.where == where]
+        end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
+        self.hops.insert(end + 1, Hop(what, where, True, detail, True))

@@ -1,0 +1,270 @@
+"""From a name to an address, as the source resolves it: /etc/hosts, the resolver at 127.0.0.11, its upstreams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from drivers.api import DriverError, IPAddress
+from drivers.firewall import resolver_redirect
+from drivers.linux import link
+from drivers.linux.netlink import session
+from engine.agent import client
+from engine.containers import etc_files
+from engine.diagnosis.trace import dns_query
+from engine.diagnosis.trace.dns_query import Reply
+from engine.diagnosis.trace.model import Culprit, Found, Log
+from engine.diagnosis.trace.records import Place, Records, addresses
+from engine.diagnosis.trace.source import require_running
+from engine.dns import wire
+from engine.dns.sandbox_view import has_names
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.errors import EngineError
+from engine.etc_files.resolv_conf import INTERNAL_RESOLVER as ADDRESS
+from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
+from engine.host import Host
+
+LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
+STATUS_SECONDS = 1.0
+LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+
+
+class Names:
+    """The resolution of one name for one source. With ``dry``, nothing is asked."""
+
+    def __init__(self, host: Host, records: Records, source: Place, log: Log, *, dry: bool) -> None:
+        self._host, self._records, self._source, self._log, self._dry = host, records, source, log, dry
+        self._where = str(source)
+
+    def resolve(self, name: str) -> list[IPAddress]:
+        """Return the addresses that the source uses for a name, the first one first; raises `Found` without any."""
+        if name.lower().rstrip(".") in LOCAL:
+            return [ip_address("127.0.0.1"), ip_address("::1")]
+        if self._source.record is None or not self._source.path:
+            return self._from_host(name)
+        members = self._records.members(self._source.record)
+        recorded = self._recorded(name, members)
+        listed = self._in_hosts_file(name)
+        if recorded:
+            return self._check(name, recorded, listed)
+        if listed:
+            self._log.add(f"name {name}", self._where, f"{_shown(listed)} by /etc/hosts")
+            return listed
+        self._explain_other(name, members)
+        return self._asked(name, members)
+
+    def _recorded(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
+        """Return the addresses that the records give to a name on the source's networks, or its own short names."""
+        found: list[IPAddress] = []
+        for member in members:
+            if has_names(member.network):
+                for endpoint in self._records.endpoints:
+                    if endpoint.network_id == member.network.id and name.lower() in self._names(endpoint.names, member):
+                        found += addresses(endpoint)
+        return list(dict.fromkeys(found)) or self._linked(name, members)
+
+    def _linked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
+        record = self._source.record
+        assert record is not None
+        for attachment in record.attachments:
+            for text in attachment.settings.links or ():
+                target, _, alias = text.rpartition(":")
+                if alias.rpartition("/")[2].lower() == name.lower():
+                    return self._recorded(target.strip("/") or alias, members) if target else []
+        return []
+
+    @staticmethod
+    def _names(names: Sequence[str], member: JoinedEndpoint) -> set[str]:
+        plain = {one.lower() for one in names}
+        return plain | {f"{one}.{member.network.name}".lower() for one in plain}
+
+    def _in_hosts_file(self, name: str) -> list[IPAddress]:
+        record = self._source.record
+        if record is None or record.kind == "adopted":
+            return []
+        return _hosts_entries(self._read("/etc/hosts"), name)
+
+    def _read(self, path: str) -> str:
+        """Return a file of the container's /etc, from the host's side; "" if it cannot be read."""
+        assert self._source.record is not None
+        try:
+            file = Path(etc_files.shown_paths(self._host, self._source.record)[path])
+            if file.is_symlink() or file.stat().st_size > LARGEST_BYTES:
+                return ""
+            return file.read_text(encoding="utf-8", errors="replace")
+        except (OSError, KeyError, EngineError):
+            return ""
+
+    def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
+        """Compare what the source gets for a recorded name with the records."""
+        if listed and not set(listed) & set(recorded):
+            detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
+            fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
+            raise Found(Culprit("name-stale", f"name {name}", self._where, detail, fix))
+        if listed or self._dry or set(recorded) <= self._records.lost:
+            self._log.add(f"name {name}", self._where, _shown(recorded))
+            return recorded
+        server = self._server()
+        reply = self._ask(server, name)
+        if reply.code == -1:
+            raise Found(self._silent(server))
+        if not set(reply.addresses) & set(recorded):
+            said = _shown(reply.addresses) or "no such name"
+            detail = f"the resolver at {server} says for {name}: {said}; the records say {_shown(recorded)}"
+            fix = f"restart the container, so that its /etc/resolv.conf names {ADDRESS}"
+            if server == ADDRESS:
+                fix = "end the agent of hawse (its guard starts a new one, which reads the records)"
+            raise Found(Culprit("name-stale", f"name {name}", self._where, detail, fix))
+        self._log.add(f"name {name}", self._where, f"{_shown(reply.addresses)} by {server}", seen=True)
+        return [a for a in recorded if a in reply.addresses]
+
+    def _server(self) -> str:
+        if self._source.record is not None and self._source.record.kind != "adopted":
+            servers = parse(self._read("/etc/resolv.conf")).servers
+            if servers:
+                return servers[0]
+        return ADDRESS
+
+    def _ask(self, server: str, name: str, timeout: float = dns_query.TIMEOUT_SECONDS) -> Reply:
+        return self._source.inside(lambda: dns_query.ask(server, name, timeout=timeout))
+
+    def _silent(self, server: str) -> Culprit:
+        """Return why the source's resolver does not answer."""
+        if server != ADDRESS:
+            fix = f"let /etc/resolv.conf of {self._source.name} name a server that answers"
+            return Culprit("resolver-down", f"resolver {server}", self._where, f"{server} does not answer", fix)
+        down = self._source.inside(_loopback_down)
+        if down:
+            fix = f"bring it up: nsenter -t PID -n ip link set lo up (in {self._source.name})"
+            detail = f"lo of {self._source.name} is down, so the resolver at {ADDRESS} cannot be reached"
+            return Culprit("interface-down", f"interface lo of {self._source.name}", self._where, detail, fix)
+        if client.ask(self._host.run, "status", STATUS_SECONDS) in (None, "late"):
+            detail = f"the agent does not run or hangs; it serves the resolver at {ADDRESS}"
+            fix = "run any hawse command that changes something (or hawse system boot): it starts the agent"
+            return Culprit("agent-down", "agent of hawse", "host", detail, fix)
+        detail = f"the agent runs, but nothing answers at {ADDRESS} in {self._source.name}"
+        try:
+            lost = self._source.inside(resolver_redirect.compare)
+            detail += "".join(f"; {one.kind}: {one.place}: {one.what} (ip {resolver_redirect.TABLE})" for one in lost)
+        except DriverError:
+            pass
+        fix = f"restart the container: hawse restart {self._source.name}; or let the agent repair (heal: true)"
+        return Culprit("resolver-down", f"resolver {ADDRESS} of {self._source.name}", self._where, detail, fix)
+
+    def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:
+        """Raise `Found` if the name is a container's that the source shares no network with, or that is stopped."""
+        for container in self._records.containers.values():
+            joined = self._records.members(container)
+            names = {container.name, container.id[:12], *(n for m in joined for n in m.endpoint.names)}
+            names |= {n for a in container.attachments for n in a.settings.aliases or ()}
+            if name.lower() not in {one.lower() for one in names}:
+                continue
+            require_running(container)
+            shared = {m.network.id for m in joined} & {m.network.id for m in members}
+            if not shared:
+                raise Found(not_same_network(self._source.name, container.name, members, joined))
+            detail = f"{name} is a container on the same network, but the default bridge has no names"
+            fix = "use its address, or connect both to a network of your own: hawse network create"
+            raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
+
+    def _asked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
+        """Ask the source's resolver for a name that no record has; the upstream servers must know it."""
+        fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
+        unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)
+        if self._dry:
+            raise Found(unknown, reachable=False if "." not in name.rstrip(".") else None)
+        server = self._server()
+        reply = self._ask(server, name)
+        if reply.addresses:
+            self._log.add(f"name {name}", self._where, f"{_shown(reply.addresses)} by {server}", seen=True)
+            return list(reply.addresses)
+        served = any(has_names(m.network) for m in members) and server == ADDRESS
+        own = members[0].endpoint.names[0] if members and members[0].endpoint.names else ""
+        if served and own and reply.code in (-1, wire.SERVFAIL) and self._ask(server, own, 0.7).code == -1:
+            raise Found(self._silent(server))
+        if reply.code in (wire.NXDOMAIN, wire.NOERROR) or ("." not in name.rstrip(".") and served):
+            raise Found(unknown)
+        raise Found(self._upstream_down(name, server))
+
+    def _upstream_down(self, name: str, server: str) -> Culprit:
+        record = self._source.record
+        upstreams = list(record.host.dns) if record is not None and record.host.dns else []
+        upstreams = upstreams or list(parse(read_host_resolv_conf()).servers) if server == ADDRESS else [server]
+        listed = ", ".join(upstreams) or "none"
+        detail = f"{name} must be asked of the upstream DNS servers ({listed}), and none gives an answer"
+        fix = "check the servers in /etc/resolv.conf of the host (or --dns of the container), and the way to them"
+        return Culprit("upstream-dns-down", f"DNS servers {listed}", self._where, detail, fix)
+
+    def _from_host(self, name: str) -> list[IPAddress]:
+        """Return the addresses of a name for a source that is no container: of a container, else by the host's DNS."""
+        for container in self._records.containers.values():
+            if name in (container.name, container.id, container.id[:12]):
+                require_running(container)
+                members = self._records.members(container)
+                found = [a for m in members for a in addresses(m.endpoint)]
+                if found:
+                    self._log.add(f"container {name}", "host", _shown(found))
+                    return found
+                if container.host.network_mode == "host":
+                    return [ip_address("127.0.0.1"), ip_address("::1")]
+        aliased = [e for e in self._records.endpoints if name.lower() in {n.lower() for n in e.names}]
+        if aliased:
+            return [a for e in aliased for a in addresses(e)]
+        listed = _hosts_entries(_text(Path("/etc/hosts")), name)
+        if listed:
+            return listed
+        for server in parse(read_host_resolv_conf()).servers if not self._dry else ():
+            reply = dns_query.ask(server, name)
+            if reply.addresses:
+                self._log.add(f"name {name}", "host", f"{_shown(reply.addresses)} by {server}", seen=True)
+                return list(reply.addresses)
+            if reply.code in (wire.NXDOMAIN, wire.NOERROR):
+                break
+        detail = f"{name} is no container, and the host's resolver does not know it"
+        raise Found(
+            Culprit("name-unknown", f"name {name}", "host", detail, "check the spelling: hawse ps lists the names")
+        )
+
+
+def not_same_network(
+    source: str, target: str, of_source: Sequence[JoinedEndpoint], of_target: Sequence[JoinedEndpoint]
+) -> Culprit:
+    """Return the culprit for two containers without a common network."""
+    here, there = (", ".join(sorted(m.network.name for m in ms)) or "no network" for ms in (of_source, of_target))
+    fix = (
+        f"connect both to one network: hawse network connect {of_target[0].network.name} {source}" if of_target else ""
+    )
+    detail = f"{source} is on {here}; {target} is on {there}"
+    return Culprit(
+        "not-same-network", f"container {target}", f"network {there}", detail, fix or "connect it to a network"
+    )
+
+
+def _hosts_entries(text: str, name: str) -> list[IPAddress]:
+    found = []
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if name.lower() in [word.lower() for word in words[1:]]:
+            try:
+                found.append(ip_address(words[0]))
+            except ValueError:
+                continue
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _loopback_down() -> bool:
+    with session() as opened:
+        lo = link.find(opened, "lo")
+    return lo is not None and not lo.up
+
+
+def _shown(found: Sequence[IPAddress]) -> str:
+    return ", ".join(map(str, found))

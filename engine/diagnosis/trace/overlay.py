@@ -1,0 +1,274 @@
+"""Overlay networks: the endpoints of other hosts, and the way to them as far as it can be seen from this host.
+
+There is no channel to the agent of another host, so what happens there is told only by the answers that come back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from ipaddress import ip_address
+
+from drivers.api import DriverError, IPAddress, NetworkSpec, PeerProgrammer
+from drivers.firewall.packet_trace import PacketTrace, rule_text
+from drivers.linux import path_lookup
+from drivers.linux.probes import Probe, TunnelFlow
+from drivers.overlay.options import is_encrypted
+from engine import dispatch
+from engine.cluster import encryption, membership, peers, snapshot
+from engine.cluster.model import ClusterMembership, Node
+from engine.cluster.snapshot import View
+from engine.diagnosis.trace import probing
+from engine.diagnosis.trace.checks import mtu_of
+from engine.diagnosis.trace.destination import Way
+from engine.diagnosis.trace.explain import Explanation
+from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
+from engine.diagnosis.trace.probing import Observation
+from engine.diagnosis.trace.records import Records, addresses
+from engine.errors import EngineError
+from engine.host import Host
+
+PING_SECONDS, TUNNEL_SECONDS = 0.7, 0.5
+BEYOND = "beyond this host"
+
+
+class Overlay:
+    """The part of a trace that follows an overlay network to another host."""
+
+    def __init__(self, host: Host, records: Records, log: Log, *, dry: bool) -> None:
+        self._host, self._records, self._log, self._dry = host, records, log, dry
+        self._view: View | None = None
+        self._membership: ClusterMembership | None = None
+        self._store_error = ""
+
+    def learn_peers(self) -> None:
+        """Add the endpoints of other hosts to the records; a host that is in no cluster has none."""
+        overlays = [n for n in self._records.networks.values() if n.driver == "overlay"]
+        if not overlays or not membership.exists(self._host.root):
+            return
+        try:
+            with membership.connected(self._host) as (client, self._membership):
+                self._view = snapshot.load(client)
+        except (EngineError, OSError) as error:
+            self._store_error = str(error)
+            with suppress(EngineError):
+                self._membership = membership.load(self._host.root)
+            self._view = snapshot.saved(self._host.root)
+        if self._view is None or self._membership is None:
+            return
+        for network in overlays:
+            for endpoint in self._view.all_endpoints(network.id):
+                if endpoint.node != self._membership.node_id:
+                    record = snapshot.record_of(endpoint)
+                    self._records.endpoints.append(record)
+                    if endpoint.node not in self._view.alive:
+                        self._records.lost.update(addresses(record))
+
+    def store_down(self) -> Culprit | None:
+        """Return the culprit of a cluster store that does not answer, or None."""
+        if not self._store_error:
+            return None
+        detail = f"the cluster's store does not answer ({self._store_error}); new peers are not learned"
+        fix = "look at the managers: hawse node ls; start the etcd that stopped (on its host: any hawse command)"
+        return Culprit("store-down", "store of the cluster (etcd)", "cluster", detail, fix)
+
+    def follow(self, way: Way, explanation: Explanation) -> Trace:
+        """Return the result of a trace to an endpoint on another host."""
+        node = self._node_of(way)
+        where = f"host {node.hostname} ({node.data_address})" if node is not None else BEYOND
+        if way.target_member is None and not self._store_error:
+            network = way.source_member.network.name if way.source_member else ""
+            fix = f"look at the addresses in use: hawse network inspect -v {network}"
+            detail = f"no container of the cluster has {way.address} on network {network}"
+            raise Found(Culprit("no-such-endpoint", f"address {way.address}", f"network {network}", detail, fix))
+        seen = probing.run(way) if not self._dry else Observation()
+        small = self.small_underlay(way) if seen.result == "open" else None
+        if small is not None:
+            self._log.add(small.object, small.where, small.detail, ok=False)
+            return Trace(False, self._log.hops, small)
+        if seen.result == "open":
+            self._log.add(
+                f"address {way.address}", where, f"answers {way.service}; seen from this host only", seen=True
+            )
+            return Trace(True, self._log.hops, next(self.devices(way), None) or self.store_down())
+        culprit = self._culprit(way, explanation, seen, node)
+        if culprit is None and self._dry:
+            self._log.add(
+                f"address {way.address}", where, "by the records; what happens there cannot be told from here"
+            )
+            return Trace(True, self._log.hops, self.store_down())
+        if culprit is None:
+            self._log.add(
+                f"address {way.address}", where, "no answer; the rest must be looked at on that host", ok=False
+            )
+            return Trace(False, self._log.hops)
+        self._log.add(culprit.object, culprit.where, culprit.detail, ok=False)
+        return Trace(False, self._log.hops, culprit)
+
+    def _culprit(self, way: Way, explanation: Explanation, seen: Observation, node: Node | None) -> Culprit | None:
+        if seen.result == "refused":
+            where = f"host {node.hostname} ({node.data_address})" if node else BEYOND
+            detail = f"{way.address} on {where} refuses port {way.port}/{way.protocol}"
+            what = f"port {way.port}/{way.protocol} of {way.address}"
+            return Culprit(
+                "port-not-listening", what, where, detail, "start the service there, or let it listen at its address"
+            )
+        for place, event in seen.drops():
+            return explanation.of_drop(place, event)
+        for culprit in explanation.faults():
+            return culprit
+        for culprit in self.devices(way):
+            return culprit
+        return self._beyond(way, node)
+
+    def devices(self, way: Way) -> Iterator[Culprit]:
+        """Yield what is wrong with the network's devices and tables on this host, as far as it concerns this way."""
+        member = way.source_member
+        if member is None or member.network.driver != "overlay" or self._view is None or self._membership is None:
+            return
+        driver = self._host.driver(member.network.driver)
+        if not isinstance(driver, PeerProgrammer):
+            return
+        spec = encryption.spec(member.network, self._membership, self._view.nodes.values())
+        try:
+            lines = driver.verify(spec, peers.of(self._view, member.network.id, self._membership.node_id), False)
+        except (DriverError, OSError) as error:
+            lines = [f"missing: {error}"]
+        for line in lines:
+            yield from self._of_line(way, member.network.name, spec, line)
+
+    def _of_line(self, way: Way, network: str, spec: NetworkSpec, line: str) -> Iterator[Culprit]:
+        fix = f"hawse network verify --fix {network}"
+        where = f"namespace of network {network}"
+        kind, _, what = line.partition(": ")
+        detail = f"network {network} on this host: {line}"
+        if ("tunnel" in what and "firewall" not in what) or "encrypting" in what or "in clear" in what:
+            yield Culprit("encryption-down", f"encryption of network {network}", where, detail, fix)
+        elif "the firewall's element" in what:
+            yield Culprit("own-firewall-damaged", f"table inet hawse ({what})", "host", detail, fix)
+        elif what in ("br0", "the network's namespace") and kind == "missing":
+            yield Culprit("bridge-missing", f"bridge br0 of network {network}", where, detail, fix)
+        elif kind == "missing" and what.startswith("vxlan") and ":" not in what:
+            yield Culprit("interface-missing", f"interface {what} of network {network}", where, detail, fix)
+        elif what.endswith("is down"):
+            name = what.split()[0]
+            sort = "bridge-down" if name == "br0" else "interface-down"
+            yield Culprit(
+                sort, f"{'bridge' if name == 'br0' else 'interface'} {name} of network {network}", where, detail, fix
+            )
+        elif "is not on br0" in what:
+            yield Culprit("not-in-bridge", f"interface {what.split()[0]} of network {network}", where, detail, fix)
+        elif self._concerns(way, what):
+            shown = f"tables of network {network} for {way.address}"
+            yield Culprit("peer-table-stale", shown, where, detail, fix)
+        del spec
+
+    def _concerns(self, way: Way, line: str) -> bool:
+        member = way.target_member
+        node = self._node_of(way)
+        words = [str(way.address), *((member.endpoint.mac,) if member else ()), *((node.data_address,) if node else ())]
+        return any(word in line.split() for word in words)
+
+    def _beyond(self, way: Way, node: Node | None) -> Culprit | None:
+        """Return why the other host does not get, or does not answer, the packets."""
+        if node is None or self._view is None:
+            return self.store_down()
+        other = ip_address(node.data_address)
+        shown, where = f"host {node.hostname} ({other})", "network between the hosts"
+        fix = f"look at {node.hostname}, its interface and the network between the hosts"
+        found = path_lookup.route(other)
+        if found.kind != "unicast":
+            detail = f"this host has no usable route to {shown}"
+            return Culprit("no-route", f"route to {other} of the host", "host", detail, f"add a route to {other}")
+        if node.id not in self._view.alive:
+            detail = f"{shown} has left or lost its lease in the cluster's store"
+            return Culprit("peer-unreachable", shown, where, detail, fix)
+        if self._dry:
+            return None
+        small = self._small_underlay(way, found.interface)
+        if not _pings(other):
+            dropped = self._tunnel_drop(way, other)
+            return dropped or Culprit("peer-unreachable", shown, where, f"{shown} does not answer a ping", fix)
+        if small is not None:
+            return small
+        return self._tunnel_drop(way, other) or self._tunnel_silent(way, shown)
+
+    def _tunnel_silent(self, way: Way, shown: str) -> Culprit | None:
+        member = way.source_member
+        if way.protocol == "udp" or member is None:
+            return None
+        network = member.network.name
+        if is_encrypted(dispatch.network_spec(member.network)):
+            detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
+            fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
+            return Culprit(
+                "encryption-down", f"tunnel of network {network} to {shown}", "between the hosts", detail, fix
+            )
+        detail = (
+            f"{shown} answers a ping, but nothing comes back through VXLAN (UDP 4789); nothing on this host drops it"
+        )
+        fix = f"let UDP 4789 pass between the hosts, and run hawse trace and hawse network verify {network} on {shown}"
+        return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
+
+    def _tunnel_drop(self, way: Way, other: IPAddress) -> Culprit | None:
+        """Send the probe again, and return the rule of this host that drops its VXLAN packets, or None."""
+        with ExitStack() as stack:
+            try:
+                trace = PacketTrace(TunnelFlow(other))
+                stack.callback(trace.close)
+                probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port))
+                stack.callback(probe.close)
+            except (DriverError, OSError):
+                return None
+            way.source.inside(probe.send)
+            deadline = time.monotonic() + TUNNEL_SECONDS
+            while time.monotonic() < deadline:
+                time.sleep(0.05)
+                for event in trace.read():
+                    if event.dropped:
+                        rule = rule_text(event.table, event.chain, event.handle) if event.handle else "its policy"
+                        what = f"table {event.table} chain {event.chain}"
+                        detail = f"{what} drops the VXLAN packets (UDP 4789) to or from {other} by {rule}"
+                        fix = f"let UDP 4789 from and to {other} pass in {what}"
+                        return Culprit("vxlan-blocked", f"UDP 4789 to {other} ({what})", f"host, {what}", detail, fix)
+        return None
+
+    def _small_underlay(self, way: Way, interface: str) -> Culprit | None:
+        member = way.source_member
+        if member is None:
+            return None
+        inner = way.source.inside(partial(mtu_of, member.endpoint.interface))
+        outer = mtu_of(interface)
+        if inner and outer and outer < inner + 50:
+            detail = f"{interface} has an MTU of {outer}; packets of {inner} bytes and 50 bytes of VXLAN do not fit"
+            fix = f"raise it: ip link set {interface} mtu {inner + 50}"
+            return Culprit("mtu", f"interface {interface} of the host", "host", detail, fix)
+        return None
+
+    def small_underlay(self, way: Way) -> Culprit | None:
+        """Return the underlay interface whose MTU is too small for full-size packets, or None."""
+        node = self._node_of(way)
+        return self._small_underlay(way, path_lookup.route(ip_address(node.data_address)).interface) if node else None
+
+    def _node_of(self, way: Way) -> Node | None:
+        if self._view is None or way.target_member is None:
+            return None
+        return self._view.nodes.get(way.target_member.endpoint.container_id.partition("/")[0])
+
+
+def _pings(address: IPAddress) -> bool:
+    """Return whether an address answers an ICMP echo request of the host."""
+    probe = Probe("icmp", address, 0)
+    try:
+        deadline = time.monotonic() + PING_SECONDS
+        while time.monotonic() < deadline:
+            probe.send()
+            for _ in range(5):
+                if probe.poll() == "open":
+                    return True
+                time.sleep(0.04)
+        return False
+    finally:
+        probe.close()

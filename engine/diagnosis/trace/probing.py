@@ -1,0 +1,237 @@
+"""Send one probe along a way and watch it: nftables' trace events and packet sockets in every namespace on the way."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_interface, ip_network
+from secrets import randbelow
+
+from drivers.api import DriverError, IPAddress
+from drivers.firewall import legacy_tables
+from drivers.firewall.legacy_tables import Dropping
+from drivers.firewall.packet_trace import Event, PacketTrace
+from drivers.linux import address, injection, link, path_lookup
+from drivers.linux.netlink import session
+from drivers.linux.packet_taps import Sight, Tap
+from drivers.linux.probes import Probe, Tuple, answer
+from engine.diagnosis.trace.destination import EXTERNAL, Way
+from engine.diagnosis.trace.records import HOST, Place
+from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.state import bridge_of, port_of
+
+WAIT_SECONDS = 1.3
+"""Seconds without an answer after which a probe counts as lost. TCP repeats a lost SYN after one second."""
+AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
+"""Seconds after which a datagram is repeated, and after which a silent UDP service is answered for."""
+SETTLE_SECONDS = 0.02  # seconds in which the last events of a finished probe arrive
+NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
+
+
+@dataclass
+class Observation:
+    """What was seen of a probe. ``result`` is that of `Probe.poll`; "" means that no answer came."""
+
+    result: str = ""
+    events: list[tuple[Place, Event]] = field(default_factory=list)
+    sights: list[tuple[Place, Sight]] = field(default_factory=list)
+    client: IPAddress | None = None
+    impossible: str = ""
+    legacy: list[tuple[Place, Dropping]] = field(default_factory=list)
+
+    def drops(self) -> list[tuple[Place, Event]]:
+        """Return the drops in the order in which they were seen; drops of the probe come before drops of answers."""
+        return sorted((pair for pair in self.events if pair[1].dropped), key=lambda pair: pair[1].reply)
+
+    def saw(self, place: Place | None, interface: str = "", *, reply: bool = False) -> bool:
+        """Return whether the probe (or its answer) was seen at an interface of a place."""
+        return any(p == place and s.reply == reply and interface in ("", s.interface) for p, s in self.sights)
+
+
+class Watching:
+    """The tables and packet sockets of one probe; all of them end with the ``with`` block."""
+
+    def __init__(self, way: Way, probe: Tuple, stack: ExitStack) -> None:
+        self._way, self._probe = way, probe
+        self.seen = Observation()
+        self._readers: dict[int, Callable[[], None]] = {}
+        places = dict.fromkeys(p for p in (way.source, HOST, way.target) if p is not None and p.kind != OUTSIDE)
+        known = way.source_member.endpoint.ipv4 or way.source_member.endpoint.ipv6 if way.source_member else ""
+        own = [ip_interface(known).ip] if known else []
+        neighbours = list(dict.fromkeys([way.inner_address, *own]))
+        self._counted: dict[Place, dict[Dropping, int]] = {}
+        for place in dict.fromkeys((HOST if not p.path else p) for p in places):
+            self._counted[place] = place.inside(legacy_tables.counters)
+            interfaces = list(dict.fromkeys(self._interfaces(place)))
+            with suppress(DriverError, OSError):
+                devices = interfaces if not place.path else ()
+                trace = place.inside(partial(PacketTrace, probe, devices, neighbours))
+                stack.callback(trace.close)
+                self._readers[trace.fileno()] = partial(self._read_trace, place, trace)
+            for interface in interfaces:
+                with suppress(OSError):
+                    tap = place.inside(partial(Tap, interface, probe))
+                    stack.callback(tap.close)
+                    self._readers[tap.fileno()] = partial(self._read_tap, place, tap)
+
+    def _interfaces(self, place: Place) -> Iterator[str]:
+        for side, member in ((self._way.source, self._way.source_member), (self._way.target, self._way.target_member)):
+            if member is None or side is None:
+                continue
+            if side == place and place.path:
+                yield member.endpoint.interface
+            if not place.path and member.network.driver == "bridge":
+                yield port_of(member)
+                yield bridge_of(member.network)
+        if not place.path and self._way.source.interface:
+            yield self._way.source.interface
+        elif not place.path and self._way.kind == EXTERNAL:
+            found = path_lookup.route(self._way.address).interface
+            if found and found != "lo":
+                yield found
+
+    def descriptors(self) -> list[int]:
+        """Return the file descriptors of all traces and taps."""
+        return list(self._readers)
+
+    def read(self) -> None:
+        """Read all that was seen since the last call."""
+        for reader in self._readers.values():
+            reader()
+
+    def finish(self) -> None:
+        """Read the rest, and find the rules of iptables-legacy that have dropped packets meanwhile."""
+        time.sleep(SETTLE_SECONDS)
+        self.read()
+        for place, before in self._counted.items():
+            now = place.inside(legacy_tables.counters) if before else {}
+            self.seen.legacy += [(place, rule) for rule, count in now.items() if count > before.get(rule, count)]
+
+    def _read_trace(self, place: Place, trace: PacketTrace) -> None:
+        self.seen.events += [(place, event) for event in trace.read()]
+
+    def _read_tap(self, place: Place, tap: Tap) -> None:
+        self.seen.sights += [(place, sight) for sight in tap.read()]
+
+
+def run(way: Way, port: int | None = None) -> Observation:
+    """Send a probe along a way and return what was seen; blocks up to `WAIT_SECONDS` and a little."""
+    if way.source.kind == OUTSIDE:
+        return _injected(way)
+    with ExitStack() as stack:
+        try:
+            probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port if port is None else port))
+        except OSError as error:
+            return Observation(impossible=str(error))
+        stack.callback(probe.close)
+        watching = Watching(way, probe.tuple, stack)
+        way.source.inside(probe.send)
+        _wait(way, watching, probe.tuple, probe.poll, partial(way.source.inside, probe.send), [probe.fileno()])
+        watching.seen.result = probe.poll()
+        return watching.seen
+
+
+def _wait(
+    way: Way,
+    watching: Watching,
+    probe: Tuple,
+    poll: Callable[[], str],
+    send: Callable[[], object],
+    own: list[int],
+) -> None:
+    """Wait for the probe's result, and repeat or answer datagrams meanwhile."""
+    began = time.monotonic()
+    repeated, answered = began, 0.0
+    while not poll() and (now := time.monotonic()) < began + WAIT_SECONDS:
+        writable = own if probe.protocol == "tcp" else []
+        select.select([*watching.descriptors(), *own], writable, [], 0.05)
+        watching.read()
+        if probe.protocol != "tcp" and now > repeated + AGAIN_SECONDS:
+            send()
+            repeated = now
+        if probe.protocol == "udp" and now > max(began, answered) + ANSWER_SECONDS:
+            answered = now + AGAIN_SECONDS if _answer(way, watching.seen, probe) else 0.0
+    watching.finish()
+
+
+def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
+    """Send an answer for a UDP service that received the probe and may stay silent; return whether it was sent."""
+    if way.target is None or way.target_member is None:
+        return False
+    for place, sight in seen.sights:
+        if place == way.target and not sight.reply and sight.interface == way.target_member.endpoint.interface:
+            own, port, client = sight.destination, sight.destination_port, sight.source
+            place.inside(partial(answer, probe, own, port, client, sight.source_port))
+            return True
+    return False
+
+
+# -------------------------------------------------------------------------------------------------- outside
+
+
+def _injected(way: Way) -> Observation:
+    """Deliver a probe to the host's interface as if a machine outside had sent it, and watch for the answer."""
+    number = NEAR_PORTS[0] + randbelow(NEAR_PORTS[1])
+    probe = Tuple(way.protocol, way.address.version, number)
+    interface = way.source.interface
+    client, sender_mac, own_mac = neighbour_outside(interface, way.address)
+    if client is None:
+        return Observation(impossible=f"{interface} has no address of this IP version")
+    with ExitStack() as stack:
+        watching = Watching(way, probe, stack)
+        watching.seen.client = client
+
+        def send(flags: int = injection.SYN, sequence: int = 1) -> None:
+            packet = injection.frame(probe, client, way.address, way.port, flags, sequence)
+            injection.deliver(interface, own_mac, sender_mac, packet, probe.version)
+
+        def poll() -> str:
+            return _result_outside(watching.seen, interface)
+
+        try:
+            send()
+            _wait(way, watching, probe, poll, send, [])
+            watching.seen.result = poll()
+            if probe.protocol == "tcp" and watching.seen.result == "open":
+                send(injection.RST, 2)
+        except (DriverError, OSError) as error:
+            watching.seen.impossible = str(error)
+        return watching.seen
+
+
+def _result_outside(seen: Observation, interface: str) -> str:
+    replies = [sight for _, sight in seen.sights if sight.reply and sight.interface == interface]
+    if not replies:
+        return ""
+    return "refused" if replies[0].reset else "open"
+
+
+def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
+    """Return address and MAC of a machine on an interface's network, and the interface's own MAC.
+
+    A known neighbour is taken, so that the answer can leave. Without one, an address of the subnet is taken.
+    """
+    with session() as opened:
+        found = link.find(opened, interface)
+        held = [item for index, item in address.all_addresses(opened) if found is not None and index == found.index]
+    subnets = [item for item in held if item.version == target.version and not item.ip.is_link_local]
+    own_mac = found.mac if found is not None else ""
+    for entry in path_lookup.neighbours(interface):
+        if any(entry.address in subnet.network for subnet in subnets):
+            return entry.address, entry.mac, own_mac
+    gateway = path_lookup.route(_far(target.version)).gateway
+    if gateway is not None and any(gateway in s.network for s in subnets):
+        return gateway, "02:00:00:00:00:01", own_mac
+    for subnet in subnets:
+        candidates = ip_network(subnet.network)
+        chosen = next((a for a in (candidates[1], candidates[2]) if a != subnet.ip), None)
+        return chosen, "02:00:00:00:00:01", own_mac
+    return None, "", own_mac
+
+
+def _far(version: int) -> IPAddress:
+    return ip_network("192.0.2.0/24" if version == 4 else "2001:db8::/32")[1]

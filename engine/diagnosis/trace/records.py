@@ -1,0 +1,97 @@
+"""One snapshot of the records for a trace, and the places between which packets travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_interface, ip_network
+from typing import TypeVar
+
+from drivers.api import IPAddress
+from drivers.linux import netns
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.store.api import Reader
+from engine.validate.host_config import shared_container
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A network namespace in which packets start or end.
+
+    ``kind`` is ``container``, ``host``, ``netns`` or ``outside``. ``path`` opens the namespace; "" is the host's own.
+    ``interface`` is the interface by which packets from outside arrive.
+    """
+
+    kind: str
+    name: str
+    path: str = ""
+    inode: int = 0
+    record: ContainerRecord | None = field(default=None, compare=False)
+    interface: str = ""
+
+    def inside(self, action: Callable[[], T]) -> T:
+        """Run ``action`` in the place's network namespace; raises `Missing` if the namespace is gone."""
+        return netns.run_in_netns(self.path, action, self.inode) if self.path else action()
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "host" else f"{self.kind} {self.name}"
+
+
+HOST = Place("host", "host")
+
+
+class Records:
+    """All networks, containers and live endpoints, as they were when the trace began."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.networks = {n.id: n for n in reader.networks() if not n.config_only}
+        self.containers = {c.id: c for c in reader.containers()}
+        self.lost: set[IPAddress] = set()  # addresses of endpoints on hosts of the cluster that have lost their lease
+        self.endpoints = [
+            e for e in reader.endpoints() if e.phase in ("live", "reserved") and e.network_id in self.networks
+        ]
+
+    def members(self, container: ContainerRecord) -> list[JoinedEndpoint]:
+        """Return the endpoints of the sandbox that a container uses."""
+        owner = self.owner(container).id
+        return [self.joined(e) for e in self.endpoints if e.container_id == owner]
+
+    def owner(self, container: ContainerRecord) -> ContainerRecord:
+        """Return the container whose sandbox this container uses, usually itself."""
+        joined = shared_container(container.host.network_mode)
+        return self.owner(self.containers[joined]) if joined in self.containers else container
+
+    def joined(self, endpoint: EndpointRecord) -> JoinedEndpoint:
+        """Return an endpoint with its network."""
+        return JoinedEndpoint(self.networks[endpoint.network_id], endpoint)
+
+    def at(self, address: IPAddress) -> list[JoinedEndpoint]:
+        """Return the endpoints that have an address."""
+        return [self.joined(e) for e in self.endpoints if address in addresses(e)]
+
+    def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
+        """Return the bridge and overlay networks in whose subnets an address is."""
+        pools = ((n, p) for n in self.networks.values() for p in n.pools if not p.unused)
+        return [n for n, p in pools if n.driver in ("bridge", "overlay") and address in ip_network(p.subnet)]
+
+    def container_of(self, member: JoinedEndpoint) -> ContainerRecord | None:
+        """Return the container of an endpoint."""
+        return self.containers.get(member.endpoint.container_id)
+
+    def name_of(self, member: JoinedEndpoint) -> str:
+        """Return the name of an endpoint's container."""
+        container = self.container_of(member)
+        return container.name if container else member.endpoint.id[:12]
+
+
+def addresses(endpoint: EndpointRecord) -> list[IPAddress]:
+    """Return the addresses of an endpoint, IPv4 first."""
+    return [ip_interface(text).ip for text in (endpoint.ipv4, endpoint.ipv6, *endpoint.link_local) if text]
+
+
+def address_of(endpoint: EndpointRecord, version: int) -> IPAddress | None:
+    """Return the endpoint's address of an IP version, or None."""
+    return next((a for a in addresses(endpoint) if a.version == version), None)

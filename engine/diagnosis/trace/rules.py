@@ -1,0 +1,107 @@
+"""Which rules of other programs drop the packets of a way, by reading the rules; for a trace that sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from drivers.api import DriverError
+from drivers.firewall.packet_trace import rule_text
+from drivers.firewall.rule_reading import Drop, Packet, find_drop
+from drivers.linux import path_lookup
+from drivers.linux.host import filters_bridged
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.probing import neighbour_outside
+from engine.diagnosis.trace.records import HOST, Place, address_of
+from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.state import bridge_of, port_of
+
+IP = ("inet", "ip", "ip6")
+Step = tuple[Place, str, tuple[str, ...], Packet]
+"""A hook that the packet passes: the place, the hook, the families of tables, and the packet as it is there."""
+
+
+def dropping(way: Way) -> Culprit | None:
+    """Return the rule that drops the packets of a way, if reading the rules proves one."""
+    for place, hook, families, packet in _steps(way):
+        try:
+            drop = place.inside(partial(find_drop, packet, hook, families))
+        except (DriverError, OSError):
+            continue
+        if drop is not None:
+            return _culprit(place, drop, bridged=way.kind == BRIDGED and families == IP, version=packet.version)
+    return None
+
+
+def _steps(way: Way) -> Iterator[Step]:
+    """Yield the hooks in the order in which the packet passes them."""
+    near, far = way.source_member, way.target_member
+    source = address_of(near.endpoint, way.address.version) if near is not None else None
+    if way.source.kind == OUTSIDE:
+        source = neighbour_outside(way.source.interface, way.address)[0]
+    first = Packet(way.protocol, source, way.address, way.port)
+    last = Packet(way.protocol, source, way.inner_address, way.inner_port, dnat=way.binding is not None)
+    if way.source.kind != OUTSIDE:
+        out = near.endpoint.interface if near is not None else path_lookup.route(way.address).interface
+        yield way.source, "output", IP, _at(first, "", out if way.source.path else _out(way))
+    if way.kind != LOCAL:
+        yield from _host_steps(way, first, last)
+    if far is not None and way.target is not None and way.target.path:
+        yield way.target, "input", IP, _at(last, far.endpoint.interface, "")
+    elif way.target is HOST:
+        yield HOST, "input", IP, _at(last, _in(way), "")
+
+
+def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
+    port = port_of(way.source_member) if way.source_member and way.source_member.network.driver == "bridge" else ""
+    if port:
+        yield HOST, "ingress", ("netdev",), _at(first, port, "")
+    if way.kind == BRIDGED:
+        other = port_of(way.target_member) if way.target_member is not None else ""
+        for hook in ("prerouting", "forward", "postrouting"):
+            yield HOST, hook, ("bridge",), _at(last, port, other)
+        if filters_bridged("iptables" if last.version == 4 else "ip6tables"):
+            yield HOST, "forward", IP, _at(last, _in(way), _in(way))
+        return
+    if way.source.path or way.source.kind == OUTSIDE:
+        yield HOST, "prerouting", IP, _at(first, _in(way), "")
+        if way.target_member is not None or way.kind == EXTERNAL:
+            yield HOST, "forward", IP, _at(last, _in(way), _out(way))
+
+
+def _at(packet: Packet, received: str, sent: str) -> Packet:
+    return Packet(packet.protocol, packet.source, packet.destination, packet.port, received, sent, dnat=packet.dnat)
+
+
+def _in(way: Way) -> str:
+    if way.source_member is not None and way.source_member.network.driver == "bridge":
+        return bridge_of(way.source_member.network)
+    return way.source.interface
+
+
+def _out(way: Way) -> str:
+    if way.target_member is not None and way.target_member.network.driver == "bridge":
+        return bridge_of(way.target_member.network)
+    return path_lookup.route(way.address).interface
+
+
+def _culprit(place: Place, drop: Drop, *, bridged: bool, version: int) -> Culprit:
+    what = f"table {drop.table} chain {drop.chain}"
+    rule = place.inside(lambda: rule_text(drop.table, drop.chain, drop.handle)) if drop.handle else "its policy"
+    detail = f"{what} drops such packets by {rule}"
+    if place.path:
+        fix = f"change that rule in {place.name}: nsenter into its network namespace, then nft"
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix)
+    if bridged and not drop.handle:
+        return br_netfilter(what, detail, version)
+    fix = f"let the packets pass there: nft insert rule {drop.table} {drop.chain} … accept, or remove the rule"
+    return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+
+
+def br_netfilter(what: str, detail: str, version: int) -> Culprit:
+    """Return the culprit for a policy that drops packets within a bridge, which it only sees by br_netfilter."""
+    key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
+    said = f"{key}=1 sends packets within a bridge through the IP firewall, where {detail}"
+    fix = f"sysctl -w {key}=0, or accept the packets in {what}"
+    return Culprit("br-netfilter", f"sysctl {key} ({what})", f"host, {what}", said, fix)

@@ -1,0 +1,159 @@
+"""The trace itself: from the arguments to the result, one stage after the other."""
+
+from __future__ import annotations
+
+from engine.diagnosis.trace import probing, rules, source
+from engine.diagnosis.trace.destination import EXTERNAL, LOCAL, REMOTE, Destinations, Way
+from engine.diagnosis.trace.explain import Explanation
+from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
+from engine.diagnosis.trace.names import Names
+from engine.diagnosis.trace.overlay import Overlay
+from engine.diagnosis.trace.probing import Observation
+from engine.diagnosis.trace.records import Place, Records
+from engine.diagnosis.trace.state import State, bridge_of, port_of
+from engine.diagnosis.trace.target import Target, parse
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.host import Host
+from engine.store.api import Reader
+
+
+def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
+    """Find out whether a source reaches a target, and why not. With ``dry``, nothing is sent.
+
+    Changes no records and repairs nothing. Raises `InvalidArgument` for a wrong argument, `NotFound` for a source that
+    does not exist.
+    """
+    parsed, log = parse(target), Log()
+    with host.store.read() as reader:
+        records = Records(reader)
+        try:
+            place = source.place_of(reader, records, origin)
+            log.add(str(place), str(place), "source")
+            return _Tracer(host, reader, records, place, log, dry=dry).run(parsed)
+        except Found as found:
+            log.add(found.culprit.object, found.culprit.where, found.culprit.detail, ok=False)
+            return Trace(found.reachable, log.hops, found.culprit)
+
+
+class _Tracer:
+    """One trace, whose source is known."""
+
+    def __init__(self, host: Host, reader: Reader, records: Records, place: Place, log: Log, *, dry: bool) -> None:
+        self._host, self._reader, self._records, self._place = host, reader, records, place
+        self._log, self._dry = log, dry
+        self._state = State(host, records)
+
+    def run(self, target: Target) -> Trace:
+        """Return the result; raises `Found` for a culprit that is proven before anything is sent."""
+        overlay = Overlay(self._host, self._records, self._log, dry=self._dry)
+        overlay.learn_peers()
+        destinations = Destinations(self._records, self._place)
+        if target.published:
+            way = destinations.published(target)
+        else:
+            names = Names(self._host, self._records, self._place, self._log, dry=self._dry)
+            found = [target.address] if target.address is not None else names.resolve(target.name)
+            way = destinations.way(target, found)
+        self._describe(way)
+        explanation = Explanation(self._reader, self._records, way, self._state)
+        if way.kind == REMOTE:
+            return overlay.follow(way, explanation)
+        result = self._without_probe(way, explanation) if self._dry else self._with_probe(way, explanation)
+        devices = next(overlay.devices(way), None) if result.reachable is False and result.culprit is None else None
+        return self._ended(False, devices) if devices is not None else result
+
+    def _with_probe(self, way: Way, explanation: Explanation) -> Trace:
+        seen = probing.run(way)
+        if seen.impossible and way.source.kind == source.OUTSIDE:
+            self._log.add("probe", "host", f"could not be delivered: {seen.impossible}", ok=False)
+            return self._without_probe(way, explanation)
+        self._mark(seen)
+        if seen.result == "open" and self._reached(way, seen):
+            for culprit in explanation.soft_faults(sending=True):
+                return self._ended(False, culprit)
+            self._log.add(f"{way.target_name} answers", str(way.target or way.address), way.service, seen=True)
+            return Trace(True, self._log.hops)
+        cause = explanation.of(seen)
+        return self._ended(False, cause) if cause is not None else self._unexplained(way, seen)
+
+    def _reached(self, way: Way, seen: Observation) -> bool:
+        """Return whether the answer came from the target, and not from another machine with its address."""
+        if way.target is None or way.target_member is None or not way.target.path or way.kind == LOCAL:
+            return True
+        proxied = way.inner_address.version != way.address.version or way.address.is_loopback
+        return proxied or seen.saw(way.target) or not seen.sights
+
+    def _unexplained(self, way: Way, seen: Observation) -> Trace:
+        what = f"{way.target_name} {way.service}"
+        if seen.result == "open":
+            detail = f"another machine than {way.target_name} answers at {way.inner_address}"
+            fix = f"find it by its MAC, and give it another address: ip neigh show {way.inner_address}"
+            taken = Culprit("duplicate-address", f"address {way.inner_address}", str(way.target), detail, fix)
+            return self._ended(False, taken)
+        if way.kind == EXTERNAL and way.protocol == "udp":
+            self._log.add(what, "outside", "the datagram left this host; no answer came, which UDP does not need")
+            return Trace(None, self._log.hops)
+        detail = f"the probe got lost, and no check proves why (result: {seen.result or 'no answer'})"
+        self._log.add(what, str(way.target or way.address), detail, ok=False)
+        return Trace(False, self._log.hops)
+
+    def _without_probe(self, way: Way, explanation: Explanation) -> Trace:
+        for culprit in explanation.faults():
+            return self._ended(False, culprit)
+        if way.kind not in (LOCAL, "bridged"):
+            damage = explanation.own_damage()
+            if damage is not None:
+                return self._ended(False, damage)
+        found = explanation.policy() or rules.dropping(way) or explanation.listening()
+        found = found or next(explanation.soft_faults(sending=False), None)
+        if found is not None:
+            return self._ended(False, found)
+        self._log.add(f"{way.target_name} {way.service}", str(way.target or way.address), "by records and kernel state")
+        return Trace(None if way.kind == EXTERNAL else True, self._log.hops)
+
+    def _ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
+        self._log.add(culprit.object, culprit.where, culprit.detail, ok=False)
+        return Trace(reachable, self._log.hops, culprit)
+
+    def _describe(self, way: Way) -> None:
+        """Add the hops of the way by the records, in order."""
+        if way.kind == LOCAL:
+            self._log.add(f"address {way.address}", str(way.source), "in the source's own namespace")
+            return
+        if way.source_member is not None:
+            self._describe_member(way.source, way.source_member)
+        if way.source.interface:
+            self._log.add(f"interface {way.source.interface}", "host", "where packets from outside arrive")
+        if way.binding is not None:
+            inner = f"{way.inner_address}:{way.inner_port}"
+            self._log.add(f"published port {way.address}:{way.port}/{way.protocol}", "host", f"leads to {inner}")
+        if way.target_member is not None and way.target is not None:
+            same = way.source_member is not None and way.source_member.network.id == way.target_member.network.id
+            self._describe_member(way.target, way.target_member, to=True, same=same)
+
+    def _describe_member(self, place: Place, member: JoinedEndpoint, *, to: bool = False, same: bool = False) -> None:
+        endpoint, network = member.endpoint, member.network
+        interface = (
+            f"interface {endpoint.interface}",
+            str(place),
+            " ".join(filter(None, (endpoint.ipv4, endpoint.ipv6))),
+        )
+        hops = [interface]
+        if network.driver == "bridge":
+            hops.append((f"port {port_of(member)}", "host", f"the other end of {endpoint.interface}"))
+            if not same:
+                hops.append((f"bridge {bridge_of(network)}", "host", f"network {network.name}"))
+        for hop in reversed(hops) if to else hops:
+            self._log.add(*hop)
+
+    def _mark(self, seen: Observation) -> None:
+        """Mark the interfaces at which the probe was seen."""
+        at = {(str(place), sight.interface) for place, sight in seen.sights if not sight.reply}
+        for number, hop in enumerate(self._log.hops):
+            if (hop.where, hop.what.partition(" ")[2]) in at:
+                self._log.hops[number] = type(hop)(hop.what, hop.where, hop.ok, hop.detail, True)
+        passed = dict.fromkeys(
+            (str(p), f"{e.table} {e.chain}") for p, e in seen.events if not e.dropped and not e.reply
+        )
+        for where, chain in reversed(list(passed)):
+            self._log.add_at(where, f"chain {chain}", "passed")

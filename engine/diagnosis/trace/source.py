@@ -1,0 +1,81 @@
+"""The SOURCE argument of a trace: a container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from drivers.api import IPAddress
+from drivers.linux import link, path_lookup
+from drivers.linux.netlink import session
+from engine.containers import adopted, lookup
+from engine.diagnosis.trace.model import Culprit, Found
+from engine.diagnosis.trace.records import HOST, Place, Records
+from engine.errors import InvalidArgument
+from engine.model import ContainerRecord
+from engine.store.api import Reader
+
+OUTSIDE = "outside"
+ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849): never local
+
+
+def place_of(reader: Reader, records: Records, reference: str) -> Place:
+    """Return the place that SOURCE names; raises NotFound for an unknown container or namespace."""
+    kind, _, rest = reference.partition(":")
+    if reference == "host":
+        return HOST
+    if kind == OUTSIDE:
+        return Place(OUTSIDE, "network", interface=_interface(rest))
+    known = adopted.find(reader, reference) if adopted.is_adoptable(reference) else []
+    if adopted.is_adoptable(reference) and not known:
+        path, inode = adopted.locate(reference)
+        return Place("netns", rest, path, inode)
+    return of_container(records, known[0] if known else lookup.find(reader, reference))
+
+
+def of_container(records: Records, record: ContainerRecord) -> Place:
+    """Return a container's place; raises `Found` if the container does not run."""
+    require_running(record)
+    owner = records.owner(record)
+    if owner.host.network_mode == "host":
+        return Place("container", record.name, record=record)
+    if owner is not record:
+        require_running(owner)
+    return Place("container", record.name, owner.sandbox_path, owner.sandbox_inode, record)
+
+
+def require_running(record: ContainerRecord) -> None:
+    """Raise `Found` if a container does not run."""
+    if not lookup.is_alive(record):
+        state = "exited" if record.status == "running" else record.status
+        what = "does not exist any more" if record.kind == "adopted" else f"is not running (its state is {state})"
+        fix = f"start it: hawse start {record.name}"
+        if record.kind == "adopted":
+            fix = f"make the namespace again, and connect it: hawse network connect NETWORK {record.name}"
+        raise Found(Culprit("container-stopped", f"container {record.name}", "host", f"{record.name} {what}", fix))
+
+
+def _interface(name: str) -> str:
+    """Return the interface by which packets from outside arrive: the given one, or that of the default route."""
+    if name and not link.index(name):
+        raise InvalidArgument(f"no such interface: {name}")
+    if name:
+        return name
+    for version in (4, 6):
+        found = path_lookup.route(_anywhere(version))
+        if found.interface:
+            return found.interface
+    for candidate in _own_links():
+        return candidate
+    raise InvalidArgument("this host has no interface to the outside: name one (outside:IFACE)")
+
+
+def _anywhere(version: int) -> IPAddress:
+
+    return ip_address(ANYWHERE[version])
+
+
+def _own_links() -> Sequence[str]:
+    with session() as opened:
+        links = link.all_links(opened)
+    return [one.name for one in links if one.up and not one.is_loopback and not one.alias and one.kind != "bridge"]

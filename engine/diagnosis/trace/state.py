@@ -1,0 +1,168 @@
+"""Compare the kernel with the records for the networks and endpoints on a way, and turn differences into culprits.
+
+The comparisons are the agent's own (`drivers.api.LinkRepairer`, `drivers.api.Repairer`). Nothing is repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drivers import bridge_options
+from drivers.api import Difference, DriverError, EndpointSpec, LinkRepairer, Repairer
+from drivers.linux import link, names
+from drivers.linux.netlink import session
+from engine import dispatch
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.records import Records
+from engine.endpoints import sandbox, shared_state
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.host import Host
+from engine.model import ContainerRecord, NetworkRecord
+from engine.store.api import Reader
+
+REPAIR = "the agent repairs this within a second unless heal is off (daemon.json, hawse.heal); or"
+
+
+class State:
+    """The comparison of records with the kernel, for one trace."""
+
+    def __init__(self, host: Host, records: Records) -> None:
+        self._host, self._records = host, records
+
+    def of_network(self, network: NetworkRecord) -> Iterator[Culprit]:
+        """Yield what is wrong with a network's objects on the host."""
+        driver = self._driver(network)
+        if driver is None:
+            return
+        publishing = [self._spec(m) for m in self._members_of(network) if m.endpoint.ports]
+        for difference in driver.compare_network(dispatch.network_spec(network), [s for s in publishing if s]):
+            culprit = self._network_culprit(network, difference)
+            if culprit is not None:
+                yield culprit
+
+    def of_endpoint(self, member: JoinedEndpoint) -> Iterator[Culprit]:
+        """Yield what is wrong with an endpoint: its bridge port, its interface, its addresses and routes."""
+        driver, container, spec = self._driver(member.network), self._records.container_of(member), self._spec(member)
+        if driver is None or container is None or spec is None:
+            return
+        place = sandbox.sandbox_of(container)
+        try:
+            found = driver.compare_endpoint(member.spec, spec, place, member.endpoint.interface)
+        except (DriverError, OSError):
+            return
+        for difference in found:
+            culprit = self._endpoint_culprit(member, container, difference)
+            if culprit is not None:
+                yield culprit
+
+    def default_routes(self, container: ContainerRecord) -> Iterator[Culprit]:
+        """Yield the default routes that a container's sandbox has lost."""
+        owner = self._records.owner(container)
+        members = self._records.members(owner)
+        if not members or any(self._driver(m.network) is None for m in members):
+            return
+        try:
+            lost = sandbox.lost_routes(owner, members)
+        except (DriverError, OSError):
+            return
+        for one in lost:
+            detail = f"{owner.name} has lost its default route {one.what}"
+            fix = f"{REPAIR} reconnect it: hawse restart {owner.name}"
+            yield Culprit("no-route", f"default route of {owner.name}", f"container {owner.name}", detail, fix)
+
+    def firewall(self, reader: Reader, driver_name: str = "bridge") -> list[Difference]:
+        """Return how hawse's own firewall differs from the records; routine updates are left out."""
+        driver = self._host.driver(driver_name)
+        if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
+            return []
+        found = driver.compare(shared_state.of(reader, driver_name))
+        return [one for one in found if one.kind != "upkeep"]
+
+    def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
+        try:
+            driver = self._host.driver(network.driver)
+        except Exception:
+            return None
+        return driver if isinstance(driver, LinkRepairer) else None
+
+    def _members_of(self, network: NetworkRecord) -> list[JoinedEndpoint]:
+        return [self._records.joined(e) for e in self._records.endpoints if e.network_id == network.id]
+
+    def _spec(self, member: JoinedEndpoint) -> EndpointSpec | None:
+        container = self._records.container_of(member)
+        return dispatch.endpoint_spec(member.endpoint, container) if container is not None else None
+
+    def _network_culprit(self, network: NetworkRecord, one: Difference) -> Culprit | None:
+        name = bridge_of(network) if network.driver == "bridge" else one.what.split()[0]
+        what, fix = f"bridge {name} of network {network.name}", f"{REPAIR} any hawse command that uses {network.name}"
+        detail = f"network {network.name}: {one.kind} {one.place}: {one.what}"
+        if one.place == "bridge" and one.kind == "missing":
+            return Culprit("bridge-missing", what, "host", f"{name} does not exist; {detail}", fix)
+        if one.place == "bridge":
+            return Culprit("bridge-down", what, "host", one.what, f"bring it up: ip link set {name} up")
+        if one.place == "address":
+            return Culprit("wrong-address", what, "host", f"{name} has lost its address; {detail}", fix)
+        if one.place == "route":
+            return Culprit("no-route", f"route of network {network.name} ({one.what})", "host", detail, fix)
+        if one.place == "forwarding":
+            key = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}.get(one.what, one.what)
+            return _forwarding(key)
+        if one.place == "sysctl" and one.what.endswith(".forwarding"):
+            return _forwarding(one.what)
+        return None
+
+    def _endpoint_culprit(self, member: JoinedEndpoint, container: ContainerRecord, one: Difference) -> Culprit | None:
+        interface, port = member.endpoint.interface or "eth0", port_of(member)
+        where, who = f"container {container.name}", f"{interface} of {container.name}"
+        fix = f"{REPAIR} reconnect it: hawse restart {container.name}"
+        detail = f"{container.name} on network {member.network.name}: {one.kind} {one.place}: {one.what}"
+        both = f"interface {who} ({port} on the host)"
+        if one.kind == "missing" and one.place in ("port", "interface"):
+            return Culprit("interface-missing", both, where, f"the veth pair {port} does not exist; {detail}", fix)
+        if one.place == "port" and one.what.endswith("is down"):
+            return Culprit(
+                "interface-down", f"interface {port} of {container.name}", "host", one.what, f"ip link set {port} up"
+            )
+        if one.place == "port" and "isolated" in one.what:
+            return Culprit("icc-disabled", f"bridge port {port} of {container.name}", "host", one.what, fix)
+        if one.place == "port":
+            detail = f"{one.what}, the bridge of network {member.network.name}"
+            return Culprit("not-in-bridge", f"bridge port {port} of {container.name}", "host", detail, fix)
+        if one.place == "interface" and one.what.endswith("is down"):
+            name = one.what.split()[0]
+            what = f"interface {name} of {container.name}"
+            return Culprit(
+                "interface-down", what, where, one.what, f"bring it up in {container.name}: ip link set {name} up"
+            )
+        if one.place == "interface":
+            return Culprit("interface-missing", both, where, detail, fix)
+        if one.place == "address":
+            return Culprit("wrong-address", f"address {one.what.split()[0]} of {who}", where, detail, fix)
+        if one.place == "route":
+            return Culprit("no-route", f"route to {one.what.split()[0]} of {container.name}", where, detail, fix)
+        return None
+
+
+def _forwarding(key: str) -> Culprit:
+    detail = f"{key} is 0, so the host forwards no packets"
+    return Culprit("forwarding-off", f"sysctl {key}", "host", detail, f"switch it on: sysctl -w {key}=1")
+
+
+def bridge_of(network: NetworkRecord) -> str:
+    """Return the name of a bridge network's bridge."""
+    try:
+        return bridge_options.parse(dispatch.network_spec(network)).bridge
+    except DriverError:
+        return names.bridge_name(network.id)
+
+
+def port_of(member: JoinedEndpoint) -> str:
+    """Return the host end of an endpoint's veth pair: its present name, or the one that hawse gives."""
+    candidates = names.host_end_names(member.endpoint.id)
+    mark = names.endpoint_mark(member.endpoint.id)
+    with session() as opened:
+        for name in candidates:
+            one = link.find(opened, name) if link.index(name) else None
+            if one is not None and one.alias == mark:
+                return name
+    return candidates[0]

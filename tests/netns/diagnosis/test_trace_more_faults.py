@@ -1,0 +1,116 @@
+"""Faults that the first table lacks: other filters, name files, stopped containers, lost links, a dead agent."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.conftest import until
+
+pytestmark = pytest.mark.netns
+
+
+def fault(lab, source, target, *flags):
+    """Return kind and object of the culprit; the target must not be reachable."""
+    found = lab.trace(*flags, source, target)
+    assert found["culprit"] is not None, found
+    assert (found["reachable"], found["code"]) == (False, 1), found
+    return found["culprit"]["kind"], found["culprit"]["object"]
+
+
+@pytest.mark.parametrize(
+    ("place", "inject", "undo", "source", "target", "kind", "word"),
+    [
+        ("host", "iptables-legacy -I FORWARD -p tcp --dport 80 -j DROP", "iptables-legacy -F FORWARD",
+         "outside", "published:8080", "foreign-firewall", "iptables-legacy table filter chain FORWARD"),
+        ("host", "iptables-legacy -P FORWARD DROP", "iptables-legacy -P FORWARD ACCEPT",
+         "outside", "published:8080", "foreign-firewall", "iptables-legacy table filter chain FORWARD"),
+        ("web", "iptables-legacy -A INPUT -p tcp --dport 80 -j DROP", "iptables-legacy -F INPUT",
+         "db", "web:80", "container-firewall", "iptables-legacy"),
+        ("host", "iptables-nft -I FORWARD -p tcp --dport 80 -j REJECT", "nft delete table ip filter",
+         "outside", "published:8080", "foreign-firewall", "ip filter chain FORWARD"),
+        ("host", "nft 'add table netdev foreign; add chain netdev foreign c { type filter hook ingress device WEB "
+         "priority 0; }; add rule netdev foreign c tcp sport 80 drop'", "nft delete table netdev foreign",
+         "db", "web:80", "foreign-firewall", "netdev foreign"),
+        ("db",
+         "nft 'add table arp foreign; add chain arp foreign c { type filter hook input priority 0; policy drop; }'; "
+         "ip neigh flush dev eth0", "nft delete table arp foreign", "db", "web:80", "container-firewall",
+         "arp foreign"),
+        ("host", "nft 'add table ip foreign; add chain ip foreign c { type nat hook prerouting priority -150; }; "
+         "add rule ip foreign c tcp dport 8080 dnat to 172.31.0.3:99'", "nft delete table ip foreign",
+         "outside", "published:8080", "foreign-firewall", "ip foreign chain c"),
+        ("host", "bridge link set dev WEB state 0", "bridge link set dev WEB state 3",
+         "db", "web:80", "not-in-bridge", "WEB"),
+        ("web", "sysctl -qw net.ipv4.icmp_echo_ignore_all=1", "sysctl -qw net.ipv4.icmp_echo_ignore_all=0",
+         "db", "web", "container-firewall", "icmp_echo_ignore_all"),
+        ("host", "ip route add blackhole 203.0.113.0/24", "ip route del blackhole 203.0.113.0/24",
+         "db", "203.0.113.7:80", "wrong-route", "203.0.113.7"),
+        ("peer", "nft 'add table ip foreign; "
+         "add chain ip foreign c { type filter hook input priority 0; policy drop; }'",
+         "nft delete table ip foreign", "db", "192.168.99.99:91", "peer-unreachable", "192.168.99.99"),
+        ("peer", ":", ":", "db", "192.168.99.99:4444", "port-not-listening", "192.168.99.99"),
+        ("db", "ip rule add to 172.31.0.2 blackhole pref 100", "ip rule del pref 100",
+         "db", "web:80", "wrong-route", "172.31.0.2"),
+    ],
+)  # fmt: skip
+def test_other_faults(lab, place, inject, undo, source, target, kind, word):
+    port = lab.port("web")
+    lab.at(place, inject.replace("WEB", port))
+    try:
+        found = fault(lab, source, target)
+    finally:
+        lab.at(place, undo.replace("WEB", port))
+    assert found[0] == kind
+    assert word.replace("WEB", port) in found[1]
+
+
+def test_a_stale_name_in_the_hosts_file(lab):
+    lab.hawse("exec", "third", "sh", "-c", "echo 172.31.0.99 web >> /etc/hosts")
+    assert fault(lab, "third", "web:80") == ("name-stale", "name web")
+
+
+def test_a_stopped_container(lab):
+    lab.containers(brief=["--network", "app", "-p", "8099:80"])
+    lab.hawse("stop", "-t0", "brief")
+    assert fault(lab, "db", "brief:80") == ("container-stopped", "container brief")
+    assert fault(lab, "brief", "db:80") == ("container-stopped", "container brief")
+    assert fault(lab, "host", "brief") == ("container-stopped", "container brief")
+    assert fault(lab, "outside", "published:8099") == ("container-stopped", "container brief")
+    lab.hawse("rm", "brief")
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry",)])
+def test_lost_links(lab, flags):
+    lab.networks(fragile=["--subnet", "172.36.0.0/16"])
+    paths = lab.containers(
+        one=["--network", "fragile", "--ip", "172.36.0.2"], two=["--network", "fragile", "--ip", "172.36.0.3"]
+    )
+    lab.serve(paths["one"], 80)
+    bridge = lab.bridge("fragile")
+    try:
+        lab.host.sh(f"ip link del {lab.port('one')}")
+        kind, what = fault(lab, "two", "172.36.0.2:80", *flags)
+        assert (kind, "eth0 of one" in what, lab.port("one") in what) == ("interface-missing", True, True)
+        lab.host.sh(f"ip link del {bridge}")
+        assert fault(lab, "host", "172.36.0.2:80", *flags) == ("bridge-missing", f"bridge {bridge} of network fragile")
+    finally:
+        lab.hawse("rm", "-f", "one", "two")
+        lab.hawse("network", "rm", "fragile")
+
+
+def test_without_an_agent(lab):
+    """The agent, the guard and the supervisor are killed, so that none of them starts another."""
+    owners = [path.read_text().partition(":")[0] for path in lab.host.run_dir.glob("*.lock")]
+    residents = [int(pid) for pid in owners if pid.isdigit() and os.path.exists(f"/proc/{pid}")]
+    for pid in residents:
+        os.kill(pid, signal.SIGKILL)
+    try:
+        assert fault(lab, "db", "web:80") == ("agent-down", "agent of hawse")
+        assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
+    finally:
+        lab.hawse("ps")
+        lab.hawse("network", "create", "again")
+        lab.hawse("network", "rm", "again")
+        until(lambda: lab.trace("db", "web:80")["reachable"])
