@@ -13,6 +13,7 @@ from engine.endpoints import shared_state
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.networks.query import find
+from engine.recovery import recover
 from engine.recovery.link_repair import CONTAINER, NETWORK, Subject
 from engine.store.api import Reader
 from engine.swarm import verify as swarm_verify
@@ -31,6 +32,7 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
     found = _local(host, record, fix=False)
     if found and fix:
         prepare()
+        recover.repair(host, {record.driver}, whole=False)
         _local(host, record, fix=True)
     return found
 

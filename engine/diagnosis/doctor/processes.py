@@ -14,7 +14,7 @@ from engine.agent import client
 from engine.agent.service import Snapshot
 from engine.api import Check
 from engine.cluster import membership
-from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, ok, warning
 from engine.dns.sandbox_view import has_names
 from engine.host import Host
 from engine.paths import open_private
@@ -121,7 +121,7 @@ def _guard(host: Host) -> Check:
     wards = [resident.holder(str(host.run), lock) for lock in (client.LOCK, supervisor.LOCK)]
     if any(one and _age_seconds(one) < STARTING_SECONDS for one in wards):
         return ok("guard", "is being started")
-    return warning("guard", f"is {ENDED}", "it was killed; agent and supervisor start it within seconds")
+    return warning("guard", f"is {ENDED}", "it was killed; agent and supervisor start it within seconds", REPAIR)
 
 
 def _age_seconds(pid: int) -> float:
