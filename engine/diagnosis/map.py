@@ -58,7 +58,7 @@ def _network(reader: Reader, record: NetworkRecord, view: View | None, membershi
         "Driver": record.driver,
         "Scope": record.scope,
         "Internal": record.internal,
-        "Predefined": record.predefined,
+        "Predefined": record.predefined or record.ingress,
         "Subnets": [{"Subnet": p.subnet, "Gateway": p.gateway} for p in record.pools if not p.unused],
         "Hosts": sorted(hosts, key=lambda h: natural_key(h["Name"])),
         "Containers": members,

@@ -7,7 +7,7 @@ was repaired: what the first look found and the second does not.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from drivers.api import DriverError
@@ -26,7 +26,8 @@ from engine.store.store_file import NAME
 Area = tuple[str, Callable[[Examined], Iterable[Check]]]
 FAILURES = (EngineError, DriverError, RuntimeFailure, OSError)
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
-"""How long the second look is repeated while faults are left: started processes need a moment until they answer."""
+STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
+"""The objects that need a moment until they answer. While one of them is not well, the second look is repeated."""
 
 
 def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnosis:
@@ -38,25 +39,20 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
     if not fix or all(check.status == OK for check in before):
         return Diagnosis(before)
     done, problems = _repair(host, prepare)
-    after = _settled(host, before)
+    after = _settled(host)
     left = {(check.object, check.what) for check in after}
     gone = [check for check in before if check.status != OK and (check.object, check.what) not in left]
     return Diagnosis([*after, *problems], [*done, *(f"{check.object}: {check.what}" for check in gone)])
 
 
-def _settled(host: Host, before: Sequence[Check]) -> list[Check]:
-    """Look again until all is well or nothing changes any more for `SETTLE_SECONDS`."""
+def _settled(host: Host) -> list[Check]:
+    """Look again until all that has been started answers, or until `SETTLE_SECONDS` have passed."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    known = {(check.object, check.what) for check in before}
     while True:
         after = examine(host)
-        new = [c for c in after if c.status != OK and (c.object, c.what) not in known and c.object in _RESIDENT]
-        if not new or time.monotonic() > deadline:
+        if time.monotonic() > deadline or not any(c.status != OK and c.object in STARTED for c in after):
             return after
         time.sleep(SETTLE_INTERVAL_SECONDS)
-
-
-_RESIDENT = ("agent", "supervisor", "guard", "names")
 
 
 def examine(host: Host) -> list[Check]:
