@@ -176,6 +176,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("those that no container uses", "hawse network ls --filter dangling=true"),
         ("only the names", "hawse network ls --format '{{.Name}}'"),
     ),
+    "network map": (
+        ("what is connected to what", "hawse network map"),
+        ("one network as a picture", "hawse network map --format svg app > app.svg"),
+        ("for a page on GitHub", "hawse network map --format mermaid"),
+    ),
     "network prune": (
         ("remove all unused networks", "hawse network prune -f"),
         ("those with a label", "hawse network prune --filter label=test"),
@@ -185,7 +190,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("no error where it does not exist", "hawse network rm -f app"),
     ),
     "network verify": (
-        ("compare this host with the cluster", "hawse network verify app"),
+        ("is the network as recorded?", "hawse network verify app"),
         ("and repair the differences", "hawse network verify --fix app"),
     ),
     "node inspect": (
@@ -216,6 +221,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "boot": (
         ("after a boot, on a host without systemd", "hawse system boot"),
         ("do not wait for the cluster's store", "hawse system boot --timeout 0"),
+    ),
+    "doctor": (
+        ("what is wrong on this host, and why", "hawse doctor"),
+        ("repair what is hawse's own", "hawse doctor --fix"),
+        ("for a program", "hawse doctor --format json"),
     ),
     "check": (
         ("is the database whole?", "hawse system check"),

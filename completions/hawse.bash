@@ -7,8 +7,9 @@ __hawse_command() {
     commands='' aliases='' flags='' arguments='' strict=''
     case $1 in
         '')
-            commands='attach completion container create exec image images import info inspect kill logs network node
-                      port ps publish rename restart rm rmi run start stop swarm system trace unpublish version wait'
+            commands='attach completion container create doctor exec image images import info inspect kill logs network
+                      node port ps publish rename restart rm rmi run start stop swarm system trace unpublish version
+                      wait'
             flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
                    --no-color --version,-v'
             strict=1
@@ -139,6 +140,9 @@ __hawse_command() {
             flags='--help'
             arguments='more-containers...'
             ;;
+        doctor)
+            flags='--fix --format=doctor-format --help'
+            ;;
         image)
             commands='import inspect ls rm'
             aliases='list=ls remove=rm'
@@ -173,7 +177,7 @@ __hawse_command() {
             arguments='anything...'
             ;;
         network)
-            commands='connect create disconnect inspect ls prune rm verify'
+            commands='connect create disconnect inspect ls map prune rm verify'
             aliases='list=ls remove=rm'
             flags='--help'
             strict=1
@@ -199,6 +203,10 @@ __hawse_command() {
             ;;
         'network ls')
             flags='*--filter,-f=network-filter --format=network-format --help --no-trunc --quiet,-q'
+            ;;
+        'network map')
+            flags='--format=map-format --help'
+            arguments='more-networks...'
             ;;
         'network prune')
             flags='*--filter=network-prune-filter --force,-f --help'
@@ -596,6 +604,12 @@ __hawse_source() {
         network-document-format)
             __hawse_words json '{{json .}}' '{{json .Containers}}' '{{json .IPAM.Config}}' \
                 '{{range .Containers}}{{.Name}} {{end}}' '{{range .IPAM.Config}}{{.Subnet}} {{end}}'
+            ;;
+        map-format)
+            __hawse_words tree mermaid dot svg json
+            ;;
+        doctor-format)
+            __hawse_words table json
             ;;
         system-format)
             __hawse_words json '{{json .}}'

@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system uninstall' 'trace' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'doctor' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system uninstall' 'trace' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
@@ -34,6 +34,8 @@ function __hawse_valued
             printf '%s\n' --detach-keys=detach-keys
         case 'container stop' 'stop'
             printf '%s\n' --signal=signal -s=signal --time=none -t=none
+        case 'doctor'
+            printf '%s\n' --format=doctor-format
         case 'image import' 'import'
             printf '%s\n' --change=none -c=none --message=none -m=none --platform=none
         case 'image inspect'
@@ -54,6 +56,8 @@ function __hawse_valued
             printf '%s\n' --format=network-document-format -f=network-document-format
         case 'network ls'
             printf '%s\n' --filter=network-filter -f=network-filter --format=network-format
+        case 'network map'
+            printf '%s\n' --format=map-format
         case 'network prune'
             printf '%s\n' --filter=network-prune-filter
         case 'node inspect'
@@ -305,6 +309,10 @@ function __hawse_source
             __hawse_words 'json'\t'One line of JSON' '{{json .}}' '{{.State.Pid}}' '{{.State.Status}}' '{{json .NetworkSettings.Networks}}' '{{json .NetworkSettings.Ports}}' '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}'
         case network-document-format
             __hawse_words 'json'\t'One line of JSON' '{{json .}}' '{{json .Containers}}' '{{json .IPAM.Config}}' '{{range .Containers}}{{.Name}} {{end}}' '{{range .IPAM.Config}}{{.Subnet}} {{end}}'
+        case map-format
+            __hawse_words 'tree'\t'A tree, as without the flag' 'mermaid'\t'A flowchart, which GitHub shows' 'dot'\t'A graph for Graphviz' 'svg'\t'A picture' 'json'\t'For programs'
+        case doctor-format
+            __hawse_words 'table'\t'A line for each check' 'json'\t'For programs'
         case system-format
             __hawse_words 'json'\t'One line of JSON' '{{json .}}'
         case role
@@ -321,6 +329,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a attach -d 'Attach local sta
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a completion -d 'Print the tab completion script of a shell'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a container -d 'Manage containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a create -d 'Create a new container'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a doctor -d 'Check everything on this host that hawse\'s networks need'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a exec -d 'Execute a command in a running container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a image -d 'Manage images'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a images -d 'List images'
@@ -674,6 +683,10 @@ complete -c hawse -n '__hawse_argument_of 1+ \'container unpublish\' \'unpublish
 complete -c hawse -n '__hawse_flags_of \'container wait\' \'wait\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0+ \'container wait\' \'wait\'' -a '(__hawse_offer more-containers)'
 
+complete -c hawse -n '__hawse_flags_of \'doctor\'' -l fix -d 'Repair what is hawse\'s own, and check again'
+complete -c hawse -n '__hawse_flags_of \'doctor\'' -l format -x -a '(__hawse_offer doctor-format)' -d '"json": one JSON document'
+complete -c hawse -n '__hawse_flags_of \'doctor\'' -l help -d 'Print usage'
+
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a import -d 'Import the contents from a tarball to create a filesystem image'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a inspect -d 'Display detailed information on one or more images'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a ls -d 'List images'
@@ -730,11 +743,12 @@ complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a create -d 'Create a 
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a disconnect -d 'Disconnect a container from a network'
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a inspect -d 'Display detailed information on one or more networks'
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a ls -d 'List networks'
+complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a map -d 'Show networks with their containers, addresses, names and ports'
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a prune -d 'Remove all unused networks'
 complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a rm -d 'Remove one or more networks'
-complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a verify -d 'Compare this host\'s tables for an overlay network with the cluster'
-complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls prune rm verify' -a list -d 'same as ls'
-complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls prune rm verify' -a remove -d 'same as rm'
+complete -c hawse -n '__hawse_argument_of 0 \'network\'' -a verify -d 'Compare this host with the records of a network'
+complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls map prune rm verify' -a list -d 'same as ls'
+complete -c hawse -n '__hawse_argument_of 0 \'network\'; and __hawse_none_of connect create disconnect inspect ls map prune rm verify' -a remove -d 'same as rm'
 complete -c hawse -n '__hawse_flags_of \'network\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l alias -x -a '(__hawse_offer none)' -d 'Add network-scoped alias for the container'
@@ -785,6 +799,10 @@ complete -c hawse -n '__hawse_flags_of \'network ls\'' -l format -x -a '(__hawse
 complete -c hawse -n '__hawse_flags_of \'network ls\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'network ls\'' -l no-trunc -d 'Do not truncate the output'
 complete -c hawse -n '__hawse_flags_of \'network ls\'' -s q -l quiet -d 'Only display network IDs'
+
+complete -c hawse -n '__hawse_flags_of \'network map\'' -l format -x -a '(__hawse_offer map-format)' -d '"tree" (default), "mermaid", "dot", "svg" or "json"'
+complete -c hawse -n '__hawse_flags_of \'network map\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_argument_of 0+ \'network map\'' -a '(__hawse_offer more-networks)'
 
 complete -c hawse -n '__hawse_flags_of \'network prune\'' -l filter -x -a '(__hawse_offer network-prune-filter)' -d 'Provide filter values (e.g. "until=<timestamp>")'
 complete -c hawse -n '__hawse_flags_of \'network prune\'' -s f -l force -d 'Do not prompt for confirmation'

@@ -83,6 +83,32 @@ class CheckReport:
     repaired: bool = False
 
 
+OK, WARNING, FAULT = "ok", "warning", "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One result of ``hawse doctor``.
+
+    ``status`` is `OK`, `WARNING` or `FAULT`. ``object`` is what was checked, such as "network app". ``what`` is the
+    finding. ``cause`` and ``fix`` are "" if nothing is wrong or nothing is known.
+    """
+
+    status: str
+    object: str
+    what: str
+    cause: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All results of ``hawse doctor``; ``repaired`` has one line for each thing that ``--fix`` has repaired."""
+
+    checks: Sequence[Check]
+    repaired: Sequence[str] = ()
+
+
 class Networks(Protocol):
     """The operations of Docker's /networks API."""
 
@@ -321,12 +347,21 @@ class Swarm(Protocol):
     def node_id(self) -> str:
         """Return the node id of this host."""
 
-    def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's kernel tables for a network with the records in the cluster's etcd; return one line for
-        each difference.
 
-        If ``fix`` is set, the kernel tables are also repaired.
+class Diagnostics(Protocol):
+    """hawse's own operations that explain the state of this host's networks."""
+
+    def doctor(self, *, fix: bool = False) -> Diagnosis:
+        """Check everything on this host; with ``fix``, also repair what is hawse's own."""
+
+    def verify(self, reference: str, *, fix: bool = False) -> Strings:
+        """Compare the kernel objects of one network with the records; return one line for each difference.
+
+        If ``fix`` is set, the differences are also repaired.
         """
+
+    def map(self, references: Sequence[str]) -> Json:
+        """Return the networks with their containers, addresses, names and ports; all networks without references."""
 
 
 class Engine(Protocol):
@@ -355,3 +390,7 @@ class Engine(Protocol):
     @property
     def system(self) -> System:
         """The operations of Docker's /version and /info API."""
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """hawse's own operations that explain the state of this host's networks."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from drivers.linux.host import has_net_admin
-from engine.api import Created, Documents, Images, Json, Strings, Swarm
+from engine.api import Created, Diagnostics, Documents, Images, Json, Strings, Swarm
 from engine.cluster import network_hooks
 from engine.config import load_config
 from engine.containers import connect as connections
@@ -84,6 +84,14 @@ class LocalEngine:
         from engine.swarm.verbs import SwarmVerbs
 
         return SwarmVerbs(self.host, prepare=lambda: Verbs(self.host).changing())
+
+    @cached_property
+    def diagnostics(self) -> Diagnostics:
+        """The operations that explain the state of this host's networks."""
+        from engine.diagnosis.verbs import DiagnosisVerbs
+
+        verbs = Verbs(self.host)
+        return DiagnosisVerbs(self.host, verbs.reading, verbs.changing)
 
     @cached_property
     def system(self) -> SystemVerbs:

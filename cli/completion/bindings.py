@@ -25,6 +25,8 @@ FLAGS: Mapping[str, str] = {
     "network.ls --filter": "network-filter",
     "network.ls --format": "network-format",
     "network.inspect --format": "network-document-format",
+    "network.map --format": "map-format",
+    "doctor --format": "doctor-format",
     "network.prune --filter": "network-prune-filter",
     "container.ls --filter": "container-filter",
     "container.ls --format": "container-format",

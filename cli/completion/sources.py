@@ -279,6 +279,16 @@ OTHERS: Mapping[str, Source] = {
             "{{range .IPAM.Config}}{{.Subnet}} {{end}}": "",
         }
     ),
+    "map-format": Source(
+        {
+            "tree": "A tree, as without the flag",
+            "mermaid": "A flowchart, which GitHub shows",
+            "dot": "A graph for Graphviz",
+            "svg": "A picture",
+            "json": "For programs",
+        }
+    ),
+    "doctor-format": Source({"table": "A line for each check", "json": "For programs"}),
     "system-format": Source({"json": "One line of JSON", "{{json .}}": ""}),
     "role": plain("manager", "worker"),
     "shell": plain("bash", "fish", "zsh"),

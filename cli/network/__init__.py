@@ -11,6 +11,7 @@ network = Group(
         "inspect": "cli.network.inspect:inspect",
         "list": "cli.network.ls:ls",
         "ls": "cli.network.ls:ls",
+        "map": "cli.network.map:map_",
         "prune": "cli.network.prune:prune",
         "remove": "cli.network.rm:rm",
         "rm": "cli.network.rm:rm",

@@ -1,6 +1,7 @@
 """The ``hawse network verify`` command, which Docker does not have.
 
-The command compares this host's tables for an overlay network (FDB and neighbour tables) with the data of the cluster.
+The command compares the kernel objects of one network and of its containers with the records. For an overlay network,
+it also compares this host's tables (FDB and neighbour tables) with the data of the cluster.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from cli.pflag import command, exactly, flag
 
 @command(
     "verify [OPTIONS] NETWORK",
-    "Compare this host's tables for an overlay network with the cluster",
+    "Compare this host with the records of a network",
     exactly(1),
     hidden=True,
     own=True,
@@ -22,12 +23,12 @@ from cli.pflag import command, exactly, flag
 @click.argument("network")
 @click.pass_obj
 def verify(app: App, network: str, fix: bool) -> None:
-    """Print a line for each difference between this host's tables for an overlay network and the cluster's data.
+    """Print a line for each difference between a network's kernel objects on this host and the records.
 
     Without a difference, print "ok". With ``fix``, the differences are repaired. The exit code is 1 if there is any
     difference.
     """
-    lines = app.engine.swarm.verify(network, fix=fix)
+    lines = app.engine.diagnostics.verify(network, fix=fix)
     app.out_lines(lines or ["ok"])
     if lines:
         raise StatusError()

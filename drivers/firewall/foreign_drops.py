@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from drivers.firewall import standby_table
+from drivers.firewall import spoof_guard, standby_table
 from drivers.firewall.table import TABLE
 from drivers.linux.attributes import each, read, read_text, text
 from drivers.linux.errors import kernel_errors
@@ -29,8 +29,9 @@ IMMEDIATE, VERDICT, CODE = 2, 2, 1  # attributes NFTA_IMMEDIATE_DATA, NFTA_DATA_
 COMPARED, VALUE = 3, 1  # netlink attribute numbers NFTA_CMP_DATA, NFTA_DATA_VALUE
 TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
-FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6"}  # nftables' name of each address family (NFPROTO_*)
-OURS = (TABLE, standby_table.TABLE)
+BRIDGE = FAMILIES["bridge"]
+FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6", BRIDGE: "bridge"}  # nftables' names of NFPROTO_* values
+OURS = (TABLE, standby_table.TABLE, spoof_guard.TABLE)
 SHORTEST = 2
 """Minimum length in bytes at which a value in a rule counts as the beginning of an interface name or address.
 
@@ -62,7 +63,7 @@ def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, li
     """
     session = Session(NETFILTER)
     try:
-        dropping = {chain: _rules(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
+        dropping = {chain: rules_of(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
     finally:
         session.close()
     affected = {str(chain): _affected(rules, known) for chain, rules in dropping.items()}
@@ -70,17 +71,22 @@ def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, li
 
 
 def _affected(rules: Collection[Rule], known: Mapping[str, Collection[bytes]]) -> list[str]:
-    if any(_outcome(rule) == ACCEPT for rule in rules):
+    if any(outcome(rule) == ACCEPT for rule in rules):
         return []
     compared = {value for rule in rules for value in _compared(rule) if len(value) >= SHORTEST}
     return [one for one, words in known.items() if not any(w.startswith(v) for v in compared for w in words)]
 
 
 def _forwarding(session: Session) -> Iterator[Chain]:
+    return (chain for chain in filtering_chains(session, (FORWARD,)) if chain.family != BRIDGE)
+
+
+def filtering_chains(session: Session, hooks: Collection[bytes]) -> Iterator[Chain]:
+    """Yield other programs' base chains of the type filter at these hooks, in all families that see IP packets."""
     with kernel_errors("list", "chains"):
         listed = session.dump(GET_CHAIN, NFGENMSG.pack(0, 0, 0))
     for family, attributes in ((message[0], read(message, NFGENMSG.size)) for message in listed):
-        here = read(attributes.get(HOOK, b"")).get(HOOK_NUMBER) == FORWARD
+        here = read(attributes.get(HOOK, b"")).get(HOOK_NUMBER) in hooks
         if here and family in FAMILY and read_text(attributes[KIND]) == "filter":
             table, name = read_text(attributes[CHAIN_TABLE]), read_text(attributes[CHAIN_NAME])
             if f"{FAMILY[family]} {table}" not in OURS:
@@ -94,11 +100,11 @@ def _drops(session: Session, chain: Chain) -> bool:
     """
     if chain.policy == DROP:
         return True
-    rules = _rules(session, chain, text(RULE_CHAIN, chain.name))
-    return bool(rules) and _outcome(rules[-1]) == DROP
+    rules = rules_of(session, chain, text(RULE_CHAIN, chain.name))
+    return bool(rules) and outcome(rules[-1]) == DROP
 
 
-def _rules(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
+def rules_of(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
     """Return the rules of the table that contains ``chain``.
 
     The netlink attributes in ``narrowing`` can limit the result, for example to the rules of one chain.
@@ -114,7 +120,7 @@ def _rule(attributes: dict[int, bytes]) -> Rule:
     return [(read_text(part[NAME]), read(part.get(DATA, b""))) for part in parts]
 
 
-def _outcome(rule: Rule) -> bytes | None:
+def outcome(rule: Rule) -> bytes | None:
     """Return the verdict code of a rule without conditions, or None if the verdict depends on the packet."""
     acting = [(name, data) for name, data in rule if name not in ("counter", "log")]
     match acting:

@@ -9,7 +9,9 @@ reach the container's own rules. Answers are changed after they have passed the 
 from __future__ import annotations
 
 import errno
+import sys
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from drivers.api import Difference
 from drivers.firewall import table_structure
@@ -21,6 +23,7 @@ from drivers.linux.nfnetlink import NFGENMSG
 
 TABLE = "hawse_resolver"
 PROTOCOLS = ("udp", "tcp")
+PORT = 53
 CHAINS = ("asks", "answers")
 
 
@@ -34,6 +37,20 @@ def bound_port() -> int:
     port = asks[-1] if asks else ""
     whole = asks == answers == ["", *[port] * len(PROTOCOLS)]
     return int(port) if whole and port.isdigit() else 0
+
+
+def serving_port(address: IPv4Address) -> int:
+    """Return the UDP port other than 53 to which a socket at ``address`` is bound, or 0 if there is none.
+
+    Runs in the calling thread's network namespace. The kernel lists the address as a hexadecimal number in the byte
+    order of this machine.
+    """
+    wanted = f"{int.from_bytes(address.packed, sys.byteorder):08X}"
+    for line in Path("/proc/thread-self/net/udp").read_text().splitlines()[1:]:
+        local, _, port = line.split()[1].partition(":")
+        if local == wanted and int(port, 16) != PORT:
+            return int(port, 16)
+    return 0
 
 
 def redirect(address: IPv4Address, public: int, bound: int) -> None:

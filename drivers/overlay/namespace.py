@@ -54,6 +54,11 @@ class OverlayNamespace:
         """Return whether the overlay network's namespace exists; its contents may be incomplete."""
         return persistent_netns.exists(self.file)
 
+    def mtu(self) -> int:
+        """Return the MTU of the network's bridge, or 0 without the bridge; raises `Missing` without the namespace."""
+        bridge = self.inside(lambda there: link.find(there, vxlan.BRIDGE))
+        return bridge.mtu if bridge is not None else 0
+
     def inside(self, action: Callable[[Session], T]) -> T:
         """Run ``action`` in the overlay network's namespace, with a netlink session of that namespace.
 

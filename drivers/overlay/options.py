@@ -57,6 +57,15 @@ class OverlayOptions:
         """Return the MTU of containers' interfaces; ``underlay`` is the MTU of the underlay device."""
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
+    def largest_mtu(self, underlay: int) -> int:
+        """Return the largest MTU of containers' interfaces whose packets fit through an underlay device.
+
+        ``underlay`` is the MTU of that device. The tunnels of an encrypted network need not be known.
+        """
+        assert self.vtep is not None
+        tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0
+        return underlay - tunnel - VXLAN_OVERHEAD[4 if self.encrypted else self.vtep.version]
+
     def remote(self, vtep: IPAddress) -> IPAddress | None:
         """Return the destination address of VXLAN packets to the host with the underlay address ``vtep``.
 

@@ -21,7 +21,6 @@ from engine.agent import client
 from engine.agentd.agent import IDLE, Agent
 from engine.agentd.backup import BackupService
 from engine.agentd.cluster.service import ClusterService
-from engine.agentd.link_repair import LinkRepair
 from engine.agentd.links import LinkService
 from engine.agentd.own_files import OwnFiles
 from engine.agentd.rejoin import RejoinService
@@ -37,6 +36,7 @@ from engine.eventloop.netns import home
 from engine.host import callback
 from engine.paths import make_private_directory, root_directory, run_directory
 from engine.portproxy.service import ForwardService
+from engine.recovery.link_repair import LinkRepair
 from engine.runtime import cgroup, guarded, resident
 from engine.store.api import Store
 from engine.store.codec import DecodeCache

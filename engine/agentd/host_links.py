@@ -9,9 +9,9 @@ from contextlib import suppress
 from drivers.linux import link, link_notifications
 from drivers.linux.link_notifications import BUFFER_BYTES, HOST, Change, LinkListener
 from drivers.linux.names import ENDPOINT_MARK, NETWORK_MARK
-from engine.agentd.link_repair import ENDPOINT, NETWORK, Subject
 from engine.eventloop.inotify import MODIFY, Inotify, InotifyWatch
 from engine.eventloop.loop import Loop
+from engine.recovery.link_repair import ENDPOINT, NETWORK, Subject
 
 SYSCTLS = frozenset(("accept_ra", "disable_ipv6", "forwarding", "proxy_arp_pvlan", "route_localnet"))
 """The sysctls of a bridge that hawse sets. The kernel reports no change of most of them, but inotify(7) does, if the

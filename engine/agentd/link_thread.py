@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from engine.agentd import repair_log
-from engine.agentd.link_repair import NETWORK, Comparison, Subject
 from engine.agentd.repair_schedule import NEVER, Pace
 from engine.errors import EngineError
+from engine.recovery.link_repair import NETWORK, Comparison, Subject
 
 DEBOUNCE_SECONDS = 0.03
 """Seconds between the first report about a subject and its comparison, because reports arrive in groups."""

@@ -21,7 +21,6 @@ from drivers.registry import load
 from engine import dispatch
 from engine.agent.service import Snapshot
 from engine.agentd.host_links import HostLinks, marked
-from engine.agentd.link_repair import CONTAINER, ENDPOINT, NETWORK, Comparison, Subject, heals
 from engine.agentd.link_thread import LinkThread
 from engine.config import Config
 from engine.eventloop.inotify import Inotify
@@ -29,6 +28,7 @@ from engine.eventloop.loop import Loop
 from engine.eventloop.netns import PinnedNamespace, inside
 from engine.host import configure
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, Comparison, Subject, heals
 
 
 class Place(NamedTuple):

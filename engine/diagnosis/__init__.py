@@ -1,1 +1,1 @@
-"""Diagnosis: say why something can or cannot be reached. Nothing here changes records or networks."""
+"""Diagnosis: trace, doctor and map say why something does not work, and show what there is."""

@@ -39,6 +39,12 @@ def is_running(run: Path, name: str) -> bool:
     return is_owner_running(_note(run, name))
 
 
+def pid_of(run: Path, name: str) -> int:
+    """Return the pid of the process that is recorded under ``name``, or 0 if it does not run."""
+    note = _note(run, name)
+    return int(note.partition(":")[0]) if is_owner_running(note) else 0
+
+
 def ensure(
     run: Path,
     name: str,

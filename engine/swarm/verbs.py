@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.api import Documents, Json, Strings, SwarmInit, SwarmJoin
+from engine.api import Documents, Json, SwarmInit, SwarmJoin
 from engine.cluster import membership as memberships
 from engine.cluster.membership import NOT_IN_SWARM
 from engine.errors import Unavailable
@@ -13,7 +13,6 @@ from engine.filters.nodes import filter_nodes
 from engine.host import Host
 from engine.model import Filters
 from engine.swarm import nodes, swarm
-from engine.swarm import verify as swarm_verify
 
 
 @raises_engine_errors
@@ -59,11 +58,3 @@ class SwarmVerbs:
         if membership is None:
             raise Unavailable(NOT_IN_SWARM)
         return membership.node_id
-
-    def verify(self, reference: str, *, fix: bool = False) -> Strings:
-        """Compare this host's endpoints and peer tables (FDB and neighbour tables) for a network with the etcd store;
-        return a line for each difference.
-
-        With ``fix``, the differences are repaired.
-        """
-        return swarm_verify.verify(self._prepare(), reference, fix=fix)

@@ -4,39 +4,50 @@ etcd store.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from drivers.api import PeerProgrammer
 from engine.cluster import encryption, endpoint_sync, peers, snapshot
+from engine.cluster.etcd import Client
 from engine.cluster.local_networks import SWARM
 from engine.cluster.membership import connected
+from engine.cluster.model import ClusterMembership
+from engine.cluster.snapshot import View
 from engine.dispatch import translate_driver_errors
 from engine.errors import NotFound
 from engine.host import Host
-from engine.networks.query import find
-
-if TYPE_CHECKING:
-    pass
+from engine.model import NetworkRecord
 
 
-def verify(host: Host, reference: str, *, fix: bool) -> list[str]:
+def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
     """Compare this host's endpoints and peer tables (FDB and neighbour tables) for a network with the etcd store;
     return a line for each difference.
 
     With ``fix``, the differences are repaired. Raises NotFound if the network is not a cluster network.
     """
-    with host.store.read() as reader:
-        record = find(reader, reference)
-    driver = host.driver(record.driver)
-    if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
-        raise NotFound(f"network {reference} does not span hosts: there is nothing to compare")
+    if not spans_hosts(host, record):
+        raise NotFound(f"network {record.name} does not span hosts: there is nothing to compare")
     with peers.programming(host.run), connected(host) as (client, membership):
-        seen = snapshot.load(client)
-        lines = endpoint_sync.differences(host, seen, record, membership)
-        if fix and lines:
-            endpoint_sync.sync_endpoints(host, client, membership)
-        if record.phase == "live":
-            with translate_driver_errors():
-                spec = encryption.spec(record, membership, seen.nodes.values())
-                lines += driver.verify(spec, peers.of(seen, record.id, membership.node_id), fix)
+        return compare(host, record, membership, snapshot.load(client), client if fix else None)
+
+
+def spans_hosts(host: Host, record: NetworkRecord) -> bool:
+    """Return whether other hosts may have endpoints of the network, so that the cluster's records describe it."""
+    return record.scope == SWARM and isinstance(host.driver(record.driver), PeerProgrammer)
+
+
+def compare(
+    host: Host, record: NetworkRecord, membership: ClusterMembership, view: View, client: Client | None = None
+) -> list[str]:
+    """Return a line for each difference between a network on this host and a snapshot of the cluster's records.
+
+    With a ``client``, the differences are also repaired. The caller holds the lock `peers.programming`.
+    """
+    driver = host.driver(record.driver)
+    assert isinstance(driver, PeerProgrammer)
+    lines = endpoint_sync.differences(host, view, record, membership)
+    if client is not None and lines:
+        endpoint_sync.sync_endpoints(host, client, membership)
+    if record.phase == "live":
+        with translate_driver_errors():
+            spec = encryption.spec(record, membership, view.nodes.values())
+            lines += driver.verify(spec, peers.of(view, record.id, membership.node_id), client is not None)
     return lines

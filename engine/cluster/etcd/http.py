@@ -52,6 +52,8 @@ class EtcdConnection:
     """
 
     token = ""
+    date = ""
+    """The HTTP header Date of the last answer: the other side's clock."""
 
     def __init__(self, url: str, context: Callable[[], Any], timeout: float, name: str = "") -> None:
         parts = urlsplit(url)
@@ -143,6 +145,8 @@ class EtcdConnection:
                 length = int(value)
             elif name.lower() == b"transfer-encoding":
                 chunked = value.strip().lower() == b"chunked"
+            elif name.lower() == b"date":
+                self.date = value.strip().decode("ascii", "replace")
         return int(status[1]), chunked, length
 
     def _line(self) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any, BinaryIO
 
 from engine.cluster.etcd.http import LAYOUT_HEADER
@@ -84,4 +85,5 @@ def answer(status: int, document: dict[str, Any]) -> bytes:
 def packed(status: int, data: bytes) -> bytes:
     """Return an HTTP answer with ``data``, which is already JSON."""
     head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    date = formatdate(usegmt=True)  # other hosts compare their clocks with it
+    return f"{head}Date: {date}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data

@@ -60,6 +60,7 @@ class EngineDouble:
             "containers": {"remove_each": all_removed},
             "images": {},
             "system": {},
+            "diagnostics": {},
         }  # fmt: skip
         for family, answers in self.answers.items():
             setattr(self, family, Verbs(self.calls, answers))

@@ -10,9 +10,9 @@ import pytest
 
 from drivers.api import Difference
 from engine.agentd import link_thread
-from engine.agentd.link_repair import CONTAINER, NETWORK, NOTHING, Comparison, Subject
 from engine.agentd.link_thread import LinkThread
 from engine.errors import Unavailable
+from engine.recovery.link_repair import CONTAINER, NETWORK, NOTHING, Comparison, Subject
 
 WEB, APP = Subject(CONTAINER, "web"), Subject(NETWORK, "app")
 DAMAGED = Comparison("container web", [Difference("missing", "address", "10.0.0.2/24 on eth0")])

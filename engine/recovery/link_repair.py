@@ -1,6 +1,7 @@
 """Compares one network or one container with the kernel, and repairs the differences that other programs made.
 
-The records decide. Nothing is repaired that a command is creating or removing (its phase or an intent says so), that is
+The agent uses this module after a notification of the kernel, and ``hawse doctor`` for everything at once. The records
+decide. Nothing is repaired that a command is creating or removing (its phase or an intent says so), that is
 of an earlier boot, or whose repair the user has switched off.
 """
 
@@ -71,10 +72,20 @@ class LinkRepair:
     """Comparison and repair of single networks and containers; all calls come from one thread.
 
     ``resolver_port`` returns the port to which port 53 of a sandbox must be redirected, or 0 if it is not redirected.
+    With ``on_request``, networks and containers are included whose automatic repair the user has switched off.
     """
 
-    def __init__(self, store: Store, run: Path, verify: Verify, resolver_port: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run: Path,
+        verify: Verify,
+        resolver_port: Callable[[str], int],
+        *,
+        on_request: bool = False,
+    ) -> None:
         self._store, self._run, self._verify, self._resolver_port = store, run, verify, resolver_port
+        self._on_request = on_request
         self._drivers: dict[str, Driver | None] = {}
 
     def put_right(self, subject: Subject) -> Comparison:
@@ -83,7 +94,7 @@ class LinkRepair:
         The write transaction keeps commands from creating or removing the subject between comparison and repair.
         """
         with self._store.read() as reader:
-            compared = self._compare(reader, subject)
+            compared = self.compare(reader, subject)
         if compared.has_peers:
             texts = (line.partition(": ") for line in self._verify(subject.id))
             differences = [Difference(kind, "overlay", text) for kind, _, text in texts]
@@ -92,9 +103,9 @@ class LinkRepair:
             return compared
         self._configure()
         with self._store.write() as tx:
-            return self._compare(tx, subject, tx)
+            return self.compare(tx, subject, tx)
 
-    def _compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
+    def compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
         """Compare a subject; with ``tx``, which is ``reader`` as a transaction, also repair the differences."""
         if not shared_state.is_of_this_boot(reader):
             return NOTHING
@@ -122,7 +133,7 @@ class LinkRepair:
         return Comparison(name, differences, members=_members(reader, network) if differences else ())
 
     def _compare_container(self, reader: Reader, container: ContainerRecord, tx: Transaction | None) -> Comparison:
-        if container.status != "running" or not container.sandbox_path or not heals(container):
+        if container.status != "running" or not container.sandbox_path or not self._may_repair(container):
             return BUSY if _in_work(reader, container.id) else NOTHING
         endpoints = reader.endpoints(container_id=container.id)
         if _in_work(reader, container.id, *(e.id for e in endpoints)):
@@ -178,7 +189,7 @@ class LinkRepair:
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
         """Return the driver of a network whose links the agent repairs now, else None."""
-        if network.phase != "live" or network.config_only or not heals(network):
+        if network.phase != "live" or network.config_only or not self._may_repair(network):
             return None
         if network.driver not in self._drivers:
             try:
@@ -188,6 +199,9 @@ class LinkRepair:
             self._configure()
         driver = self._drivers[network.driver]
         return driver if isinstance(driver, LinkRepairer) else None
+
+    def _may_repair(self, record: NetworkRecord | ContainerRecord) -> bool:
+        return self._on_request or heals(record)
 
     def _configure(self) -> None:
         """Apply the current daemon.json to the drivers; keep the old settings if the file is invalid."""

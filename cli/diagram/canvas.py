@@ -1,0 +1,74 @@
+"""A list of SVG elements, with methods that escape and cut every text."""
+
+from __future__ import annotations
+
+from html import escape
+
+from cli.diagram.parts import clean
+
+SANS, MONO = "sans-serif", "monospace"
+LETTER = {SANS: 0.62, MONO: 0.61}
+"""Estimated width of a letter as a share of the font's size; a little more than most letters take."""
+INK, SOFT, WHITE = "#0f172a", "#475569", "#ffffff"
+
+
+class Canvas:
+    """The elements of an SVG document; all measures are in pixels."""
+
+    def __init__(self) -> None:
+        self._elements: list[str] = []
+
+    def box(
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        *,
+        radius: float = 0,
+        fill: str = WHITE,
+        stroke: str = "",
+        stroke_width: float = 1,
+        dashed: bool = False,
+        opacity: float = 1,
+    ) -> None:
+        """Add a rectangle with round corners."""
+        line = f' stroke="{stroke}" stroke-width="{stroke_width:g}"' if stroke else ""
+        dashes = ' stroke-dasharray="7 5"' if dashed else ""
+        solid = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
+        place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius:g}"'
+        self._elements.append(f'<rect {place} fill="{fill}"{solid}{line}{dashes}/>')
+
+    def header(self, x: float, y: float, width: float, height: float, radius: float, fill: str) -> None:
+        """Add a rectangle that has round corners only at its top."""
+        corner, flat = f"a{radius:g} {radius:g} 0 0 1", width - 2 * radius
+        path = f"M{x:g} {y + height:g}v{radius - height:g}{corner} {radius:g}-{radius:g}h{flat:g}"
+        self._elements.append(f'<path d="{path}{corner} {radius:g} {radius:g}v{height - radius:g}z" fill="{fill}"/>')
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        data: str,
+        room: float,
+        *,
+        size: int = 12,
+        font: str = SANS,
+        fill: str = INK,
+        bold: bool = False,
+        to_the_left: bool = False,
+    ) -> None:
+        """Add a text of at most ``room`` pixels; the data is escaped, and cut if it may not fit."""
+        shown = clean(data, max(1, int(room / (size * LETTER[font]))))
+        # XML has no code for the noncharacters U+FFFE and U+FFFF, not even an escape.
+        safe = escape(shown.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd"))
+        weight = ' font-weight="bold"' if bold else ""
+        anchor = ' text-anchor="end"' if to_the_left else ""
+        place = f'x="{x:g}" y="{y:g}" font-family="{font}" font-size="{size}" fill="{fill}"'
+        self._elements.append(f"<text {place}{weight}{anchor}>{safe}</text>")
+
+    def document(self, width: float, height: float, background: str) -> str:
+        """Return the SVG document."""
+        size = f'width="{width:g}" height="{height:g}"'
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width:g} {height:g}">'
+        return "\n".join([head, f'<rect {size} fill="{background}"/>', *self._elements, "</svg>"]) + "\n"

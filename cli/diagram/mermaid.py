@@ -1,0 +1,50 @@
+"""Draw a map as a Mermaid flowchart, which GitHub and many wikis show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cli.diagram.parts import Json, addresses, clean, colour, drivers, groups, ports, subnets
+
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._-/:,()")
+
+
+def draw(document: Json) -> str:
+    """Return the flowchart: a hexagon for each network, a box for each container, an edge for each endpoint."""
+    return "\n".join(["flowchart LR", *_lines(document)]) + "\n"
+
+
+def _lines(document: Json) -> Iterator[str]:
+    nodes: dict[str, str] = {}
+    for number, network in enumerate(document["Networks"]):
+        facts = [network["Driver"], *subnets(network), *(["internal"] if network["Internal"] else [])]
+        yield f"    n{number}{{{{{_label(network['Name'], ', '.join(facts))}}}}}:::{_class(network['Driver'])}"
+        for place, group in enumerate(groups(network)):
+            if group.title:
+                yield f"    subgraph n{number}h{place}[{_label(group.title)}]"
+            for container in group.containers:
+                if container["Id"] not in nodes:
+                    nodes[container["Id"]] = f"c{len(nodes)}"
+                    yield f"    {nodes[container['Id']]}[{_label(container['Name'], *ports(container))}]"
+            if group.title:
+                yield "    end"
+        for container in network["Containers"]:
+            edge = " ".join([container["Interface"], *addresses(container)]).strip()
+            label = f"|{_label(edge)}|" if edge else ""
+            yield f"    n{number} ---{label} {nodes[container['Id']]}"
+    for driver in drivers(document):
+        yield f"    classDef {_class(driver)} fill:{colour(driver)},color:#fff,stroke-width:0px"
+
+
+def _class(driver: str) -> str:
+    """Return the name of a driver's style; a driver of another package may have any name."""
+    return f"driver_{''.join(c for c in driver if c.isascii() and c.isalnum())}"
+
+
+def _label(*lines: str) -> str:
+    """Return a quoted label; every character with a meaning in Mermaid or HTML is a numeric entity."""
+    return '"' + "<br/>".join(_escaped(clean(line)) for line in lines) + '"'
+
+
+def _escaped(name: str) -> str:
+    return "".join(char if char in PLAIN else f"#{ord(char)};" for char in name)

@@ -1,0 +1,85 @@
+"""What all drawings of a map share: the containers of a network by host, short texts, and colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from cli.output.terminal_escapes import escaped_line
+from cli.output.text import ellipsis
+
+Json = Mapping[str, Any]
+LONGEST = 48
+"""Terminal columns after which a name is cut."""
+EVERYWHERE = ("0.0.0.0:", "[::]:")
+COLOURS = {
+    "bridge": "#2563eb", "overlay": "#7c3aed", "macvlan": "#059669", "ipvlan": "#0d9488", "host": "#d97706",
+    "null": "#64748b",
+}  # fmt: skip
+OTHER_COLOUR = "#db2777"
+
+
+class HostGroup(NamedTuple):
+    """The containers that one host has on a network; ``title`` is "" on a network of this host alone."""
+
+    title: str
+    containers: Sequence[Json]
+
+
+def groups(network: Json) -> list[HostGroup]:
+    """Return the containers of a network by host, in the order of the hosts' names."""
+    if not network["Hosts"]:
+        return [HostGroup("", network["Containers"])]
+    named = []
+    for host in network["Hosts"]:
+        own = "" if host["Here"] else host["Name"]
+        here = ", this host" if host["Here"] else ""
+        members = [container for container in network["Containers"] if container["Host"] == own]
+        named.append(HostGroup(f"{host['Name']} ({host['Address']}{here})", members))
+    return named
+
+
+def clean(data: str, longest: int = LONGEST) -> str:
+    """Return a name on one line, without control characters, and cut to ``longest`` terminal columns."""
+    return ellipsis(escaped_line(data), longest)
+
+
+def addresses(container: Json) -> list[str]:
+    """Return the addresses of an endpoint, without prefix lengths."""
+    found = (container["IPv4Address"], container["IPv6Address"])
+    return [address.partition("/")[0] for address in found if address]
+
+
+def subnets(network: Json) -> list[str]:
+    """Return the subnets of a network."""
+    return [pool["Subnet"] for pool in network["Subnets"]]
+
+
+def ports(container: Json) -> list[str]:
+    """Return the published ports in short: a port on all addresses of both families is one text."""
+    return list(dict.fromkeys(_short(port) for port in container["Ports"]))
+
+
+def _short(port: str) -> str:
+    for prefix in EVERYWHERE:
+        port = port.removeprefix(prefix)
+    return port.replace("->", " → ")
+
+
+def also_on(document: Json) -> dict[str, list[str]]:
+    """Return the names of the networks that each container is on, by container id."""
+    joined: dict[str, list[str]] = {}
+    for network in document["Networks"]:
+        for container in network["Containers"]:
+            joined.setdefault(container["Id"], []).append(network["Name"])
+    return joined
+
+
+def colour(driver: str) -> str:
+    """Return the colour of a driver's networks."""
+    return COLOURS.get(driver, OTHER_COLOUR)
+
+
+def drivers(document: Json) -> Iterable[str]:
+    """Return the drivers of the networks, each once."""
+    return dict.fromkeys(network["Driver"] for network in document["Networks"])

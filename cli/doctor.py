@@ -1,0 +1,90 @@
+"""The ``hawse doctor`` command, which Docker does not have."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import click
+
+from cli.app import App, StatusError
+from cli.output.console import Cell, print_table
+from cli.output.documents import as_json
+from cli.pflag import STRING, command, flag
+from engine.api import FAULT, OK, WARNING, Check, Diagnosis
+from engine.errors import InvalidArgument
+
+STYLES = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
+HEADER = ("STATUS", "OBJECT", "FINDING", "CAUSE", "FIX")
+MANY = 5
+"""Number of good results about one kind of object, such as containers, from which one line shows all of them."""
+
+
+@command("doctor [OPTIONS]", "Check everything on this host that hawse's networks need")
+@flag("--fix", usage="Repair what is hawse's own, and check again")
+@flag("--format", kind=STRING, usage='"json": one JSON document')
+@click.pass_obj
+def doctor(app: App, fix: bool, format: str) -> None:
+    """Print one line for each check: ok, warning or fault, with its cause and what to do.
+
+    With ``fix``, also print what was repaired; the other lines then show the state after the repair. The exit code is 1
+    if there is a fault.
+    """
+    if format not in ("", "table", "json"):
+        raise StatusError(f"unknown format {format}: use json, or none for a table")
+    diagnosis = diagnosed(app, fix=fix)
+    if format == "json":
+        checks = [dataclasses.asdict(check) for check in diagnosis.checks]
+        repaired = {"repaired": list(diagnosis.repaired)} if fix else {}
+        app.out(as_json({"checks": checks, **repaired}, indent=4) + "\n")
+    else:
+        write(app, diagnosis, fix=fix)
+    if any(check.status == FAULT for check in diagnosis.checks):
+        raise StatusError()
+
+
+def diagnosed(app: App, *, fix: bool) -> Diagnosis:
+    """Return the diagnosis; an invalid configuration file is a fault too, and then nothing else can be checked."""
+    try:
+        engine = app.engine
+    except InvalidArgument as error:
+        cause = "the configuration file was edited"
+        return Diagnosis([Check(FAULT, "daemon.json", str(error), cause, "correct the file")])
+    return engine.diagnostics.doctor(fix=fix)
+
+
+def write(app: App, diagnosis: Diagnosis, *, fix: bool) -> None:
+    """Print the checks as a table, the worst last, where a person sees them; then the repairs and a summary."""
+    shown = summarised(diagnosis.checks)
+    if app.on_terminal:
+        print_table(app, HEADER[:3], [(*_head(check), Cell(_finding(check))) for check in shown])
+    else:
+        print_table(app, HEADER, [(*_head(c), Cell(c.what), Cell(c.cause), Cell(c.fix)) for c in shown])
+    app.out_lines(f"repaired: {line}" for line in diagnosis.repaired)
+    if fix and not diagnosis.repaired:
+        app.out("There was nothing to repair.\n")
+    numbers = [(sum(c.status == s for c in diagnosis.checks), s) for s in (FAULT, WARNING, OK)]
+    app.out(", ".join(f"{n} {s}{'s' if n != 1 and s != OK else ''}" for n, s in numbers) + "\n")
+
+
+def _head(check: Check) -> tuple[Cell, Cell]:
+    return Cell(check.status, STYLES[check.status]), Cell(check.object)
+
+
+def _finding(check: Check) -> str:
+    """Return the finding with its cause and its fix below; the table has no room beside it on a terminal."""
+    named = (("cause", check.cause), ("fix", check.fix))
+    lines = [check.what, *(f"  {name}: {value}" for name, value in named if value)]
+    return "\n".join(line.replace("\n", " ") for line in lines)
+
+
+def summarised(checks: Sequence[Check]) -> list[Check]:
+    """Return the checks, the worst last; many good results about one kind of object become one."""
+    alike: dict[tuple[str, str], list[Check]] = {}
+    for check in checks:
+        if check.status == OK:
+            alike.setdefault((check.object.partition(" ")[0], check.what), []).append(check)
+    lines = []
+    for (kind, what), group in alike.items():
+        lines += group if len(group) < MANY else [Check(OK, f"{len(group)} {kind}s", what)]
+    return [*lines, *(c for c in checks if c.status == WARNING), *(c for c in checks if c.status == FAULT)]

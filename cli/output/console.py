@@ -1,0 +1,73 @@
+"""Print tables and trees of hawse's own commands with rich: in colour and wrapped on a terminal, plain in a pipe.
+
+All text that comes from data is escaped before rich sees it, because names may contain control characters.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.app import App
+from cli.output.terminal_escapes import escaped_line
+
+UNLIMITED = 100_000  # columns of a pipe: each row is one line
+NARROWEST = 60
+
+
+class Cell(NamedTuple):
+    """A cell of a table with a rich style, such as "bold red"."""
+
+    text: str
+    style: str = ""
+
+
+def text(data: str, style: str = "") -> Text:
+    """Return data, such as a name, for rich; control characters and markup in it have no effect."""
+    return Text(escaped_line(data), style=style)
+
+
+def show(app: App, renderable: RenderableType) -> None:
+    """Print a renderable of rich to stdout; only a terminal gets colour, and only lines of a terminal are wrapped."""
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=app.color,
+        color_system="standard" if app.color else None,
+        width=max(NARROWEST, _columns(app)) if app.on_terminal else UNLIMITED,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+    with console.capture() as capture:
+        console.print(renderable, soft_wrap=False)
+    lines = (line.rstrip() for line in capture.get().splitlines())
+    app.write(app.stdout, "".join(f"{line}\n" for line in lines).encode())
+
+
+def print_table(app: App, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    """Print rows under a header; all columns but the last are as wide as their widest cell."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for place, title in enumerate(header):
+        table.add_column(title, no_wrap=place < len(header) - 1, overflow="fold")
+    for row in rows:
+        table.add_row(*(text(cell.text, cell.style) if "\n" not in cell.text else _lines(cell) for cell in row))
+    show(app, table)
+
+
+def _lines(cell: Cell) -> Text:
+    """Return a cell of several lines; only the first has the style."""
+    first, *others = cell.text.split("\n")
+    return Text("\n").join([text(first, cell.style), *(text(line) for line in others)])
+
+
+def _columns(app: App) -> int:
+    try:
+        return os.get_terminal_size(app.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 80

@@ -1,0 +1,124 @@
+"""Detection of single rules of other programs that drop packets of hawse's networks.
+
+`drivers.firewall.foreign_drops` finds chains that drop everything that no rule accepts; it is fast enough for each
+command. This module looks at each rule, for ``hawse doctor``. A rule counts if it compares an interface or an address
+with that of a network, or only protocols and ports. The module does not read the contents of sets, and cannot see the
+rules of iptables-legacy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import NamedTuple
+
+from drivers.api import IPNetwork
+from drivers.firewall.foreign_drops import DROP, FORWARD, Chain, Rule, filtering_chains, outcome, rules_of
+from drivers.linux.attributes import read
+from drivers.linux.netlink import Session
+from drivers.linux.nfnetlink import NETFILTER
+
+HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
+OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
+BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET and values of the base
+KEY, INTERFACES, PROTOCOLS = 2, (6, 7), (15, 16)  # NFTA_META_KEY; NFT_META_IIFNAME, _OIFNAME; _NFPROTO, _L4PROTO
+MASK = 4  # NFTA_BITWISE_MASK
+OFFSETS = {12: 4, 16: 4, 8: 6, 24: 6}
+"""The IP version by the offset of the source or destination address in the header."""
+LENGTH = {4: 4, 6: 16}  # bytes of an address
+SHORTEST = 2  # bytes: a comparison of a single byte in an IP header is not one of an address
+WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", "meta", "payload", "target")
+
+
+class DroppingRule(NamedTuple):
+    """A rule that drops packets: its chain, and the networks that it names; no networks if it names none."""
+
+    chain: str
+    networks: Sequence[str]
+
+
+@dataclass(slots=True)
+class Named:
+    """What a rule compares: interface names, networks, protocols and ports, and conditions that are not understood."""
+
+    interfaces: list[str] = field(default_factory=list)
+    subnets: list[IPNetwork] = field(default_factory=list)
+    ports: bool = False
+    other: bool = False
+
+
+def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]]) -> list[DroppingRule]:
+    """Return other programs' rules that drop packets of networks, which ``known`` maps from bridge to subnets.
+
+    Runs in the calling thread's network namespace.
+    """
+    session = Session(NETFILTER)
+    try:
+        found = [rule for chain in filtering_chains(session, HOOKS) for rule in _of_table(session, chain, known)]
+    finally:
+        session.close()
+    return list({(rule.chain.rpartition(" ")[0], *rule.networks): rule for rule in found}.values())
+
+
+def _of_table(session: Session, chain: Chain, known: Mapping[str, Sequence[IPNetwork]]) -> Iterator[DroppingRule]:
+    for rule in rules_of(session, chain):
+        if _drops(rule):
+            named = _named(rule)
+            networks = [bridge for bridge, subnets in known.items() if _names(named, bridge, subnets)]
+            if networks or (named.ports and not (named.interfaces or named.subnets or named.other)):
+                yield DroppingRule(str(chain), networks)
+
+
+def _drops(rule: Rule) -> bool:
+    """Return whether a rule drops the packets that meet its conditions."""
+    return bool(rule) and outcome(rule[-1:]) == DROP
+
+
+def _names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
+    by_address = any(a.version == b.version and a.overlaps(b) for a in named.subnets for b in subnets)
+    return by_address or any(_is_pattern(name, bridge) for name in named.interfaces)
+
+
+def _is_pattern(name: str, bridge: str) -> bool:
+    """Return whether a compared name is the bridge's; a shorter one is the beginning of names (``br-*``)."""
+    return bridge == name.rstrip("\0") if "\0" in name else bridge.startswith(name)
+
+
+def _named(rule: Rule) -> Named:
+    named, source, data, mask = Named(), "", dict[int, bytes](), b""
+    for name, attributes in rule:
+        if name in ("meta", "payload"):
+            source, data, mask = name, attributes, b""
+        elif name == "bitwise":
+            mask = read(attributes.get(MASK, b"")).get(VALUE, b"")
+        elif name == "cmp" and attributes.get(OPERATION) == EQUAL:
+            _compare(named, source, data, mask, read(attributes.get(DATA, b"")).get(VALUE, b""))
+        elif name not in WITHOUT_CONDITION or name == "cmp":
+            named.other = True
+    return named
+
+
+def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
+    """Note what one comparison is about: ``source`` has loaded the value from the packet."""
+    number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
+    if source == "meta" and number in INTERFACES:
+        named.interfaces.append(value.decode("utf-8", "surrogateescape"))
+    elif source == "meta" and number in PROTOCOLS:
+        return
+    elif source == "payload" and number == TRANSPORT_HEADER:
+        named.ports = True
+    elif source == "payload" and number == NETWORK_HEADER and len(value) >= SHORTEST:
+        version = OFFSETS.get(int.from_bytes(data.get(OFFSET, b""), "big"), 0)
+        if version and len(value) <= LENGTH[version]:
+            named.subnets.append(_subnet(version, value, mask))
+    else:
+        named.other = True
+
+
+def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
+    """Return the network of a comparison, which may compare only the first bytes of an address."""
+    bits = "".join(f"{byte:08b}" for byte in mask or b"\xff" * len(value))
+    prefix = len(bits) - len(bits.lstrip("1"))
+    address = int.from_bytes(value.ljust(LENGTH[version], b"\0"), "big")
+    return ip_network((address.to_bytes(LENGTH[version], "big"), prefix), strict=False)

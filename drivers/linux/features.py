@@ -1,0 +1,73 @@
+"""What a diagnosis asks of the kernel: missing kinds of link, interfaces of other programs, MTUs.
+
+All functions act in the calling thread's network namespace. `missing` makes links in a new namespace, which ends with
+the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from drivers.api import DriverError, IPAddress, IPInterface, KernelError
+from drivers.linux import address, libnftables, link, names, netns, route
+from drivers.linux.netlink import Session, session
+
+PREFIX, PARENT = "probe-", "bridge"
+CHILDREN = ("macvlan", "ipvlan")
+ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
+
+
+def missing(kinds: Iterable[str]) -> list[str]:
+    """Return which of these kinds of link, or "nf_tables", this kernel cannot make; ``kinds`` begins with "bridge"."""
+    with netns.new_netns(), session() as opened:
+        lost = [kind for kind in kinds if not _can_make(opened, kind)]
+        try:
+            libnftables.run("add table inet probe\ndelete table inet probe\n")
+        except DriverError:
+            lost.append("nf_tables")
+    return lost
+
+
+def _can_make(opened: Session, kind: str) -> bool:
+    """Make a link in the new namespace; a link that needs a parent gets the bridge, which is tried first."""
+    parent = {"link": link.index(PREFIX + PARENT)} if kind in CHILDREN else {}
+    try:
+        link.add(opened, PREFIX + kind, kind, **parent, **ATTRIBUTES.get(kind, {}))
+    except KernelError:
+        return False
+    return True
+
+
+def foreign_subnets() -> list[tuple[str, IPInterface]]:
+    """Return (interface, address) for the addresses on interfaces that hawse did not make, without loopback."""
+    with session() as opened:
+        others = {one.index: one.name for one in link.all_links(opened) if not _is_ours(one) and not one.is_loopback}
+        found = [(others[i], a) for i, a in address.all_addresses(opened) if i in others]
+        return [(name, a) for name, a in found if not a.ip.is_link_local]
+
+
+def _is_ours(one: link.Link) -> bool:
+    return one.alias.startswith((names.NETWORK_MARK, names.ENDPOINT_MARK))
+
+
+def mtu_of(name: str) -> int:
+    """Return the MTU of an interface, or 0 if no interface has the name."""
+    with session() as opened:
+        found = link.find(opened, name)
+    return found.mtu if found is not None else 0
+
+
+def holder_of(ip: IPAddress) -> tuple[str, int]:
+    """Return the name and MTU of the interface that has an address; ("", 0) if none has it."""
+    with session() as opened:
+        index = address.holder(opened, ip)
+        found = next((one for one in link.all_links(opened) if index and one.index == index), None)
+    return (found.name, found.mtu) if found is not None else ("", 0)
+
+
+def way_out() -> tuple[str, int]:
+    """Return the name and MTU of the interface of the default route; ("", 0) without one."""
+    with session() as opened:
+        index = next((r.link for r in route.widest(opened) if r.destination.prefixlen == 0 and r.link), 0)
+        found = next((one for one in link.all_links(opened) if index and one.index == index), None)
+    return (found.name, found.mtu) if found is not None else ("", 0)

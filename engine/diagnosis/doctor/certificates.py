@@ -1,0 +1,51 @@
+"""Checks the age of this host's certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from engine.api import Check
+from engine.cluster import membership as memberships
+from engine.cluster.model import ClusterMembership
+from engine.diagnosis.doctor.checks import fault, ok, warning
+
+RENEWED_SHARE = 0.25
+"""The share of a certificate's lifetime that is always left, because the agent renews it after half of its lifetime."""
+FILES = {
+    memberships.NODE: "certificate of this node",
+    memberships.MANAGER: "certificate of this manager",
+    memberships.AUTHORITY: "certificate of the cluster's authority",
+}
+
+
+def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
+    """Yield the result for each certificate of this host."""
+    directory = memberships.directory(root)
+    for file, name in FILES.items():
+        if membership.is_manager or file != memberships.MANAGER:
+            yield _check(directory / file, name)
+
+
+def _check(path: Path, name: str) -> Check:
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        return fault(name, f"cannot be read: {error}", f"{path} was deleted or changed")
+    now, first, last = datetime.now(UTC), certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now < first:
+        return fault(name, f"is not valid before {first:%F %T} UTC", "this host's clock is slow", "set the clock")
+    if now > last:
+        cause = "the agent did not renew it: the host was off, or its clock was wrong"
+        return fault(
+            name, f"has expired at {last:%F %T} UTC", cause, "hawse doctor --fix, or leave the swarm and join again"
+        )
+    if last - now < (last - first) * RENEWED_SHARE and path.name != memberships.AUTHORITY:
+        return warning(
+            name, f"expires at {last:%F %T} UTC", "the agent has not renewed it in time", "hawse doctor --fix"
+        )
+    days = (last - now).days
+    return ok(name, f"is valid for {days} days" if days else f"is valid until {last:%T} UTC")

@@ -1,0 +1,100 @@
+"""Make the results of checks, and join what the checks share: the records, and why damage was not repaired yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from drivers.api import Difference
+from drivers.options import HEAL
+from engine.agent.service import Snapshot
+from engine.api import FAULT, OK, WARNING, Check
+from engine.endpoints import shared_state
+from engine.host import Host
+from engine.model import ContainerRecord, NetworkRecord
+from engine.recovery import differences as texts
+from engine.recovery.link_repair import heals
+from engine.store.api import Reader
+
+REPAIR = "hawse doctor --fix"
+"""The command that repairs what is hawse's own."""
+
+
+def ok(name: str, what: str) -> Check:
+    """Return the result of a check that found nothing wrong."""
+    return Check(OK, name, what)
+
+
+def warning(name: str, what: str, cause: str = "", fix: str = "") -> Check:
+    """Return a finding that does not stop hawse's networks, or that may be intended."""
+    return Check(WARNING, name, what, cause, fix)
+
+
+def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
+    """Return a finding that stops traffic, names or commands."""
+    return Check(FAULT, name, what, cause, fix)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A host with its records at one moment.
+
+    ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, when a check needs the state.
+    """
+
+    host: Host
+    records: Snapshot
+    ask_agent: Callable[[], tuple[str, Sequence[str]]] = lambda: ("not running", ())
+
+    @cached_property
+    def _answer(self) -> tuple[str, Sequence[str]]:
+        return self.ask_agent()
+
+    @property
+    def agent(self) -> str:
+        """The agent's state, such as "running" or "stopped by a signal"."""
+        return self._answer[0]
+
+    @property
+    def fights(self) -> Sequence[str]:
+        """The agent's sentences about other programs that keep undoing its repairs."""
+        return self._answer[1]
+
+    @cached_property
+    def networks(self) -> Sequence[NetworkRecord]:
+        """The networks whose kernel objects must exist now."""
+        live = [n for n in self.records.networks if n.phase == "live" and not n.config_only]
+        return live if self.records.of_this_boot else []
+
+    @cached_property
+    def containers(self) -> Sequence[ContainerRecord]:
+        """The containers that run according to the records."""
+        running = [c for c in self.records.containers if c.status == "running" and c.sandbox_path]
+        return running if self.records.of_this_boot else []
+
+    def cause(self, *records: NetworkRecord | ContainerRecord) -> str:
+        """Return why the agent has not repaired the damage of an object that these records describe."""
+        if not self.host.config.heal:
+            return "another program changed it; daemon.json switches repairs off (heal: false)"
+        for record in records:
+            if not heals(record):
+                return f"another program changed it; {HEAL}=false switches its repair off"
+        if self.agent != "running":
+            return f"another program changed it, and the agent that repairs is {self.agent}"
+        if self.fights:
+            return self.fights[0]
+        return "another program changed it, and the agent has not repaired it yet"
+
+
+def read_records(reader: Reader) -> Snapshot:
+    """Return the records of the store."""
+    here = shared_state.is_of_this_boot(reader)
+    return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)
+
+
+def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
+    """Yield one fault for each kind and place of difference; a normal update that is due is no fault."""
+    damage = [difference for difference in found if difference.kind != "upkeep"]
+    for group, whats in texts.grouped(damage).items():
+        yield fault(name, f"{group}: {texts.brief(whats)}", cause)

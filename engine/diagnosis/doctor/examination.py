@@ -1,0 +1,121 @@
+"""Runs all checks of a host, and with ``--fix`` repairs in between.
+
+The first look comes before anything that a command repairs on its own. The second look, after the repair, tells what
+was repaired: what the first look found and the second does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from drivers.api import DriverError
+from engine.agent.client import announce
+from engine.agent.service import Snapshot
+from engine.api import OK, Check, Diagnosis
+from engine.cluster import membership
+from engine.diagnosis.doctor import host as host_checks
+from engine.diagnosis.doctor import links, mtu, names, processes, store
+from engine.diagnosis.doctor.checks import Examined, fault, read_records
+from engine.errors import EngineError
+from engine.host import Host
+from engine.runtime.api import RuntimeFailure
+from engine.store.store_file import NAME
+
+Area = tuple[str, Callable[[Examined], Iterable[Check]]]
+FAILURES = (EngineError, DriverError, RuntimeFailure, OSError)
+SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
+STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
+"""The objects that need a moment until they answer. While one of them is not well, the second look is repeated."""
+
+
+def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnosis:
+    """Check everything on this host; with ``fix``, also repair what is hawse's own, and check again.
+
+    ``prepare`` makes the host ready for changes, as every changing command does.
+    """
+    before = examine(host)
+    if not fix or all(check.status == OK for check in before):
+        return Diagnosis(before)
+    done, problems = _repair(host, prepare)
+    after = _settled(host)
+    left = {(check.object, check.what) for check in after}
+    gone = [check for check in before if check.status != OK and (check.object, check.what) not in left]
+    return Diagnosis([*after, *problems], [*done, *(f"{check.object}: {check.what}" for check in gone)])
+
+
+def _settled(host: Host) -> list[Check]:
+    """Look again until all that has been started answers, or until `SETTLE_SECONDS` have passed."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        after = examine(host)
+        if time.monotonic() > deadline or not any(c.status != OK and c.object in STARTED for c in after):
+            return after
+        time.sleep(SETTLE_INTERVAL_SECONDS)
+
+
+def examine(host: Host) -> list[Check]:
+    """Return the results of all checks; changes nothing. An area that cannot be checked gives one fault."""
+    of_store = list(_each([("store", lambda _: store.check(host))], Examined(host, Snapshot())))
+    if any(check.object == "store" and check.status != OK for check in of_store) or not (host.root / NAME).exists():
+        return [*of_store, *_each([("host", host_checks.check)], Examined(host, Snapshot()))]
+    try:
+        with host.store.read() as reader:
+            examined = Examined(host, read_records(reader), lambda: processes.agent_state(host))
+            compared: list[Area] = [
+                ("networks", lambda examined: links.check(examined, reader)),
+                ("intents", lambda _: links.unfinished(reader)),
+            ]
+            found = list(_each(compared, examined))
+    except FAILURES as error:
+        return [*of_store, fault("store", f"cannot be read: {error}", fix="")]
+    return [*found, *_each(areas(host), examined), *of_store]
+
+
+def areas(host: Host) -> list[Area]:
+    """Return the areas to check after the comparison of the kernel with the records."""
+    checked: list[Area] = [
+        ("names", names.check), ("mtu", mtu.check), ("host", host_checks.check), ("processes", processes.check),
+    ]  # fmt: skip
+    if membership.exists(host.root):
+        from engine.diagnosis.doctor import cluster
+
+        checked.append(("cluster", cluster.check))
+    return checked
+
+
+def _each(checked: Iterable[Area], examined: Examined) -> Iterator[Check]:
+    for name, check in checked:
+        try:
+            yield from check(examined)
+        except FAILURES as error:
+            yield fault(name, f"cannot be checked: {error}", fix="")
+
+
+def _repair(host: Host, prepare: Callable[[], object]) -> tuple[list[str], list[Check]]:
+    """Repair what is hawse's own; return what the repair of the store did, and a fault for each step that failed."""
+    done: list[str] = []
+    steps: list[tuple[str, Callable[[], object]]] = [
+        ("store", lambda: done.extend(store.repair(host))),
+        ("commands that were killed", prepare),
+        ("processes", lambda: processes.repair(_examined(host))),
+        ("networks", lambda: links.repair(_examined(host))),
+        ("agent", lambda: announce(host)),
+    ]
+    if membership.exists(host.root):
+        from engine.diagnosis.doctor import cluster
+
+        steps.insert(3, ("cluster", lambda: cluster.repair(_examined(host))))
+    problems = []
+    for name, step in steps:
+        try:
+            step()
+        except FAILURES as error:
+            problems.append(fault(name, f"cannot be repaired: {error}", fix=""))
+    return done, problems
+
+
+def _examined(host: Host) -> Examined:
+    with host.store.read() as reader:
+        return Examined(host, read_records(reader), partial(processes.agent_state, host))

@@ -1,0 +1,156 @@
+"""Checks the host: kernel features, programs, forwarding, br_netfilter, connection tracking, foreign firewalls."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+
+from drivers import bridge_options
+from drivers.api import DriverError, HealthReporter
+from drivers.firewall import foreign_rules
+from drivers.linux import features, sysctl
+from drivers.linux.host import filters_bridged, is_forwarding
+from engine.api import Check
+from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.dispatch import network_spec
+from engine.model import NetworkRecord
+from engine.recovery import differences as texts
+from engine.runtime import crun
+from engine.version import version_text
+
+OLDEST_KERNEL = (6, 3)
+ALMOST_FULL_SHARE = 0.9
+COUNT, LIMIT = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
+KINDS = {"bridge": ("bridge", "veth"), "overlay": ("vxlan",), "macvlan": ("macvlan",), "ipvlan": ("ipvlan",)}
+"""The kinds of link that each driver needs from the kernel."""
+
+
+def check(examined: Examined) -> Iterator[Check]:
+    """Yield the results for the host."""
+    if not examined.records.of_this_boot and examined.records.containers:
+        what = "hawse's networks of the last boot are not back"
+        yield fault("host", what, "the host has booted since the last command", "hawse system boot")
+    yield _version()
+    yield from _features(examined)
+    yield from _programs(examined)
+    yield from _forwarding(examined)
+    yield _bridged()
+    yield _tracking()
+    yield from _overlaps(examined)
+    yield from _foreign(examined)
+
+
+def _version() -> Check:
+    release, python = os.uname().release, ".".join(map(str, sys.version_info[:3]))
+    text = f"hawse {version_text()}, Linux {release}, Python {python}"
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST_KERNEL:
+        needed = ".".join(map(str, OLDEST_KERNEL))
+        return warning("versions", text, f"hawse needs Linux {needed} or newer", "boot a newer kernel")
+    return ok("versions", text)
+
+
+def _features(examined: Examined) -> Iterator[Check]:
+    drivers = {"bridge", *(network.driver for network in examined.networks)}
+    needed = list(dict.fromkeys(kind for driver in sorted(drivers) for kind in KINDS.get(driver, ())))
+    missing = features.missing(needed)
+    for feature in missing:
+        yield fault("kernel", f"has no {feature}", "the module is not built or not loadable", f"modprobe {feature}")
+    if not missing:
+        yield ok("kernel", f"has nftables, {', '.join(needed)}")
+
+
+def _programs(examined: Examined) -> Iterator[Check]:
+    images = [c for c in examined.records.containers if c.config.image != "hostfs" and c.kind == "process"]
+    inits = [c for c in examined.records.containers if c.host.init]
+    needed = [("ip", "iproute2", True), (crun.PROGRAM, "crun", bool(images)), ("tini", "tini", bool(inits))]
+    missing = [(program, package) for program, package, used in needed if used and not shutil.which(program)]
+    for program, package in missing:
+        yield fault("programs", f"{program} is not installed", "containers need it", f"apt-get install {package}")
+    if not missing:
+        yield ok("programs", ", ".join(sorted(program for program, _, used in needed if used)) + " installed")
+
+
+def _forwarding(examined: Examined) -> Iterator[Check]:
+    """Check forwarding if daemon.json forbids hawse to switch it on; otherwise the networks' comparison does it."""
+    outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
+    if is_forwarding():
+        yield ok("forwarding", "IPv4 packets are forwarded")
+    elif not outward:
+        yield ok("forwarding", "is off, and no network needs it")
+    elif not examined.host.config.ip_forward:
+        cause = "daemon.json forbids hawse to switch it on (ip-forward: false)"
+        yield warning("forwarding", "is off: containers reach only this host", cause, "sysctl net.ipv4.ip_forward=1")
+
+
+def _bridged() -> Check:
+    on = [table for table in ("iptables", "ip6tables") if filters_bridged(table)]
+    if on:
+        return ok("br_netfilter", f"is on ({', '.join(on)}): packets inside a bridge pass the firewall")
+    return ok("br_netfilter", "is off: packets inside a bridge pass no firewall")
+
+
+def _tracking() -> Check:
+    count, limit = (int(sysctl.read(path) or 0) for path in (COUNT, LIMIT))
+    text = f"{count} of {limit} connections are tracked"
+    fix = f"sysctl net.netfilter.nf_conntrack_max={max(2 * limit, 65536)}"
+    if limit and count >= limit:
+        return fault("conntrack", text, "the table is full: new connections are dropped", fix)
+    if limit and count > ALMOST_FULL_SHARE * limit:
+        return warning("conntrack", text, "the table is almost full", fix)
+    return ok("conntrack", text if limit else "tracks nothing yet")
+
+
+def _overlaps(examined: Examined) -> Iterator[Check]:
+    """Find interfaces of other programs whose subnets overlap with a network, for example those of a VPN."""
+    bridged = [n for n in examined.networks if n.driver == "bridge"]
+    own = {bridge_options.parse(network_spec(n)).bridge for n in bridged}
+    foreign = [pair for pair in features.foreign_subnets() if pair[0] not in own] if bridged else []
+    pools = [(n, ip_network(p.subnet)) for n in bridged for p in n.pools if not p.unused]
+    for network, subnet in pools:
+        for interface, address in foreign:
+            if address.version == subnet.version and address.network.overlaps(subnet):
+                what = f"its subnet {subnet} overlaps with {address} on {interface}"
+                cause = "packets to one of them take the route of the other"
+                yield warning(f"network {network.name}", what, cause, "create the network again with another --subnet")
+
+
+def _foreign(examined: Examined) -> Iterator[Check]:
+    """Yield a finding for each chain and each rule of another program that drops packets of hawse's networks."""
+    by_driver: dict[str, list[NetworkRecord]] = {}
+    for network in examined.networks:
+        by_driver.setdefault(network.driver, []).append(network)
+    clauses = [text for name, networks in by_driver.items() for text in _warnings(examined, name, networks)]
+    fix = "accept the networks' packets in that chain, before the rule that drops them"
+    found = [fault("foreign firewall", text, "another program's firewall", fix) for text in clauses]
+    found += _rules(examined)
+    yield from found or [ok("foreign firewall", "no chain of another program drops packets of hawse's networks")]
+
+
+def _rules(examined: Examined) -> Iterator[Check]:
+    """Yield a fault for each rule that names a bridge network and drops, a warning for a rule about ports only."""
+    bridged = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
+    known = {bridge_options.parse(spec).bridge: [pool.subnet for pool in spec.pools] for spec in bridged}
+    for rule in foreign_rules.find_dropping_rules(known) if known else ():
+        fix = f"nft -a list chain {rule.chain}, and delete or narrow the rule"
+        if rule.networks:
+            shown = texts.brief(rule.networks)
+            what = f"a rule in the table of '{rule.chain}' drops packets of {shown}"
+            yield fault("foreign firewall", what, "another program's firewall", fix)
+        else:
+            what = f"a rule in the table of '{rule.chain}' drops packets of some ports"
+            yield warning("foreign firewall", what, "another program's firewall", fix)
+
+
+def _warnings(examined: Examined, name: str, networks: Sequence[NetworkRecord]) -> Sequence[str]:
+    driver = examined.host.driver(name)
+    if not isinstance(driver, HealthReporter):
+        return ()
+    try:
+        return driver.health_warnings([network_spec(network) for network in networks])
+    except DriverError as error:
+        return [f"cannot be read: {error}"]

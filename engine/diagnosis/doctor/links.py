@@ -1,0 +1,146 @@
+"""Compares the kernel objects of all networks and containers with the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+
+from drivers.api import Difference, DriverError, Missing, Repairer
+from drivers.firewall import resolver_redirect
+from drivers.linux import netns
+from engine import intents
+from engine.api import Check
+from engine.containers.lookup import is_alive
+from engine.diagnosis.doctor.checks import Examined, fault, of_differences, ok, warning
+from engine.dns.resolver import ADDRESS
+from engine.endpoints import shared_state
+from engine.host import Host
+from engine.model import ContainerRecord, NetworkRecord
+from engine.recovery import recover
+from engine.recovery.link_repair import CONTAINER, NETWORK, LinkRepair, Subject
+from engine.store.api import Reader
+
+HOST_PLACE = "forwarding"
+"""The place of differences that concern the host and not one network (`drivers.bridge`)."""
+
+
+def check(examined: Examined, reader: Reader) -> Iterator[Check]:
+    """Yield the results for the firewall, each network and each container of this host."""
+    compare = comparison(examined.host, examined.containers)
+    yield from _shared(examined, reader)
+    of_host: dict[Difference, str] = {}
+    for network in examined.networks:
+        yield from _network(examined, reader, compare, network, of_host)
+    for difference, cause in of_host.items():
+        yield fault("host", f"IP forwarding is off: {difference.what}", cause)
+    for container in examined.containers:
+        yield from _container(examined, reader, compare, container)
+
+
+def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
+    """Return the comparison that the agent uses, for everything that hawse made."""
+    by_sandbox = {container.sandbox_id or container.id: container for container in containers}
+    return LinkRepair(
+        host.store,
+        host.run,
+        lambda _: (),
+        lambda sandbox_id: _resolver_port(by_sandbox, sandbox_id),
+        on_request=True,
+    )
+
+
+def _resolver_port(by_sandbox: Mapping[str, ContainerRecord], sandbox_id: str) -> int:
+    """Return the port in a sandbox at which the agent's resolver listens and that needs a redirection, or 0."""
+    container = by_sandbox.get(sandbox_id)
+    if container is None:
+        return 0
+    try:
+        return netns.run_in_netns(
+            container.sandbox_path,
+            lambda: resolver_redirect.serving_port(IPv4Address(ADDRESS)),
+            container.sandbox_inode,
+        )
+    except DriverError:
+        return 0
+
+
+def _shared(examined: Examined, reader: Reader) -> Iterator[Check]:
+    """Compare what all networks of a driver share: the firewall."""
+    for name in sorted({network.driver for network in examined.networks}):
+        driver = examined.host.driver(name)
+        if not isinstance(driver, Repairer):
+            continue
+        try:
+            found = list(driver.compare(shared_state.of(reader, name)))
+        except DriverError as error:
+            yield fault("firewall", f"cannot be compared with the records: {error}", fix="")
+            continue
+        faults = list(of_differences("firewall", found, examined.cause()))
+        yield from faults or [ok("firewall", f"rules and elements of the {name} networks are as recorded")]
+
+
+def _network(
+    examined: Examined, reader: Reader, compare: LinkRepair, network: NetworkRecord, of_host: dict[Difference, str]
+) -> Iterator[Check]:
+    name = f"network {network.name}"
+    try:
+        compared = compare.compare(reader, Subject(NETWORK, network.id))
+    except DriverError as error:
+        yield fault(name, f"cannot be compared with the records: {error}", fix="")
+        return
+    if compared.busy:
+        yield ok(name, "a command is changing it now")
+        return
+    if compared.has_peers or not compared.name:
+        return  # the cluster's check compares overlay networks; host and none have no kernel objects
+    cause = examined.cause(network)
+    own = [difference for difference in compared.differences if difference.place != HOST_PLACE]
+    of_host.update({d: cause for d in compared.differences if d.place == HOST_PLACE})
+    yield from list(of_differences(name, own, cause)) or [ok(name, "links, addresses, routes, sysctls are as recorded")]
+
+
+def _container(examined: Examined, reader: Reader, compare: LinkRepair, container: ContainerRecord) -> Iterator[Check]:
+    name = f"container {container.name}"
+    if not is_alive(container):
+        yield _ended(name, container)
+        return
+    try:
+        compared = compare.compare(reader, Subject(CONTAINER, container.id))
+    except Missing:
+        yield warning(name, "has ended during this check")
+        return
+    except DriverError as error:
+        yield fault(name, f"cannot be compared with the records: {error}", fix="")
+        return
+    if compared.busy:
+        yield ok(name, "a command is changing it now")
+        return
+    networks = [n for e in reader.endpoints(container_id=container.id) if (n := reader.network(e.network_id))]
+    faults = list(of_differences(name, compared.differences, examined.cause(container, *networks)))
+    faults += [fault(name, str(failure), "the kernel refused the comparison", "") for failure in compared.failures]
+    yield from faults or [ok(name, "interfaces, addresses, routes are as recorded")]
+
+
+def _ended(name: str, container: ContainerRecord) -> Check:
+    if container.kind == "process":
+        return fault(name, "is recorded as running, but its process has ended", "no process recorded its end")
+    fix = f"hawse network disconnect -f NETWORK {container.name}, or make the namespace again"
+    return warning(name, "its namespace no longer exists", "the program that made the namespace has ended it", fix)
+
+
+def unfinished(reader: Reader) -> Iterator[Check]:
+    """Yield a warning for each object on which a killed command has left work."""
+    for intent in intents.orphaned(reader.intents()):
+        what = f"a killed command left work undone: {intent.kind}"
+        yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", "hawse doctor --fix")
+
+
+def repair(examined: Examined) -> None:
+    """Repair the firewall, the networks and then the containers, by difference."""
+    host = examined.host
+    recover.repair(host, whole=False)
+    compare = comparison(host, examined.containers)
+    subjects = [Subject(NETWORK, n.id) for n in examined.networks]
+    subjects += [Subject(CONTAINER, c.id) for c in examined.containers]
+    for subject in subjects:
+        compare.put_right(subject)

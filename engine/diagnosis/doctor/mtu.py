@@ -1,0 +1,57 @@
+"""Checks that packets of the networks' size fit through the interfaces below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from drivers import bridge_options
+from drivers.api import DriverError
+from drivers.linux import features
+from drivers.options import MTU
+from drivers.overlay import options as overlay_options
+from drivers.overlay.namespace import OverlayNamespace
+from engine.api import Check
+from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.dispatch import network_spec
+from engine.host import Host
+from engine.model import NetworkRecord
+
+FRAGMENTS = "large packets are split or lost on the way out"
+
+
+def check(examined: Examined) -> Iterator[Check]:
+    """Yield a warning for each network whose MTU is larger than that of the interface below it."""
+    outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
+    overlays = [n for n in examined.networks if n.driver == "overlay"]
+    try:
+        found = [*_bridges(outward), *_overlays(examined.host, overlays)]
+    except DriverError as error:
+        yield warning("mtu", f"cannot be read: {error}")
+        return
+    if not found and (outward or overlays):
+        yield ok("mtu", "packets of all networks fit through the interfaces below them")
+    yield from found
+
+
+def _bridges(networks: Sequence[NetworkRecord]) -> Iterator[Check]:
+    uplink, limit = features.way_out() if networks else ("", 0)
+    for network in networks if limit else ():
+        bridge = bridge_options.parse(network_spec(network)).bridge
+        mtu = features.mtu_of(bridge)
+        if mtu > limit:
+            what = f"its MTU {mtu} is larger than the MTU {limit} of {uplink}, the way out"
+            fix = f"create it again with -o {MTU}={limit}"
+            yield warning(f"network {network.name}", what, FRAGMENTS, fix)
+
+
+def _overlays(host: Host, networks: Sequence[NetworkRecord]) -> Iterator[Check]:
+    for network in networks:
+        spec = network_spec(network)
+        options, place = overlay_options.parse(spec), OverlayNamespace(spec, host.run)
+        interface, underlay = features.holder_of(options.vtep) if options.vtep else ("", 0)
+        limit = options.largest_mtu(underlay)
+        mtu = place.mtu() if underlay and place.exists() else 0
+        if mtu > limit:
+            what = f"its MTU {mtu} is larger than {limit}, which fits through {interface} (MTU {underlay})"
+            fix = f"raise the MTU of {interface}, or create the network again"
+            yield fault(f"network {network.name}", what, "large packets to other hosts are lost", fix)

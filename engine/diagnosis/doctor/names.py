@@ -1,0 +1,182 @@
+"""Checks DNS: the resolver at 127.0.0.11 in each sandbox, and the upstream servers that queries are forwarded to."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_interface
+
+from drivers.api import DriverError
+from drivers.linux import netns
+from engine.api import Check
+from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.dns import wire
+from engine.dns.resolver import ADDRESS
+from engine.dns.sandbox_view import Defaults, has_names, servers
+from engine.dns.upstream import destination
+from engine.errors import EngineError
+from engine.etc_files.resolv_conf import Upstream, read_host_resolv_conf
+from engine.model import ContainerRecord, EndpointRecord
+
+ANSWER_SECONDS = 1.0
+"""Seconds for which all servers together may answer; a query is repeated once after half of this time."""
+BATCH = 200
+"""Maximum number of queries at once, because each has a socket."""
+FEW = 3  # maximum number of servers that one line names
+
+
+@dataclass(slots=True)
+class Probe:
+    """A query to one DNS server and what came back: ``answer`` is b"" without an answer, ``error`` says why.
+
+    ``waits`` is True until there is an answer or an error.
+    """
+
+    sock: socket.socket
+    message: bytes
+    answer: bytes = b""
+    error: str = field(default="it does not answer")
+    waits: bool = True
+
+    def send(self) -> None:
+        """Send the query, unless there was an answer."""
+        self.waits = not self.answer
+        if self.waits:
+            with suppress(OSError):
+                self.sock.send(self.message)
+
+    def receive(self) -> None:
+        """Read the answer or the error that the kernel reports."""
+        try:
+            self.answer = self.sock.recv(wire.STREAM_LIMIT)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.error = os.strerror(error.errno or 0).lower()
+        self.waits = False
+
+
+def check(examined: Examined) -> Iterator[Check]:
+    """Yield the results for each sandbox with a resolver, and for the upstream servers of all of them."""
+    named = {n.id for n in examined.networks if has_names(n)}
+    joined: dict[str, list[EndpointRecord]] = {}
+    for endpoint in examined.records.endpoints:
+        if endpoint.phase == "live" and endpoint.network_id in named:
+            joined.setdefault(endpoint.container_id, []).append(endpoint)
+    served = [c for c in examined.containers if c.id in joined and c.host.network_mode != "host"]
+    if not served:
+        return
+    yield from _resolvers(examined, served, joined)
+    yield _upstreams(examined, served)
+
+
+def _resolvers(
+    examined: Examined, served: Sequence[ContainerRecord], joined: Mapping[str, Sequence[EndpointRecord]]
+) -> Iterator[Check]:
+    """Ask the resolver in each sandbox for the container's own name."""
+    if examined.agent != "running":
+        yield fault("names", f"{len(served)} containers have no resolver", f"the agent is {examined.agent}")
+        return
+    for first in range(0, len(served), BATCH):
+        probes = {c.id: p for c in served[first : first + BATCH] if (p := _inside(c, joined[c.id])) is not None}
+        ask(probes.values())
+        for container in served[first : first + BATCH]:
+            if container.id in probes:
+                yield _judged(container, joined[container.id], probes[container.id])
+
+
+def _inside(container: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> Probe | None:
+    """Return a query from inside a sandbox, or None if the sandbox has ended or the container has no IPv4 name."""
+    name = next((wire.encode_name(e.names[0]) for e in endpoints if e.names and e.ipv4), None)
+    if name is None:
+        return None
+    try:
+        made = netns.run_in_netns(container.sandbox_path, _datagram, container.sandbox_inode)
+    except (DriverError, OSError):
+        return None
+    return _probe(made, (ADDRESS, wire.PORT), name, wire.A)
+
+
+def _datagram() -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def _probe(made: socket.socket, place: tuple[str | int, ...], name: bytes, kind: int) -> Probe:
+    message = os.urandom(2) + wire.RD.to_bytes(2, "big") + b"\0\1" + bytes(6) + wire.question(name, kind)
+    probe = Probe(made, message)
+    made.setblocking(False)
+    try:
+        made.connect(place)
+    except OSError as error:
+        probe.error = os.strerror(error.errno or 0).lower()
+    return probe
+
+
+def _judged(container: ContainerRecord, endpoints: Sequence[EndpointRecord], probe: Probe) -> Check:
+    name = f"container {container.name}"
+    if not probe.answer:
+        return fault(name, f"its resolver at {ADDRESS} does not answer", f"{probe.error}; or its redirection is lost")
+    addresses = [ip_interface(e.ipv4).ip.packed for e in endpoints if e.ipv4]
+    if not any(probe.answer.endswith(a) or a in probe.answer[len(probe.message) :] for a in addresses):
+        return fault(name, "its own name does not lead to its address", "the agent's names are older than the records")
+    return ok(name, "its resolver knows its name")
+
+
+def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
+    """Ask each server that the containers' queries are forwarded to."""
+    config = examined.host.config
+    defaults = Defaults(read_host_resolv_conf(), config.dns, config.dns_opts)
+    upstreams: dict[Upstream, None] = {}
+    for container in served:
+        with suppress(EngineError):
+            upstreams |= dict.fromkeys(servers(container, defaults, ipv6=False).upstreams)
+    probes = {upstream: probe for upstream in upstreams if (probe := _outside(upstream)) is not None}
+    ask(probes.values())
+    silent = {str(u.address): p.error for u, p in probes.items() if not p.answer}
+    if silent:
+        shown = ", ".join(f"{address} ({error})" for address, error in list(silent.items())[:FEW])
+        what = f"{len(silent)} of {len(probes)} upstream servers do not answer: {shown}"
+        fix = "check the network, /etc/resolv.conf, --dns and the key dns of daemon.json"
+        return warning("upstream DNS", what, "names outside hawse's networks may not be found", fix)
+    return ok("upstream DNS", f"{len(probes)} servers answer")
+
+
+def _outside(upstream: Upstream) -> Probe | None:
+    try:
+        family, place = destination(upstream)
+        made = socket.socket(family, socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    return _probe(made, place, b"\0", NAME_SERVERS)
+
+
+NAME_SERVERS = 2  # the DNS record type NS (RFC 1035)
+
+
+def ask(probes: Iterable[Probe]) -> None:
+    """Send all queries, and wait for all answers together; close the sockets."""
+    waiting = {probe.sock.fileno(): probe for probe in probes}
+    with selectors.DefaultSelector() as selector:
+        for probe in waiting.values():
+            selector.register(probe.sock, selectors.EVENT_READ, probe)
+        for _ in range(2):
+            for probe in waiting.values():
+                probe.send()
+            _receive(selector, waiting)
+    for probe in waiting.values():
+        probe.sock.close()
+
+
+def _receive(selector: selectors.DefaultSelector, waiting: Mapping[int, Probe]) -> None:
+    end = time.monotonic() + ANSWER_SECONDS / 2
+    while any(probe.waits for probe in waiting.values()):
+        ready = selector.select(max(0.0, end - time.monotonic()))
+        if not ready:
+            return
+        for key, _ in ready:
+            key.data.receive()

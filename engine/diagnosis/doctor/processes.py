@@ -1,0 +1,146 @@
+"""Checks hawse's resident processes: the agent, the supervisor, their guard and the warm server."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from drivers.api import LinkRepairer, Repairer
+from drivers.linux import process
+from engine.agent import client
+from engine.agent.service import Snapshot
+from engine.api import Check
+from engine.cluster import membership
+from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, ok, warning
+from engine.dns.sandbox_view import has_names
+from engine.host import Host
+from engine.paths import open_private
+from engine.runtime import guard, guarded, resident, supervisor, supervisor_client
+
+STARTING_SECONDS = 5.0
+"""Seconds for which a process that has just been started is waited for, or its guard may be missing."""
+ANSWER_SECONDS = 2.0
+POLL_INTERVAL_SECONDS = 0.05
+RUNNING, STOPPED, SILENT, ENDED = "running", "stopped by a signal", "not answering", "not running"
+WARM_LOCK = "warm.lock"  # the name is that of cli/launcher/launch.py
+
+
+def agent_state(host: Host) -> tuple[str, Sequence[str]]:
+    """Return the agent's state (`RUNNING`, `STOPPED`, `SILENT` or `ENDED`) and its warnings about other programs.
+
+    Waits up to `STARTING_SECONDS` for an agent that is starting. Does not replace a stopped agent, as `ask` does.
+    """
+    deadline = time.monotonic() + STARTING_SECONDS
+    while True:
+        pid = resident.holder(str(host.run), client.LOCK)
+        if pid and process.is_stopped(pid):
+            return STOPPED, ()
+        answer = client.ask(host.run, "status", ANSWER_SECONDS) if os.path.exists(host.run / client.SOCKET) else None
+        if answer is not None:
+            break
+        if not _is_locked(host, client.LOCK) or time.monotonic() > deadline:
+            return ENDED, ()
+        time.sleep(POLL_INTERVAL_SECONDS)
+    with suppress(ValueError):
+        return RUNNING, json.loads(answer).get("warnings", ())
+    return SILENT, ()
+
+
+def _is_locked(host: Host, name: str) -> bool:
+    """Return whether a process holds a lock in HAWSE_RUN; a starting process does, before it listens."""
+    try:
+        descriptor = open_private(host.run / name, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not resident.try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check(examined: Examined) -> Iterator[Check]:
+    """Yield the results for each resident process."""
+    host, needs_agent, needs_supervisor = examined.host, agent_is_needed(examined), supervisor_is_needed(examined)
+    agent = resident.holder(str(host.run), client.LOCK)
+    if examined.agent == RUNNING:
+        yield ok("agent", f"answers (pid {agent})")
+    elif examined.agent == ENDED and not needs_agent:
+        yield ok("agent", "is not needed")
+    else:
+        yield fault("agent", f"is {examined.agent}", "it was killed or stopped, and the guard has not replaced it")
+    yield from (warning("agent", text, "two programs change the same objects", _FIGHT) for text in examined.fights)
+    yield _supervisor(host, needed=needs_supervisor)
+    if needs_agent or needs_supervisor:
+        yield _guard(host)
+    yield _warm(host)
+
+
+_FIGHT = "let the other program leave hawse's objects alone, or switch repairs off (-o hawse.heal=false)"
+
+
+def agent_is_needed(examined: Examined) -> bool:
+    """Return whether the agent must run now, by the records or by its own record of its start."""
+    host, records = examined.host, examined.records
+    if guarded.is_saved(str(host.run), guarded.AGENT) or membership.exists(host.root):
+        return True
+    drivers = {network.driver for network in examined.networks}
+    repairs = any(isinstance(host.driver(name), (Repairer, LinkRepairer)) for name in drivers)
+    return (host.config.heal and repairs) or any(_named(records, c.id) for c in examined.containers)
+
+
+def _named(records: Snapshot, container_id: str) -> bool:
+    named = {network.id for network in records.networks if has_names(network)}
+    return any(e.container_id == container_id and e.network_id in named for e in records.endpoints)
+
+
+def supervisor_is_needed(examined: Examined) -> bool:
+    """Return whether any container's process runs, whose parent must be a supervisor."""
+    return any(container.kind == "process" for container in examined.containers)
+
+
+def _supervisor(host: Host, *, needed: bool) -> Check:
+    pid = resident.holder(str(host.run), supervisor.LOCK)
+    if pid and process.is_stopped(pid):
+        return fault("supervisor", f"is {STOPPED}", "a signal (SIGSTOP) has stopped it")
+    if supervisor_client.is_there(host.run):
+        return ok("supervisor", f"answers (pid {pid})")
+    if not needed:
+        return ok("supervisor", "is not needed")
+    return fault("supervisor", f"is {ENDED}", "it was killed, and the guard has not replaced it")
+
+
+def _guard(host: Host) -> Check:
+    pid = resident.holder(str(host.run), guard.LOCK)
+    if pid and process.is_stopped(pid):
+        return fault("guard", f"is {STOPPED}", "a signal (SIGSTOP) has stopped it")
+    if pid:
+        return ok("guard", f"runs (pid {pid})")
+    wards = [resident.holder(str(host.run), lock) for lock in (client.LOCK, supervisor.LOCK)]
+    if any(one and _age_seconds(one) < STARTING_SECONDS for one in wards):
+        return ok("guard", "is being started")
+    return warning("guard", f"is {ENDED}", "it was killed; agent and supervisor start it within seconds", REPAIR)
+
+
+def _age_seconds(pid: int) -> float:
+    ticks = process.start_time(pid)
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _warm(host: Host) -> Check:
+    pid = resident.holder(str(host.run), WARM_LOCK)
+    if pid and process.is_stopped(pid):
+        return warning("warm server", f"is {STOPPED}", "commands start slower", f"kill -CONT {pid}")
+    return ok("warm server", f"runs (pid {pid})" if pid else "starts with the next command, unless HAWSE_WARM=off")
+
+
+def repair(examined: Examined) -> None:
+    """Start the agent and the supervisor if they must run; they start the guard. A stopped agent is replaced."""
+    host = examined.host
+    if agent_is_needed(examined):
+        client.ask(host.run, "status", ANSWER_SECONDS)  # replaces a stopped agent
+        client.ensure(host.run, host.root)
+    if supervisor_is_needed(examined):
+        host.runtime.keep_supervisor()

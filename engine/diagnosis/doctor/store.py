@@ -1,0 +1,69 @@
+"""Checks the store of records, the disks of hawse's directories, and the configuration file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.api import Check
+from engine.diagnosis.doctor.checks import fault, ok, warning
+from engine.host import Host
+from engine.recovery import check as checks
+from engine.store.store_file import NAME
+
+FULL_BYTES = 1 << 20
+"""Free bytes below which commands fail, because the store's log can grow to this size."""
+LOW_BYTES = 16 << 20
+FEW_FILES = 64
+
+
+def check(host: Host) -> Iterator[Check]:
+    """Yield the results for the store, for both directories and for daemon.json."""
+    yield from integrity(host)
+    yield _space("HAWSE_ROOT", host.root)
+    if _device(host.run) != _device(host.root):
+        yield _space("HAWSE_RUN", host.run)
+    heals = "" if host.config.heal else "; the agent repairs nothing (heal: false)"
+    yield ok("daemon.json", f"is valid{heals}")
+
+
+def integrity(host: Host) -> list[Check]:
+    """Return what ``hawse system check`` finds, or one good result."""
+    problems = checks.check(host, host.root / NAME).problems
+    cause = "the file was damaged, deleted or cut by another program or by the disk"
+    found = [
+        fault("store", problem, cause, "hawse doctor --fix (or: hawse system check --repair)") for problem in problems
+    ]
+    return found or [ok("store", "the database is sound")]
+
+
+def repair(host: Host) -> list[str]:
+    """Replace a damaged store by a repaired one, and keep the old file; return what was done."""
+    return list(checks.repair(host, host.root / NAME).done)
+
+
+def _space(name: str, place: Path) -> Check:
+    try:
+        disk = os.statvfs(place)
+    except OSError:
+        return ok(name, f"{place} does not exist yet")
+    free, inodes = disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else FEW_FILES
+    text = f"{place} has {free >> 20} MiB free"
+    if disk.f_flag & os.ST_RDONLY:
+        return fault(name, f"{place} is read-only", "the disk is mounted read-only", f"mount -o remount,rw {place}")
+    if free < FULL_BYTES or not inodes:
+        what = f"the disk of {place} is full" if inodes else f"the disk of {place} has no free inodes"
+        return fault(
+            name, what, "commands cannot record what they do", "delete files: hawse system df, hawse system prune"
+        )
+    if free < LOW_BYTES or inodes < FEW_FILES:
+        return warning(name, text, "the disk is almost full", "delete files: hawse system df, hawse system prune")
+    return ok(name, text)
+
+
+def _device(place: Path) -> int:
+    try:
+        return os.stat(place).st_dev
+    except OSError:
+        return 0

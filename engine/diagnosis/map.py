@@ -1,0 +1,119 @@
+"""The document of ``hawse network map``: networks, and their containers with addresses, names, ports and hosts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from engine.api import Json
+from engine.cluster import membership as memberships
+from engine.cluster import network_hooks
+from engine.cluster.gateway import shown_name
+from engine.cluster.local_networks import SWARM
+from engine.cluster.model import ClusterMembership, SharedEndpoint
+from engine.cluster.snapshot import View
+from engine.containers.lookup import is_alive
+from engine.host import Host
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
+from engine.names import SHORT_ID, natural_key
+from engine.networks.query import PRESENT, find
+from engine.store.api import Reader
+
+
+def document(host: Host, references: Sequence[str]) -> Json:
+    """Return the networks that ``references`` name, or all networks that are in use or that the user created.
+
+    Each network has its containers on this host, and those on other hosts if it is a cluster network. Raises NotFound
+    for an unknown reference.
+    """
+    view, membership = _cluster(host)
+    with host.store.read() as reader:
+        chosen = {find(reader, r).id: find(reader, r) for r in references} if references else _all(reader)
+        networks = [_network(reader, record, view, membership) for record in chosen.values()]
+    shown = [n for n in networks if references or n["Containers"] or not n["Predefined"]]
+    return {"Host": os.uname().nodename, "Networks": sorted(shown, key=lambda n: natural_key(n["Name"]))}
+
+
+def _cluster(host: Host) -> tuple[View | None, ClusterMembership | None]:
+    return network_hooks.current_view(host) if memberships.exists(host.root) else (None, None)
+
+
+def _all(reader: Reader) -> dict[str, NetworkRecord]:
+    return {n.id: n for n in reader.networks() if n.phase in PRESENT and not n.config_only}
+
+
+def _network(reader: Reader, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:
+    here, elsewhere = list(_members(reader, record)), []
+    hosts: list[Json] = []
+    if record.scope == SWARM and view is not None and membership is not None:
+        others = view.elsewhere(record.id, membership.node_id)
+        elsewhere = [_remote(e, view) for e in others if e.node in view.nodes]
+        used = {e.node for e in view.endpoints(record.id)} | ({membership.node_id} if here else set())
+        nodes = (view.nodes[node] for node in used if node in view.nodes)
+        hosts = [{"Name": n.hostname, "Address": n.data_address, "Here": n.id == membership.node_id} for n in nodes]
+    members = sorted([*here, *elsewhere], key=lambda m: (natural_key(m["Host"]), natural_key(m["Name"])))
+    return {
+        "Name": record.name,
+        "Id": record.id,
+        "Driver": record.driver,
+        "Scope": record.scope,
+        "Internal": record.internal,
+        "Predefined": record.predefined or record.ingress,
+        "Subnets": [{"Subnet": p.subnet, "Gateway": p.gateway} for p in record.pools if not p.unused],
+        "Hosts": sorted(hosts, key=lambda h: natural_key(h["Name"])),
+        "Containers": members,
+    }
+
+
+def _members(reader: Reader, network: NetworkRecord) -> Iterator[Json]:
+    """Yield the containers of this host on a network."""
+    for endpoint in reader.endpoints(network_id=network.id):
+        container = reader.container(endpoint.container_id)
+        if endpoint.phase == "live" and container is not None and is_alive(container):
+            yield _member(network, endpoint, container)
+
+
+def _member(network: NetworkRecord, endpoint: EndpointRecord, container: ContainerRecord) -> Json:
+    name = shown_name(network, container)
+    return {
+        "Name": name,
+        "Id": container.id,
+        "Host": "",
+        "Interface": endpoint.interface,
+        "MacAddress": endpoint.mac,
+        "IPv4Address": endpoint.ipv4,
+        "IPv6Address": endpoint.ipv6,
+        "Names": _other_names(endpoint.names, name, container.id),
+        "Ports": [port_text(port) for port in endpoint.ports],
+    }
+
+
+def _remote(endpoint: SharedEndpoint, view: View) -> Json:
+    """Return a container of another host, of which only names and addresses are known."""
+    name = endpoint.names[0] if endpoint.names else endpoint.container_id[:SHORT_ID]
+    return {
+        "Name": name,
+        "Id": endpoint.container_id,
+        "Host": view.nodes[endpoint.node].hostname,
+        "Interface": "",
+        "MacAddress": endpoint.mac,
+        "IPv4Address": endpoint.ipv4,
+        "IPv6Address": endpoint.ipv6,
+        "Names": _other_names(endpoint.names, name, endpoint.container_id),
+        "Ports": [],
+    }
+
+
+def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[str]:
+    """Return the DNS names other than the name that is shown and the container's id."""
+    return [name for name in dict.fromkeys(names) if name not in (shown, container_id[:SHORT_ID])]
+
+
+def port_text(port: PortRecord) -> str:
+    """Return a published port or range as ``ps`` prints it, such as ``0.0.0.0:8080->80/tcp``."""
+    host_ip = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{host_ip}:{_span(port.host_port, port.host_port_end)}->{_span(port.port, port.port_end)}/{port.protocol}"
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

@@ -1,0 +1,38 @@
+"""The methods of `engine.api.Diagnostics`; each method only calls the function that does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine.api import Diagnosis, Json, Strings
+from engine.diagnosis import map as network_map
+from engine.diagnosis.doctor.examination import diagnose
+from engine.diagnosis.verify import verify
+from engine.failures import raises_engine_errors
+from engine.host import Host
+
+
+@raises_engine_errors
+class DiagnosisVerbs:
+    """The diagnosis of one host.
+
+    ``reading`` returns the host after making it ready for operations that only read, ``changing`` for changes.
+    """
+
+    def __init__(self, host: Host, reading: Callable[[], Host], changing: Callable[[], Host]) -> None:
+        self.host, self._reading, self._changing = host, reading, changing
+
+    def doctor(self, *, fix: bool = False) -> Diagnosis:
+        """Check everything on this host; with ``fix``, also repair what is hawse's own."""
+        return diagnose(self.host, self._changing, fix=fix)
+
+    def verify(self, reference: str, *, fix: bool = False) -> Strings:
+        """Compare the kernel objects of one network with the records; return one line for each difference.
+
+        With ``fix``, the differences are repaired.
+        """
+        return verify(self.host, self._changing, reference, fix=fix)
+
+    def map(self, references: Sequence[str]) -> Json:
+        """Return the networks with their containers, addresses, names and ports; all networks without references."""
+        return network_map.document(self._reading(), references)

@@ -1,0 +1,62 @@
+"""Compares one network with the records: the part of ``hawse doctor`` that ``hawse network verify`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from drivers.api import Difference, Repairer
+from engine.api import Strings
+from engine.diagnosis.doctor import links
+from engine.diagnosis.doctor.checks import read_records
+from engine.dispatch import translate_driver_errors
+from engine.endpoints import shared_state
+from engine.host import Host
+from engine.model import NetworkRecord
+from engine.networks.query import find
+from engine.recovery import recover
+from engine.recovery.link_repair import CONTAINER, NETWORK, Subject
+from engine.store.api import Reader
+from engine.swarm import verify as swarm_verify
+
+
+def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bool) -> Strings:
+    """Return one line for each difference between a network with its containers and the records.
+
+    With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store.
+    """
+    with host.store.read() as reader:
+        record = find(reader, reference)
+    if swarm_verify.spans_hosts(host, record):
+        prepare()
+        return [*swarm_verify.verify(host, record, fix=fix), *_local(host, record, fix=fix)]
+    found = _local(host, record, fix=False)
+    if found and fix:
+        prepare()
+        recover.repair(host, {record.driver}, whole=False)
+        _local(host, record, fix=True)
+    return found
+
+
+def _local(host: Host, record: NetworkRecord, *, fix: bool) -> Strings:
+    """Compare the network and its containers; with ``fix``, also repair them."""
+    with host.store.read() as reader, translate_driver_errors():
+        records = read_records(reader)
+        shared = _shared(host, reader, record) if records.of_this_boot and record.phase == "live" else ()
+    members = {e.container_id for e in records.endpoints if e.network_id == record.id}
+    containers = [c for c in records.containers if c.id in members]
+    compare = links.comparison(host, containers)
+    subjects = [Subject(NETWORK, record.id), *(Subject(CONTAINER, container.id) for container in containers)]
+    differences = list(shared)
+    for subject in subjects:
+        with translate_driver_errors():
+            if fix:
+                differences += compare.put_right(subject).differences
+                continue
+            with host.store.read() as reader:
+                differences += compare.compare(reader, subject).differences
+    return [f"{d.kind}: {d.place} {d.what}" for d in differences if d.kind != "upkeep"]
+
+
+def _shared(host: Host, reader: Reader, record: NetworkRecord) -> Sequence[Difference]:
+    driver = host.driver(record.driver)
+    return driver.compare(shared_state.of(reader, record.driver)) if isinstance(driver, Repairer) else ()

@@ -1,0 +1,168 @@
+"""Faults in the kernel's state: the doctor names each, and ``--fix`` mends it.
+
+Faults that do not disturb each other are injected together, because each look at the host costs a second.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.netns.diagnosis.doctor.conftest import is_named
+
+pytestmark = pytest.mark.netns
+
+ROUNDS = {
+    "links of the host": (
+        "ip link delete %(app_web)s; ip link set %(back)s down; ip link set %(app_db)s nomaster; "
+        "ip addr flush dev %(strict)s",
+        [
+            ("container web", "missing port: %(app_web)s"),
+            ("network back", "%(back)s is down"),
+            ("container db", "%(app_db)s is not on %(app)s"),
+            ("network strict", "missing address: 172.33.0.1/16 on %(strict)s"),
+        ],
+    ),
+    "bridges and routes": (
+        "ip link delete %(back)s; ip route delete 172.31.0.0/16; ip -6 route delete fd31::/64; "
+        "ip link set %(app_web)s down",
+        [
+            ("network back", "missing bridge: %(back)s"),
+            ("network app", "missing route: 172.31.0.0/16 on %(app)s, fd31::/64 on %(app)s"),
+            ("container web", "%(app_web)s is down"),
+        ],
+    ),
+    "sysctls": (
+        "sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.%(app)s.route_localnet=0 net.ipv6.conf.%(app)s.disable_ipv6=1 "
+        "net.ipv6.conf.all.forwarding=0",
+        [
+            ("host", "IP forwarding is off: ipv4"),
+            ("host", "IP forwarding is off: ipv6"),
+            ("network app", "changed sysctl: net.ipv6.conf.%(app)s.disable_ipv6"),
+            ("network app", "missing route_localnet: %(app)s"),
+        ],
+    ),
+    "elements": (
+        "nft delete element inet hawse any4 { tcp . 8080 }; nft delete element inet hawse bridges { %(app)s }; "
+        "nft add element inet hawse any4 { tcp . 99 : 172.32.0.2 . 99 }; nft flush set bridge hawse ports",
+        [
+            ("firewall", "missing inet hawse any4: tcp . 8080"),
+            ("firewall", "missing inet hawse bridges"),
+            ("firewall", "foreign inet hawse any4: tcp . 99"),
+            ("firewall", "missing bridge hawse ports"),
+        ],
+    ),
+    "rules": (
+        "nft flush chain inet hawse forward; nft delete table bridge hawse",
+        [("firewall", "changed inet hawse forward: the rules"), ("firewall", "missing bridge hawse: the table")],
+    ),
+    "the table": ("nft delete table inet hawse", [("firewall", "missing inet hawse: the table")]),
+    "everything": (
+        "nft flush ruleset; ip link delete %(app)s; ip link delete %(app_web)s",
+        [("firewall", "the table"), ("network app", "missing bridge: %(app)s")],
+    ),
+}
+INSIDE = {
+    "link": ("ip link delete eth0", ("container db", "missing")),
+    "address": ("ip addr flush dev eth0", ("container web", "missing address: ")),
+    "default route": ("ip route delete default; ip link set lo down", ("container honest", "missing default route")),
+}
+
+
+def test_a_healthy_host_has_no_fault_and_no_warning(patient):
+    began = time.monotonic()
+    assert patient.findings() == []
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("script", "expected"), ROUNDS.values(), ids=ROUNDS)
+def test_the_doctor_names_a_fault_and_mends_it(patient, script, expected):
+    patient.host.sh(script % patient.links)
+    found = patient.faults()
+    for name, what in expected:
+        assert is_named(found, "fault", name, what % patient.links), (name, what, found)
+    after, repaired = patient.doctor("--fix")
+    assert not [check for check in after if check["status"] == "fault"]
+    for name, what in expected:
+        assert any(line.startswith(name) and what % patient.links in line for line in repaired), repaired
+
+
+def test_the_doctor_looks_into_containers(patient):
+    for container, script in (("db", "link"), ("web", "address"), ("honest", "default route")):
+        patient.inside(container, INSIDE[script][0])
+    found = patient.faults()
+    for name, what in (expected for _, expected in INSIDE.values()):
+        assert is_named(found, "fault", name, what), (name, what, found)
+    patient.doctor("--fix")
+    assert patient.findings() == []
+
+
+def test_names_in_a_container(patient):
+    patient.inside("web", "nft delete table ip hawse_resolver")
+    found = patient.faults()
+    assert is_named(found, "fault", "container web", "missing redirection of the resolver: the table")
+    assert is_named(found, "fault", "container web", "its resolver at 127.0.0.11 does not answer")
+    patient.doctor("--fix")
+    assert patient.findings() == []
+
+
+FOREIGN = {
+    "policy": ("", "fault", "the chain 'inet other_policy c' drops forwarded packets"),
+    "everything": ("counter drop", "fault", "the chain 'inet other_everything c' drops forwarded packets"),
+    "subnet": ("ip daddr 172.31.0.0/16 drop", "fault", "'inet other_subnet c' drops packets of %(app)s"),
+    "address": ("ip saddr 172.31.0.2 tcp dport 80 reject", "fault", "'inet other_address c' drops packets of %(app)s"),
+    "larger": ("ip saddr 172.16.0.0/12 drop", "fault", "'inet other_larger c' drops packets of br-"),
+    "ipv6": ("ip6 daddr fd31::/64 drop", "fault", "'inet other_ipv6 c' drops packets of %(app)s"),
+    "interface": ('iifname "%(back)s" counter drop', "fault", "'inet other_interface c' drops packets of %(back)s"),
+    "pattern": ('oifname "br-*" drop', "fault", "'inet other_pattern c' drops packets of br-"),
+    "ports": ("tcp dport 80 drop", "warning", "'inet other_ports c' drops packets of some ports"),
+}
+HARMLESS = (
+    "ct state invalid drop", "ip saddr 10.9.0.0/16 drop", 'iifname "eth9" drop', "ip daddr != 172.31.0.0/16 accept",
+    "ip daddr 172.31.0.0/16 accept",
+)  # fmt: skip
+
+
+def foreign_table(name: str, rules: str, policy: str = "accept") -> str:
+    chain = f"chain inet {name} c {{ type filter hook forward priority 10; policy {policy}; }}"
+    return f"add table inet {name}; add {chain}; " + "; ".join(f"add rule inet {name} c {r}" for r in rules if r)
+
+
+def test_foreign_firewalls_are_named_and_left_alone(patient):
+    for name, (rule, *_) in FOREIGN.items():
+        policy = "drop" if name == "policy" else "accept"
+        patient.host.run("nft", foreign_table(f"other_{name}", [rule % patient.links], policy))
+    found = patient.findings()
+    for status, what in ((status, what) for _, status, what in FOREIGN.values()):
+        assert is_named(found, status, "foreign firewall", what % patient.links), (what, found)
+    patient.host.run("nft", "; ".join(f"delete table inet other_{name}" for name in FOREIGN))
+
+
+def test_a_foreign_firewall_that_drops_nothing_of_hawse_is_no_finding(patient):
+    patient.host.run("nft", foreign_table("other", HARMLESS))
+    assert patient.findings() == []
+    patient.host.run("nft", "delete table inet other")
+
+
+def test_other_programs_interfaces(patient):
+    patient.host.sh(
+        "ip link add tun9 type veth peer name tun8; ip addr add 172.31.9.1/24 dev tun9; ip link set ext0 mtu 1400"
+    )
+    found = patient.findings()
+    assert is_named(found, "warning", "network app", "its subnet 172.31.0.0/16 overlaps with 172.31.9.1/24 on tun9")
+    assert is_named(found, "warning", "network app", "its MTU 1500 is larger than the MTU 1400 of ext0")
+    patient.host.sh("ip link delete tun9; ip link set ext0 mtu 1500")
+
+
+def test_network_verify_is_a_part_of_the_doctor(patient):
+    assert patient.hawse("network", "verify", "app").stdout == "ok\n"
+    patient.host.sh(f"ip link set {patient.links['app_web']} down")
+    patient.host.run("nft", "delete element inet hawse any4 { tcp . 8080 }")
+    for flags in ((), ("--fix",)):
+        done = patient.hawse("network", "verify", *flags, "app", check=False)
+        assert done.returncode == 1
+        assert f"changed: port {patient.links['app_web']} is down\n" in done.stdout
+        assert "missing: inet hawse any4 tcp . 8080" in done.stdout
+    assert patient.hawse("network", "verify", "app").stdout == "ok\n"
+    assert patient.hawse("network", "verify", "nosuch", check=False).stderr.endswith("network nosuch not found\n")

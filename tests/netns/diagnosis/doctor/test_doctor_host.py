@@ -1,0 +1,147 @@
+"""Faults of hawse's processes, its store, its disks and its configuration: the doctor names each, and mends its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from drivers.linux import process
+from engine.runtime import resident
+from tests.conftest import until
+from tests.netns.diagnosis.doctor.conftest import is_named
+
+pytestmark = pytest.mark.netns
+
+
+def pid_of(patient, name: str) -> int:
+    return resident.holder(str(patient.host.run_dir), f"{name}.lock")
+
+
+def kill_all(patient, *names: str) -> None:
+    """Kill processes at once, so that none of them starts another again."""
+    pids = {name: until(lambda name=name: pid_of(patient, name)) for name in names}
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids.values():
+            os.kill(pid, number)
+    until(lambda: not any(pid_of(patient, name) for name in names))
+
+
+def test_all_processes_are_killed(patient):
+    kill_all(patient, "agent", "supervisor", "guard")
+    found = patient.findings()
+    assert is_named(found, "fault", "agent", "is not running")
+    assert is_named(found, "fault", "supervisor", "is not running")
+    assert is_named(found, "warning", "guard", "is not running")
+    assert is_named(found, "fault", "names", "have no resolver")
+    after, repaired = patient.doctor("--fix")
+    assert not [check for check in after if check["status"] == "fault"], after
+    assert "agent: is not running" in repaired
+    patient.settle()
+
+
+def test_processes_that_a_signal_has_stopped(patient):
+    guard = until(lambda: pid_of(patient, "guard"))
+    os.kill(guard, signal.SIGSTOP)  # else the guard replaces the agent
+    agent = until(lambda: pid_of(patient, "agent"))
+    os.kill(agent, signal.SIGSTOP)
+    until(lambda: process.is_stopped(agent))
+    found = patient.faults()
+    assert is_named(found, "fault", "agent", "is stopped by a signal")
+    assert is_named(found, "fault", "guard", "is stopped by a signal")
+    assert process.is_stopped(agent), "the doctor only looks"
+    os.kill(guard, signal.SIGCONT)
+    patient.doctor("--fix")
+    patient.settle()
+
+
+def test_a_damaged_store(host):
+    host.hawse("network", "create", "app")
+    store = host.root / "hawse.db"
+    for suffix in ("-wal", "-shm"):
+        store.with_name(f"hawse.db{suffix}").unlink(missing_ok=True)
+    store.write_bytes(store.read_bytes()[:4096] + os.urandom(8192))
+    done = host.hawse("doctor", check=False)
+    assert done.returncode == 1
+    assert re.search(r"fault +store ", done.stdout)
+    fixed = host.hawse("doctor", "--fix", check=False)
+    assert "repaired: store: " in fixed.stdout
+    assert not re.search(r"fault +store ", host.hawse("doctor", check=False).stdout)
+
+
+def test_a_command_was_killed(patient):
+    from_store = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"
+    network = patient.hawse("network", "create", "halfway").stdout.strip()
+    statement = f"insert into intents (kind, object_id, owner) values ('network-create', '{network}', '1:1')"
+    subprocess.run([sys.executable, "-c", from_store, patient.host.root / "hawse.db", statement], check=True)
+    assert is_named(patient.findings(), "warning", f"object {network[:12]}", "network-create")
+    patient.doctor("--fix")
+    assert "halfway" not in patient.hawse("network", "ls").stdout
+    assert patient.findings() == []
+
+
+def test_an_invalid_configuration_file(patient):
+    good = patient.config.read_text()
+    patient.config.write_text('{"mtuu": 5}')
+    found = patient.faults()
+    assert is_named(found, "fault", "daemon.json", "mtuu: no such configuration key")
+    patient.config.write_text(good)
+
+
+def test_a_full_disk(patient):
+    """The disk of HAWSE_ROOT is full, in a mount namespace of the command alone."""
+    root = patient.host.root
+    script = (
+        f"cp -a {root} /tmp/$$.copy; mount -t tmpfs -o size=4m none {root}; cp -a /tmp/$$.copy/. {root}; "
+        f'rm -r /tmp/$$.copy; dd if=/dev/zero of={root}/rest bs=64k 2>/dev/null; exec "$@"'
+    )
+    command = ["ip", "netns", "exec", patient.host.name, "unshare", "-m", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*command, *patient.host.command("doctor")[4:]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=patient.host.env(HAWSE_CONFIG=str(patient.config), HAWSE_WARM="off"),
+    )
+    assert done.returncode == 1, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("fault"))
+    assert f"the disk of {root} is full" in line
+
+
+def test_a_host_without_hawse_is_healthy_and_stays_untouched(host):
+    done = host.hawse("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "0 faults, 0 warnings" in done.stdout
+    assert not host.root.exists()
+
+
+def test_a_table_and_a_summary_for_a_person(patient):
+    patient.host.sh(f"ip link set {patient.links['back']} down")
+    done = patient.hawse("doctor", check=False)
+    header, *lines, summary = done.stdout.splitlines()
+    assert header.split() == ["STATUS", "OBJECT", "FINDING", "CAUSE", "FIX"]
+    assert {line.split()[0] for line in lines} <= {"ok", "warning", "fault"}
+    assert lines[-1].startswith("fault") and "hawse doctor --fix" in lines[-1]
+    assert summary.startswith("2 faults, "), "the bridge, and its route"
+    fixed = patient.hawse("doctor", "--fix")
+    assert f"repaired: network back: changed bridge: {patient.links['back']} is down\n" in fixed.stdout
+
+
+def test_a_hundred_networks_take_seconds(host):
+    host.hawse("network", "create", "first")
+    script = (
+        "from engine.core import open_engine; from engine.model import IPAMConfig, NetworkCreate; e = open_engine()\n"
+        "for n in range(100): e.networks.create(NetworkCreate(f'n{n}', ipam_config=[IPAMConfig(f'10.9.{n}.0/24')]))"
+    )
+    host.run(sys.executable, "-c", script, env=host.env())
+    began = time.monotonic()
+    done = host.hawse("doctor", check=False)
+    took = time.monotonic() - began
+    assert "0 faults" in done.stdout, done.stdout
+    assert "101 networks" in done.stdout
+    assert took < 10, f"{took:.1f} s"

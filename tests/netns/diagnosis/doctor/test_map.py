@@ -1,0 +1,60 @@
+"""``hawse network map``: what is connected to what, in every format."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import pytest
+
+pytestmark = pytest.mark.netns
+
+
+def test_the_document_has_networks_containers_names_and_ports(patient):
+    document = json.loads(patient.hawse("network", "map", "--format", "json").stdout)
+    networks = {network["Name"]: network for network in document["Networks"]}
+    assert list(networks) == ["app", "back", "strict"], "predefined networks that nothing uses are left out"
+    assert [pool["Subnet"] for pool in networks["app"]["Subnets"]] == ["172.31.0.0/16", "fd31::/64"]
+    assert networks["back"]["Internal"]
+    web = next(c for c in networks["app"]["Containers"] if c["Name"] == "web")
+    member = patient.member("app", "web")
+    assert (web["IPv4Address"], web["IPv6Address"]) == (member["IPv4Address"], member["IPv6Address"])
+    assert web["Names"] == ["www"]
+    assert set(web["Ports"]) == {"0.0.0.0:8080->80/tcp", "[::]:8080->80/tcp"}
+    assert [c["Name"] for c in networks["back"]["Containers"]] == ["db"]
+
+
+def test_the_tree_is_plain_text_in_a_pipe(patient):
+    tree = patient.hawse("network", "map", "app").stdout
+    assert tree.isprintable() or "\x1b" not in tree
+    lines = [line.lstrip("│├└─ ") for line in tree.splitlines()[1:]]
+    assert lines[0] == "app  bridge  172.31.0.0/16  fd31::/64"
+    web = next(line for line in lines if line.startswith("web"))
+    assert web.endswith("eth0  names: www  ports: 8080 → 80/tcp")
+    assert not [line for line in lines if line.startswith(("back", "strict"))]
+
+
+def test_drawings(patient):
+    svg = ElementTree.fromstring(patient.hawse("network", "map", "--format", "svg").stdout)
+    texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"app", "back", "strict", "web", "db", "honest", "8080 → 80/tcp", "also on back"} <= set(texts)
+    mermaid = patient.hawse("network", "map", "--format", "mermaid").stdout
+    assert mermaid.startswith("flowchart LR\n")
+    assert mermaid.count(" ---|") == 4, "an edge for each endpoint"
+    dot = patient.hawse("network", "map", "--format", "dot").stdout
+    if shutil.which("dot"):
+        subprocess.run(["dot", "-Tplain"], input=dot, text=True, check=True, capture_output=True)
+    assert dot.count(" -- ") == 4
+
+
+def test_errors(patient):
+    assert patient.hawse("network", "map", "nosuch", check=False).stderr.endswith("network nosuch not found\n")
+    assert "unknown format gif" in patient.hawse("network", "map", "--format", "gif", check=False).stderr
+    assert patient.hawse("network", "map", "--format", "gif", check=False).returncode == 1
+
+
+def test_a_predefined_network_is_shown_if_it_is_used_or_named(patient):
+    assert "none  null" in patient.hawse("network", "map", "none").stdout
+    assert "host  host" not in patient.hawse("network", "map").stdout
