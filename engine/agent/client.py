@@ -246,9 +246,10 @@ def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     agent's port proxy. The default bridge has no DNS names. If ``joined`` is not empty and the agent has no work, the
     command does not wait for the agent.
     """
-    start = any(not network.predefined for network in joined) or _has_forwards(host)
-    if start and joined:
+    named = any(not network.predefined for network in joined)
+    if named:
         recording.comment(SERVES_NAMES)
+    start = named or _has_forwards(host)
     notify(host.run, host.root, start=start, wait=start or not joined)
 
 

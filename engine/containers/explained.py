@@ -20,10 +20,15 @@ def new_namespace(record: ContainerRecord) -> None:
         _sysctl(path, f"net.ipv4.{name}", value.decode())
 
 
-def sysctls(record: ContainerRecord) -> None:
-    """Record the values of ``--sysctl``, which the container's process sets before it executes the command."""
+def start(record: ContainerRecord) -> None:
+    """Record the values of ``--sysctl``, which the container's process sets before it executes the command.
+
+    With ``--rm``, also record who removes the container.
+    """
     for key, value in record.host.sysctls.items():
         _sysctl(record.sandbox_path, key, value)
+    if record.host.auto_remove:
+        recording.comment("At the end, the supervisor starts a program that removes the container, as hawse rm does.")
 
 
 def _sysctl(path: str, key: str, value: str) -> None:

@@ -316,7 +316,7 @@ def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedP
 def _run(host: Host, live: Reserved) -> None:
     announce(host, [m.network for m in live.members])
     if recording.recorder is not None:
-        explained.sysctls(live.record)
+        explained.start(live.record)
     try:
         host.runtime.start(live.record.id)
     except RuntimeFailure as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COUNTER, WARM, Host, Netns, Peer, require_root
+from tests.conftest import COUNTER, WARM, Host, Netns, Peer, require_root, until
 from tests.netns.cli.replay import rerun, state
 
 pytestmark = pytest.mark.netns
@@ -42,6 +42,9 @@ class Twin:
         return text
 
     def check(self) -> None:
+        for path in [path for path in self.sandboxes if not os.path.exists(path)]:
+            self.sandboxes.pop(path).delete()  # as the container's namespace, so that the kernel deletes its links
+        until(lambda: links_of(self.fresh) == links_of(self.host))
         assert state(self.fresh) == state(self.host)
         for path, copy in self.sandboxes.items():
             if os.path.exists(path):
@@ -62,6 +65,10 @@ class Twin:
             subprocess.run(["ip", "netns", "del", name], check=True)
         for copy in self.sandboxes.values():
             copy.delete()
+
+
+def links_of(place: Netns) -> list[str]:
+    return sorted(place.run("ls", "/sys/class/net").stdout.split())
 
 
 @pytest.fixture(scope="module")
