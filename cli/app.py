@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -76,11 +76,33 @@ def bold(text: str) -> str:
     return capture.get()
 
 
+def shell_colours(text: str) -> str:
+    """Return lines of a shell script with colours for a terminal; the lines keep their length.
+
+    The function imports rich only when it is called.
+    """
+    from rich.console import Console
+    from rich.syntax import Syntax
+
+    console, syntax = Console(force_terminal=True, color_system="standard"), Syntax("", "bash")
+    with console.capture() as capture:
+        for line in text.splitlines():
+            console.print(syntax.highlight(line), end="", soft_wrap=True)
+    return capture.get()
+
+
 def _escaping() -> ModuleType:
     """Import and return `cli.output.terminal_escapes`, which only output to a terminal needs."""
     from cli.output import terminal_escapes
 
     return terminal_escapes
+
+
+def _explain() -> ModuleType:
+    """Import and return `cli.explain`, which only ``--explain`` needs."""
+    from cli import explain
+
+    return explain
 
 
 def discard_output(stream: BinaryIO) -> None:
@@ -95,6 +117,7 @@ class App:
     """One run of a hawse command: its engine, its output streams and facts about the terminal.
 
     ``hint`` is what a person may do if the command fails. It is printed after the error, and only on a terminal.
+    ``global_flags`` are the values of the flags of ``hawse`` itself.
     """
 
     def __init__(
@@ -114,16 +137,35 @@ class App:
         self.debug = bool(environ.get("HAWSE_DEBUG"))
         self.no_color = bool(environ.get("NO_COLOR"))
         self.hint = ""
+        self.global_flags: Mapping[str, Any] = {}
 
     @cached_property
     def engine(self) -> Engine:
-        """This host's engine, opened at first use."""
+        """This host's engine, opened at first use; with ``--explain``, what it does is recorded from now on."""
+        if self.is_dry_run:
+            return cast("Engine", _explain().dry_engine(self))
+        if self.global_flags.get("explain"):
+            _explain().record()
         return self.open_engine()
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the command must change nothing, because the user gave ``--dry-run``."""
+        return bool(self.global_flags.get("dry_run"))
+
+    def explain(self) -> None:
+        """With ``--explain`` or ``--dry-run``, print the commands that equal what the command did or would do."""
+        if self.global_flags.get("explain") or self.is_dry_run:
+            _explain().show(self)
 
     @cached_property
     def on_terminal(self) -> bool:
         """Whether the stdout of this process is a terminal."""
         return self.stdout.isatty()
+
+    def has_color(self, stream: BinaryIO) -> bool:
+        """Return whether the stream may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
+        return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property
     def color(self) -> bool:

@@ -11,8 +11,9 @@ import click
 
 from cli import examples
 from cli.absent import ABSENT, ONLY_HERE
-from cli.app import App, StatusError
+from cli.app import FLAG_ERROR, App, StatusError
 from cli.pflag import LIST, STRING, Flag, Group
+from cli.pflag.help import path
 from cli.system.version import version_line
 from engine.errors import EngineError
 
@@ -67,6 +68,8 @@ FLAGS = [
     Flag(["--config"], kind=STRING, usage="Location of client config files; hawse has none", effect="ignored"),
     Flag(["--context", "-c"], kind=STRING, usage='Only "default", which is this host'),
     Flag(["--debug", "-D"], usage="Enable debug mode: show the traceback of an unexpected error"),
+    Flag(["--dry-run"], usage="Do nothing, and show the commands that --explain would show", everywhere=True),
+    Flag(["--explain"], usage="Show the equal ip, bridge, nft and sysctl commands on stderr", everywhere=True),
     Flag(["--host", "-H"], kind=LIST, usage="Only a unix socket, which is this host (unix://…)"),
     Flag(["--log-level", "-l"], kind=STRING, usage="Set the logging level", default_value="info",
          hidden=True, effect="ignored"),
@@ -74,6 +77,11 @@ FLAGS = [
     Flag(["--version", "-v"], usage="Print version information and quit"),
 ]  # fmt: skip
 
+DRY_RUNS = (
+    "network create", "network connect", "network disconnect", "network rm",
+    "create", "run", "publish", "unpublish",
+)  # fmt: skip
+"""The commands that ``--dry-run`` works with. Other commands have effects besides records and the kernel's network."""
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes: 128 + signal number, as in a shell
 
@@ -94,6 +102,12 @@ class Root(Group):
         """Return the notes and examples of the command ``line``."""
         return examples.notes(line)
 
+    def check(self, ctx: click.Context) -> None:
+        """Raise StatusError for a command with ``--dry-run`` that cannot do this."""
+        line = path(ctx).removeprefix("hawse ").removeprefix("container ")
+        if ctx.obj.is_dry_run and not isinstance(ctx.command, Group) and line not in DRY_RUNS:
+            raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)
+
     def version_if_wanted(self, ctx: click.Context) -> None:
         """If the command line has ``--version`` and no command, print the version and exit with code 0."""
         if ctx.params.get("version"):
@@ -105,6 +119,7 @@ class Root(Group):
         app: App = ctx.obj
         app.debug = app.debug or ctx.params["debug"]
         app.no_color = app.no_color or ctx.params["no_color"]
+        app.global_flags = ctx.params
         require_this_host(ctx.params["host"], ctx.params["context"])
         if (ctx.params["log_level"] or "info").lower() not in LOG_LEVELS:
             raise StatusError(f"Unable to parse logging level: {ctx.params['log_level']}")
@@ -145,6 +160,12 @@ def run(argv: Sequence[str], app: App) -> int:
 
 
 def _run(argv: Sequence[str], app: App) -> int:
+    code = _run_command(argv, app)
+    app.explain()
+    return code
+
+
+def _run_command(argv: Sequence[str], app: App) -> int:
     try:
         with root.make_context("hawse", list(argv), obj=app) as ctx:
             code = root.invoke(ctx)

@@ -10,8 +10,8 @@ __hawse_command() {
             commands='attach completion container create doctor exec image images import info inspect kill logs network
                       node port ps publish rename restart rm rmi run start stop swarm system trace unpublish version
                       wait'
-            flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
-                   --no-color --version,-v'
+            flags='--config=directories --context,-c=context --debug,-D --dry-run --explain --help *--host,-H=none
+                   --log-level,-l=log-level --no-color --version,-v'
             strict=1
             ;;
         attach | 'container attach')

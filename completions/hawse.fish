@@ -359,6 +359,8 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or
 complete -c hawse -n '__hawse_flags_of \'\'' -l config -x -a '(__hawse_offer directories)' -d 'Location of client config files; hawse has none'
 complete -c hawse -n '__hawse_flags_of \'\'' -s c -l context -x -a '(__hawse_offer context)' -d 'Only "default", which is this host'
 complete -c hawse -n '__hawse_flags_of \'\'' -s D -l debug -d 'Enable debug mode: show the traceback of an unexpected error'
+complete -c hawse -n '__hawse_flags_of \'\'' -l dry-run -d 'Do nothing, and show the commands that --explain would show'
+complete -c hawse -n '__hawse_flags_of \'\'' -l explain -d 'Show the equal ip, bridge, nft and sysctl commands on stderr'
 complete -c hawse -n '__hawse_flags_of \'\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'\'' -s H -l host -x -a '(__hawse_offer none)' -d 'Only a unix socket, which is this host (unix://…)'
 complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Set the logging level'

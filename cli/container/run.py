@@ -45,7 +45,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
     container_id = create_reported(app, request, pull=flags["pull"], quiet=flags["quiet"])
     if not (request.config.attach_stdout or request.config.attach_stderr):
         app.out(f"{container_id}\n")
-    if flags["detach"]:
+    if flags["detach"] or app.is_dry_run:
         start_reported(app, container_id)
         return 0
     return in_foreground(app, container_id, request, sig_proxy=flags["sig_proxy"])

@@ -18,7 +18,8 @@ class Flag(click.Option):
 
     ``deprecated_text`` is the warning that is printed when the flag is used. ``short_deprecated`` is the warning that
     is printed when the flag's short name is used. ``effect`` is "ignored" or "refused" for a flag that is not
-    implemented; help on a terminal shows it.
+    implemented; help on a terminal shows it. A flag of ``hawse`` itself with ``everywhere`` is also accepted after the
+    names of groups and commands.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Flag(click.Option):
         deprecated_text: str = "",
         short_deprecated: str = "",
         effect: str = "",
+        everywhere: bool = False,
         **attrs: Any,
     ) -> None:
         attrs.setdefault("hidden", bool(deprecated_text))
@@ -43,6 +45,7 @@ class Flag(click.Option):
         self.deprecated_text = deprecated_text
         self.short_deprecated = short_deprecated
         self.effect = effect
+        self.everywhere = everywhere
         self.long = next(o for o in self.opts if o.startswith("--"))
         self.short = next((o for o in self.opts if not o.startswith("--")), "")
 

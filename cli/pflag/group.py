@@ -105,7 +105,13 @@ class Group(click.Group):
         assert command is not None
         click.Command.invoke(self, ctx)
         with command.make_context(name, args, parent=ctx) as sub:
+            root = ctx.find_root().command
+            if isinstance(root, Group):
+                root.check(sub)
             return sub.command.invoke(sub)
+
+    def check(self, ctx: click.Context) -> None:
+        """Raise StatusError if a flag of ``hawse`` itself forbids the command, whose flags are parsed."""
 
     def notes(self, line: str) -> str:
         """Return the text after the options in the help of the command ``line``, which only a terminal gets."""

@@ -47,8 +47,9 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
 
     For a group, the error text also contains the group's help text.
     """
+    common = everywhere(node, ctx)
     flags = FlagSet(
-        flags_of(node), (lambda _: None) if ctx.resilient_parsing else lambda line: ctx.obj.out(line + "\n")
+        [*common, *flags_of(node)], (lambda _: None) if ctx.resilient_parsing else lambda line: ctx.obj.out(line + "\n")
     )
     try:
         rest = flags.parse(args, interspersed=interspersed)
@@ -66,8 +67,15 @@ def parse_flags(node: click.Command, ctx: click.Context, args: Sequence[str], *,
         ctx.set_parameter_source(option.key, ParameterSource.COMMANDLINE if explicit else ParameterSource.DEFAULT)
         if option.expose_value:
             ctx.params[option.key] = flags.values[option.key]
+    ctx.find_root().params.update({f.key: flags.values[f.key] for f in common if f.key in flags.changed})
     ctx.meta[HELP_WANTED] = ctx.meta.get(HELP_WANTED, False) or flags.values["help"]
     return rest
+
+
+def everywhere(node: click.Command, ctx: click.Context) -> list[Flag]:
+    """Return the flags of ``hawse`` itself that ``node``, another command or group, accepts too."""
+    root = ctx.find_root().command
+    return [] if root is node else [flag for flag in flags_of(root) if flag.everywhere]
 
 
 def help_if_wanted(ctx: click.Context) -> None:

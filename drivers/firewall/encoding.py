@@ -68,7 +68,12 @@ class Packed(NamedTuple):
 @cache
 def ruleset(table: str = MAIN) -> str:
     """Return the text of the static rules of one of hawse's tables; ``table`` is family and name (``inet hawse``)."""
-    return (Path(__file__).parent / FILES[table]).read_text()
+    return rules_file(FILES[table]).read_text()
+
+
+def rules_file(name: str) -> Path:
+    """Return the path of a file with static rules; ``name`` is one of the values of `FILES`."""
+    return Path(__file__).parent / name
 
 
 @cache

@@ -93,10 +93,11 @@ def install_script(table: str = MAIN) -> str:
 
 def script(table: str, add: Iterable[Element], remove: Iterable[Element] = ()) -> str:
     """Return the nftables script that removes the elements in ``remove`` and then adds the elements in ``add``."""
-    return "".join([*_commands(table, "destroy", remove), *_commands(table, "add", add)])
+    return "".join([*commands(table, "destroy", remove), *commands(table, "add", add)])
 
 
-def _commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
+def commands(table: str, verb: str, items: Iterable[Element]) -> Iterator[str]:
+    """Yield the lines of an nftables script that add or destroy elements; ``verb`` is "add" or "destroy"."""
     by_set: dict[str, list[str]] = defaultdict(list)
     for item in items:
         with_value = verb == "add" and item.value

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from drivers.api import DriverError, NoPermission, Unsupported
+from drivers.linux import recording
 
 LIBRARY = "libnftables.so.1"
 JSON_OUTPUT = 1 << 4  # libnftables flag NFT_CTX_OUTPUT_JSON: print JSON
@@ -74,7 +75,10 @@ def _reserved_fds_free() -> Iterator[None]:
 
 def run(script: str) -> None:
     """Run a script as one transaction; raises `Refused` with the error text that nftables prints."""
-    _execute(script, as_json=False)
+    if recording.recorder is None:
+        _execute(script, as_json=False)
+    else:
+        recording.recorder.nft(script, lambda: _execute(script, as_json=False))
 
 
 def listing(what: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SET
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_UP, ifinfmsg
 
 from drivers.api import InterfaceRefused, KernelError
+from drivers.linux import recording
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Message, Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
@@ -59,6 +60,10 @@ class Link:
 
 def index(name: str) -> int:
     """Return the index of a link in the calling thread's namespace, or 0 if no link has that name."""
+    if recording.recorder is not None:
+        known = recording.recorder.link_index(name)
+        if known is not None:
+            return known
     try:
         return socket.if_nametoindex(name)
     except OSError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import errno
+import os
 import socket
 import struct
 import time
@@ -17,14 +18,15 @@ from contextlib import contextmanager
 from fcntl import ioctl
 from typing import NamedTuple
 
-from drivers.linux import names, netns
+from drivers.linux import names, netns, recording
 
 DUMP_ATTEMPTS = 5
 REQUEST, ACK, DUMP_INTERRUPTED, DUMP = 0x1, 0x4, 0x10, 0x300  # message flags (kernel constants NLM_F_*)
 ERROR, DONE = 2, 3  # message types (kernel constants NLMSG_*)
 HEADER, CODE = struct.Struct("=IHHII"), struct.Struct("=i")
 SOL_NETLINK, CAP_ACK = 270, 10
-NAMESPACE_OF_SOCKET, INDEX_OF_NAME = 0x894C, 0x8933  # request numbers for ioctl(2): SIOCGSKNS, SIOCGIFINDEX
+NAMESPACE_OF_SOCKET = 0x894C  # request number for ioctl(2): SIOCGSKNS
+INDEX_OF_NAME, NAME_OF_INDEX = 0x8933, 0x8910  # request numbers for ioctl(2): SIOCGIFINDEX, SIOCGIFNAME
 IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
 SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # one send of this size in bytes always fits; socket option SO_SNDBUFFORCE
@@ -54,6 +56,7 @@ class Session:
     """
 
     def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self.protocol = protocol
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
         for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() adds a poll(2) to each socket call
@@ -66,7 +69,12 @@ class Session:
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
         """Send one message; return the bodies of the answers that precede the acknowledgement. Raises OSError."""
-        return self._answers(self._send(kind, body, flags | ACK))
+        if recording.recorder is None:
+            return self._answers(self._send(kind, body, flags | ACK))
+        message, nothing = Message(kind, flags, body), list[bytes]()
+        return recording.recorder.netlink(
+            self, [message], lambda: self._answers(self._send(kind, body, flags | ACK)), nothing
+        )
 
     def request_all(self, messages: Sequence[Message], number: int = 0) -> None:
         """Send messages together, as one transaction; return when the kernel acknowledges one of the messages.
@@ -74,6 +82,13 @@ class Session:
         All messages get the same sequence number: ``number`` if it is nonzero, else the session's next number. Raises
         OSError if the kernel refuses the transaction.
         """
+        if recording.recorder is None:
+            self.transact(messages, number)
+        else:
+            recording.recorder.netlink(self, messages, lambda: self.transact(messages, number), None)
+
+    def transact(self, messages: Sequence[Message], number: int) -> None:
+        """Do what `request_all` does, without a recorder."""
         self._sent = number or self._sent + 1
         data = b"".join([_packed(message, self._sent) for message in messages])
         if len(data) > SEND:
@@ -86,6 +101,12 @@ class Session:
 
         Returns the index in ``messages`` and the errno of every refused message.
         """
+        if recording.recorder is None:
+            return self._request_each(messages)
+        nothing = list[tuple[int, int]]()
+        return recording.recorder.netlink(self, messages, lambda: self._request_each(messages), nothing)
+
+    def _request_each(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         first = self._sent + 1
         self._sent += len(messages)
         last = messages[-1]._replace(flags=messages[-1].flags | ACK)
@@ -99,6 +120,13 @@ class Session:
         ``shows`` returns whether the effect of the request is visible. The kernel finishes the request even if this
         process ends. Raises OSError if the kernel refuses the request.
         """
+        if recording.recorder is None:
+            self._request_until_visible(kind, body, shows)
+        else:
+            message = Message(kind, 0, body)
+            recording.recorder.netlink(self, [message], lambda: self._request_until_visible(kind, body, shows), None)
+
+    def _request_until_visible(self, kind: int, body: bytes, shows: Callable[[], bool]) -> None:
         other = self.clone_session()
         failures: list[OSError] = []
         done = _thread.allocate_lock()
@@ -106,7 +134,7 @@ class Session:
 
         def request() -> None:
             try:
-                other.request(kind, body)
+                other._answers(other._send(kind, body, ACK))
             except OSError as error:
                 failures.append(error)
             finally:
@@ -133,12 +161,32 @@ class Session:
 
         The function never waits for the kernel's locks.
         """
+        if recording.recorder is not None:
+            known = recording.recorder.link_index(name, self)
+            if known is not None:
+                return known
         if not names.fits(name):
             return 0  # too long a name: the kernel would shorten the name and might find another link
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:
             return 0
+
+    def name(self, link_index: int) -> str:
+        """Return the name of a link in the session's namespace, or "" if no link has that index."""
+        try:
+            answer = ioctl(self._socket, NAME_OF_INDEX, IFREQ.pack(b"", link_index))
+        except OSError:
+            return ""
+        return os.fsdecode(IFREQ.unpack(answer)[0].rstrip(b"\0"))
+
+    def namespace(self) -> int:
+        """Return the inode number of the session's network namespace."""
+        namespace = ioctl(self._socket, NAMESPACE_OF_SOCKET)
+        try:
+            return os.fstat(namespace).st_ino
+        finally:
+            os.close(namespace)
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """Return the message bodies of a list of kernel objects.
@@ -148,7 +196,8 @@ class Session:
         """
         for _ in range(DUMP_ATTEMPTS):
             try:
-                return self._answers(self._send(kind, body, DUMP))
+                bodies = self._answers(self._send(kind, body, DUMP))
+                return bodies if recording.recorder is None else recording.recorder.listed(self, kind, bodies)
             except InterruptedError:
                 continue
         raise OSError(errno.EINTR, "list changed while it was read")

@@ -14,6 +14,7 @@ from os.path import sameopenfile
 from typing import TypeVar
 
 from drivers.api import Missing
+from drivers.linux import recording
 from drivers.linux.errors import refusal
 from drivers.linux.namespaces import CLONE_NEWNET, setns, unshare
 
@@ -38,6 +39,8 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
     try:
         if inode and os.fstat(fd).st_ino != inode:
             raise Missing(f"network namespace {path} is gone: another one is there now")
+        if recording.recorder is not None:
+            recording.recorder.opened(path, os.fstat(fd).st_ino)
         yield fd
     finally:
         os.close(fd)

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drivers.api import KernelError, Unsupported
-from drivers.linux import netns, process
+from drivers.linux import netns, process, recording
 from drivers.linux.errors import refusal
 
 INIT = "/proc/1"
@@ -65,6 +65,11 @@ def make(file: Path) -> None:
             _start_keeper(file)
     if not exists(file):
         raise KernelError("keep network namespace", str(file), errno.EINVAL)
+    if keeper := _keeper(file):
+        recording.comment(f"Process {keeper} keeps a new network namespace: unshare --net sleep infinity")
+    else:
+        recording.command("touch", str(file))
+        recording.command("unshare", f"--net={file}", "true")
 
 
 def remove(file: Path) -> None:
@@ -75,8 +80,10 @@ def remove(file: Path) -> None:
     keeper = _keeper(file)
     if keeper:
         _end(keeper)
+        recording.command("kill", str(keeper))
     elif exists(file) and _init_shares(file.parent):
         _run("nsenter", f"--mount={INIT}/ns/mnt", "--", "umount", "--lazy", str(file))
+        recording.command("umount", "--lazy", str(file))
     try:
         file.unlink(missing_ok=True)
     except OSError as error:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from drivers.api import BadOption, KernelError
+from drivers.linux import recording
 from drivers.linux.errors import refusal
 
 ROOT = Path("/proc/sys")
@@ -37,8 +38,12 @@ def write(path: str, value: str) -> None:
     If the sysctl already has the value, nothing is written, because the sysctl may be read-only.
     """
     try:
-        if _read(path) != value:
+        if _read(path) == value:
+            return
+        if recording.recorder is None:
             _write(path, value)
+        else:
+            recording.recorder.sysctl(path, value, lambda: _write(path, value))
     except OSError as error:
         raise refusal("write sysctl", path, error.errno or errno.EIO) from error
 
@@ -56,6 +61,10 @@ def _read(path: str) -> str:
     """Return a sysctl's value. The function makes only one read call to save time, because commands read dozens of
     sysctls.
     """
+    if recording.recorder is not None:
+        known = recording.recorder.sysctl_value(path)
+        if known is not None:
+            return known
     file = os.open(f"{ROOT}/{path}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(file, LONGEST).decode().strip()

@@ -22,7 +22,7 @@ from typing import Any
 
 from drivers import sandbox as sandboxes
 from drivers.api import DriverError, KernelError, NetworkSpec, Sandbox, Unsupported
-from drivers.linux import address, libnftables, link, netns, route
+from drivers.linux import address, libnftables, link, netns, recording, route
 from drivers.linux.netlink import Session, session
 from drivers.overlay.wireguard_config import WireguardConfig
 
@@ -113,7 +113,11 @@ class Tunnel:
     def synchronise(self, config: WireguardConfig) -> None:
         """Set the interface's keys and peers; the WireGuard sessions with unchanged peers continue."""
         syncconf = ("syncconf", self.name, "/dev/stdin")
-        netns.run_in_netns(self.place.path, lambda: self._wg(*syncconf, given=config.text()))
+
+        def synchronise() -> None:
+            recording.command("wg", *syncconf, act=lambda: self._wg(*syncconf, given=config.text()), secret=True)
+
+        netns.run_in_netns(self.place.path, synchronise)
 
     def delete(self, place_exists: bool) -> None:
         """Delete the tunnel's interface in the network's namespace and in the host's namespace; idempotent.
@@ -156,6 +160,7 @@ class Tunnel:
                 check=False,
             )
             if done.returncode == 0:
+                recording.command("wireguard-go", self.name)
                 return
             time.sleep(RETRY_DELAY)
         raise self._refused("wireguard-go did not start")

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from drivers.api import Driver, LinkRepairer, Repairer
+from drivers.linux import recording
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
@@ -28,6 +29,14 @@ SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
 POLL_INTERVAL_SECONDS = 0.02
 STATUS_TIMEOUT_SECONDS = 1.0
+STARTED = (
+    "The agent, a resident process, starts. It adds to the table inet hawse its own sockets (sets relay and "
+    "relay_sockets) and the note that the table is complete (chain complete), and makes the table inet hawse_standby."
+)
+"""What the agent changes in the kernel when it starts, for the reader of ``--explain``."""
+SERVES_NAMES = (
+    "The agent answers DNS at 127.0.0.11 in each sandbox: nft list table ip hawse_resolver shows its redirection there."
+)
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
@@ -37,8 +46,10 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
     If no agent is running and ``start`` is True, the function starts an agent. Blocks up to ``timeout`` seconds.
 
     Returns False if the agent could not be reached, refused this process, or was not ready in time. The DNS names are
-    then updated later, and nothing else depends on the agent's answer.
+    then updated later, and nothing else depends on the agent's answer. In a dry run, does nothing and returns True.
     """
+    if recording.is_dry_run():
+        return True
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         answer = ask(run_dir, "changed", deadline - time.monotonic() if wait else 0)
@@ -139,7 +150,12 @@ def keep_agent(host: Host, driver: Driver) -> None:
 
 
 def launch(run_dir: Path, root: Path) -> None:
-    """Start the agent unless one is running; return immediately, even if the agent does not listen yet."""
+    """Start the agent unless one is running; return immediately, even if the agent does not listen yet.
+
+    In a dry run, does nothing.
+    """
+    if recording.is_dry_run():
+        return
     make_private_directory(run_dir)
     _start(run_dir, root, -1)
 
@@ -175,6 +191,7 @@ def _start(run_dir: Path, root: Path, ready_fd: int) -> bool:
         if child == 0:
             _become_agent(run_dir, root, ready_fd, lock)
         os.waitpid(child, 0)
+        recording.comment(STARTED)
         return True
     finally:
         os.close(lock)
@@ -229,7 +246,10 @@ def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     agent's port proxy. The default bridge has no DNS names. If ``joined`` is not empty and the agent has no work, the
     command does not wait for the agent.
     """
-    start = any(not network.predefined for network in joined) or _has_forwards(host)
+    named = any(not network.predefined for network in joined)
+    if named:
+        recording.comment(SERVES_NAMES)
+    start = named or _has_forwards(host)
     notify(host.run, host.root, start=start, wait=start or not joined)
 
 

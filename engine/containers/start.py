@@ -11,11 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from drivers.linux import process
+from drivers.linux import process, recording
 from engine import intents, names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
-from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
+from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
 from engine.endpoints import links, reservation, sandbox
@@ -236,6 +236,8 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         exit_code=0,
         started_at=timestamps.now(),
     )
+    if recording.recorder is not None and not netns:
+        explained.new_namespace(record)
     try:
         members = join_all(host, record, reserved.members)
     except EngineError:
@@ -313,6 +315,8 @@ def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedP
 
 def _run(host: Host, live: Reserved) -> None:
     announce(host, [m.network for m in live.members])
+    if recording.recorder is not None:
+        explained.start(live.record)
     try:
         host.runtime.start(live.record.id)
     except RuntimeFailure as error:

@@ -12,6 +12,7 @@ from functools import partial
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
+from drivers.linux import recording
 from drivers.plan import Step, teardown
 from drivers.registry import facts
 from engine import ipam, names
@@ -170,6 +171,8 @@ def _members(reader: Reader, container_id: str) -> list[JoinedEndpoint]:
     return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
 
 
+SANDBOX_ENDS = "The network namespace ends with its processes. The kernel deletes its links, and their other ends."
+"""What ends without a command when a container ends, for the reader of ``--explain``."""
 Released = Sequence[tuple[ContainerRecord, Sequence[JoinedEndpoint]]]
 """Containers whose sandboxes no longer exist, each with all its endpoints."""
 
@@ -264,3 +267,4 @@ def close_sandbox(record: ContainerRecord) -> None:
     path = Path(record.sandbox_path)
     if record.kind == "process" and path.is_symlink():
         path.unlink(missing_ok=True)
+        recording.comment(SANDBOX_ENDS)

@@ -32,7 +32,7 @@ _DEVICE_LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
-_DEFAULT_SYSCTLS = {"ip_unprivileged_port_start": b"0", "ping_group_range": b"0 2147483647"}
+DEFAULT_SYSCTLS = {"ip_unprivileged_port_start": b"0", "ping_group_range": b"0 2147483647"}
 READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 MASKED_PATHS = (
     "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
@@ -220,7 +220,7 @@ def apply_default_sysctls() -> None:
 
     A sysctl that the kernel lacks is skipped.
     """
-    for name, value in _DEFAULT_SYSCTLS.items():
+    for name, value in DEFAULT_SYSCTLS.items():
         with contextlib.suppress(OSError):
             fd = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
             try:

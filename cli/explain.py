@@ -1,0 +1,49 @@
+"""The global flags ``--explain`` and ``--dry-run``: after the command, print what was or would be done, on stderr.
+
+It is printed as shell commands that equal the changes of the kernel. A dry run has no other output.
+"""
+
+from __future__ import annotations
+
+import io
+
+from cli.app import App, shell_colours
+from cli.output.terminal_escapes import escaped
+from engine import explain
+from engine.api import Engine
+from engine.dryrun import DryRun
+
+NOTHING = "# Nothing was changed in the kernel."
+DRY = "# A dry run: nothing was done. Ids and names that are made from them are examples."
+_dry_runs: list[DryRun] = []
+
+
+def record() -> None:
+    """Record from now on what this process changes in the kernel."""
+    explain.start()
+
+
+def dry_engine(app: App) -> Engine:
+    """Return an engine that only records; the command's own output is discarded, because nothing is done."""
+    app.stdout = io.BytesIO()
+    dry_run = DryRun()
+    _dry_runs.append(dry_run)
+    explain.start(dry_run=True)
+    return dry_run.open()
+
+
+def show(app: App) -> None:
+    """Print the recorded commands, with colours on a terminal."""
+    commands = explain.stop()
+    if app.is_dry_run and not _dry_runs:
+        return  # the command was refused
+    text = "".join(f"{command}\n" for command in ([DRY, *commands] if _dry_runs else commands or [NOTHING]))
+    while _dry_runs:
+        dry_run = _dry_runs.pop()
+        text = dry_run.shown(text)
+        dry_run.close()
+    if app.has_color(app.stderr):
+        text = shell_colours(escaped(text))
+    elif app.stderr.isatty():
+        text = escaped(text)
+    app.write(app.stderr, text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,155 @@
+"""The recorder of ``--dry-run``: it keeps the command for each change, and the change does not happen.
+
+Reads go to the kernel, except for links and sysctls that earlier steps would have made. Before a firewall transaction
+is kept, the kernel checks it: without its end mark, the kernel validates a transaction and then discards it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_GETROUTE
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from drivers.explain import imagined, links
+from drivers.explain.imagined import ImaginedLinks
+from drivers.explain.names import Names
+from drivers.explain.netfilter import FAMILY_NAMES
+from drivers.explain.recorder import HERE, TRANSLATIONS, CommandRecorder
+from drivers.firewall.encoding import FILES
+from drivers.firewall.transaction import ADD, BEGIN, DESTROY, END, SIGNATURE
+from drivers.linux import link, sysctl
+from drivers.linux.attributes import read, read_text
+from drivers.linux.conntrack import DELETE
+from drivers.linux.netlink import ACK, Message, Session
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, TABLE
+from drivers.linux.rtnetlink import decode
+
+T = TypeVar("T")
+NFT_CHANGES = (BEGIN, END, ADD, DESTROY)
+
+
+class DryRunRecorder(CommandRecorder):
+    """The commands that equal the changes which this process would make."""
+
+    is_dry_run = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._home = os.stat(HERE).st_ino
+        self._links = ImaginedLinks()
+        self._sysctls: dict[tuple[int, str], str] = {}
+        self._tables: set[tuple[int, str]] = set()
+        self._transactions: defaultdict[tuple[int, str], list[Message]] = defaultdict(list)
+        self._lost: set[int] = set()
+
+    def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
+        """Keep the commands of changes and return ``nothing``; answer questions about imagined links."""
+        namespace = session.namespace()
+        if not any(self._changes(session, message) for message in messages):
+            answer = self._answer(session, namespace, messages[0])
+            return act() if answer is None else answer  # type: ignore[return-value]
+        if self._prefix(namespace) is None:
+            return act()  # a scratch namespace of this process
+        texts = self._described(session, messages)
+        if session.protocol == NETFILTER and messages[0].kind == BEGIN:
+            self._check(session, namespace, messages)
+        elif session.protocol != NETFILTER:
+            names = self._names(session)
+            for message in messages:
+                if TRANSLATIONS[message.kind] is links.command:
+                    name = names.link(decode(ifinfmsg, message.body)["index"])
+                    self._lose(session, message, name)
+                    self._links.apply(namespace, message, name)
+        self._keep(texts)
+        return nothing
+
+    def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
+        """Return the kernel's list without routes of interfaces that the dry run has deleted with their other end."""
+        if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
+            return bodies
+        return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
+
+    def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
+        """Keep the command and the value."""
+        super().sysctl(path, value, lambda: None)
+        self._sysctls[os.stat(HERE).st_ino, path] = value
+
+    def sysctl_value(self, path: str) -> str | None:
+        """Return the value that the dry run gave a sysctl, or that a link of the dry run would have."""
+        namespace = os.stat(HERE).st_ino
+        value = self._sysctls.get((namespace, path))
+        if value is None and self._links.find(namespace, imagined.of_link(path)):
+            return sysctl.read(imagined.for_new_links(path))
+        return value
+
+    def nft(self, script: str, act: Callable[[], object]) -> None:
+        """Keep the command; remember which of hawse's tables the script makes."""
+        namespace = os.stat(HERE).st_ino
+        if self._prefix(namespace) is None:
+            act()
+            return
+        super().nft(script, lambda: None)
+        self._tables |= {(namespace, table) for table in FILES if f"add table {table}\n" in script}
+
+    def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
+        """Keep the command."""
+        super().command(argv, lambda: None, secret=secret)
+
+    def link_index(self, name: str, session: Session | None = None) -> int | None:
+        """Return the index of a link that the dry run has made, 0 if it has deleted the link, else None."""
+        namespace = session.namespace() if session else os.stat(HERE).st_ino
+        if not self._links.knows(namespace, name):
+            return None
+        found = self._links.find(namespace, name)
+        return found.index if found else 0
+
+    def _lose(self, session: Session, message: Message, name: str) -> None:
+        """Note the index of the other end of a veth pair that is deleted; it is in the sandbox of this dry run."""
+        if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
+            self._lost.add(present.peer)
+
+    def _names(self, session: Session) -> Names:
+        namespace, real = session.namespace(), super()._names(session)
+        return Names(lambda index: self._links.name(namespace, index) or real.link(index), real.namespace)
+
+    def _changes(self, session: Session, message: Message) -> bool:
+        if session.protocol == NETFILTER:
+            return message.kind in (*NFT_CHANGES, DELETE)
+        return message.kind in TRANSLATIONS
+
+    def _answer(self, session: Session, namespace: int, message: Message) -> list[bytes] | None:
+        """Return the answer to a request for an imagined link, or None for any other request.
+
+        Raises OSError for a link that the dry run has deleted.
+        """
+        if session.protocol == NETFILTER or message.kind != RTM_GETLINK:
+            return None
+        name = decode(ifinfmsg, message.body).get_attr("IFLA_IFNAME") or ""
+        if not self._links.knows(namespace, name):
+            return None
+        found = self._links.find(namespace, name)
+        if found is None:
+            raise OSError(errno.ENODEV, "refused by the kernel")
+        return [found.body()]
+
+    def _check(self, session: Session, namespace: int, messages: Sequence[Message]) -> None:
+        """Raise OSError if the kernel would refuse a transaction; a table of this dry run is not checked.
+
+        The kernel checks it together with the earlier transactions of the dry run, which it has discarded.
+        """
+        table, changes = _table(messages), messages[1:-1]
+        if (namespace, table) not in self._tables:
+            earlier = self._transactions[namespace, table]
+            session.transact([messages[0], *earlier, *changes], SIGNATURE)
+            earlier += [message._replace(flags=message.flags & ~ACK) for message in changes]
+
+
+def _table(messages: Sequence[Message]) -> str:
+    body = messages[1].body
+    return f"{FAMILY_NAMES[body[0]]} {read_text(read(body, NFGENMSG.size)[TABLE])}"

@@ -1,0 +1,118 @@
+"""Commands of ip-link(8) and bridge(8) for rtnetlink messages about links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from socket import AF_BRIDGE
+from typing import Any
+
+from pyroute2.netlink import NLM_F_CREATE
+from pyroute2.netlink.rtnl import RTM_DELLINK
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+
+from drivers.explain.names import Names
+from drivers.linux.netlink import Message
+from drivers.linux.rtnetlink import decode
+
+SETTINGS = {"IFLA_ADDRESS": "address", "IFLA_MTU": "mtu", "IFLA_TXQLEN": "txqueuelen", "IFLA_GROUP": "group"}
+"""The words of ip-link(8) for attributes whose values are printed unchanged."""
+PORT_FLAGS = {
+    "IFLA_BRPORT_MODE": "hairpin",
+    "IFLA_BRPORT_ISOLATED": "isolated",
+    "IFLA_BRPORT_LEARNING": "learning",
+}
+IPVLAN_MODES, IPVLAN_FLAGS = ("l2", "l3", "l3s"), ("bridge", "private", "vepa")
+KINDS = {
+    "IFLA_BR_MCAST_SNOOPING": "mcast_snooping",
+    "IFLA_VLAN_ID": "id",
+    "IFLA_MACVLAN_MODE": "mode",
+    "IFLA_VXLAN_ID": "id",
+    "IFLA_VXLAN_LOCAL": "local",
+    "IFLA_VXLAN_LOCAL6": "local",
+    "IFLA_VXLAN_PORT": "dstport",
+}
+"""The words of ip-link(8) for attributes of one kind of link whose values are printed unchanged."""
+
+
+def command(message: Message, names: Names) -> list[str]:
+    """Return the words of the command that equals a message of the types RTM_NEWLINK, RTM_SETLINK or RTM_DELLINK.
+
+    The caller calls this function before the kernel gets the message, because a link may lose its name.
+    """
+    content = decode(ifinfmsg, message.body)
+    if message.kind == RTM_DELLINK:
+        group = content.get_attr("IFLA_GROUP")
+        chosen = ["group", str(group)] if group is not None else ["dev", names.link(content["index"])]
+        return ["ip", "link", "delete", *chosen]
+    if message.flags & NLM_F_CREATE:
+        return ["ip", "link", "add", *_parent(content, names), "name", *_new(content, names)]
+    device = ["dev", names.link(content["index"])]
+    if content["family"] == AF_BRIDGE:
+        flags = dict(content.get_attr("IFLA_PROTINFO")["attrs"])
+        words = [
+            w for name, word in PORT_FLAGS.items() if name in flags for w in (word, "on" if flags[name] else "off")
+        ]
+        return ["bridge", "link", "set", *device, *words]
+    return ["ip", "link", "set", *device, *_changes(content, names)]
+
+
+def _changes(content: Any, names: Names) -> Iterator[str]:
+    if content["change"] & IFF_UP:
+        yield "up" if content["flags"] & IFF_UP else "down"
+    name = content.get_attr("IFLA_IFNAME")
+    if name:
+        yield from ("name", name)
+    yield from _settings(content, names)
+    alias = content.get_attr("IFLA_IFALIAS")
+    if alias is not None:
+        yield from ("alias", alias)
+
+
+def _parent(content: Any, names: Names) -> Iterator[str]:
+    parent = content.get_attr("IFLA_LINK")
+    if parent:
+        yield from ("link", names.link(parent))
+
+
+def _new(content: Any, names: Names) -> Iterator[str]:
+    """Yield the words for a new link: its name, its settings, its kind and the settings of the kind."""
+    yield content.get_attr("IFLA_IFNAME")
+    yield from _settings(content, names)
+    kind = content.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
+    yield from ("type", kind)
+    data = content.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
+    if data is None:
+        return
+    for name, value in data["attrs"]:
+        yield from _special(name, value, names)
+
+
+def _settings(content: Any, names: Names) -> Iterator[str]:
+    for name, word in SETTINGS.items():
+        value = content.get_attr(name)
+        if value is not None:
+            yield from (word, str(value))
+    master = content.get_attr("IFLA_MASTER")
+    if master is not None:
+        yield from ("master", names.link(master)) if master else ("nomaster",)
+    namespace = content.get_attr("IFLA_NET_NS_FD")
+    if namespace is not None:
+        yield from ("netns", names.namespace(namespace))
+
+
+def _special(name: str, value: Any, names: Names) -> Iterator[str]:
+    """Yield the words for one attribute of the link's kind."""
+    if name == "VETH_INFO_PEER":
+        yield from ("peer", "name", value.get_attr("IFLA_IFNAME"), *_settings(value, names))
+    elif name in KINDS:
+        yield from (KINDS[name], str(value))
+    elif name == "IFLA_IPVLAN_MODE":
+        yield from ("mode", IPVLAN_MODES[value])
+    elif name == "IFLA_IPVLAN_FLAGS":
+        yield IPVLAN_FLAGS[value]
+    elif name == "IFLA_VXLAN_LEARNING":
+        yield "learning" if value else "nolearning"
+    elif name == "IFLA_VXLAN_PROXY":
+        yield "proxy" if value else "noproxy"
+    else:
+        yield f"<{name}={value}>"  # a new attribute, which has no word here yet

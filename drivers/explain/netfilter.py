@@ -1,0 +1,106 @@
+"""Commands of nft(8) and conntrack(8) for nfnetlink messages."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from drivers.firewall import decoding, table_repair
+from drivers.firewall.elements import Element
+from drivers.firewall.encoding import FILES, rules_file, ruleset, shapes
+from drivers.firewall.transaction import ADD, DESTROY, ELEMENTS, SET
+from drivers.linux.attributes import each, read, read_text
+from drivers.linux.conntrack import (
+    DELETE,
+    DESTINATION,
+    FILTER,
+    PROTO_DESTINATION_PORT,
+    PROTO_NUMBER,
+    PROTO_SOURCE_PORT,
+    PROTOCOLS,
+    SOURCE,
+    TUPLE_IP,
+    TUPLE_ORIG,
+    TUPLE_PROTO,
+    TUPLE_REPLY,
+)
+from drivers.linux.netlink import Message
+from drivers.linux.nfnetlink import FAMILIES, NFGENMSG, TABLE
+
+FAMILY_NAMES = {number: family for family, number in FAMILIES.items()}
+VERBS = {ADD: "add", DESTROY: "destroy"}
+ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--reply-src", "--reply-dst")}
+
+
+def script(messages: Iterable[Message]) -> str:
+    """Return the nftables script that equals a transaction; other messages than those about elements have no text."""
+    changes = [change for message in messages if message.kind in VERBS for change in _changes(message)]
+    lines: list[str] = []
+    for (verb, table), group in groupby(changes, key=lambda change: change[:2]):
+        lines += table_repair.commands(table, verb, [element for _, _, element in group])
+    return "".join(lines)
+
+
+def _changes(message: Message) -> list[tuple[str, str, Element]]:
+    """Return verb, table and element for each element of a message."""
+    attributes = read(message.body, NFGENMSG.size)
+    table = f"{FAMILY_NAMES[message.body[0]]} {read_text(attributes[TABLE])}"
+    name = read_text(attributes[SET])
+    shape = shapes(table)[name]
+    listed = (decoding.unpacked(item, shape) for _, item in each(attributes[ELEMENTS]))
+    return [(VERBS[message.kind], table, decoding.element(name, packed, shape)) for packed in listed]
+
+
+def nft(text: str) -> tuple[list[str], str]:
+    """Return the words of the command that runs a script, and the command's input; a line alone is an argument.
+
+    The static rules of hawse's tables are named by their file, because they would hide the other lines.
+    """
+    for table, file in FILES.items():
+        text = text.replace(ruleset(table), f'include "{rules_file(file)}"')
+    lines = text.strip().splitlines()
+    return (["nft", lines[0]], "") if len(lines) == 1 else (["nft", "-f", "-"], text.rstrip("\n") + "\n")
+
+
+def conntrack(message: Message) -> list[str]:
+    """Return the words of the command that deletes the conntrack entries that a message of the type DELETE names."""
+    assert message.kind == DELETE
+    attributes = read(message.body, NFGENMSG.size)
+    words = ["conntrack", "-D", "-f", "ipv4" if message.body[0] == socket.AF_INET else "ipv6"]
+    for direction, (source, destination) in ADDRESS_WORDS.items():
+        if direction in attributes:
+            chosen = read(attributes[direction])
+            words += _addresses(chosen.get(TUPLE_IP, b""), source, destination)
+            words += _ports(chosen.get(TUPLE_PROTO, b""), filtered=FILTER in attributes)
+    return words
+
+
+def _addresses(data: bytes, source: str, destination: str) -> list[str]:
+    found = read(data)
+    return [
+        text
+        for kinds, word in ((SOURCE, source), (DESTINATION, destination))
+        for kind, family in zip(kinds, (socket.AF_INET, socket.AF_INET6), strict=True)
+        if kind in found
+        for text in (word, socket.inet_ntop(family, found[kind]))
+    ]
+
+
+def _ports(data: bytes, *, filtered: bool) -> list[str]:
+    found = read(data)
+    if PROTO_NUMBER not in found:
+        return []
+    number = found[PROTO_NUMBER][0]
+    words = ["-p", next((name for name, one in PROTOCOLS.items() if one == number), str(number))]
+    kinds = ((PROTO_DESTINATION_PORT, "--dport"),) if filtered else (
+        (PROTO_SOURCE_PORT, "--sport"), (PROTO_DESTINATION_PORT, "--dport"),
+    )  # fmt: skip
+    return words + [text for kind, word in kinds if kind in found for text in (word, str(int.from_bytes(found[kind])))]
+
+
+def quoted(words: Sequence[str], given: str = "") -> str:
+    """Return a command as a person types it in a shell, with ``given`` as its input."""
+    line = shlex.join(words)
+    return f"{line} <<'EOF'\n{given}EOF" if given else line

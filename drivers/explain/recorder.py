@@ -1,0 +1,137 @@
+"""The recorder of ``--explain``: it lets each change happen, and keeps the command that equals the change.
+
+A change that the kernel refuses is not kept. Names of links are looked up before the change, because the change may
+remove or rename a link.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from pyroute2.netlink import rtnl
+
+from drivers.explain import links, netfilter, routes
+from drivers.explain.names import Names
+from drivers.linux import conntrack
+from drivers.linux.netlink import Message, Session
+from drivers.linux.nfnetlink import NETFILTER
+
+T = TypeVar("T")
+TRANSLATIONS: dict[int, Callable[[Message, Names], list[str]]] = {
+    **dict.fromkeys((rtnl.RTM_NEWLINK, rtnl.RTM_SETLINK, rtnl.RTM_DELLINK), links.command),
+    **dict.fromkeys((rtnl.RTM_NEWADDR, rtnl.RTM_DELADDR), routes.address),
+    **dict.fromkeys((rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE), routes.way),
+    **dict.fromkeys((rtnl.RTM_NEWNEIGH, rtnl.RTM_DELNEIGH), routes.neighbour),
+}
+HERE = "/proc/thread-self/ns/net"
+OWN = ("/proc/thread-self/", "/proc/self/")
+NAMED = "/run/netns/"  # directory of the namespaces that ip-netns(8) knows by name
+
+
+class CommandRecorder:
+    """The commands that equal the changes of this process, in order, each as it is typed in a shell.
+
+    Commands are for a shell in the network namespace in which the recorder was created. A change in another namespace
+    is kept if the namespace was opened by its path; other namespaces are scratch namespaces of this process.
+    """
+
+    is_dry_run = False
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self._paths = {os.stat(HERE).st_ino: ""}
+
+    def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
+        """Make the change and keep its commands, without those that the result lists as refused."""
+        texts = self._described(session, messages)
+        result = act()
+        refused = {item[0] for item in result if isinstance(item, tuple)} if isinstance(result, list) else ()
+        self._keep(text for number, text in enumerate(texts) if number not in refused)
+        return result
+
+    def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
+        """Write the sysctl and keep the command."""
+        name = path if "." in path else path.replace("/", ".")
+        self._changed(["sysctl", "-w", f"{name}={value}"], "", act)
+
+    def nft(self, script: str, act: Callable[[], object]) -> None:
+        """Run the script and keep the command."""
+        if script.strip():
+            self._changed(*netfilter.nft(script), act)
+        else:
+            act()
+
+    def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
+        """Make the change and keep the command, as a comment if its input has secrets."""
+        prefix = self._prefix(os.stat(HERE).st_ino)
+        act()
+        if prefix is not None:
+            line = shlex.join([*prefix, *argv])
+            self._keep([f"# {line}  (its input has secret keys, which are not shown)" if secret else line])
+
+    def comment(self, text: str) -> None:
+        """Keep a line for the reader."""
+        self._keep([f"# {text}"])
+
+    def opened(self, path: str, inode: int) -> None:
+        """Note the path of a network namespace; the first path of a namespace is used."""
+        if not path.startswith(OWN):
+            self._paths.setdefault(inode, path)
+
+    def sysctl_value(self, path: str) -> str | None:
+        """Return None, because the kernel knows all sysctls."""
+        return None
+
+    def link_index(self, name: str, session: Session | None = None) -> int | None:
+        """Return None, because the kernel knows all links."""
+        return None
+
+    def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
+        """Return the kernel's list unchanged."""
+        return bodies
+
+    def _changed(self, words: Sequence[str], given: str, act: Callable[[], object]) -> None:
+        prefix = self._prefix(os.stat(HERE).st_ino)
+        act()
+        if prefix is not None:
+            self._keep([netfilter.quoted([*prefix, *words], given)])
+
+    def _keep(self, texts: Iterable[str]) -> None:
+        self.commands += filter(None, texts)
+
+    def _prefix(self, inode: int) -> list[str] | None:
+        """Return the words that run a command in a network namespace, or None for a scratch namespace."""
+        path = self._paths.get(inode)
+        if path is None:
+            return None
+        if path.startswith(NAMED):
+            return ["ip", "netns", "exec", path.removeprefix(NAMED)]
+        return ["nsenter", f"--net={path}"] if path else []
+
+    def _path(self, namespace: int) -> str:
+        return self._paths.get(os.fstat(namespace).st_ino) or f"/proc/{os.getpid()}/fd/{namespace}"
+
+    def _names(self, session: Session) -> Names:
+        return Names(session.name, self._path)
+
+    def _described(self, session: Session, messages: Sequence[Message]) -> list[str]:
+        """Return the command for each message, or "" for a message that changes nothing."""
+        if session.protocol == NETFILTER and not any(message.kind == conntrack.DELETE for message in messages):
+            text = netfilter.script(messages)
+            prefix = self._prefix(session.namespace()) if text else None
+            return [] if prefix is None else [netfilter.quoted([*prefix, *(n := netfilter.nft(text))[0]], n[1])]
+        names = self._names(session)
+        found = [self._words(session, message, names) for message in messages]
+        prefix = self._prefix(session.namespace()) if any(found) else None
+        return [shlex.join([*prefix, *words]) if words and prefix is not None else "" for words in found]
+
+    def _words(self, session: Session, message: Message, names: Names) -> list[str]:
+        if session.protocol == NETFILTER:
+            return netfilter.conntrack(message)
+        if session.protocol != socket.NETLINK_ROUTE or message.kind not in TRANSLATIONS:
+            return []
+        return TRANSLATIONS[message.kind](message, names)

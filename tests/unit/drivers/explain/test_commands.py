@@ -1,0 +1,100 @@
+"""Netlink messages as commands: links of kinds that the kernels of the development machines lack, and rare messages."""
+
+from __future__ import annotations
+
+import shlex
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from drivers.explain import links, netfilter, routes
+from drivers.explain.names import Names
+from drivers.firewall.encoding import ruleset
+from drivers.linux import link, neighbor, route
+from drivers.linux.neighbor import Row
+from drivers.linux.netlink import Message
+from drivers.linux.route import Route
+
+MAC = "02:00:00:00:00:01"
+NAMES = Names(lambda index: f"link{index}", lambda _: "/run/netns/c1")
+
+
+class Sent:
+    """A session that keeps the messages it is given."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def request(self, kind: int, body: bytes, flags: int = 0) -> list[bytes]:
+        self.messages.append(Message(kind, flags, body))
+        return []
+
+
+def shown(translate, act) -> str:
+    sent = Sent()
+    act(sent)
+    return shlex.join(translate(sent.messages[0], NAMES))
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "command"),
+    [
+        ("ipvlan", {"link": 3, "ipvlan_mode": 1, "ipvlan_flags": 2}, "link link3 name e1 type ipvlan mode l3 vepa"),
+        ("macvlan", {"link": 3, "macvlan_mode": "passthru"}, "link link3 name e1 type macvlan mode passthru"),
+        ("vlan", {"link": 3, "vlan_id": 10}, "link link3 name e1 type vlan id 10"),
+        ("dummy", {}, "name e1 type dummy"),
+        ("wireguard", {"net_ns_fd": 9}, "name e1 netns /run/netns/c1 type wireguard"),
+        ("bridge", {"mtu": 1400, "br_mcast_snooping": 0}, "name e1 mtu 1400 type bridge mcast_snooping 0"),
+        (
+            "vxlan",
+            {"vxlan_id": 9, "vxlan_local6": "fd::1", "vxlan_port": 4789, "vxlan_learning": 0, "vxlan_proxy": 1},
+            "name e1 type vxlan id 9 local fd::1 dstport 4789 nolearning proxy",
+        ),
+    ],
+)
+def test_a_new_link_is_shown_with_its_kind(kind, attributes, command):
+    text = shown(links.command, lambda session: link.add(session, "e1", kind, **attributes))
+    assert text == f"ip link add {command}"
+
+
+def test_a_changed_link_is_shown_by_its_name():
+    for attributes, command in (
+        ({"master": 0}, "nomaster"),
+        ({"master": 4}, "master link4"),
+        ({"state": "down"}, "down"),
+        ({"ifname": "eth0", "ifalias": "it's"}, "name eth0 alias 'it'\"'\"'s'"),
+    ):
+        text = shown(links.command, lambda session, a=attributes: link.change(session, 7, **a))
+        assert text == f"ip link set dev link7 {command}"
+
+
+def test_routes_are_shown_with_what_is_not_usual():
+    for way, command in (
+        (
+            Route(ip_network("0.0.0.0/0"), ip_address("10.0.0.1"), 2, 0, 3),
+            "ip route add default via 10.0.0.1 dev link2",
+        ),
+        (Route(ip_network("::/0"), ip_address("fd::1"), 2, 1024, 3), "ip -6 route add default via fd::1 dev link2"),
+        (Route(ip_network("128.0.0.0/1"), None, 2, 5, 104), "ip route add 128.0.0.0/1 dev link2 proto 104 metric 5"),
+    ):
+        assert shown(routes.way, lambda session, w=way: route.add(session, w)) == command
+    replaced = shown(routes.way, lambda s: route.add(s, Route(ip_network("0.0.0.0/0"), None, 2, 0, 3), replacing=True))
+    assert replaced == "ip route replace default dev link2"
+
+
+def test_rows_of_the_forwarding_table_are_shown():
+    rows = {
+        Row("forward", 2, MAC, "192.0.2.1"): f"bridge fdb replace {MAC} dev link2 dst 192.0.2.1 self permanent",
+        Row("flood", 2, "192.0.2.1"): "bridge fdb append 00:00:00:00:00:00 dev link2 dst 192.0.2.1 self permanent",
+        Row("port", 2, MAC): f"bridge fdb replace {MAC} dev link2 master static",
+        Row("neighbor", 2, "fd::1", MAC): f"ip neighbour replace fd::1 lladdr {MAC} dev link2 nud permanent",
+    }
+    for row, command in rows.items():
+        assert shlex.join(routes.neighbour(neighbor._added(row), NAMES)) == command
+
+
+def test_the_static_rules_are_named_by_their_file():
+    words, given = netfilter.nft(f"add table inet hawse\n{ruleset()}\nadd element inet hawse bridges {{ x }}\n")
+    assert words == ["nft", "-f", "-"]
+    assert given.count("\n") == 3 and "ruleset.nft" in given
+    assert netfilter.nft("destroy table inet hawse\n") == (["nft", "destroy table inet hawse"], "")
