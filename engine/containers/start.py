@@ -15,7 +15,8 @@ from drivers.linux import process
 from engine import intents, names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
-from engine.containers import etc_files, gateway_bridge, lookup, port_assignment
+from engine.containers import etc_files, gateway_bridge, lookup, port_assignment, sandbox_names
+from engine.containers.finalize import close_sandbox
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
 from engine.endpoints import links, reservation, sandbox
@@ -255,6 +256,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         for member in members:
             tx.put_endpoint(member.endpoint)
         tx.put_container(_not_yet_running(record, reserved.record))
+    sandbox_names.add(host, record)
     return Reserved(record, members)
 
 
@@ -339,7 +341,7 @@ def rollback(host: Host, container_id: str) -> None:
         reservation.release_endpoints(host, record)
     finally:
         host.runtime.delete(container_id)
-        reservation.close_sandbox(record)
+        close_sandbox(host, record)
         if record.kind == "adopted":
             ended = replace(record, status="exited", pid=0)
         else:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
-from pathlib import Path
 
 from drivers.plan import Step, teardown
 from drivers.registry import facts
@@ -254,13 +253,3 @@ def release_endpoint(
         with host.store.write() as tx:
             tx.delete_endpoint(member.endpoint.id)
         endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
-
-
-def close_sandbox(record: ContainerRecord) -> None:
-    """Remove the symbolic link to the sandbox's network namespace.
-
-    As in Docker, the container's record keeps the path of the link.
-    """
-    path = Path(record.sandbox_path)
-    if record.kind == "process" and path.is_symlink():
-        path.unlink(missing_ok=True)
