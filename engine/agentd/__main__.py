@@ -36,6 +36,7 @@ from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
 from engine.host import callback
 from engine.paths import make_private_directory, root_directory, run_directory
+from engine.portproxy.holder import HoldService
 from engine.portproxy.service import ForwardService
 from engine.runtime import cgroup, guarded, resident
 from engine.store.api import Store
@@ -101,7 +102,8 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     link_repair = LinkRepair(threads_store, run_dir, cluster.verify, dns.redirected)
     links = LinkService(loop, inotify, run_dir, link_repair.put_right, heals)
     rejoin = RejoinService(loop, inotify, lambda: execute(*callback(root, run_dir, "__rejoin")))
-    services = (cluster, dns, forward, repair, links, rejoin, BackupService(loop, root / NAME))
+    hold = HoldService(budget.held_ports)
+    services = (cluster, dns, hold, forward, repair, links, rejoin, BackupService(loop, root / NAME))
     agent = Agent(
         loop, store, services, place.listener,
         idle=idle_from_environment(),

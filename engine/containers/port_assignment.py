@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from drivers.firewall import proxy_redirect
 from drivers.linux import host as host_facts
+from engine.agent import client
 from engine.cluster import gateway
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -109,7 +109,8 @@ def _host_side(host: Host, network: NetworkRecord) -> allocation.HostAddressing:
         default = host.config.ip if host.config.ip != "0.0.0.0" else ""
 
     probe = HostProbe(
-        lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()), read_own=proxy_redirect.sockets
+        lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()),
+        read_own=lambda: client.sockets(host.run),
     )
     return allocation.HostAddressing(probe, default, ipv6=listens_on_ipv6())
 
