@@ -53,6 +53,11 @@ def inside(name, *argv):
     return done.stdout if done.returncode == 0 else None
 
 
+def offered(host):
+    """Return the names of namespaces that completion offers."""
+    return host.hawse("__complete", "namespaces", "0").stdout.split()
+
+
 def address(host, name):
     return json.loads(host.hawse("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]["app"]["IPAddress"]
 
@@ -92,9 +97,11 @@ def test_what_another_program_has_made_is_never_touched(hosts, name):
     host.hawse("rename", f"{name}b", name)
     host.hawse("rm", "-f", name)
     assert (os.stat(foreign.path).st_ino, left(name)) == (inode, {name})
+    assert name in offered(host)
     foreign.delete()
     os.makedirs(f"/etc/netns/{name}")
     run(host, name)
+    assert name not in offered(host)  # completion of netns: leaves containers out
     assert os.listdir(f"/etc/netns/{name}") == []
     os.rmdir(f"/etc/netns/{name}")
     host.hawse("rm", "-f", name)
