@@ -39,7 +39,7 @@ from engine.host import Host
 from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
-from engine.store.api import Reader
+from engine.store.api import Reader, Taken, Transaction
 from engine.validate.host_config import is_container_mode
 
 NETNS_NAME = re.compile(r"[^/\0]{1,255}")
@@ -130,6 +130,15 @@ def record_of(
         pid_start=place.start,
         started_at=timestamps.now(),
     )
+
+
+def record(tx: Transaction, container: ContainerRecord) -> None:
+    """Store the record of a namespace; raises Conflict if another container has its name."""
+    try:
+        tx.put_container(container)
+    except Taken as error:
+        text = names.container_name_taken(container.name, error.holder)
+        raise Conflict(f"{text} (or give the namespace another name with --name)") from error
 
 
 def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:

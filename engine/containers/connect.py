@@ -149,7 +149,7 @@ def _connect_running(
             endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
             if record.kind == "adopted":
                 held.hold()
-                tx.put_container(held.record)
+                adopted.record(tx, held.record)
             tx.put_endpoint(endpoint)
             intents.begin(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     with intents.rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):

@@ -60,7 +60,7 @@ def test_names_work_both_ways_and_in_each_form_of_the_reference(host, lab):
     assert not os.path.exists(f"/etc/netns/{lab.name}")
 
 
-def test_a_name_of_the_users_and_a_new_name(host, lab):
+def test_a_name_of_the_users_and_a_new_name(host, lab, netns):
     host.hawse("network", "connect", "--name", "store", "--restart", "no", "app", f"netns:{lab.name}")
     assert resolved(host, "web", "store") == "172.30.0.3"
     assert host.hawse("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "store").stdout == "no\n"
@@ -71,6 +71,8 @@ def test_a_name_of_the_users_and_a_new_name(host, lab):
     joined = host.hawse("run", "--rm", "--network", f"container:{lab.name}", "hostfs", "ip", "-br", "addr")
     assert "172.30.0.3/16" in joined.stdout
     assert resolved(host, "web", "shop") == "172.30.0.3"
+    taken = host.hawse("network", "connect", "--name", "web", "app", f"netns:{netns.name}", check=False)
+    assert 'The container name "/web" is already in use' in taken.stderr
     refused = host.hawse("network", "connect", "--name", "x", "bridge", "web", check=False)
     assert "--name is for a namespace that joins its first network, and web is a container already" in refused.stderr
     host.hawse("rm", lab.name)
