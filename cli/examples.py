@@ -154,7 +154,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "network connect": (
         ("a container, with one more name", "hawse network connect --alias store app db"),
-        ("a namespace that hawse did not make", "hawse network connect --alias lab app netns:lab1"),
+        ("a namespace that hawse did not make", "hawse network connect app netns:lab1"),
         ("a process, with a port of the host", "hawse network connect -p 8080:80 app pid:1234"),
     ),
     "network create": (

@@ -184,7 +184,8 @@ __hawse_command() {
             ;;
         'network connect')
             flags='*--alias=none --default-route=default-route *--driver-opt=endpoint-option --force --gw-priority=none
-                   --help --ip=none --ip6=none *--link=containers *--link-local-ip=none *--publish,-p=none'
+                   --help --ip=none --ip6=none *--link=containers *--link-local-ip=none --name=none *--publish,-p=none
+                   --restart=restart'
             arguments='connectable-networks strangers'
             ;;
         'network create')

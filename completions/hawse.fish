@@ -49,7 +49,7 @@ function __hawse_valued
         case 'inspect'
             printf '%s\n' --format=container-document-format -f=container-document-format --type=object-type
         case 'network connect'
-            printf '%s\n' --alias=none --default-route=default-route --driver-opt=endpoint-option --gw-priority=none --ip=none --ip6=none --link=containers --link-local-ip=none --publish=none -p=none
+            printf '%s\n' --alias=none --default-route=default-route --driver-opt=endpoint-option --gw-priority=none --ip=none --ip6=none --link=containers --link-local-ip=none --name=none --publish=none -p=none --restart=restart
         case 'network create'
             printf '%s\n' --aux-address=none --config-from=config-networks --driver=driver -d=driver --gateway=none --ip-range=none --ipam-driver=ipam-driver --ipam-opt=none --label=none --opt=driver-option -o=driver-option --scope=scope --subnet=none
         case 'network inspect'
@@ -763,7 +763,9 @@ complete -c hawse -n '__hawse_flags_of \'network connect\'' -l ip -x -a '(__haws
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l ip6 -x -a '(__hawse_offer none)' -d 'IPv6 address (e.g., "2001:db8::33")'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l link -x -a '(__hawse_offer containers)' -d 'Add link to another container'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -l link-local-ip -x -a '(__hawse_offer none)' -d 'Add a link-local address for the container'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l name -x -a '(__hawse_offer none)' -d 'Name of a namespace that hawse did not create'
 complete -c hawse -n '__hawse_flags_of \'network connect\'' -s p -l publish -x -a '(__hawse_offer none)' -d 'Publish a container\'s port(s) to the host'
+complete -c hawse -n '__hawse_flags_of \'network connect\'' -l restart -x -a '(__hawse_offer restart)' -d 'Whether a namespace comes back after a boot: "no"'
 complete -c hawse -n '__hawse_argument_of 0 \'network connect\'' -a '(__hawse_offer connectable-networks)'
 complete -c hawse -n '__hawse_argument_of 1 \'network connect\'' -a '(__hawse_offer strangers)'
 

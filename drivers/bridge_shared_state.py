@@ -15,6 +15,7 @@ from drivers.api import Desired, Difference, Link, Members, Settings
 from drivers.firewall import elements, forwarding, proxy_redirect, spoof_guard, table, vxlan_guard
 from drivers.firewall.elements import Element
 from drivers.firewall.table_repair import Contents
+from drivers.linux import conntrack
 
 
 def compare(desired: Desired, settings: Settings) -> list[Difference]:
@@ -30,12 +31,15 @@ def compare(desired: Desired, settings: Settings) -> list[Difference]:
 def repair(desired: Desired, differences: Sequence[Difference], settings: Settings) -> None:
     """Repair the ``differences`` that `compare` found.
 
-    The firewall's rules are repaired first, because route_localnet is safe only with those rules.
+    The firewall's rules are repaired first, because route_localnet is safe only with those rules. At the end, clients
+    whose packets have reached the host instead of a container get new conntrack entries.
     """
     ports = _ports(desired.networks)
     table.repair(_contents(desired, settings), _of(table.TABLE, differences), _marks(settings, ports))
     spoof_guard.repair(spoof_guard.contents(ports, _ports(desired.unsettled)), _of(spoof_guard.TABLE, differences))
     bridge_loopback.repair(_of(bridge_loopback.PLACE, differences))
+    if _of(table.TABLE, differences):
+        conntrack.forget_untranslated(port for _, ends in desired.networks for end in ends for port in end.ports)
 
 
 def _of(part: str, differences: Iterable[Difference]) -> list[Difference]:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 
 from engine.errors import EngineError
 from engine.model import (
+    Adoption,
     BootReport,
     ContainerCreate,
     EndpointSettings,
@@ -146,13 +147,13 @@ class Networks(Protocol):
         settings: EndpointSettings,
         ports: Sequence[PortSpec] = (),
         *,
-        force: bool = False,
+        adoption: Adoption | None = None,
     ) -> None:
         """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create
-        (``netns:NAME``, ``pid:N``).
+        (``netns:NAME``, ``pid:N``), and ``adoption`` is then what the user asks of it.
 
-        ``ports`` are host ports to publish in the same operation (a hawse extension). Unless ``force`` is set, raises
-        Forbidden for a network namespace that belongs to a host and not to a container, such as that of PID 1.
+        ``ports`` are host ports to publish in the same operation (a hawse extension). Unless ``adoption.force`` is set,
+        raises Forbidden for a network namespace that belongs to a host and not to a container, such as that of PID 1.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:

@@ -56,6 +56,7 @@ class Config:
     log_opts: Mapping[str, str] = field(default_factory=dict)
     default_log_limit: int = DEFAULT_LIMIT_BYTES  # maximum bytes of a container's log without max-size; 0: no limit
     allow_direct_routing: bool = False
+    netns_names: bool = True  # whether each container's sandbox has a name for `ip netns`
     heal: bool = True  # whether the agent repairs what other programs change in hawse's networks
     bridge_accept_fwmark: str = ""  # firewall mark of packets that hawse accepts: "mark" or "mark/mask", in decimal
 
@@ -270,6 +271,7 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "allow-direct-routing": _boolean,
     "bridge-accept-fwmark": _firewall_mark,
     "heal": _boolean,
+    "netns-names": _boolean,
 }
 
 _FIXED = ("iptables", "ip6tables")

@@ -25,6 +25,7 @@ from engine.failures import raises_engine_errors
 from engine.host import Host
 from engine.images import ImageStore
 from engine.model import (
+    Adoption,
     ContainerCreate,
     EndpointSettings,
     ExecCreate,
@@ -210,10 +211,10 @@ class NetworkVerbs(Verbs):
         settings: EndpointSettings,
         ports: Sequence[PortSpec] = (),
         *,
-        force: bool = False,
+        adoption: Adoption | None = None,
     ) -> None:
         """Connect a container to a network."""
-        connections.connect(self.changing(), reference, container, settings, ports, force=force)
+        connections.connect(self.changing(), reference, container, settings, ports, adoption)
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
         """Disconnect a container from a network."""
@@ -327,5 +328,7 @@ class ContainerVerbs(Verbs):
         recover.schedule_cleanup(host)
 
     def rejoin(self) -> None:
-        """Connect adopted namespaces that left their networks in a boot and whose names exist again."""
-        rejoining.rejoin_all(self.changing())
+        """Record the end of adopted namespaces that are gone. Connect those that left their networks in a boot, when
+        their names exist again.
+        """
+        rejoining.follow_all(self.changing())

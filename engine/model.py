@@ -80,6 +80,19 @@ class EndpointSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Adoption:
+    """What a user asks of a namespace that hawse did not create, when the namespace joins a network.
+
+    ``name`` is the container name, or "" for the default name. ``restart`` is "no" if the namespace must not come back
+    after a boot, or "". With ``force``, the namespace may belong to a host, such as that of PID 1.
+    """
+
+    name: str = ""
+    restart: str = ""
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PortSpec:
     """The value of one parsed ``-p`` flag.
 

@@ -15,6 +15,8 @@ from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 
 SHORT_ID = 12
+ADOPTED = "netns:"
+"""The prefix of the default name of a namespace that hawse did not create."""
 CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 MAC_LENGTHS = (6, 8, 20)  # lengths in bytes of EUI-48, EUI-64 and IP over InfiniBand addresses
 
@@ -74,10 +76,16 @@ def short_id(full: str) -> str:
 def dns_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:
     """Return the names of a container on a user-defined network, without duplicates.
 
-    The order is: container name, aliases, short id, host name.
+    The order is: container name, aliases, short id, host name. An adopted namespace has the name of `plain_name` first.
     """
     short = short_id(container.id)
-    return list(dict.fromkeys([container.name, *(settings.aliases or ()), short, container.config.hostname or short]))
+    own = [container.name] if container.kind == "process" else [plain_name(container.name), container.name]
+    return list(dict.fromkeys([*own, *(settings.aliases or ()), short, container.config.hostname or short]))
+
+
+def plain_name(name: str) -> str:
+    """Return the host name of an adopted namespace: ``lab1`` for ``netns:lab1``, ``pid-7`` for ``pid:7``."""
+    return name.removeprefix(ADOPTED).replace(":", "-")
 
 
 def served_names(container: ContainerRecord, settings: EndpointSettings) -> list[str]:

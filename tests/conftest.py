@@ -185,7 +185,15 @@ class Host(Netns):
 
     def delete(self) -> None:
         self.kill_processes()
+        self.delete_names()
         super().delete()
+
+    def delete_names(self) -> None:
+        """Delete what hawse has made for `ip netns` on this machine, because the host goes without any command."""
+        for entry in os.scandir("/run/netns"):
+            if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
+                Path(entry).unlink(missing_ok=True)
+                shutil.rmtree(f"/etc/netns/{entry.name}", ignore_errors=True)
 
 
 def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) -> T:

@@ -99,6 +99,12 @@ def entries(directory: str) -> Callable[[], Names]:
     return lambda: ((name, "") for name in (os.listdir(directory) if Path(directory).is_dir() else ()))
 
 
+def namespaces() -> Iterator[tuple[str, str]]:
+    """Yield the names of `ip netns`, except the links that lead to containers."""
+    with suppress(FileNotFoundError):
+        yield from ((entry.name, "") for entry in os.scandir("/run/netns") if not entry.is_symlink())
+
+
 def processes() -> Iterator[tuple[str, str]]:
     """Yield the pid and the name of each process in another network namespace than this process."""
     own = os.stat("/proc/self/ns/net").st_ino
@@ -111,7 +117,7 @@ def processes() -> Iterator[tuple[str, str]]:
 MACHINE: Mapping[str, Callable[[], Names]] = {
     "environment": lambda: ((name, "") for name in os.environ),
     "interfaces": entries("/sys/class/net"),
-    "namespaces": entries("/run/netns"),
+    "namespaces": namespaces,
     "processes": processes,
 }
 """Maps a kind of name to the function that lists the names of this kind on this host.

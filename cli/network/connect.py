@@ -12,7 +12,7 @@ from cli.options.hosts import link
 from cli.options.image_reference import path_segment
 from cli.options.ports import published_ports
 from cli.pflag import INT, LIST, STRING, STRINGS, command, exactly, flag, list_of, scalar
-from engine.model import EndpointIPAM, EndpointSettings, PortSpec
+from engine.model import Adoption, EndpointIPAM, EndpointSettings, PortSpec
 
 
 def default_route(word: str) -> str:
@@ -25,6 +25,14 @@ def default_route(word: str) -> str:
     return "" if word == "auto" else word
 
 
+def restart(word: str) -> str:
+    """Parse a ``--restart`` value; raises ValueError if the value is invalid."""
+    if word not in ("no", "unless-stopped"):
+        raise ValueError('must be "no" or "unless-stopped"')
+    return word
+
+
+RESTART = scalar("string", restart, "")
 DEFAULT_ROUTE = scalar("string", default_route, "")
 DEFAULT_ROUTE_USAGE = 'Use the network for the default route: "yes", "no", or "auto" (only without another one)'
 
@@ -39,7 +47,9 @@ DEFAULT_ROUTE_USAGE = 'Use the network for the default route: "yes", "no", or "a
 @flag("--ip6", kind=STRING, usage='IPv6 address (e.g., "2001:db8::33")')
 @flag("--link", kind=list_of(link), usage="Add link to another container")
 @flag("--link-local-ip", kind=STRINGS, usage="Add a link-local address for the container")
+@flag("--name", kind=STRING, usage="Name of a namespace that hawse did not create", hidden=True)
 @flag("--publish", "-p", kind=LIST, usage="Publish a container's port(s) to the host", hidden=True)
+@flag("--restart", kind=RESTART, usage='Whether a namespace comes back after a boot: "no"', hidden=True)
 @click.argument("network")
 @click.argument("container")
 @click.pass_obj
@@ -54,7 +64,8 @@ def connect(app: App, /, network: str, container: str, **flags: Any) -> None:
         default_route=flags["default_route"],
     )
     published = ports(flags["publish"])
-    app.engine.networks.connect(path_segment(network), container, settings, published, force=flags["force"])
+    adoption = Adoption(flags["name"], flags["restart"], flags["force"])
+    app.engine.networks.connect(path_segment(network), container, settings, published, adoption=adoption)
 
 
 def driver_options(pairs: Sequence[str]) -> dict[str, str]:

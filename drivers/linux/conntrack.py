@@ -42,7 +42,7 @@ Address = tuple[str, int]  # IP address and port
 
 @dataclass(frozen=True, slots=True)
 class ConntrackFlow:
-    """A conntrack entry: the addresses of its original direction, and the source address of the reply direction.
+    """A conntrack entry: the addresses of its original direction, and the source of the reply direction.
 
     ``key`` holds the original direction's addresses and ports in bytes, as received from the kernel.
     """
@@ -52,7 +52,13 @@ class ConntrackFlow:
     protocol: int
     port: int
     answering: bytes
+    answering_port: int
     key: bytes
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether the destination is translated (DNAT)."""
+        return (self.answering, self.answering_port) != (self.destination, self.port)
 
 
 def forget_ports(ports: Iterable[PortBinding]) -> None:
@@ -64,6 +70,21 @@ def forget_ports(ports: Iterable[PortBinding]) -> None:
             few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
             filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
             _forget(version, partial(_leads_to_any, chosen), filters)
+
+
+def forget_untranslated(ports: Iterable[PortBinding]) -> None:
+    """Delete the conntrack entries of flows to published host ports that lead to the host itself; idempotent.
+
+    Such an entry is made while the port is not published, or while the firewall's rules are missing. Then the kernel
+    would deliver all further packets of the flow to the host.
+    """
+    bindings = list(ports)
+    for version in FAMILY:
+        chosen = [binding for binding in bindings if binding.host_ip.version == version]
+        if chosen:
+            few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
+            filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
+            _forget(version, partial(_leads_to_host, chosen), filters, at_once=False)
 
 
 def forget_addresses(addresses: Iterable[IPAddress]) -> None:
@@ -118,11 +139,13 @@ def _packed(address: str) -> bytes:
     return IPv6Address(address).packed
 
 
-def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Sequence[bytes]) -> None:
+def _forget(
+    version: int, matches: Callable[[ConntrackFlow], bool], filters: Sequence[bytes], *, at_once: bool = True
+) -> None:
     """Delete the conntrack entries for which ``matches`` is True.
 
     ``filters`` are kernel filters that match the same entries. An empty filter means that no kernel filter can express
-    the match.
+    the match. If ``at_once`` is false, the filters match more entries than ``matches``.
     """
     tracked = _tracked()
     if not tracked:
@@ -130,7 +153,7 @@ def _forget(version: int, matches: Callable[[ConntrackFlow], bool], filters: Seq
     header, able = NFGENMSG.pack(FAMILY[version], 0, 0), all(filters)
     session = Session(NETFILTER)
     try:
-        if able and _remove_at_once(session, header, filters):
+        if able and at_once and _remove_at_once(session, header, filters):
             return
         narrow = able and (len(filters) == 1 or tracked > FEW_FLOWS)
         for narrowing in filters if narrow else (b"",):
@@ -189,6 +212,10 @@ def _leads_to_any(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
     return any(_leads_to(binding, flow) for binding in bindings)
 
 
+def _leads_to_host(bindings: Iterable[PortBinding], flow: ConntrackFlow) -> bool:
+    return not flow.is_translated and _leads_to_any(bindings, flow)
+
+
 def _leads_to(binding: PortBinding, flow: ConntrackFlow) -> bool:
     same = flow.protocol == PROTOCOLS[binding.protocol] and flow.port in _numbers(binding)
     return same and (binding.host_ip.is_unspecified or flow.destination == binding.host_ip.packed)
@@ -231,6 +258,7 @@ def _flow(message: bytes) -> ConntrackFlow:
         protocol=proto[PROTO_NUMBER][0],
         port=int.from_bytes(proto.get(PROTO_DESTINATION_PORT, b"")),
         answering=_one_of(read(reply[TUPLE_IP]), SOURCE),
+        answering_port=int.from_bytes(read(reply[TUPLE_PROTO]).get(PROTO_SOURCE_PORT, b"")),
         key=attributes[TUPLE_ORIG],
     )
 

@@ -22,7 +22,7 @@ from drivers.linux import recording
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
-from engine.ports.proxied import forwards
+from engine.ports.held import held_ports
 from engine.runtime import resident
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
@@ -98,6 +98,19 @@ def warnings(run_dir: Path) -> list[str]:
     except ValueError:
         return []  # the agent answers late, or refuses this process
     return texts
+
+
+def sockets(run_dir: Path) -> set[int]:
+    """Return the inode numbers of the agent's sockets; empty without an agent."""
+    place = f"/proc/{resident.holder(str(run_dir), LOCK)}/fd"
+    found = set()
+    with suppress(FileNotFoundError):
+        for number in os.listdir(place):
+            with suppress(FileNotFoundError):
+                kind, _, inode = os.readlink(f"{place}/{number}").partition(":")
+                if kind == "socket":
+                    found.add(int(inode.strip("[]")))
+    return found
 
 
 def ensure(run_dir: Path, root: Path, *, timeout: float = 10.0) -> bool:
@@ -242,24 +255,24 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    The agent is started only if it has work: DNS for a network in ``joined``, or a published port that needs the
-    agent's port proxy. The default bridge has no DNS names. If ``joined`` is not empty and the agent has no work, the
-    command does not wait for the agent.
+    The agent is started only if it has work: DNS for a network in ``joined``, or a published port to hold. The default
+    bridge has no DNS names. If ``joined`` is not empty and the agent has no work, the command does not wait for the
+    agent.
     """
     named = any(not network.predefined for network in joined)
     if named:
         recording.comment(SERVES_NAMES)
-    start = named or _has_forwards(host)
+    start = named or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)
 
 
-def _has_forwards(host: Host) -> bool:
+def _publishes(host: Host) -> bool:
     networks: dict[str, NetworkRecord | None] = {}
     with host.store.read() as reader:
         for endpoint in reader.publishing_endpoints():
             if endpoint.network_id not in networks:
                 networks[endpoint.network_id] = reader.network(endpoint.network_id)
             network = networks[endpoint.network_id]
-            if network is not None and any(forwards([network], [endpoint])):
+            if network is not None and any(held_ports([network], [endpoint])):
                 return True
     return False

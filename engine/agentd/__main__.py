@@ -35,6 +35,7 @@ from engine.eventloop.loop import Loop
 from engine.eventloop.netns import home
 from engine.host import callback
 from engine.paths import make_private_directory, root_directory, run_directory
+from engine.portproxy.holder import HoldService
 from engine.portproxy.service import ForwardService
 from engine.recovery.link_repair import LinkRepair
 from engine.runtime import cgroup, guarded, resident
@@ -100,8 +101,9 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     dns = DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts)
     link_repair = LinkRepair(threads_store, run_dir, cluster.verify, dns.redirected)
     links = LinkService(loop, inotify, run_dir, link_repair.put_right, heals)
-    rejoin = RejoinService(loop, lambda: execute(*callback(root, run_dir, "__rejoin")))
-    services = (cluster, dns, forward, repair, links, rejoin, BackupService(loop, root / NAME))
+    rejoin = RejoinService(loop, inotify, lambda: execute(*callback(root, run_dir, "__rejoin")))
+    hold = HoldService(budget.held_ports)
+    services = (cluster, dns, hold, forward, repair, links, rejoin, BackupService(loop, root / NAME))
     agent = Agent(
         loop, store, services, place.listener,
         idle=idle_from_environment(),

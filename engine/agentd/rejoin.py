@@ -1,39 +1,79 @@
-"""Connects adopted network namespaces to their networks again as soon as their names exist again after a boot."""
+"""Follows adopted network namespaces: their end is recorded, and after a boot they are connected again when their names
+exist again.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from engine.agent.service import Snapshot
 from engine.containers import adopted
+from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
+from engine.eventloop.netns import PinnedNamespace
+from engine.model import ContainerRecord
 
 LOOK_INTERVAL_SECONDS = 0.5
 """Seconds between two looks at the names of waiting namespaces. Without a waiting namespace, there are no looks."""
 
 
-class RejoinService:
-    """Calls ``begin`` when a namespace appears for which a record waits. ``begin`` starts the command that joins it.
+Place = tuple[str, int, int, int]
+"""An adopted namespace: its path, its inode, and the pid and the start time of its process or 0."""
 
-    ``begin`` is called once for each new namespace, whether or not the command succeeds.
+
+class RejoinService:
+    """Calls ``begin`` when an adopted namespace ends, or when one appears for which a record waits.
+
+    ``begin`` starts the command that records this in the store. It is called once for each namespace, whether or not
+    the command succeeds.
     """
 
     name = "rejoin"
 
-    def __init__(self, loop: Loop, begin: Callable[[], object]) -> None:
-        self._loop, self._begin = loop, begin
+    def __init__(self, loop: Loop, inotify: Inotify, begin: Callable[[], object]) -> None:
+        self._loop, self._inotify, self._begin = loop, inotify, begin
+        self._followed: dict[Place, PinnedNamespace] = {}
+        self._reported: set[Place] = set()
         self._paths: set[str] = set()
         self._tried: set[tuple[str, int]] = set()
         self._looking = False
 
     def reconcile(self, state: Snapshot) -> None:
-        """Look for the names of the namespaces that wait in the snapshot."""
+        """Look for the names of the namespaces that wait in the snapshot, and follow those that are on networks."""
+        present = [r for r in state.containers if r.kind == "adopted" and r.status == "running"]
+        self._follow({_place(record): record for record in present} if state.of_this_boot else {})
         waiting = [record for record in state.containers if adopted.is_waiting(record)]
         self._paths = {record.sandbox_path for record in waiting} if state.of_this_boot else set()
         if self._paths and not self._looking:
             self._looking = True
             self._look()
+
+    def _follow(self, present: Mapping[Place, ContainerRecord]) -> None:
+        for place in self._followed.keys() - present.keys():
+            self._followed.pop(place).close()
+        self._reported &= present.keys()
+        for place in present.keys() - self._followed.keys() - self._reported:
+            path, inode, pid, start = place
+            gone = partial(self._gone, place)
+            try:
+                namespace = PinnedNamespace(
+                    self._loop, self._inotify, path, gone, inode=inode, pid=pid, pid_start=start
+                )
+            except OSError:
+                if adopted.is_gone(present[place]):
+                    self._gone(place)
+                continue
+            namespace.release()  # the agent must not keep the namespace alive
+            self._followed[place] = namespace
+
+    def _gone(self, place: Place) -> None:
+        followed = self._followed.pop(place, None)
+        if followed is not None:
+            followed.close()
+        self._reported.add(place)
+        self._begin()
 
     def _look(self) -> None:
         there = {(path, inode) for path in self._paths if (inode := _namespace(path))} - self._tried
@@ -45,12 +85,17 @@ class RejoinService:
             self._loop.after(LOOK_INTERVAL_SECONDS, self._look)
 
     def needed(self) -> bool:
-        """Return whether a namespace waits for its name."""
-        return bool(self._paths)
+        """Return whether a namespace waits for its name, or is on a network."""
+        return bool(self._paths) or bool(self._followed)
 
     def close(self) -> None:
         """Look no more."""
         self._paths = set()
+        self._follow({})
+
+
+def _place(record: ContainerRecord) -> Place:
+    return record.sandbox_path, record.sandbox_inode, record.pid, record.pid_start
 
 
 def _namespace(path: str) -> int:

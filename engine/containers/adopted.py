@@ -1,7 +1,9 @@
 """Use network namespaces that hawse did not create as if they were containers ("adopted" sandboxes).
 
 ``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
-of a process.
+of a process. Each namespace has one default name, however the user refers to it: the last part of a path is its name,
+and ``netns:/proc/N/ns/net`` is ``pid:N``. A reference to the namespace of a container of hawse's own means
+the container.
 
 An adopted sandbox has a container record only while it is connected to a network. The record is created together with
 the first endpoint and deleted together with the last endpoint.
@@ -25,19 +27,23 @@ from pathlib import Path
 from drivers.linux import host_namespace, netns, process
 from engine import names
 from engine.agent.client import SOCKET as AGENT_SOCKET
+from engine.containers import directory, namespace_files
+from engine.containers.namespace_files import NETNS_DIRECTORY
+from engine.containers.restart_policy import LOST
 from engine.dispatch import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from engine.etc_files.resolv_conf import parse
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
 from engine.host import Host
-from engine.model import ContainerConfig, ContainerRecord, HostConfig
+from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
-from engine.store.api import Reader, Transaction
+from engine.store.api import Reader, Taken, Transaction
+from engine.validate.host_config import is_container_mode
 
-NETNS_DIRECTORY = Path("/run/netns")
-NAMED = "netns:"
 NETNS_NAME = re.compile(r"[^/\0]{1,255}")
+OF_PROCESS = re.compile(r"/proc/(\d+)/ns/net")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,7 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
     namespace. Does not change the namespace. Unless ``force`` is set, raises Forbidden for a network namespace that
     belongs to a host and not to a container, such as that of PID 1.
     """
-    path, pid = _path(reference)
-    name = reference.replace("/", "_") if "/" in reference else reference
+    name, path, pid = _parsed(reference)
     with _opened(path, reference) as namespace:
         signs = [] if force else _signs(namespace)
         if signs:
@@ -86,23 +91,36 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
         yield NamespaceReference(name, path, inode, pid, start)
 
 
-def record_of(known: ContainerRecord | None, container_id: str, place: NamespaceReference) -> ContainerRecord:
+def record_of(
+    known: ContainerRecord | None, container_id: str, place: NamespaceReference, asked: Adoption
+) -> ContainerRecord:
     """Return a container record for connecting a network namespace that hawse did not create.
 
-    ``known`` is the stored record with the same name, or None. If the status of ``known`` is "running", a copy of
+    ``known`` is the stored record of the namespace, or None. If the status of ``known`` is "running", a copy of
     ``known`` with the new path is returned. If not, a new record is made. The caller stores the returned record
-    together with the first endpoint. Raises Conflict if ``known`` belongs to another namespace.
+    together with the first endpoint. Raises Conflict if ``known`` has another name than the user asks for, and
+    InvalidArgument if that name is invalid.
     """
+    if asked.name:
+        names.check_container_name(asked.name)
+    if known is not None and asked.name not in ("", known.name):
+        raise Conflict(f"{place.name} has the name {known.name} already (rename changes it)")
     if known is not None and known.status == "running":
-        if known.sandbox_inode not in (0, place.inode):
-            raise Conflict(f"the name {place.name} is in use for another network namespace, {known.sandbox_path}")
-        return replace(known, sandbox_path=place.path, sandbox_inode=place.inode, pid=place.pid, pid_start=place.start)
+        changed = replace(known.host, restart_policy=_policy(place, asked)) if asked.restart else known.host
+        return replace(
+            known,
+            host=changed,
+            sandbox_path=place.path,
+            sandbox_inode=place.inode,
+            pid=place.pid,
+            pid_start=place.start,
+        )
     return ContainerRecord(
         id=container_id,
-        name=known.name if known else place.name,
+        name=known.name if known else asked.name or place.name,
         created=known.created if known else timestamps.now(),
         config=ContainerConfig(image=""),
-        host=HostConfig(network_mode="none"),
+        host=_settings(place, asked),
         kind="adopted",
         status="running",
         sandbox_id=names.generate_id(),
@@ -114,28 +132,79 @@ def record_of(known: ContainerRecord | None, container_id: str, place: Namespace
     )
 
 
+def record(tx: Transaction, container: ContainerRecord) -> None:
+    """Store the record of a namespace; raises Conflict if another container has its name."""
+    try:
+        tx.put_container(container)
+    except Taken as error:
+        text = names.container_name_taken(container.name, error.holder)
+        raise Conflict(f"{text} (or give the namespace another name with --name)") from error
+
+
+def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
+    """Return the configuration of a namespace. Its DNS settings are those of the user's own file for the namespace."""
+    own = parse(namespace_files.user_text(place.path))
+    return HostConfig(
+        network_mode="none",
+        restart_policy=_policy(place, asked),
+        dns=tuple(own.servers),
+        dns_search=tuple(own.search),
+        dns_options=tuple(own.options),
+    )
+
+
+def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
+    """Return whether the namespace comes back after a boot. A process never does."""
+    return RestartPolicy("no" if place.pid else asked.restart or "unless-stopped")
+
+
 def known_id(host: Host, place: NamespaceReference) -> str:
     """Return the id of the container record of this namespace, which may have been renamed; "" if there is none."""
     with host.store.read() as reader:
-        named = (c.id for c in reader.find_containers(place.name) if c.name == place.name)
-        return next(named, "") or next((c.id for c in _at(reader, place.path)), "")
+        return next((c.id for c in _at(reader, place.path)), "")
 
 
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     """Return the container record of a namespace given as ``netns:`` or ``pid:``, even if the record has another name.
 
-    The list is empty for any other reference, and if there is no record.
+    The name of ``ip netns`` alone also finds the record. A reference to the namespace of a container of hawse's own
+    finds the container. The list is empty for any other reference, and if there is no record.
     """
     if not is_adoptable(reference):
-        return []
+        return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []
     try:
-        return _at(reader, _path(reference)[0])
+        path = _parsed(reference)[1]
     except (InvalidArgument, NotFound):
         return []
+    return _at(reader, path) or _own(reader, path)
+
+
+def reference_of(record: ContainerRecord) -> str:
+    """Return a reference that opens the namespace of a record, whatever the record's name is."""
+    return f"{names.ADOPTED}{record.sandbox_path}"
+
+
+def check_not_asked(record: ContainerRecord, asked: Adoption) -> None:
+    """Raise InvalidArgument if a container that exists already gets what is only for a namespace that joins."""
+    if asked.name or asked.restart:
+        flag = "--name" if asked.name else "--restart"
+        raise InvalidArgument(
+            f"{flag} is for a namespace that joins its first network, and {record.name} is a container already"
+        )
 
 
 def _at(reader: Reader, path: str) -> list[ContainerRecord]:
-    return [c for c in reader.containers() if c.kind == "adopted" and c.sandbox_path == path][:1]
+    return [c for c in reader.containers(adopted=True) if c.sandbox_path == path][:1]
+
+
+def _own(reader: Reader, path: str) -> list[ContainerRecord]:
+    """Return the running container of hawse's own whose sandbox is the namespace at this path."""
+    try:
+        inode = os.stat(path).st_ino
+    except OSError:
+        return []
+    inside = [c for c in reader.containers() if (c.kind, c.status, c.sandbox_inode) == ("process", "running", inode)]
+    return [c for c in inside if c.host.network_mode != "host" and not is_container_mode(c.host.network_mode)][:1]
 
 
 def ended_at(record: ContainerRecord) -> float:
@@ -166,54 +235,71 @@ def still_exists(record: ContainerRecord) -> bool:
         return False
 
 
-def is_waiting(record: ContainerRecord) -> bool:
-    """Return whether a container is an adopted namespace that left its networks in a boot, and has a name to come back
-    by.
+def is_gone(record: ContainerRecord) -> bool:
+    """Return whether an adopted namespace certainly no longer exists.
+
+    The result is False if the path has a file that is no namespace: the namespace may be mounted there in another mount
+    namespace.
     """
+    if record.pid:
+        return not process.is_running(record.pid, record.pid_start)
+    try:
+        status = os.stat(record.sandbox_path)
+    except OSError:
+        return True
+    is_namespace = status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
+    return is_namespace and status.st_ino != (record.sandbox_inode or record.pid_start)
+
+
+def is_waiting(record: ContainerRecord) -> bool:
+    """Return whether a container is an adopted namespace that left its networks in a boot, and comes back."""
     return (
         record.kind == "adopted"
-        and record.status == "exited"
-        and record.name.startswith(NAMED)
+        and (record.status, record.exit_code) == ("exited", LOST)
+        and record.host.restart_policy.name != "no"
         and bool(record.attachments)
     )
 
 
-def forget_if_unused(host: Host, container_id: str) -> None:
-    """Delete the record of an adopted namespace that is connected to no network; idempotent.
+def forget_if_unused(host: Host, container_id: str) -> bool:
+    """Delete the record and the files of an adopted namespace that is connected to no network; idempotent.
 
-    The caller holds the container lock.
+    The caller holds the container lock. Returns whether the record was deleted.
     """
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+        used = bool(reader.endpoints(container_id=container_id))
+    if record is None or record.kind != "adopted" or record.attachments or used:
+        return False
+    namespace_files.restore(host, record)  # before the record is deleted, so that a killed command can be finished
+    directory.remove(host, [container_id])
     with host.store.write() as tx:
-        forget_record_if_unused(tx, container_id)
-
-
-def forget_record_if_unused(tx: Transaction, container_id: str) -> None:
-    """Delete the container record of an adopted namespace that is connected to no network."""
-    record = tx.container(container_id)
-    is_adopted = record is not None and record.kind == "adopted" and not record.attachments
-    if is_adopted and not tx.endpoints(container_id=container_id):
         tx.delete_container(container_id)
+    return True
 
 
 def locate(reference: str) -> tuple[str, int]:
     """Return the path and the inode of a namespace given as ``netns:`` or ``pid:``; raises NotFound without it."""
-    path, _ = _path(reference)
+    _, path, _ = _parsed(reference)
     with _opened(path, reference) as namespace:
         return path, os.fstat(namespace).st_ino
 
 
-def _path(reference: str) -> tuple[str, int]:
-    """Return the path of the file that opens the namespace, and the pid N of the reference ``pid:N``. For any other
-    reference, the pid is 0.
-    """
+def _parsed(reference: str) -> tuple[str, str, int]:
+    """Return the namespace's default name, the path of the file that opens it, and the pid N of ``pid:N`` or 0."""
     kind, _, rest = reference.partition(":")
-    if kind == "pid":
-        if not rest.isdecimal():
+    of_process = OF_PROCESS.fullmatch(rest)
+    if kind == "pid" or of_process:
+        number = of_process[1] if of_process else rest
+        if not (number.isascii() and number.isdecimal()):
             raise _missing(reference)
-        return f"/proc/{int(rest)}/ns/net", int(rest)
+        pid = int(number)
+        return f"pid:{pid}", f"/proc/{pid}/ns/net", pid
     if not NETNS_NAME.fullmatch(rest) and not rest.startswith("/"):
         raise InvalidArgument(f"invalid network namespace name: {rest}")
-    return rest if rest.startswith("/") else str(NETNS_DIRECTORY / rest), 0
+    folder, name = os.path.split(rest) if "/" in rest else (str(NETNS_DIRECTORY), rest)
+    path = Path(os.path.realpath(folder), name)
+    return f"{names.ADOPTED}{path.name}", str(path), 0
 
 
 @contextmanager

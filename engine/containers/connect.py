@@ -10,13 +10,22 @@ from dataclasses import dataclass, replace
 from engine import intents, names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
-from engine.containers import adopted, etc_files, finalize, gateway_bridge, lookup, port_assignment, publish
+from engine.containers import (
+    adopted,
+    etc_files,
+    finalize,
+    gateway_bridge,
+    lookup,
+    port_assignment,
+    publish,
+    sandbox_names,
+)
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.host import Host
 from engine.intents import IntentKind
-from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
+from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.networks import activate, query
 from engine.store.locks import locked
 from engine.validate.endpoint import check_connect, check_own_sandbox
@@ -28,15 +37,14 @@ def connect(
     container: str,
     settings: EndpointSettings,
     published: Sequence[PortSpec] = (),
-    *,
-    force: bool = False,
+    asked: Adoption | None = None,
 ) -> None:
     """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
 
-    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Unless ``force`` is set, raises Forbidden
-    for a network namespace that belongs to a host and not to a container, such as that of PID 1.
+    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Unless ``asked`` has ``force``, raises
+    Forbidden for a network namespace that belongs to a host and not to a container, such as that of PID 1.
     """
-    with _held(host, container, force=force) as held:
+    with _held(host, container, asked or Adoption()) as held:
         record = held.record
         if record.status == "running":
             check_own_sandbox(record)
@@ -66,29 +74,45 @@ class _Held:
 
 
 @contextmanager
-def _held(host: Host, container: str, *, force: bool) -> Iterator[_Held]:
+def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
     """Lock a container for a connect operation, and yield its record inside the block.
 
     A namespace that hawse did not create may have no container record yet. For such a namespace, this function makes a
     new record and yields the new record, but does not store it.
     """
-    if not adopted.is_adoptable(container):
-        target = lookup.resolve(host, container)
+    target, reference = _found(host, container)
+    if target is not None:
+        adopted.check_not_asked(target, asked)
         with locked(host.run, "container", target.id):
             yield _Held(_settled(host, target.id))
         return
-    with adopted.held(container, force=force) as place, ExitStack() as held:
+    with adopted.held(reference, force=asked.force) as place, ExitStack() as held:
         container_id = adopted.known_id(host, place)
         if container_id:
             held.enter_context(locked(host.run, "container", container_id))
-            yield _Held(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place))
+            yield _Held(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place, asked))
             return
-        record = adopted.record_of(None, names.generate_id(), place)
+        record = adopted.record_of(None, names.generate_id(), place, asked)
         try:
             yield _Held(record, lambda: held.enter_context(locked(host.run, "container", record.id)))
         except BaseException:
             adopted.forget_if_unused(host, record.id)
             raise
+
+
+def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
+    """Return the record of a container, or None and the reference of a namespace that has to be opened by its path.
+
+    A namespace that hawse did not create has to be opened if it is not in use now, whichever name the user gave.
+    """
+    if adopted.is_adoptable(container):
+        with host.store.read() as reader:
+            own = [record for record in adopted.find(reader, container) if record.kind == "process"]
+        return next(iter(own), None), container
+    target = lookup.resolve(host, container)
+    if target.kind == "process" or lookup.with_actual_state(host, target).status == "running":
+        return target, container
+    return None, adopted.reference_of(target)
 
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:
@@ -125,7 +149,7 @@ def _connect_running(
             endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
             if record.kind == "adopted":
                 held.hold()
-                tx.put_container(held.record)
+                adopted.record(tx, held.record)
             tx.put_endpoint(endpoint)
             intents.begin(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     with intents.rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
@@ -226,6 +250,8 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     if container.kind == "adopted" and not members:
         adopted.forget_if_unused(host, container_id)
         return
+    if container.kind == "process":
+        sandbox_names.repair(host, container)
     members = _rerouted(host, container, members)
     for member in port_assignment.move(host, container, members):
         sandbox.publish(host, container, member, member.endpoint.ports)  # a port in the record may be unpublished

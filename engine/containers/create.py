@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from drivers.linux.host import is_forwarding
 from engine import names
 from engine.api import Created
+from engine.containers import lookup
 from engine.errors import InvalidArgument, NotFound
 from engine.golang import timestamps
 from engine.host import Host
@@ -133,9 +134,9 @@ def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
     settings = request.host
     with host.store.read() as reader:
         if is_container_mode(settings.network_mode):
-            matches = reader.find_containers(shared_container(settings.network_mode))
-            if len(matches) == 1:
-                settings = replace(settings, network_mode=f"container:{matches[0].id}")
+            found = lookup.matches(reader, shared_container(settings.network_mode))
+            if len(found) == 1:
+                settings = replace(settings, network_mode=f"container:{found[0].id}")
         if settings.links and not is_user_defined(settings.network_mode):
             settings = replace(settings, links=[_with_sandbox_owner(reader, link) for link in settings.links])
     return settings

@@ -27,7 +27,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
     With ``force``, an endpoint whose container no longer exists is removed from the network too.
     """
     with host.store.read() as reader:
-        matches = reader.find_containers(container.removeprefix("/")) or adopted.find(reader, container)
+        matches = lookup.matches(reader, container.removeprefix("/"))
     if force and not matches:
         network = _find(host, reference)
         network_hooks.check_used_here(host, network)
@@ -64,8 +64,8 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
                 raise not_connected(record, reference, running=False)
         with host.store.write() as tx:
             tx.put_container(replace(record, attachments=rest))
-            if record.kind == "adopted":
-                adopted.forget_record_if_unused(tx, container_id)
+        if record.kind == "adopted":
+            adopted.forget_if_unused(host, container_id)
 
 
 def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRecord) -> None:
@@ -87,18 +87,19 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     if kept:
         port_assignment.reassign_ports(host, record, rest, kept)
     etc_files.remove_network(host, record, network)
+    forgotten = record.kind == "adopted" and adopted.forget_if_unused(host, record.id)
     with host.store.write() as tx:
-        tx.put_container(replace(record, next_interface=index))
+        if not forgotten:
+            tx.put_container(replace(record, next_interface=index))
         intents.end(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
-        if record.kind == "adopted":
-            adopted.forget_record_if_unused(tx, record.id)
     announce(host)
 
 
 def _force_out(host: Host, network: NetworkRecord, container: str) -> None:
     with host.store.read() as reader:
-        left = [e for e in reader.endpoints(network_id=network.id) if container in (e.id, *e.names[:1])]
+        endpoints = reader.endpoints(network_id=network.id)
+    left = [e for e in endpoints if e.id == container or names.plain_name(container) in e.names[:1]]
     if not left:
         raise NotFound(f"endpoint {container} not found")
     for endpoint in left:

@@ -3,8 +3,8 @@ directory.
 
 The files are bind-mounted into the container. Therefore each file is overwritten and never replaced by a new file. A
 container that joins another container's sandbox uses the files of that other container. An adopted sandbox (a network
-namespace that hawse did not create) has no such files, because hawse cannot mount files for processes that it did not
-start.
+namespace that hawse did not create) has only a resolv.conf (`engine.containers.namespace_files`), because hawse cannot
+mount files for processes that it did not start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from drivers.linux.host import has_ipv6
 from engine.cluster.gateway import is_gateway
-from engine.containers import lookup
+from engine.containers import lookup, namespace_files
 from engine.endpoints import links, reservation
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.etc_files.hosts import LinkedHost, hosts_file, own_lines, with_address, without_own_lines
@@ -85,6 +85,7 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
     The new network is the last item of ``members``. /etc/resolv.conf is not changed if the user has edited it.
     """
     if record.kind == "adopted":
+        namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
         return
     directory = host.container_directory(record.id)
     with open(directory / "hosts", "a", encoding="utf-8", opener=no_follow) as hosts:
@@ -101,7 +102,11 @@ def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord |
     the container has left a predefined network, nothing is removed, because containers have no names on predefined
     networks. ``network`` is the network that the container has left, or None if the network is not known.
     """
-    if record.kind == "adopted" or (network is not None and network.predefined):
+    if record.kind == "adopted":
+        if members := reservation.memberships(host, record.id):
+            namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
+        return
+    if network is not None and network.predefined:
         return
     path = host.container_directory(record.id) / "hosts"
     text = _present(path)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from engine.containers import adopted, lookup
+from engine.containers import lookup, namespace_files
 from engine.containers.finalize import finalize_exit
 from engine.containers.on_exit import finish_overdue_exit
 from engine.containers.process_spec import log_bounds, log_path
@@ -18,6 +18,9 @@ from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions
 from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
 from engine.store.locks import locked
+
+WITH_NAMES = 'mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"'
+"""The shell script that runs a command with another resolv.conf, whose path is the first argument."""
 
 POLL = 0.02
 """Seconds between two checks whether a container has been removed. hawse polls, because the kernel has no file
@@ -46,7 +49,7 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     """
     record = running(host, reference)
     if record.kind == "adopted":
-        return _execute_in_namespace(record, request, stdio)
+        return _execute_in_namespace(host, record, request, stdio)
     lookup.keep_supervisor(host, [record])
     try:
         return host.runtime.exec(record.id, request, stdio)
@@ -56,19 +59,20 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
         raise StartFailure(str(error), 126) from error
 
 
-def _execute_in_namespace(record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
+def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
     """Run a command of the host in a network namespace that hawse did not create, and return its exit code.
 
-    `ip netns exec` also applies the files in /etc/netns/NAME, such as resolv.conf. Returns 0 immediately if the request
-    is to run detached.
+    The command sees the namespace's own resolv.conf, in a mount namespace of its own: `ip netns exec` applies the files
+    in /etc/netns/NAME. Returns 0 immediately if the request is to run detached.
     """
     if request.user:
         raise InvalidArgument(f"{record.name} is a network namespace that hawse did not start: --user is not supported")
     directory, name = os.path.split(record.sandbox_path)
-    if directory == str(adopted.NETNS_DIRECTORY):
+    if directory == str(namespace_files.NETNS_DIRECTORY):
         entering = ["ip", "netns", "exec", name]
     else:
-        entering = ["nsenter", f"--net={record.sandbox_path}", "--"]
+        mounting = ["unshare", "--mount", "--propagation", "slave", "--", "/bin/sh", "-c", WITH_NAMES]
+        entering = ["nsenter", f"--net={record.sandbox_path}", "--", *mounting, str(namespace_files.path(host, record))]
     environment = {**os.environ, **dict(variable.split("=", 1) for variable in request.env if "=" in variable)}
     if shutil.which(request.cmd[0], path=environment.get("PATH")) is None:
         text = f'exec: "{request.cmd[0]}": executable file not found in $PATH: unknown'

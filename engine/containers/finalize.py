@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+from drivers.linux import recording
 from engine import intents
 from engine.agent.client import announce
-from engine.containers import lookup
+from engine.containers import lookup, namespace_files, sandbox_names
 from engine.endpoints import reservation
 from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
+
+SANDBOX_ENDS = "The network namespace ends with its processes. The kernel deletes its links, and their other ends."
+"""What ends without a command when a container ends, for the reader of ``--explain``."""
 
 
 def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
@@ -33,7 +38,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         pid_start=0,
         finished_at=seen.finished_at if seen.finished_at != record.finished_at else timestamps.now(),
     )
-    reservation.close_sandbox(record)
+    close_sandbox(host, record)
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is not None:
@@ -49,3 +54,19 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         host.runtime.delete(record.id)  # delete last, because other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None
+
+
+def close_sandbox(host: Host, record: ContainerRecord) -> None:
+    """Remove the links to the sandbox's network namespace; give an adopted namespace its own files back. Idempotent.
+
+    As in Docker, the container's record keeps the path of the link.
+    """
+    if record.kind == "adopted":
+        namespace_files.restore(host, record)
+        return
+    if record.sandbox_id:
+        sandbox_names.remove(host, record)
+    path = Path(record.sandbox_path)
+    if path.is_symlink():
+        path.unlink(missing_ok=True)
+        recording.comment(SANDBOX_ENDS)

@@ -9,15 +9,13 @@ from drivers.linux import host as linux_host
 from drivers.linux import process
 from engine import names
 from engine.containers import adopted, restart_policy
+from engine.containers.restart_policy import LOST
 from engine.errors import Conflict
 from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader
 from engine.validate.host_config import parse_link, shared_container
-
-LOST = 255
-"""The exit code of a run whose end nobody saw, because it ended with the host. Docker records the same."""
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:
@@ -26,8 +24,12 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
     Raises NotFound if no container matches, and InvalidArgument if several containers match. The error texts are
     Docker's.
     """
-    matches = reader.find_containers(reference) or _linked(reader, reference) or adopted.find(reader, reference)
-    return names.pick_container(matches, reference)
+    return names.pick_container(matches(reader, reference) or _linked(reader, reference), reference)
+
+
+def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
+    """Return the containers to which a reference may lead: its name, id or id prefix, or that of its namespace."""
+    return reader.find_containers(reference) or adopted.find(reader, reference)
 
 
 def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
@@ -89,9 +91,10 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     if record.status != "running" or is_alive(record):
         return record
     if record.kind == "adopted":
-        known = timestamps.from_seconds(adopted.ended_at(record))
-        finished_at = unknown_end(record) if ran_before_boot(record) else known
-        return replace(record, status="exited", pid=0, finished_at=finished_at)
+        ended = replace(record, status="exited", pid=0, finished_at=timestamps.from_seconds(adopted.ended_at(record)))
+        if ran_before_boot(record):
+            return replace(ended, exit_code=LOST, finished_at=unknown_end(record))
+        return ended
     state = host.runtime.state(record.id)
     if state.running:
         return record

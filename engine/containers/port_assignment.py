@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from drivers.firewall import proxy_redirect
 from drivers.linux import host as host_facts
+from engine.agent import client
 from engine.cluster import gateway
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -48,16 +48,35 @@ def holder(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
 
 
 def allocate(
-    tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, specs: Sequence[PortSpec]
+    tx: Transaction,
+    host: Host,
+    record: ContainerRecord,
+    member: JoinedEndpoint,
+    specs: Sequence[PortSpec],
+    avoided: Sequence[PortRecord] = (),
 ) -> list[PortRecord]:
-    """Choose host ports for ``specs``, which will be published on one endpoint.
+    """Choose host ports for ``specs``, which will be published on one endpoint, other than those in ``avoided``.
 
     Raises KernelFailure with Docker's error text if a host port is already in use.
     """
     if not specs:
         return []  # without ports to choose, the ports of all other endpoints need not be read
     with _docker_error_text(tx, record, member.endpoint):
-        return allocation.allocate_ports(specs, tx.ports(), _host_side(host, member.network))
+        return allocation.allocate_ports(specs, [*tx.ports(), *avoided], _host_side(host, member.network))
+
+
+def _allocate_again(
+    tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, former: Sequence[PortRecord]
+) -> list[PortRecord]:
+    """Choose host ports for a container whose ports move to another endpoint. ``former`` are the ports that it had.
+
+    As in Docker, the container keeps host ports that the user chose, and gets another one of a range or of all ports.
+    """
+    specs = requested_ports(record)
+    fixed = [spec for spec in specs if len(spec.host_ports) == len(spec.ports)]
+    kept = allocate(tx, host, record, member, fixed)
+    free = [spec for spec in specs if spec not in fixed]
+    return [*kept, *allocate(tx, host, record, member, free, [*kept, *former])]
 
 
 def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRecord) -> None:
@@ -77,8 +96,8 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     """Move a container's published ports to the endpoint that should have the ports now; return the container's
     endpoints.
 
-    The host port numbers do not change. If no endpoint has ports yet, host ports are allocated from the container's
-    configuration. For example, the networks of a container could not publish ports, and the container now joins a
+    The host ports are allocated from the container's configuration. A host port that the user did not choose changes.
+    If no endpoint has ports yet, the networks of the container could not publish ports, and the container now joins a
     network that can.
     """
     target = holder(host, record, members)
@@ -87,16 +106,14 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
         return list(members)
     with host.store.write() as tx:
         if current is not None:
-            kept = list(current.endpoint.ports)
             tx.put_endpoint(replace(current.endpoint, ports=()))
-        else:
-            kept = allocate(tx, host, record, target, requested_ports(record))
-        moved = replace(target.endpoint, ports=kept)
+        chosen = _allocate_again(tx, host, record, target, current.endpoint.ports if current is not None else ())
+        moved = replace(target.endpoint, ports=chosen)
         record_ports(tx, record, moved)
     if current is not None:
-        sandbox.unpublish(host, record, current, kept)
-    sandbox.publish(host, record, replace(target, endpoint=moved), kept)
-    return [_with_ports(m, kept if m is target else ()) for m in members]
+        sandbox.unpublish(host, record, current, current.endpoint.ports)
+    sandbox.publish(host, record, replace(target, endpoint=moved), chosen)
+    return [_with_ports(m, chosen if m is target else ()) for m in members]
 
 
 def _with_ports(member: JoinedEndpoint, held: Sequence[PortRecord]) -> JoinedEndpoint:
@@ -109,7 +126,8 @@ def _host_side(host: Host, network: NetworkRecord) -> allocation.HostAddressing:
         default = host.config.ip if host.config.ip != "0.0.0.0" else ""
 
     probe = HostProbe(
-        lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()), read_own=proxy_redirect.sockets
+        lambda: free_ports(host_facts.ephemeral_ports(), host_facts.reserved_ports()),
+        read_own=lambda: client.sockets(host.run),
     )
     return allocation.HostAddressing(probe, default, ipv6=listens_on_ipv6())
 
@@ -129,16 +147,16 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 
 
 def reassign_ports(
-    host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], kept: Sequence[PortRecord]
+    host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint], former: Sequence[PortRecord]
 ) -> None:
     """Give the published ports of a removed endpoint to the endpoint that should have the ports now.
 
-    The host port numbers do not change. ``kept`` are the ports of the removed endpoint.
+    ``former`` are the ports of the removed endpoint. A host port that the user did not choose changes.
     """
     target = holder(host, record, members)
-    if target is None or not kept:
+    if target is None or not former:
         return  # there are no ports to move, or no endpoint can have the ports
-    held = replace(target.endpoint, ports=kept)
     with host.store.write() as tx:
+        held = replace(target.endpoint, ports=_allocate_again(tx, host, record, target, former))
         record_ports(tx, record, held)
-    sandbox.publish(host, record, replace(target, endpoint=held), kept)
+    sandbox.publish(host, record, replace(target, endpoint=held), held.ports)

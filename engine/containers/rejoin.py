@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine import intents
 from engine.agent.client import announce
-from engine.containers import adopted
+from engine.containers import adopted, etc_files, finalize
 from engine.containers.start import join_all, reserve_networks, rollback
 from engine.endpoints import links, sandbox
 from engine.errors import EngineError, NotFound
@@ -18,13 +18,20 @@ from engine.model import ContainerRecord
 from engine.store.locks import locked
 
 
-def rejoin_all(host: Host) -> None:
-    """Connect each waiting namespace whose name exists again. Those that cannot be connected go on waiting."""
+def follow_all(host: Host) -> None:
+    """Record the end of each adopted namespace that is gone, and connect each waiting one whose name exists again.
+
+    Those that cannot be connected go on waiting.
+    """
     with host.store.read() as reader:
-        waiting = [record.id for record in reader.containers() if adopted.is_waiting(record)]
-    for container_id in waiting:
+        records = reader.containers(adopted=True)
+    for record in records:
         with suppress(EngineError):
-            rejoin(host, container_id)
+            if adopted.is_waiting(record):
+                rejoin(host, record.id)
+            elif record.status == "running" and adopted.is_gone(record):
+                with locked(host.run, "container", record.id):
+                    finalize.finalize_exit(host, record.id)
 
 
 def rejoin(host: Host, container_id: str) -> None:
@@ -37,7 +44,7 @@ def rejoin(host: Host, container_id: str) -> None:
     if record is None:
         raise NotFound(f"No such container: {container_id}")
     with (
-        adopted.held(adopted.NAMED + record.sandbox_path, force=False) as place,
+        adopted.held(adopted.reference_of(record), force=False) as place,
         locked(host.run, "container", container_id),
     ):
         with host.store.read() as reader:
@@ -54,12 +61,13 @@ def _join(host: Host, record: ContainerRecord) -> None:
         record = reserved.record
         members = join_all(host, record, reserved.members)
         sandbox.route(record, members)
+        etc_files.add_network(host, record, members)
         for member in members:
             sandbox.publish(host, record, member, member.endpoint.ports)
             links.open_links(host, record, member)
     with host.store.write() as tx:
         for member in members:
             tx.put_endpoint(member.endpoint)
-        tx.put_container(replace(record, next_interface=len(members)))
+        tx.put_container(replace(record, next_interface=len(members), exit_code=0))
         intents.end(tx, IntentKind.CONTAINER_START, record.id)
     announce(host, [member.network for member in members])

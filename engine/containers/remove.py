@@ -18,7 +18,7 @@ from dataclasses import replace
 from engine import intents
 from engine.agent.client import announce
 from engine.containers import directory, lookup
-from engine.containers.finalize import finalize_exit
+from engine.containers.finalize import close_sandbox, finalize_exit
 from engine.endpoints import reservation
 from engine.errors import Conflict, EngineError, NotFound, Unavailable
 from engine.filters import networks
@@ -174,12 +174,14 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
         host.runtime.signal(container_id, signals.SIGKILL)  # kill now: the processes end during the next steps
     with host.store.read() as reader:
         records = [record for record in map(reader.container, ids) if record is not None]
+    for record in records:
+        _leave_namespace(host, record)
     errors = reservation.release_all(host, records)
     done = [container_id for container_id in ids if container_id not in errors]
     for container_id in done:
         host.runtime.delete(container_id)
     for record in (record for record in records if record.id not in errors):
-        reservation.close_sandbox(record)
+        close_sandbox(host, record)
         if record.kind == "process":
             end_orphan(record, signals.SIGKILL, None)
     directory.remove(host, done)
@@ -189,6 +191,16 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
             intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
             intents.end(tx, IntentKind.CONTAINER_REMOVE, container_id)
     return errors
+
+
+def _leave_namespace(host: Host, record: ContainerRecord) -> None:
+    """Take an adopted namespace off its networks. It goes on existing, so its interfaces have to be removed there."""
+    if record.kind == "adopted" and lookup.is_alive(record):
+        members = reservation.memberships(host, record.id)
+        for member in members:
+            others = [m for m in members if m is not member]
+            with suppress(EngineError):  # what is left is removed as for a container that has ended
+                reservation.release_endpoint(host, record, member, others, alive=True)
 
 
 def _refuse_running(record: ContainerRecord, force: bool) -> None:

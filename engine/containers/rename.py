@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine import intents
 from engine.agent.client import announce
-from engine.containers import lookup
+from engine.containers import lookup, sandbox_names
 from engine.dispatch import attachment_of
 from engine.endpoints import links
 from engine.host import Host
+from engine.intents import IntentKind
+from engine.model import ContainerRecord
 from engine.names import served_names
 from engine.store.api import Taken
 from engine.store.locks import locked
@@ -34,6 +37,18 @@ def rename(host: Host, reference: str, name: str) -> None:
                 for endpoint in tx.endpoints(container_id=record.id):
                     settings = attachment_of(record, endpoint.network_id).settings
                     tx.put_endpoint(replace(endpoint, names=served_names(record, settings)))
+                if record.kind == "process":
+                    intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
         except Taken as error:
             raise rename_conflict(new, error.holder) from error
+        if record.kind == "process":
+            _rename_sandbox(host, record, container)
     announce(host)
+
+
+def _rename_sandbox(host: Host, record: ContainerRecord, before: ContainerRecord) -> None:
+    if lookup.with_actual_state(host, record).status == "running":
+        sandbox_names.add(host, record)
+    sandbox_names.remove(host, replace(record, name=before.name))
+    with host.store.write() as tx:
+        intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)

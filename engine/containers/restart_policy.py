@@ -13,6 +13,8 @@ from engine.golang import timestamps
 from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
+LOST = 255
+"""The exit code of a run whose end nobody saw, because it ended with the host. Docker records the same."""
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as in Docker's restart monitor
 
 

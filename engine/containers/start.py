@@ -15,7 +15,8 @@ from drivers.linux import process, recording
 from engine import intents, names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
-from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment
+from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_names
+from engine.containers.finalize import close_sandbox
 from engine.containers.process_spec import process_spec
 from engine.containers.remove import remove
 from engine.endpoints import links, reservation, sandbox
@@ -32,7 +33,7 @@ from engine.runtime.api import CreatedProcess, RuntimeFailure
 from engine.store.api import Reader, Transaction
 from engine.store.locks import locked
 from engine.validate.endpoint import check_not_config_only
-from engine.validate.host_config import is_container_mode, is_user_defined, shared_container
+from engine.validate.host_config import HOST_GATEWAY, is_container_mode, is_user_defined, shared_container
 
 EXIT_CODES = {"not-found": 127, "permission": 126}
 UNKNOWN_EXIT = 128
@@ -89,6 +90,7 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
     Planned networks among the container's networks are created in the kernel.
     """
     joined = _networks_of(host, record)
+    _prepare_host_gateway(host, record)
     bridge = gateway_bridge.prepared_bridge(host, joined)
     with endpoint_hooks.reserve_endpoints(host, record, joined) as granted:
         for network in joined:
@@ -136,6 +138,21 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
         if networks:
             _check_main_network(reader, record.host.network_mode)
         return networks
+
+
+def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
+    """Create the default bridge if the container reaches the host by its address (``--add-host x:host-gateway``).
+
+    Raises EngineError if there is no default bridge, and daemon.json names no other address.
+    """
+    named = any(entry.endswith(f":{HOST_GATEWAY}") for entry in record.host.extra_hosts or ())
+    if not named or host.config.host_gateway_ip:
+        return
+    with host.store.read() as reader:
+        bridges = reader.find_networks("bridge")
+    if host.config.bridge == NO_BRIDGE or not bridges:
+        raise EngineError(f"unable to derive the IP value for {HOST_GATEWAY}")
+    activate.activate(host, bridges[0].id)
 
 
 def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
@@ -257,6 +274,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         for member in members:
             tx.put_endpoint(member.endpoint)
         tx.put_container(_not_yet_running(record, reserved.record))
+    sandbox_names.add(host, record)
     return Reserved(record, members)
 
 
@@ -343,7 +361,7 @@ def rollback(host: Host, container_id: str) -> None:
         reservation.release_endpoints(host, record)
     finally:
         host.runtime.delete(container_id)
-        reservation.close_sandbox(record)
+        close_sandbox(host, record)
         if record.kind == "adopted":
             ended = replace(record, status="exited", pid=0)
         else:

@@ -10,9 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_network
-from pathlib import Path
 
-from drivers.linux import recording
 from drivers.plan import Step, teardown
 from drivers.registry import facts
 from engine import ipam, names
@@ -171,8 +169,6 @@ def _members(reader: Reader, container_id: str) -> list[JoinedEndpoint]:
     return [JoinedEndpoint(network, endpoint) for network, endpoint in pairs if network is not None]
 
 
-SANDBOX_ENDS = "The network namespace ends with its processes. The kernel deletes its links, and their other ends."
-"""What ends without a command when a container ends, for the reader of ``--explain``."""
 Released = Sequence[tuple[ContainerRecord, Sequence[JoinedEndpoint]]]
 """Containers whose sandboxes no longer exist, each with all its endpoints."""
 
@@ -257,14 +253,3 @@ def release_endpoint(
         with host.store.write() as tx:
             tx.delete_endpoint(member.endpoint.id)
         endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
-
-
-def close_sandbox(record: ContainerRecord) -> None:
-    """Remove the symbolic link to the sandbox's network namespace.
-
-    As in Docker, the container's record keeps the path of the link.
-    """
-    path = Path(record.sandbox_path)
-    if record.kind == "process" and path.is_symlink():
-        path.unlink(missing_ok=True)
-        recording.comment(SANDBOX_ENDS)

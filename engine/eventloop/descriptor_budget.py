@@ -12,7 +12,7 @@ import resource
 from engine.eventloop.quota import Quota
 
 WANTED = 131072
-MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS = 16384, 8192, 8192, 2048
+MOST_CONNECTIONS, MOST_FLOWS, MOST_QUERIES, MOST_STREAMS, MOST_HELD_PORTS = 16384, 8192, 8192, 2048, 8192
 
 
 class DescriptorBudget:
@@ -27,6 +27,8 @@ class DescriptorBudget:
         """Maximum number of DNS queries that wait for an upstream server."""
         self.streams = Quota(min(MOST_STREAMS, descriptors // 32))
         """Maximum number of TCP clients of the DNS resolvers."""
+        self.held_ports = min(MOST_HELD_PORTS, descriptors // 16)
+        """Maximum number of published ports that are held; each uses one descriptor."""
 
 
 def raise_descriptor_limit() -> int:

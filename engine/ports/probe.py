@@ -22,6 +22,9 @@ BIND_LIMIT = 256
 For a longer range, /proc/net is read once, which takes as much time as some hundred binds.
 """
 
+LISTEN = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
+
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, 0),
     "udp": (socket.SOCK_DGRAM, 0),
@@ -34,15 +37,16 @@ class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    protocol and port of each socket of the agent. Such a port counts as free on an IPv6 address although the bind
-    fails. This works, because the firewall decides for each packet whether the agent's socket gets the packet.
+    inode number of each socket of the agent. A port that only the agent has bound counts as free, although the bind
+    fails: the agent holds it for a container that has just given it up, or the firewall decides for each packet whether
+    the agent's socket gets the packet.
     """
 
     def __init__(
         self,
         read_ephemeral: Callable[[], Sequence[range]],
         proc: Path = Path("/proc/net"),
-        read_own: Callable[[], Set[tuple[str, int]]] = frozenset,
+        read_own: Callable[[], Set[int]] = frozenset,
     ) -> None:
         self._read_ephemeral, self._read_own, self._proc = read_ephemeral, read_own, proc
         self._bindable: set[tuple[str, str]] = set()
@@ -68,15 +72,32 @@ class HostProbe:
         if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
             return None
         reason = _try_bind(protocol, address, port)
-        if reason == IN_USE and family(address) == 6 and (protocol, port) in self._own:
+        if reason == IN_USE and self._is_own(protocol, port):
             return None
         if reason is None:
             self._bindable.add((protocol, address))
         return reason
 
+    def _is_own(self, protocol: str, port: int) -> bool:
+        """Return whether the agent has bound a port, and no other program has, on any address."""
+        end, holders = f":{port:04X}", set[int]()
+        for table in (protocol, f"{protocol}6"):
+            for line in self._lines(table):
+                fields = line.split()
+                if fields[1].endswith(end) and (protocol != "tcp" or fields[3] == LISTEN):
+                    holders.add(int(fields[9]))
+        return bool(holders) and holders <= self._own
+
     @cached_property
-    def _own(self) -> Set[tuple[str, int]]:
+    def _own(self) -> Set[int]:
         return self._read_own()
+
+    def _lines(self, table: str) -> list[str]:
+        """Return the sockets in a file of /proc/net; none if the kernel lacks the protocol or IPv6."""
+        try:
+            return (self._proc / table).read_text().splitlines()[1:]
+        except FileNotFoundError:
+            return []
 
     @cached_property
     def _ports_in_use(self) -> set[int]:
@@ -86,10 +107,7 @@ class HostProbe:
         """
         ports: set[int] = set()
         for table in ("tcp", "tcp6", "udp", "udp6"):
-            try:
-                lines = (self._proc / table).read_text().splitlines()[1:]
-            except FileNotFoundError:  # /proc/net has no IPv6 files if the kernel has no IPv6
-                continue
+            lines = self._lines(table)
             ports.update(int(line.split(maxsplit=2)[1].rpartition(":")[2], 16) for line in lines)
         return ports
 

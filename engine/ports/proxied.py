@@ -89,9 +89,16 @@ def translates(network: NetworkRecord, has_ipv6: bool) -> bool:
     Networks with a routed or isolated gateway mode do not publish ports on the host. The IPv6 gateway mode must be NAT.
     If the endpoint has no IPv6 address, the IPv4 gateway mode must be NAT too.
     """
+    return is_translated(network, 6, has_ipv6=has_ipv6)
+
+
+def is_translated(network: NetworkRecord, version: int, *, has_ipv6: bool) -> bool:
+    """Return whether the network's gateway modes allow an endpoint's ports of an IP version to be published on the
+    host. The rules are those of `translates`.
+    """
     options = network.options or {}
-    versions = (6,) if has_ipv6 else (4, 6)
-    return all(options.get(GATEWAY_MODES[version], "nat").startswith("nat") for version in versions)
+    versions = (6, 4) if version == 6 and not has_ipv6 else (version,)
+    return all(options.get(GATEWAY_MODES[one], "nat").startswith("nat") for one in versions)
 
 
 def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:

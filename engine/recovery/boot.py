@@ -53,7 +53,8 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
     """
     ended = booted and record.status == "running"
     if ended:
-        record = replace(record, status="exited", exit_code=lookup.LOST, finished_at=lookup.unknown_end(record), pid=0)
+        finished_at = lookup.unknown_end(record)
+        record = replace(record, status="exited", exit_code=restart_policy.LOST, finished_at=finished_at, pid=0)
     starts = record.status == "restarting" or (record.status != "running" and restart_policy.starts_at_boot(record))
     if record.kind == "adopted":
         if ended:

@@ -11,6 +11,28 @@ MODE = "com.docker.network.bridge.gateway_mode_ipv4"
 GATEWAY = "172.17.0.1"
 
 
+def test_the_default_bridge_is_there_for_host_gateway_before_any_container_uses_it(host):
+    host.hawse("network", "create", "app")
+    host.hawse("run", "-d", "--name", "client", "--network", "app", "--add-host", "gate:host-gateway",
+               "hostfs", "sleep", "1d")  # fmt: skip
+    server = Server(host.path, "0.0.0.0", 7777, "tcp")
+    space = f"/proc/{host.hawse('inspect', '-f', '{{.State.Pid}}', 'client').stdout.strip()}/ns/net"
+    try:
+        assert ask(space, GATEWAY, 7777)
+    finally:
+        server.close()
+
+
+def test_host_gateway_without_a_default_bridge_is_an_error(host, tmp_path):
+    config = tmp_path / "daemon.json"
+    config.write_text('{"bridge": "none"}')
+    run = ("run", "--rm", "--network", "host", "--add-host", "gate:host-gateway", "hostfs", "true")
+    refused = host.hawse(*run, env={"HAWSE_CONFIG": str(config)}, check=False)
+    assert (refused.returncode, "unable to derive the IP value for host-gateway" in refused.stderr) == (125, True)
+    config.write_text('{"bridge": "none", "host-gateway-ip": "192.168.99.11"}')
+    assert host.hawse(*run, env={"HAWSE_CONFIG": str(config)}).returncode == 0
+
+
 @pytest.mark.parametrize("mode", ["nat", "routed", "nat-unprotected"])
 def test_the_default_bridges_address_leads_to_services_and_published_ports(host, mode):
     host.hawse("network", "create", "-o", f"{MODE}={mode}", "clients")

@@ -58,6 +58,7 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         "allow-direct-routing": True,
         "bridge-accept-fwmark": "0x10/0xff",
         "heal": False,
+        "netns-names": False,
     }
     assert load_config(written(tmp_path, document)) == Config(
         default_address_pools=(
@@ -87,6 +88,7 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         allow_direct_routing=True,
         bridge_accept_fwmark="16/255",
         heal=False,
+        netns_names=False,
     )
     assert load_config(written(tmp_path, {"bridge": "br0"})).bridge == "br0"  # excludes bip
     keys = {key.replace("-", "_") for key in (*document, "bridge")}

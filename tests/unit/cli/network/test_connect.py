@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.model import EndpointIPAM, EndpointSettings, PortSpec
+from engine.model import Adoption, EndpointIPAM, EndpointSettings, PortSpec
 
 NOTHING = EndpointSettings(ipam=EndpointIPAM(), aliases=(), driver_opts={})
 
@@ -12,14 +12,15 @@ NOTHING = EndpointSettings(ipam=EndpointIPAM(), aliases=(), driver_opts={})
 def test_plain(cli):
     result = cli("network", "connect", "n1", "c1")
     assert (result.code, result.out, result.err) == (0, "", "")
-    assert cli.engine.call == ("connect", ("n1", "c1", NOTHING, ()), {"force": False})
+    assert cli.engine.call == ("connect", ("n1", "c1", NOTHING, ()), {"adoption": Adoption()})
 
 
 def test_every_flag(cli):
     cli(
         "network", "connect", "--alias", "a,b", "--alias", "c", "--driver-opt", " k = v ,x=", "--gw-priority", "5",
         "--ip", "10.0.0.5", "--ip6", "fd00::5", "--link", "c2:db", "--link-local-ip", "169.254.1.1,fe80::1",
-        "-p", "8080:80", "-p", "53:53/udp", "--default-route", "yes", "--force", "n1", "c1",
+        "-p", "8080:80", "-p", "53:53/udp", "--default-route", "yes",
+        "--force", "--name", "lab", "--restart", "no", "n1", "c1",
     )  # fmt: skip
     settings = EndpointSettings(
         ipam=EndpointIPAM("10.0.0.5", "fd00::5", ("169.254.1.1", "fe80::1")),
@@ -27,7 +28,8 @@ def test_every_flag(cli):
         default_route="yes",
     )  # fmt: skip
     ports = (PortSpec("tcp", 80, "", "8080"), PortSpec("udp", 53, "", "53"))
-    assert cli.engine.call == ("connect", ("n1", "c1", settings, ports), {"force": True})
+    adoption = Adoption("lab", "no", force=True)
+    assert cli.engine.call == ("connect", ("n1", "c1", settings, ports), {"adoption": adoption})
 
 
 @pytest.mark.parametrize(("word", "meaning"), [("auto", ""), ("no", "no"), ("yes", "yes")])
@@ -44,7 +46,8 @@ def test_a_default_route_that_is_no_word_we_know(cli):
 
 
 def test_help_is_dockers(cli):
-    assert not {"--default-route", "--force", "--publish"} & set(cli("network", "connect", "--help").out.split())
+    own = {"--default-route", "--force", "--name", "--publish", "--restart"}
+    assert not own & set(cli("network", "connect", "--help").out.split())
 
 
 def test_bad_port(cli):

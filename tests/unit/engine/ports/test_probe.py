@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -41,11 +42,22 @@ def test_a_dual_stack_listener_refuses_ipv4_too(probe):
         assert probe.refusal("tcp", "0.0.0.0", port_of(sock)) is None
 
 
-def test_the_agents_own_sockets_refuse_nothing():
+def inode_of(sock):
+    return os.fstat(sock.fileno()).st_ino
+
+
+def test_a_port_that_only_the_agent_has_bound_is_free():
     with listener("::", socket.AF_INET6) as sock:
-        probe = HostProbe(list, read_own=lambda: {("tcp", port_of(sock))})
-        assert probe.refusal("tcp", "::", port_of(sock)) is None
-        assert probe.refusal("tcp", "::1", port_of(sock)) is None
+        port = port_of(sock)
+        probe = HostProbe(list, read_own=lambda: {inode_of(sock)})
+        assert probe.refusal("tcp", "::", port) is None
+        assert probe.refusal("tcp", "::1", port) is None
+        with socket.create_server(("127.0.0.1", port)):
+            assert probe.refusal("tcp", "::", port) == IN_USE
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        probe = HostProbe(list, read_own=lambda: {inode_of(sock)})
+        assert probe.refusal("udp", "0.0.0.0", port_of(sock)) is None
 
 
 def test_a_bound_udp_socket_refuses(probe):

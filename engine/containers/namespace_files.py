@@ -1,0 +1,112 @@
+"""Keep the resolv.conf of adopted namespaces, so that `ip netns exec` and `exec` resolve names there.
+
+`ip netns exec NAME` mounts the files in /etc/netns/NAME over those in /etc. hawse writes resolv.conf there while the
+namespace NAME is on a network. A file of the user's is moved to /etc/netns/.hawse/NAME meanwhile, and moved back
+afterwards: a rename keeps its owner, its mode and a symbolic link. For other namespaces, the file is in the container's
+directory, and only `exec` uses it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from engine.etc_files.resolv_conf import HEADER
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.paths import make_private_directory, no_follow
+
+NETNS_DIRECTORY = Path("/run/netns")
+ETC = Path("/etc/netns")
+KEPT = ETC / ".hawse"
+NAME = "resolv.conf"
+MARK = "# Written by hawse while this namespace is on its networks. An earlier file comes back afterwards.\n"
+LARGEST = 1 << 20
+"""Size limit in bytes. A user's file that is larger is not read."""
+
+
+def path(host: Host, record: ContainerRecord) -> Path:
+    """Return the path of the resolv.conf of an adopted namespace."""
+    place = _of_name(record.sandbox_path)
+    return place / NAME if place else host.root / "containers" / record.id / NAME
+
+
+def user_text(sandbox_path: str) -> str:
+    """Return the text of the user's own resolv.conf for the namespace at a path, or "" if there is none."""
+    place = _of_name(sandbox_path)
+    if place is None:
+        return ""
+    texts = map(_text, (KEPT / place.name, place / NAME))
+    return next((text for text in texts if text and not text.startswith(MARK)), "")
+
+
+def write(host: Host, record: ContainerRecord, text: str) -> None:
+    """Write the resolv.conf of an adopted namespace; a file of the user's is kept.
+
+    No effect if /etc is read-only, because the networks work without names.
+    """
+    target, place = path(host, record), _of_name(record.sandbox_path)
+    try:
+        if place is None:
+            make_private_directory(target.parent)
+        else:
+            place.mkdir(0o755, parents=True, exist_ok=True)
+            _keep(target, KEPT / place.name)
+        with open(target, "w", encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
+            file.write(MARK + text.removeprefix(HEADER))
+            os.fchmod(file.fileno(), 0o644)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+
+
+def restore(host: Host, record: ContainerRecord) -> None:
+    """Remove the resolv.conf of an adopted namespace, and put the user's file back; idempotent.
+
+    A file that the user has put there meanwhile stays.
+    """
+    place = _of_name(record.sandbox_path)
+    target, kept = path(host, record), KEPT / place.name if place else None
+    if _is_ours(target):
+        target.unlink(missing_ok=True)
+    if place is None or kept is None:
+        return
+    if os.path.lexists(kept) and not os.path.lexists(target):
+        place.mkdir(0o755, exist_ok=True)
+        kept.rename(target)
+    with suppress(FileNotFoundError):
+        kept.unlink()
+    for directory in (place, KEPT):
+        with suppress(OSError):  # the directory is missing, or has other files
+            directory.rmdir()
+
+
+def _of_name(sandbox_path: str) -> Path | None:
+    """Return /etc/netns/NAME for the path of a namespace of `ip netns`, or None for any other path."""
+    directory, name = os.path.split(sandbox_path)
+    return ETC / name if directory == str(NETNS_DIRECTORY) and name else None
+
+
+def _keep(target: Path, kept: Path) -> None:
+    """Move a file of the user's out of the way; the newest such file is the one that comes back."""
+    if os.path.lexists(target) and not _is_ours(target):
+        make_private_directory(kept.parent)
+        target.replace(kept)
+
+
+def _is_ours(target: Path) -> bool:
+    return not target.is_symlink() and (_text(target) or "").startswith(MARK)
+
+
+def _text(file: Path) -> str | None:
+    """Return the contents of a file, or None if it is missing, no regular file or too large."""
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(fd, encoding="utf-8", errors="replace") as opened:
+        status = os.fstat(fd)
+        return opened.read() if stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST else None

@@ -1,0 +1,99 @@
+"""Give the sandbox of each container a name for `ip netns`: the container's name.
+
+/run/netns/NAME is a symbolic link to the sandbox's own link in HAWSE_RUN, as people make it for Docker's containers.
+Therefore a name keeps no namespace alive, and its target shows whose it is: hawse changes only links into HAWSE_RUN.
+/etc/netns/NAME has links to the container's resolv.conf and hosts, which `ip netns exec` mounts over those of the host.
+
+The names are those of the machine. If /run/netns has the name already, the container gets none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from engine.containers import etc_files
+from engine.containers.namespace_files import ETC, NETNS_DIRECTORY
+from engine.endpoints import sandbox
+from engine.host import Host
+from engine.model import ContainerRecord
+
+FILES = ("resolv.conf", "hosts")
+
+
+def add(host: Host, record: ContainerRecord) -> None:
+    """Make the name of a running container's sandbox, if no other has it; idempotent.
+
+    A link of that name into HAWSE_RUN is one that a killed command has left, and is replaced. Containers in host mode
+    get no name, because it would be a name of the host's own namespace.
+    """
+    if not host.config.netns_names or record.host.network_mode == "host":
+        return
+    if _link(NETNS_DIRECTORY / record.name, _target(host, record), f"{host.run}/netns/"):
+        with suppress(OSError):  # /etc is read-only, or the user has files of this name
+            _link_files(host, record)
+
+
+def remove(host: Host, record: ContainerRecord) -> None:
+    """Remove the name of a container's sandbox; idempotent. A name that another program has made stays."""
+    link, place = NETNS_DIRECTORY / record.name, ETC / record.name
+    with suppress(OSError):
+        if os.readlink(link) == _target(host, record):
+            os.unlink(link)
+    with suppress(OSError):
+        for name, file in _files(host, record):
+            if os.readlink(place / name) == file:
+                os.unlink(place / name)
+        place.rmdir()
+
+
+def repair(host: Host, record: ContainerRecord) -> None:
+    """Give the sandbox of a running container its present name and no other one, because a rename was interrupted."""
+    with suppress(OSError):
+        for name in os.listdir(NETNS_DIRECTORY):
+            if name != record.name:
+                remove(host, replace(record, name=name))
+    add(host, record)
+
+
+def _target(host: Host, record: ContainerRecord) -> str:
+    return sandbox.path_of(host.run, record.sandbox_id)
+
+
+def _link(path: Path, target: str, ours: str) -> bool:
+    """Make a symbolic link, in place of a link to a path that begins with ``ours``; return whether it exists now."""
+    path.parent.mkdir(0o755, exist_ok=True)
+    with suppress(FileExistsError):
+        os.symlink(target, path)
+        return True
+    try:
+        found = os.readlink(path)
+        if found != target and found.startswith(ours):
+            os.unlink(path)
+            os.symlink(target, path)
+            return True
+        return found == target
+    except OSError:  # no link, or another process has made or removed it
+        return False
+
+
+def _link_files(host: Host, record: ContainerRecord) -> None:
+    place, ours = ETC / record.name, f"{host.root}/containers/"
+    try:
+        os.mkdir(place, 0o755)
+    except FileNotFoundError:
+        ETC.mkdir(0o755, exist_ok=True)
+        os.mkdir(place, 0o755)
+    except FileExistsError:
+        if not any(os.path.islink(place / name) and os.readlink(place / name).startswith(ours) for name in FILES):
+            return
+    for name, file in _files(host, record):
+        _link(place / name, file, ours)
+
+
+def _files(host: Host, record: ContainerRecord) -> Iterator[tuple[str, str]]:
+    shown = etc_files.shown_paths(host, record)
+    yield from ((name, shown[f"/etc/{name}"]) for name in FILES)

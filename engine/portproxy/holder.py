@@ -1,0 +1,98 @@
+"""The agent's service that holds published host ports: a bound socket for each, so that no other program can bind it.
+
+No packet reaches such a socket while the firewall's rules are there, because they translate its destination before.
+While the rules are missing (`nft flush ruleset`), the socket drops all packets by a filter. It neither accepts a
+connection nor refuses one, so a client that sends its SYN again reaches the container as soon as the agent has restored
+the rules. conntrack must then have no entry of the first SYN, so the agent deletes such entries.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+import sys
+from contextlib import suppress
+from ipaddress import ip_address
+from itertools import islice
+
+from drivers.api import DriverError, PortBinding
+from drivers.linux.conntrack import forget_untranslated
+from engine.agent.service import Snapshot
+from engine.ports.held import HostPort, held_ports
+
+SO_ATTACH_FILTER = 26
+DROP = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # struct sock_filter: BPF_RET, 0 bytes
+FILTER = struct.pack("HP", 1, ctypes.addressof(DROP))  # struct sock_fprog: one instruction
+FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
+"""The socket option (IP_FREEBIND) that binds an address which the host has lost meanwhile."""
+KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+class HoldService:
+    """Holds the published ports of this host, at most ``limit`` of them.
+
+    A port that another program has bound meanwhile is tried again at each change of the store.
+    """
+
+    name = "hold"
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: dict[HostPort, socket.socket] = {}
+        self._refused: set[HostPort] = set()
+
+    def reconcile(self, state: Snapshot) -> None:
+        """Hold the ports that are published in the snapshot, and release all others."""
+        wanted = dict.fromkeys(islice(held_ports(state.networks, state.endpoints), self._limit))
+        for port in self._held.keys() - wanted.keys():
+            self._held.pop(port).close()
+        self._refused &= wanted.keys()
+        added = [port for port in wanted if port not in self._held]
+        for port in added:
+            self._hold(port)
+        with suppress(DriverError):  # clients whose SYN came too early have to wait longer
+            forget_untranslated(map(_binding, added))
+
+    def _hold(self, port: HostPort) -> None:
+        try:
+            self._held[port] = held(port)
+        except OSError as error:
+            if port not in self._refused:
+                self._refused.add(port)
+                text = f"cannot hold {port.protocol} port {port.port} of {port.address}: {error}"
+                print(text, file=sys.stderr, flush=True)
+
+    def needed(self) -> bool:
+        """Return whether any port is held."""
+        return bool(self._held)
+
+    def close(self) -> None:
+        """Release all ports."""
+        for sock in self._held.values():
+            sock.close()
+        self._held.clear()
+
+
+def _binding(port: HostPort) -> PortBinding:
+    return PortBinding(port.protocol, ip_address(port.address), port.port, port.port, port.port, port.port)
+
+
+def held(port: HostPort) -> socket.socket:
+    """Return a socket that is bound to a port and drops every packet; raises OSError if the port is in use."""
+    family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
+    sock = socket.socket(family, KINDS[port.protocol])
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, FILTER)
+        sock.setsockopt(*FREEBIND[family], 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if port.protocol == "tcp":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended do not count
+        sock.bind((port.address, port.port))
+        if port.protocol == "tcp":
+            sock.listen(0)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

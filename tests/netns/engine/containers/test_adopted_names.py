@@ -1,0 +1,146 @@
+"""Names of adopted namespaces: in DNS, in their own resolv.conf, and on the command line."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COUNTER, Host, Netns, Peer, require_root, until
+
+pytestmark = pytest.mark.netns
+IDLE = "ip link set lo up; exec sleep 1d"
+READ = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone())"
+STATUS = "SELECT json_extract(body, '$.status') FROM containers WHERE adopted"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """A host with the network app and the container web on it."""
+    require_root()
+    peer = Peer(f"hwt{os.getpid()}ap{next(COUNTER)}", ipv6=True)
+    host = Host(f"hwt{os.getpid()}ah{next(COUNTER)}", peer, tmp_path_factory.mktemp("adopted"))
+    host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
+    host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
+    yield host
+    host.delete()
+    peer.delete()
+
+
+@pytest.fixture
+def lab():
+    """A namespace of `ip netns` that no other program uses."""
+    namespace = Netns(f"hwt{os.getpid()}l{next(COUNTER)}")
+    yield namespace
+    namespace.delete()
+
+
+def resolved(host, container, name):
+    """Return the address that a program in a container gets for a name."""
+    return host.hawse("exec", container, "getent", "hosts", name, check=False).stdout.partition(" ")[0]
+
+
+def test_names_work_both_ways_and_in_each_form_of_the_reference(host, lab):
+    host.hawse("network", "connect", "app", f"netns:/var/run/netns/{lab.name}")
+    assert lab.run("getent", "hosts", "web").stdout.split() == ["172.30.0.2", "web"]
+    assert resolved(host, "web", lab.name) == "172.30.0.3"
+    assert resolved(host, f"netns:{lab.name}", "web") == "172.30.0.2"
+    references = (lab.name, f"netns:{lab.name}", f"netns:/run/netns/{lab.name}")
+    assert host.hawse("inspect", "-f", "{{.Name}}", *references).stdout == f"/netns:{lab.name}\n" * 3
+    host.hawse("publish", lab.name, "-p", "8080:80")
+    assert host.hawse("port", lab.name, "80/tcp").stdout.startswith("0.0.0.0:8080\n")
+    joined = host.hawse("run", "--rm", "--network", f"container:{lab.name}", "hostfs", "ip", "-br", "addr")
+    assert "172.30.0.3/16" in joined.stdout
+    host.hawse("exec", "-d", lab.name, "sleep", "1h")
+    until(lambda: subprocess.run(["ip", "netns", "pids", lab.name], capture_output=True).stdout)
+    host.hawse("network", "disconnect", "app", lab.name)
+    assert not os.path.exists(f"/etc/netns/{lab.name}")
+
+
+def test_a_name_of_the_users_and_a_new_name(host, lab, netns):
+    host.hawse("network", "connect", "--name", "store", "--restart", "no", "app", f"netns:{lab.name}")
+    assert resolved(host, "web", "store") == "172.30.0.3"
+    assert host.hawse("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "store").stdout == "no\n"
+    other = host.hawse("network", "connect", "--name", "shop", "bridge", f"netns:{lab.name}", check=False)
+    assert f"netns:{lab.name} has the name store already (rename changes it)" in other.stderr
+    host.hawse("rename", f"netns:{lab.name}", "shop")
+    assert host.hawse("inspect", "-f", "{{.Name}}", "shop", lab.name, f"netns:{lab.name}").stdout == "/shop\n" * 3
+    joined = host.hawse("run", "--rm", "--network", f"container:{lab.name}", "hostfs", "ip", "-br", "addr")
+    assert "172.30.0.3/16" in joined.stdout
+    assert resolved(host, "web", "shop") == "172.30.0.3"
+    taken = host.hawse("network", "connect", "--name", "web", "app", f"netns:{netns.name}", check=False)
+    assert 'The container name "/web" is already in use' in taken.stderr
+    refused = host.hawse("network", "connect", "--name", "x", "bridge", "web", check=False)
+    assert "--name is for a namespace that joins its first network, and web is a container already" in refused.stderr
+    host.hawse("rm", lab.name)
+
+
+def test_rm_takes_a_namespace_off_its_networks(host, lab):
+    host.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
+    for network in ("app", "lan"):
+        host.hawse("network", "connect", network, f"netns:{lab.name}")
+    assert "192.168.99." in lab.sh("ip -br addr")
+    host.hawse("rm", lab.name)
+    assert lab.sh("ip -br link | cut -d' ' -f1") == "lo\n"
+    assert not os.path.exists(f"/etc/netns/{lab.name}")
+    assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "web\n"
+
+
+@pytest.mark.parametrize("leave", [("network", "disconnect", "app"), ("rm",)])
+def test_a_resolv_conf_of_the_users_is_obeyed_kept_and_comes_back(host, lab, tmp_path, leave):
+    own, real = Path(f"/etc/netns/{lab.name}/resolv.conf"), tmp_path / "mine"
+    own.parent.mkdir(parents=True)
+    real.write_text("nameserver 10.9.8.7\nsearch corp.test\n")
+    own.symlink_to(real)
+    host.hawse("network", "connect", "app", f"netns:{lab.name}")
+    text = own.read_text()
+    assert "nameserver 127.0.0.11\nsearch corp.test\n" in text
+    assert "ExtServers: [10.9.8.7]" in text
+    assert real.read_text() == "nameserver 10.9.8.7\nsearch corp.test\n"
+    assert lab.run("getent", "ahostsv4", "web").stdout.startswith("172.30.0.2 ")
+    host.hawse(*leave, lab.name)
+    assert os.readlink(own) == str(real)
+    shutil.rmtree(own.parent)
+
+
+def test_a_process_and_a_mounted_file_have_names_too(host, tmp_path):
+    process = subprocess.Popen(["unshare", "-n", "sh", "-c", IDLE])
+    mounted = tmp_path / "vpn"
+    mounted.touch()
+    try:
+        until(lambda: os.stat(f"/proc/{process.pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino)
+        host.hawse("network", "connect", "app", f"netns:/proc/{process.pid}/ns/net")
+        reference = f"pid:{process.pid}"
+        assert resolved(host, reference, "web") == "172.30.0.2"
+        assert resolved(host, "web", f"pid-{process.pid}") == "172.30.0.3"
+        document = json.loads(host.hawse("inspect", reference).stdout)[0]
+        policy = document["HostConfig"]["RestartPolicy"]["Name"]
+        assert (document["State"]["Pid"], policy) == (process.pid, "no")
+        host.hawse("network", "disconnect", "app", reference)
+        subprocess.run(["mount", "--bind", f"/proc/{process.pid}/ns/net", mounted], check=True)
+        host.hawse("network", "connect", "app", f"netns:{mounted}")
+        assert host.hawse("ps", "--filter", "name=vpn", "--format", "{{.Names}}").stdout == "netns:vpn\n"
+        assert "127.0.0.11" in host.hawse("exec", "netns:vpn", "cat", "/etc/resolv.conf").stdout
+        host.hawse("network", "disconnect", "app", "netns:vpn")
+    finally:
+        subprocess.run(["umount", mounted], check=False, capture_output=True)
+        process.kill()
+        process.wait()
+
+
+def test_the_end_of_a_namespace_is_recorded_when_it_happens(host, lab):
+    host.hawse("network", "connect", "app", f"netns:{lab.name}")
+    show = ("ps", "-a", "--filter", f"name={lab.name}", "--format", "{{.Status}}")
+    assert re.match(r"Up (Less than a second|\d seconds?)$", host.hawse(*show).stdout)
+    lab.delete()
+    reading = ["python3", "-c", READ, str(host.root / "hawse.db"), STATUS]
+    until(lambda: subprocess.run(reading, capture_output=True).stdout == b"exited\n")
+    assert re.match(r"Exited \(0\) (Less than a second|\d seconds?) ago$", host.hawse(*show).stdout)
+    assert lab.name not in host.hawse("network", "inspect", "app").stdout
+    assert not os.path.exists(f"/etc/netns/{lab.name}")
+    gone = host.hawse("exec", lab.name, "true", check=False)
+    assert (gone.returncode, "is not running" in gone.stderr) == (1, True)
+    host.hawse("rm", lab.name)
