@@ -19,6 +19,7 @@ from typing import BinaryIO
 from drivers.linux import process
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.events import record as events
 from engine.failures import raises_engine_errors
 from engine.filters.images import filter_images
 from engine.golang import timestamps
@@ -40,11 +41,15 @@ _INCOMING = ".incoming-"
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """An unpacked and verified image that has not been moved to its final directory yet."""
+    """An unpacked and verified image that has not been moved to its final directory yet.
+
+    ``action`` is what Docker's event says of it: "load", or "import" for a plain root file system.
+    """
 
     record: ImageRecord
     directory: Path
     names: Sequence[str]
+    action: str
 
 
 @raises_engine_errors
@@ -106,6 +111,10 @@ class ImageStore:
                 transaction.delete_image(record.id)
             else:
                 transaction.put_image(replace(record, references=kept))
+            for _ in dropped:
+                events.image(transaction, record.id, "untag", record.id, record)
+            if deleted:
+                events.image(transaction, record.id, "delete", record.id)
         if deleted:
             with self._incoming():
                 pass  # on entry, `_incoming` deletes the files of this image, which has no record now
@@ -180,7 +189,7 @@ class ImageStore:
             config = image.config or plain_config(timestamps.now(), architecture(), unpacked.diff_ids)
             (directory / "config.json").write_bytes(config)
             record = replace(record or read_record(_id_of(config), config), size=unpacked.size, verified=True)
-            staged.append(_Staged(record, directory, own_names))
+            staged.append(_Staged(record, directory, own_names, "load" if image.config else "import"))
         return staged
 
     def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
@@ -196,6 +205,7 @@ class ImageStore:
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
                 _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
+                events.image(transaction, image.record.id, image.action, image.record.id, image.record)
 
     # ------------------------------------------------------------------------------------------ look-up
 
