@@ -43,13 +43,15 @@ _INCOMING = ".incoming-"
 class _Staged:
     """An unpacked and verified image that has not been moved to its final directory yet.
 
-    ``action`` is what Docker's event says of it: "load", or "import" for a plain root file system.
+    ``action`` is what Docker's event says of it: "load", or "import" for a plain root file system. ``tags`` are the
+    names that the user, and not the archive, gives it.
     """
 
     record: ImageRecord
     directory: Path
     names: Sequence[str]
     action: str
+    tags: Sequence[str] = ()
 
 
 @raises_engine_errors
@@ -80,6 +82,8 @@ class ImageStore:
             if name:
                 images = [replace(images[0], references=[name])]
             staged = self._stage(images, work, limits)
+            if name:
+                staged = [replace(staged[0], tags=[name])]
             self._store_images(staged, work)
         return staged[0].record.id
 
@@ -205,6 +209,8 @@ class ImageStore:
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
                 _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
+                for name in image.tags:
+                    events.image(transaction, image.record.id, "tag", name, image.record)
                 events.image(transaction, image.record.id, image.action, image.record.id, image.record)
 
     # ------------------------------------------------------------------------------------------ look-up
