@@ -26,6 +26,7 @@ COMMANDS = {
     "container": "cli.container:container",
     "create": "cli.container.create:create",
     "doctor": "cli.doctor:doctor",
+    "events": "cli.system.events:events",
     "exec": "cli.container.exec:exec_",
     "help": "cli.system.help:show_help",
     "image": "cli.image:image",

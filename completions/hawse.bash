@@ -7,9 +7,9 @@ __hawse_command() {
     commands='' aliases='' flags='' arguments='' strict=''
     case $1 in
         '')
-            commands='attach completion container create doctor exec image images import info inspect kill logs network
-                      node port ps publish rename restart rm rmi run start stop swarm system trace unpublish version
-                      wait'
+            commands='attach completion container create doctor events exec image images import info inspect kill logs
+                      network node port ps publish rename restart rm rmi run start stop swarm system trace unpublish
+                      version wait'
             flags='--config=directories --context,-c=context --debug,-D --dry-run --explain --help *--host,-H=none
                    --log-level,-l=log-level --no-color --version,-v'
             strict=1
@@ -143,6 +143,9 @@ __hawse_command() {
         doctor)
             flags='--fix --format=doctor-format --help'
             ;;
+        events | 'system events')
+            flags='*--filter,-f=event-filter --format=event-format --help --since=age --until=none'
+            ;;
         image)
             commands='import inspect ls rm'
             aliases='list=ls remove=rm'
@@ -266,7 +269,7 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='boot check df info install prune uninstall'
+            commands='boot check df events info install prune uninstall'
             flags='--help'
             strict=1
             ;;
@@ -611,6 +614,21 @@ __hawse_source() {
             ;;
         doctor-format)
             __hawse_words table json
+            ;;
+        event-filter)
+            __hawse_keys container= containers daemon= none event= event image= images label= container-labels \
+                network= networks node= none scope= scope type= event-type
+            ;;
+        event)
+            __hawse_words attach connect create delete destroy die disconnect exec_create exec_detach exec_die \
+                exec_start import kill load oom prune publish rename repair restart start stop tag top unpublish untag \
+                update
+            ;;
+        event-type)
+            __hawse_words container daemon image network node
+            ;;
+        event-format)
+            __hawse_words json '{{json .}}' '{{.Type}}' '{{.Action}}' '{{.Actor.ID}}' '{{.Actor.Attributes.name}}'
             ;;
         system-format)
             __hawse_words json '{{json .}}'

@@ -20,6 +20,8 @@ from engine.model import (
     BootReport,
     ContainerCreate,
     EndpointSettings,
+    Event,
+    EventOptions,
     ExecCreate,
     Filters,
     LogOptions,
@@ -108,6 +110,27 @@ class Diagnosis:
 
     checks: Sequence[Check]
     repaired: Sequence[str] = ()
+
+
+class EventStream(Protocol):
+    """The events that match the options of `System.events`, in their order, each once.
+
+    One thread iterates; the iteration blocks until the next event. It ends at ``until``, or after `stop`. It raises
+    EngineError if the store cannot be read.
+    """
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield the events; may be called once."""
+
+    def stop(self) -> None:
+        """End the iteration soon, even if it waits for an event; idempotent, and callable from any thread."""
+
+    def close(self) -> None:
+        """Close the stream after the iteration; idempotent. The stream is also a context manager that does so."""
+
+    def __enter__(self) -> EventStream: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Networks(Protocol):
@@ -306,6 +329,14 @@ class System(Protocol):
 
         The result has the keys ``reachable`` (None if it cannot be told), ``hops`` and ``culprit``. ``source`` is a
         container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
+        """
+
+    def events(self, options: EventOptions) -> EventStream:
+        """Return the events since ``since``, or from now on; `engine.render.event` makes their JSON documents.
+
+        Without ``until``, and with an ``until`` in the future, the stream waits for events that are still to come. It
+        watches the store: no resident process is needed, and events of all processes appear. The store keeps about the
+        last `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
         """
 
     def boot(self, patience: float) -> BootReport:

@@ -18,11 +18,12 @@ from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
 from engine.errors import PermissionDenied
+from engine.events.stream import EventStream
 from engine.failures import raises_engine_errors
 from engine.golang import timestamps
 from engine.host import Host
 from engine.ipam import LOCAL_POOLS
-from engine.model import BootReport
+from engine.model import BootReport, EventOptions
 from engine.networks import create
 from engine.recovery import check as checks
 from engine.recovery import recover
@@ -155,6 +156,10 @@ class SystemVerbs:
         if not has_net_admin():
             raise PermissionDenied("permission denied: hawse trace needs root (CAP_NET_ADMIN) to see the networks")
         return trace(self.host, source, target, dry=dry).document()
+
+    def events(self, options: EventOptions) -> EventStream:
+        """Return the past events since ``options.since``, and those that are still to come."""
+        return EventStream(self.host.store, self.host.root, options)
 
     def boot(self, patience: float) -> BootReport:
         """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent."""

@@ -23,6 +23,7 @@ from engine.containers import (
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
@@ -154,9 +155,10 @@ def _connect_running(
             intents.begin(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     with intents.rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
         endpoint = replace(sandbox.join(host, record, JoinedEndpoint(network, endpoint), index), phase="live")
+        joined = JoinedEndpoint(network, endpoint)
         with host.store.write() as tx:
-            tx.put_endpoint(endpoint)
-        before, members = members, [*members, JoinedEndpoint(network, endpoint)]
+            reservation.record_joined(tx, record, joined)
+        before, members = members, [*members, joined]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
         members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index + 1)
@@ -192,7 +194,7 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
 
     A network that does not exist is accepted. As in Docker, the next start of the container then fails.
     """
-    name, named = reference, False
+    network, name, named = None, reference, False
     with contextlib.suppress(NotFound):
         network = _find(host, reference)
         check_connect(record, network, settings, [])
@@ -202,6 +204,8 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
     attachment = NetworkAttachment(name, settings, named=named)
     with host.store.write() as tx:
         tx.put_container(replace(record, attachments=_with(record, attachment)))
+        if network is not None:
+            events.connection(tx, network, "connect", record.id)
 
 
 def _with(record: ContainerRecord, attachment: NetworkAttachment) -> list[NetworkAttachment]:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGKILL
 
 from drivers.linux import recording
 from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup, namespace_files, sandbox_names
 from engine.endpoints import reservation
+from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
+from engine.runtime.api import ProcessState
+from engine.store.api import Transaction
+
+UNKNOWN = ProcessState(running=False)
 
 SANDBOX_ENDS = "The network namespace ends with its processes. The kernel deletes its links, and their other ends."
 """What ends without a command when a container ends, for the reader of ``--explain``."""
@@ -31,6 +37,10 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     seen = lookup.with_actual_state(host, record)
     if seen.status == "running":
         return record
+    state = host.runtime.state(record.id) if seen.stopped_by_user or seen.status == "restarting" else UNKNOWN
+    if state.killed:
+        with host.store.write() as tx:
+            events.killed(tx, seen, SIGKILL)
     reservation.release_endpoints(host, record)
     ended = replace(
         seen,
@@ -47,6 +57,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             if stopped:
                 ended = replace(ended, status="exited", restart_count=current.restart_count)
             tx.put_container(ended)
+            _add_events(tx, ended, state)
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
     if not ended.host.auto_remove or ended.status == "restarting":
@@ -70,3 +81,18 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
     if path.is_symlink():
         path.unlink(missing_ok=True)
         recording.comment(SANDBOX_ENDS)
+
+
+def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
+    """Add the events of the end of a run, in Docker's order.
+
+    A namespace that hawse did not start has none, because it is no process. The supervisor tells in ``state`` what it
+    did by the user's order.
+    """
+    if ended.kind != "process":
+        return
+    if state.stopping:
+        events.container(tx, ended, "stop")
+    if ended.oom_killed:
+        events.container(tx, ended, "oom")
+    events.died(tx, ended)

@@ -9,6 +9,7 @@ from engine.agent.client import announce
 from engine.containers import lookup, sandbox_names
 from engine.dispatch import attachment_of
 from engine.endpoints import links
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
@@ -29,8 +30,10 @@ def rename(host: Host, reference: str, name: str) -> None:
     with locked(host.run, "container", container.id):
         try:
             with host.store.write() as tx:
-                record = replace(lookup.find(tx, container.id), name=new)
+                before = lookup.find(tx, container.id)
+                record = replace(before, name=new)
                 tx.put_container(record)
+                events.container(tx, record, "rename", {"oldName": f"/{before.name}"})
                 for other in tx.containers():
                     if (linked := links.renamed(other, container, new)) is not other:
                         tx.put_container(linked)

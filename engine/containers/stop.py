@@ -13,6 +13,7 @@ from engine.containers.finalize import finalize_exit
 from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError, KernelFailure
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
@@ -67,6 +68,7 @@ def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
             if current is None or current.status != "restarting":
                 return
             tx.put_container(replace(current, stopped_by_user=True, status="exited"))
+            events.container(tx, current, "stop")
             intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
         host.runtime.cancel_restart(record.id)
 
@@ -82,6 +84,8 @@ def _ended(
     program that handles the end. With ``restart``, that program starts the container again.
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
+    with host.store.write() as tx:
+        events.killed(tx, record, number)
     patience = timeout if timeout is not None else record.config.stop_timeout
     seconds = DEFAULT_TIMEOUT if patience is None else patience
     if record.kind != "process":
@@ -89,7 +93,7 @@ def _ended(
         return
     if is_orphan(host, record):
         end_orphan(record, number, None if seconds < 0 else seconds)
-        _mark_stopped(host, record.id)
+        _mark_stopped(host, record.id, "stop")
         yield
         return
     if not 0 < number <= RTMAX:
@@ -104,12 +108,14 @@ def _ended(
         raise KernelFailure(str(error)) from error
 
 
-def _mark_stopped(host: Host, container_id: str) -> None:
-    """Record that the user has stopped a container whose process the runtime does not know."""
+def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
+    """Record that the user has stopped a container whose process the runtime does not know, with an event."""
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is not None and record.status == "running":
             tx.put_container(replace(record, stopped_by_user=True))
+            if action:
+                events.container(tx, record, action)
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
@@ -125,6 +131,8 @@ def kill(host: Host, reference: str, signal: str) -> None:
     if record.status == "restarting":
         stop(host, record.id, None, "")
         return
+    with host.store.write() as tx:
+        events.killed(tx, record, number)
     if number == signals.SIGKILL and is_orphan(host, record):
         end_orphan(record, number, None)
         _mark_stopped(host, record.id)
@@ -154,8 +162,10 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
     record = lookup.resolve_own(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):
         running = record.status == "running"
-        ended = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
-        with ended, locked(host.run, "container", record.id):
-            finalize_exit(host, record.id)
+        ending = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
+        with ending, locked(host.run, "container", record.id):
+            ended = finalize_exit(host, record.id)
             reset_restart_count(host, record.id)
             start(host, record.id)
+            with host.store.write() as tx:
+                events.container(tx, ended or record, "restart")

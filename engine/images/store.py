@@ -19,6 +19,7 @@ from typing import BinaryIO
 from drivers.linux import process
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.events import record as events
 from engine.failures import raises_engine_errors
 from engine.filters.images import filter_images
 from engine.golang import timestamps
@@ -40,11 +41,17 @@ _INCOMING = ".incoming-"
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """An unpacked and verified image that has not been moved to its final directory yet."""
+    """An unpacked and verified image that has not been moved to its final directory yet.
+
+    ``action`` is what Docker's event says of it: "load", or "import" for a plain root file system. ``tags`` are the
+    names that the user, and not the archive, gives it.
+    """
 
     record: ImageRecord
     directory: Path
     names: Sequence[str]
+    action: str
+    tags: Sequence[str] = ()
 
 
 @raises_engine_errors
@@ -75,6 +82,8 @@ class ImageStore:
             if name:
                 images = [replace(images[0], references=[name])]
             staged = self._stage(images, work, limits)
+            if name:
+                staged = [replace(staged[0], tags=[name])]
             self._store_images(staged, work)
         return staged[0].record.id
 
@@ -106,6 +115,10 @@ class ImageStore:
                 transaction.delete_image(record.id)
             else:
                 transaction.put_image(replace(record, references=kept))
+            for _ in dropped:
+                events.image(transaction, record.id, "untag", record.id, record)
+            if deleted:
+                events.image(transaction, record.id, "delete", record.id)
         if deleted:
             with self._incoming():
                 pass  # on entry, `_incoming` deletes the files of this image, which has no record now
@@ -180,7 +193,7 @@ class ImageStore:
             config = image.config or plain_config(timestamps.now(), architecture(), unpacked.diff_ids)
             (directory / "config.json").write_bytes(config)
             record = replace(record or read_record(_id_of(config), config), size=unpacked.size, verified=True)
-            staged.append(_Staged(record, directory, own_names))
+            staged.append(_Staged(record, directory, own_names, "load" if image.config else "import"))
         return staged
 
     def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
@@ -196,6 +209,9 @@ class ImageStore:
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
                 _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
+                for name in image.tags:
+                    events.image(transaction, image.record.id, "tag", name, image.record)
+                events.image(transaction, image.record.id, image.action, image.record.id, image.record)
 
     # ------------------------------------------------------------------------------------------ look-up
 
