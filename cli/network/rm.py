@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import click
 
 from cli.app import App, StatusError
 from cli.options.image_reference import path_segment
+from cli.output.progress import MANY
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
 from engine.errors import EngineError, NotFound
@@ -36,7 +38,9 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
             if not confirmed(app, INGRESS_WARNING):
                 continue
         chosen.append(name)
-    if remove(app, chosen, force=force) or failed:
+    with app.waiting(f"Removing {len(chosen)} networks") if len(chosen) >= MANY else nullcontext():
+        failed |= remove(app, chosen, force=force)
+    if failed:
         raise StatusError()
 
 
@@ -52,7 +56,7 @@ def remove(app: App, networks: Sequence[str], *, force: bool) -> bool:
             app.out_lines([name])
         elif not (force and isinstance(error, NotFound)):
             failed = True
-            app.err(app.daemon_text(error) + "\n")
+            app.error(app.daemon_text(error) + "\n")
     return failed
 
 
