@@ -1,13 +1,19 @@
-"""Run the console sessions of a page of the documentation in one shell on a host, and compare the output."""
+"""Run the console sessions of a page of the documentation in one shell on a host, and compare the output.
+
+``python -m tests.pages README.md docs/tutorial.md`` (as root) writes the output into the pages.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
+import tempfile
 import uuid
 from pathlib import Path
 
-from tests.conftest import Host
+from tests.conftest import Host, Peer
 from tests.installation import script
 
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
@@ -57,3 +63,34 @@ def constant(text: str) -> str:
     for pattern, word in VARYING:
         text = pattern.sub(word, text)
     return text
+
+
+def recorded(page: str, outputs: list[str]) -> str:
+    """Return the page with these outputs after the commands of its sessions."""
+    left = iter(outputs)
+
+    def block(match: re.Match[str]) -> str:
+        commands = (line for line in match[0].splitlines(keepends=True) if line.startswith("# "))
+        return "".join(line + next(left) for line in commands)
+
+    return BLOCK.sub(block, page)
+
+
+def main() -> None:
+    """Run the sessions of the pages that the arguments name, and write what the commands print into the pages."""
+    for name in sys.argv[1:]:
+        page = Path(name)
+        text = page.read_text()
+        with tempfile.TemporaryDirectory() as directory:
+            peer = Peer(f"hwt{os.getpid()}p", ipv6=True)
+            host = Host(f"hwt{os.getpid()}h", peer, Path(directory))
+            try:
+                outputs = session(host, [command for command, _ in steps(text)], Path(directory) / "bin")
+            finally:
+                host.delete()
+                peer.delete()
+        page.write_text(recorded(text, outputs))
+
+
+if __name__ == "__main__":
+    main()

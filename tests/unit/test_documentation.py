@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shlex
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from cli.pflag.parser import FlagSet
 from cli.pflag.reading import flags_of
 from cli.root import root
-from docs import build, manpages, reference
+from docs import build, manpages, reference, session
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PAGES = [*sorted(CHECKOUT.glob("*.md")), *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -43,6 +44,13 @@ def test_a_name_without_a_text_and_a_text_without_a_name_are_found(monkeypatch, 
     monkeypatch.setattr(reference.tomllib, "loads", lambda text: {**load(text), table: {**load(text)[table], "x": ""}})
     with pytest.raises(reference.Unexplained, match=f"table {table}: x"):
         reference.texts()
+
+
+def test_the_picture_shows_the_session_of_the_readme():
+    drawn = html.unescape(re.sub(r"<[^>]*>", " ", session.TARGET.read_text())).replace("\xa0", " ").split()
+    for line in session.session():
+        for word in line.split():
+            assert word in drawn, "stale: run `python -m docs.session`"
 
 
 def anchors(page: Path) -> set[str]:
