@@ -27,6 +27,9 @@ T = TypeVar("T")
 FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` whose container could not be started."""
 
+MANY = 10
+"""Number of objects from which the removal of several objects shows that it works."""
+
 
 class StatusError(Exception):
     """An exception that ends the command. Its text is printed to stderr without a prefix.

@@ -7,9 +7,8 @@ from contextlib import nullcontext
 
 import click
 
-from cli.app import App, StatusError
+from cli.app import MANY, App, StatusError
 from cli.container.each import Outcome, report
-from cli.output.progress import MANY
 from cli.pflag import at_least, command, flag
 from engine.errors import Conflict, EngineError, NotFound
 

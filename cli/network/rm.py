@@ -7,9 +7,8 @@ from contextlib import nullcontext
 
 import click
 
-from cli.app import App, StatusError
+from cli.app import MANY, App, StatusError
 from cli.options.image_reference import path_segment
-from cli.output.progress import MANY
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
 from engine.errors import EngineError, NotFound

@@ -16,8 +16,6 @@ from typing import NoReturn
 
 from engine.store import lock_holder
 
-MANY = 10
-"""Number of objects from which the removal of several objects shows that it works."""
 DELAY_SECONDS = 0.5
 LOOK_SECONDS = 0.2  # interval of looking whether ctrl-Z has stopped the command
 PAUSE, TEXT, DONE, PAUSED = b"P", b"T", b"D", b"K"
