@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from cli.output.progress import Progress
     from engine.api import Engine
     from engine.errors import EngineError
 
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` whose container could not be started."""
+
+MANY = 10
+"""Number of objects from which the removal of several objects shows that it works."""
 
 
 class StatusError(Exception):
@@ -62,20 +66,6 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     return cast("BinaryIO", os.fdopen(descriptor, mode, closefd=False))
 
 
-def bold(text: str) -> str:
-    """Return one line of text in bold.
-
-    The function imports rich only when it is called, because only output to a terminal needs rich.
-    """
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(force_terminal=True, color_system="standard")
-    with console.capture() as capture:
-        console.print(Text(text, style="bold"), end="", soft_wrap=True)
-    return capture.get()
-
-
 def shell_colours(text: str) -> str:
     """Return lines of a shell script with colours for a terminal; the lines keep their length.
 
@@ -103,6 +93,13 @@ def _explain() -> ModuleType:
     from cli import explain
 
     return explain
+
+
+def _layout() -> ModuleType:
+    """Import and return `cli.output.terminal_text`, which only output to a terminal needs."""
+    from cli.output import terminal_text
+
+    return terminal_text
 
 
 def discard_output(stream: BinaryIO) -> None:
@@ -138,6 +135,7 @@ class App:
         self.no_color = bool(environ.get("NO_COLOR"))
         self.hint = ""
         self.global_flags: Mapping[str, Any] = {}
+        self._progress: Progress | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -146,7 +144,39 @@ class App:
             return cast("Engine", _explain().dry_engine(self))
         if self.global_flags.get("explain"):
             _explain().record()
-        return self.open_engine()
+        engine = self.open_engine()
+        if self.open_engine is open_default_engine and self.may_color(self.stderr):
+            from engine.store.waiting import set_notice
+
+            set_notice(self.waiting)
+        return engine
+
+    @contextmanager
+    def waiting(self, text: str, total: int = 0) -> Iterator[Callable[[int], None]]:
+        """Show on the terminal that the command works on ``text``, if this takes longer than half a second.
+
+        ``total`` is the size of the work in bytes. The context manager yields a function that takes the number of
+        bytes that are done. Without a terminal, nothing is shown.
+        """
+        text = _escaping().escaped_line(text)
+        if not self.may_color(self.stderr):
+            yield lambda _: None
+        elif self._progress:
+            progress, before = self._progress, self._progress.text
+            progress.show(text)
+            try:
+                yield lambda _: None
+            finally:
+                progress.show(before)
+        else:
+            from cli.output.progress import Progress
+
+            self._progress = Progress(self.stderr.fileno(), text, total)
+            try:
+                yield self._progress.done
+            finally:
+                self._progress.close()
+                self._progress = None
 
     @property
     def is_dry_run(self) -> bool:
@@ -170,7 +200,19 @@ class App:
     @property
     def color(self) -> bool:
         """Whether stdout may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
-        return not self.no_color and self.on_terminal and self.environ.get("TERM") != "dumb"
+        return self.may_color(self.stdout)
+
+    def may_color(self, stream: BinaryIO) -> bool:
+        """Return whether this stream may have colour, as `color` says of stdout."""
+        return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
+
+    @property
+    def columns(self) -> int:
+        """The width of the terminal on stdout, or 0 if it is unknown."""
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).columns
+        except (OSError, ValueError):
+            return 0
 
     def out(self, text: str) -> None:
         """Write this text to stdout; on a terminal, control characters are escaped."""
@@ -187,6 +229,27 @@ class App:
     def err_lines(self, lines: Iterable[str]) -> None:
         """Write lines to stderr; on a terminal, a line break inside a line is escaped too."""
         self._write_text(self.stderr, "".join(f"{self.line(line, self.stderr)}\n" for line in lines))
+
+    def help(self, text: str, stream: BinaryIO | None = None) -> None:
+        """Write a help text; a terminal gets it in its own width, and in colour."""
+        stream = stream or self.stdout
+        if stream.isatty():
+            text = _layout().help_page(text, self.columns, color=self.may_color(stream))
+        self.write(stream, text.encode("utf-8", "surrogateescape"))
+
+    def report(self, lines: Iterable[str]) -> None:
+        """Write the lines of a report to stdout, as `out_lines` does; a terminal gets titles and keys in colour."""
+        if not self.color:
+            return self.out_lines(lines)
+        shown = (_layout().report_line(self.line(line, self.stdout)) for line in lines)
+        return self.write(self.stdout, "".join(f"{line}\n" for line in shown).encode("utf-8", "surrogateescape"))
+
+    def error(self, text: str) -> None:
+        """Write an error text to stderr, as `err` does; a terminal gets its first word in red."""
+        if not self.may_color(self.stderr):
+            return self.err(text)
+        shown = _layout().first_word(_escaping().escaped(text), "red")
+        return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))
 
     def line(self, text: str, stream: BinaryIO) -> str:
         """Return the text as one line for this stream; on a terminal, control characters and line breaks are
@@ -230,6 +293,8 @@ class App:
         If writing to stdout fails, raise StatusError, as Docker does. If writing to stderr fails, ignore the error. A
         broken pipe on either stream raises BrokenPipeError.
         """
+        if self._progress:
+            self._progress.pause()
         try:
             stream.write(data)
             stream.flush()

@@ -112,7 +112,7 @@ class Root(Group):
     def version_if_wanted(self, ctx: click.Context) -> None:
         """If the command line has ``--version`` and no command, print the version and exit with code 0."""
         if ctx.params.get("version"):
-            ctx.obj.out(version_line() + "\n")
+            ctx.obj.out(version_line(complete=ctx.obj.on_terminal) + "\n")
             raise click.exceptions.Exit(0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -190,7 +190,7 @@ def _run_command(argv: Sequence[str], app: App) -> int:
 def fail(app: App, text: str, exit_code: int) -> int:
     """Print the error text ``text``, unless this text is empty, and the app's hint; return ``exit_code``."""
     if text:
-        app.err(text + "\n")
+        app.error(text + "\n")
     if app.hint and app.stderr.isatty():
         app.err(app.hint + "\n")
     return exit_code

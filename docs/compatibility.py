@@ -1,4 +1,4 @@
-"""Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``.
+"""Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``, or ``python -m docs.build`` for all pages.
 
 The page compares the command tree of hawse with the recorded commands of Docker. A command or flag in both is the same,
 unless departures.toml lists a difference. A command or flag in only one of them must be in departures.toml.
@@ -22,7 +22,7 @@ IGNORED_WHY = "Accepted without effect, with a warning on stderr."
 REFUSED_WHY = "Refused, because ignoring it would change the container's files, devices or isolation."
 INTRODUCTION = """# Compatibility with Docker 26.1.5
 
-`docs/compatibility.py` writes this page; do not edit it. Anything not listed as different is the same in output, error
+`python -m docs.build` writes this page; do not edit it. Anything not listed as different is the same in output, error
 text and exit code. Tests compare hawse with a real dockerd to check this.
 
 - **same**: as Docker 26.1.5
@@ -138,8 +138,19 @@ def document() -> tuple[str, set[str]]:
     """Return the text of the page, and the departures that match nothing; raises `Unclassified`."""
     facts, departures = load()
     tree = nodes(root)
+    first = [f"{number}. {entry}" for number, entry in enumerate(departures["first"], 1)]
     behaviour = ((entry["what"], entry["docker"], entry["hawse"], entry["why"]) for entry in departures["behaviour"])
-    lines = [INTRODUCTION, "## Behaviour", "", *table(("What", "Docker 26.1.5", "hawse", "Why"), behaviour), ""]
+    lines = [
+        INTRODUCTION,
+        "## The ten differences that matter first",
+        "",
+        *first,
+        "",
+        "## Behaviour",
+        "",
+        *table(("What", "Docker 26.1.5", "hawse", "Why"), behaviour),
+        "",
+    ]
     lines += ["## Commands", "", *table(("Command", "State", "Note"), command_rows(facts, tree)), "", "## Flags", ""]
     for node in tree:
         lines += [f"### {shown(node.paths)}", "", *table(("Flag", "State", "Note"), flag_rows(facts, node)), ""]

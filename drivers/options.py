@@ -24,7 +24,6 @@ MTU_FACTS = OptionFacts(
 )
 HEAL = "hawse.heal"
 HEAL_FACTS = OptionFacts("Let the agent repair links that other programs change", "boolean")
-INTERNAL = "com.docker.network.internal"
 # Option names of an overlay network. The user sets ENCRYPTED. The cluster sets the values of the other options.
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"

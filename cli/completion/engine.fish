@@ -114,8 +114,26 @@ function __hawse_value
     end | tail -n 1
 end
 
+# Put a template without quotes into quotes on the line, because fish would escape its braces. If only one word begins
+# like the template, complete it.
+function __hawse_quote_template
+    set -l parts (string match -rg -- '^(--[a-z0-9-]+=|-[a-zA-Z])?(\{.*)$' (commandline -ct)); or return
+    set -l flag $parts[..-2]
+    set -l fitting
+    for word in (string split -f 1 \t -- $argv)
+        test "$(string sub -l (string length -- $parts[-1]) -- $word)" = $parts[-1]; and set -a fitting $word
+    end
+    test (count $fitting) -gt 0; or return
+    if test (count $fitting) -eq 1
+        commandline -t -- "$flag'$fitting' "
+    else
+        commandline -t -- "$flag'$parts[-1]"
+    end
+end
+
 # Offer words with descriptions, one a line.
 function __hawse_words
+    __hawse_quote_template $argv; and return
     printf "%s\n" $__hawse_kept$argv
 end
 

@@ -38,10 +38,14 @@ _hawse_group() {
 # Offer words with descriptions: word:description ...
 _hawse_words() {
   local -a found braced
-  local item word
+  local item word typed=${words[CURRENT]#$IPREFIX}
+  # Without quotes, zsh keeps the braces at the beginning of the word and completes the text after them.
+  [[ -z $compstate[quote] && $typed == \{*$PREFIX ]] && typed=${typed%$PREFIX} || typed=
   for item; do
     word=${item%%:*}
-    if [[ $item != \{* || -n $compstate[quote] ]]; then
+    if [[ -n $typed ]]; then
+      [[ $word == ${(b)typed}${(b)PREFIX}* && $word != *' '* ]] && braced+=("${item#$typed}")
+    elif [[ $item != \{* || -n $compstate[quote] ]]; then
       found+=("$item")
     elif [[ $word == ${(b)${(Q)PREFIX}}* ]]; then
       braced+=("'$word'${item#$word}")  # zsh would put a backslash before each brace
@@ -49,7 +53,7 @@ _hawse_words() {
   done
   local shown=1
   (( $#found )) && _describe -t values value found && shown=0
-  (( $#braced )) && _describe -t templates template braced -U -Q -i "$IPREFIX" && shown=0
+  (( $#braced )) && _describe -t templates template braced -U -Q -S ' ' -i "$IPREFIX" && shown=0
   return shown
 }
 

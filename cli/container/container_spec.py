@@ -21,7 +21,7 @@ from cli.container.request import container_create
 from cli.container.session import console_size
 from cli.options.image_reference import check_reference, is_identifier
 from cli.pflag import changed
-from engine.errors import NotFound
+from engine.errors import InvalidArgument, NotFound
 from engine.model import ContainerCreate
 
 _LOOPBACK = re.compile(r"127\.([0-9]{1,3}\.){2}[0-9]{1,3}|::1$")
@@ -33,6 +33,9 @@ hawse pulls no images. What it can run instead:
 Or read the image from an archive first, with one of:
   skopeo copy docker://{name} docker-archive:image.tar:{name} && hawse import image.tar
   docker save {name} | hawse import -"""
+
+COMMAND_HINT = """
+{image} has no command of its own. For a shell: hawse run -it {image} sh"""
 
 
 def report(verb: str, text: str, exit_code: int = FLAG_ERROR, *, advice: bool = True) -> StatusError:
@@ -77,6 +80,10 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
                 app.hint = IMAGE_HINT.format(name=request.config.image)
             if name and pull == "missing" and not quiet:
                 app.err_lines([f"Unable to find image '{name}' locally"])
+            raise
+        except InvalidArgument as error:
+            if str(error) == "no command specified":
+                app.hint = COMMAND_HINT.format(image=request.config.image)
             raise
         for warning in created.warnings:
             app.err_lines([f"WARNING: {warning}"])

@@ -50,7 +50,7 @@ def report(app: App, outcomes: Iterable[tuple[str, Outcome]], *, forgiven: tuple
         elif isinstance(outcome, StatusError):
             problems.append(outcome.text)
         elif isinstance(outcome, forgiven):
-            app.err(app.daemon_text(outcome) + "\n")
+            app.error(app.daemon_text(outcome) + "\n")
         else:
             problems.append(app.daemon_text(outcome))
     if problems:

@@ -15,6 +15,7 @@ from cli.pflag import FILTER, INT, STRING, changed, command, flag
 
 ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"
 TABLE = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+ELIDED = ("COMMAND", "CREATED", "IMAGE", "SIZE", "PORTS", "STATUS")
 RAW = (
     "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n"
     "state: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\n"
@@ -68,7 +69,8 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
     limit = 1 if flags["latest"] and flags["last"] == -1 else flags["last"]
     containers = app.engine.containers.list(flags["filter"], all=flags["all"], limit=limit, size=size)
     rows = [row(container, trunc=not flags["no_trunc"]) for container in containers]
-    write_listing(app, template(format, quiet=quiet, size=size), rows, HEADER, failing=FAILED)
+    elided = ELIDED if format in ("", "table") and not flags["no_trunc"] else ()
+    write_listing(app, template(format, quiet=quiet, size=size), rows, HEADER, failing=FAILED, elided=elided)
 
 
 def template(format: str, *, quiet: bool, size: bool) -> str:

@@ -10,7 +10,8 @@ from engine.golang.units import human_size
 @prune_command("Remove all stopped containers", "stopped containers")
 def prune(app: App, filters: Filters) -> None:
     """Remove stopped containers; print the ids of the removed containers and the disk space that was freed."""
-    removed, reclaimed = app.engine.containers.prune(filters)
+    with app.waiting("Removing stopped containers"):
+        removed, reclaimed = app.engine.containers.prune(filters)
     if removed:
         app.out_lines(["Deleted Containers:", *removed, ""])
     app.out(f"Total reclaimed space: {human_size(reclaimed)}\n")

@@ -22,5 +22,5 @@ def rename(app: App, container: str, new_name: str) -> None:
     try:
         app.engine.containers.rename(path_segment(container), new_name)
     except EngineError as error:
-        app.err(app.daemon_text(error) + "\n")
+        app.error(app.daemon_text(error) + "\n")
         raise StatusError(f"Error: failed to rename container named {app.line(container, app.stderr)}") from error

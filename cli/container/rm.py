@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import click
 
-from cli.app import App, StatusError
+from cli.app import MANY, App, StatusError
 from cli.container.each import Outcome, report
 from cli.pflag import at_least, command, flag
 from engine.errors import Conflict, EngineError, NotFound
@@ -31,7 +32,8 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
     if named and not link:
         outcomes = app.engine.containers.remove_each(named, force=force, volumes=volumes)
     each = (next(outcomes) if reference else StatusError(NO_NAME) for reference in references)
-    report(app, zip(containers, each, strict=True), forgiven=(NotFound,) if force else ())
+    with app.waiting(f"Removing {len(named)} containers") if len(named) >= MANY else nullcontext():
+        report(app, zip(containers, each, strict=True), forgiven=(NotFound,) if force else ())
 
 
 def remove_link(app: App, reference: str) -> EngineError:

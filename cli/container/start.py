@@ -31,7 +31,7 @@ def start(app: App, containers: tuple[str, ...], attach: bool, detach_keys: str,
         try:
             app.engine.containers.start(path_segment(container))
         except EngineError as error:
-            app.err(app.daemon_text(error) + "\n")
+            app.error(app.daemon_text(error) + "\n")
             failed.append(container)
         else:
             app.out_lines([container])

@@ -24,6 +24,7 @@ HEADER = {
     "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
 }  # fmt: skip
 NONE, UNKNOWN = "<none>", "N/A"
+ELIDED = ("DIGEST", "CREATED", "SIZE")
 RAW = (
     "repository: {{.Repository}}\n{{if .Tag}}tag: {{.Tag}}\n{{end}}image_id: {{.ID}}\n"
     "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
@@ -67,7 +68,10 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
     if flags["repository"]:
         filters["reference"] = (*filters.get("reference", ()), flags["repository"])
     rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, trunc=not flags["no_trunc"])]
-    write_listing(app, template(flags["format"], quiet=flags["quiet"], digests=flags["digests"]), rows, HEADER)
+    format = flags["format"]
+    elided = ELIDED if format in ("", "table") and not flags["no_trunc"] else ()
+    text = template(format, quiet=flags["quiet"], digests=flags["digests"])
+    write_listing(app, text, rows, HEADER, elided=elided)
 
 
 def template(format: str, *, quiet: bool, digests: bool) -> str:

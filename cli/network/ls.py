@@ -21,6 +21,7 @@ HEADER = {
     "Internal": "INTERNAL", "Labels": "LABELS", "CreatedAt": "CREATED AT",
 }  # fmt: skip
 IN_BRIEF = ("ID", "Name", "Driver", "Scope")
+ELIDED = ("SCOPE", "DRIVER")
 TABLE = "table {{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"
 RAW = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"
 TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d\d:\d\d)")
@@ -34,9 +35,10 @@ TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool, quiet: bool) -> None:
     """Print a table of the networks, sorted by name in natural order (``net2`` before ``net10``)."""
-    text = template(format, quiet=quiet)
+    text, elided = template(format, quiet=quiet), ELIDED if format in ("", "table") and not no_trunc else ()
     if shows_only(text, IN_BRIEF):
-        return write_columns(app, text, columns(app.engine.networks.summaries(filter), no_trunc=no_trunc), HEADER)
+        cells = columns(app.engine.networks.summaries(filter), no_trunc=no_trunc)
+        return write_columns(app, text, cells, HEADER, elided=elided)
     networks = sorted(app.engine.networks.list(filter), key=lambda network: natural_key(network["Name"]))
     return write_listing(app, text, [row(network, no_trunc=no_trunc) for network in networks], HEADER)
 

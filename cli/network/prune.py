@@ -9,6 +9,7 @@ from cli.prompt import Filters, prune_command
 @prune_command("Remove all unused networks", "custom networks not used by at least one container")
 def prune(app: App, filters: Filters) -> None:
     """Remove unused networks and print their names."""
-    removed = app.engine.networks.prune(filters)
+    with app.waiting("Removing unused networks"):
+        removed = app.engine.networks.prune(filters)
     if removed:
         app.out_lines(["Deleted Networks:", *removed, ""])

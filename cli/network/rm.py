@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import click
 
-from cli.app import App, StatusError
+from cli.app import MANY, App, StatusError
 from cli.options.image_reference import path_segment
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
-from engine.errors import EngineError, NotFound
+from engine.errors import EngineError, Forbidden, NotFound
 
 INGRESS_WARNING = (
     "WARNING! Before removing the routing-mesh network, make sure all the nodes in your swarm run the same docker "
     "engine version. Otherwise, removal may not be effective and functionality of newly create ingress networks will "
     "be impaired.\nAre you sure you want to continue?"
 )
+
+ACTIVE = "has active endpoints"
+MEMBERS_HINT = """
+Containers are on it. Which: hawse network inspect -f '{{{{range .Containers}}}}{{{{.Name}}}} {{{{end}}}}' {name}
+Take each off: hawse network disconnect {name} CONTAINER"""
 
 
 @command(
@@ -36,7 +42,9 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
             if not confirmed(app, INGRESS_WARNING):
                 continue
         chosen.append(name)
-    if remove(app, chosen, force=force) or failed:
+    with app.waiting(f"Removing {len(chosen)} networks") if len(chosen) >= MANY else nullcontext():
+        failed |= remove(app, chosen, force=force)
+    if failed:
         raise StatusError()
 
 
@@ -52,7 +60,9 @@ def remove(app: App, networks: Sequence[str], *, force: bool) -> bool:
             app.out_lines([name])
         elif not (force and isinstance(error, NotFound)):
             failed = True
-            app.err(app.daemon_text(error) + "\n")
+            app.error(app.daemon_text(error) + "\n")
+            if isinstance(error, Forbidden) and ACTIVE in str(error):
+                app.hint = MEMBERS_HINT.format(name=app.line(name, app.stderr))
     return failed
 
 

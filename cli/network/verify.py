@@ -28,7 +28,8 @@ def verify(app: App, network: str, fix: bool) -> None:
     Without a difference, print "ok". With ``fix``, the differences are repaired. The exit code is 1 if there is any
     difference.
     """
-    lines = app.engine.diagnostics.verify(network, fix=fix)
+    with app.waiting(f"{'Repairing' if fix else 'Comparing'} {network}"):
+        lines = app.engine.diagnostics.verify(network, fix=fix)
     app.out_lines(lines or ["ok"])
     if lines:
         raise StatusError()

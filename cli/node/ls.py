@@ -22,6 +22,7 @@ TABLE = (
     "table {{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t"
     "{{.ManagerStatus}}\t{{.EngineVersion}}"
 )
+ELIDED = ("ENGINE VERSION", "AVAILABILITY", "MANAGER STATUS")
 RAW = (
     "node_id: {{.ID}}\nhostname: {{.Hostname}}\nstatus: {{.Status}}\navailability: {{.Availability}}\n"
     "manager_status: {{.ManagerStatus}}\n"
@@ -38,7 +39,8 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
     documents = list(app.engine.swarm.nodes(filter))
     documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
     node_id = app.engine.swarm.node_id()
-    write_listing(app, template(format, quiet=quiet), [row(d, node_id) for d in documents], HEADER)
+    elided = ELIDED if format in ("", "table") else ()
+    write_listing(app, template(format, quiet=quiet), [row(d, node_id) for d in documents], HEADER, elided=elided)
 
 
 def template(format: str, *, quiet: bool) -> str:

@@ -4,52 +4,85 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cli.app import App, StatusError, bold
+import click
+
+from cli.app import App, StatusError
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
 from cli.output.rows import FormatContext, ListFormat
 from cli.output.table import Measure, align, align_columns
-from cli.output.terminal_escapes import revealed_width
+from cli.output.terminal_escapes import revealed, revealed_width
+from cli.output.terminal_table import table_lines
 from cli.output.text import columns as width_of
 
 PARSING = "template parsing error: "
 
 
 def write_listing(
-    app: App, template: str, rows: Iterable[FormatContext], header: Mapping[str, str], *, failing: str = PARSING
+    app: App,
+    template: str,
+    rows: Iterable[FormatContext],
+    header: Mapping[str, str],
+    *,
+    failing: str = PARSING,
+    elided: Sequence[str] = (),
 ) -> None:
     """Print all rows of a list command in the given format; if the template fails for one row, print no rows.
 
-    ``failing`` is the text that precedes the error text of a template that fails during execution.
+    ``failing`` is the text that precedes the error text of a template that fails during execution. ``elided`` has the
+    titles of the columns that may be left out of a table that does not fit a terminal (see `fits_terminal`).
     """
     try:
         listing = ListFormat(template)
         lines = [listing.row(shown(app, row)) for row in rows]
+        if listing.is_table and fits_terminal(app, elided):
+            return write_fitted(app, [line.split("\t") for line in (listing.header(header), *lines)], elided)
         if listing.is_table:
             lines = align("\n".join([listing.header(header), *lines]).split("\n"), measure(app))
     except TemplateSyntaxError as error:
         raise StatusError(f"{PARSING}{error}") from error
     except TemplateExecError as error:
         raise StatusError(f"{failing}{error}") from error
-    write(app, lines, headed=listing.is_table)
+    return write(app, lines, headed=listing.is_table)
 
 
-def write_columns(app: App, template: str, columns: Mapping[str, Sequence[str]], header: Mapping[str, str]) -> None:
+def write_columns(
+    app: App,
+    template: str,
+    columns: Mapping[str, Sequence[str]],
+    header: Mapping[str, str],
+    *,
+    elided: Sequence[str] = (),
+) -> None:
     """Print all rows of a list command in the given format, much faster than `write_listing`.
 
     ``columns`` maps each field to the values of all rows. The caller has checked with `shows_only` that the template
-    contains only fields that are in ``columns``.
+    contains only fields that are in ``columns``. ``elided`` is as in `write_listing`.
     """
     listing = ListFormat(template)
     columns = {name: app.protected(cells) for name, cells in columns.items()}
     if listing.is_table:
         columns = {name: [header[name], *cells] for name, cells in columns.items()}
+    if listing.grid and fits_terminal(app, elided):
+        return write_fitted(app, list(zip(*(columns[name] for name in listing.grid), strict=True)), elided)
     if listing.grid:
         lines = align_columns([columns[name] for name in listing.grid], measure(app))
     else:
         lines = listing.rows(columns)
         if listing.is_table:
             lines = align("\n".join(lines).split("\n"), measure(app))
-    write(app, lines, headed=listing.is_table)
+    return write(app, lines, headed=listing.is_table)
+
+
+def fits_terminal(app: App, elided: Sequence[str]) -> bool:
+    """Return whether a table is to be fitted into the terminal: a command's own table on a terminal with colour."""
+    return bool(elided) and app.color
+
+
+def write_fitted(app: App, rows: Sequence[Sequence[str]], elided: Sequence[str]) -> None:
+    """Print a table that fits the terminal; the first row has the titles."""
+    room = app.columns
+    shown = [[revealed(cell) for cell in row] for row in rows]
+    app.out_rendered("".join(f"{line}\n" for line in table_lines(shown, elided, room)))
 
 
 def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
@@ -58,7 +91,7 @@ def write(app: App, lines: Sequence[str], *, headed: bool) -> None:
     With ``headed``, the first line is a header. The header is bold if the terminal shows colour.
     """
     if headed and app.color:
-        lines = [bold(lines[0]), *lines[1:]]
+        lines = [click.style(lines[0], bold=True), *lines[1:]]
     app.out_rendered("".join(f"{line}\n" for line in lines))
 
 

@@ -99,7 +99,7 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name; without arguments, print the help text on stderr."""
         if not ctx.args:
-            ctx.obj.err(self.get_help(ctx) + "\n")
+            ctx.obj.help(self.get_help(ctx) + "\n", ctx.obj.stderr)
             return None
         name, command, args = self.resolve_command(ctx, ctx.args)
         assert command is not None

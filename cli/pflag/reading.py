@@ -81,7 +81,7 @@ def everywhere(node: click.Command, ctx: click.Context) -> list[Flag]:
 def help_if_wanted(ctx: click.Context) -> None:
     """If ``--help`` was given to this command or to a parent command, print help on stdout and exit with 0."""
     if ctx.meta.get(HELP_WANTED):
-        ctx.obj.out(ctx.command.get_help(ctx) + "\n")
+        ctx.obj.help(ctx.command.get_help(ctx) + "\n")
         raise click.exceptions.Exit(0)
 
 

@@ -70,7 +70,8 @@ def init(app: App, /, **flags: Any) -> None:
         store=tuple(u for u in flags["store"].split(",") if u),
         store_files={name: read(flags[name]) for name in ("cacert", "cert", "key") if flags[name]},
     )
-    node = app.engine.swarm.init(request)
+    with app.waiting("Starting the cluster's store"):
+        node = app.engine.swarm.init(request)
     token, address = app.engine.swarm.join_token("worker")
     app.out(TEXT.format(node=node, token=token, address=address))
 

@@ -24,13 +24,13 @@ from engine.api import SwarmJoin
 @click.pass_obj
 def join(app: App, /, remote: str, **flags: Any) -> None:
     """Join a cluster and print this node's role, which the token decides."""
-    role = app.engine.swarm.join(
-        SwarmJoin(
-            remote,
-            flags["token"],
-            advertise=flags["advertise_addr"],
-            data_path=flags["data_path_addr"],
-            role="manager" if flags["manager"] else "",
-        )
+    request = SwarmJoin(
+        remote,
+        flags["token"],
+        advertise=flags["advertise_addr"],
+        data_path=flags["data_path_addr"],
+        role="manager" if flags["manager"] else "",
     )
+    with app.waiting(f"Joining the swarm of {remote}"):
+        role = app.engine.swarm.join(request)
     app.out(f"This node joined a swarm as a {role}.\n")

@@ -13,5 +13,6 @@ from cli.pflag import command, flag, no_args
 @click.pass_obj
 def leave(app: App, force: bool) -> None:
     """Remove this host from its cluster."""
-    app.engine.swarm.leave(force=force)
+    with app.waiting("Leaving the swarm"):
+        app.engine.swarm.leave(force=force)
     app.out("Node left the swarm.\n")

@@ -20,4 +20,4 @@ def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
         if child is None:
             raise StatusError(f"unknown help topic: {' '.join(words[index:])}")
         at = click.Context(child, parent=at, info_name=child.name)
-    app.out(at.command.get_help(at) + "\n")
+    app.help(at.command.get_help(at) + "\n")

@@ -44,10 +44,10 @@ def info(app: App, format: str) -> None:
         document = {**(server or {"ID": ""}), "ServerErrors": [problem] if problem else None, "ClientInfo": client}
         write_document(app, document, DOCKER_INFO, format)
     else:
-        app.out_lines(report(client, server))
+        app.report(report(client, server))
         app.err_lines((server or {}).get("Warnings") or ())
         if problem:
-            app.err(f"ERROR: {problem}\n")
+            app.error(f"ERROR: {problem}\n")
             raise StatusError("errors pretty printing info")
 
 

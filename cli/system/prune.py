@@ -32,6 +32,12 @@ def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> N
         raise StatusError('ERROR: The "until" filter is not supported with "--volumes"')
     if not (force or confirmed(app, question(filter, all=all, volumes=volumes))):
         return
+    with app.waiting("Removing what is stopped or unused"):
+        prune_everything(app, filter, all=all)
+
+
+def prune_everything(app: App, filter: Filters, *, all: bool) -> None:
+    """Remove stopped containers, unused networks and unused images, in this order; print what was removed."""
     containers, reclaimed = app.engine.containers.prune(filter)
     write(app, "Deleted Containers:", containers)
     write(app, "Deleted Networks:", app.engine.networks.prune(filter))

@@ -33,14 +33,14 @@ def version(app: App, format: str) -> None:
     if format:
         write_document(app, document, VERSION_INFO, format, name="version")
     else:
-        app.out_lines(report(document))
+        app.report(report(document))
     if problem:
         raise StatusError(problem)
 
 
-def version_line() -> str:
-    """Return the line of text that ``--version`` prints."""
-    return f"hawse version {version_text()}"
+def version_line(*, complete: bool = False) -> str:
+    """Return the line of text that ``--version`` prints; ``complete`` adds the version of Docker that hawse follows."""
+    return f"hawse version {version_text()}" + (f" (works as Docker {DOCKER_VERSION})" if complete else "")
 
 
 def client_document() -> Json:

@@ -16,7 +16,7 @@ OURS = ("cli", "engine", "drivers")
 # Modules that a command imports only when the command uses them.
 #
 # Without the warm server, a command starts faster in this way. The warm server imports all of these modules in advance.
-LATE = ("importlib.metadata", "rich.console", "rich.text", "rich.tree", "subprocess", "tarfile", "traceback")
+LATE = ("importlib.metadata", "subprocess", "tarfile", "traceback")
 RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
 """Packages that only resident processes (agents and servers) use; the warm server does not import these packages
 itself.

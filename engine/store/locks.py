@@ -17,6 +17,7 @@ from pathlib import Path
 from engine.errors import Unavailable
 from engine.paths import make_private_directory, open_private
 from engine.store import lock_holder
+from engine.store.waiting import Wait
 
 LOCK_TIMEOUT_SECONDS = 60.0
 """Seconds to wait for the lock of an object that another command holds. After this time, Unavailable is raised."""
@@ -64,26 +65,32 @@ def _acquire(path: Path, timeout: float) -> int:
 
 
 def _lock(descriptor: int, timeout: float, name: str, kind: int = fcntl.LOCK_EX) -> None:
-    pause, began, looked = 0.001, time.monotonic(), time.monotonic()
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            now = time.monotonic()
-        if now - began > timeout:
-            raise _timed_out(descriptor, name, timeout)
-        if now - looked > lock_holder.STOP_CHECK_SECONDS:
-            looked = now
-            if lock_holder.is_stopped(lock_holder.of_file(descriptor)):
-                raise _timed_out(descriptor, name, now - began)
-        time.sleep(pause)
-        pause = min(pause * 2, 0.05)
+    pause, looked = 0.001, time.monotonic()
+    with Wait(lambda: _other_command(descriptor, name)) as wait:
+        while True:
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                now = time.monotonic()
+            if now - wait.began > timeout:
+                raise _timed_out(descriptor, name, timeout)
+            if now - looked > lock_holder.STOP_CHECK_SECONDS:
+                looked = now
+                if lock_holder.is_stopped(lock_holder.of_file(descriptor)):
+                    raise _timed_out(descriptor, name, now - wait.began)
+            wait.check()
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
 
 
 def _timed_out(descriptor: int, name: str, seconds: float) -> Unavailable:
-    holder = lock_holder.described(lock_holder.of_file(descriptor))
-    return Unavailable(f"timed out after {seconds:.3g} s waiting for another command on {name}{holder}")
+    return Unavailable(f"timed out after {seconds:.3g} s waiting for {_other_command(descriptor, name)}")
+
+
+def _other_command(descriptor: int, name: str) -> str:
+    """Return the words for the command that holds the lock of an open file."""
+    return f"another command on {name}{lock_holder.described(lock_holder.of_file(descriptor))}"
 
 
 def _still_named(descriptor: int, path: Path) -> bool:

@@ -32,6 +32,7 @@ from engine.store import lock_holder, schema, store_file
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, DecodeCache, decode
 from engine.store.transaction import SqliteReader, SqliteTransaction
+from engine.store.waiting import NOTICE_DELAY_SECONDS, Wait
 
 BUSY_SECONDS = 30.0
 """Seconds that a command waits for other writers of the store before the command fails."""
@@ -234,16 +235,25 @@ class SqliteStore:
 
     def _wait_for_lock(self, connection: sqlite3.Connection, begin: str) -> None:
         """Begin a transaction. Raises SQLite's error after ``busy_seconds``, or if a stopped process holds the lock."""
-        deadline = time.monotonic() + self.busy_seconds
-        while True:
-            try:
-                connection.execute(begin)
-                return
-            except sqlite3.OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                    raise
-                if lock_holder.is_stopped(lock_holder.writer(self.path)):
-                    raise
+        looked = time.monotonic()
+        with Wait(lambda: f"another command that writes the store{self._holder()}") as wait:
+            while True:
+                try:
+                    connection.execute(begin)
+                    return
+                except sqlite3.OperationalError as error:
+                    now = time.monotonic()
+                    if _code(error) != sqlite3.SQLITE_BUSY or now - wait.began >= self.busy_seconds:
+                        raise
+                    if now - looked >= lock_holder.STOP_CHECK_SECONDS:
+                        looked = now
+                        if lock_holder.is_stopped(lock_holder.writer(self.path)):
+                            raise
+                wait.check()
+
+    def _holder(self) -> str:
+        """Return the words for the process that writes the store, or ""."""
+        return lock_holder.described(lock_holder.writer(self.path))
 
     def _is_current(self, key: PoolKey) -> bool:
         """Return whether the file of a connection is still at the path of the store."""
@@ -269,7 +279,7 @@ class SqliteStore:
             with suppress(FileNotFoundError):
                 require_own_file(f"{self.path}{suffix}", os.lstat(f"{self.path}{suffix}"))
         # Switching off SQLite's thread check is safe, because no two threads use a connection at the same time.
-        timeout = min(self.busy_seconds, lock_holder.STOP_CHECK_SECONDS)
+        timeout = min(self.busy_seconds, NOTICE_DELAY_SECONDS)
         connection = sqlite3.connect(self.path, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(connection)
@@ -297,7 +307,7 @@ class SqliteStore:
                 try:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 finally:
-                    timeout = min(self.busy_seconds, lock_holder.STOP_CHECK_SECONDS)
+                    timeout = min(self.busy_seconds, NOTICE_DELAY_SECONDS)
                     connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
                 log = open_private(f"{self.path}-wal", os.O_RDWR)
                 try:
@@ -342,8 +352,7 @@ class SqliteStore:
         if code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return self._not_allowed()
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            holder = lock_holder.described(lock_holder.writer(self.path))
-            return Unavailable(f"the store {self.path} is locked by another command{holder}")
+            return Unavailable(f"the store {self.path} is locked by another command{self._holder()}")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
             return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_READONLY]}")
         if code == sqlite3.SQLITE_CANTOPEN and not os.access(self.path, os.R_OK | os.W_OK):

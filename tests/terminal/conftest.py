@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from engine.model import (
@@ -98,10 +99,12 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Screen:
     """A shell in a separate terminal."""
 
-    def __init__(self, name: str, command: list[str], directory: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, command: list[str], directory: Path, environ: dict[str, str], columns: int = 180
+    ) -> None:
         self.name, self.socket = name.partition("-")[0], directory / f"{name}.socket"
         words = " ".join(shlex.quote(word) for word in ["env", *(f"{k}={v}" for k, v in environ.items()), *command])
-        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "180", "-y", "60", "-c", str(directory), words)
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", "60", "-c", str(directory), words)
         self.wait_for(lambda text: text.rstrip().endswith("$"))
 
     def tmux(self, *argv: str) -> str:
@@ -163,7 +166,9 @@ class Screen:
         self.tmux("kill-server")
 
 
-def start(shell: str, directory: Path, *, root: Path | None = None, package: bool = False) -> Screen:
+def start(
+    shell: str, directory: Path, *, root: Path | None = None, package: bool = False, columns: int = 180
+) -> Screen:
     """Start a shell that has loaded its completion file. With ``package``, bash also loads the package
     bash-completion.
     """
@@ -175,7 +180,21 @@ def start(shell: str, directory: Path, *, root: Path | None = None, package: boo
     command = {"bash": bash, "zsh": zsh, "fish": fish}[shell](
         home, shlex.quote(str(directory / "completions")), package
     )
-    return Screen(home.name.replace("home-", ""), command, directory, environ)
+    return Screen(home.name.replace("home-", ""), command, directory, environ, columns)
+
+
+def on_terminal(columns: int, *argv: str, program: str = "", **environ: str) -> str:
+    """Return what ``hawse`` prints on a terminal with this number of columns.
+
+    ``program`` is Python code that runs instead of hawse. Line ends are ``\\n``.
+    """
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    command = ["-c", program, *argv] if program else ["-m", "cli", *argv]
+    child = pexpect.spawn(sys.executable, command, cwd=str(CHECKOUT), encoding="utf-8", timeout=60,
+                          dimensions=(50, columns), env={**env, **environ})  # fmt: skip
+    child.expect(pexpect.EOF)
+    child.close()
+    return str(child.before).replace("\r\n", "\n")
 
 
 def bash(home: Path, completions: str, package: bool) -> list[str]:

@@ -157,6 +157,21 @@ def test_zsh_puts_a_template_into_quotes(started, directory):
     assert "'{{.Names}}'" in screen
 
 
+@pytest.mark.parametrize("start", ["--format ", "--format="])
+def test_zsh_and_fish_complete_a_template_without_quotes(started, directory, start):
+    """zsh keeps braces without quotes; fish gets quotes, because a closed brace after an open one is an error there."""
+    for name, template in (("zsh", "{{.Names}}"), ("fish", "'{{.Names}}'")):
+        expected = f"hawse ps {start}{template} Z"
+        assert started(name, directory).completed(f"hawse ps {start}{{{{.Na", expected) == expected
+
+
+def test_fish_puts_a_template_with_several_ends_into_quotes(started, directory):
+    shell = started("fish", directory)
+    expected = "hawse network inspect -f '{{json .Z"
+    assert shell.completed("hawse network inspect -f {{json .", expected) == expected
+    assert "'{{json .Containers}}'" not in shell.offered("hawse network inspect -f '{{json .", "{{json .Containers}}")
+
+
 def test_bash_puts_a_template_into_quotes(started, directory):
     shell = started("bash", directory)
     for start in ("--format {{.Na", "--format=", "--format "):

@@ -31,7 +31,7 @@ def facts(compatibility):
 
 def test_document_is_up_to_date(compatibility):
     text, _ = compatibility.document()
-    assert text == (DOCS / "compatibility.md").read_text(), "stale: run `PYTHONPATH=. python docs/compatibility.py`"
+    assert text == (DOCS / "compatibility.md").read_text(), "stale: run `python -m docs.build`"
 
 
 def test_every_departure_is_about_something(compatibility):

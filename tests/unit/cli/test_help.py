@@ -73,7 +73,7 @@ def test_unknown_global_flag(cli):
 
 def at_terminal(cli, *argv: str) -> str:
     cli.terminal = True
-    return cli(*argv).out
+    return cli("--no-color", *argv).out
 
 
 COMMANDS = [node for node in nodes(root) if not node.commands]

@@ -154,7 +154,7 @@ def test_the_nearest_name_is_suggested_on_a_terminal(cli, line, error, name):
     """A pipe gets only Docker's text."""
     assert cli(*line).err == error
     cli.error_terminal = True
-    assert cli(*line).err == f"{error}\nDid you mean {name}?\n"
+    assert cli("--no-color", *line).err == f"{error}\nDid you mean {name}?\n"
 
 
 def test_an_unknown_command_of_a_group_gets_its_suggestion_last(cli):

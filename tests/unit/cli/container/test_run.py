@@ -10,7 +10,7 @@ import pytest
 
 from cli.container.signals import SignalProxy
 from engine.api import Created
-from engine.errors import Conflict, EngineError, NotFound, StartFailure
+from engine.errors import Conflict, EngineError, InvalidArgument, NotFound, StartFailure
 
 ID = "c" * 64
 
@@ -169,3 +169,12 @@ def test_proxy_restores_handlers_after_a_failure():
     with pytest.raises(RuntimeError), SignalProxy(lambda _: None):
         raise RuntimeError
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_person_learns_how_to_get_a_shell(cli, answers):
+    answers["create"] = InvalidArgument("no command specified")
+    text = "hawse: Error response from daemon: no command specified.\nSee 'hawse run --help'.\n"
+    assert cli("run", "hostfs").err == text
+    cli.error_terminal = True
+    shown = cli("--no-color", "run", "hostfs").err
+    assert shown == f"{text}\nhostfs has no command of its own. For a shell: hawse run -it hostfs sh\n"

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict, Forbidden, NotFound
 
 WARNING = (
     "WARNING! This will remove all custom networks not used by at least one container.\n"
@@ -94,3 +94,15 @@ def test_prune_interrupted_at_the_question_removes_nothing_and_is_no_failure(cli
 def test_prune_by_force_with_nothing_to_remove_is_silent(cli):
     result = cli("network", "prune", "-f")
     assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_a_person_learns_how_to_find_the_members_of_a_network(cli):
+    error = Forbidden("error while removing network: network app id 1 has active endpoints")
+    cli.engine.answers["networks"]["remove_each"] = lambda references: iter([error])
+    text = f"Error response from daemon: {error}\n"
+    assert cli("network", "rm", "app").err == text
+    cli.error_terminal = True
+    assert cli("--no-color", "network", "rm", "app").err == (
+        text + "\nContainers are on it. Which: hawse network inspect -f '{{range .Containers}}{{.Name}} {{end}}' app\n"
+        "Take each off: hawse network disconnect app CONTAINER\n"
+    )

@@ -1,0 +1,161 @@
+"""Show on a terminal that a command still works: a line that a child process draws with rich.
+
+The child draws nothing in the first half second, so that quick commands show no line and never import rich. Because the
+child is a process and no thread, the command may fork and change namespaces meanwhile. The child ends when the command
+closes the connection or dies.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from engine.store import lock_holder
+
+DELAY_SECONDS = 0.5
+LOOK_SECONDS = 0.2  # interval of looking whether ctrl-Z has stopped the command
+PAUSE, TEXT, DONE, PAUSED = b"P", b"T", b"D", b"K"
+MESSAGE_BYTES = 4096
+
+
+class Progress:
+    """The line of one command. ``total`` is the number of bytes of the whole work, or 0 if it is unknown."""
+
+    def __init__(self, terminal: int, text: str, total: int = 0) -> None:
+        self.text, self._sent = text, 0
+        self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._child = os.fork()
+        if not self._child:
+            _become_child(theirs, terminal, text, total)
+        theirs.close()
+
+    def pause(self) -> None:
+        """Remove the line, because the command prints; it comes back after half a second without output."""
+        self._send(PAUSE)
+        with suppress(OSError):
+            self._connection.recv(MESSAGE_BYTES)
+
+    def show(self, text: str) -> None:
+        """Replace the text."""
+        self.text = text
+        self._send(TEXT + text.encode(errors="replace")[: MESSAGE_BYTES - 1])
+
+    def done(self, amount: int) -> None:
+        """Set the number of bytes that are done."""
+        if amount - self._sent >= 1 << 18:
+            self._sent = amount
+            self._send(DONE + b"%d" % amount)
+
+    def close(self) -> None:
+        """Remove the line and wait until the child has ended; idempotent."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)  # processes that the command forked keep the connection open
+        self._connection.close()
+        if self._child:
+            child, self._child = self._child, 0
+            with suppress(ChildProcessError):
+                os.waitpid(child, 0)
+
+    def _send(self, message: bytes) -> None:
+        with suppress(OSError):  # the child may have been killed
+            self._connection.send(message)
+
+
+class _Line:
+    """The line as the child draws it."""
+
+    def __init__(self, text: str, total: int) -> None:
+        self.text, self.total, self.amount = text, total, 0
+        self._stop: Callable[[], None] | None = None
+        self._update: Callable[[], None] = lambda: None
+
+    def show(self) -> None:
+        """Draw the line, unless it is there."""
+        if self._stop is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as RichProgress
+            from rich.table import Column
+
+            text = TextColumn(
+                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+            )
+            amount = [BarColumn(), DownloadColumn()] if self.total else []
+            columns = [
+                SpinnerColumn(table_column=Column(min_width=1)), text, *amount,
+                TimeElapsedColumn(table_column=Column(min_width=7)),
+            ]  # fmt: skip
+            shown = RichProgress(*columns, console=Console(force_terminal=True), transient=True)
+            task = shown.add_task(self.text, total=self.total or None)
+            self._update = lambda: shown.update(task, description=self.text, completed=self.amount)
+            self._update()
+            shown.start()
+            self._stop = shown.stop
+
+    def hide(self) -> None:
+        """Remove the line."""
+        if self._stop:
+            self._stop()
+            self._stop = None
+
+    def take(self, message: bytes) -> None:
+        """Handle a message other than PAUSE."""
+        if message[:1] == TEXT:
+            self.text = message[1:].decode(errors="replace")
+        elif message[:1] == DONE:
+            self.amount = int(message[1:])
+        if self._stop:
+            self._update()
+
+
+def _become_child(connection: socket.socket, terminal: int, text: str, total: int) -> NoReturn:
+    """Draw the line until the command closes the connection, then exit; never returns."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        os.dup2(terminal, 1)
+        os.dup2(terminal, 2)
+        kept = connection.fileno()
+        os.closerange(3, kept)
+        os.closerange(kept + 1, 1 << 16)
+        import sys
+
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        draw(connection, _Line(text, total))
+    finally:
+        os._exit(0)
+
+
+def draw(connection: socket.socket, line: _Line) -> None:
+    """Show and hide the line as the messages say, until the other side closes the connection."""
+    command, quiet = os.getppid(), 0.0
+    connection.settimeout(LOOK_SECONDS)
+    try:
+        while True:
+            try:
+                message = connection.recv(MESSAGE_BYTES)
+            except TimeoutError:
+                quiet += LOOK_SECONDS
+                if os.getppid() != command:
+                    return
+                if lock_holder.is_stopped(command):
+                    line.hide()
+                    quiet = 0.0
+                elif quiet >= DELAY_SECONDS:
+                    line.show()
+                continue
+            if not message:
+                return
+            if message == PAUSE:
+                line.hide()
+                quiet = 0.0
+                connection.send(PAUSED)
+            else:
+                line.take(message)
+    finally:
+        line.hide()

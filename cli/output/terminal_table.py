@@ -1,0 +1,113 @@
+"""Fit a table into the width of a terminal, and colour the states in it.
+
+Only a terminal with colour gets such a table; a pipe gets Docker's table (`cli.output.table`). A table that fits in
+Docker's layout keeps this layout. Otherwise columns are cut, then left out, in the order that the command names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import click
+
+from cli.output.table import MINIMAL_WIDTH, PADDING
+from cli.output.text import columns, ellipsis
+
+Row = Sequence[str]
+"""The cells of one line of a table."""
+
+GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
+LEAST, LEAST_NAME = 10, 24  # columns of the terminal that are left of a cell before a whole column is left out
+OMITTED = "…"  # the title and the cells of columns that are left out
+STATE_TITLES = ("STATUS", "STATE")
+COLOURS = tuple(
+    (re.compile(pattern), colour)
+    for pattern, colour in (
+        (r".*\(unhealthy\)|Dead|Down|Exited \((?!0\))|Removal", "red"),
+        (r"Up .*\((Paused|health: starting)\)|Restarting|Disconnected|Unknown", "yellow"),
+        (r"Up|Ready", "green"),
+        (r"Exited \(0\)", "bright_black"),
+    )
+)
+
+
+def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[str]:
+    """Return the lines of a table that is at most ``room`` columns wide; 0 means any width.
+
+    The first row has the titles. ``elided`` has the titles of the columns that may be left out, the first of them
+    first. Ids are never cut.
+    """
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    padded = [max(MINIMAL_WIDTH, width + PADDING) for width in widths[:-1]]
+    if room <= 0 or sum(padded) + widths[-1] <= room:
+        return _joined(rows, [*(width - PADDING for width in padded), widths[-1]], PADDING)
+    kept = _kept(rows[0], widths, elided, room)
+    rows = [_without(row, kept) for row in rows]
+    return _joined(rows, _cut_widths(rows, elided, room), GAP)
+
+
+def coloured(state: str) -> str:
+    """Return a state such as ``Up 2 hours`` in its colour."""
+    colour = next((colour for pattern, colour in COLOURS if pattern.match(state)), None)
+    return click.style(state, fg=colour) if colour else state
+
+
+def _least(title: str, width: int, elided: Sequence[str]) -> int:
+    """Return the smallest width of a column in a table that still has all columns."""
+    if title.split()[-1:] == ["ID"]:
+        return width
+    return min(width, LEAST if title in elided else LEAST_NAME)
+
+
+def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) -> list[bool]:
+    """Return for each column whether it stays in a table of ``room`` columns."""
+    kept = [True] * len(titles)
+    for title in (title for title in elided if title in titles):
+        left = _without(titles, kept)
+        least = sum(
+            len(OMITTED) if name == OMITTED else _least(name, widths[titles.index(name)], elided) for name in left
+        )
+        if least + GAP * (len(left) - 1) <= room:
+            break
+        kept[titles.index(title)] = False
+    return kept
+
+
+def _without(row: Row, kept: Sequence[bool]) -> list[str]:
+    """Return the row with one mark in place of each group of columns that are left out."""
+    cells: list[str] = []
+    for place, cell in enumerate(row):
+        if kept[place]:
+            cells.append(cell)
+        elif place == 0 or kept[place - 1]:
+            cells.append(OMITTED)
+    return cells
+
+
+def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
+    """Return the width of each column, so that the table has at most ``room`` columns if its ids allow this."""
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
+    excess = sum(widths) + GAP * (len(widths) - 1) - room
+    names = [place for place, title in enumerate(rows[0]) if title.split()[-1:] != ["ID"]]
+    flexible = [place for place in names if rows[0][place] in elided]
+    for places, limits in ((flexible, least), (names, least), (names, [1] * len(least))):
+        while excess > 0 and (wide := [place for place in places if widths[place] > limits[place]]):
+            widths[max(wide, key=widths.__getitem__)] -= 1
+            excess -= 1
+    return widths
+
+
+def _joined(rows: Sequence[Row], widths: Sequence[int], gap: int) -> list[str]:
+    """Return the lines of a table with these columns; the titles are bold and the states are coloured."""
+    states = {place for place, title in enumerate(rows[0]) if title in STATE_TITLES}
+    last, lines = len(widths) - 1, []
+    for number, row in enumerate(rows):
+        line = ""
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            text = ellipsis(cell, width)
+            blanks = "" if place == last else " " * (width - columns(text) + gap)
+            line += (coloured(text) if number and place in states else text) + blanks
+        lines.append(line if number else click.style(line, bold=True))
+    return lines

@@ -1,0 +1,236 @@
+"""Write the reference of commands, options, settings, environment variables and exit codes from the source.
+
+`docs.build` calls this module. The texts are those of the command tree, of the drivers' ``facts`` and of
+reference.toml. A name that the source has and reference.toml lacks, or the other way round, raises `Unexplained`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import examples
+from cli.app import FLAG_ERROR
+from cli.completion.sources import SOURCES, Source
+from cli.completion.tree import CommandNode, nodes
+from cli.gotemplate.errors import TemplateSyntaxError
+from cli.pflag import Command, Flag, Group
+from cli.pflag.reading import flags_of
+from cli.root import BROKEN_PIPE, INTERRUPTED, root
+from docs import compatibility
+from engine import config
+from engine.errors import EngineError
+from engine.system import network_drivers
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parent
+GENERATED = "`python -m docs.build` writes this page; do not edit it.\n"
+LISTED = 16  # a flag with more values than this is described without them
+KEYS = ("com.docker.", "com.hawse.", "hawse.heal")
+CODES = (0, EngineError.exit_code, TemplateSyntaxError.exit_code, FLAG_ERROR, 126, 127, INTERRUPTED, BROKEN_PIPE)
+OPEN = ("mtu", "host-binding")
+"""The kinds of option values that accept more than the values that completion offers."""
+VALUES = {
+    "boolean": "`true` or `false`",
+    "interface": "an interface of the host",
+    "flag": "no value",
+    "text": "any text",
+}
+
+
+class Unexplained(Exception):
+    """A name of the source has no text in reference.toml, or a text has no name in the source."""
+
+
+def texts() -> Mapping[str, Mapping[str, str]]:
+    """Return the tables of reference.toml, each compared with the source; raises `Unexplained`."""
+    tables = tomllib.loads((HERE / "reference.toml").read_text(encoding="utf-8"))
+    names = source_names()
+    options = {key for facts in network_drivers().values() for key in facts.options}
+    in_source = {
+        "daemon": set(config._KEYS),
+        "environment": {name for name in names if name.startswith("HAWSE_") and name[-1] != "_" and name.isupper()},
+        "exit": set(map(str, CODES)),
+        "option": {name for name in names if name.startswith(KEYS) and not name.endswith((".", "_ipv"))} - options,
+    }  # fmt: skip
+    for table, expected in in_source.items():
+        if difference := expected ^ set(tables[table]):
+            raise Unexplained(f"reference.toml, table {table}: {', '.join(sorted(difference))}")
+    return tables
+
+
+@cache
+def source_names() -> frozenset[str]:
+    """Return every constant that `string_constants` yields."""
+    return frozenset(string_constants())
+
+
+def string_constants() -> Iterator[str]:
+    """Yield every string and bytes constant of the source that has no blank."""
+    for package in ("cli", "engine", "drivers"):
+        for path in sorted((SOURCE / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)):
+                    text = node.value if isinstance(node.value, str) else node.value.decode(errors="replace")
+                    if text and " " not in text:
+                        yield text
+
+
+def command_at(path: str) -> click.Command:
+    """Return the command with this path, such as ``network create``."""
+    command: click.Command = root
+    for word in path.split():
+        assert isinstance(command, Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    return command
+
+
+def usage(path: str) -> str:
+    """Return the usage line of a command, such as ``hawse network rm NETWORK [NETWORK...]``."""
+    command = command_at(path)
+    words = ["hawse", *path.split()]
+    if isinstance(command, Command):
+        return " ".join([*words[:-1], command.use])
+    return " ".join([*words, "COMMAND"])
+
+
+def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
+    """Yield the flags of a command that a user may give, each with the name of its completion source."""
+    offered = {entry.long: entry.source for entry in node.flags if entry.offered}
+    for flag in sorted(flags_of(command_at(node.paths[0])), key=lambda flag: flag.long):
+        if flag.long in offered and flag.long != "--help":
+            yield flag, offered[flag.long]
+
+
+def meaning(flag: Flag) -> str:
+    """Return the help text of a flag in one paragraph, without marks."""
+    return " ".join(flag.usage.replace("`", "").split())
+
+
+def listed_values(source: Source) -> str:
+    """Return the values of a flag as text, or "" if they are names, free text or too many."""
+    words = [*source.words, *source.keys]
+    if not words or len(words) > LISTED or any("{{" in word for word in words):
+        return ""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def flag_rows(facts: compatibility.Facts, node: CommandNode) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the meaning and the relation to Docker of each flag of a command."""
+    for flag, source in shown_flags(node):
+        names = f"`{flag.long}`" + (f", `{flag.short}`" if flag.short and not flag.short_deprecated else "")
+        kind = "" if flag.kind.bare else f" *{flag.kind.name}*"
+        text = meaning(flag)
+        if source and (values := listed_values(SOURCES[source])):
+            text += f". Values: {values}"
+        if flag.default_text:
+            text += f". Default: `{flag.default_text}`"
+        state, why = facts.flag(node.paths, flag.long, ours=True)
+        yield names + kind, text, "" if state == "same" else f"{state}: {why}" if why else state
+
+
+def commands_page() -> str:
+    """Return the page of all commands."""
+    facts, _ = compatibility.load()
+    lines = ["# Commands", "", GENERATED]
+    tree = [node for node in nodes(root) if node.paths[0]]
+    lines += ["| command | what it does |", "| --- | --- |"]
+    for node in tree:
+        lines.append(f"| {compatibility.shown(node.paths)} | {command_at(node.paths[0]).short_help} |")
+    for node in tree:
+        lines += ["", f"## {compatibility.shown(node.paths)}", "", command_at(node.paths[0]).short_help or "", ""]
+        lines += ["```", *map(usage, node.paths), "```", ""]
+        state, why = facts.command(node.paths, ours=True)
+        if why:
+            lines += [f"*{state}*: {why}", ""]
+        rows = list(flag_rows(facts, node))
+        if rows:
+            lines += [*compatibility.table(("Flag", "Meaning", "Compared with Docker 26.1.5"), rows), ""]
+        lines += notes(node)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def notes(node: CommandNode) -> list[str]:
+    """Return the notes and examples of a command as a block of code, or nothing."""
+    text = next((text for path in node.paths if (text := examples.notes(f"hawse {path}"))), "")
+    return ["```sh", *(line.removeprefix("  ") for line in text.splitlines()), "```"] if text else []
+
+
+def options_page() -> str:
+    """Return the page of the keys of ``--opt`` and ``--driver-opt``."""
+    lines = ["# Option keys", "", GENERATED, "`hawse network create -d DRIVER -o KEY=VALUE NETWORK` sets them.", ""]
+    for driver, facts in sorted(network_drivers().items()):
+        if facts.options:
+            lines += [f"## {driver}", "", f"{facts.summary}.", ""]
+            rows = [
+                (f"`{key}`", f"{option.summary}.", values(option.kind, option.values))
+                for key, option in facts.options.items()
+            ]
+            lines += [*compatibility.table(("Key", "Meaning", "Values"), rows), ""]
+    rows = [(f"`{key}`", text) for key, text in texts()["option"].items()]
+    return "\n".join([*lines, "## Other places", "", *compatibility.table(("Key", "Where, and its meaning"), rows), ""])
+
+
+def values(kind: str, known: Mapping[str, str]) -> str:
+    """Return the values of an option as text."""
+    if known:
+        shown = "; ".join(f"`{value}`" + (f": {text}" if text else "") for value, text in known.items())
+        return f"for example {shown}" if kind in OPEN else shown
+    return VALUES.get(kind, kind)
+
+
+def settings_page() -> str:
+    """Return the page of the keys of daemon.json."""
+    defaults = {field.name: field for field in dataclasses.fields(config.Config)}
+    rows = []
+    for key, text in texts()["daemon"].items():
+        field = defaults.get(key.replace("-", "_"))
+        rows.append((f"`{key}`", text, shown_default(field) if field else "`true`"))
+    ignored = ", ".join(f"`{key}`" for key in sorted(config._IGNORED))
+    return "\n".join([
+        "# Settings: daemon.json", "", GENERATED,
+        f"The file is `{config.DEFAULT_PATH}`, or the one that `HAWSE_CONFIG` names. It is JSON, as Docker's file is.",
+        "The next command that changes something reads it. An unknown key is an error. The file must be root's own.",
+        "",
+        *compatibility.table(("Key", "Meaning", "Default"), rows), "",
+        "## Keys of Docker without effect", "", f"These keys are accepted and ignored: {ignored}.", "",
+    ])  # fmt: skip
+
+
+def shown_default(field: dataclasses.Field[Any]) -> str:
+    """Return the default value of a setting as JSON."""
+    value = field.default if field.default is not dataclasses.MISSING else {}
+    if field.name == "default_address_pools":
+        value = [{"base": str(pool.base), "size": pool.size} for pool in config.LOCAL_POOLS]
+    return f"`{json.dumps(value)}`"
+
+
+def environment_page() -> str:
+    """Return the page of environment variables and exit codes."""
+    tables = texts()
+    variables = {**tables["environment"], **tables["environment_of_others"]}
+    return "\n".join([
+        "# Environment variables and exit codes", "", GENERATED, "## Environment variables", "",
+        *compatibility.table(("Variable", "Meaning"), ((f"`{name}`", text) for name, text in variables.items())), "",
+        "A number that is not valid counts as not given.", "", "## Exit codes", "",
+        *compatibility.table(("Code", "Meaning"), ((code, text) for code, text in tables["exit"].items())),
+        "| other | The exit code of the container's command (`run`, `exec`, `start -a`, `wait` prints it). |", "",
+    ])  # fmt: skip
+
+
+def pages() -> Iterable[tuple[Path, str]]:
+    """Yield the path and the text of each page of the reference."""
+    yield HERE / "reference" / "commands.md", commands_page()
+    yield HERE / "reference" / "options.md", options_page()
+    yield HERE / "reference" / "settings.md", settings_page()
+    yield HERE / "reference" / "environment.md", environment_page()

@@ -1,0 +1,52 @@
+"""Draw the session of the README as a picture: ``python -m docs.session``.
+
+A test runs this session and compares the output, so the picture shows what hawse prints.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rich import _export_format
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+HERE = Path(__file__).parent
+TARGET = HERE / "session.svg"
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FONTS = re.compile(r"@font-face \{\{.*?\}\}\n", re.DOTALL)  # the picture loads nothing from elsewhere
+WIDTH = 108  # columns
+LONG_ID = re.compile(r"[0-9a-f]{64}")
+
+
+def session() -> list[str]:
+    """Return the lines of the README's session. A long id is cut, because the picture is no wider than `WIDTH`."""
+    block = BLOCK.search((HERE.parent / "README.md").read_text(encoding="utf-8"))
+    assert block is not None
+    return [LONG_ID.sub(lambda match: match[0][:12] + "…", line) for line in block[1].splitlines()]
+
+
+def styled(line: str) -> Text:
+    """Return a line in its colours, as a terminal shows it."""
+    if line.startswith("# "):
+        text = Text(line, style="bold")
+        text.stylize("bold green", 0, 1)
+        return text
+    text = Text(line, style="bold" if line.startswith("NAMES ") else "")
+    text.highlight_regex(r"\bUp [\w ]+?(?=  )", "green")
+    return text
+
+
+def picture() -> str:
+    """Return the picture as SVG."""
+    console = Console(record=True, width=WIDTH, file=open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115
+    for line in session():
+        console.print(styled(line), soft_wrap=True)
+    template = FONTS.sub("", _export_format.CONSOLE_SVG_FORMAT)
+    return console.export_svg(title="hawse", theme=MONOKAI, code_format=template, unique_id="hawse")
+
+
+if __name__ == "__main__":
+    TARGET.write_text(picture(), encoding="utf-8")

@@ -1,0 +1,114 @@
+"""The line on a terminal while a command works for longer than half a second."""
+
+from __future__ import annotations
+
+import io
+import os
+import sqlite3
+import sys
+import tarfile
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.terminal.conftest import CHECKOUT
+
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+SLOW = """
+import sys, time
+from cli.app import App
+app = App()
+with app.waiting("Counting to three", 3 << 20) as done:
+    time.sleep(0.9)
+    done(1 << 20)
+    app.out("one\\n")
+    time.sleep(float(sys.argv[1]))
+app.out("end\\n")
+"""
+
+
+def hawse(root: Path, *argv: str, **environ: str) -> pexpect.spawn:
+    """Start hawse on a terminal, in namespaces of its own; the store is below ``root``."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "LC_ALL": "C.UTF-8",
+           "HAWSE_ROOT": str(root / "state"), "HAWSE_RUN": str(root / "run"), "HAWSE_WARM": "off"}  # fmt: skip
+    return pexpect.spawn("unshare", ["-rn", sys.executable, "-m", "cli", *argv], cwd=str(CHECKOUT), encoding="utf-8",
+                         timeout=60, dimensions=(50, 100), env={**env, **environ})  # fmt: skip
+
+
+@pytest.fixture
+def locked_store(tmp_path):
+    """A directory with a store, and a connection that holds the store's write lock."""
+    assert hawse(tmp_path, "create", "--name", "one", "hostfs", "true").expect(pexpect.EOF) == 0
+    store = sqlite3.connect(tmp_path / "state" / "hawse.db", isolation_level=None)
+    store.execute("BEGIN IMMEDIATE")
+    yield tmp_path, store
+    store.close()
+
+
+def test_a_command_says_for_which_process_it_waits(locked_store):
+    root, store = locked_store
+    child = hawse(root, "rename", "one", "two")
+    child.expect(f"Waiting for another command that writes the store: process {os.getpid()} ")
+    store.execute("ROLLBACK")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert SHOW_CURSOR in child.before and child.exitstatus == 0
+
+
+@pytest.mark.parametrize("quiet", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+def test_without_colour_nothing_is_shown(locked_store, quiet):
+    root, store = locked_store
+    child = hawse(root, "rename", "one", "two", **quiet)
+    assert child.expect(["Waiting", pexpect.TIMEOUT], timeout=1.5) == 1
+    store.execute("ROLLBACK")
+    child.expect(pexpect.EOF)
+    assert child.before == ""
+
+
+def test_an_import_shows_how_much_it_has_read(tmp_path):
+    archive = tmp_path / "slow.tar"
+    with tarfile.open(archive, "w") as tar:
+        member = tarfile.TarInfo("zeros")
+        member.size = 1 << 20
+        tar.addfile(member, io.BytesIO(bytes(member.size)))
+    os.mkfifo(tmp_path / "pipe")
+    child = hawse(tmp_path, "import", str(tmp_path / "pipe"), "zeros:1")
+    with (tmp_path / "pipe").open("wb") as pipe:
+        pipe.write(archive.read_bytes()[:4096])
+        pipe.flush()
+        child.expect(f"Importing {tmp_path}/pipe")
+        pipe.write(archive.read_bytes()[4096:])
+    child.expect(r"sha256:[0-9a-f]{64}\r\n")
+    child.expect(pexpect.EOF)
+
+
+def program(seconds: float) -> pexpect.spawn:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    return pexpect.spawn(sys.executable, ["-c", SLOW, str(seconds)], encoding="utf-8", timeout=60, env=env)
+
+
+def test_the_line_gives_way_to_output_and_is_gone_at_the_end():
+    child = program(0.9)
+    child.expect("Counting to three")
+    child.expect("\x1b\\[2K" + "one\r\n")
+    child.expect("Counting to three")
+    child.expect("\x1b\\[2K" + "end\r\n")
+    child.expect(pexpect.EOF)
+    assert child.before == ""
+
+
+def test_a_quick_end_shows_nothing_more():
+    child = program(0)
+    child.expect("one\r\nend\r\n")
+    child.expect(pexpect.EOF)
+    assert child.before == ""
+
+
+def test_the_line_ends_with_a_killed_command():
+    child = program(60)
+    child.expect("one\r\n")
+    child.expect("Counting to three")
+    child.kill(9)
+    child.expect(SHOW_CURSOR.replace("[", "\\[").replace("?", "\\?"))
+    child.expect(pexpect.EOF)  # no process has the terminal open

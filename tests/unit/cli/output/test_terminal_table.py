@@ -1,0 +1,72 @@
+"""Tables that fit into a terminal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from cli.output.table import align
+from cli.output.terminal_table import coloured, table_lines
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+TITLES = ["CONTAINER ID", "IMAGE", "COMMAND", "STATUS", "NAMES"]
+ELIDED = ("COMMAND", "IMAGE", "STATUS")
+words = st.text(st.sampled_from("ab网e-"), max_size=50)
+
+
+def lines(rows: list[list[str]], room: int) -> list[str]:
+    return [COLOUR.sub("", line) for line in table_lines(rows, ELIDED, room)]
+
+
+@given(st.lists(st.tuples(words, words, words, words), max_size=4), st.integers(60, 200))
+def test_every_table_fits_and_keeps_ids(cells, room):
+    rows = [TITLES, *(["0123456789ab", *row] for row in cells)]
+    shown = lines(rows, room)
+    assert max(map(cell_len, shown)) <= room
+    assert all(line.startswith("0123456789ab") for line in shown[1:])
+
+
+def test_a_table_with_room_is_dockers():
+    rows = [TITLES, ["0123456789ab", "hostfs", '"sleep 1d"', "Created", "web"]]
+    docker = align(["\t".join(row) for row in rows])
+    assert lines(rows, 200) == docker
+    assert lines(rows, 0) == docker
+    assert lines(rows, max(map(len, docker))) == docker
+    assert lines(rows, max(map(len, docker)) - 1) != docker
+
+
+def test_columns_that_are_left_out_share_one_mark():
+    rows = [TITLES, ["0123456789ab", "i" * 30, "c" * 30, "Up 2 hours", "n" * 24]]
+    assert lines(rows, 60) == [
+        "CONTAINER ID  …  STATUS      NAMES",
+        f"0123456789ab  …  Up 2 hours  {'n' * 24}",
+    ]
+
+
+def test_cells_are_cut_before_a_column_is_left_out():
+    rows = [TITLES, ["0123456789ab", "i" * 30, "c" * 30, "Up 2 hours", "web"]]
+    assert lines(rows, 60) == [
+        "CONTAINER ID  IMAGE         COMMAND        STATUS      NAMES",
+        "0123456789ab  iiiiiiiiiii…  cccccccccccc…  Up 2 hours  web",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("Up 2 hours", "32"), ("Up 2 hours (healthy)", "32"), ("Up 2 hours (unhealthy)", "31"),
+        ("Up 2 hours (Paused)", "33"), ("Up 1 second (health: starting)", "33"), ("Restarting (1) 2 seconds ago", "33"),
+        ("Exited (0) 2 hours ago", "90"), ("Exited (137) 2 hours ago", "31"), ("Dead", "31"), ("Ready", "32"),
+        ("Down", "31"),
+    ],
+)  # fmt: skip
+def test_states_have_colours(state, code):
+    assert coloured(state) == f"\x1b[{code}m{state}\x1b[0m"
+
+
+def test_other_states_have_none():
+    assert coloured("Created") == "Created"
