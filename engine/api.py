@@ -21,6 +21,7 @@ from engine.model import (
     EndpointSettings,
     ExecCreate,
     Filters,
+    ImageRecord,
     LogOptions,
     NetworkCreate,
     NetworkSummary,
@@ -251,6 +252,25 @@ class Images(Protocol):
 
     def inspect(self, reference: str) -> Json:
         """Return the document of GET /images/{name}/json."""
+
+    def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
+        """Import all images of an archive; return for each image a record with only the names in the archive."""
+
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image one more name; if another image has the name, that image loses it."""
+
+    def prune(self, filters: Filters) -> tuple[Documents, int]:
+        """Remove unused images; return entries as `remove` does, and the size of the removed images in bytes."""
+
+    def can_pull(self) -> bool:
+        """Return whether `pull` is possible on this host: skopeo is installed."""
+
+    def pull(self, reference: str, platform: str = "", auth: Mapping[str, Any] | None = None) -> Iterator[Json]:
+        """Download an image from a registry with skopeo; yield the messages of POST /images/create.
+
+        ``platform`` is ``[os/]architecture[/variant]`` or "" for this host's. ``auth`` is the content of a docker
+        ``config.json`` with the registry's credentials. If the caller closes the iterator, the download ends.
+        """
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
         """Remove an image or one of its tags.
