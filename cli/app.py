@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -176,6 +176,15 @@ class App:
         if self.on_terminal:
             text = _escaping().revealed(text)
         self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
+
+    def draw_progress(self, messages: Iterable[dict[str, Any]], stream: BinaryIO) -> None:
+        """Draw the progress of a download on a terminal.
+
+        The function imports rich only when it is called, because only output to a terminal needs rich.
+        """
+        from cli.output.progress import draw
+
+        draw(messages, stream, colour=not self.no_color)
 
     def _write_text(self, stream: BinaryIO, text: str) -> None:
         if stream.isatty():

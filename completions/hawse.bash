@@ -7,8 +7,9 @@ __hawse_command() {
     commands='' aliases='' flags='' arguments='' strict=''
     case $1 in
         '')
-            commands='attach completion container create exec image images import info inspect kill logs network node
-                      port ps publish rename restart rm rmi run start stop swarm system unpublish version wait'
+            commands='attach completion container create exec image images import info inspect kill load logs network
+                      node port ps publish pull rename restart rm rmi run start stop swarm system tag unpublish version
+                      wait'
             flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
                    --no-color --version,-v'
             strict=1
@@ -140,7 +141,7 @@ __hawse_command() {
             arguments='more-containers...'
             ;;
         image)
-            commands='import inspect ls rm'
+            commands='import inspect load ls pull rm tag'
             aliases='list=ls remove=rm'
             flags='--help'
             strict=1
@@ -153,13 +154,24 @@ __hawse_command() {
             flags='--format,-f=document-format --help'
             arguments='more-images...'
             ;;
+        'image load' | load)
+            flags='--help --input,-i=none --quiet,-q'
+            ;;
         'image ls')
             flags='--all,-a --digests *--filter,-f=image-filter --format=image-format --help --no-trunc --quiet,-q'
             arguments='images'
             ;;
+        'image pull' | pull)
+            flags='--all-tags,-a --disable-content-trust --help --platform=none --quiet,-q'
+            arguments='none'
+            ;;
         'image rm')
             flags='--force,-f --help --no-prune'
             arguments='more-images...'
+            ;;
+        'image tag' | tag)
+            flags='--help'
+            arguments='rootfs none'
             ;;
         images)
             flags='--all,-a --digests *--filter,-f=image-filter --format=image-format --help --no-trunc --quiet,-q'
