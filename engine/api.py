@@ -27,7 +27,7 @@ from engine.model import (
     NetworkSummary,
     PortSpec,
 )
-from engine.runtime.api import Attachment, LogLine, Stdio
+from engine.runtime.api import Attachment, ContainerStreams, EndWatch, LogLine, Stdio, WaitReadable
 
 Json = dict[str, Any]
 Documents = list[Json]
@@ -204,8 +204,18 @@ class Containers(Protocol):
         instead of an exit code.
         """
 
-    def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
-        """Return the lines of a container's log."""
+    def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
+        """Connect to a container's streams like `open_attachment`, for a caller that copies the data itself."""
+
+    def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
+        """Return a descriptor that is readable at the end of a container's run.
+
+        With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
+        `wait` afterwards, which releases the container's addresses and ports if nobody else has.
+        """
+
+    def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
+        """Return the lines of a container's log. ``wait`` waits for new lines, and may raise an error to end."""
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers; return their ids and the reclaimed space in bytes."""

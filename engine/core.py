@@ -40,7 +40,7 @@ from engine.networks import query as networks_query
 from engine.networks import remove as networks_remove
 from engine.paths import root_directory, run_directory
 from engine.recovery import recover
-from engine.runtime.api import Attachment, LogLine, Stdio
+from engine.runtime.api import Attachment, ContainerStreams, EndWatch, LogLine, Stdio, WaitReadable
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
 from engine.store.store_file import NAME
@@ -290,9 +290,17 @@ class ContainerVerbs(Verbs):
         """Run a command in a container."""
         return executing.execute(self.host, reference, request, stdio)
 
-    def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
+    def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
+        """Connect to a container's streams, for a caller that copies the data itself."""
+        return executing.open_streams(self.host, reference, stdin=stdin)
+
+    def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
+        """Return a descriptor that is readable at the end of a container's run."""
+        return executing.watch_end(self.host, reference, next_run=next_run)
+
+    def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
         """Return the lines of a container's log."""
-        return executing.logs(self.host, reference, options)
+        return executing.logs(self.host, reference, options, wait)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers."""

@@ -16,7 +16,15 @@ from engine.containers.process_spec import log_bounds, log_path
 from engine.errors import Conflict, EngineError, InvalidArgument, KernelFailure, NotFound, StartFailure
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions
-from engine.runtime.api import Attachment, LogLine, RuntimeFailure, Stdio
+from engine.runtime.api import (
+    Attachment,
+    ContainerStreams,
+    EndWatch,
+    LogLine,
+    RuntimeFailure,
+    Stdio,
+    WaitReadable,
+)
 from engine.store.locks import locked
 
 POLL = 0.02
@@ -94,7 +102,19 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
     return host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
 
 
-def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
+def open_streams(host: Host, reference: str, *, stdin: bool) -> ContainerStreams:
+    """Connect to the standard streams of a container, for a caller that copies the data itself."""
+    return host.runtime.open_streams(lookup.resolve_own(host, reference).id, stdin=stdin)
+
+
+def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
+    """Return a descriptor that is readable at the end of a container's run; see `Runtime.watch_end`."""
+    return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
+
+
+def logs(
+    host: Host, reference: str, options: LogOptions, wait_readable: WaitReadable | None = None
+) -> Iterator[LogLine]:
     """Return the lines of the container's log file.
 
     Raises EngineError if the log driver writes no file, or if the log options of the container are wrong.
@@ -108,7 +128,7 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
     except ValueError as error:
         raise EngineError(str(error)) from None
     lookup.keep_supervisor(host, [record])
-    return host.runtime.logs(path, options, record.id)
+    return host.runtime.logs(path, options, record.id, wait_readable)
 
 
 def wait(host: Host, reference: str, condition: str) -> int:
