@@ -26,6 +26,7 @@ from engine.model import (
     NetworkCreate,
     NetworkSummary,
     PortSpec,
+    RestartPolicy,
 )
 from engine.runtime.api import Attachment, ContainerStreams, EndWatch, LogLine, Stdio, WaitReadable
 
@@ -143,8 +144,8 @@ class Containers(Protocol):
     def create(self, request: ContainerCreate) -> Created:
         """Create a container without starting it."""
 
-    def start(self, reference: str) -> None:
-        """Start a container; no effect if the container is running.
+    def start(self, reference: str) -> bool:
+        """Start a container; return False, without effect, if the container is running.
 
         Raises `StartFailure` with exit code 126 or 127 if the container's command cannot be executed.
         """
@@ -155,8 +156,10 @@ class Containers(Protocol):
         To receive the container's output from its beginning, callers call this method before ``start``.
         """
 
-    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
         """Stop a container with its stop signal, then with SIGKILL after ``timeout`` seconds.
+
+        Return False, without effect, if the container is not running.
 
         If ``timeout`` is None, the stop timeout of the container's configuration applies. If the configuration has no
         stop timeout, 10 seconds apply.
@@ -181,6 +184,9 @@ class Containers(Protocol):
 
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
+
+    def update(self, reference: str, policy: RestartPolicy | None) -> None:
+        """Change a container's restart policy; with None, only check that the container can be changed."""
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container and return its exit code.

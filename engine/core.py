@@ -20,6 +20,7 @@ from engine.containers import rejoin as rejoining
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.containers import start as containers_start
+from engine.containers import update as updating
 from engine.errors import EngineError, PermissionDenied
 from engine.failures import raises_engine_errors
 from engine.host import Host
@@ -33,6 +34,7 @@ from engine.model import (
     NetworkCreate,
     NetworkSummary,
     PortSpec,
+    RestartPolicy,
 )
 from engine.networks import create as networks_create
 from engine.networks import predefined
@@ -228,21 +230,21 @@ class ContainerVerbs(Verbs):
         """Create a container."""
         return creation.create(self.changing(), request)
 
-    def start(self, reference: str) -> None:
+    def start(self, reference: str) -> bool:
         """Start a container."""
         host = self.changing()
-        containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
+        return containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to a container's streams."""
         return executing.open_attachment(self.host, reference, stdio, stdin=stdin)
 
-    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
         """Stop a container."""
         host = self.changing()
         container = lookup.resolve_own(host, reference)
         with stop.error_prefix(f"cannot stop container: {reference}"):
-            stop.stop(host, container.id, timeout, signal)
+            return stop.stop(host, container.id, timeout, signal)
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Restart a container."""
@@ -273,6 +275,10 @@ class ContainerVerbs(Verbs):
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
         renaming.rename(self.changing(), reference, name)
+
+    def update(self, reference: str, policy: RestartPolicy | None) -> None:
+        """Change a container's restart policy."""
+        updating.update(self.changing(), reference, policy)
 
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container to end."""

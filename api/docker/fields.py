@@ -11,11 +11,19 @@ _KINDS = {bool: "bool", int: "number", float: "number", str: "string", list: "ar
 
 
 class Fields:
-    """One JSON object of a request. ``name`` is the path of the object in Go's error texts, such as "Config"."""
+    """One JSON object of a request.
 
-    def __init__(self, values: Mapping[str, Any], name: str) -> None:
+    ``name`` is the path of the object in Go's error texts, such as "ConnectOptions.EndpointConfig". ``embedded`` is the
+    struct that Go embeds in the object, and to which all simple fields of it belong.
+    """
+
+    def __init__(self, values: Mapping[str, Any], name: str, embedded: str = "") -> None:
         self._values = {key.lower(): value for key, value in values.items() if value is not None}
-        self._name = name
+        self._name, self._embedded = name, f"{name}.{embedded}" if embedded else name
+
+    def has_other_than(self, *keys: str) -> bool:
+        """Return whether the object has a value for another key than these."""
+        return bool(self._values.keys() - {key.lower() for key in keys})
 
     def has(self, key: str) -> bool:
         """Return whether the object has a value for the key, apart from null."""
@@ -86,11 +94,24 @@ class Fields:
         values = self._typed(key, dict, "map", {})
         return {each: self._object(key, {} if value is None else value, name) for each, value in values.items()}
 
-    def is_truthy(self, *keys: str) -> Iterator[str]:
+    def lists(self, key: str) -> Mapping[str, Sequence[Fields]]:
+        """Return a map of lists of objects, such as PortBindings; a null list counts as an empty one."""
+        name = f"{self._name}.{key}"
+        lists = Fields(self._typed(key, dict, "map", {}), name)
+        return {each: lists.children(each) for each, _ in self.items(key)}
+
+    def numbers(self, key: str) -> list[int]:
+        """Return a list of whole numbers; empty if there is none."""
+        values = Fields({str(n): value for n, value in enumerate(self._typed(key, list, "[]uint", []))}, key)
+        return [values.number(str(n)) for n in range(len(self._typed(key, list, "[]uint", [])))]
+
+    def value(self, key: str) -> Any:
+        """Return a value of any type, or None if the object has none."""
+        return self._values.get(key.lower())
+
+    def truthy(self, *keys: str) -> Iterator[str]:
         """Yield those of the keys whose values are not empty (0, "", [] and {} are empty)."""
-        for key in keys:
-            if self._values.get(key.lower()):
-                yield key
+        yield from (key for key in keys if self._values.get(key.lower()))
 
     def _object(self, key: str, value: Any, name: str) -> Fields:
         if not isinstance(value, dict):
@@ -109,7 +130,7 @@ class Fields:
         return value
 
     def _mismatch(self, key: str, value: Any, go_type: str) -> ApiError:
-        found = _KINDS.get(type(value), "null")
+        found, field = _KINDS.get(type(value), "null"), f"{self._embedded}.{key}"
         return bad_request(
-            f"invalid JSON: json: cannot unmarshal {found} into Go struct field {self._name}.{key} of type {go_type}"
+            f"invalid JSON: json: cannot unmarshal {found} into Go struct field {field} of type {go_type}"
         )

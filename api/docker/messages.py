@@ -100,16 +100,19 @@ class Request:
             raise bad_request("invalid filter")
         return {str(key): _filter_values(values) for key, values in given.items()}
 
-    def json(self, name: str) -> Fields:
-        """Read the body as one JSON object; an empty body gives an empty object. ``name`` is the object's Go type.
+    def json(self, name: str, embedded: str = "") -> Fields:
+        """Read the body as one JSON object; an empty body gives an empty object.
+
+        ``name`` is the object's Go type, such as "types.NetworkCreateRequest"; see `Fields` for ``embedded``.
 
         Raises ApiError (400) with Docker's texts.
         """
+        struct = name.rpartition(".")[2]
         if not self.exchange.has_body and not self.headers.get("content-type"):
-            return Fields({}, name)
+            return Fields({}, struct, embedded)
         self._require_json()
         if not self.exchange.has_body:
-            return Fields({}, name)
+            return Fields({}, struct, embedded)
         data = self.exchange.read_body(BODY_LIMIT)
         if not data.strip():
             raise bad_request("invalid JSON: got EOF while reading request body")
@@ -118,11 +121,11 @@ class Request:
         except (ValueError, RecursionError) as error:
             raise bad_request(f"invalid JSON: {syntax_error(error, data)}") from None
         if document is None:
-            return Fields({}, name)
+            return Fields({}, struct, embedded)
         if not isinstance(document, dict):
             kind = {list: "array", str: "string", bool: "bool"}.get(type(document), "number")
             raise bad_request(f"invalid JSON: json: cannot unmarshal {kind} into Go value of type {name}")
-        return Fields(document, name)
+        return Fields(document, struct, embedded)
 
     def body(self) -> Iterator[bytes]:
         """Yield the body in pieces as they arrive, without a limit; raises ClientGone."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from api.docker.handlers import networks, system
+from api.docker.handlers import containers, networks, system
 
 ROUTES = [
     *system.ROUTES,
     *networks.ROUTES,
+    *containers.ROUTES,
 ]

@@ -32,7 +32,9 @@ def inspect(request: Request) -> Response:
 
 def create(request: Request) -> Response:
     """Answer POST /networks/create."""
-    created = request.change(_create, network_create(request.json("CreateRequest")))
+    created = request.change(
+        _create, network_create(request.json("types.NetworkCreateRequest", embedded="NetworkCreate"))
+    )
     return json_response({"Id": created.id, "Warning": "\n".join(created.warnings)}, 201)
 
 
@@ -44,7 +46,7 @@ def remove(request: Request) -> Response:
 
 def connect(request: Request) -> Response:
     """Answer POST /networks/{id}/connect."""
-    body = request.json("ConnectOptions")
+    body = request.json("types.NetworkConnect")
     settings = endpoint_settings(body.child("EndpointConfig")) if body.has("EndpointConfig") else EndpointSettings()
     request.change(_connect, request.parameters["id"], body.text("Container"), settings)
     return EMPTY
@@ -52,7 +54,7 @@ def connect(request: Request) -> Response:
 
 def disconnect(request: Request) -> Response:
     """Answer POST /networks/{id}/disconnect."""
-    body = request.json("DisconnectOptions")
+    body = request.json("types.NetworkDisconnect")
     request.change(_disconnect, request.parameters["id"], body.text("Container"), body.flag("Force"))
     return EMPTY
 
