@@ -142,6 +142,10 @@ class Request:
         """Start a job in a worker without waiting: ``job(engine, files, *arguments)``, with copies of these files."""
         return self.workers.start(job, arguments, files=files)
 
+    def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
+        """Start a job like `start_job` that may run for as long as a container."""
+        return self.workers.start(job, arguments, files=files, counted=False)
+
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:
         """Send the head of a chunked answer now; the handler writes the rest, and returns None."""
         return self.exchange.open_stream(status, (("Content-Type", content_type),))

@@ -82,9 +82,14 @@ class Workers:
         result: T = self._start(job, arguments, keywords, ()).result()
         return result
 
-    def start(self, job: Callable[..., Any], arguments: Sequence[Any], *, files: Sequence[int] = ()) -> Job:
-        """Start ``job(engine, files, *arguments)`` in a worker, with copies of the descriptors ``files``."""
-        return self._start(job, arguments, {}, files, pass_files=True)
+    def start(
+        self, job: Callable[..., Any], arguments: Sequence[Any], *, files: Sequence[int] = (), counted: bool = True
+    ) -> Job:
+        """Start ``job(engine, files, *arguments)`` in a worker, with copies of the descriptors ``files``.
+
+        A job that is not ``counted`` may run for as long as a container, and never waits for a turn.
+        """
+        return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
 
     def _start(
         self,
@@ -94,11 +99,13 @@ class Workers:
         files: Sequence[int],
         *,
         pass_files: bool = False,
+        counted: bool = True,
     ) -> Job:
         if len(files) > FILES_LIMIT:
             raise ValueError(f"a job gets at most {FILES_LIMIT} files")
         data = pickle.dumps((job, tuple(arguments), keywords, pass_files))
-        self._turn.acquire()
+        turn = self._turn if counted else threading.Semaphore(1)
+        turn.acquire()
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -110,9 +117,9 @@ class Workers:
                 raise EOFError
         except (OSError, EOFError) as error:
             ours.close()
-            self._turn.release()
+            turn.release()
             raise ApiError(500, f"no process for the request could be started: {error}") from error
-        return Job(ours, descriptors[0], self._turn)
+        return Job(ours, descriptors[0], turn)
 
 
 def serve(channel: socket.socket) -> NoReturn:

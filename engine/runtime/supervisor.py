@@ -26,6 +26,7 @@ from engine.runtime.jobs import Job, Jobs
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
 from engine.runtime.run_watch import INTERVAL_SECONDS, RunWatch
+from engine.runtime.streams import FULL_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Early:
     def __init__(self, client: Connection, *, stdin: bool) -> None:
         self.client, self.stdin = client, stdin
         self.frames: list[tuple[int, bytes]] = []
+        self._size = 0
+
+    def keep(self, client: Connection, kind: int, payload: bytes) -> None:
+        """Keep a frame until the container exists. When much is kept, nothing more is read from the client."""
+        self.frames.append((kind, payload))
+        self._size += len(payload)
+        client.pause(self._size > FULL_BYTES)
 
 
 class Supervisor:
@@ -201,6 +209,7 @@ class Supervisor:
             self._tell_end(waiter, container)
         for early in self._early.pop(container_id, []):
             self._connect(early.client, container, stdin=early.stdin)
+            early.client.pause(False)
             for frame in early.frames:
                 early.client.on_frame(early.client, *frame)
         try:
@@ -323,7 +332,7 @@ class Supervisor:
             self._clients.discard(gone)
             others.remove(early)
 
-        client.on_frame = lambda _client, kind, payload: early.frames.append((kind, payload))
+        client.on_frame = early.keep
         client.on_close = close
 
     def _connect(self, client: Connection, container: Container, *, stdin: bool) -> None:
