@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from api.docker.handlers import containers, networks, system
+from api.docker.handlers import attach, containers, exec, images, logs, networks, system, wait
 
 ROUTES = [
     *system.ROUTES,
     *networks.ROUTES,
     *containers.ROUTES,
+    *attach.ROUTES,
+    *exec.ROUTES,
+    *images.ROUTES,
+    *logs.ROUTES,
+    *wait.ROUTES,
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from api.docker.errors import ApiError, bad_request
 from api.docker.messages import Request, encode
 from api.docker.router import Route
