@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from api.docker.handlers import containers, networks, system
+from api.docker.handlers import absent, containers, networks, swarm, system
 
 ROUTES = [
     *system.ROUTES,
     *networks.ROUTES,
     *containers.ROUTES,
+    *swarm.ROUTES,
+    *absent.ROUTES,
 ]
