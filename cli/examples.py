@@ -218,8 +218,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
     "service": (
-        ("let docker, compose and others use hawse", "hawse system service &"),
-        ("then, in the same shell", "export DOCKER_HOST=unix:///run/hawse/docker.sock"),
+        (
+            "let docker, compose and others in this shell use hawse",
+            "hawse system service & export DOCKER_HOST=unix:///run/hawse/docker.sock",
+        ),
         ("let a group use it, whose members are then root", "hawse system service --group hawse"),
         (
             "from other hosts, with certificates on both sides",
