@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from api.docker.errors import ApiError
 from api.docker.messages import Handler, Request, Response, json_response
 from api.docker.router import Route
-from engine.core import open_engine
 from engine.errors import NotFound, NotImplementedByHawse
 
 VOLUMES = "hawse keeps no volumes. Mount a directory of this host: -v /srv/data:/data"
@@ -26,9 +25,9 @@ def empty_list(_: Request) -> Response:
     return json_response([])
 
 
-def no_services(_: Request) -> Response:
+def no_services(request: Request) -> Response:
     """Answer /services and /tasks: empty in a cluster; outside of one, the error of a host that is no manager."""
-    open_engine().swarm.nodes({})
+    request.engine.swarm.nodes({})
     return json_response([])
 
 
@@ -59,7 +58,7 @@ def plugin(request: Request) -> Response:
 
 def service(request: Request) -> Response:
     """Refuse a service, task, secret or config by its name."""
-    open_engine().swarm.nodes({})
+    request.engine.swarm.nodes({})
     kind = request.path.split("/")[1].removesuffix("s")
     raise NotFound(f"{kind} {request.parameters['name']} not found")
 

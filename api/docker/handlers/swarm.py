@@ -8,7 +8,6 @@ from api.docker.fields import Fields
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.router import Route
 from engine.api import Engine, SwarmInit, SwarmJoin
-from engine.core import open_engine
 from engine.errors import InvalidArgument, NotImplementedByHawse
 
 SUBNET_SIZE = 24  # bits; Docker's default
@@ -17,11 +16,11 @@ UNCHANGEABLE = "hawse's cluster has no keys to unlock and no settings to change 
 NO_TASKS = "hawse's cluster shares networks, not services: a node has no tasks and no availability"
 
 
-def inspect(_: Request) -> Response:
+def inspect(request: Request) -> Response:
     """Answer GET /swarm: the cluster with its join tokens, on a manager."""
-    swarm = open_engine().swarm
+    swarm = request.engine.swarm
     tokens = {role: swarm.join_token(role.lower())[0] for role in ROLES}  # refused unless this host is a manager
-    cluster: Json = open_engine().system.info()["Swarm"].get("Cluster", {})
+    cluster: Json = request.engine.system.info()["Swarm"].get("Cluster", {})
     created = cluster.get("CreatedAt", "")
     head = {"ID": cluster.get("ID", ""), "Version": {"Index": 1}, "CreatedAt": created, "UpdatedAt": created}
     return json_response({**head, **cluster, "JoinTokens": tokens})
@@ -66,12 +65,12 @@ def update(request: Request) -> Response:
 
 def list_nodes(request: Request) -> Response:
     """Answer GET /nodes."""
-    return json_response(open_engine().swarm.nodes(request.filters()))
+    return json_response(request.engine.swarm.nodes(request.filters()))
 
 
 def inspect_node(request: Request) -> Response:
     """Answer GET /nodes/{id}."""
-    return json_response(open_engine().swarm.inspect_node(request.parameters["id"]))
+    return json_response(request.engine.swarm.inspect_node(request.parameters["id"]))
 
 
 def remove_node(request: Request) -> Response:

@@ -7,7 +7,6 @@ from typing import Any
 from api.docker.info import complete
 from api.docker.messages import Json, Request, Response, json_response
 from api.docker.router import Route
-from engine.core import open_engine
 from engine.errors import NotImplementedByHawse
 
 _PING_HEADERS = (
@@ -22,17 +21,17 @@ NO_LOGIN = "hawse does not log in to registries. It reads the credentials of doc
 def ping(request: Request) -> Response:
     """Answer /_ping: the headers are what clients use. The body is empty for HEAD."""
     body = b"" if request.method == "HEAD" else b"OK"
-    return Response(200, body, (*_PING_HEADERS, ("Swarm", open_engine().system.swarm_state())))
+    return Response(200, body, (*_PING_HEADERS, ("Swarm", request.engine.system.swarm_state())))
 
 
-def version(_: Request) -> Response:
+def version(request: Request) -> Response:
     """Answer /version."""
-    return json_response(open_engine().system.version())
+    return json_response(request.engine.system.version())
 
 
-def info(_: Request) -> Response:
+def info(request: Request) -> Response:
     """Answer /info."""
-    return json_response(complete(open_engine().system.info()))
+    return json_response(complete(request.engine.system.info()))
 
 
 def auth(_: Request) -> Response:
@@ -42,7 +41,7 @@ def auth(_: Request) -> Response:
 
 def disk_usage(request: Request) -> Response:
     """Answer GET /system/df; ``type`` chooses parts of the document."""
-    engine, parts = open_engine(), request.query.get("type") or ("container", "image", "volume", "build-cache")
+    engine, parts = request.engine, request.query.get("type") or ("container", "image", "volume", "build-cache")
     document: Json = {}
     images = engine.images.list({}) if "image" in parts else []
     if "image" in parts:
