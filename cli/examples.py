@@ -226,6 +226,17 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("and unused images, without a question", "hawse system prune -af"),
     ),
     "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
+    "service": (
+        (
+            "let docker, compose and others in this shell use hawse",
+            "hawse system service & export DOCKER_HOST=unix:///run/hawse/docker.sock",
+        ),
+        ("let a group use it, whose members are then root", "hawse system service --group hawse"),
+        (
+            "from other hosts, with certificates on both sides",
+            "hawse system service --host tcp://:2376 --tlscacert A --tlscert C --tlskey K",
+        ),
+    ),
     "uninstall": (("before hawse itself is removed", "hawse system uninstall"),),
 }  # fmt: skip
 OTHER_NAMES = {"image import": "import"}

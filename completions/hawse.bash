@@ -269,7 +269,7 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='boot check df info install prune uninstall'
+            commands='boot check df info install prune service uninstall'
             flags='--help'
             strict=1
             ;;
@@ -287,6 +287,9 @@ __hawse_command() {
             ;;
         'system prune')
             flags='--all,-a *--filter=none --force,-f --help --volumes'
+            ;;
+        'system service')
+            flags='--group=none --help *--host=none --socket=none --tlscacert=none --tlscert=none --tlskey=none'
             ;;
         'system uninstall')
             flags='--help --root=none'

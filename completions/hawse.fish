@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system uninstall' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
@@ -78,6 +78,8 @@ function __hawse_valued
             printf '%s\n' --root=none
         case 'system prune'
             printf '%s\n' --filter=none
+        case 'system service'
+            printf '%s\n' --group=none --host=none --socket=none --tlscacert=none --tlscert=none --tlskey=none
         case 'system uninstall'
             printf '%s\n' --root=none
         case 'version'
@@ -886,6 +888,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a df -d 'Show hawse dis
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a prune -d 'Remove unused data'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a service -d 'Serve Docker\'s Engine API, so that docker, compose and others use hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
@@ -907,6 +910,14 @@ complete -c hawse -n '__hawse_flags_of \'system prune\'' -l filter -x -a '(__haw
 complete -c hawse -n '__hawse_flags_of \'system prune\'' -s f -l force -d 'Do not prompt for confirmation'
 complete -c hawse -n '__hawse_flags_of \'system prune\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system prune\'' -l volumes -d 'Prune anonymous volumes'
+
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l group -x -a '(__hawse_offer none)' -d 'Group that may use the socket; each of its members is then root on this host'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l host -x -a '(__hawse_offer none)' -d 'Address to listen on: unix://PATH, or tcp://HOST:PORT (only with TLS)'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l socket -x -a '(__hawse_offer none)' -d 'Path of the unix socket (default HAWSE_RUN/docker.sock)'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscacert -x -a '(__hawse_offer none)' -d 'File with the authority whose clients are accepted over TCP'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscert -x -a '(__hawse_offer none)' -d 'File with the certificate of this server'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlskey -x -a '(__hawse_offer none)' -d 'File with the private key of --tlscert'
 
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__hawse_offer none)' -d 'Remove below this directory, for a system that is not running'

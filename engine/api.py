@@ -310,6 +310,9 @@ class System(Protocol):
     def info(self) -> Json:
         """Return Docker's /info document, reduced to the fields that apply to hawse."""
 
+    def swarm_state(self) -> str:
+        """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
+
     def boot(self, patience: float) -> BootReport:
         """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent.
 

@@ -107,6 +107,13 @@ class SystemVerbs:
             "Warnings": self._warnings(),
         }
 
+    def swarm_state(self) -> str:
+        """Return whether this host is in a cluster, and its role, from this host's own files."""
+        if not membership.exists(self.host.root):
+            return "inactive"
+        known = membership.load(self.host.root)
+        return "active/manager" if known and known.is_manager else "active/worker"
+
     def _id(self) -> str:
         """Return an identifier of this host and this HAWSE_ROOT, which is the same at each call."""
         try:

@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from api.docker import early  # noqa: F401
 from api.docker.listeners import Settings, given, tcp_listener, tls_context, unix_listener
 from api.docker.router import Router
 from api.docker.routes import ROUTES

@@ -30,6 +30,9 @@ def container_create(body: Fields, name: str, version: Version) -> tuple[Contain
         for network, fields in body.child("NetworkingConfig").objects("EndpointsConfig").items()
     }
     config, host = container_config(body), host_config(settings)
+    targets = {bind.split(":")[1] for bind in host.binds or () if ":" in bind}
+    if set(body.keys("Volumes")) - targets:  # docker-py also lists the targets of binds as volumes
+        raise NotImplementedByHawse(NO_VOLUMES)
     if body.flag("NetworkDisabled"):
         host = replace(host, network_mode="none")
     request = ContainerCreate(config, host, networks, name)
@@ -37,9 +40,7 @@ def container_create(body: Fields, name: str, version: Version) -> tuple[Contain
 
 
 def container_config(body: Fields) -> ContainerConfig:
-    """Return the engine's configuration for the fields of Docker's Config; raises EngineError for volumes."""
-    if body.keys("Volumes"):
-        raise NotImplementedByHawse(NO_VOLUMES)
+    """Return the engine's configuration for the fields of Docker's Config; raises ApiError."""
     return ContainerConfig(
         image=body.text("Image"),
         cmd=body.words("Cmd") or None,

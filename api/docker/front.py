@@ -8,7 +8,8 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 from urllib.parse import parse_qs, unquote
@@ -19,6 +20,7 @@ from api.docker.errors import ApiError, ClientGone, from_engine
 from api.docker.exchange import Exchange
 from api.docker.messages import Request, Response, encode
 from api.docker.router import Router
+from api.docker.shared_engine import SharedEngine
 from api.docker.versions import split
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
@@ -26,7 +28,8 @@ from engine.version import API_VERSION, DOCKER_VERSION
 
 STACK_BYTES = 512 << 10  # of one thread; only the part that is used takes memory
 HANDSHAKE_SECONDS = 10.0
-PAUSE_SECONDS = 0.2  # before the next attempt to accept, when descriptors or threads have run out
+PAUSE_SECONDS = 0.2  # before the next attempt to accept, when descriptors have run out
+FREE_THREADS = 2  # of each listening socket
 COMMON_HEADERS = (
     ("Api-Version", API_VERSION),
     ("Docker-Experimental", "false"),
@@ -37,42 +40,67 @@ OUTDATED = 75
 """Exit code of the front after another version of hawse has changed the store; the service then ends."""
 
 
+class Acceptors:
+    """The threads of one listening socket: each accepts a connection, serves it, and then accepts the next.
+
+    Before a thread serves the last connection that a free thread could accept, it starts another thread. An accepted
+    connection so waits for no thread to start.
+    """
+
+    def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+        self._listener, self._serve = listener, serve
+        self._lock, self._free = threading.Lock(), 0
+
+    def start(self) -> None:
+        """Start a thread; raises RuntimeError if the system has no more threads."""
+        with self._lock:
+            self._free += 1
+        try:
+            threading.Thread(target=self._run, daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._free -= 1
+            raise
+
+    def _run(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # the client has gone, or there are no more descriptors
+                time.sleep(PAUSE_SECONDS)
+                continue
+            self._replace()
+            self._serve(connection)
+            with self._lock:
+                if self._free >= FREE_THREADS:
+                    return
+                self._free += 1
+
+    def _replace(self) -> None:
+        with self._lock:
+            self._free -= 1
+            missing = self._free == 0
+        if missing:
+            with suppress(RuntimeError):  # the connection is served first, and this thread accepts again afterwards
+                self.start()
+
+
 class Front:
     """Serves the API on listening sockets until the parent ends."""
 
     def __init__(self, router: Router, parent: socket.socket, tls: ssl.SSLContext | None) -> None:
         self._router, self._parent, self._tls = router, parent, tls
-        self._workers = Workers(parent)
+        self._workers, self._engine = Workers(parent), SharedEngine()
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
         threading.stack_size(STACK_BYTES)
-        poll = select.poll()
-        poll.register(self._parent, select.POLLHUP)
-        by_fd = {listener.fileno(): listener for listener in listeners}
-        for fd, listener in by_fd.items():
-            listener.setblocking(False)
-            poll.register(fd, select.POLLIN)
-        while True:
-            for fd, _ in poll.poll():
-                if fd not in by_fd:
-                    os._exit(0)
-                self._accept(by_fd[fd])
-
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            connection, _ = listener.accept()
-        except BlockingIOError:
-            return
-        except OSError:
-            threading.Event().wait(PAUSE_SECONDS)
-            return
-        connection.setblocking(True)
-        try:
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-        except RuntimeError:  # the system has no more threads
-            connection.close()
-            threading.Event().wait(PAUSE_SECONDS)
+        for listener in listeners:
+            acceptors = Acceptors(listener, self._serve)
+            for _ in range(FREE_THREADS):
+                acceptors.start()
+        select.select([self._parent], [], [])
+        os._exit(0)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -142,6 +170,7 @@ class Front:
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
             exchange=exchange,
             workers=self._workers,
+            engine=self._engine.get(),
             parameters=match.parameters,
         )
         return match.handler(request)

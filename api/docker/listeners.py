@@ -52,7 +52,7 @@ def given() -> list[socket.socket]:
 def unix_listener(settings: Settings) -> socket.socket:
     """Listen on the unix socket, mode 0660, root and the group; raises EngineError.
 
-    A socket on which another process listens is not replaced.
+    A socket on which another process listens is not replaced. In HAWSE_RUN, the group may also enter the directory.
     """
     path = Path(settings.path).absolute()
     group = _group(settings.group)
@@ -65,6 +65,9 @@ def unix_listener(settings: Settings) -> socket.socket:
         listener.bind(str(path))
         if group is not None:
             os.chown(path, 0, group)
+            if path.parent == run_directory():
+                os.chown(path.parent, -1, group)
+                os.chmod(path.parent, 0o710)
         os.chmod(path, 0o660)
     except OSError as error:
         raise Unavailable(f"cannot listen on {path}: {(error.strerror or str(error)).lower()}") from error

@@ -57,7 +57,7 @@ class Request:
     """One request.
 
     ``path`` has no version. ``parameters`` are the parts of the path that the route names. ``headers`` have names in
-    lower case. ``query`` has all values of each key.
+    lower case. ``query`` has all values of each key. ``engine`` only reads; `change` does the rest.
     """
 
     method: str
@@ -67,6 +67,7 @@ class Request:
     headers: Mapping[str, str]
     exchange: Exchange
     workers: Workers
+    engine: Engine
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, name: str, default: str = "") -> str:

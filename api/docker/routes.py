@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.docker.handlers import attach, containers, exec, images, logs, networks, system, wait
+from api.docker.handlers import absent, attach, containers, exec, images, logs, networks, swarm, system, wait
 
 ROUTES = [
     *system.ROUTES,
@@ -13,4 +13,6 @@ ROUTES = [
     *images.ROUTES,
     *logs.ROUTES,
     *wait.ROUTES,
+    *swarm.ROUTES,
+    *absent.ROUTES,
 ]

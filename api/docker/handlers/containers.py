@@ -8,7 +8,6 @@ from api.docker.messages import NO_CONTENT, NOT_MODIFIED, Json, Request, Respons
 from api.docker.router import Route
 from api.docker.unsupported import ignored_resources
 from engine.api import Created, Engine
-from engine.core import open_engine
 from engine.errors import Conflict
 from engine.model import ContainerCreate, Filters, RestartPolicy
 from engine.names import SHORT_ID
@@ -20,7 +19,7 @@ NO_LINK = "Conflict, cannot remove the default link name of the container"
 
 def list_containers(request: Request) -> Response:
     """Answer GET /containers/json."""
-    documents = open_engine().containers.list(
+    documents = request.engine.containers.list(
         request.filters(),
         all=request.flag("all"),
         limit=request.number("limit") or -1,
@@ -31,7 +30,7 @@ def list_containers(request: Request) -> Response:
 
 def inspect(request: Request) -> Response:
     """Answer GET /containers/{id}/json."""
-    document = open_engine().containers.inspect(request.parameters["id"], size=request.flag("size"))
+    document = request.engine.containers.inspect(request.parameters["id"], size=request.flag("size"))
     return json_response(document if request.version >= OWN_DNS_NAMES else with_old_aliases(document))
 
 
@@ -84,7 +83,7 @@ def update(request: Request) -> Response:
 def remove(request: Request) -> Response:
     """Answer DELETE /containers/{id}."""
     if request.flag("link"):
-        open_engine().containers.inspect(request.parameters["id"])
+        request.engine.containers.inspect(request.parameters["id"])
         raise Conflict(NO_LINK)
     request.change(_remove, request.parameters["id"], request.flag("force"))
     return NO_CONTENT

@@ -21,13 +21,7 @@ from engine.model import Filters
 from engine.validate.image_reference import ImageReference, parse_reference
 
 NO_DOWNLOAD = "hawse does not download: fetch it first, then import the file"
-NO_BUILD = (
-    "hawse builds no images. Build with another program, then load: buildah build -t NAME . && "
-    "buildah push NAME docker-archive:image.tar:NAME && docker load -i image.tar"
-)
 NO_SAVE = "hawse keeps root file systems, not layers, and saves no images"
-NO_REGISTRY = "hawse only pulls images; for everything else use skopeo"
-PIECE_BYTES = 64 << 10
 
 
 def list_images(request: Request) -> Response:
@@ -84,19 +78,9 @@ def create(request: Request) -> None:
     _with_progress(request, _load_job(request, _import, name_of))
 
 
-def refuse_build(_: Request) -> None:
-    """Refuse POST /build."""
-    raise NotImplementedByHawse(NO_BUILD)
-
-
 def refuse_save(_: Request) -> None:
-    """Refuse GET /images/get and all that needs the layers of images."""
+    """Refuse GET /images/get and GET /images/{name}/get."""
     raise NotImplementedByHawse(NO_SAVE)
-
-
-def refuse_registry(_: Request) -> None:
-    """Refuse GET /images/search and POST /images/{name}/push."""
-    raise NotImplementedByHawse(NO_REGISTRY)
 
 
 def _reference(name: str, tag: str) -> ImageReference:
@@ -219,17 +203,12 @@ def _prune(engine: Engine, filters: Filters) -> tuple[Documents, int]:
 
 ROUTES = [
     Route("GET", "/images/json", list_images),
-    Route("GET", "/images/search", refuse_registry),
     Route("GET", "/images/get", refuse_save),
     Route("POST", "/images/load", load),
     Route("POST", "/images/create", create),
     Route("POST", "/images/prune", prune),
-    Route("POST", "/build", refuse_build),
-    Route("POST", "/commit", refuse_save),
     Route("GET", "/images/{name:.*}/json", inspect),
     Route("GET", "/images/{name:.*}/get", refuse_save),
-    Route("GET", "/images/{name:.*}/history", refuse_save),
     Route("POST", "/images/{name:.*}/tag", tag),
-    Route("POST", "/images/{name:.*}/push", refuse_registry),
     Route("DELETE", "/images/{name:.*}", remove),
 ]

@@ -10,13 +10,12 @@ from api.docker.fields import Fields
 from api.docker.messages import EMPTY, NO_CONTENT, Request, Response, json_response
 from api.docker.router import Route
 from engine.api import Created, Engine
-from engine.core import open_engine
 from engine.model import EndpointSettings, Filters, IPAMConfig, NetworkCreate
 
 
 def list_networks(request: Request) -> Response:
     """Answer GET /networks. Before version 1.28, the documents have the networks' containers."""
-    networks = open_engine().networks
+    networks = request.engine.networks
     documents = networks.list(request.filters())
     if request.version < (1, 28):
         documents = [networks.inspect(document["Id"]) for document in documents]
@@ -26,7 +25,7 @@ def list_networks(request: Request) -> Response:
 def inspect(request: Request) -> Response:
     """Answer GET /networks/{id}. ``scope`` accepts only networks of this scope."""
     reference = request.parameters["id"]
-    document = open_engine().networks.inspect(reference, verbose=request.flag("verbose"))
+    document = request.engine.networks.inspect(reference, verbose=request.flag("verbose"))
     return json_response(document)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from api.docker.messages import Request, Response, json_response
+from typing import Any
+
+from api.docker.info import complete
+from api.docker.messages import Json, Request, Response, json_response
 from api.docker.router import Route
-from engine.core import open_engine
+from engine.errors import NotImplementedByHawse
 
 _PING_HEADERS = (
     ("Builder-Version", "1"),
@@ -12,22 +15,49 @@ _PING_HEADERS = (
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Pragma", "no-cache"),
 )
+NO_LOGIN = "hawse does not log in to registries. It reads the credentials of docker login from config.json"
 
 
 def ping(request: Request) -> Response:
     """Answer /_ping: the headers are what clients use. The body is empty for HEAD."""
-    state = "inactive"
-    return Response(200, b"" if request.method == "HEAD" else b"OK", (*_PING_HEADERS, ("Swarm", state)))
+    body = b"" if request.method == "HEAD" else b"OK"
+    return Response(200, body, (*_PING_HEADERS, ("Swarm", request.engine.system.swarm_state())))
 
 
-def version(_: Request) -> Response:
+def version(request: Request) -> Response:
     """Answer /version."""
-    return json_response(open_engine().system.version())
+    return json_response(request.engine.system.version())
 
 
-def info(_: Request) -> Response:
+def info(request: Request) -> Response:
     """Answer /info."""
-    return json_response(open_engine().system.info())
+    return json_response(complete(request.engine.system.info()))
+
+
+def auth(_: Request) -> Response:
+    """Refuse POST /auth."""
+    raise NotImplementedByHawse(NO_LOGIN)
+
+
+def disk_usage(request: Request) -> Response:
+    """Answer GET /system/df; ``type`` chooses parts of the document."""
+    engine, parts = request.engine, request.query.get("type") or ("container", "image", "volume", "build-cache")
+    document: Json = {}
+    images = engine.images.list({}) if "image" in parts else []
+    if "image" in parts:
+        containers = engine.containers.list({}, all=True)
+        document["LayersSize"] = sum(image["Size"] for image in images)
+        document["Images"] = [_with_users(image, containers) for image in images]
+    if "container" in parts:
+        document["Containers"] = engine.containers.list({}, all=True, size=True)
+    document |= {"Volumes": []} if "volume" in parts else {}
+    document |= {"BuildCache": []} if "build-cache" in parts else {}
+    return json_response(document)
+
+
+def _with_users(image: Json, containers: list[Json]) -> dict[str, Any]:
+    users = sum(container["ImageID"] == image["Id"] for container in containers)
+    return {**image, "SharedSize": 0, "Containers": users}
 
 
 ROUTES = [
@@ -35,4 +65,6 @@ ROUTES = [
     Route("GET", "/_ping", ping),
     Route("GET", "/version", version),
     Route("GET", "/info", info),
+    Route("POST", "/auth", auth),
+    Route("GET", "/system/df", disk_usage),
 ]

@@ -86,6 +86,7 @@ def test_what_would_weaken_the_container_is_refused(settings):
 def test_volumes_are_refused_in_words():
     with pytest.raises(NotImplementedByHawse, match="hawse keeps no volumes"):
         made({"Image": "bb", "Volumes": {"/data": {}}})
+    made({"Image": "bb", "Volumes": {"/data": {}}, "HostConfig": {"Binds": ["/srv:/data:ro"]}})
 
 
 def test_limits_are_ignored_with_a_warning():
