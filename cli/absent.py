@@ -29,8 +29,6 @@ To see the nodes: hawse node ls"""
 CERTIFICATES = """hawse's cluster has no keys to unlock and no settings to change later.
 A new join token: hawse swarm join-token --rotate worker"""
 ONLY_HERE = "hawse has no daemon: a command works on the host where it runs. For another host: ssh HOST hawse …"
-EVENTS = """hawse has no daemon that records events. Wait for one container: hawse wait NAME
-Follow its output: hawse logs -f NAME"""
 PLUGINS = """A network driver of hawse is a Python package with an entry point in "hawse.drivers" (CONTRIBUTING.md)."""
 CHECKPOINTS = """hawse makes no checkpoints of processes."""
 
@@ -53,7 +51,6 @@ ABSENT: Mapping[str, str] = dict((
     *_each("node_ps node_update", NODES),
     *_each("swarm_ca swarm_unlock swarm_unlock-key swarm_update", CERTIFICATES),
     *_each("context", ONLY_HERE),
-    *_each("events system_events", EVENTS),
     *_each("plugin", PLUGINS),
     *_each("checkpoint", CHECKPOINTS),
 ))  # fmt: skip

@@ -140,6 +140,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "image rm": (("remove an image", "hawse image rm alpine:3.20"),),
     "rmi": (("remove an image", "hawse rmi alpine:3.20"),),
+    "events": (
+        ("what happens from now on", "hawse events"),
+        ("networks in the last ten minutes", "hawse events --since 10m --until 0s --filter type=network"),
+        ("repairs of networks, as JSON", "hawse events --since 24h --filter event=repair --format json"),
+    ),
     "info": (
         ("this host, and warnings", "hawse info"),
         ("one field", "hawse info -f '{{.Swarm.LocalNodeState}}'"),

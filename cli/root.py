@@ -24,6 +24,7 @@ COMMANDS = {
     "completion": "cli.completion.command:completion",
     "container": "cli.container:container",
     "create": "cli.container.create:create",
+    "events": "cli.system.events:events",
     "exec": "cli.container.exec:exec_",
     "help": "cli.system.help:show_help",
     "image": "cli.image:image",

@@ -7,9 +7,9 @@ __hawse_command() {
     commands='' aliases='' flags='' arguments='' strict=''
     case $1 in
         '')
-            commands='attach completion container create exec image images import info inspect kill load logs network
-                      node port ps publish pull rename restart rm rmi run start stop swarm system tag unpublish version
-                      wait'
+            commands='attach completion container create events exec image images import info inspect kill load logs
+                      network node port ps publish pull rename restart rm rmi run start stop swarm system tag unpublish
+                      version wait'
             flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
                    --no-color --version,-v'
             strict=1
@@ -140,6 +140,9 @@ __hawse_command() {
             flags='--help'
             arguments='more-containers...'
             ;;
+        events | 'system events')
+            flags='*--filter,-f=event-filter --format=event-format --help --since=age --until=none'
+            ;;
         image)
             commands='import inspect load ls pull rm tag'
             aliases='list=ls remove=rm'
@@ -269,7 +272,7 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='boot check df info install prune service uninstall'
+            commands='boot check df events info install prune service uninstall'
             flags='--help'
             strict=1
             ;;
@@ -604,6 +607,21 @@ __hawse_source() {
         network-document-format)
             __hawse_words json '{{json .}}' '{{json .Containers}}' '{{json .IPAM.Config}}' \
                 '{{range .Containers}}{{.Name}} {{end}}' '{{range .IPAM.Config}}{{.Subnet}} {{end}}'
+            ;;
+        event-filter)
+            __hawse_keys container= containers daemon= none event= event image= images label= container-labels \
+                network= networks node= none scope= scope type= event-type
+            ;;
+        event)
+            __hawse_words attach connect create delete destroy die disconnect exec_create exec_detach exec_die \
+                exec_start import kill load oom prune publish rename repair restart start stop tag top unpublish untag \
+                update
+            ;;
+        event-type)
+            __hawse_words container daemon image network node
+            ;;
+        event-format)
+            __hawse_words json '{{json .}}' '{{.Type}}' '{{.Action}}' '{{.Actor.ID}}' '{{.Actor.Attributes.name}}'
             ;;
         system-format)
             __hawse_words json '{{json .}}'

@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
@@ -34,6 +34,8 @@ function __hawse_valued
             printf '%s\n' --detach-keys=detach-keys
         case 'container stop' 'stop'
             printf '%s\n' --signal=signal -s=signal --time=none -t=none
+        case 'events' 'system events'
+            printf '%s\n' --filter=event-filter -f=event-filter --format=event-format --since=age --until=none
         case 'image import' 'import'
             printf '%s\n' --change=none -c=none --message=none -m=none --platform=none
         case 'image inspect'
@@ -307,6 +309,14 @@ function __hawse_source
             __hawse_words 'json'\t'One line of JSON' '{{json .}}' '{{.State.Pid}}' '{{.State.Status}}' '{{json .NetworkSettings.Networks}}' '{{json .NetworkSettings.Ports}}' '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}'
         case network-document-format
             __hawse_words 'json'\t'One line of JSON' '{{json .}}' '{{json .Containers}}' '{{json .IPAM.Config}}' '{{range .Containers}}{{.Name}} {{end}}' '{{range .IPAM.Config}}{{.Subnet}} {{end}}'
+        case event-filter
+            __hawse_keys 'container=' 'containers' '' 'daemon=' 'none' '' 'event=' 'event' '' 'image=' 'images' '' 'label=' 'container-labels' '' 'network=' 'networks' '' 'node=' 'none' '' 'scope=' 'scope' '' 'type=' 'event-type' ''
+        case event
+            __hawse_words 'attach' 'connect' 'create' 'delete' 'destroy' 'die' 'disconnect' 'exec_create' 'exec_detach' 'exec_die' 'exec_start' 'import' 'kill' 'load' 'oom' 'prune' 'publish' 'rename' 'repair' 'restart' 'start' 'stop' 'tag' 'top' 'unpublish' 'untag' 'update'
+        case event-type
+            __hawse_words 'container' 'daemon' 'image' 'network' 'node'
+        case event-format
+            __hawse_words 'json'\t'One JSON object a line' '{{json .}}' '{{.Type}}' '{{.Action}}' '{{.Actor.ID}}' '{{.Actor.Attributes.name}}'
         case system-format
             __hawse_words 'json'\t'One line of JSON' '{{json .}}'
         case role
@@ -323,6 +333,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a attach -d 'Attach local sta
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a completion -d 'Print the tab completion script of a shell'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a container -d 'Manage containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a create -d 'Create a new container'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a events -d 'Get real time events from the server'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a exec -d 'Execute a command in a running container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a image -d 'Manage images'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a images -d 'List images'
@@ -678,6 +689,12 @@ complete -c hawse -n '__hawse_argument_of 1+ \'container unpublish\' \'unpublish
 complete -c hawse -n '__hawse_flags_of \'container wait\' \'wait\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0+ \'container wait\' \'wait\'' -a '(__hawse_offer more-containers)'
 
+complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -s f -l filter -x -a '(__hawse_offer event-filter)' -d 'Filter output based on conditions provided'
+complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l format -x -a '(__hawse_offer event-format)' -d 'Format output using a custom template'
+complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l since -x -a '(__hawse_offer age)' -d 'Show all events created since timestamp'
+complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l until -x -a '(__hawse_offer none)' -d 'Stream events until this timestamp'
+
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a import -d 'Import the contents from a tarball to create a filesystem image'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a inspect -d 'Display detailed information on one or more images'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a load -d 'Load an image from a tar archive or STDIN'
@@ -885,6 +902,7 @@ complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a boot -d 'Bring networks, containers and adopted namespaces back after a boot'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a check -d 'Check the database of networks and containers'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a df -d 'Show hawse disk usage'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a events -d 'Get real time events from the server'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a prune -d 'Remove unused data'

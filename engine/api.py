@@ -19,6 +19,8 @@ from engine.model import (
     BootReport,
     ContainerCreate,
     EndpointSettings,
+    Event,
+    EventOptions,
     ExecCreate,
     Filters,
     ImageRecord,
@@ -83,6 +85,27 @@ class CheckReport:
     problems: Sequence[str]
     done: Sequence[str] = ()
     repaired: bool = False
+
+
+class EventStream(Protocol):
+    """The events that match the options of `System.events`, in their order, each once.
+
+    One thread iterates; the iteration blocks until the next event. It ends at ``until``, or after `stop`. It raises
+    EngineError if the store cannot be read.
+    """
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield the events; may be called once."""
+
+    def stop(self) -> None:
+        """End the iteration soon, even if it waits for an event; idempotent, and callable from any thread."""
+
+    def close(self) -> None:
+        """Close the stream after the iteration; idempotent. The stream is also a context manager that does so."""
+
+    def __enter__(self) -> EventStream: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Networks(Protocol):
@@ -312,6 +335,16 @@ class System(Protocol):
 
     def swarm_state(self) -> str:
         """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
+
+    def events(self, options: EventOptions, client: int = -1) -> EventStream:
+        """Return the events since ``since``, or from now on; `engine.render.event` makes their JSON documents.
+
+        Without ``until``, and with an ``until`` in the future, the stream waits for events that are still to come. It
+        watches the store: no resident process is needed, and events of all processes appear. The store keeps about the
+        last `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
+
+        ``client`` is the descriptor of a connection; the stream also ends when the other side has closed it.
+        """
 
     def boot(self, patience: float) -> BootReport:
         """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent.

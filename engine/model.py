@@ -421,6 +421,32 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened on this host, with the fields of Docker's events.Message.
+
+    ``time`` is in nanoseconds since 1970. ``number`` grows with each event of a store and is 0 before the event is
+    stored. ``actor`` is the full id of the object.
+    """
+
+    type: str  # container, network, image, daemon or node
+    action: str  # such as "start", or "exec_create: ls /"
+    actor: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    scope: str = "local"  # or "swarm"
+    time: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventOptions:
+    """The options of GET /events. The times are in nanoseconds since 1970, or None if not given."""
+
+    since: int | None = None
+    until: int | None = None
+    filters: Filters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class BootReport:
     """What came back after a boot: numbers of objects, absent adopted namespaces, and a line for each problem."""
 

@@ -17,11 +17,12 @@ from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.dispatch import network_spec
+from engine.events.stream import EventStream
 from engine.failures import raises_engine_errors
 from engine.golang import timestamps
 from engine.host import Host
 from engine.ipam import LOCAL_POOLS
-from engine.model import BootReport
+from engine.model import BootReport, EventOptions
 from engine.networks import create
 from engine.recovery import check as checks
 from engine.recovery import recover
@@ -153,6 +154,10 @@ class SystemVerbs:
         if pools == LOCAL_POOLS:
             return {}
         return {"DefaultAddressPools": [{"Base": str(pool.base), "Size": pool.size} for pool in pools]}
+
+    def events(self, options: EventOptions, client: int = -1) -> EventStream:
+        """Return the past events since ``options.since``, and those that are still to come."""
+        return EventStream(self.host.store, self.host.root, options, client)
 
     def boot(self, patience: float) -> BootReport:
         """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent."""

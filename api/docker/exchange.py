@@ -61,6 +61,10 @@ class Exchange:
         self._head, self.answered, self.hijacked = event, False, False
         return event
 
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._socket.fileno()
+
     @property
     def has_body(self) -> bool:
         """Whether the request announces a body that is not empty."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from api.docker.handlers import absent, attach, containers, exec, images, logs, networks, swarm, system, wait
+from api.docker.handlers import absent, attach, containers, events, exec, images, logs, networks, swarm, system, wait
 
 ROUTES = [
     *system.ROUTES,
     *networks.ROUTES,
     *containers.ROUTES,
     *attach.ROUTES,
+    *events.ROUTES,
     *exec.ROUTES,
     *images.ROUTES,
     *logs.ROUTES,

@@ -58,6 +58,10 @@ def plain(*words: str) -> Source:
 
 ENDPOINT = "com.docker.network.endpoint."
 ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
+EVENTS = (
+    "attach connect create delete destroy die disconnect exec_create exec_detach exec_die exec_start import kill load "
+    "oom prune publish rename repair restart start stop tag top unpublish untag update"
+)
 SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGSTOP", "SIGWINCH"]
 
 
@@ -276,6 +280,31 @@ OTHERS: Mapping[str, Source] = {
             "{{json .IPAM.Config}}": "",
             "{{range .Containers}}{{.Name}} {{end}}": "",
             "{{range .IPAM.Config}}{{.Subnet}} {{end}}": "",
+        }
+    ),
+    "event-filter": Source(
+        keys={
+            "container=": "containers",
+            "daemon=": "none",
+            "event=": "event",
+            "image=": "images",
+            "label=": "container-labels",
+            "network=": "networks",
+            "node=": "none",
+            "scope=": "scope",
+            "type=": "event-type",
+        }
+    ),
+    "event": plain(*EVENTS.split()),
+    "event-type": plain("container", "daemon", "image", "network", "node"),
+    "event-format": Source(
+        {
+            "json": "One JSON object a line",
+            "{{json .}}": "",
+            "{{.Type}}": "",
+            "{{.Action}}": "",
+            "{{.Actor.ID}}": "",
+            "{{.Actor.Attributes.name}}": "",
         }
     ),
     "system-format": Source({"json": "One line of JSON", "{{json .}}": ""}),

@@ -8,6 +8,7 @@ COMMANDS = {
     "boot": "cli.system.boot:boot",
     "check": "cli.system.check:check",
     "df": "cli.system.df:df",
+    "events": "cli.system.events:events",
     "info": "cli.system.info:info",
     "install": "cli.system.install:install",
     "prune": "cli.system.prune:prune",

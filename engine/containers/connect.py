@@ -130,9 +130,10 @@ def _connect_running(
             intents.begin(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     with intents.rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
         endpoint = replace(sandbox.join(host, record, JoinedEndpoint(network, endpoint), index), phase="live")
+        joined = JoinedEndpoint(network, endpoint)
         with host.store.write() as tx:
-            tx.put_endpoint(endpoint)
-        before, members = members, [*members, JoinedEndpoint(network, endpoint)]
+            reservation.record_joined(tx, record, joined)
+        before, members = members, [*members, joined]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
         members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index + 1)

@@ -11,6 +11,7 @@ from drivers.linux.host import is_forwarding
 from engine import names
 from engine.api import Created
 from engine.errors import InvalidArgument, NotFound
+from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host
 from engine.images import ImageStore
@@ -157,6 +158,7 @@ def _record(host: Host, record: ContainerRecord) -> None:
     try:
         with host.store.write() as tx:
             tx.put_container(record)
+            events.container(tx, record, "create")
     except Taken as error:
         raise names.container_name_taken(record.name, error.holder) from error
 

@@ -9,14 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
+from engine import names
 from engine.containers import adopted, lookup
 from engine.containers.finalize import finalize_exit
 from engine.containers.on_exit import finish_overdue_exit
 from engine.containers.process_spec import log_bounds, log_path
 from engine.errors import Conflict, EngineError, InvalidArgument, KernelFailure, NotFound, StartFailure
+from engine.events import record as events
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions
 from engine.runtime.api import (
+    LEFT,
     Attachment,
     ContainerStreams,
     EndWatch,
@@ -56,12 +59,25 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     if record.kind == "adopted":
         return _execute_in_namespace(record, request, stdio)
     lookup.keep_supervisor(host, [record])
+    exec_id, command = names.generate_id(), " ".join(request.cmd)
+    _add_events(host, record, exec_id, f"exec_create: {command}", f"exec_start: {command}")
     try:
-        return host.runtime.exec(record.id, request, stdio)
+        code = host.runtime.exec(record.id, request, stdio)
     except RuntimeFailure as error:
         if error.kind == "other":
             raise KernelFailure(str(error)) from error
         raise StartFailure(str(error), 126) from error
+    if code == LEFT:
+        _add_events(host, record, exec_id, "exec_detach")
+    elif not request.detach:
+        _add_events(host, record, exec_id, "exec_die", exitCode=str(code))
+    return code
+
+
+def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str, **attributes: str) -> None:
+    with host.store.write() as tx:
+        for action in actions:
+            events.container(tx, record, action, {"execID": exec_id, **attributes})
 
 
 def _execute_in_namespace(record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
@@ -99,12 +115,19 @@ def _execute_in_namespace(record: ContainerRecord, request: ExecCreate, stdio: S
 def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
     """Connect to the standard streams of a container that is running or will be started."""
     record = lookup.resolve_own(host, reference)
-    return host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
+    attachment = host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
+    with host.store.write() as tx:
+        events.container(tx, record, "attach")
+    return attachment
 
 
 def open_streams(host: Host, reference: str, *, stdin: bool) -> ContainerStreams:
     """Connect to the standard streams of a container, for a caller that copies the data itself."""
-    return host.runtime.open_streams(lookup.resolve_own(host, reference).id, stdin=stdin)
+    record = lookup.resolve_own(host, reference)
+    streams = host.runtime.open_streams(record.id, stdin=stdin)
+    with host.store.write() as tx:
+        events.container(tx, record, "attach")
+    return streams
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:

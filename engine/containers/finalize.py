@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from signal import SIGKILL
 
 from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup
 from engine.endpoints import reservation
+from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
+from engine.store.api import Transaction
 
 
 def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
@@ -34,6 +37,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         finished_at=seen.finished_at if seen.finished_at != record.finished_at else timestamps.now(),
     )
     reservation.close_sandbox(record)
+    killed = ended.exit_code == events.KILLED and host.runtime.state(record.id).killed
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is not None:
@@ -42,6 +46,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             if stopped:
                 ended = replace(ended, status="exited", restart_count=current.restart_count)
             tx.put_container(ended)
+            _add_events(tx, ended, killed=killed)
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
     if not ended.host.auto_remove or ended.status == "restarting":
@@ -49,3 +54,17 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         host.runtime.delete(record.id)  # delete last, because other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None
+
+
+def _add_events(tx: Transaction, ended: ContainerRecord, *, killed: bool) -> None:
+    """Add the events of the end of a run. A namespace that hawse did not start has none, because it is no process.
+
+    ``killed`` is true if the supervisor sent SIGKILL, because the time for the stop was over.
+    """
+    if ended.kind != "process":
+        return
+    if killed:
+        events.killed(tx, ended, SIGKILL)
+    if ended.oom_killed:
+        events.container(tx, ended, "oom")
+    events.died(tx, ended)

@@ -14,6 +14,7 @@ from engine.containers import lookup, port_assignment
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden, NotFound
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import PortRecord, PortSpec
@@ -62,6 +63,8 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             member = replace(member, endpoint=held)
             intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
         tx.put_container(record)
+        for spec in specs:
+            events.container(tx, record, "publish", {"port": f"{_range(spec.ports)}/{spec.protocol}"})
     if member is not None:
         sandbox.publish(host, record, member, added)
         with host.store.write() as tx:
@@ -86,12 +89,17 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
         with host.store.write() as tx:
             gone = [_take_back(tx, member, first, last, protocol) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
+            events.container(tx, record, "unpublish", {"port": f"{_range(range(first, last + 1))}/{protocol}"})
             intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
             sandbox.unpublish(host, record, member, cut)
         with host.store.write() as tx:
             intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
+
+
+def _range(ports: range) -> str:
+    return f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0])
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:

@@ -9,7 +9,7 @@ from engine import intents
 from engine.agent.client import announce
 from engine.containers import adopted
 from engine.containers.start import join_all, reserve_networks, rollback
-from engine.endpoints import links, sandbox
+from engine.endpoints import links, reservation, sandbox
 from engine.errors import EngineError, NotFound
 from engine.golang import timestamps
 from engine.host import Host
@@ -59,7 +59,7 @@ def _join(host: Host, record: ContainerRecord) -> None:
             links.open_links(host, record, member)
     with host.store.write() as tx:
         for member in members:
-            tx.put_endpoint(member.endpoint)
+            reservation.record_joined(tx, record, member)
         tx.put_container(replace(record, next_interface=len(members)))
         intents.end(tx, IntentKind.CONTAINER_START, record.id)
     announce(host, [member.network for member in members])

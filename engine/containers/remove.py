@@ -21,11 +21,14 @@ from engine.containers import directory, lookup
 from engine.containers.finalize import finalize_exit
 from engine.endpoints import reservation
 from engine.errors import Conflict, EngineError, NotFound, Unavailable
+from engine.events import record as events
 from engine.filters import networks
+from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, Filters
 from engine.runtime import process
+from engine.store.api import Transaction
 from engine.store.locks import locked
 
 BUNCH = 100
@@ -134,6 +137,8 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
     with host.store.write() as tx:
         for record in records:
             tx.put_container(replace(record, stopped_by_user=True))
+            if record.status == "running" and record.kind == "process":
+                events.killed(tx, record, signals.SIGKILL)
             intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
     for record in (record for record in records if record.status == "restarting"):
         host.runtime.cancel_restart(record.id)
@@ -185,10 +190,21 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     directory.remove(host, done)
     with host.store.write() as tx:
         for container_id in done:
-            tx.delete_container(container_id)
+            _delete(tx, container_id)
             intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
             intents.end(tx, IntentKind.CONTAINER_REMOVE, container_id)
     return errors
+
+
+def _delete(tx: Transaction, container_id: str) -> None:
+    """Delete a container's record, and add the events of the end of its run and of its removal."""
+    record = tx.container(container_id)
+    tx.delete_container(container_id)
+    if record is None or record.kind != "process":
+        return
+    if record.status == "running":
+        events.died(tx, replace(record, exit_code=events.KILLED, finished_at=timestamps.now()))
+    events.container(tx, record, "destroy")
 
 
 def _refuse_running(record: ContainerRecord, force: bool) -> None:
@@ -217,6 +233,8 @@ def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
             reclaimed += size
         elif not isinstance(error, (Conflict, NotFound)):
             raise error
+    with host.store.write() as tx:
+        events.pruned(tx, "container", reclaimed)
     return removed, reclaimed
 
 

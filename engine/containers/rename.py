@@ -8,6 +8,7 @@ from engine.agent.client import announce
 from engine.containers import lookup
 from engine.dispatch import attachment_of
 from engine.endpoints import links
+from engine.events import record as events
 from engine.host import Host
 from engine.names import served_names
 from engine.store.api import Taken
@@ -26,8 +27,10 @@ def rename(host: Host, reference: str, name: str) -> None:
     with locked(host.run, "container", container.id):
         try:
             with host.store.write() as tx:
-                record = replace(lookup.find(tx, container.id), name=new)
+                before = lookup.find(tx, container.id)
+                record = replace(before, name=new)
                 tx.put_container(record)
+                events.container(tx, record, "rename", {"oldName": f"/{before.name}"})
                 for other in tx.containers():
                     if (linked := links.renamed(other, container, new)) is not other:
                         tx.put_container(linked)

@@ -21,6 +21,7 @@ from engine.containers.remove import remove
 from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
+from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
@@ -79,6 +80,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
         _run(host, live)
     with host.store.write() as tx:
         tx.put_container(live.record)
+        events.container(tx, live.record, "start")
         intents.end(tx, IntentKind.CONTAINER_START, record.id)
         intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
 
@@ -253,7 +255,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
     etc_files.follow_links(host, record)
     with host.store.write() as tx:
         for member in members:
-            tx.put_endpoint(member.endpoint)
+            reservation.record_joined(tx, record, member)
         tx.put_container(_not_yet_running(record, reserved.record))
     return Reserved(record, members)
 

@@ -13,6 +13,7 @@ from engine.containers.finalize import finalize_exit
 from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError, KernelFailure
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
@@ -55,8 +56,14 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> boo
             continue
         with _ended(host, record, timeout, signal), locked(host.run, "container", record.id):
             ended = finalize_exit(host, record.id)
+            _add_event(host, ended or record, "stop")
         if ended is None or ended.status != "restarting":
             return True
+
+
+def _add_event(host: Host, record: ContainerRecord, action: str) -> None:
+    with host.store.write() as tx:
+        events.container(tx, record, action)
 
 
 def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
@@ -69,6 +76,7 @@ def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
             if current is None or current.status != "restarting":
                 return
             tx.put_container(replace(current, stopped_by_user=True, status="exited"))
+            events.container(tx, current, "stop")
             intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
         host.runtime.cancel_restart(record.id)
 
@@ -84,6 +92,8 @@ def _ended(
     program that handles the end. With ``restart``, that program starts the container again.
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
+    with host.store.write() as tx:
+        events.killed(tx, record, number)
     patience = timeout if timeout is not None else record.config.stop_timeout
     seconds = DEFAULT_TIMEOUT if patience is None else patience
     if record.kind != "process":
@@ -127,6 +137,8 @@ def kill(host: Host, reference: str, signal: str) -> None:
     if record.status == "restarting":
         stop(host, record.id, None, "")
         return
+    with host.store.write() as tx:
+        events.killed(tx, record, number)
     if number == signals.SIGKILL and is_orphan(host, record):
         end_orphan(record, number, None)
         _mark_stopped(host, record.id)
@@ -156,8 +168,11 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
     record = lookup.resolve_own(host, reference)
     with error_prefix(f"Cannot restart container {reference}"):
         running = record.status == "running"
-        ended = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
-        with ended, locked(host.run, "container", record.id):
-            finalize_exit(host, record.id)
+        ending = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
+        with ending, locked(host.run, "container", record.id):
+            ended = finalize_exit(host, record.id)
+            if running:
+                _add_event(host, ended or record, "stop")
             reset_restart_count(host, record.id)
             start(host, record.id)
+            _add_event(host, ended or record, "restart")

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from drivers.plan import Step, teardown
 from drivers.registry import facts
-from engine import ipam, names
-from engine.cluster import endpoint_hooks
+from engine import dispatch, ipam, names
+from engine.cluster import endpoint_hooks, gateway
 from engine.dispatch import pool_key
 from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure
+from engine.events import record as events
 from engine.host import Host
 from engine.model import (
     FORMER,
@@ -36,6 +37,25 @@ def keep_for_next_run(tx: Transaction, container_id: str) -> None:
     """Keep the addresses and ports of a container whose run ended with the host, until the container starts again."""
     for endpoint in tx.endpoints(container_id=container_id):
         tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
+
+
+def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint) -> None:
+    """Record an endpoint that is in its sandbox now, and add the event of it."""
+    tx.put_endpoint(member.endpoint)
+    _add_event(tx, container, member, "connect")
+
+
+def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint) -> None:
+    """Delete the record of an endpoint. Add an event if the endpoint has been in its sandbox."""
+    tx.delete_endpoint(member.endpoint.id)
+    if member.endpoint.phase != "reserved":
+        _add_event(tx, container, member, "disconnect")
+
+
+def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
+    """Add an event, unless the endpoint is on the gateway bridge, of which Docker makes no events."""
+    if not gateway.is_gateway(member.network) or dispatch.attachment_of(container, member.network.id).network:
+        events.connection(tx, member.network, action, container.id)
 
 
 def take_former(tx: Transaction, container_id: str) -> dict[str, EndpointRecord]:
@@ -201,8 +221,9 @@ def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, Eng
         return _remove_from_host(host, released)
     finally:
         with host.store.write() as tx:
-            for member in ends:
-                tx.delete_endpoint(member.endpoint.id)
+            for record, members in released:
+                for member in members:
+                    _record_left(tx, record, member)
         for member in ends:
             endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
 
@@ -252,7 +273,7 @@ def release_endpoint(
         sandbox.leave(host, record, member, alive=alive)
     finally:
         with host.store.write() as tx:
-            tx.delete_endpoint(member.endpoint.id)
+            _record_left(tx, record, member)
         endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
 
 

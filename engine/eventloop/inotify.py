@@ -1,4 +1,4 @@
-"""Reports file changes by inotify(7) to the agent's loop. Uses ctypes, because Python has no inotify module."""
+"""Reports file changes by inotify(7). Uses ctypes, because Python has no inotify module."""
 
 from __future__ import annotations
 
@@ -85,3 +85,17 @@ class Inotify:
             self._loop.forget(self._fd)
             os.close(self._fd)
             self._fd = -1
+
+
+def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
+    """Return an inotify file descriptor that becomes readable when files in a directory change; raises OSError.
+
+    The caller reads the descriptor, which blocks if nothing has changed, and closes it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd: int = libc.inotify_init1(os.O_CLOEXEC)
+    if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(directory), ctypes.c_uint32(mask)) < 0:
+        code = ctypes.get_errno()
+        os.close(fd) if fd >= 0 else None
+        raise OSError(code, os.strerror(code), os.fspath(directory))
+    return fd

@@ -86,6 +86,16 @@ def moment(text: str, now: datetime) -> float:
     return float(f"{seconds['whole']}.{seconds['fraction'] or 0}")
 
 
+def nanoseconds(text: str, now: datetime) -> int:
+    """Parse a time like `moment`, but return nanoseconds since 1970 without a loss of digits."""
+    seconds = SECONDS.fullmatch(text)
+    if seconds is not None and not (seconds["fraction"] or "0").startswith(("+", "-")):
+        return int(seconds["whole"]) * 10**9 + int((seconds["fraction"] or "0")[:9].ljust(9, "0"))
+    with suppress(ValueError):
+        return parse_rfc3339(text)
+    return round(moment(text, now) * 10**9)
+
+
 def _date(text: str, local: tzinfo | None) -> float:
     fields = _read(text, _pieces(text, zoned=_is_zoned(text)))
     second, _, fraction = fields.get("05", "").replace(",", ".").partition(".")

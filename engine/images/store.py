@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from drivers.linux import process
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.events import record as events
 from engine.failures import raises_engine_errors
 from engine.filters.images import filter_images
 from engine.filters.networks import image_prunable
@@ -41,15 +42,20 @@ from engine.version import architecture
 
 _CHUNK_BYTES = 1 << 20
 _INCOMING = ".incoming-"
+PULL = "pull"
 
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """An unpacked and verified image that has not been moved to its final directory yet."""
+    """An unpacked and verified image that has not been moved to its final directory yet.
+
+    ``action`` is what Docker's event says of it: "pull", "load", or "import" for a plain root file system.
+    """
 
     record: ImageRecord
     directory: Path
     names: Sequence[str]
+    action: str
     digests: Sequence[str] = ()
 
 
@@ -113,7 +119,7 @@ class ImageStore:
                 yield from pull.download(work / "download")
                 staged = self._stage_download(pull, work, limits, check_platform=bool(platform))
                 names = [] if name.digest else [new_name(str(name))]
-                self._store_images([replace(staged, names=names, digests=[digest])], work)
+                self._store_images([replace(staged, names=names, digests=[digest], action=PULL)], work)
                 yield from pull.finished()
                 same = known is not None and known.id == staged.record.id
                 outcome = "Image is up to date" if same else "Downloaded newer image"
@@ -141,6 +147,7 @@ class ImageStore:
             if record is None:
                 raise _missing(reference)
             _name(transaction, record, [new])
+            events.image(transaction, record.id, "tag", new, record)
 
     def prune(self, filters: Filters) -> tuple[Documents, int]:
         """Remove unused images; return the entries as `remove` does, and the size of the removed images in bytes.
@@ -157,6 +164,8 @@ class ImageStore:
             with suppress(Conflict, NotFound):  # another command has used or removed the image meanwhile
                 removed += self.remove(image.id, force=True)
                 size += image.size
+        with self._store.write() as transaction:
+            events.pruned(transaction, "image", size)
         return removed, size
 
     def remove(self, reference: str, *, force: bool = False) -> Documents:
@@ -178,6 +187,10 @@ class ImageStore:
                 transaction.delete_image(record.id)
             else:
                 transaction.put_image(kept)
+            for _ in dropped:
+                events.image(transaction, record.id, "untag", record.id, record)
+            if deleted:
+                events.image(transaction, record.id, "delete", record.id)
         if deleted:
             with self._incoming():
                 pass  # on entry, `_incoming` deletes the files of this image, which has no record now
@@ -261,7 +274,7 @@ class ImageStore:
             config = image.config or plain_config(timestamps.now(), architecture(), unpacked.diff_ids)
             (directory / "config.json").write_bytes(config)
             record = replace(record or read_record(_id_of(config), config), size=unpacked.size, verified=True)
-            staged.append(_Staged(record, directory, own_names))
+            staged.append(_Staged(record, directory, own_names, "load" if image.config else "import"))
         return staged
 
     def _store_images(self, staged: Sequence[_Staged], work: Path) -> None:
@@ -278,6 +291,8 @@ class ImageStore:
                     image.directory.rename(place)
                 record = replace(image.record, rootfs=str(place / "rootfs"), digests=image.digests)
                 _name(transaction, record, image.names)
+                actor = [*image.names, *image.digests][0] if image.action == PULL else record.id
+                events.image(transaction, actor, image.action, actor, record)
 
     # ------------------------------------------------------------------------------------------ look-up
 

@@ -13,6 +13,7 @@ from engine.agent.client import keep_agent
 from engine.cluster import network_hooks
 from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import EngineError, NotFound
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import NetworkRecord
@@ -43,13 +44,15 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     for driver, records in by_driver.items():
         if len(records) < MANY or not _retire(host, driver, records):
             errors |= _delete_all(host, records)
-    gone = [r.id for records in by_driver.values() for r in records if r.id not in errors]
+    gone = [r for records in by_driver.values() for r in records if r.id not in errors]
     if gone:
         with host.store.write() as tx:
-            for network_id in gone:
-                tx.delete_network(network_id)
+            for record in gone:
+                tx.delete_network(record.id)
+                if record.phase != "creating":
+                    events.network(tx, record, "destroy")
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
-                    intents.end(tx, kind, network_id)
+                    intents.end(tx, kind, record.id)
     return errors
 
 

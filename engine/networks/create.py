@@ -24,6 +24,7 @@ from engine.config import Config
 from engine.dispatch import network_spec, pool_key, save_driver_state, translate_driver_errors
 from engine.errors import EngineError, Forbidden, InvalidArgument
 from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
+from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
@@ -63,6 +64,7 @@ def create(host: Host, request: NetworkCreate) -> Created:
     with host.store.write() as tx:
         save_driver_state(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
+        events.network(tx, record, "create")
         intents.end(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
     return Created(record.id, warnings_of(host, [(record.driver, spec)]))
@@ -92,6 +94,8 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
                 _check_with_driver(host, tx, record, spec)
                 intents.begin(tx, IntentKind.NETWORK_CREATE, record.id)
             tx.put_network(record)
+            if spec is None:
+                events.network(tx, record, "create")
     except Taken as error:
         raise network_name_taken(request.name) from error
     except EngineError:

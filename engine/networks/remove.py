@@ -9,6 +9,7 @@ from drivers.linux import process
 from engine.api import Strings
 from engine.cluster import network_hooks
 from engine.errors import EngineError
+from engine.events import record as events
 from engine.filters import networks
 from engine.host import Host
 from engine.intents import IntentKind
@@ -107,4 +108,7 @@ def prune(host: Host, filters: Filters) -> Strings:
             and networks.network_prunable(n, filters)
         ]
     outcomes = remove_each(host, [record.id for record in candidates])
-    return [record.name for record, error in zip(candidates, outcomes, strict=True) if error is None]
+    pruned = [record.name for record, error in zip(candidates, outcomes, strict=True) if error is None]
+    with host.store.write() as tx:
+        events.pruned(tx, "network", 0)
+    return pruned

@@ -18,6 +18,7 @@ from engine import dispatch, intents
 from engine.containers import adopted, lookup, on_exit, rejoin, restart_policy
 from engine.endpoints import reservation, shared_state
 from engine.errors import EngineError, NotFound, Unavailable
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import BootReport, ContainerRecord, NetworkRecord
@@ -54,6 +55,8 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
     ended = booted and record.status == "running"
     if ended:
         record = replace(record, status="exited", exit_code=lookup.LOST, finished_at=lookup.unknown_end(record), pid=0)
+        if record.kind == "process":
+            events.died(tx, record)
     starts = record.status == "restarting" or (record.status != "running" and restart_policy.starts_at_boot(record))
     if record.kind == "adopted":
         if ended:

@@ -102,7 +102,8 @@ class ProcessState:
 
     ``started_at`` and ``finished_at`` are in Unix seconds. They are 0 before the process has started or finished.
     ``stopped`` is true if the process ended after a `StopRequest`. ``restart`` is the value of that request.
-    ``oom_killed`` is true if the kernel killed the process because memory ran out.
+    ``killed`` is true if SIGKILL was sent when the time of the request was over. ``oom_killed`` is true if the kernel
+    killed the process because memory ran out.
     """
 
     running: bool
@@ -112,6 +113,7 @@ class ProcessState:
     finished_at: float = 0.0
     stopped: bool = False
     restart: bool = False
+    killed: bool = False
     oom_killed: bool = False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gzip
 import json
 import os
@@ -16,6 +15,7 @@ from datetime import datetime
 from itertools import islice
 from typing import BinaryIO
 
+from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
 from engine.model import LogOptions
 from engine.runtime import protocol, syscalls
 from engine.runtime.api import LogLine, WaitReadable
@@ -23,7 +23,6 @@ from engine.runtime.jsonlog import COMPRESSED, NEXT
 from engine.runtime.logcompress import HEADER, HEADER_START
 
 _BLOCK = 65536
-_IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 2, 0x80, 0x100
 _MANY_FILES = 200
 _ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is rotated meanwhile, an attempt fails
 
@@ -281,7 +280,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket], wait
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
         try:
-            changes = _watch(os.path.dirname(path))
+            changes = watch_directory(os.path.dirname(path), MODIFY | MOVED_TO | CREATE)
         except FileNotFoundError:  # no directory to watch: the container was never started
             return
         stack.callback(os.close, changes)
@@ -308,18 +307,3 @@ def _has_ended(connection: socket.socket) -> bool:
     except (protocol.Broken, OSError):
         return False
     return True
-
-
-def _watch(directory: str) -> int:
-    """Return an inotify file descriptor for changes in a directory.
-
-    The descriptor becomes readable when a file in the directory grows, appears or is renamed.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd: int = libc.inotify_init1(os.O_CLOEXEC)
-    events = _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE
-    if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(directory), events) < 0:
-        code = ctypes.get_errno()
-        os.close(fd) if fd >= 0 else None
-        raise OSError(code, os.strerror(code), directory)
-    return fd

@@ -25,7 +25,7 @@ class StopOrder:
     """The order to end one container. ``restart`` is true if the container must be started again after its end."""
 
     def __init__(self, loop: Loop, directory: ContainerDirectory, send: Callable[[int], None]) -> None:
-        self.restart = False
+        self.restart = self._killed = False
         self._given, self._deadline = False, float("inf")  # the deadline for SIGKILL is in Unix seconds
         self._loop, self._directory, self._send = loop, directory, send
         self._timer: Timer | None = None
@@ -54,7 +54,11 @@ class StopOrder:
         deadline = time.time() + seconds
         if deadline < self._deadline:
             self.cancel()
-            self._deadline, self._timer = deadline, self._loop.after(seconds, lambda: self._send(signal.SIGKILL))
+            self._deadline, self._timer = deadline, self._loop.after(seconds, self._kill)
+
+    def _kill(self) -> None:
+        self._killed = True
+        self._send(signal.SIGKILL)
 
     def cancel(self) -> None:
         """Never send SIGKILL, because the process has ended; idempotent."""
@@ -64,4 +68,5 @@ class StopOrder:
 
     def outcome(self) -> dict[str, bool]:
         """Return what the file ``exit`` says about the order; empty if the container ended without an order."""
-        return {"stopped": True, "restart": self.restart} if self._given else {}
+        killed = {"killed": True} if self._killed else {}
+        return {"stopped": True, "restart": self.restart, **killed} if self._given else {}

@@ -15,7 +15,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, NetworkSummary, PortRecord
+from engine.model import (
+    ContainerRecord,
+    EndpointRecord,
+    Event,
+    ImageRecord,
+    NetworkRecord,
+    NetworkSummary,
+    PortRecord,
+)
+
+EVENTS_KEPT = 10_000
+"""Number of events that the store keeps. Up to `EVENTS_SPARE` older ones may still be there."""
+EVENTS_SPARE = 100
+EVENTS_READ = 1_000
+"""Maximum number of events that one call of `Reader.events` returns."""
 
 
 class Taken(Exception):
@@ -127,6 +141,15 @@ class Reader(Protocol):
         Returns None if the store has no such value for ``key``.
         """
 
+    def events(self, *, after: int = 0, since: int = 0) -> list[Event]:
+        """Return at most `EVENTS_READ` events whose number is higher than ``after``, in the order of their numbers.
+
+        Events before the time ``since`` (nanoseconds since 1970) are left out.
+        """
+
+    def last_event(self) -> int:
+        """Return the number of the newest event, or 0 if there is none."""
+
 
 class Transaction(Reader, Protocol):
     """A snapshot of the store that the caller can change. At the end of the ``with`` block, either all changes are
@@ -176,6 +199,9 @@ class Transaction(Reader, Protocol):
 
     def delete_intent(self, kind: str, object_id: str) -> None:
         """Delete an intent, because the intent's work is finished or undone."""
+
+    def put_event(self, event: Event) -> None:
+        """Add an event with the present time. About `EVENTS_KEPT` events are kept, the oldest are deleted."""
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a small value outside the records; `meta` then returns the value for ``key``."""

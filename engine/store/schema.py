@@ -70,7 +70,16 @@ CREATE INDEX containers_adopted ON containers (adopted) WHERE adopted;
 reading all documents.
 """
 
-MIGRATIONS = (TABLES, LISTING, LINKING)
+EVENTS = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, type TEXT NOT NULL, action TEXT NOT NULL, actor TEXT NOT NULL,
+    scope TEXT NOT NULL, attributes TEXT NOT NULL);
+"""
+"""The migration that adds the events. ``time`` is in nanoseconds since 1970, ``attributes`` is a JSON object. Only the
+oldest events are deleted, so ``seq`` grows without SQLite's AUTOINCREMENT, which would write to a second table.
+"""
+
+MIGRATIONS = (TABLES, LISTING, LINKING, EVENTS)
 """The migration at index N upgrades a file from version N to N+1. Append new migrations; never change a
 released one.
 """

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
-from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord, NetworkSummary, PortRecord
+from engine.model import (
+    ContainerRecord,
+    EndpointRecord,
+    Event,
+    ImageRecord,
+    NetworkRecord,
+    NetworkSummary,
+    PortRecord,
+)
 from engine.names import natural_key
-from engine.store.api import Intent, Taken
+from engine.store.api import EVENTS_KEPT, EVENTS_READ, EVENTS_SPARE, Intent, Taken
 from engine.store.codec import Decode, as_text, decode, encode
 
 T = TypeVar("T")
@@ -190,6 +200,22 @@ class SqliteReader:
         value: str | None = self._value("SELECT value FROM meta WHERE key = ?", key)
         return value
 
+    def events(self, *, after: int = 0, since: int = 0) -> list[Event]:
+        """Return at most `EVENTS_READ` events whose number is higher than ``after``, in the order of their numbers.
+
+        Events before the time ``since`` (nanoseconds since 1970) are left out.
+        """
+        rows = self._connection.execute(
+            "SELECT type, action, actor, attributes, scope, time, seq FROM events WHERE seq > ? AND time >= ? "
+            "ORDER BY seq LIMIT ?",
+            (after, since, EVENTS_READ),
+        )
+        return [Event(kind, action, actor, json.loads(text), *rest) for kind, action, actor, text, *rest in rows]
+
+    def last_event(self) -> int:
+        """Return the number of the newest event, or 0 if there is none."""
+        return self._value("SELECT max(seq) FROM events") or 0
+
     def _select(self, kind: type[T], table: str, where: str = "1", *values: str) -> list[T]:
         rows = self._connection.execute(f"SELECT body FROM {table} WHERE {where} ORDER BY seq", [*map(as_text, values)])
         return [self._decode(kind, body) for (body,) in rows]
@@ -293,6 +319,18 @@ class SqliteTransaction(SqliteReader):
     def delete_intent(self, kind: str, object_id: str) -> None:
         """Delete an intent, because the intent's work is finished or undone."""
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
+
+    def put_event(self, event: Event) -> None:
+        """Add an event with the present time, and delete the oldest events now and then."""
+        attributes = json.dumps(dict(event.attributes), ensure_ascii=False, separators=(",", ":"))
+        texts = map(as_text, (event.type, event.action, event.actor, attributes, event.scope))
+        number = self._connection.execute(
+            "INSERT INTO events (type, action, actor, attributes, scope, time) VALUES (?, ?, ?, ?, ?, ?)",
+            (*texts, time.time_ns()),
+        ).lastrowid
+        assert number is not None
+        if number % EVENTS_SPARE == 0:
+            self._execute("DELETE FROM events WHERE seq <= ?", number - EVENTS_KEPT)
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a small value outside the records; `meta` then returns the value for ``key``."""

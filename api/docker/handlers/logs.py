@@ -8,14 +8,12 @@ from contextlib import suppress
 from api.docker.errors import bad_request
 from api.docker.frames import framed, media_type
 from api.docker.messages import Request
+from api.docker.moments import seconds
 from api.docker.router import Route
 from engine.core import open_engine
 from engine.golang.strconv import parse_int
-from engine.golang.time import parse_rfc3339
 from engine.model import LogOptions
 from engine.runtime.api import LogLine
-
-_NANOSECONDS = 10**9
 
 
 def logs(request: Request) -> None:
@@ -29,8 +27,8 @@ def logs(request: Request) -> None:
     options = LogOptions(
         request.flag("follow"),
         _tail(request.value("tail")),
-        moment(request.value("since")),
-        moment(request.value("until")),
+        seconds(request.value("since")),
+        seconds(request.value("until")),
     )
     form = _form(request, tty=tty)
     engine.containers.logs(document["Id"], options)  # raises an error that the client gets as a status
@@ -57,22 +55,6 @@ def _tail(text: str) -> int:
     with suppress(ValueError):
         return max(parse_int(text, base=10), -1)
     return -1
-
-
-def moment(text: str) -> float | None:
-    """Return a time of the query in Unix seconds: "seconds[.nanoseconds]" or RFC 3339; None for "" and 0.
-
-    Raises ApiError (400).
-    """
-    if text in ("", "0"):
-        return None
-    seconds, _, fraction = text.partition(".")
-    if seconds.removeprefix("-").isdigit() and (not fraction or fraction.isdigit()) and text.isascii():
-        return int(seconds[:20]) + float(f"0.{fraction or 0}")
-    try:
-        return parse_rfc3339(text) / _NANOSECONDS
-    except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
 ROUTES = [Route("GET", "/containers/{id:.*}/logs", logs)]

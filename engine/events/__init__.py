@@ -1,0 +1,1 @@
+"""Events: what happens to networks, containers and images, as ``docker events`` shows it."""

@@ -1,0 +1,58 @@
+"""Add events to the store, in the transaction that records the change; the attributes are those of dockerd 26.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from signal import SIGKILL
+from types import MappingProxyType
+
+from engine.golang.timestamps import to_seconds
+from engine.model import ContainerRecord, Event, ImageRecord, NetworkRecord
+from engine.store.api import Transaction
+
+KILLED = 128 + SIGKILL
+"""The exit code of a process that SIGKILL ended."""
+NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def container(tx: Transaction, record: ContainerRecord, action: str, attributes: Mapping[str, str] = NONE) -> None:
+    """Add an event of a container; its labels, image and name are added to the attributes.
+
+    As in Docker, a label replaces an attribute with the same name.
+    """
+    image = {"image": record.config.image} if record.config.image else {}
+    tx.put_event(
+        Event("container", action, record.id, {**attributes, **record.config.labels, **image, "name": record.name})
+    )
+
+
+def killed(tx: Transaction, record: ContainerRecord, number: int) -> None:
+    """Add the event that a signal is sent to a container's process."""
+    container(tx, record, "kill", {"signal": str(int(number))})
+
+
+def died(tx: Transaction, record: ContainerRecord) -> None:
+    """Add the event that a container's process has ended, with its exit code and the whole seconds that it ran."""
+    ran = to_seconds(record.finished_at) - to_seconds(record.started_at)
+    container(tx, record, "die", {"execDuration": str(max(0, int(ran))), "exitCode": str(record.exit_code)})
+
+
+def network(tx: Transaction, record: NetworkRecord, action: str, attributes: Mapping[str, str] = NONE) -> None:
+    """Add an event of a network; its name and driver are added to the attributes."""
+    tx.put_event(Event("network", action, record.id, {**attributes, "name": record.name, "type": record.driver}))
+
+
+def connection(tx: Transaction, record: NetworkRecord, action: str, container_id: str) -> None:
+    """Add the event that a container joins a network ("connect") or leaves it ("disconnect")."""
+    network(tx, record, action, {"container": container_id})
+
+
+def image(tx: Transaction, image_id: str, action: str, name: str = "", record: ImageRecord | None = None) -> None:
+    """Add an event of an image. ``record`` gives the labels; it is None if the image does not exist any more."""
+    labels = record.labels if record is not None else {}
+    tx.put_event(Event("image", action, image_id, {**labels, **({"name": name} if name else {})}))
+
+
+def pruned(tx: Transaction, kind: str, reclaimed: int) -> None:
+    """Add the event that unused objects of a kind were removed; ``reclaimed`` is in bytes."""
+    tx.put_event(Event(kind, "prune", "", {"reclaimed": str(reclaimed)}))

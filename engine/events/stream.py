@@ -1,0 +1,131 @@
+"""Read the events of the store, the past ones and those that are still to come.
+
+The kernel reports each write to the directory of the store (inotify), so a reader that waits for events costs nothing
+while nothing is written. SQLite makes a commit visible shortly after its last write to the file. Therefore the reader
+looks again some times after each report, and rarely without a report, because a writer may be slow or be killed between
+the two.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import InvalidArgument
+from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
+from engine.events.filter import matches
+from engine.model import Event, EventOptions
+from engine.store.api import EVENTS_READ, Store
+
+SECOND = 1_000_000_000  # nanoseconds
+LOOKS_SECONDS = (0.002, 0.02, 0.2)
+"""Pauses before the looks that follow a report of the kernel."""
+RARE_SECONDS = 10.0
+"""Pause before a look without a report."""
+
+
+class EventStream:
+    """Iterates over the events that match the options, in their order, each once.
+
+    With neither ``since`` nor ``until``, the first event is the next one after the creation of the stream. With
+    ``since``, the past events since then come first. The iteration ends at ``until``; without ``until`` it ends when
+    `stop` is called. Other threads may call `stop`. Only one thread may iterate, and then call `close`.
+
+    ``client`` is the descriptor of a connection whose end by the other side also ends the iteration, or -1.
+
+    The constructor raises InvalidArgument if ``until`` is before ``since``. The iteration raises EngineError if the
+    store cannot be read.
+    """
+
+    def __init__(self, store: Store, directory: Path, options: EventOptions, client: int = -1) -> None:
+        _check(options)
+        self._client = client
+        self._store, self._directory, self._options = store, directory, options
+        self._after, self._closing = 0, threading.Lock()
+        with store.read() as reader:  # creates the store and its directory if they are missing
+            newest = reader.last_event()
+        self._changes = watch_directory(directory, MODIFY | CREATE | MOVED_TO)
+        if options.since is None and options.until is None:
+            self._after = newest
+        self._stopped = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        looks: Iterator[float] = iter(())
+        while True:
+            over = self._is_over()  # before the look, so that the last look is after the end
+            yield from self._look()
+            if over:
+                return
+            if self._wait(next(looks, RARE_SECONDS)):
+                looks = iter(LOOKS_SECONDS)
+
+    def stop(self) -> None:
+        """End the iteration soon, even if it waits for an event; idempotent, and callable from any thread."""
+        with self._closing:
+            if self._stopped >= 0:
+                os.eventfd_write(self._stopped, 1)
+
+    def close(self) -> None:
+        """Close the stream's file descriptors; idempotent."""
+        with self._closing:
+            if self._stopped >= 0:
+                os.close(self._changes)
+                os.close(self._stopped)
+            self._changes = self._stopped = -1
+
+    def _look(self) -> Iterator[Event]:
+        """Yield the events since the last look, oldest first."""
+        since, until, filters = self._options.since or 0, self._options.until, self._options.filters
+        full = True
+        while full:
+            with self._store.read() as reader:
+                newest = reader.last_event()
+                if newest < self._after:
+                    self._after = 0  # a repair has replaced the store by one without events
+                events = reader.events(after=self._after, since=since)
+            full = len(events) == EVENTS_READ
+            self._after = events[-1].number if full else newest
+            for event in events:
+                if (until is None or event.time <= until) and matches(event, filters):
+                    yield event
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait up to ``seconds`` for a report, for `stop` or for ``until``; return whether the kernel reported a
+        write.
+        """
+        poll = select.poll()
+        poll.register(self._stopped, select.POLLIN)
+        poll.register(self._changes, select.POLLIN)
+        if self._client >= 0:
+            poll.register(self._client, select.POLLRDHUP)
+        ready = dict(poll.poll(max(0.0, min(seconds, self._left())) * 1000 + 1))
+        if self._client in ready:
+            self.stop()
+        if self._changes not in ready:
+            return False
+        os.read(self._changes, 65536)
+        return True
+
+    def _is_over(self) -> bool:
+        return self._left() <= 0 or not self._directory.exists() or bool(select.select([self._stopped], [], [], 0)[0])
+
+    def _left(self) -> float:
+        """Return the seconds until ``until``."""
+        until = self._options.until
+        return float("inf") if until is None else (until - time.time_ns()) / SECOND
+
+
+def _check(options: EventOptions) -> None:
+    if options.since is not None and options.until is not None and options.until < options.since:
+        since, until = (f"{moment // SECOND}.{moment % SECOND:09}" for moment in (options.since, options.until))
+        raise InvalidArgument(f"`since` time ({since}) cannot be after `until` time ({until})")

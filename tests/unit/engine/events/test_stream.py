@@ -1,0 +1,177 @@
+"""The stream of events: order, bounds of time, waking without a poll, other processes, a replaced store, the limit."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InvalidArgument
+from engine.events import stream
+from engine.events.stream import EventStream
+from engine.model import Event, EventOptions
+from engine.store.api import EVENTS_KEPT, EVENTS_SPARE
+from engine.store.sqlite import SqliteStore
+
+PAST = EventOptions(since=0, until=1 << 62)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    return SqliteStore(tmp_path / "root" / "hawse.db")
+
+
+def add(store: SqliteStore, *actions: str, actor: str = "1" * 64) -> None:
+    with store.write() as tx:
+        for action in actions:
+            tx.put_event(Event("container", action, actor, {"name": "web"}))
+
+
+def past(store: SqliteStore, **options: object) -> list[str]:
+    chosen = EventOptions(**{"since": 0, "until": time.time_ns(), **options})  # type: ignore[arg-type]
+    with EventStream(store, store.path.parent, chosen) as events:
+        return [event.action for event in events]
+
+
+@pytest.fixture
+def following(store: SqliteStore) -> Iterator[tuple[EventStream, list[tuple[float, Event]]]]:
+    """A stream that a thread follows, and what it has seen with the times."""
+    seen: list[tuple[float, Event]] = []
+    events = EventStream(store, store.path.parent, EventOptions())
+    thread = threading.Thread(target=lambda: seen.extend((time.monotonic(), event) for event in events))
+    thread.start()
+    yield events, seen
+    events.stop()
+    thread.join(2)
+    assert not thread.is_alive()
+    events.close()
+    events.close()
+    events.stop()
+
+
+def until(number: int, seen: list[tuple[float, Event]]) -> None:
+    deadline = time.monotonic() + 5
+    while len(seen) < number:
+        assert time.monotonic() < deadline, f"{len(seen)} events of {number}"
+        time.sleep(0.001)
+
+
+def test_past_events_come_in_order_with_their_fields(store: SqliteStore) -> None:
+    before = time.time_ns()
+    add(store, "create", "start")
+    add(store, "die")
+    assert past(store) == ["create", "start", "die"]
+    with EventStream(store, store.path.parent, EventOptions(since=0, until=time.time_ns())) as events:
+        first, *_, last = list(events)
+    assert (first.type, first.actor, first.attributes, first.scope) == ("container", "1" * 64, {"name": "web"}, "local")
+    assert before <= first.time <= last.time <= time.time_ns()
+    assert past(store, since=last.time) == ["die"]
+    assert past(store, since=last.time + 1) == []
+    assert past(store, since=None, until=first.time) == ["create"]
+    assert past(store, filters={"event": ["start", "die"], "container": ["we"]}) == ["start", "die"]
+
+
+def test_the_end_before_the_begin_is_refused_as_docker_does(store: SqliteStore) -> None:
+    with pytest.raises(InvalidArgument) as error:
+        EventStream(store, store.path.parent, EventOptions(since=20_000_000_001, until=10_000_000_000))
+    assert str(error.value) == "`since` time (20.000000001) cannot be after `until` time (10.000000000)"
+
+
+def test_a_follower_sees_each_event_once_soon_and_none_of_the_past(
+    store: SqliteStore, following: tuple[EventStream, list[tuple[float, Event]]]
+) -> None:
+    _, seen = following
+    for number in range(50):
+        add(store, f"kill {number}")
+    until(50, seen)
+    assert [event.action for _, event in seen] == [f"kill {number}" for number in range(50)]
+    time.sleep(0.3)  # the looks after a report are over: the thread waits for the kernel
+    began = time.monotonic()
+    add(store, "start")
+    until(51, seen)
+    assert seen[-1][0] - began < 0.1
+
+
+def test_a_follower_sees_the_events_of_many_processes_in_one_order(store: SqliteStore) -> None:
+    add(store, "before")
+    ready, go = os.pipe()
+    children = []
+    for name in "abcd":
+        if not (pid := os.fork()):
+            os.close(go)
+            os.read(ready, 1)  # returns when the parent follows
+            for number in range(25):
+                add(store, str(number), actor=name)
+            os._exit(0)
+        children.append(pid)
+    with EventStream(store, store.path.parent, EventOptions()) as events:
+        os.close(go)
+        seen = list(islice(events, 100))
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0, 0]
+    os.close(ready)
+    assert [event.number for event in seen] == list(range(2, 102))
+    for name in "abcd":
+        assert [event.action for event in seen if event.actor == name] == [str(number) for number in range(25)]
+
+
+def test_a_waiting_follower_does_not_read_the_store(
+    store: SqliteStore,
+    following: tuple[EventStream, list[tuple[float, Event]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[float] = []
+    present = SqliteStore.read
+    monkeypatch.setattr(SqliteStore, "read", lambda self: looks.append(time.monotonic()) or present(self))
+    add(store, "start")
+    until(1, following[1])
+    time.sleep(1.0)
+    assert 1 <= len(looks) <= 3 * (len(stream.LOOKS_SECONDS) + 1)
+    assert max(looks) < min(looks) + 0.6
+
+
+def test_a_stream_ends_at_its_end(store: SqliteStore) -> None:
+    began = time.time_ns()
+    with EventStream(store, store.path.parent, EventOptions(until=began + 300_000_000)) as events:
+        add(store, "start")
+        assert [event.action for event in events] == ["start"]
+    assert 0.29 < (time.time_ns() - began) / 1e9 < 1.0
+
+
+def test_a_stream_goes_on_with_a_replaced_store(store: SqliteStore) -> None:
+    add(store, *map(str, range(20)))
+    with EventStream(store, store.path.parent, EventOptions()) as events:
+        new = SqliteStore(store.path.parent / "new.db")
+        add(new, "first of the new store")
+        with new.read():
+            pass
+        for suffix in ("", "-wal", "-shm"):
+            os.replace(f"{new.path}{suffix}", f"{store.path}{suffix}")
+        assert [event.action for event in islice(events, 1)] == ["first of the new store"]
+
+
+def test_the_store_keeps_the_newest_events(store: SqliteStore) -> None:
+    number = EVENTS_KEPT + 3 * EVENTS_SPARE
+    add(store, *map(str, range(number)))
+    kept = past(store)
+    assert EVENTS_KEPT <= len(kept) <= EVENTS_KEPT + EVENTS_SPARE
+    assert kept == [str(each) for each in range(number)][-len(kept) :]
+
+
+def test_an_event_and_its_change_are_one(store: SqliteStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.write() as tx:
+        tx.put_event(Event("network", "create", "2" * 64))
+        _ = 1 / 0
+    assert past(store) == []
+
+
+def test_bytes_that_are_no_text_are_replaced(store: SqliteStore) -> None:
+    with store.write() as tx:
+        tx.put_event(Event("container", "exec_create: \udcff", "3" * 64, {"l\udcfe": "\udcfd"}))
+    with EventStream(store, store.path.parent, EventOptions(since=0, until=time.time_ns())) as events:
+        (event,) = list(events)
+    assert (event.action, event.attributes) == ("exec_create: \ufffd", {"l\ufffd": "\ufffd"})
