@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from api.docker.errors import ApiError, bad_request
+from api.docker.errors import ApiError, ClientGone, bad_request
 from api.docker.messages import Json, Request, Response, encode, json_response
 from api.docker.registry_auth import registry_auth
 from api.docker.router import Route
 from api.docker.workers import Job
 from engine.api import Documents, Engine
 from engine.core import open_engine
-from engine.errors import NotImplementedByHawse
+from engine.errors import EngineError, NotImplementedByHawse
 from engine.model import Filters
 from engine.validate.image_reference import ImageReference, parse_reference
 
 NO_DOWNLOAD = "hawse does not download: fetch it first, then import the file"
 NO_SAVE = "hawse keeps root file systems, not layers, and saves no images"
+PIECE_BYTES = 64 << 10
 
 
 def list_images(request: Request) -> Response:
@@ -68,7 +70,7 @@ def create(request: Request) -> None:
         with _Output() as output:
             job = request.start_job(_pull, str(name), request.value("platform"), auth, files=[output.writer])
             output.lend()
-            _with_progress(request, _messages(job, output))
+            _with_progress(request, _messages(request, job, output))
         return
     if request.value("fromSrc") != "-":
         raise bad_request(NO_DOWNLOAD if request.value("fromSrc") else "fromImage or fromSrc is needed")
@@ -107,24 +109,42 @@ class _Output:
             os.close(self.writer)
             self.writer = -1
 
-    def lines(self) -> Iterator[bytes]:
-        """Yield lines with their line breaks, until the worker has closed its end."""
-        with os.fdopen(os.dup(self.reader), "rb") as file:
-            yield from file
+    def lines(self, client: int) -> Iterator[bytes]:
+        """Yield lines until the worker has closed its end; raises ClientGone if ``client`` is closed by its peer."""
+        poll = select.poll()
+        poll.register(self.reader, select.POLLIN)
+        poll.register(client, select.POLLRDHUP)
+        unfinished = b""
+        while True:
+            ready = dict(poll.poll())
+            if client in ready:
+                raise ClientGone
+            data = os.read(self.reader, PIECE_BYTES)
+            if not data:
+                return
+            *lines, unfinished = (unfinished + data).split(b"\n")
+            yield from lines
 
 
-def _messages(job: Job, output: _Output) -> Iterator[Json]:
-    """Yield the messages of a job; raises ApiError for its error. If the caller stops, the worker is ended."""
-    finished = False
+def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
+    """Yield the messages of a job; raises ApiError for its error. If the client goes, the worker ends its work."""
     try:
-        for line in output.lines():
+        for line in output.lines(request.exchange.fileno()):
             yield json.loads(line)
-        job.result()
-        finished = True
-    finally:
-        if not finished:
-            job.kill()
+    except BaseException:
+        job.kill(signal.SIGTERM)
         job.close()
+        raise
+    job.result()
+
+
+def _end_on_request() -> None:
+    """Let SIGTERM raise an error in this worker, so that it ends the programs that it has started."""
+
+    def end(*_: object) -> None:
+        raise EngineError("context canceled")
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
@@ -142,10 +162,10 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
         try:
             _pump(request, job, writer)
         except BaseException:
-            job.kill()
+            job.kill(signal.SIGTERM)
             job.close()
             raise
-        yield from _messages(job, output)
+        yield from _messages(request, job, output)
 
 
 def _pump(request: Request, job: Job, writer: int) -> None:
@@ -171,12 +191,14 @@ def _with_progress(request: Request, messages: Iterator[Json]) -> None:
 
 
 def _pull(engine: Engine, files: list[int], name: str, platform: str, auth: Mapping[str, Any]) -> None:
+    _end_on_request()
     with os.fdopen(files[0], "wb", buffering=0) as output:
         for message in engine.images.pull(name, platform, auth):
             output.write(encode(message))
 
 
 def _load(engine: Engine, files: list[int]) -> None:
+    _end_on_request()
     with os.fdopen(files[0], "wb", buffering=0) as output, os.fdopen(files[1], "rb") as archive:
         for image in engine.images.load(archive):
             names = [f"Loaded image: {name}\n" for name in image.references]
@@ -185,6 +207,7 @@ def _load(engine: Engine, files: list[int]) -> None:
 
 
 def _import(engine: Engine, files: list[int], name: str) -> None:
+    _end_on_request()
     with os.fdopen(files[0], "wb", buffering=0) as output, os.fdopen(files[1], "rb") as archive:
         output.write(encode({"status": engine.images.import_archive(archive, name)}))
 

@@ -43,11 +43,17 @@ def _form(request: Request, *, tty: bool) -> Callable[[LogLine], bytes]:
     timestamps, details = request.flag("timestamps"), request.flag("details")
 
     def form(line: LogLine) -> bytes:
-        prefix = (f"{line.time} " if timestamps else "") + (" " if details else "")
+        prefix = (f"{_fixed(line.time)} " if timestamps else "") + (" " if details else "")
         data = prefix.encode() + line.data
         return data if tty else framed(line.stream, data)
 
     return form
+
+
+def _fixed(time: str) -> str:
+    """Return a time of the log with nine digits of the second, as Docker sends it."""
+    whole, _, fraction = time.rstrip("Z").partition(".")
+    return f"{whole}.{fraction:0<9}Z"
 
 
 def _tail(text: str) -> int:
