@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import socket
 import struct
@@ -43,6 +44,12 @@ class Job:
     def fileno(self) -> int:
         """Return a descriptor that is readable when the job has ended."""
         return self._channel.fileno()
+
+    def has_ended(self, seconds: float = 0.0) -> bool:
+        """Wait up to ``seconds``, and return whether the job has ended."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def result(self) -> Any:
         """Wait for the end of the job, and return its result; raises ApiError for an error of the job."""

@@ -117,7 +117,9 @@ class EventStream:
         return True
 
     def _is_over(self) -> bool:
-        return self._left() <= 0 or not self._directory.exists() or bool(select.select([self._stopped], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self._stopped, select.POLLIN)
+        return self._left() <= 0 or not self._directory.exists() or bool(poll.poll(0))
 
     def _left(self) -> float:
         """Return the seconds until ``until``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import time
 
@@ -147,6 +148,31 @@ def threads(service) -> int:
     pid = str(service.process.pid)
     children = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True).stdout.split()
     return sum(len(os.listdir(f"/proc/{each}/task")) for each in [pid, *children])
+
+
+def test_hundreds_of_clients_follow_one_container(service):
+    """They are more than the inotify descriptors of a user, and need descriptors beyond 1024."""
+    script = "while [ ! -e /go ]; do sleep 0.2; done; echo now; sleep 300"
+    service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", script)
+    paths = ("GET /containers/c1/logs?follow=1&stdout=1", "POST /containers/c1/attach?stream=1&stdout=1")
+    clients = [(path, opened(service, path)) for path in paths * 150]
+    for _, each in clients:
+        assert each.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+    service.docker("exec", "c1", "sh", "-c", "> /go")
+    for path, each in clients:
+        seen = b""
+        while b"now\n" not in seen:
+            seen += each.recv(65536) or pytest.fail(f"{path} ended: {seen!r}")
+        each.close()
+
+
+def opened(service, line: str) -> socket.socket:
+    """Send the head of a request, and return the connection."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(30)
+    connection.connect(str(service.socket))
+    connection.sendall(f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return connection
 
 
 def test_wait(service):

@@ -103,7 +103,7 @@ def _start_detached(request: Request, instance: Exec) -> None:
         master = -1
         job = _job(request, instance, [_null()])
     instance.connect(master, job)
-    if select.select([job.fileno()], [], [], REFUSAL_SECONDS)[0]:
+    if job.has_ended(REFUSAL_SECONDS):
         code, text = _outcome(job)
         instance.finish(code)
         if text:

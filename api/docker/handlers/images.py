@@ -173,7 +173,7 @@ def _pump(request: Request, job: Job, writer: int) -> None:
     with os.fdopen(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
         for piece in request.body():
             pipe.write(piece)
-            if select.select([job.fileno()], [], [], 0)[0]:
+            if job.has_ended():
                 return
 
 
