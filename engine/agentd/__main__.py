@@ -99,7 +99,7 @@ def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, 
     repair = RepairService(loop, threads_store, forward.ports, run_dir, heals)
     dns = DnsService(loop, inotify, budget, ttl=ttl_from_environment(), dns=config.dns, options=config.dns_opts)
     link_repair = LinkRepair(threads_store, run_dir, cluster.verify, dns.redirected)
-    links = LinkService(loop, inotify, run_dir, link_repair.put_right, heals)
+    links = LinkService(loop, inotify, run_dir, link_repair, heals)
     rejoin = RejoinService(loop, lambda: execute(*callback(root, run_dir, "__rejoin")))
     services = (cluster, dns, forward, repair, links, rejoin, BackupService(loop, root / NAME))
     agent = Agent(

@@ -19,6 +19,7 @@ from drivers.linux import netns
 from drivers.options import HEAL, parse_bool
 from drivers.registry import load
 from engine import dispatch
+from engine.agentd import repair_events
 from engine.config import load_config
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS
@@ -77,22 +78,35 @@ class LinkRepair:
         self._store, self._run, self._verify, self._resolver_port = store, run, verify, resolver_port
         self._drivers: dict[str, Driver | None] = {}
 
-    def put_right(self, subject: Subject) -> Comparison:
+    def put_right(self, subject: Subject, by: str = "") -> Comparison:
         """Compare, and repair the differences under a write transaction; return what was different.
 
-        The write transaction keeps commands from creating or removing the subject between comparison and repair.
+        The write transaction keeps commands from creating or removing the subject between comparison and repair. It
+        also adds the event of the repair. ``by`` names the program that made a change, or is "".
         """
         with self._store.read() as reader:
             compared = self._compare(reader, subject)
         if compared.has_peers:
             texts = (line.partition(": ") for line in self._verify(subject.id))
             differences = [Difference(kind, "overlay", text) for kind, _, text in texts]
+            if differences:
+                values = repair_events.attributes(by, differences)
+                repair_events.add_alone(self._store, *subject, repair_events.REPAIR, values)
             return replace(compared, differences=differences)
         if not compared.differences:
             return compared
         self._configure()
         with self._store.write() as tx:
-            return self._compare(tx, subject, tx)
+            compared = self._compare(tx, subject, tx)
+            if compared.differences:
+                values = repair_events.attributes(by, compared.differences)
+                repair_events.add(tx, *subject, repair_events.REPAIR, values)
+            return compared
+
+    def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
+        """Add the event that ``by`` keeps undoing the repair, and that the next repair waits."""
+        values = repair_events.resting(by, seconds)
+        repair_events.add_alone(self._store, *subject, repair_events.DRIFT, values)
 
     def _compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
         """Compare a subject; with ``tx``, which is ``reader`` as a transaction, also repair the differences."""

@@ -40,10 +40,18 @@ PATIENCE_SECONDS = 5.0
 
 
 class LinkThread:
-    """The thread; it runs until `close`. The function ``put_right`` compares and repairs one subject."""
+    """The thread; it runs until `close`.
 
-    def __init__(self, put_right: Callable[[Subject], Comparison]) -> None:
-        self._put_right = put_right
+    The function ``put_right`` compares and repairs one subject, which the named program has changed. The function
+    ``tell_resting`` records that the named program keeps undoing a repair, and the seconds until the next one.
+    """
+
+    def __init__(
+        self,
+        put_right: Callable[[Subject, str], Comparison],
+        tell_resting: Callable[[Subject, str, float], None] = lambda *_: None,
+    ) -> None:
+        self._put_right, self._tell_resting = put_right, tell_resting
         self._condition = threading.Condition()
         self._paces: dict[Subject, Pace] = {}
         self._by: dict[Subject, str] = {}
@@ -142,7 +150,7 @@ class LinkThread:
     def _compare(self, subject: Subject) -> None:
         began = time.monotonic()
         try:
-            compared = self._put_right(subject)
+            compared = self._put_right(subject, self._by.get(subject, ""))
         except EngineError as error:
             self._log_failure(subject, error)
             compared = Comparison(busy=True)
@@ -153,18 +161,21 @@ class LinkThread:
             self._log_failure(subject, failure)
         now = time.monotonic()
         with self._condition:
-            self._record(subject, compared, began, now)
+            rest, by = self._record(subject, compared, began, now)
+        if rest:
+            self._tell_resting(subject, by, rest)
 
-    def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> None:
+    def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
+        """Record a comparison in the schedule; return the seconds that the next repair waits, and for which program."""
         pace = self._paces.get(subject)
         if compared.busy:
             pace = pace or self._paces.setdefault(subject, Pace(began))
             pace.looked(began, began)
             pace.own(now, BUSY_SECONDS)
-            return
+            return 0.0, ""
         damaged = bool(compared.differences or compared.failures)
         if pace is None and not damaged:
-            return
+            return 0.0, ""
         pace = pace or self._paces.setdefault(subject, Pace(began))
         reported = pace.due != NEVER
         if damaged:
@@ -172,12 +183,14 @@ class LinkThread:
         pace.looked(began, now, 0 if damaged else QUIET_SHARE)
         if reported:
             pace.own(now, DEBOUNCE_SECONDS)
+        by = self._by.get(subject, "")
         if damaged:
             self._tell(subject, compared, now - began, pace.rest)
             for member in compared.members if compared.differences else ():
                 self._paces.setdefault(member, Pace(now)).own(now, 0)
         elif not pace.rest and subject not in self._known and pace.due == NEVER:
             del self._paces[subject]  # a network that is new or gone
+        return (pace.rest if damaged else 0.0), by
 
     def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:
         by = self._by.pop(subject, "")

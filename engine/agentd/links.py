@@ -21,7 +21,7 @@ from drivers.registry import load
 from engine import dispatch
 from engine.agent.service import Snapshot
 from engine.agentd.host_links import HostLinks, marked
-from engine.agentd.link_repair import CONTAINER, ENDPOINT, NETWORK, Comparison, Subject, heals
+from engine.agentd.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair, Subject, heals
 from engine.agentd.link_thread import LinkThread
 from engine.config import Config
 from engine.eventloop.inotify import Inotify
@@ -104,7 +104,7 @@ class Ours:
 class LinkService:
     """The service that keeps the links of all networks as the records require.
 
-    ``put_right`` compares and repairs one network or container (`LinkRepair.put_right`). ``heal`` returns whether
+    ``repair`` compares and repairs one network or container. ``heal`` returns whether
     daemon.json lets the agent repair.
     """
 
@@ -115,11 +115,11 @@ class LinkService:
         loop: Loop,
         inotify: Inotify,
         run: Path,
-        put_right: Callable[[Subject], Comparison],
+        repair: LinkRepair,
         heal: Callable[[], bool],
     ) -> None:
         self._loop, self._inotify, self._run, self._heal = loop, inotify, run, heal
-        self._put_right = put_right
+        self._repair = repair
         self._thread: LinkThread | None = None
         self._host: HostLinks | None = None
         self._watched: dict[Subject, Watched] = {}
@@ -134,7 +134,7 @@ class LinkService:
         if not self._networks:
             self._stop()
             return
-        thread = self._thread = self._thread or LinkThread(self._put_right)
+        thread = self._thread = self._thread or LinkThread(self._repair.put_right, self._repair.tell_resting)
         self._host = self._host or HostLinks(self._loop, self._inotify, self._suspect)
         self._host.follow({known.link: known.subject for known in self._networks.values() if known.link})
         sandboxes = self._sandboxes(state)

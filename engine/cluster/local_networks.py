@@ -14,6 +14,7 @@ from drivers.options import VTEP, WIREGUARD
 from engine.cluster import encryption
 from engine.cluster import membership as memberships
 from engine.dispatch import network_spec, translate_driver_errors
+from engine.events import record as events
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction
@@ -53,6 +54,7 @@ def _import(tx: Transaction, record: NetworkRecord, membership: ClusterMembershi
     if known is None:
         known = with_host_options(record, membership)
         tx.put_network(known)
+        events.network(tx, known, "create")
     return known
 
 
@@ -99,6 +101,7 @@ def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_S
             delete_local(host, record)
             with host.store.write() as tx:
                 tx.delete_network(network_id)
+                events.network(tx, record, "remove")
 
 
 def delete_local(host: Host, record: NetworkRecord) -> None:
@@ -137,6 +140,7 @@ def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIM
                 tx.put_network(replace(record, phase="planned"))
             else:
                 tx.delete_network(network_id)
+                events.network(tx, record, "remove")
 
 
 def deactivate_all_unused(host: Host, patience: float) -> bool:

@@ -14,6 +14,7 @@ from engine.containers import adopted, etc_files, finalize, gateway_bridge, look
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
@@ -169,7 +170,7 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
 
     A network that does not exist is accepted. As in Docker, the next start of the container then fails.
     """
-    name, named = reference, False
+    network, name, named = None, reference, False
     with contextlib.suppress(NotFound):
         network = _find(host, reference)
         check_connect(record, network, settings, [])
@@ -179,6 +180,8 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
     attachment = NetworkAttachment(name, settings, named=named)
     with host.store.write() as tx:
         tx.put_container(replace(record, attachments=_with(record, attachment)))
+        if network is not None:
+            events.connection(tx, network, "connect", record.id)
 
 
 def _with(record: ContainerRecord, attachment: NetworkAttachment) -> list[NetworkAttachment]:

@@ -14,6 +14,7 @@ from engine.endpoints import reservation
 from engine.endpoints.reservation import memberships, release_endpoint
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
+from engine.events import record as events
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import FORMER, ContainerRecord, NetworkRecord
@@ -64,6 +65,8 @@ def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
                 raise not_connected(record, reference, running=False)
         with host.store.write() as tx:
             tx.put_container(replace(record, attachments=rest))
+            if network is not None:
+                events.connection(tx, network, "disconnect", record.id)
             if record.kind == "adopted":
                 adopted.forget_record_if_unused(tx, container_id)
 

@@ -59,7 +59,7 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
     if record.kind == "adopted":
         return _execute_in_namespace(record, request, stdio)
     lookup.keep_supervisor(host, [record])
-    exec_id, command = names.generate_id(), " ".join(request.cmd)
+    exec_id, command = names.generate_id(), f"{request.cmd[0]} {' '.join(request.cmd[1:])}"
     _add_events(host, record, exec_id, f"exec_create: {command}", f"exec_start: {command}")
     try:
         code = host.runtime.exec(record.id, request, stdio)

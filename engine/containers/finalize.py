@@ -14,7 +14,10 @@ from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
+from engine.runtime.api import ProcessState
 from engine.store.api import Transaction
+
+UNKNOWN = ProcessState(running=False)
 
 
 def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
@@ -29,6 +32,10 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     seen = lookup.with_actual_state(host, record)
     if seen.status == "running":
         return record
+    state = host.runtime.state(record.id) if seen.stopped_by_user or seen.status == "restarting" else UNKNOWN
+    if state.killed:
+        with host.store.write() as tx:
+            events.killed(tx, seen, SIGKILL)
     reservation.release_endpoints(host, record)
     ended = replace(
         seen,
@@ -37,7 +44,6 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         finished_at=seen.finished_at if seen.finished_at != record.finished_at else timestamps.now(),
     )
     reservation.close_sandbox(record)
-    killed = ended.exit_code == events.KILLED and host.runtime.state(record.id).killed
     with host.store.write() as tx:
         current = tx.container(container_id)
         if current is not None:
@@ -46,7 +52,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             if stopped:
                 ended = replace(ended, status="exited", restart_count=current.restart_count)
             tx.put_container(ended)
-            _add_events(tx, ended, killed=killed)
+            _add_events(tx, ended, state)
             if ended.status == "restarting":
                 intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
     if not ended.host.auto_remove or ended.status == "restarting":
@@ -56,15 +62,16 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
     return ended if current is not None else None
 
 
-def _add_events(tx: Transaction, ended: ContainerRecord, *, killed: bool) -> None:
-    """Add the events of the end of a run. A namespace that hawse did not start has none, because it is no process.
+def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
+    """Add the events of the end of a run, in Docker's order.
 
-    ``killed`` is true if the supervisor sent SIGKILL, because the time for the stop was over.
+    A namespace that hawse did not start has none, because it is no process. The supervisor tells in ``state`` what it
+    did by the user's order.
     """
     if ended.kind != "process":
         return
-    if killed:
-        events.killed(tx, ended, SIGKILL)
+    if state.stopping:
+        events.container(tx, ended, "stop")
     if ended.oom_killed:
         events.container(tx, ended, "oom")
     events.died(tx, ended)

@@ -56,14 +56,8 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> boo
             continue
         with _ended(host, record, timeout, signal), locked(host.run, "container", record.id):
             ended = finalize_exit(host, record.id)
-            _add_event(host, ended or record, "stop")
         if ended is None or ended.status != "restarting":
             return True
-
-
-def _add_event(host: Host, record: ContainerRecord, action: str) -> None:
-    with host.store.write() as tx:
-        events.container(tx, record, action)
 
 
 def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
@@ -101,7 +95,7 @@ def _ended(
         return
     if is_orphan(host, record):
         end_orphan(record, number, None if seconds < 0 else seconds)
-        _mark_stopped(host, record.id)
+        _mark_stopped(host, record.id, "stop")
         yield
         return
     if not 0 < number <= RTMAX:
@@ -116,12 +110,14 @@ def _ended(
         raise KernelFailure(str(error)) from error
 
 
-def _mark_stopped(host: Host, container_id: str) -> None:
-    """Record that the user has stopped a container whose process the runtime does not know."""
+def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
+    """Record that the user has stopped a container whose process the runtime does not know, with an event."""
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is not None and record.status == "running":
             tx.put_container(replace(record, stopped_by_user=True))
+            if action:
+                events.container(tx, record, action)
 
 
 def kill(host: Host, reference: str, signal: str) -> None:
@@ -171,8 +167,7 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
         ending = _ended(host, record, timeout, signal, restart=True) if running else nullcontext()
         with ending, locked(host.run, "container", record.id):
             ended = finalize_exit(host, record.id)
-            if running:
-                _add_event(host, ended or record, "stop")
             reset_restart_count(host, record.id)
             start(host, record.id)
-            _add_event(host, ended or record, "restart")
+            with host.store.write() as tx:
+                events.container(tx, ended or record, "restart")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from signal import SIGKILL
 from types import MappingProxyType
@@ -39,7 +40,9 @@ def died(tx: Transaction, record: ContainerRecord) -> None:
 
 def network(tx: Transaction, record: NetworkRecord, action: str, attributes: Mapping[str, str] = NONE) -> None:
     """Add an event of a network; its name and driver are added to the attributes."""
-    tx.put_event(Event("network", action, record.id, {**attributes, "name": record.name, "type": record.driver}))
+    driver = "null" if record.config_only else record.driver
+    scope = "swarm" if record.scope == "swarm" and action in ("create", "remove") else "local"
+    tx.put_event(Event("network", action, record.id, {**attributes, "name": record.name, "type": driver}, scope))
 
 
 def connection(tx: Transaction, record: NetworkRecord, action: str, container_id: str) -> None:
@@ -56,3 +59,14 @@ def image(tx: Transaction, image_id: str, action: str, name: str = "", record: I
 def pruned(tx: Transaction, kind: str, reclaimed: int) -> None:
     """Add the event that unused objects of a kind were removed; ``reclaimed`` is in bytes."""
     tx.put_event(Event(kind, "prune", "", {"reclaimed": str(reclaimed)}))
+
+
+def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
+    """Add an event of hawse on this host; its name and id are the name of the host."""
+    name = os.uname().nodename
+    tx.put_event(Event("daemon", action, name, {**attributes, "name": name}))
+
+
+def node(tx: Transaction, node_id: str, name: str, action: str, attributes: Mapping[str, str] = NONE) -> None:
+    """Add an event of a node of the cluster: "create", "remove", or "update" with ``state.new`` and ``state.old``."""
+    tx.put_event(Event("node", action, node_id, {**attributes, "name": name}, scope="swarm"))

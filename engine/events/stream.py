@@ -129,5 +129,11 @@ class EventStream:
 
 def _check(options: EventOptions) -> None:
     if options.since is not None and options.until is not None and options.until < options.since:
-        since, until = (f"{moment // SECOND}.{moment % SECOND:09}" for moment in (options.since, options.until))
+        since, until = map(_seconds, (options.since, options.until))
         raise InvalidArgument(f"`since` time ({since}) cannot be after `until` time ({until})")
+
+
+def _seconds(moment: int) -> str:
+    """Return a time as Docker's client sends it: seconds since 1970, with a fraction if it is not 0."""
+    whole, rest = divmod(moment, SECOND)
+    return f"{whole}.{rest:09}" if rest else str(whole)

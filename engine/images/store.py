@@ -49,13 +49,15 @@ PULL = "pull"
 class _Staged:
     """An unpacked and verified image that has not been moved to its final directory yet.
 
-    ``action`` is what Docker's event says of it: "pull", "load", or "import" for a plain root file system.
+    ``action`` is what Docker's event says of it: "pull", "load", or "import" for a plain root file system. ``tags`` are
+    the names that the user, and not the archive, gives it. ``digests`` are those of the registry.
     """
 
     record: ImageRecord
     directory: Path
     names: Sequence[str]
     action: str
+    tags: Sequence[str] = ()
     digests: Sequence[str] = ()
 
 
@@ -93,6 +95,8 @@ class ImageStore:
             if name:
                 images = [replace(images[0], references=[name])]
             staged = self._stage(images, work, limits)
+            if name:
+                staged = [replace(staged[0], tags=[name])]
             self._store_images(staged, work)
         return [replace(image.record, references=image.names) for image in staged]
 
@@ -291,6 +295,8 @@ class ImageStore:
                     image.directory.rename(place)
                 record = replace(image.record, rootfs=str(place / "rootfs"), digests=image.digests)
                 _name(transaction, record, image.names)
+                for name in image.tags:
+                    events.image(transaction, record.id, "tag", name, record)
                 actor = [*image.names, *image.digests][0] if image.action == PULL else record.id
                 events.image(transaction, actor, image.action, actor, record)
 

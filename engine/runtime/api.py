@@ -102,7 +102,8 @@ class ProcessState:
 
     ``started_at`` and ``finished_at`` are in Unix seconds. They are 0 before the process has started or finished.
     ``stopped`` is true if the process ended after a `StopRequest`. ``restart`` is the value of that request.
-    ``killed`` is true if SIGKILL was sent when the time of the request was over. ``oom_killed`` is true if the kernel
+    ``stopping`` is true if the request came from ``stop`` or ``restart``, and not from ``kill``. ``killed`` is true if
+    SIGKILL was sent when the time of the request was over. ``oom_killed`` is true if the kernel
     killed the process because memory ran out.
     """
 
@@ -113,6 +114,7 @@ class ProcessState:
     finished_at: float = 0.0
     stopped: bool = False
     restart: bool = False
+    stopping: bool = False
     killed: bool = False
     oom_killed: bool = False
 

@@ -111,6 +111,7 @@ class LocalRuntime:
                 finished_at=ended["at"],
                 stopped=ended.get("stopped", False),
                 restart=ended.get("restart", False),
+                stopping=ended.get("stopping", False),
                 killed=ended.get("killed", False),
                 oom_killed=ended.get("oom", False),
             )

@@ -25,7 +25,7 @@ class StopOrder:
     """The order to end one container. ``restart`` is true if the container must be started again after its end."""
 
     def __init__(self, loop: Loop, directory: ContainerDirectory, send: Callable[[int], None]) -> None:
-        self.restart = self._killed = False
+        self.restart = self._killed = self._stopping = False
         self._given, self._deadline = False, float("inf")  # the deadline for SIGKILL is in Unix seconds
         self._loop, self._directory, self._send = loop, directory, send
         self._timer: Timer | None = None
@@ -36,8 +36,9 @@ class StopOrder:
         A second order replaces ``restart`` unless its value is None. The earlier of both deadlines holds.
         """
         self._given, self.restart = True, self.restart if restart is None else restart
+        self._stopping = self._stopping or restart is not None
         self._arm(float("inf") if seconds is None else seconds)
-        document: dict[str, Any] = {"deadline": self._deadline, "restart": self.restart}
+        document: dict[str, Any] = {"deadline": self._deadline, "restart": self.restart, "stopping": self._stopping}
         with contextlib.suppress(OSError):  # a full disk must not prevent the stop
             self._directory.write("stop", document)
         if number:
@@ -48,6 +49,7 @@ class StopOrder:
         document = self._directory.read("stop")
         if document is not None:
             self._given, self.restart = True, document["restart"]
+            self._stopping = document.get("stopping", False)
             self._arm(max(0.0, document["deadline"] - time.time()))
 
     def _arm(self, seconds: float) -> None:
@@ -68,5 +70,6 @@ class StopOrder:
 
     def outcome(self) -> dict[str, bool]:
         """Return what the file ``exit`` says about the order; empty if the container ended without an order."""
-        killed = {"killed": True} if self._killed else {}
-        return {"stopped": True, "restart": self.restart, **killed} if self._given else {}
+        if not self._given:
+            return {}
+        return {"stopped": True, "restart": self.restart, "killed": self._killed, "stopping": self._stopping}

@@ -25,7 +25,7 @@ class Kernel:
         self.compared: list[Subject] = []
         self.answer: Callable[[Subject], Comparison] = lambda _: NOTHING
 
-    def put_right(self, subject: Subject) -> Comparison:
+    def put_right(self, subject: Subject, _by: str) -> Comparison:
         self.compared.append(subject)
         return self.answer(subject)
 

@@ -1,0 +1,41 @@
+"""Add events of repairs to the store: what was repaired (``action``) and what caused it (``cause``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from drivers.api import Difference
+from engine.agentd import repair_log
+from engine.errors import EngineError
+from engine.events import record as events
+from engine.store.api import Store, Transaction
+
+REPAIR, DRIFT = "repair", "drift"
+"""The actions: a repair was made; another program keeps undoing the repairs, so the next one waits."""
+
+
+def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
+    """Return the attributes of a repair; ``by`` names the program that made the changes, or is ""."""
+    return {"cause": by or "another program", "action": repair_log.described(differences)}
+
+
+def resting(by: str, seconds: float) -> dict[str, str]:
+    """Return the attributes of a drift: the program that undoes the repairs, and the pause before the next one."""
+    return {"cause": by or "another program", "action": f"wait {seconds:g} s"}
+
+
+def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
+    """Add an event of a network or container (``kind``), or of all networks of a driver (``kind`` is "driver")."""
+    if kind == "network" and (network := tx.network(identity)) is not None:
+        events.network(tx, network, action, values)
+    elif kind == "container" and (container := tx.container(identity)) is not None:
+        events.container(tx, container, action, values)
+    elif kind == "driver":
+        events.daemon(tx, action, {"driver": identity, **values})
+
+
+def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
+    """Add an event in a transaction of its own; no effect if the store cannot be written."""
+    with suppress(EngineError), store.write() as tx:
+        add(tx, kind, identity, action, values)

@@ -1,0 +1,281 @@
+"""The events of each command and of what happens without one, as a real dockerd 26.1.5 made them for the same commands.
+
+Two things are different on purpose. Docker repeats the event of ``network disconnect`` for a running container. Docker
+has no event when a stopped container is connected to a network, and when a configuration network is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COUNTER, Host, Peer, require_root, until
+
+pytestmark = pytest.mark.netns
+LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)) (.*)")
+WEB = "image=hostfs, name=web, tier=front"
+WEB2 = "image=hostfs, name=web2, tier=front"
+APP, BACK = "(container=WEB, name=app, type=bridge)", "(container=WEB, name=back, type=bridge)"
+COMMANDS: list[tuple[str, list[str]]] = [
+    ("network create app", ["network create APP (name=app, type=bridge)"]),
+    ("network create back", ["network create BACK (name=back, type=bridge)"]),
+    (
+        "run -d --name web --network app --label tier=front hostfs sh -c 'trap \"\" TERM; sleep 1000 & wait; wait'",
+        [f"container create WEB ({WEB})", f"network connect APP {APP}", f"container start WEB ({WEB})"],
+    ),
+    ("network connect back web", [f"network connect BACK {BACK}"]),
+    (
+        "exec web sh -c 'exit 3'",
+        [
+            f"container exec_create: sh -c exit 3 WEB (execID=EXEC, {WEB})",
+            f"container exec_start: sh -c exit 3 WEB (execID=EXEC, {WEB})",
+            f"container exec_die WEB (execID=EXEC, exitCode=3, {WEB})",
+        ],
+    ),
+    (
+        "exec web nosuch",
+        [
+            f"container exec_create: nosuch  WEB (execID=EXEC, {WEB})",
+            f"container exec_start: nosuch  WEB (execID=EXEC, {WEB})",
+        ],
+    ),
+    ("rename web web2", ["container rename WEB (image=hostfs, name=web2, oldName=/web, tier=front)"]),
+    ("network disconnect back web2", [f"network disconnect BACK {BACK}"]),
+    ("kill -s HUP web2", ["container kill WEB (image=hostfs, name=web2, signal=1, tier=front)"]),
+    ("publish -p 8080:80 web2", [f"container publish WEB ({WEB2.replace('web2', 'web2, port=80/tcp')})"]),
+    ("unpublish web2 80", [f"container unpublish WEB ({WEB2.replace('web2', 'web2, port=80/tcp')})"]),
+    (
+        "restart -t 1 web2",
+        [
+            "container kill WEB (image=hostfs, name=web2, signal=15, tier=front)",
+            "container kill WEB (image=hostfs, name=web2, signal=9, tier=front)",
+            f"network disconnect APP {APP}",
+            f"container stop WEB ({WEB2})",
+            f"container die WEB (execDuration=N, exitCode=137, {WEB2})",
+            f"network connect APP {APP}",
+            f"container start WEB ({WEB2})",
+            f"container restart WEB ({WEB2})",
+        ],
+    ),
+    (
+        "kill web2",
+        [
+            "container kill WEB (image=hostfs, name=web2, signal=9, tier=front)",
+            f"network disconnect APP {APP}",
+            f"container die WEB (execDuration=N, exitCode=137, {WEB2})",
+        ],
+    ),
+    ("network connect back web2", [f"network connect BACK {BACK}"]),
+    ("network disconnect back web2", [f"network disconnect BACK {BACK}"]),
+    ("start web2", [f"network connect APP {APP}", f"container start WEB ({WEB2})"]),
+    (
+        "rm -f web2",
+        [
+            "container kill WEB (image=hostfs, name=web2, signal=9, tier=front)",
+            f"network disconnect APP {APP}",
+            f"container die WEB (execDuration=N, exitCode=137, {WEB2})",
+            f"container destroy WEB ({WEB2})",
+        ],
+    ),
+    (
+        "run --name fails --network app hostfs nosuch",
+        [
+            "container create FAILS (image=hostfs, name=fails)",
+            "container attach FAILS (image=hostfs, name=fails)",
+            f"network connect APP {APP.replace('WEB', 'FAILS')}",
+            f"network disconnect APP {APP.replace('WEB', 'FAILS')}",
+        ],
+    ),
+    ("container prune -f", ["container destroy FAILS (image=hostfs, name=fails)", "container prune  (reclaimed=N)"]),
+    (
+        "run --name once --rm --network app hostfs true",
+        [
+            "container create ONCE (image=hostfs, name=once)",
+            "container attach ONCE (image=hostfs, name=once)",
+            f"network connect APP {APP.replace('WEB', 'ONCE')}",
+            "container start ONCE (image=hostfs, name=once)",
+            f"network disconnect APP {APP.replace('WEB', 'ONCE')}",
+            "container die ONCE (execDuration=N, exitCode=0, image=hostfs, name=once)",
+            "container destroy ONCE (image=hostfs, name=once)",
+        ],
+    ),
+    ("network create --config-only cfg", ["network create CFG (name=cfg, type=null)"]),
+    (
+        "network rm cfg back",
+        ["network destroy CFG (name=cfg, type=null)", "network destroy BACK (name=back, type=bridge)"],
+    ),
+    ("network prune -f", ["network destroy APP (name=app, type=bridge)", "network prune  (reclaimed=0)"]),
+]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    require_root()
+    peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=False)
+    host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path_factory.mktemp("events"))
+    yield host
+    host.delete()
+    peer.delete()
+
+
+class Follower:
+    """A running ``hawse events``, and the lines that it has printed."""
+
+    def __init__(self, host: Host, *argv: str) -> None:
+        self.output = host.state / f"events-{next(COUNTER)}"
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen(
+                host.command("events", *argv), stdout=file, stderr=file, env=host.env(HAWSE_WARM="off")
+            )
+        until(self._follows)
+
+    def _follows(self) -> bool:
+        """Return whether the process waits for changes; ``ip netns exec`` has become the command."""
+        descriptors = Path(f"/proc/{self.process.pid}/fd")
+        return any("inotify" in os.readlink(descriptor) for descriptor in descriptors.iterdir())
+
+    def lines(self, number: int) -> list[str]:
+        until(lambda: len(self.output.read_text().splitlines()) >= number)
+        return self.output.read_text().splitlines()
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(5)
+
+
+def plain(lines: list[str]) -> list[str]:
+    """Replace times, ids and durations; an id becomes the first name that its object has had, in capitals."""
+    names: dict[str, str] = {}
+    for line in lines:
+        found = re.search(r"^\S+ (?:container|network) create (\S+) .*name=(\w+)", line)
+        if found:
+            names[found[1]] = found[2].upper()
+    result = []
+    for line in lines:
+        text = LINE.fullmatch(line)[2]
+        for identity, name in names.items():
+            text = text.replace(identity, name)
+        text = re.sub(r"execID=[0-9a-f]{64}", "execID=EXEC", text)
+        result.append(re.sub(r"(execDuration|(?<=container prune  \()reclaimed)=\d+", r"\1=N", text))
+    return result
+
+
+def test_each_command_makes_dockers_events(machine: Host) -> None:
+    expected = [event for _, events in COMMANDS for event in events]
+    began = f"{time.time():.9f}"
+    follower = Follower(machine)
+    for command, _ in COMMANDS:
+        machine.hawse(*shlex.split(command), check=False)
+    lines = follower.lines(len(expected))
+    assert plain(lines) == expected
+    assert follower.interrupt() == 130
+    times = [LINE.fullmatch(line)[1] for line in lines]
+    assert times == sorted(times)
+    assert machine.hawse("events", "--since", began, "--until", "0s").stdout.splitlines() == lines
+    filters = ["--filter", "type=container", "--filter", "event=die", "--filter", "label=tier=front"]
+    assert len(machine.hawse("events", "--since", began, "--until", "0s", *filters).stdout.splitlines()) == 3
+
+
+def test_formats_are_dockers(machine: Host) -> None:
+    began = f"{time.time():.9f}"
+    container = machine.hawse("create", "--name", "made", "--label", "a=<b>", "hostfs", "true").stdout.strip()
+    network = machine.hawse("network", "create", "net").stdout.strip()
+    machine.hawse("rm", "made")
+    past = ["events", "--since", began, "--until", "0s"]
+    first, second, _ = machine.hawse(*past, "--format", "json").stdout.splitlines()
+    moment = json.loads(first)["timeNano"]
+    assert first == (
+        f'{{"status":"create","id":"{container}","from":"hostfs","Type":"container","Action":"create","Actor":{{'
+        f'"ID":"{container}","Attributes":{{"a":"<b>","image":"hostfs","name":"made"}}}},"scope":"local",'
+        f'"time":{moment // 10**9},"timeNano":{moment}}}'
+    )
+    assert second.startswith(
+        f'{{"Type":"network","Action":"create","Actor":{{"ID":"{network}","Attributes":{{"name":"net","type":"bridge"}}}},'
+    )
+    shown = machine.hawse(*past, "--format", "{{.Type}} {{.Status}} {{.From}} {{.Scope}} {{.Actor}}").stdout
+    assert shown.splitlines()[1] == f"network   local {{{network} map[name:net type:bridge]}}"
+    for format, problem in (
+        ("{{.Nope}}", 'template: :1:2: executing "" at <.Nope>: can\'t evaluate field Nope in type *events.Message'),
+        ("{{nope}}", 'template: :1: function "nope" not defined'),
+    ):
+        failed = machine.hawse(*past, "--format", format, check=False)
+        assert (failed.returncode, failed.stderr) == (64, f"Error parsing format: {problem}\n")
+    for times, problem in (
+        (["--since", "abc"], 'failed to parse value as time or duration: "abc"'),
+        (["--since", "20", "--until", "10"],
+         "Error response from daemon: `since` time (20) cannot be after `until` time (10)"),
+    ):  # fmt: skip
+        failed = machine.hawse("events", *times, check=False)
+        assert (failed.returncode, failed.stderr) == (1, problem + "\n")
+    machine.hawse("network", "rm", "net")
+
+
+def test_an_end_without_a_command_and_automatic_restarts_appear(machine: Host) -> None:
+    follower = Follower(machine, "--filter", "type=container")
+    machine.hawse("run", "-d", "--name", "flaky", "--restart", "on-failure:1", "hostfs", "sh", "-c", "exit 3")
+    lines = plain(follower.lines(5))
+    start, die = (f"container {word}image=hostfs, name=flaky)" for word in (
+        "start FLAKY (", "die FLAKY (execDuration=N, exitCode=3, "))  # fmt: skip
+    assert lines[1:] == [start, die, start, die]
+    assert follower.interrupt() == 130
+    machine.hawse("rm", "flaky")
+
+
+def test_a_killed_stop_loses_no_event(machine: Host) -> None:
+    machine.hawse("run", "-d", "--name", "slow", "hostfs", "sh", "-c", "trap '' TERM; sleep 1000 & wait; wait")
+    follower = Follower(machine, "--filter", "type=container")
+    stopping = subprocess.Popen(
+        machine.command("stop", "-t", "1", "slow"), env=machine.env(), stdout=subprocess.DEVNULL
+    )
+    follower.lines(1)  # the signal is sent
+    time.sleep(0.3)
+    stopping.kill()
+    stopping.wait()
+    words = [line.split()[2] for line in follower.lines(4)]
+    assert words == ["kill", "kill", "stop", "die"]
+    follower.interrupt()
+    machine.hawse("rm", "slow")
+
+
+def test_events_need_no_resident_process(machine: Host) -> None:
+    machine.kill_processes()
+    follower = Follower(machine)
+    off = {"HAWSE_WARM": "off"}
+    machine.hawse("network", "create", "alone", env=off)
+    assert plain(follower.lines(1)) == ["network create ALONE (name=alone, type=bridge)"]
+    follower.interrupt()
+    machine.hawse("network", "rm", "alone", env=off)
+
+
+def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -> None:
+    began = f"{time.time():.9f}"
+    lab = f"{machine.name}lab"
+    subprocess.run(["ip", "netns", "add", lab], check=True)
+    try:
+        machine.hawse("network", "create", "app")
+        machine.hawse("network", "connect", "app", f"netns:{lab}")
+        machine.hawse("network", "disconnect", "app", f"netns:{lab}")
+        machine.hawse("network", "rm", "app")
+    finally:
+        subprocess.run(["ip", "netns", "del", lab], check=True)
+    (tmp_path / "file").write_text("x")
+    subprocess.run(["tar", "-C", str(tmp_path), "-cf", str(tmp_path / "root.tar"), "file"], check=True)
+    image = machine.hawse("import", str(tmp_path / "root.tar"), "mine:1").stdout.strip()
+    machine.hawse("rmi", "mine:1")
+    lines = machine.hawse("events", "--since", began, "--until", "0s").stdout.splitlines()
+    words = [LINE.fullmatch(line)[2].split(" ", 3) for line in lines]
+    assert [word[1] for word in words] == [
+        "create", "connect", "disconnect", "destroy", "tag", "import", "untag", "delete",
+    ]  # fmt: skip
+    assert [word[2:] for word in words[4:]] == [
+        [image, "(name=mine:1)"], *[[image, f"(name={image})"]] * 3,
+    ]  # fmt: skip
