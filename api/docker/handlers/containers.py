@@ -25,7 +25,12 @@ def list_containers(request: Request) -> Response:
         limit=request.number("limit") or -1,
         size=request.flag("size"),
     )
-    return json_response(documents)
+    return json_response([without_empty_size(document) for document in documents])
+
+
+def without_empty_size(document: Json) -> Json:
+    """Return a container's entry of a list as Go writes it: a size of 0 is omitted."""
+    return {key: value for key, value in document.items() if key != "SizeRw" or value}
 
 
 def inspect(request: Request) -> Response:
