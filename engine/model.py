@@ -38,7 +38,7 @@ class NetworkCreate:
     enable_ipv4: bool | None = None
     enable_ipv6: bool = False
     ipam_driver: str = "default"
-    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = field(default_factory=dict)
     ipam_config: Sequence[IPAMConfig] = ()
     internal: bool = False
     attachable: bool = False

@@ -23,5 +23,8 @@ def bad_request(message: str) -> ApiError:
 
 
 def from_engine(error: EngineError) -> ApiError:
-    """Return the API's error for an error of the engine. The class of the engine's error has the status."""
-    return ApiError(error.status, str(error))
+    """Return the API's error for an error of the engine. The class of the engine's error has the status.
+
+    A user of the API types docker's commands, so these replace the commands of hawse's cluster that a text names.
+    """
+    return ApiError(error.status, str(error).replace('"hawse swarm ', '"docker swarm '))

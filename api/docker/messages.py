@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from api.docker.errors import bad_request
+from api.docker.errors import ApiError, bad_request
 from api.docker.exchange import Exchange
 from api.docker.fields import Fields
 from api.docker.golang_json import syntax_error
@@ -79,14 +79,14 @@ class Request:
         return self.value(name).strip().lower() not in _FALSE if name in self.query else default
 
     def number(self, name: str) -> int | None:
-        """Return a query parameter as a number, or None without it; raises ApiError (400) for another text."""
+        """Return a query parameter as a number, or None without it; raises ApiError (500) for another text."""
         text = self.value(name)
         if not text:
             return None
         try:
             return int(text)
         except ValueError:
-            raise bad_request(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+            raise ApiError(500, f'strconv.Atoi: parsing "{text}": invalid syntax') from None  # Docker's status too
 
     def filters(self) -> dict[str, list[str]]:
         """Return the query parameter ``filters``: a map of lists, or a map of maps with true; raises ApiError (400)."""

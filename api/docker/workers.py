@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
-from api.docker.errors import ApiError
+from api.docker.errors import ApiError, from_engine
 from engine.api import Engine
 from engine.core import open_engine
 from engine.errors import EngineError
@@ -157,7 +157,8 @@ def serve(channel: socket.socket) -> NoReturn:
 def _outcome(job: Callable[..., Any], arguments: Sequence[Any], keywords: Any) -> bytes:
     try:
         return pickle.dumps(("result", job(open_engine(), *arguments, **keywords)))
-    except EngineError as error:
+    except EngineError as failure:
+        error = from_engine(failure)
         return pickle.dumps(("error", error.status, str(error)))
     except ApiError as error:
         return pickle.dumps(("error", error.status, str(error)))

@@ -44,6 +44,13 @@ def test_every_version_that_clients_speak(service, version):
         ("GET", "/nothing", None, {}, 404, "page not found"),
         ("PUT", "/networks", None, {}, 404, "page not found"),
         ("GET", "/networks/no", None, {}, 404, "network no not found"),
+        ("GET", "/networks/bridge?scope=swarm", None, {}, 404, "network bridge not found"),
+        ("GET", "/networks/bridge?verbose=x", None, {}, 400,
+         'invalid value for verbose: x: strconv.ParseBool: parsing "x": invalid syntax'),
+        ("GET", "/containers/json?limit=x", None, {}, 500, 'strconv.Atoi: parsing "x": invalid syntax'),
+        ("GET", "/system/df?type=x", None, {}, 400, "unknown object type: x"),
+        ("GET", "/nodes", None, {}, 503, 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm '
+         'join" to connect this node to swarm and try again.'),
         ("GET", "/networks?filters={", None, {}, 400, "invalid filter"),
         ("GET", '/networks?filters={"bad":["x"]}', None, {}, 400, "invalid filter 'bad'"),
         ("POST", "/networks/create", b"bad", {"Content-Type": "application/json"}, 400,

@@ -11,6 +11,7 @@ from engine.api import Created, Engine
 from engine.errors import Conflict
 from engine.model import ContainerCreate, Filters, RestartPolicy
 from engine.names import SHORT_ID
+from engine.validate.host_config import is_user_defined
 
 OWN_DNS_NAMES = (1, 45)
 """From this version, a container's short id and host name are in DNSNames; before, they were in Aliases."""
@@ -25,7 +26,12 @@ def list_containers(request: Request) -> Response:
         limit=request.number("limit") or -1,
         size=request.flag("size"),
     )
-    return json_response(documents)
+    return json_response([without_empty_size(document) for document in documents])
+
+
+def without_empty_size(document: Json) -> Json:
+    """Return a container's entry of a list as Go writes it: a size of 0 is omitted."""
+    return {key: value for key, value in document.items() if key != "SizeRw" or value}
 
 
 def inspect(request: Request) -> Response:
@@ -98,8 +104,8 @@ def prune(request: Request) -> Response:
 def with_old_aliases(document: Json) -> Json:
     """Return a container's document as versions before 1.45 have it: its own names are aliases."""
     own = [document["Id"][:SHORT_ID], document["Config"]["Hostname"]]
-    for settings in document["NetworkSettings"]["Networks"].values():
-        if settings["DNSNames"] is not None:
+    for network, settings in document["NetworkSettings"]["Networks"].items():
+        if is_user_defined(network):
             settings["Aliases"] = list(dict.fromkeys([*(settings["Aliases"] or ()), *own]))
     return document
 

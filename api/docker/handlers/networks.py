@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.docker.endpoint_settings import endpoint_settings
+from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.messages import EMPTY, NO_CONTENT, Request, Response, json_response
 from api.docker.router import Route
 from engine.api import Created, Engine
+from engine.errors import NotFound
+from engine.golang.strconv import parse_bool
 from engine.model import EndpointSettings, Filters, IPAMConfig, NetworkCreate
 
 
@@ -24,9 +27,21 @@ def list_networks(request: Request) -> Response:
 
 def inspect(request: Request) -> Response:
     """Answer GET /networks/{id}. ``scope`` accepts only networks of this scope."""
-    reference = request.parameters["id"]
-    document = request.engine.networks.inspect(reference, verbose=request.flag("verbose"))
+    reference, scope = request.parameters["id"], request.value("scope")
+    document = request.engine.networks.inspect(reference, verbose=verbose(request.value("verbose")))
+    if scope not in ("", document["Scope"]):
+        raise NotFound(f"network {reference} not found")
     return json_response(document)
+
+
+def verbose(text: str) -> bool:
+    """Return the value of the query parameter ``verbose``, which has Go's words; raises ApiError."""
+    try:
+        return bool(text) and parse_bool(text)
+    except ValueError:
+        raise bad_request(
+            f'invalid value for verbose: {text}: strconv.ParseBool: parsing "{text}": invalid syntax'
+        ) from None
 
 
 def create(request: Request) -> Response:
@@ -74,7 +89,7 @@ def network_create(body: Fields) -> NetworkCreate:
         enable_ipv4=body.optional_flag("EnableIPv4"),
         enable_ipv6=body.flag("EnableIPv6"),
         ipam_driver=ipam.text("Driver") or "default",
-        ipam_options=ipam.pairs("Options") or {},
+        ipam_options=ipam.pairs("Options"),
         ipam_config=[_ipam_config(config) for config in ipam.children("Config")],
         internal=body.flag("Internal"),
         attachable=body.flag("Attachable"),

@@ -84,8 +84,9 @@ def update_node(_: Request) -> Response:
     raise NotImplementedByHawse(NO_TASKS)
 
 
-def unlock(_: Request) -> Response:
+def unlock(request: Request) -> Response:
     """Refuse /swarm/unlock and /swarm/unlockkey."""
+    request.engine.swarm.nodes({})
     raise NotImplementedByHawse(UNCHANGEABLE)
 
 

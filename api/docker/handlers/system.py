@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.docker.errors import bad_request
+from api.docker.handlers.containers import without_empty_size
 from api.docker.info import complete
 from api.docker.messages import Json, Request, Response, json_response
 from api.docker.router import Route
@@ -15,6 +17,7 @@ _PING_HEADERS = (
     ("Content-Type", "text/plain; charset=utf-8"),
     ("Pragma", "no-cache"),
 )
+PARTS = ("container", "image", "volume", "build-cache")
 NO_LOGIN = "hawse does not log in to registries. It reads the credentials of docker login from config.json"
 
 
@@ -41,23 +44,25 @@ def auth(_: Request) -> Response:
 
 def disk_usage(request: Request) -> Response:
     """Answer GET /system/df; ``type`` chooses parts of the document."""
-    engine, parts = request.engine, request.query.get("type") or ("container", "image", "volume", "build-cache")
-    document: Json = {}
+    engine, parts = request.engine, request.query.get("type") or PARTS
+    for part in parts:
+        if part not in PARTS:
+            raise bad_request(f"unknown object type: {part}")
+    containers = engine.containers.list({}, all=True, size="container" in parts)
     images = engine.images.list({}) if "image" in parts else []
-    if "image" in parts:
-        containers = engine.containers.list({}, all=True)
-        document["LayersSize"] = sum(image["Size"] for image in images)
-        document["Images"] = [_with_users(image, containers) for image in images]
-    if "container" in parts:
-        document["Containers"] = engine.containers.list({}, all=True, size=True)
-    document |= {"Volumes": []} if "volume" in parts else {}
-    document |= {"BuildCache": []} if "build-cache" in parts else {}
+    document = {
+        "LayersSize": sum(image["Size"] for image in images),
+        "Images": [_with_users(image, containers) for image in images] if "image" in parts else None,
+        "Containers": [without_empty_size(each) for each in containers] if "container" in parts else None,
+        "Volumes": [] if "volume" in parts else None,
+        "BuildCache": [] if "build-cache" in parts else None,
+    }
     return json_response(document)
 
 
 def _with_users(image: Json, containers: list[Json]) -> dict[str, Any]:
     users = sum(container["ImageID"] == image["Id"] for container in containers)
-    return {**image, "SharedSize": 0, "Containers": users}
+    return {**image, "RepoDigests": image["RepoDigests"] or None, "SharedSize": 0, "Containers": users}
 
 
 ROUTES = [
