@@ -10,7 +10,6 @@ from api.docker.errors import ApiError, bad_request
 from api.docker.frames import media_type
 from api.docker.messages import EMPTY, Request, Response
 from api.docker.router import Route
-from engine.core import open_engine
 from engine.model import LogOptions
 
 SIZE_LIMIT = 65535
@@ -21,7 +20,7 @@ def attach_container(request: Request) -> None:
 
     The connection to the container is opened before the answer, because clients start the container after the answer.
     """
-    engine = open_engine()
+    engine = request.engine
     document = engine.containers.inspect(request.parameters["id"])
     tty, container_id = document["Config"]["Tty"], document["Id"]
     stdin = request.flag("stdin") and document["Config"]["OpenStdin"]
@@ -48,7 +47,7 @@ def attach_websocket(_: Request) -> None:
 def resize(request: Request) -> Response:
     """Answer POST /containers/{id}/resize."""
     rows, columns = size(request)
-    containers = open_engine().containers
+    containers = request.engine.containers
     document = containers.inspect(request.parameters["id"])
     if not document["State"]["Running"]:
         raise ApiError(409, f"Container {document['Id']} is not running")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from api.docker.messages import Request, encode
 from api.docker.moments import nanoseconds
 from api.docker.router import Route
-from engine.core import open_engine
 from engine.model import EventOptions
 from engine.render.event import event_document
 
@@ -14,7 +13,7 @@ def events(request: Request) -> None:
     """Answer GET /events. The answer ends at ``until``; without it, when the client goes."""
     options = EventOptions(nanoseconds(request.value("since")), nanoseconds(request.value("until")), request.filters())
     client = request.exchange.fileno()
-    with open_engine().system.events(options, client) as happened, request.open_stream() as stream:
+    with request.engine.system.events(options, client) as happened, request.open_stream() as stream:
         for event in happened:
             stream.write(encode(event_document(event)))
 

@@ -24,7 +24,6 @@ from api.docker.router import Route
 from api.docker.stream import Hijacked
 from api.docker.workers import Job
 from engine.api import Engine
-from engine.core import open_engine
 from engine.errors import StartFailure
 from engine.model import ExecCreate
 from engine.runtime import terminal
@@ -41,7 +40,7 @@ def create(request: Request) -> Response:
     words = body.words("Cmd")
     if not words:
         raise bad_request("No exec command specified")
-    document = open_engine().containers.inspect(request.parameters["id"])
+    document = request.engine.containers.inspect(request.parameters["id"])
     if not document["State"]["Running"]:
         raise ApiError(409, f"container {document['Id']} is not running")
     keys = body.text("DetachKeys")
@@ -65,7 +64,7 @@ def start(request: Request) -> Response | None:
     """Answer POST /exec/{id}/start: take the connection over until the command ends, or return at once (Detach)."""
     instance = EXECS.get(request.parameters["id"])
     body = request.json("ExecStartCheck")
-    document = open_engine().containers.inspect(instance.container_id)
+    document = request.engine.containers.inspect(instance.container_id)
     if not document["State"]["Running"]:
         raise ApiError(409, f"container {instance.container_id} is not running")
     instance.claim()

@@ -16,7 +16,6 @@ from api.docker.registry_auth import registry_auth
 from api.docker.router import Route
 from api.docker.workers import Job
 from engine.api import Documents, Engine
-from engine.core import open_engine
 from engine.errors import EngineError, NotImplementedByHawse
 from engine.model import Filters
 from engine.validate.image_reference import ImageReference, parse_reference
@@ -31,12 +30,12 @@ def list_images(request: Request) -> Response:
     filters = request.filters()
     if name := request.value("filter"):  # before version 1.41
         filters["reference"] = [*filters.get("reference", ()), name]
-    return json_response(open_engine().images.list(filters))
+    return json_response(request.engine.images.list(filters))
 
 
 def inspect(request: Request) -> Response:
     """Answer GET /images/{name}/json."""
-    return json_response(open_engine().images.inspect(request.parameters["name"]))
+    return json_response(request.engine.images.inspect(request.parameters["name"]))
 
 
 def tag(request: Request) -> Response:

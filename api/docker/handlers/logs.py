@@ -10,7 +10,6 @@ from api.docker.frames import framed, media_type
 from api.docker.messages import Request
 from api.docker.moments import seconds
 from api.docker.router import Route
-from engine.core import open_engine
 from engine.golang.strconv import parse_int
 from engine.model import LogOptions
 from engine.runtime.api import LogLine
@@ -21,7 +20,7 @@ def logs(request: Request) -> None:
     wanted = [name for name in ("stdout", "stderr") if request.flag(name)]
     if not wanted:
         raise bad_request("Bad parameters: you must choose at least one stream")
-    engine = open_engine()
+    engine = request.engine
     document = engine.containers.inspect(request.parameters["id"])
     tty = document["Config"]["Tty"]
     options = LogOptions(

@@ -7,7 +7,6 @@ from api.docker.messages import Request, encode
 from api.docker.router import Route
 from api.docker.stream import ChunkedStream
 from engine.api import Engine
-from engine.core import open_engine
 from engine.errors import NotFound
 
 CONDITIONS = ("not-running", "next-exit", "removed")
@@ -23,7 +22,7 @@ def wait(request: Request) -> None:
     condition = request.value("condition") or "not-running"
     if condition not in CONDITIONS:
         raise bad_request(f'invalid condition: "{condition}"')
-    document = open_engine().containers.inspect(request.parameters["id"])
+    document = request.engine.containers.inspect(request.parameters["id"])
     container_id, state = document["Id"], document["State"]
     runs = state["Running"] or state["Restarting"]
     waiting = _Waiting(request, container_id)
@@ -44,7 +43,7 @@ class _Waiting:
 
     def __init__(self, request: Request, container_id: str) -> None:
         self._request, self._id = request, container_id
-        self._containers = open_engine().containers
+        self._containers = request.engine.containers
 
     def watch(self) -> None:
         """Begin to watch, before the client hears of it."""
