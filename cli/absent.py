@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-REGISTRY = """hawse has no client of registries. Read an image from an archive:
-  skopeo copy docker://NAME docker-archive:image.tar:NAME && hawse import image.tar
-  docker save NAME | hawse import -"""
-BUILD = """hawse builds no images. Build with another program (buildah, docker), then:
-  docker save NAME | hawse import -
+REGISTRY = """hawse only pulls images ("hawse pull NAME", with skopeo). For everything else: skopeo
+The credentials for a pull are those of "docker login" (DOCKER_CONFIG/config.json)."""
+BUILD = """hawse builds no images. Build with another program, then load:
+  buildah build -t NAME . && buildah push NAME docker-archive:image.tar:NAME && hawse load -i image.tar
+  docker save NAME | hawse load
 Or run a directory: hawse run /some/rootfs COMMAND"""
 LAYERS = """hawse keeps root file systems, not layers, and never changes an image.
-"hawse import" reads archives; the files of an image are below HAWSE_ROOT/images."""
+"hawse load" reads archives; the files of an image are below HAWSE_ROOT/images."""
 FILES = """The files of a container on hostfs or on a directory are those of this host: copy them there.
 To look into another container: hawse exec NAME tar -C /path -c . > files.tar"""
 CGROUPS = """hawse limits and measures no resources, because it makes no cgroups.
@@ -38,10 +38,9 @@ def _each(names: str, text: str) -> Iterable[tuple[str, str]]:
 
 
 ABSENT: Mapping[str, str] = dict((
-    *_each("pull push search login logout manifest trust image_pull image_push", REGISTRY),
+    *_each("push search login logout manifest trust image_push", REGISTRY),
     *_each("build builder buildx image_build", BUILD),
-    *_each("commit diff history load save tag container_commit container_diff image_history image_load image_save "
-           "image_tag image_prune", LAYERS),
+    *_each("commit diff history save container_commit container_diff image_history image_save image_prune", LAYERS),
     *_each("export cp container_export container_cp", FILES),
     *_each("pause unpause update stats top container_pause container_unpause container_update container_stats "
            "container_top", CGROUPS),

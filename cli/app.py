@@ -282,6 +282,15 @@ class App:
             text = _escaping().revealed(text)
         self.write(self.stdout, text.encode("utf-8", "surrogateescape"))
 
+    def draw_progress(self, messages: Iterable[dict[str, Any]], stream: BinaryIO) -> None:
+        """Draw the progress of a download on a terminal.
+
+        The function imports rich only when it is called, because only output to a terminal needs rich.
+        """
+        from cli.output.download import draw
+
+        draw(messages, stream, colour=not self.no_color)
+
     def _write_text(self, stream: BinaryIO, text: str) -> None:
         if stream.isatty():
             text = _escaping().escaped(text)

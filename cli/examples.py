@@ -11,7 +11,7 @@ from collections.abc import Mapping
 IMAGE = """Image:
   hostfs       the files of this host; nothing is copied
   /some/dir    a directory that holds a root file system
-  NAME[:TAG]   an image that "hawse import" has read from an archive"""
+  NAME[:TAG]   an image of "hawse load" or "hawse pull"; a missing one is pulled"""
 ADOPTED = """Container:
   NAME         a container of "hawse run", by its name or id
   netns:NAME   a namespace that "ip netns add NAME" made; netns:/path a file
@@ -25,7 +25,7 @@ Target:
   published:8080 (a port that a container publishes on this host)"""
 GUIDE = """Image:
   An image is a root file system: hostfs (the files of this host), a directory,
-  or an image that "hawse import" has read from an archive.
+  or an image of "hawse pull" (a registry, with skopeo) or "hawse load" (an archive).
 
 Container:
   Any network namespace can join a network in the place of a container:
@@ -127,9 +127,18 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "wait": (("wait until it ends, and print its exit code", "hawse wait job"),),
     "import": (
         ("an image of Docker", "docker save alpine:3.20 | hawse import -"),
-        ("an image of a registry", "skopeo copy docker://alpine docker-archive:a.tar:alpine; hawse import a.tar"),
         ("a plain root file system", "tar -C /srv/rootfs -c . | hawse import - mine:1.0"),
     ),
+    "load": (
+        ("an image of Docker", "docker save alpine:3.20 | hawse load"),
+        ("an image that buildah has built", "buildah push web docker-archive:web.tar:web:1.0; hawse load -i web.tar"),
+    ),
+    "pull": (
+        ("the newest image of Docker Hub", "hawse pull alpine"),
+        ("an image of a registry, for another processor", "hawse pull --platform linux/arm64 registry.lan/app:1.0"),
+        ("with the credentials of docker login", "docker login registry.lan; hawse pull registry.lan/app:1.0"),
+    ),
+    "tag": (("give an image one more name", "hawse tag alpine:3.20 base:latest"),),
     "image inspect": (
         ("everything about an image", "hawse image inspect alpine:3.20"),
         ("its command", "hawse image inspect -f '{{.Config.Cmd}}' alpine:3.20"),
@@ -245,6 +254,17 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("and unused images, without a question", "hawse system prune -af"),
     ),
     "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
+    "service": (
+        (
+            "let docker, compose and others in this shell use hawse",
+            "hawse system service & export DOCKER_HOST=unix:///run/hawse/docker.sock",
+        ),
+        ("let a group use it, whose members are then root", "hawse system service --group hawse"),
+        (
+            "from other hosts, with certificates on both sides",
+            "hawse system service --host tcp://:2376 --tlscacert A --tlscert C --tlskey K",
+        ),
+    ),
     "uninstall": (("before hawse itself is removed", "hawse system uninstall"),),
 }  # fmt: skip
 OTHER_NAMES = {"image import": "import"}

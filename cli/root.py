@@ -35,12 +35,14 @@ COMMANDS = {
     "info": "cli.system.info:info",
     "inspect": "cli.inspect:inspect",
     "kill": "cli.container.kill:kill",
+    "load": "cli.image.load:load",
     "logs": "cli.container.logs:logs",
     "network": "cli.network:network",
     "node": "cli.node:node",
     "port": "cli.port:port",
     "ps": "cli.container.ls:ps",
     "publish": "cli.container.publish:publish",
+    "pull": "cli.image.pull:pull",
     "rename": "cli.container.rename:rename",
     "restart": "cli.container.restart:restart",
     "rm": "cli.container.rm:rm",
@@ -50,6 +52,7 @@ COMMANDS = {
     "stop": "cli.container.stop:stop",
     "swarm": "cli.swarm:swarm",
     "system": "cli.system:system",
+    "tag": "cli.image.tag:tag",
     "trace": "cli.trace:trace",
     "unpublish": "cli.container.unpublish:unpublish",
     "version": "cli.system.version:version",
@@ -57,7 +60,7 @@ COMMANDS = {
 }
 """Maps the name of each command to the location of the command in the code, such as ``cli.network.create:create``."""
 
-COMMON = ("run", "exec", "ps", "images", "version", "info")
+COMMON = ("run", "exec", "ps", "pull", "images", "version", "info")
 MANAGEMENT = ("container", "image", "network", "node", "swarm", "system")
 SECTIONS = {
     "Common Commands": COMMON,

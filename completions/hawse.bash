@@ -7,9 +7,9 @@ __hawse_command() {
     commands='' aliases='' flags='' arguments='' strict=''
     case $1 in
         '')
-            commands='attach completion container create doctor events exec image images import info inspect kill logs
-                      network node port ps publish rename restart rm rmi run start stop swarm system trace unpublish
-                      version wait'
+            commands='attach completion container create doctor events exec image images import info inspect kill load
+                      logs network node port ps publish pull rename restart rm rmi run start stop swarm system tag
+                      trace unpublish version wait'
             flags='--config=directories --context,-c=context --debug,-D --dry-run --explain --help *--host,-H=none
                    --log-level,-l=log-level --no-color --version,-v'
             strict=1
@@ -147,7 +147,7 @@ __hawse_command() {
             flags='*--filter,-f=event-filter --format=event-format --help --since=age --until=none'
             ;;
         image)
-            commands='import inspect ls rm'
+            commands='import inspect load ls pull rm tag'
             aliases='list=ls remove=rm'
             flags='--help'
             strict=1
@@ -160,13 +160,24 @@ __hawse_command() {
             flags='--format,-f=document-format --help'
             arguments='more-images...'
             ;;
+        'image load' | load)
+            flags='--help --input,-i=none --quiet,-q'
+            ;;
         'image ls')
             flags='--all,-a --digests *--filter,-f=image-filter --format=image-format --help --no-trunc --quiet,-q'
             arguments='images'
             ;;
+        'image pull' | pull)
+            flags='--all-tags,-a --disable-content-trust --help --platform=none --quiet,-q'
+            arguments='none'
+            ;;
         'image rm')
             flags='--force,-f --help --no-prune'
             arguments='more-images...'
+            ;;
+        'image tag' | tag)
+            flags='--help'
+            arguments='rootfs none'
             ;;
         images)
             flags='--all,-a --digests *--filter,-f=image-filter --format=image-format --help --no-trunc --quiet,-q'
@@ -269,7 +280,7 @@ __hawse_command() {
             flags='--force,-f --help'
             ;;
         system)
-            commands='boot check df events info install prune uninstall'
+            commands='boot check df events info install prune service uninstall'
             flags='--help'
             strict=1
             ;;
@@ -287,6 +298,9 @@ __hawse_command() {
             ;;
         'system prune')
             flags='--all,-a *--filter=none --force,-f --help --volumes'
+            ;;
+        'system service')
+            flags='--group=none --help *--host=none --socket=none --tlscacert=none --tlscert=none --tlskey=none'
             ;;
         'system uninstall')
             flags='--help --root=none'

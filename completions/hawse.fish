@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image ls' 'image rm' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system uninstall' 'trace' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
 
 function __hawse_valued
@@ -42,8 +42,12 @@ function __hawse_valued
             printf '%s\n' --change=none -c=none --message=none -m=none --platform=none
         case 'image inspect'
             printf '%s\n' --format=document-format -f=document-format
+        case 'image load' 'load'
+            printf '%s\n' --input=none -i=none
         case 'image ls'
             printf '%s\n' --filter=image-filter -f=image-filter --format=image-format
+        case 'image pull' 'pull'
+            printf '%s\n' --platform=none
         case 'images'
             printf '%s\n' --filter=image-filter -f=image-filter --format=image-format
         case 'info' 'system info'
@@ -80,6 +84,8 @@ function __hawse_valued
             printf '%s\n' --root=none
         case 'system prune'
             printf '%s\n' --filter=none
+        case 'system service'
+            printf '%s\n' --group=none --host=none --socket=none --tlscacert=none --tlscert=none --tlskey=none
         case 'system uninstall'
             printf '%s\n' --root=none
         case 'trace'
@@ -348,12 +354,14 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a import -d 'Import the conte
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a inspect -d 'Return low-level information on Docker objects'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a kill -d 'Kill one or more running containers'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a load -d 'Load an image from a tar archive or STDIN'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a logs -d 'Fetch the logs of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a network -d 'Manage networks'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a node -d 'Manage Swarm nodes'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a port -d 'List port mappings or a specific mapping for the container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a ps -d 'List containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a publish -d 'Publish ports of an existing container'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a pull -d 'Download an image from a registry'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rename -d 'Rename a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a restart -d 'Restart one or more containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rm -d 'Remove one or more containers'
@@ -363,6 +371,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a start -d 'Start one or more
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a stop -d 'Stop one or more running containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a swarm -d 'Manage Swarm'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a system -d 'Manage hawse'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a tag -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a trace -d 'Say why SOURCE can or cannot reach TARGET'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a version -d 'Show the hawse version information'
@@ -708,10 +717,13 @@ complete -c hawse -n '__hawse_flags_of \'events\' \'system events\'' -l until -x
 
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a import -d 'Import the contents from a tarball to create a filesystem image'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a inspect -d 'Display detailed information on one or more images'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a load -d 'Load an image from a tar archive or STDIN'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a ls -d 'List images'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a pull -d 'Download an image from a registry'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a rm -d 'Remove one or more images'
-complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect ls rm' -a list -d 'same as ls'
-complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect ls rm' -a remove -d 'same as rm'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a tag -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm tag' -a list -d 'same as ls'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm tag' -a remove -d 'same as rm'
 complete -c hawse -n '__hawse_flags_of \'image\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'image import\' \'import\'' -s c -l change -x -a '(__hawse_offer none)' -d 'Apply Dockerfile instruction to the created image'
@@ -725,6 +737,10 @@ complete -c hawse -n '__hawse_flags_of \'image inspect\'' -s f -l format -x -a '
 complete -c hawse -n '__hawse_flags_of \'image inspect\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0+ \'image inspect\'' -a '(__hawse_offer more-images)'
 
+complete -c hawse -n '__hawse_flags_of \'image load\' \'load\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'image load\' \'load\'' -s i -l input -x -a '(__hawse_offer none)' -d 'Read from tar archive file, instead of STDIN'
+complete -c hawse -n '__hawse_flags_of \'image load\' \'load\'' -s q -l quiet -d 'Suppress the load output'
+
 complete -c hawse -n '__hawse_flags_of \'image ls\'' -s a -l all -d 'Show all images (default hides intermediate images)'
 complete -c hawse -n '__hawse_flags_of \'image ls\'' -l digests -d 'Show digests'
 complete -c hawse -n '__hawse_flags_of \'image ls\'' -s f -l filter -x -a '(__hawse_offer image-filter)' -d 'Filter output based on conditions provided'
@@ -734,10 +750,19 @@ complete -c hawse -n '__hawse_flags_of \'image ls\'' -l no-trunc -d 'Don\'t trun
 complete -c hawse -n '__hawse_flags_of \'image ls\'' -s q -l quiet -d 'Only show image IDs'
 complete -c hawse -n '__hawse_argument_of 0 \'image ls\'' -a '(__hawse_offer images)'
 
+complete -c hawse -n '__hawse_flags_of \'image pull\' \'pull\'' -s a -l all-tags -d 'Download all tagged images in the repository'
+complete -c hawse -n '__hawse_flags_of \'image pull\' \'pull\'' -l disable-content-trust -d 'Skip image verification'
+complete -c hawse -n '__hawse_flags_of \'image pull\' \'pull\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'image pull\' \'pull\'' -l platform -x -a '(__hawse_offer none)' -d 'Set platform if server is multi-platform capable'
+complete -c hawse -n '__hawse_flags_of \'image pull\' \'pull\'' -s q -l quiet -d 'Suppress verbose output'
+
 complete -c hawse -n '__hawse_flags_of \'image rm\'' -s f -l force -d 'Force removal of the image'
 complete -c hawse -n '__hawse_flags_of \'image rm\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'image rm\'' -l no-prune -d 'Do not delete untagged parents'
 complete -c hawse -n '__hawse_argument_of 0+ \'image rm\'' -a '(__hawse_offer more-images)'
+
+complete -c hawse -n '__hawse_flags_of \'image tag\' \'tag\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_argument_of 0 \'image tag\' \'tag\'' -a '(__hawse_offer rootfs)'
 
 complete -c hawse -n '__hawse_flags_of \'images\'' -s a -l all -d 'Show all images (default hides intermediate images)'
 complete -c hawse -n '__hawse_flags_of \'images\'' -l digests -d 'Show digests'
@@ -908,6 +933,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a events -d 'Get real t
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a prune -d 'Remove unused data'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a service -d 'Serve Docker\'s Engine API, so that docker, compose and others use hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
@@ -929,6 +955,14 @@ complete -c hawse -n '__hawse_flags_of \'system prune\'' -l filter -x -a '(__haw
 complete -c hawse -n '__hawse_flags_of \'system prune\'' -s f -l force -d 'Do not prompt for confirmation'
 complete -c hawse -n '__hawse_flags_of \'system prune\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system prune\'' -l volumes -d 'Prune anonymous volumes'
+
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l group -x -a '(__hawse_offer none)' -d 'Group that may use the socket; each of its members is then root on this host'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l host -x -a '(__hawse_offer none)' -d 'Address to listen on: unix://PATH, or tcp://HOST:PORT (only with TLS)'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l socket -x -a '(__hawse_offer none)' -d 'Path of the unix socket (default HAWSE_RUN/docker.sock)'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscacert -x -a '(__hawse_offer none)' -d 'File with the authority whose clients are accepted over TCP'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscert -x -a '(__hawse_offer none)' -d 'File with the certificate of this server'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlskey -x -a '(__hawse_offer none)' -d 'File with the private key of --tlscert'
 
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__hawse_offer none)' -d 'Remove below this directory, for a system that is not running'

@@ -24,12 +24,14 @@ from engine.model import (
     EventOptions,
     ExecCreate,
     Filters,
+    ImageRecord,
     LogOptions,
     NetworkCreate,
     NetworkSummary,
     PortSpec,
+    RestartPolicy,
 )
-from engine.runtime.api import Attachment, LogLine, Stdio
+from engine.runtime.api import Attachment, ContainerStreams, EndWatch, LogLine, Stdio, WaitReadable
 
 Json = dict[str, Any]
 Documents = list[Json]
@@ -192,8 +194,8 @@ class Containers(Protocol):
     def create(self, request: ContainerCreate) -> Created:
         """Create a container without starting it."""
 
-    def start(self, reference: str) -> None:
-        """Start a container; no effect if the container is running.
+    def start(self, reference: str) -> bool:
+        """Start a container; return False, without effect, if the container is running.
 
         Raises `StartFailure` with exit code 126 or 127 if the container's command cannot be executed.
         """
@@ -204,8 +206,10 @@ class Containers(Protocol):
         To receive the container's output from its beginning, callers call this method before ``start``.
         """
 
-    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
         """Stop a container with its stop signal, then with SIGKILL after ``timeout`` seconds.
+
+        Return False, without effect, if the container is not running.
 
         If ``timeout`` is None, the stop timeout of the container's configuration applies. If the configuration has no
         stop timeout, 10 seconds apply.
@@ -231,6 +235,9 @@ class Containers(Protocol):
     def rename(self, reference: str, name: str) -> None:
         """Rename a container."""
 
+    def update(self, reference: str, policy: RestartPolicy | None) -> None:
+        """Change a container's restart policy; with None, only check that the container can be changed."""
+
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container and return its exit code.
 
@@ -253,8 +260,18 @@ class Containers(Protocol):
         instead of an exit code.
         """
 
-    def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
-        """Return the lines of a container's log."""
+    def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
+        """Connect to a container's streams like `open_attachment`, for a caller that copies the data itself."""
+
+    def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
+        """Return a descriptor that is readable at the end of a container's run.
+
+        With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
+        `wait` afterwards, which releases the container's addresses and ports if nobody else has.
+        """
+
+    def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
+        """Return the lines of a container's log. ``wait`` waits for new lines, and may raise an error to end."""
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers; return their ids and the reclaimed space in bytes."""
@@ -302,6 +319,25 @@ class Images(Protocol):
     def inspect(self, reference: str) -> Json:
         """Return the document of GET /images/{name}/json."""
 
+    def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
+        """Import all images of an archive; return for each image a record with only the names in the archive."""
+
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image one more name; if another image has the name, that image loses it."""
+
+    def prune(self, filters: Filters) -> tuple[Documents, int]:
+        """Remove unused images; return entries as `remove` does, and the size of the removed images in bytes."""
+
+    def can_pull(self) -> bool:
+        """Return whether `pull` is possible on this host: skopeo is installed."""
+
+    def pull(self, reference: str, platform: str = "", auth: Mapping[str, Any] | None = None) -> Iterator[Json]:
+        """Download an image from a registry with skopeo; yield the messages of POST /images/create.
+
+        ``platform`` is ``[os/]architecture[/variant]`` or "" for this host's. ``auth`` is the content of a docker
+        ``config.json`` with the registry's credentials. If the caller closes the iterator, the download ends.
+        """
+
     def remove(self, reference: str, *, force: bool = False) -> Documents:
         """Remove an image or one of its tags.
 
@@ -331,12 +367,17 @@ class System(Protocol):
         container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
         """
 
-    def events(self, options: EventOptions) -> EventStream:
+    def swarm_state(self) -> str:
+        """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
+
+    def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the events since ``since``, or from now on; `engine.render.event` makes their JSON documents.
 
         Without ``until``, and with an ``until`` in the future, the stream waits for events that are still to come. It
         watches the store: no resident process is needed, and events of all processes appear. The store keeps about the
         last `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
+
+        ``client`` is the descriptor of a connection; the stream also ends when the other side has closed it.
         """
 
     def boot(self, patience: float) -> BootReport:

@@ -20,6 +20,7 @@ from engine.containers import rejoin as rejoining
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.containers import start as containers_start
+from engine.containers import update as updating
 from engine.errors import EngineError, PermissionDenied
 from engine.failures import raises_engine_errors
 from engine.host import Host
@@ -34,6 +35,7 @@ from engine.model import (
     NetworkCreate,
     NetworkSummary,
     PortSpec,
+    RestartPolicy,
 )
 from engine.networks import create as networks_create
 from engine.networks import predefined
@@ -41,7 +43,7 @@ from engine.networks import query as networks_query
 from engine.networks import remove as networks_remove
 from engine.paths import root_directory, run_directory
 from engine.recovery import recover
-from engine.runtime.api import Attachment, LogLine, Stdio
+from engine.runtime.api import Attachment, ContainerStreams, EndWatch, LogLine, Stdio, WaitReadable
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
 from engine.store.store_file import NAME
@@ -237,21 +239,21 @@ class ContainerVerbs(Verbs):
         """Create a container."""
         return creation.create(self.changing(), request)
 
-    def start(self, reference: str) -> None:
+    def start(self, reference: str) -> bool:
         """Start a container."""
         host = self.changing()
-        containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
+        return containers_start.start_by_user(host, lookup.resolve_own(host, reference).id)
 
     def open_attachment(self, reference: str, stdio: Stdio, *, stdin: bool) -> Attachment:
         """Connect to a container's streams."""
         return executing.open_attachment(self.host, reference, stdio, stdin=stdin)
 
-    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+    def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> bool:
         """Stop a container."""
         host = self.changing()
         container = lookup.resolve_own(host, reference)
         with stop.error_prefix(f"cannot stop container: {reference}"):
-            stop.stop(host, container.id, timeout, signal)
+            return stop.stop(host, container.id, timeout, signal)
 
     def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Restart a container."""
@@ -283,6 +285,10 @@ class ContainerVerbs(Verbs):
         """Rename a container."""
         renaming.rename(self.changing(), reference, name)
 
+    def update(self, reference: str, policy: RestartPolicy | None) -> None:
+        """Change a container's restart policy."""
+        updating.update(self.changing(), reference, policy)
+
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container to end."""
         return executing.wait(self.host, reference, condition)
@@ -299,9 +305,17 @@ class ContainerVerbs(Verbs):
         """Run a command in a container."""
         return executing.execute(self.host, reference, request, stdio)
 
-    def logs(self, reference: str, options: LogOptions) -> Iterator[LogLine]:
+    def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
+        """Connect to a container's streams, for a caller that copies the data itself."""
+        return executing.open_streams(self.host, reference, stdin=stdin)
+
+    def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
+        """Return a descriptor that is readable at the end of a container's run."""
+        return executing.watch_end(self.host, reference, next_run=next_run)
+
+    def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
         """Return the lines of a container's log."""
-        return executing.logs(self.host, reference, options)
+        return executing.logs(self.host, reference, options, wait)
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers."""

@@ -38,7 +38,7 @@ class NetworkCreate:
     enable_ipv4: bool | None = None
     enable_ipv6: bool = False
     ipam_driver: str = "default"
-    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    ipam_options: Mapping[str, str] | None = field(default_factory=dict)
     ipam_config: Sequence[IPAMConfig] = ()
     internal: bool = False
     attachable: bool = False
@@ -430,6 +430,7 @@ class ImageRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     verified: bool = False  # true if the unpacked files match the digests in the image's configuration
+    digests: Sequence[str] = ()  # each digest is "name@sha256:<64 hex>", with the digest that the registry showed
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,13 @@ class SystemVerbs:
             "Warnings": self._warnings(),
         }
 
+    def swarm_state(self) -> str:
+        """Return whether this host is in a cluster, and its role, from this host's own files."""
+        if not membership.exists(self.host.root):
+            return "inactive"
+        known = membership.load(self.host.root)
+        return "active/manager" if known and known.is_manager else "active/worker"
+
     def _id(self) -> str:
         """Return an identifier of this host and this HAWSE_ROOT, which is the same at each call."""
         try:
@@ -157,9 +164,9 @@ class SystemVerbs:
             raise PermissionDenied("permission denied: hawse trace needs root (CAP_NET_ADMIN) to see the networks")
         return trace(self.host, source, target, dry=dry).document()
 
-    def events(self, options: EventOptions) -> EventStream:
+    def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the past events since ``options.since``, and those that are still to come."""
-        return EventStream(self.host.store, self.host.root, options)
+        return EventStream(self.host.store, self.host.root, options, client)
 
     def boot(self, patience: float) -> BootReport:
         """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent."""

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent
-PACKAGES = ("cli", "engine", "drivers")
+PACKAGES = ("api", "cli", "engine", "drivers")
 
 
 def install(prefix: Path) -> Path:

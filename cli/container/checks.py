@@ -21,12 +21,10 @@ HEALTH_NUMBERS = ("health_interval", "health_timeout", "health_retries", "health
 
 
 def pull(flags: Given) -> None:
-    """Check the value of ``--pull``; "always" raises ValueError, because hawse cannot pull images."""
+    """Check the value of ``--pull``; raises ValueError."""
     choice = flags["pull"]
     if choice not in PULL_CHOICES:
         raise ValueError(f'invalid pull option: \'{choice}\': must be one of "always", "missing" or "never"')
-    if choice == "always":
-        raise ValueError("--pull always is not supported: hawse has no registry to pull from")
 
 
 def swappiness(flags: Given) -> None:

@@ -19,15 +19,17 @@ from cli.app import FLAG_ERROR, App, StatusError
 from cli.container import checks, unsupported
 from cli.container.request import container_create
 from cli.container.session import console_size
+from cli.image.pull import pull_image
 from cli.options.image_reference import check_reference, is_identifier
 from cli.pflag import changed
 from engine.errors import InvalidArgument, NotFound
 from engine.model import ContainerCreate
+from engine.validate.image_reference import parse_reference
 
 _LOOPBACK = re.compile(r"127\.([0-9]{1,3}\.){2}[0-9]{1,3}|::1$")
 HOSTFS = "hostfs"
 IMAGE_HINT = """
-hawse pulls no images. What it can run instead:
+hawse pulls images with skopeo (apt-get install skopeo). What it can run instead:
   hawse run hostfs COMMAND     a command of this host, on this host's files
   hawse run /some/dir COMMAND  a directory that holds a root file system
 Or read the image from an archive first, with one of:
@@ -64,7 +66,7 @@ def make_request(
     return request
 
 
-def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
+def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool, platform: str = "") -> str:
     """Create the container, write its id to the file of ``--cidfile`` and return the id.
 
     Raises EngineError and StatusError.
@@ -73,14 +75,22 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
     with id_file(request.host.container_id_file) as keep:
         name = reference(request.config.image)
         request = replace(request, host=replace(request.host, console_size=console_size(app)))
+        if name and pull == "always":
+            pull_for(app, name, quiet=quiet, platform=platform)
         try:
             created = app.engine.containers.create(request)
         except NotFound as error:
-            if name and str(error).startswith("No such image"):
-                app.hint = IMAGE_HINT.format(name=request.config.image)
-            if name and pull == "missing" and not quiet:
+            if not (name and str(error).startswith("No such image")):
+                raise
+            app.hint = IMAGE_HINT.format(name=request.config.image)
+            if pull != "missing":
+                raise
+            if not quiet:
                 app.err_lines([f"Unable to find image '{name}' locally"])
-            raise
+            if not app.engine.images.can_pull():
+                raise
+            pull_for(app, name, quiet=quiet, platform=platform)
+            created = app.engine.containers.create(request)
         except InvalidArgument as error:
             if str(error) == "no command specified":
                 app.hint = COMMAND_HINT.format(image=request.config.image)
@@ -89,6 +99,12 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
             app.err_lines([f"WARNING: {warning}"])
         keep(created.id)
     return created.id
+
+
+def pull_for(app: App, name: str, *, quiet: bool, platform: str) -> None:
+    """Pull an image for a container, and show the progress on stderr unless ``quiet``; raises EngineError."""
+    pull_image(app, parse_reference(name), platform, None if quiet else app.stderr)
+    app.hint = ""
 
 
 def warn(app: App, request: ContainerCreate) -> None:

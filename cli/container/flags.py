@@ -170,7 +170,7 @@ CREATION = (
     flag("--disable-content-trust", usage="Skip image verification", default_value=True, effect="ignored"),
     flag("--name", kind=STRING, usage="Assign a name to the container"),
     flag("--platform", kind=STRING, usage="Set platform if server is multi-platform capable"),
-    flag("--quiet", "-q", usage="Suppress the pull output", effect="ignored"),
+    flag("--quiet", "-q", usage="Suppress the pull output"),
 )
 
 

@@ -26,7 +26,7 @@ IGNORED = (
     "device_cgroup_rule", "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops",
     "health_cmd", "health_interval", "health_retries", "health_start_interval", "health_start_period",
     "health_timeout", "ipc", "isolation", "kernel_memory", "memory", "memory_reservation",
-    "memory_swap", "memory_swappiness", "oom_kill_disable", "oom_score_adj", "pids_limit", "platform", "runtime",
+    "memory_swap", "memory_swappiness", "oom_kill_disable", "oom_score_adj", "pids_limit", "runtime",
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
 SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}

@@ -67,8 +67,9 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
     filters = dict(flags["filter"])
     if flags["repository"]:
         filters["reference"] = (*filters.get("reference", ()), flags["repository"])
-    rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, trunc=not flags["no_trunc"])]
     format = flags["format"]
+    shown = {"trunc": not flags["no_trunc"], "digests": flags["digests"]}
+    rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, **shown)]
     elided = ELIDED if format in ("", "table") and not flags["no_trunc"] else ()
     text = template(format, quiet=flags["quiet"], digests=flags["digests"])
     write_listing(app, text, rows, HEADER, elided=elided)
@@ -90,17 +91,36 @@ def template(format: str, *, quiet: bool, digests: bool) -> str:
     return f"table {{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{{{{.CreatedSince}}}}\t{{{{.Size}}}}"
 
 
-def rows_of(image: Mapping[str, Any], *, trunc: bool) -> Iterator[FormatContext]:
+def names_of(image: Mapping[str, Any], *, digests: bool) -> Iterator[tuple[str, str, str]]:
+    """Yield the repository, the tag and the digest of each row of an image; a missing part is ``<none>``.
+
+    A digest that has no tag gives a row. With ``digests``, a tag gives a row for each digest of its repository.
+    """
+    known: dict[str, list[str]] = {}
+    for reference in image.get("RepoDigests") or ():
+        repository, _, digest = reference.partition("@")
+        known.setdefault(repository, []).append(digest)
+    tags = [reference.rpartition(":")[::2] for reference in image["RepoTags"] or ()]
+    for repository, tag in tags:
+        for digest in (known.get(repository) or [NONE]) if digests else [NONE]:
+            yield repository, tag, digest
+    for repository in [repository for repository in known if repository not in dict(tags)]:
+        for digest in known[repository] if digests else [NONE]:
+            yield repository, NONE, digest
+    if not (tags or known):
+        yield NONE, NONE, NONE
+
+
+def rows_of(image: Mapping[str, Any], *, trunc: bool, digests: bool = False) -> Iterator[FormatContext]:
     """Yield one row for each name of an image; an image without a name gives one row with ``<none>``."""
-    for reference in image["RepoTags"] or [f"{NONE}:{NONE}"]:
-        repository, _, tag = reference.rpartition(":")
+    for repository, tag, digest in names_of(image, digests=digests):
         yield FormatContext(
             "*formatter.imageContext",
             {
                 "Containers": UNKNOWN,
                 "CreatedAt": moment(image["Created"]),
                 "CreatedSince": human_duration(time.time() - image["Created"]) + " ago",
-                "Digest": NONE,
+                "Digest": digest,
                 "ID": short_id(image["Id"]) if trunc else image["Id"],
                 "Repository": repository,
                 "SharedSize": UNKNOWN,

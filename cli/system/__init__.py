@@ -12,6 +12,7 @@ COMMANDS = {
     "info": "cli.system.info:info",
     "install": "cli.system.install:install",
     "prune": "cli.system.prune:prune",
+    "service": "cli.system.service:service",
     "uninstall": "cli.system.uninstall:uninstall",
 }
 

@@ -12,7 +12,10 @@ from cli.docker_types.system_types import DOCKER_INFO
 from cli.output.documents import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
+from cli.system.service import SOCKET
 from cli.system.version import client_document, title
+from engine.paths import run_directory
+from engine.runtime import resident
 
 Json = dict[str, Any]
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -75,10 +78,19 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
     yield from lines(RUNTIMES, server)
     yield from security(server.get("SecurityOptions") or ())
     yield from lines(MACHINE, server)
+    yield f" Docker API: {served()}"
     if pools := server.get("DefaultAddressPools"):
         yield " Default Address Pools:"
         yield from (f"   Base: {pool['Base']}, Size: {pool['Size']}" for pool in pools)
     yield ""
+
+
+def served() -> str:
+    """Return where ``hawse system service`` listens if it does, else how to start it."""
+    run = run_directory()
+    if resident.is_listening(str(run), SOCKET):
+        return f"unix://{run}/{SOCKET}"
+    return "not served (start it with: hawse system service)"
 
 
 def swarm(document: Mapping[str, Any]) -> Iterator[str]:

@@ -27,3 +27,4 @@ def install(app: App, root: str) -> None:
         raise StatusError(f"cannot write {error.filename}: {(error.strerror or '').lower()}") from error
     units.systemctl(root, "daemon-reload")
     app.err(f"To start them now and at every boot: systemctl enable --now {' '.join(units.STARTED)}\n")
+    app.err(f"To serve Docker's API too (docs/docker-api.md): systemctl enable --now {units.API}\n")

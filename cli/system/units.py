@@ -12,13 +12,16 @@ from engine.paths import root_directory, run_directory
 
 TEMPLATES = Path(__file__).parent / "units"
 STARTED = ("hawse-warm.socket", "hawse-agent.service", "hawse-boot.service")
-"""The units that the user enables.
+"""The units that most users enable.
 
 The unit ``hawse-warm.service`` is not enabled, because systemd starts this unit when a launcher connects to the
 warm server's socket.
 """
 
-UNITS = (*STARTED, "hawse-warm.service")
+API = "hawse-api.socket"
+"""The unit for users of Docker's API. It is a unit of its own, because whoever uses its socket is root on the host."""
+
+UNITS = (*STARTED, "hawse-warm.service", API, "hawse-api.service")
 DIRECTORY = Path("etc/systemd/system")
 BOOTED = Path("/run/systemd/system")
 

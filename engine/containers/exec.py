@@ -18,7 +18,16 @@ from engine.errors import Conflict, EngineError, InvalidArgument, KernelFailure,
 from engine.events import record as events
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions
-from engine.runtime.api import LEFT, Attachment, LogLine, RuntimeFailure, Stdio
+from engine.runtime.api import (
+    LEFT,
+    Attachment,
+    ContainerStreams,
+    EndWatch,
+    LogLine,
+    RuntimeFailure,
+    Stdio,
+    WaitReadable,
+)
 from engine.store.locks import locked
 
 WITH_NAMES = 'mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"'
@@ -116,7 +125,23 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
     return attachment
 
 
-def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
+def open_streams(host: Host, reference: str, *, stdin: bool) -> ContainerStreams:
+    """Connect to the standard streams of a container, for a caller that copies the data itself."""
+    record = lookup.resolve_own(host, reference)
+    streams = host.runtime.open_streams(record.id, stdin=stdin)
+    with host.store.write() as tx:
+        events.container(tx, record, "attach")
+    return streams
+
+
+def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:
+    """Return a descriptor that is readable at the end of a container's run; see `Runtime.watch_end`."""
+    return host.runtime.watch_end(lookup.resolve_own(host, reference).id, next_run=next_run)
+
+
+def logs(
+    host: Host, reference: str, options: LogOptions, wait_readable: WaitReadable | None = None
+) -> Iterator[LogLine]:
     """Return the lines of the container's log file.
 
     Raises EngineError if the log driver writes no file, or if the log options of the container are wrong.
@@ -130,7 +155,7 @@ def logs(host: Host, reference: str, options: LogOptions) -> Iterator[LogLine]:
     except ValueError as error:
         raise EngineError(str(error)) from None
     lookup.keep_supervisor(host, [record])
-    return host.runtime.logs(path, options, record.id)
+    return host.runtime.logs(path, options, record.id, wait_readable)
 
 
 def wait(host: Host, reference: str, condition: str) -> int:

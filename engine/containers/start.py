@@ -387,22 +387,24 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 
-def start_by_user(host: Host, container_id: str) -> None:
-    """Start a container because the user requests the start; no effect if the container is running or restarting.
+def start_by_user(host: Host, container_id: str) -> bool:
+    """Start a container because the user requests the start.
+
+    Return False, without effect, if the container is running or restarting.
 
     If the start fails, a container that was created with --rm is removed.
     """
     try:
         with locked(host.run, "container", container_id):
-            if lookup.with_actual_state(host, lookup.resolve(host, container_id)).status not in (
-                "running",
-                "restarting",
-            ):
-                reset_restart_count(host, container_id)
-                start(host, container_id)
+            record = lookup.with_actual_state(host, lookup.resolve(host, container_id))
+            if record.status in ("running", "restarting"):
+                return False
+            reset_restart_count(host, container_id)
+            start(host, container_id)
+            return True
     except EngineError:
         with host.store.read() as reader:
-            record = reader.container(container_id)
-        if record is not None and record.host.auto_remove:
+            failed = reader.container(container_id)
+        if failed is not None and failed.host.auto_remove:
             remove(host, container_id, force=False)
         raise

@@ -38,24 +38,26 @@ def error_prefix(what: str) -> Iterator[None]:
         raise
 
 
-def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> None:
-    """Stop a container's process, with SIGKILL after the timeout.
+def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> bool:
+    """Stop a container's process, with SIGKILL after the timeout; return whether the container was running.
 
     On return, the endpoints and ports of the container are released. If this command is killed, the supervisor finishes
     the stop.
     """
+    was_running = False
     while True:
         with host.store.read() as reader:
             record = reader.container(container_id)
         if record is None or record.status not in ("running", "restarting"):
-            return
+            return was_running
+        was_running = True
         if record.status == "restarting":
             _cancel_restart(host, record, signal)
             continue
         with _ended(host, record, timeout, signal), locked(host.run, "container", record.id):
             ended = finalize_exit(host, record.id)
         if ended is None or ended.status != "restarting":
-            return
+            return True
 
 
 def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
+import time
 from collections.abc import Callable
 
 from engine.eventloop.loop import Loop
@@ -15,6 +17,8 @@ DELETE_SELF, MOVE_SELF = 0x400, 0x800
 MASK_ADD = 0x20000000
 IGNORED = 0x8000
 EVENT = struct.Struct("iIII")
+TIMER_SECONDS = 1
+_TIMER = struct.Struct("@4l")  # itimerspec
 
 Seen = Callable[[str, int], None]
 """A function that is called with an inotify event: the event's mask and the name in the watched directory.
@@ -48,8 +52,8 @@ class Inotify:
             self._loop.watch(self._fd, lambda _: self.read())
         number = self._libc.inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(mask | MASK_ADD))
         if number < 0:
-            errno = ctypes.get_errno()
-            raise OSError(errno, os.strerror(errno), path)
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), path)
         watch = InotifyWatch(number, seen)
         self._watches.setdefault(number, []).append(watch)
         return watch
@@ -88,14 +92,29 @@ class Inotify:
 
 
 def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
-    """Return an inotify file descriptor that becomes readable when files in a directory change; raises OSError.
+    """Return a file descriptor that becomes readable when files in a directory change; raises OSError.
 
-    The caller reads the descriptor, which blocks if nothing has changed, and closes it.
+    The caller reads the descriptor, which blocks if nothing has changed, and closes it. Because a user has only 128
+    inotify descriptors by default (fs.inotify.max_user_instances), the descriptor is a timer when they have run out.
+    The timer is readable each `TIMER_SECONDS`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)
+    if fd < 0 and ctypes.get_errno() == errno.EMFILE and os.path.isdir(directory):
+        return _timer(libc)
     if fd < 0 or libc.inotify_add_watch(fd, os.fsencode(directory), ctypes.c_uint32(mask)) < 0:
         code = ctypes.get_errno()
         os.close(fd) if fd >= 0 else None
         raise OSError(code, os.strerror(code), os.fspath(directory))
+    return fd
+
+
+def _timer(libc: ctypes.CDLL) -> int:
+    """Return a timer that becomes readable each `TIMER_SECONDS`; raises OSError."""
+    fd: int = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_CLOEXEC)
+    period = _TIMER.pack(TIMER_SECONDS, 0, TIMER_SECONDS, 0)  # interval, then first expiry
+    if fd < 0 or libc.timerfd_settime(fd, 0, period, None) < 0:
+        code = ctypes.get_errno()
+        os.close(fd) if fd >= 0 else None
+        raise OSError(code, os.strerror(code))
     return fd

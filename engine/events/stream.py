@@ -35,12 +35,15 @@ class EventStream:
     ``since``, the past events since then come first. The iteration ends at ``until``; without ``until`` it ends when
     `stop` is called. Other threads may call `stop`. Only one thread may iterate, and then call `close`.
 
+    ``client`` is the descriptor of a connection whose end by the other side also ends the iteration, or -1.
+
     The constructor raises InvalidArgument if ``until`` is before ``since``. The iteration raises EngineError if the
     store cannot be read.
     """
 
-    def __init__(self, store: Store, directory: Path, options: EventOptions) -> None:
+    def __init__(self, store: Store, directory: Path, options: EventOptions, client: int = -1) -> None:
         _check(options)
+        self._client = client
         self._store, self._directory, self._options = store, directory, options
         self._after, self._closing = 0, threading.Lock()
         with store.read() as reader:  # creates the store and its directory if they are missing
@@ -103,14 +106,20 @@ class EventStream:
         poll = select.poll()
         poll.register(self._stopped, select.POLLIN)
         poll.register(self._changes, select.POLLIN)
+        if self._client >= 0:
+            poll.register(self._client, select.POLLRDHUP)
         ready = dict(poll.poll(max(0.0, min(seconds, self._left())) * 1000 + 1))
+        if self._client in ready:
+            self.stop()
         if self._changes not in ready:
             return False
         os.read(self._changes, 65536)
         return True
 
     def _is_over(self) -> bool:
-        return self._left() <= 0 or not self._directory.exists() or bool(select.select([self._stopped], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self._stopped, select.POLLIN)
+        return self._left() <= 0 or not self._directory.exists() or bool(poll.poll(0))
 
     def _left(self) -> float:
         """Return the seconds until ``until``."""

@@ -14,7 +14,7 @@ from engine.filters.containers import filter_containers
 from engine.filters.rules import check_keys, matches_exactly, matches_labels, matches_pattern, parse_bool
 from engine.golang.time import parse_moment
 from engine.golang.timestamps import to_seconds
-from engine.model import ContainerRecord, Filters, NetworkRecord, NetworkSummary
+from engine.model import ContainerRecord, Filters, ImageRecord, NetworkRecord, NetworkSummary
 
 __all__ = [
     "check_container_prune",
@@ -81,6 +81,16 @@ def check_container_prune(filters: Filters) -> None:
 def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
     """Return whether the filters of ``container prune`` allow the removal of a stopped container."""
     return _prunable(record.config.labels, record.created, filters)
+
+
+def image_prunable(image: ImageRecord, filters: Filters) -> bool:
+    """Return whether the filters of ``image prune`` allow the removal of an unused image.
+
+    An image with a tag is removed only with the filter ``dangling=false``. Raises InvalidArgument for invalid filters.
+    """
+    check_keys(filters, PRUNE_KEYS | {"dangling"})
+    tagged_too = parse_bool(filters, "dangling") is False
+    return (tagged_too or not image.references) and _prunable(image.labels, image.created, filters)
 
 
 def _matches(network: Listed, filters: Filters) -> bool:

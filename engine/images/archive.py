@@ -1,5 +1,7 @@
 """Detect the format of an image archive: ``docker save`` output, an OCI image layout, or a plain root file system.
 
+An image that skopeo has downloaded into a directory is read in the same way.
+
 This module reads the JSON files of an archive and finds the layers of the archive's images. It unpacks no layer. It
 opens no file outside the archive, because links are resolved only by the names of other members. Each JSON document is
 compared with the digest and size in its descriptor. The layers are compared with their digests and sizes later, when
@@ -13,7 +15,9 @@ import io
 import os
 import posixpath
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -67,10 +71,68 @@ def read_archive(file: io.BufferedRandom, limits: Limits) -> list[ArchivedImage]
     return images
 
 
-class _Archive:
-    """The files of an archive, found by name. If several files have the same name, the last of them counts, as
-    in tar.
+@contextmanager
+def downloaded_image(directory: str, digest: str) -> Iterator[ArchivedImage]:
+    """Read the image in a directory that skopeo has written (``dir:``); raises `InvalidArgument`.
+
+    ``digest`` is the hexadecimal digest of the image's manifest. The layers can be read inside the ``with`` block.
     """
+    with ExitStack() as stack:
+        files = _Directory(directory, stack)
+        manifest = object_at(files.document(_MANIFESTS, digest), "value", "v1.Manifest")
+        yield _from_manifest(files, manifest, "")
+
+
+class _Files(ABC):
+    """The files of an image archive, found by name."""
+
+    @abstractmethod
+    def open(self, name: str) -> _Slice:
+        """Open a file; raises `InvalidArgument` if the file is missing."""
+
+    def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
+        """Return the content of a small file of the archive after checking its size and digest.
+
+        A ``digest`` of "" or a ``size`` of -1 means that the value is unknown. If ``digest`` is unknown but the file's
+        name contains a digest, the content is compared with the digest in the name. Raises `InvalidArgument`.
+        """
+        with self.open(name) as file:
+            data = file.read(SIZE_LIMIT + 1)
+        if len(data) > SIZE_LIMIT:
+            raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
+        if size not in (-1, len(data)):
+            raise InvalidArgument(f"{shown(name)} has {len(data)} bytes instead of {size}")
+        if (digest or _digest_of(_BLOB_NAME, name)) not in ("", actual := hashlib.sha256(data).hexdigest()):
+            raise InvalidArgument(f"{shown(name)} has digest sha256:{actual}")
+        return data
+
+    def document(self, name: str, digest: str = "", size: int = -1) -> Any:
+        """Return the parsed content of a JSON file of the archive; size and digest are checked as in `read`."""
+        return parse_document(self.read(name, digest, size), name)
+
+
+class _Directory(_Files):
+    """The files in a directory that skopeo has written: the manifest, and a file for each blob, named by its digest.
+
+    The files are opened at once, because the process that unpacks layers has another root directory.
+    """
+
+    def __init__(self, directory: str, stack: ExitStack) -> None:
+        self._files: dict[str, io.FileIO] = {}
+        for name in os.listdir(directory):
+            descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._files[name] = stack.enter_context(io.FileIO(descriptor))
+
+    def open(self, name: str) -> _Slice:
+        """Open a file; raises `InvalidArgument` if the file is missing."""
+        file = self._files.get(posixpath.basename(name))
+        if file is None:
+            raise InvalidArgument(f"the download lacks {shown(name)}")
+        return _Slice(file, 0, _size(file))
+
+
+class _Archive(_Files):
+    """The files of an archive. If several files have the same name, the last of them counts, as in tar."""
 
     def __init__(self, file: io.BufferedRandom) -> None:
         self._file = file
@@ -100,26 +162,6 @@ class _Archive:
             path = posixpath.normpath(self._links[path])
         raise InvalidArgument(f"the archive lacks {shown(name)}")
 
-    def read(self, name: str, digest: str = "", size: int = -1) -> bytes:
-        """Return the content of a small file of the archive after checking its size and digest.
-
-        A ``digest`` of "" or a ``size`` of -1 means that the value is unknown. If ``digest`` is unknown but the file's
-        name contains a digest, the content is compared with the digest in the name. Raises `InvalidArgument`.
-        """
-        with self.open(name) as file:
-            data = file.read(SIZE_LIMIT + 1)
-        if len(data) > SIZE_LIMIT:
-            raise InvalidArgument(f"{shown(name)} is larger than {SIZE_LIMIT} bytes")
-        if size not in (-1, len(data)):
-            raise InvalidArgument(f"{shown(name)} has {len(data)} bytes instead of {size}")
-        if (digest or _digest_of(_BLOB_NAME, name)) not in ("", actual := hashlib.sha256(data).hexdigest()):
-            raise InvalidArgument(f"{shown(name)} has digest sha256:{actual}")
-        return data
-
-    def document(self, name: str, digest: str = "", size: int = -1) -> Any:
-        """Return the parsed content of a JSON file of the archive; size and digest are checked as in `read`."""
-        return parse_document(self.read(name, digest, size), name)
-
 
 class _Slice(io.RawIOBase):
     """A part of an archive file.
@@ -128,7 +170,7 @@ class _Slice(io.RawIOBase):
     position of the open file.
     """
 
-    def __init__(self, file: io.BufferedRandom, start: int, size: int) -> None:
+    def __init__(self, file: io.BufferedRandom | io.FileIO, start: int, size: int) -> None:
         self._fd, self._position, self._left = file.fileno(), start, size
 
     def readable(self) -> bool:
@@ -149,7 +191,7 @@ def _members(file: io.BufferedRandom, limit: int) -> TarReader:
     return TarReader(file, limit)
 
 
-def _size(file: io.BufferedRandom) -> int:
+def _size(file: io.BufferedRandom | io.FileIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
@@ -176,7 +218,7 @@ def _saved(archive: _Archive, entry: Any) -> ArchivedImage:
     return ArchivedImage(_with_diff_ids(archive, layers, config), config, references)
 
 
-def _from_index(archive: _Archive, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
+def _from_index(archive: _Files, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
     """Yield the images of an OCI index. A nested index holds one image for several platforms."""
     where = "struct field Index.manifests"
     entries = [object_at(e, where, "v1.Descriptor") for e in list_at(index.get("manifests"), where, "[]v1.Descriptor")]
@@ -191,7 +233,7 @@ def _from_index(archive: _Archive, index: Mapping[str, Any], name: str = "", dep
             yield _from_manifest(archive, document, own_name)
 
 
-def _from_manifest(archive: _Archive, manifest: Mapping[str, Any], reference: str) -> ArchivedImage:
+def _from_manifest(archive: _Files, manifest: Mapping[str, Any], reference: str) -> ArchivedImage:
     where = "struct field Manifest."
     config = archive.read(*_descriptor(object_at(manifest.get("config"), f"{where}config", "v1.Descriptor")))
     entries = list_at(manifest.get("layers"), f"{where}layers", "[]v1.Descriptor")
@@ -201,7 +243,7 @@ def _from_manifest(archive: _Archive, manifest: Mapping[str, Any], reference: st
     return ArchivedImage(_with_diff_ids(archive, layers, config), config, [reference] if reference else [])
 
 
-def _with_diff_ids(archive: _Archive, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
+def _with_diff_ids(archive: _Files, layers: Sequence[tuple[str, str, int]], config: bytes) -> list[Layer]:
     """Return the layers. Each layer gets the digest of its uncompressed content from the image configuration."""
     diff_ids = diff_ids_of(parse_config(config))
     if len(diff_ids) != len(layers):

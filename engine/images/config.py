@@ -229,7 +229,7 @@ def render_summary(record: ImageRecord, created: int) -> dict[str, Any]:
         "Id": record.id,
         "Labels": dict(record.labels) or None,
         "ParentId": "",
-        "RepoDigests": [],
+        "RepoDigests": list(record.digests),
         "RepoTags": list(record.references),
         "SharedSize": -1,
         "Size": record.size,
@@ -242,7 +242,7 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
     return {
         "Id": record.id,
         "RepoTags": list(record.references),
-        "RepoDigests": [],
+        "RepoDigests": list(record.digests),
         "Parent": "",
         "Comment": config.get("comment") or "",
         "Created": _created_as_go_writes(config, record),

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from drivers.linux import process
 from engine.api import Documents, Json
@@ -22,29 +22,35 @@ from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.events import record as events
 from engine.failures import raises_engine_errors
 from engine.filters.images import filter_images
+from engine.filters.networks import image_prunable
 from engine.golang import timestamps
-from engine.images.archive import ArchivedImage, read_archive
+from engine.images.archive import ArchivedImage, downloaded_image, read_archive
 from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
 from engine.images.extract import unpack
 from engine.images.limits import Limits, limits_for, within_free_space
+from engine.images.platform import parse_platform
+from engine.images.pull import Pull
 from engine.images.reference import archived_name, id_prefix, new_name, normalise
+from engine.images.skopeo import Skopeo, is_installed
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
 from engine.paths import make_private_directory
 from engine.store.api import Store, Transaction
+from engine.validate.image_reference import parse_reference
 from engine.version import architecture
 
 _CHUNK_BYTES = 1 << 20
 _INCOMING = ".incoming-"
+PULL = "pull"
 
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
     """An unpacked and verified image that has not been moved to its final directory yet.
 
-    ``action`` is what Docker's event says of it: "load", or "import" for a plain root file system. ``tags`` are the
-    names that the user, and not the archive, gives it.
+    ``action`` is what Docker's event says of it: "pull", "load", or "import" for a plain root file system. ``tags`` are
+    the names that the user, and not the archive, gives it. ``digests`` are those of the registry.
     """
 
     record: ImageRecord
@@ -52,6 +58,7 @@ class _Staged:
     names: Sequence[str]
     action: str
     tags: Sequence[str] = ()
+    digests: Sequence[str] = ()
 
 
 @raises_engine_errors
@@ -72,7 +79,13 @@ class ImageStore:
         ``reference`` as its name. All images of an archive are verified before the first image is stored. Raises
         `InvalidArgument`.
         """
-        name = new_name(reference) if reference else ""
+        return self._import(source, new_name(reference) if reference else "")[0].id
+
+    def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
+        """Import all images of an archive as `import_archive` does; return a record with the new names of each."""
+        return self._import(source, "")
+
+    def _import(self, source: BinaryIO, name: str) -> Sequence[ImageRecord]:
         with self._incoming() as work, tempfile.TemporaryFile(dir=work) as archive:
             limits = self._limits or limits_for(str(work))
             self._spool(source, archive, limits)
@@ -85,7 +98,37 @@ class ImageStore:
             if name:
                 staged = [replace(staged[0], tags=[name])]
             self._store_images(staged, work)
-        return staged[0].record.id
+        return [replace(image.record, references=image.names) for image in staged]
+
+    def can_pull(self) -> bool:
+        """Return whether skopeo is installed."""
+        return is_installed()
+
+    def pull(self, reference: str, platform: str = "", auth: Mapping[str, Any] | None = None) -> Iterator[Json]:
+        """Download an image from a registry and store it; yield the messages of Docker's POST /images/create.
+
+        ``auth`` is the content of a docker ``config.json``. The limits of an import apply. Raises `EngineError`; until
+        the first message, nothing has been downloaded.
+        """
+        name, wanted = parse_reference(reference), parse_platform(platform)
+        with self._incoming() as work:
+            limits = self._limits or limits_for(str(work))
+            pull = Pull(name, wanted, Skopeo(name, work, auth or {}, limits), limits)
+            yield pull.resolve()
+            digest = f"{name.name}@{pull.digest}"
+            known = self.resolve(str(name))
+            if known is not None and digest in known.digests and not platform:
+                outcome = "Image is up to date"
+            else:
+                yield from pull.download(work / "download")
+                staged = self._stage_download(pull, work, limits, check_platform=bool(platform))
+                names = [] if name.digest else [new_name(str(name))]
+                self._store_images([replace(staged, names=names, digests=[digest], action=PULL)], work)
+                yield from pull.finished()
+                same = known is not None and known.id == staged.record.id
+                outcome = "Image is up to date" if same else "Downloaded newer image"
+        yield {"status": f"Digest: {pull.digest}"}
+        yield {"status": f"Status: {outcome} for {name}"}
 
     def list(self, filters: Filters) -> Documents:
         """Return the documents of GET /images/json."""
@@ -100,6 +143,35 @@ class ImageStore:
         config = Path(record.rootfs).parent / "config.json"
         return render_inspect(record, parse_config(config.read_bytes()))
 
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image one more name; if another image has the name, that image loses it."""
+        new = new_name(name)
+        with self._store.write() as transaction:
+            record, _ = self._find(transaction.images(), reference)
+            if record is None:
+                raise _missing(reference)
+            _name(transaction, record, [new])
+            events.image(transaction, record.id, "tag", new, record)
+
+    def prune(self, filters: Filters) -> tuple[Documents, int]:
+        """Remove unused images; return the entries as `remove` does, and the size of the removed images in bytes.
+
+        Only images without a tag are removed, or all unused images with the filter ``dangling=false``. Raises
+        `InvalidArgument`.
+        """
+        with self._store.read() as reader:
+            used = {container.image_id for container in reader.containers()}
+            images = [image for image in reader.images() if image.id not in used]
+        removed: Documents = []
+        size = 0
+        for image in [image for image in images if image_prunable(image, filters)]:
+            with suppress(Conflict, NotFound):  # another command has used or removed the image meanwhile
+                removed += self.remove(image.id, force=True)
+                size += image.size
+        with self._store.write() as transaction:
+            events.pruned(transaction, "image", size)
+        return removed, size
+
     def remove(self, reference: str, *, force: bool = False) -> Documents:
         """Remove an image or one of its names; return an entry for each image or name removed, in Docker's order."""
         with self._store.write() as transaction:
@@ -108,13 +180,17 @@ class ImageStore:
                 raise _missing(reference)
             users = [c for c in transaction.containers() if c.image_id == record.id]
             _check_removal(record, reference, name, users, force=force)
-            dropped = [name] if name else list(record.references)
-            kept = [ref for ref in record.references if ref not in dropped]
-            deleted = not kept and not users
+            dropped = _dropped_names(record, name)
+            kept = replace(
+                record,
+                references=[ref for ref in record.references if ref not in dropped],
+                digests=[digest for digest in record.digests if digest not in dropped],
+            )
+            deleted = not (kept.references or kept.digests or users)
             if deleted:
                 transaction.delete_image(record.id)
             else:
-                transaction.put_image(replace(record, references=kept))
+                transaction.put_image(kept)
             for _ in dropped:
                 events.image(transaction, record.id, "untag", record.id, record)
             if deleted:
@@ -175,6 +251,15 @@ class ImageStore:
             target.write(data)
         target.flush()
 
+    def _stage_download(self, pull: Pull, work: Path, limits: Limits, *, check_platform: bool) -> _Staged:
+        """Check and unpack the image that ``pull`` has downloaded."""
+        manifest_digest = pull.manifest_digest.removeprefix("sha256:")
+        with downloaded_image(str(work / "download"), manifest_digest) as image:
+            if check_platform:
+                pull.check_platform(parse_config(image.config))
+            (staged,) = self._stage([image], work, limits)
+        return staged
+
     @staticmethod
     def _stage(images: Sequence[ArchivedImage], work: Path, limits: Limits) -> Sequence[_Staged]:
         """Check and unpack all images of an archive. The limits apply to the sum of all images."""
@@ -208,10 +293,12 @@ class ImageStore:
                     if place.exists():  # replace files that have no record or were never verified
                         place.rename(work / f"lost-{digest}")
                     image.directory.rename(place)
-                _name(transaction, replace(image.record, rootfs=str(place / "rootfs")), image.names)
+                record = replace(image.record, rootfs=str(place / "rootfs"), digests=image.digests)
+                _name(transaction, record, image.names)
                 for name in image.tags:
-                    events.image(transaction, image.record.id, "tag", name, image.record)
-                events.image(transaction, image.record.id, image.action, image.record.id, image.record)
+                    events.image(transaction, record.id, "tag", name, record)
+                actor = [*image.names, *image.digests][0] if image.action == PULL else record.id
+                events.image(transaction, actor, image.action, actor, record)
 
     # ------------------------------------------------------------------------------------------ look-up
 
@@ -232,7 +319,7 @@ class ImageStore:
         except InvalidArgument:
             name = ""
         for image in images:
-            if name in image.references:
+            if name in image.references or name in image.digests:
                 return image, name
         digits = id_prefix(reference)
         matching = [image for image in images if digits and image.id.removeprefix("sha256:").startswith(digits)]
@@ -281,13 +368,28 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 
     If another image has a name in ``names``, the name is removed from the other image.
     """
+    digests = list(record.digests)
     for other in transaction.images():
         if other.id == record.id:
-            names = [*other.references, *names]
+            names, digests = [*other.references, *names], [*other.digests, *digests]
         elif set(names) & set(other.references):
             kept = [ref for ref in other.references if ref not in names]
             transaction.put_image(replace(other, references=kept))
-    transaction.put_image(replace(record, references=list(dict.fromkeys(names))))
+    unique = list(dict.fromkeys(names)), list(dict.fromkeys(digests))
+    transaction.put_image(replace(record, references=unique[0], digests=unique[1]))
+
+
+def _dropped_names(record: ImageRecord, name: str) -> list[str]:
+    """Return the tags and digests that a removal by ``name`` removes; "" stands for the image's id.
+
+    As with Docker, the digests of a repository go with its last tag.
+    """
+    if not name:
+        return [*record.references, *record.digests]
+    repository = name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
+    if "@" in name or any(ref != name and ref.rpartition(":")[0] == repository for ref in record.references):
+        return [name]
+    return [name, *(digest for digest in record.digests if digest.partition("@")[0] == repository)]
 
 
 def _check_removal(

@@ -127,7 +127,7 @@ def _new_record(request: NetworkCreate) -> NetworkRecord:
         enable_ipv4=request.enable_ipv4 is not False,
         enable_ipv6=request.enable_ipv6,
         ipam_driver=request.ipam_driver or "default",
-        ipam_options=dict(request.ipam_options),
+        ipam_options=None if request.ipam_options is None else dict(request.ipam_options),
         internal=request.internal,
         attachable=request.attachable,
         ingress=request.ingress,

@@ -8,7 +8,7 @@ execute the command.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -236,28 +236,91 @@ class Runtime(Protocol):
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
         """Connect to the container's streams now. No data is copied until the caller calls `Attachment.run`."""
 
+    def open_streams(self, container_id: str, *, stdin: bool) -> ContainerStreams:
+        """Connect to the container's streams now, for a caller that copies the data itself."""
+
+    def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
+        """Return a descriptor that is readable at the end of the container's run.
+
+        With ``next_run``, a container without a process is not started yet, and the watch is for its next run.
+        """
+
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces; return its exit code, or `LEFT` (-1) if the user detaches.
 
         Raises `RuntimeFailure`.
         """
 
-    def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
-        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended."""
+    def logs(
+        self, path: str, options: LogOptions, container_id: str, wait: WaitReadable | None = None
+    ) -> Iterator[LogLine]:
+        """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended.
+
+        ``wait`` waits for new lines; it may raise an error to end the iteration.
+        """
+
+
+WaitReadable = Callable[[Sequence[int]], Sequence[int]]
+"""A function that waits until one of the descriptors is readable, and returns those that are."""
 
 
 class Attachment(Protocol):
-    """An open connection to a container's streams.
+    """An open connection to a container's streams. ``detached`` is True if the user detached."""
 
-    ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
-    detached.
-    """
-
-    exit_code: int | None
     detached: bool
+
+    @property
+    def exit_code(self) -> int | None:
+        """The container's exit code if the container ended during `run`, else None."""
 
     def run(self) -> None:
         """Copy the streams until the container's process has ended, its output is closed, or the user detaches."""
 
     def close(self) -> None:
         """Close the connection to the container's streams without waiting; idempotent."""
+
+
+class ContainerStreams(Protocol):
+    """An open connection to a container's streams, for a caller that copies the data itself. Sending never blocks.
+
+    ``exit_code`` is the container's exit code after its end. ``is_open`` is False after the container's end, or if the
+    supervisor was killed. ``has_unsent`` is True if input waits until the descriptor is writable.
+    """
+
+    exit_code: int | None
+    is_open: bool
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether input waits to be sent with `flush`."""
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+
+    def receive(self) -> Sequence[tuple[str, bytes]]:
+        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none."""
+
+    def send_input(self, data: bytes) -> bool:
+        """Send data to the standard input, or its end for b""; return False if nobody reads the input any more."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size of the container's terminal."""
+
+    def flush(self) -> bool:
+        """Send what waits to be sent; return False if nobody reads the input any more."""
+
+    def close(self) -> None:
+        """Close the connection without waiting; idempotent."""
+
+
+class EndWatch(Protocol):
+    """Waits for the end of a container's run. The descriptor is readable when `exit_code` does not block."""
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of the run that has ended, or None if the supervisor was killed: then watch again."""
+
+    def close(self) -> None:
+        """Stop waiting; idempotent."""

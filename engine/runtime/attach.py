@@ -6,12 +6,102 @@ import json
 import os
 import select
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from engine.runtime import protocol, terminal
 from engine.runtime.api import Stdio
+from engine.runtime.directory import ContainerDirectory
 
 _CHUNK = 32768
+
+
+class SupervisedStreams:
+    """Implements `engine.runtime.api.ContainerStreams`: a connection to the supervisor that never blocks."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.exit_code: int | None = None
+        self.is_open = True
+        self._connection, self._decoder, self._unsent = connection, protocol.Decoder(), bytearray()
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._connection.fileno()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether input waits to be sent; the caller then waits until the descriptor is writable, and calls `flush`."""
+        return bool(self._unsent)
+
+    def receive(self) -> Sequence[tuple[str, bytes]]:
+        """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none.
+
+        ``is_open`` is False after the end of the container's process or of its supervisor.
+        """
+        try:
+            data = self._connection.recv(_CHUNK)
+        except ConnectionError:
+            data = b""
+        self.is_open = bool(data)
+        output = []
+        for kind, payload in self._decoder.feed(data):
+            if kind == protocol.CONTROL:
+                self.exit_code = json.loads(payload).get("exit", self.exit_code)
+            else:
+                output.append((protocol.STREAM_NAMES[kind], payload))
+        return output
+
+    def send_input(self, data: bytes) -> bool:
+        """Send data to the standard input, or its end for b""; return False if nobody reads the input any more."""
+        return self._send(protocol.frame(protocol.STDIN, data))
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size of the container's terminal."""
+        self._send(protocol.control({"op": "resize", "rows": rows, "columns": columns}))
+
+    def flush(self) -> bool:
+        """Send what waits to be sent; return False if nobody reads the input any more."""
+        return self._send(b"")
+
+    def close(self) -> None:
+        """Close the connection without waiting for the container; idempotent."""
+        self._connection.close()
+
+    def _send(self, data: bytes) -> bool:
+        self._unsent += data
+        try:
+            del self._unsent[: self._connection.send(self._unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            return True
+        except OSError:
+            self._unsent.clear()
+            return False
+        return True
+
+
+class SupervisedEnd:
+    """Implements `engine.runtime.api.EndWatch`."""
+
+    def __init__(self, connection: socket.socket, directory: ContainerDirectory) -> None:
+        self._connection, self._directory = connection, directory
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._connection.fileno()
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of the run that has ended, or None if the supervisor was killed."""
+        try:
+            code = protocol.receive(self._connection)["exit"]
+        except (protocol.Broken, OSError, KeyError):
+            return None
+        if code is None:
+            code = (self._directory.read("exit") or {"code": 0})["code"]
+        return int(code)
+
+    def close(self) -> None:
+        """Stop waiting; idempotent."""
+        self._connection.close()
 
 
 class SupervisedAttachment:
@@ -21,13 +111,16 @@ class SupervisedAttachment:
     typed ctrl-p ctrl-q.
     """
 
-    def __init__(self, connection: socket.socket, stdio: Stdio, *, stdin: bool, tty: bool) -> None:
-        self.exit_code: int | None = None
+    def __init__(self, streams: SupervisedStreams, stdio: Stdio, *, stdin: bool, tty: bool) -> None:
         self.detached = False
-        self._connection, self._stdio, self._tty = connection, stdio, tty
-        self._stdin_open, self._server_open = stdin, True
-        self._decoder, self._keys = protocol.Decoder(), terminal.DetachKeys()
-        self._unsent = bytearray()
+        self._streams, self._stdio, self._tty = streams, stdio, tty
+        self._stdin_open = stdin
+        self._keys = terminal.DetachKeys()
+
+    @property
+    def exit_code(self) -> int | None:
+        """The container's exit code, or None while it is unknown."""
+        return self._streams.exit_code
 
     def run(self) -> None:
         """Copy the streams until the container's process has ended, its supervisor was killed, or the user detaches."""
@@ -37,40 +130,32 @@ class SupervisedAttachment:
                 if self._stdin_open:
                     stack.enter_context(terminal.raw(self._stdio.stdin))
                 stack.enter_context(terminal.on_resize(self._send_size))
-            while self._server_open and not self.detached:
+            while self._streams.is_open and not self.detached:
                 self._copy_once()
 
     def close(self) -> None:
         """Close the connection to the container's streams without waiting for the container; idempotent."""
-        self._connection.close()
+        self._streams.close()
 
     def _copy_once(self) -> None:
         """Copy the available data once in each direction.
 
         New input is read only after all earlier input was sent. Therefore no direction blocks the other direction.
         """
-        sources = [self._connection.fileno()]
-        if self._stdin_open and not self._unsent:
+        sources, unsent = [self._streams.fileno()], self._streams.has_unsent
+        if self._stdin_open and not unsent:
             sources.append(self._stdio.stdin)
-        readable, writable, _ = select.select(sources, sources[:1] if self._unsent else [], [])
+        readable, writable, _ = select.select(sources, sources[:1] if unsent else [], [])
         if writable:
-            self._send(b"")
-        if self._connection.fileno() in readable:
+            self._stdin_open = self._streams.flush() and self._stdin_open
+        if self._streams.fileno() in readable:
             self._copy_output()
         if self._stdio.stdin in readable:
             self._copy_input()
 
     def _copy_output(self) -> None:
-        try:
-            data = self._connection.recv(_CHUNK)
-        except ConnectionError:
-            data = b""
-        self._server_open = bool(data)
-        for kind, payload in self._decoder.feed(data):
-            if kind == protocol.CONTROL:
-                self.exit_code = json.loads(payload).get("exit", self.exit_code)
-            else:
-                _write(self._stdio.stdout if kind == protocol.STDOUT else self._stdio.stderr, payload)
+        for stream, payload in self._streams.receive():
+            _write(self._stdio.stdout if stream == "stdout" else self._stdio.stderr, payload)
 
     def _copy_input(self) -> None:
         try:
@@ -82,22 +167,12 @@ class SupervisedAttachment:
             data, self.detached = self._keys.filter(data)
             if not data:
                 return
-        self._send(protocol.frame(protocol.STDIN, data))
+        self._stdin_open = self._streams.send_input(data) and self._stdin_open
 
     def _send_size(self) -> None:
         rows, columns = terminal.size(self._stdio.stdout)
         if rows or columns:
-            self._send(protocol.control({"op": "resize", "rows": rows, "columns": columns}))
-
-    def _send(self, data: bytes) -> None:
-        self._unsent += data
-        try:
-            del self._unsent[: self._connection.send(self._unsent, socket.MSG_DONTWAIT)]
-        except BlockingIOError:
-            return
-        except OSError:
-            self._unsent.clear()
-            self._stdin_open = False
+            self._streams.resize(rows, columns)
 
 
 def _write(fd: int, data: bytes) -> None:

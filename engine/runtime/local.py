@@ -23,8 +23,17 @@ from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
 from engine.runtime import crun, logs, process, protocol, resident, supervisor_client
-from engine.runtime.api import CreatedProcess, LogLine, ProcessSpec, ProcessState, RuntimeFailure, Stdio, StopRequest
-from engine.runtime.attach import SupervisedAttachment
+from engine.runtime.api import (
+    CreatedProcess,
+    LogLine,
+    ProcessSpec,
+    ProcessState,
+    RuntimeFailure,
+    Stdio,
+    StopRequest,
+    WaitReadable,
+)
+from engine.runtime.attach import SupervisedAttachment, SupervisedEnd, SupervisedStreams
 from engine.runtime.directory import CONTAINERS, ENDED, ContainerDirectory
 from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
@@ -273,10 +282,18 @@ class LocalRuntime:
         """Connect to the container's streams now. No data is copied until the caller calls
         `SupervisedAttachment.run`.
         """
+        return SupervisedAttachment(self.open_streams(container_id, stdin=stdin), stdio, stdin=stdin, tty=tty)
+
+    def open_streams(self, container_id: str, *, stdin: bool) -> SupervisedStreams:
+        """Connect to the container's streams now, for a caller that copies the data itself."""
         self._directory(container_id)
         connection, _ = self._converse({"op": "attach", "id": container_id, "stdin": stdin})
         connection.settimeout(None)
-        return SupervisedAttachment(connection, stdio, stdin=stdin, tty=tty)
+        return SupervisedStreams(connection)
+
+    def watch_end(self, container_id: str, *, next_run: bool) -> SupervisedEnd:
+        """Return a descriptor that is readable at the end of the container's run."""
+        return SupervisedEnd(self._ask_to_wait(container_id, next_run=next_run), self._directory(container_id))
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
         """Run another command in the container's namespaces, and return its exit code.
@@ -296,9 +313,11 @@ class LocalRuntime:
         finally:
             os.close(pidfd)
 
-    def logs(self, path: str, options: LogOptions, container_id: str) -> Iterator[LogLine]:
+    def logs(
+        self, path: str, options: LogOptions, container_id: str, wait: WaitReadable | None = None
+    ) -> Iterator[LogLine]:
         """Yield the lines of a log file. With ``options.follow``, continue until the container's process has ended."""
-        return logs.read(path, options, lambda: self._ask_to_wait(container_id))
+        return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or logs.wait_readable)
 
     def _directory(self, container_id: str) -> ContainerDirectory:
         return ContainerDirectory(os.fspath(self._run), container_id)
@@ -337,15 +356,15 @@ class LocalRuntime:
             raise RuntimeFailure(answer["kind"], answer["message"])
         raise RuntimeFailure(OTHER, "the supervisor of containers was killed")
 
-    def _ask_to_wait(self, container_id: str) -> socket.socket:
+    def _ask_to_wait(self, container_id: str, *, next_run: bool = False) -> socket.socket:
         """Ask the supervisor to report the container's end, and return the connection to the supervisor.
 
         The connection becomes readable at the container's end. It also becomes readable when the supervisor ends or
-        refuses the request.
+        refuses the request. With ``next_run``, the supervisor waits for the start of a container without a process.
         """
         connection = supervisor_client.connect(self._run)
         with suppress(OSError):
-            protocol.send(connection, {"op": "wait", "id": container_id})
+            protocol.send(connection, {"op": "wait", "id": container_id, "next": next_run})
         return connection
 
     def keep_supervisor(self) -> None:

@@ -9,7 +9,7 @@ import re
 import select
 import socket
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import islice
@@ -18,7 +18,7 @@ from typing import BinaryIO
 from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
 from engine.model import LogOptions
 from engine.runtime import protocol, syscalls
-from engine.runtime.api import LogLine
+from engine.runtime.api import LogLine, WaitReadable
 from engine.runtime.jsonlog import COMPRESSED, NEXT
 from engine.runtime.logcompress import HEADER, HEADER_START
 
@@ -27,13 +27,23 @@ _MANY_FILES = 200
 _ATTEMPTS = 100  # maximum attempts to open all files of a log; if the log is rotated meanwhile, an attempt fails
 
 
-def read(path: str, options: LogOptions, ask_to_wait: Callable[[], socket.socket]) -> Iterator[LogLine]:
+def wait_readable(descriptors: Sequence[int]) -> Sequence[int]:
+    """Wait until one of the descriptors is readable, and return those that are."""
+    return select.select(descriptors, [], [])[0]
+
+
+def read(
+    path: str,
+    options: LogOptions,
+    ask_to_wait: Callable[[], socket.socket],
+    wait: WaitReadable = wait_readable,
+) -> Iterator[LogLine]:
     """Yield the entries of the log at ``path``, oldest first; a missing file counts as empty.
 
     ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). The function returns a
-    connection that becomes readable when the container has ended and its log is complete.
+    connection that becomes readable when the container has ended and its log is complete. ``wait`` waits for new lines.
     """
-    lines = _follow(path, options.tail, ask_to_wait) if options.follow else _present(path, options.tail)
+    lines = _follow(path, options.tail, ask_to_wait, wait) if options.follow else _present(path, options.tail)
     for line in lines:
         entry, moment = _parse(line)
         if entry is None:
@@ -265,7 +275,7 @@ class _Follower:
         return bool(self._waiting)
 
 
-def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> Iterator[bytes]:
+def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket], wait: WaitReadable) -> Iterator[bytes]:
     """Yield the present lines of a log, then each new line, until the container has ended."""
     with ExitStack() as stack:
         ended = stack.enter_context(ask_to_wait())
@@ -281,7 +291,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket]) -> I
             yield from follower.lines()
             if over:
                 return
-            ready, _, _ = select.select([changes, ended.fileno()], [], [])
+            ready = wait([changes, ended.fileno()])
             if changes in ready:
                 os.read(changes, _BLOCK)
             elif not (over := _has_ended(ended)):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHUNK = 65536
-_FULL = 1 << 18
+FULL_BYTES = 1 << 18  # of input that waits; no more is then read from clients
 _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -119,7 +119,7 @@ class Streams:
         """
         if data:
             self._unsent += data
-        elif self._spec["stdin_once"] and self._stdin != self._terminal:
+        elif self._spec["stdin_once"] and not self._spec["tty"]:
             self._stdin_ended = True
         self._write_stdin()
 
@@ -130,12 +130,13 @@ class Streams:
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def begin(self) -> None:
-        """Start reading output, because the command has now been executed.
+        """Start reading output and writing input, because the command has now been executed.
 
-        Earlier output was not written by the command.
+        Earlier output was not written by the command. Clients may send input before.
         """
         self._begun = True
         self.resume()
+        self._write_stdin()
 
     def discard(self) -> None:
         """Drop the output that was written before a command failed to execute."""
@@ -199,18 +200,12 @@ class Streams:
         return crun.refusal(data, self._spec["argv"])
 
     def _write_stdin(self) -> None:
-        if self._stdin < 0:
-            self._unsent.clear()
-            return
-        try:
-            while self._unsent:
-                del self._unsent[: os.write(self._stdin, self._unsent[:_CHUNK])]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent.clear()
+        if self._begun:
+            self._write_unsent()
         for client in self.attached:
-            client.pause(len(self._unsent) > _FULL)
+            client.pause(len(self._unsent) > FULL_BYTES)
+        if not self._begun or self._stdin < 0:
+            return
         if self._stdin_ended and not self._unsent:
             self._close_stdin()
         elif self._stdin == self._terminal:
@@ -219,6 +214,17 @@ class Streams:
             self._loop.watch(self._stdin, lambda _: self._write_stdin(), WRITE)
         else:
             self._loop.forget(self._stdin)
+
+    def _write_unsent(self) -> None:
+        if self._stdin < 0:
+            self._unsent.clear()
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._stdin, self._unsent[:_CHUNK])]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
 
     def _close_output(self, fd: int) -> None:
         del self._outputs[fd]

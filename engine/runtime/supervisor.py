@@ -26,6 +26,7 @@ from engine.runtime.jobs import Job, Jobs
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
 from engine.runtime.run_watch import INTERVAL_SECONDS, RunWatch
+from engine.runtime.streams import FULL_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Early:
     def __init__(self, client: Connection, *, stdin: bool) -> None:
         self.client, self.stdin = client, stdin
         self.frames: list[tuple[int, bytes]] = []
+        self._size = 0
+
+    def keep(self, client: Connection, kind: int, payload: bytes) -> None:
+        """Keep a frame until the container exists. When much is kept, nothing more is read from the client."""
+        self.frames.append((kind, payload))
+        self._size += len(payload)
+        client.pause(self._size > FULL_BYTES)
 
 
 class Supervisor:
@@ -66,6 +74,7 @@ class Supervisor:
         self._containers: dict[str, Container] = {}
         self._clients: set[Connection] = set()
         self._early: dict[str, list[Early]] = {}
+        self._waiting: dict[str, list[Connection]] = {}  # clients that wait for the end of a container's next run
         self._endings: dict[str, dict[str, Any]] = {}  # exit codes or errors of the containers that ended most recently
         self._jobs.adopt()
         self._adopt()
@@ -196,8 +205,11 @@ class Supervisor:
         container = Container(self.loop, self._children, directory, spec, self._ended, self._jobs)
         self._containers[container_id] = container
         self._endings.pop(container_id, None)
+        for waiter in self._waiting.pop(container_id, []):
+            self._tell_end(waiter, container)
         for early in self._early.pop(container_id, []):
             self._connect(early.client, container, stdin=early.stdin)
+            early.client.pause(False)
             for frame in early.frames:
                 early.client.on_frame(early.client, *frame)
         try:
@@ -220,11 +232,29 @@ class Supervisor:
         client.reply(ending if "kind" in ending else {"kind": OTHER, "message": text})
 
     def _wait(self, client: Connection, request: dict[str, Any]) -> None:
+        """Report the container's end to the client.
+
+        Without a process, the client is told at once; with ``next``, it waits for the next start and the end after it.
+        """
         container = self._containers.get(request["id"])
-        if container is None:
+        if container is not None:
+            self._tell_end(client, container)
+        elif request.get("next"):
+            self._await_start(client, request["id"])
+        else:
             client.reply({"exit": None, **self._endings.get(request["id"], {})})
-            return
-        self._tell_end(client, container)
+
+    def _await_start(self, client: Connection, container_id: str) -> None:
+        waiting = self._waiting.setdefault(container_id, [])
+        waiting.append(client)
+
+        def close(gone: Connection) -> None:
+            self._clients.discard(gone)
+            waiting.remove(gone)
+            if not waiting and self._waiting.get(container_id) is waiting:
+                del self._waiting[container_id]
+
+        client.on_close = close
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
         """Report the container's end to the client when it happens, and prevent ``on_exit`` from running while the
@@ -302,7 +332,7 @@ class Supervisor:
             self._clients.discard(gone)
             others.remove(early)
 
-        client.on_frame = lambda _client, kind, payload: early.frames.append((kind, payload))
+        client.on_frame = early.keep
         client.on_close = close
 
     def _connect(self, client: Connection, container: Container, *, stdin: bool) -> None:

@@ -68,19 +68,20 @@ def on_resize(changed: Callable[[], None]) -> Iterator[None]:
 
 
 class DetachKeys:
-    """Searches the bytes that the user types for the keys that detach from a container (ctrl-p ctrl-q)."""
+    """Searches the bytes that the user types for the keys that detach from a container (by default ctrl-p ctrl-q)."""
 
-    def __init__(self) -> None:
-        self._held = b""
+    def __init__(self, keys: bytes = DETACH_KEYS) -> None:
+        self._keys, self._held = keys, b""
 
     def filter(self, data: bytes) -> tuple[bytes, bool]:
         """Return the bytes to send to the container, and whether the detach keys are complete.
 
-        If the first detach key was typed, its byte is kept back until the next key.
+        If only the first detach keys were typed, their bytes are kept back until the next key.
         """
         data = self._held + data
-        before, sequence, _ = data.partition(DETACH_KEYS)
+        before, sequence, _ = data.partition(self._keys)
         if sequence:
             return before, True
-        self._held = DETACH_KEYS[:1] if data.endswith(DETACH_KEYS[:1]) else b""
+        lengths = range(len(self._keys) - 1, 0, -1)
+        self._held = next((self._keys[:n] for n in lengths if data.endswith(self._keys[:n])), b"")
         return data.removesuffix(self._held), False

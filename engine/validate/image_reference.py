@@ -29,6 +29,21 @@ class ImageReference:
     tag: str = ""
     digest: str = ""
 
+    @property
+    def domain(self) -> str:
+        """The registry, such as ``docker.io`` or ``127.0.0.1:5000``."""
+        return _split_domain(self.name)[0]
+
+    @property
+    def path(self) -> str:
+        """The name inside the registry, such as ``library/alpine``."""
+        return _split_domain(self.name)[1]
+
+    @property
+    def canonical(self) -> str:
+        """The reference with its registry, such as ``docker.io/library/alpine:latest``."""
+        return f"{self.domain}/{self.path}{str(self).removeprefix(self.name)}"
+
     def __str__(self) -> str:
         if self.digest:
             return f"{self.name}{self.tag and ':'}{self.tag}@{self.digest}"

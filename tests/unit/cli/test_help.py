@@ -135,5 +135,5 @@ def test_what_only_hawse_has_is_in_the_help_of_a_terminal(cli):
 
 def test_the_help_of_hawse_explains_images_and_containers(cli):
     shown = cli("--help").out
-    for word in ("hostfs", "hawse import", "netns:NAME", "pid:N"):
+    for word in ("hostfs", "hawse pull", "netns:NAME", "pid:N"):
         assert word in shown

@@ -153,7 +153,6 @@ def test_warnings(cli):
         ("--uts", "host"),
         ("--pid", "container:c"),
         ("--security-opt", "apparmor=strict"),
-        ("--pull", "always"),
         ("-v", "data:/b"),
     ],
 )

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[4]
-UNITS = ["hawse-agent.service", "hawse-boot.service", "hawse-warm.service", "hawse-warm.socket"]
+UNITS = [
+    "hawse-agent.service",
+    "hawse-api.service",
+    "hawse-api.socket",
+    "hawse-boot.service",
+    "hawse-warm.service",
+    "hawse-warm.socket",
+]
 
 
 def hawse(*argv, **variables):
@@ -26,6 +33,7 @@ def test_install_writes_units_for_this_installation_and_uninstall_removes_them(t
     assert sorted(path.name for path in directory.iterdir()) == UNITS
     assert sorted(installed.stdout.splitlines()) == sorted(str(directory / name) for name in UNITS)
     assert "ListenStream=/run/100%%/warm.sock\n" in (directory / "hawse-warm.socket").read_text()
+    assert "SocketMode=0660\nSocketUser=root\nSocketGroup=root\n" in (directory / "hawse-api.socket").read_text()
     for name in UNITS:
         text = (directory / name).read_text()
         assert "@" not in text

@@ -104,7 +104,8 @@ def test_a_template_may_read_every_field_of_docker(cli):
     assert cli("info", "-f", template).out == "[]||false|false|[]||0|<nil>|{ }|true|\n"
 
 
-def test_info(cli):
+def test_info(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("HAWSE_RUN", str(tmp_path))
     client, server = cli("info").out.split("\n\n", 1)
     assert client.startswith("Client: hawse 0.1.0\n Version:    26.1.5\n")
     assert client.endswith("\n Context:    default\n Debug Mode: false")
@@ -123,6 +124,7 @@ def test_info(cli):
         " CPUs: 2\n"
         " Total Memory: 23.54GiB\n"
         " Name: vm\n"
+        " Docker API: not served (start it with: hawse system service)\n"
         "\n"
     )
 

@@ -1,0 +1,53 @@
+"""``python -m api.docker SETTINGS``: serve the API in the foreground, with the `Settings` as a JSON object.
+
+``hawse system service`` checks the flags, and then executes this module in its place, so that the service has loaded
+nothing of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from api.docker import early  # noqa: F401
+from api.docker.listeners import Settings, given, tcp_listener, tls_context, unix_listener
+from api.docker.router import Router
+from api.docker.routes import ROUTES
+from api.docker.service import Service
+from engine.errors import EngineError
+
+
+def main() -> int:
+    """Serve until a signal ends the service; return the exit code."""
+    settings = Settings(**json.loads(sys.argv[1]))
+    os.umask(0o022)
+    listeners = given()
+    made = None
+    try:
+        tls = tls_context(settings) if settings.address else None
+        if settings.path and not listeners:
+            listeners.append(unix_listener(settings))
+            made = Path(settings.path)
+        if settings.address:
+            listeners.append(tcp_listener(settings))
+    except EngineError as error:
+        print(f"hawse: {error}", file=sys.stderr)
+        return 1
+    for listener in listeners:
+        print(f"API listen on {_shown(listener.getsockname())}", file=sys.stderr, flush=True)
+    code = Service(Router(ROUTES), listeners, tls).run()
+    if made is not None:
+        with suppress(OSError):
+            made.unlink()
+    return code
+
+
+def _shown(name: object) -> str:
+    return ":".join(map(str, name[:2])) if isinstance(name, tuple) else str(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Read the body of POST /containers/create: Docker's Config, HostConfig and NetworkingConfig become one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from api.docker.endpoint_settings import endpoint_settings
+from api.docker.errors import bad_request
+from api.docker.fields import Fields
+from api.docker.host_config import host_config
+from api.docker.unsupported import ignored, refuse
+from api.docker.versions import Version
+from engine.errors import NotImplementedByHawse
+from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
+
+SEVERAL_NETWORKS: Version = (1, 44)
+"""From this version, a new container may have several networks, and MAC addresses belong to its networks."""
+NO_VOLUMES = "hawse keeps no volumes. Mount a directory of this host: /srv/data:/data"
+
+
+def container_create(body: Fields, name: str, version: Version) -> tuple[ContainerCreate, list[str]]:
+    """Return the engine's request, and a warning for each setting without effect; raises ApiError and EngineError."""
+    if not body.has_other_than("HostConfig", "NetworkingConfig"):
+        raise bad_request("config cannot be empty in order to create a container")
+    settings = body.child("HostConfig")
+    refuse(settings)
+    networks = {
+        network: endpoint_settings(fields)
+        for network, fields in body.child("NetworkingConfig").objects("EndpointsConfig").items()
+    }
+    config, host = container_config(body), host_config(settings)
+    targets = {bind.split(":")[1] for bind in host.binds or () if ":" in bind}
+    if set(body.keys("Volumes")) - targets:  # docker-py also lists the targets of binds as volumes
+        raise NotImplementedByHawse(NO_VOLUMES)
+    if body.flag("NetworkDisabled"):
+        host = replace(host, network_mode="none")
+    request = ContainerCreate(config, host, networks, name)
+    return for_version(request, version), ignored(body, settings)
+
+
+def container_config(body: Fields) -> ContainerConfig:
+    """Return the engine's configuration for the fields of Docker's Config; raises ApiError."""
+    return ContainerConfig(
+        image=body.text("Image"),
+        cmd=body.words("Cmd") or None,
+        entrypoint=body.words("Entrypoint"),
+        hostname=body.text("Hostname"),
+        domainname=body.text("Domainname"),
+        user=body.text("User"),
+        attach_stdin=body.flag("AttachStdin"),
+        attach_stdout=body.flag("AttachStdout"),
+        attach_stderr=body.flag("AttachStderr"),
+        tty=body.flag("Tty"),
+        open_stdin=body.flag("OpenStdin"),
+        stdin_once=body.flag("StdinOnce"),
+        env=body.texts("Env") or None,
+        working_dir=body.text("WorkingDir"),
+        mac_address=body.text("MacAddress"),
+        labels=body.pairs("Labels") or {},
+        exposed_ports=[port if "/" in port else f"{port}/tcp" for port in body.keys("ExposedPorts")],
+        stop_signal=body.text("StopSignal"),
+        stop_timeout=body.optional_number("StopTimeout"),
+    )
+
+
+def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
+    """Return the request as the client's version of the API means it; raises ApiError.
+
+    Before 1.44, a container starts on one network, and its MAC address is the one in Config.
+    """
+    if version >= SEVERAL_NETWORKS:
+        return request
+    if len(request.networks) > 1:
+        names = ", ".join(request.networks)
+        raise bad_request(f"Container cannot be connected to network endpoints: {names}")
+    mac = request.config.mac_address
+    mode = request.host.network_mode
+    networks: Mapping[str, EndpointSettings] = {
+        network: replace(settings, mac_address="") for network, settings in request.networks.items()
+    }
+    if mac:
+        main = next(iter(networks), "default" if mode in ("", "bridge") else mode)
+        networks = {**networks, main: replace(networks.get(main, EndpointSettings()), mac_address=mac)}
+    return replace(request, config=replace(request.config, mac_address=""), networks=networks)

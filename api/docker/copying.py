@@ -1,0 +1,220 @@
+"""Copy between the connection of a client and the streams of a container or of a command in it.
+
+One thread copies in both directions. It reads new input only after all earlier input has been taken, so that a command
+that does not read its input still gets its output read.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from api.docker.frames import framed
+from api.docker.stream import Hijacked
+from engine.runtime.api import ContainerStreams
+from engine.runtime.terminal import DetachKeys
+
+CHUNK_BYTES = 32 << 10
+_GONE = select.POLLHUP | select.POLLERR
+
+
+class Sink(Protocol):
+    """Takes the client's input; `has_unsent` is True while no more can be taken."""
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether input waits."""
+
+    def send_input(self, data: bytes) -> bool:
+        """Take data, or the end of the input for b""; return False if nobody reads the input any more."""
+
+
+class Client:
+    """The client's side of a hijacked connection.
+
+    ``sink`` takes its input, or None discards it. ``keys`` are the detach keys that end the conversation. With
+    ``stays``, the end of the input is passed on and the output goes on; otherwise the end of the input is a detach, as
+    Docker does for a terminal.
+    """
+
+    def __init__(
+        self, connection: Hijacked, sink: Sink | None, keys: DetachKeys | None, *, tty: bool, stays: bool
+    ) -> None:
+        self._connection, self._sink, self._keys, self._tty = connection, sink, keys, tty
+        self._reading, self.is_there, self.detached = True, True, False
+        self._stays = stays or sink is None
+
+    def take_early_input(self) -> None:
+        """Pass on what the client has sent together with its request."""
+        if self._connection.received:
+            self._pass_on(self._connection.received)
+
+    def register(self, poll: select.poll) -> None:
+        """Wait for input, if more can be taken, and for the end of the connection."""
+        if self.is_there:
+            waiting = self._reading and not (self._sink is not None and self._sink.has_unsent)
+            poll.register(self._connection.socket.fileno(), select.POLLIN if waiting else 0)
+
+    def handle(self, ready: dict[int, int]) -> None:
+        """Read input, if there is any."""
+        events = ready.get(self._connection.socket.fileno(), 0) if self.is_there else 0
+        if events & select.POLLIN and self._reading:
+            try:
+                data = self._connection.socket.recv(CHUNK_BYTES)
+            except OSError:
+                data = b""
+            self._reading = bool(data)
+            self._pass_on(data)
+        elif events & _GONE:
+            self.leave()
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Send output; blocks while the client does not read, and does nothing after it has gone."""
+        if self.is_there and data:
+            try:
+                self._connection.socket.sendall(data if self._tty else framed(stream, data))
+            except OSError:
+                self.leave()
+
+    def leave(self) -> None:
+        """Close the connection; the input ends, too."""
+        if self._reading:
+            self._reading = False
+            self._pass_on(b"")
+        self.is_there = False
+        self._connection.close()
+
+    def _pass_on(self, data: bytes) -> None:
+        if self._keys is not None and data:
+            data, self.detached = self._keys.filter(data)
+            if not data:
+                return
+        if not (data or self._stays):
+            self.detached = True
+            return
+        if self._sink is not None and not self._sink.send_input(data):
+            self._sink = None
+
+
+def attach(client: Client, streams: ContainerStreams, wanted: Iterable[str]) -> None:
+    """Copy until the container ends, the client goes, or the user types the detach keys."""
+    kinds = frozenset(wanted)
+    client.take_early_input()
+    while streams.is_open and client.is_there and not client.detached:
+        poll = select.poll()
+        poll.register(streams.fileno(), select.POLLIN | (select.POLLOUT if streams.has_unsent else 0))
+        client.register(poll)
+        ready = dict(poll.poll())
+        events = ready.get(streams.fileno(), 0)
+        if events & select.POLLOUT:
+            streams.flush()
+        if events & ~select.POLLOUT:
+            for stream, data in streams.receive():
+                if stream in kinds:
+                    client.write(stream, data)
+        client.handle(ready)
+
+
+class InputPipe:
+    """The writing end of a pipe or a terminal, as a `Sink`. It takes ownership of ``descriptor``."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._unsent, self._ended = descriptor, bytearray(), False
+        os.set_blocking(descriptor, False)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether input waits until the pipe is writable."""
+        return bool(self._unsent)
+
+    def register(self, poll: select.poll) -> None:
+        """Wait until more input can be written, if some waits."""
+        if self._unsent:
+            poll.register(self._descriptor, select.POLLOUT)
+
+    def send_input(self, data: bytes) -> bool:
+        """Write data, or end the input for b""; return False if nobody reads the input any more."""
+        if self._descriptor < 0:
+            return False
+        self._ended = self._ended or not data
+        self._unsent += data
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Write what waits; return False if nobody reads the input any more."""
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._descriptor, self._unsent[:CHUNK_BYTES])]
+        except BlockingIOError:
+            return True
+        except OSError:
+            self._unsent.clear()
+            self.close()
+            return False
+        if self._ended:
+            self.close()
+        return True
+
+    def close(self) -> None:
+        """Close the descriptor; idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Relay:
+    """Copies between a client and the pipes of a command.
+
+    ``outputs`` pairs descriptors with "stdout" or "stderr". ``finished`` is readable when the command has ended.
+    """
+
+    def __init__(
+        self, client: Client, source: InputPipe | None, outputs: Sequence[tuple[int, str]], finished: int
+    ) -> None:
+        self._client, self._source, self._finished = client, source, finished
+        self._outputs = dict(outputs)
+        for descriptor in self._outputs:
+            os.set_blocking(descriptor, False)
+
+    def run(self) -> None:
+        """Copy until the command has ended and its output is read.
+
+        If the client goes or detaches, the output is read to the end all the same.
+        """
+        self._client.take_early_input()
+        while not self._copy_once():
+            if self._client.detached:
+                self._client.leave()
+
+    def _copy_once(self) -> bool:
+        """Wait, and copy what is available; return whether the command has ended."""
+        poll = select.poll()
+        for descriptor in (*self._outputs, self._finished):
+            poll.register(descriptor, select.POLLIN)
+        if self._source is not None:
+            self._source.register(poll)
+        self._client.register(poll)
+        ready = dict(poll.poll())
+        for descriptor in [descriptor for descriptor in self._outputs if descriptor in ready]:
+            if not self._copy(descriptor):
+                del self._outputs[descriptor]
+        if self._source is not None:
+            self._source.flush()
+        self._client.handle(ready)
+        if self._finished not in ready:
+            return False
+        for descriptor in self._outputs:
+            while self._copy(descriptor):
+                pass
+        return True
+
+    def _copy(self, descriptor: int) -> bool:
+        """Copy the available output; return False if there is none."""
+        data = b""
+        with suppress(OSError):
+            data = os.read(descriptor, CHUNK_BYTES)
+        self._client.write(self._outputs[descriptor], data)
+        return bool(data)

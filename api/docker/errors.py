@@ -1,0 +1,30 @@
+"""The errors of the API: a status and a message, which the client gets as ``{"message": ...}``."""
+
+from __future__ import annotations
+
+from engine.errors import EngineError
+
+
+class ApiError(Exception):
+    """A failure that the client sees. ``status`` is the HTTP status, ``str(error)`` the message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ClientGone(Exception):
+    """The client has closed its connection, or has not read for so long that it counts as gone."""
+
+
+def bad_request(message: str) -> ApiError:
+    """Return the error for a request that is wrong in itself (400)."""
+    return ApiError(400, message)
+
+
+def from_engine(error: EngineError) -> ApiError:
+    """Return the API's error for an error of the engine. The class of the engine's error has the status.
+
+    A user of the API types docker's commands, so these replace the commands of hawse's cluster that a text names.
+    """
+    return ApiError(error.status, str(error).replace('"hawse swarm ', '"docker swarm '))

@@ -1,0 +1,192 @@
+"""One HTTP connection: reads requests and writes answers with h11, and gives the connection away for a hijack.
+
+A thread of its own uses each connection, so a slow client delays nobody else. A client may be idle between two requests
+for as long as it likes. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+
+import h11
+
+from api.docker.errors import ApiError, ClientGone
+from api.docker.stream import ChunkedStream, Hijacked
+
+HEAD_LIMIT_BYTES = 256 << 10
+HEAD_SECONDS = 30.0
+BODY_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
+"""Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
+DRAIN_LIMIT_BYTES = 1 << 20
+"""Bytes of a body that nobody has read, for which the connection is kept. With a longer body, it is closed."""
+PIECE_BYTES = 64 << 10
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Exchange:
+    """The requests and answers of one connection, one after the other."""
+
+    def __init__(self, connection: socket.socket, common: Headers) -> None:
+        self._socket, self._common = connection, common
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT_BYTES)
+        self._head: h11.Request
+        self.answered, self.hijacked = False, False
+
+    def next_request(self) -> h11.Request | None:
+        """Return the head of the next request, or None if the client has closed the connection.
+
+        Raises ApiError for a message that is not HTTP, and TimeoutError if the head does not arrive in time.
+        """
+        end = 0.0
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                self._socket.settimeout(max(0.01, end - time.monotonic()) if end else None)
+                data = self._socket.recv(PIECE_BYTES)
+                end = end or time.monotonic() + HEAD_SECONDS
+                self._http.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            raise ApiError(error.error_status_hint, str(error)) from None
+        except ConnectionError:
+            return None
+        if not isinstance(event, h11.Request):
+            return None
+        self._head, self.answered, self.hijacked = event, False, False
+        return event
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._socket.fileno()
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request announces a body that is not empty."""
+        names = dict(self._head.headers)
+        return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
+
+    def body(self) -> Iterator[bytes]:
+        """Yield the rest of the request's body in pieces; raises ClientGone."""
+        if self._http.they_are_waiting_for_100_continue:
+            self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
+        while True:
+            try:
+                event = self._http.next_event()
+                if event is h11.NEED_DATA:
+                    self._socket.settimeout(BODY_SECONDS)
+                    self._http.receive_data(self._socket.recv(PIECE_BYTES))
+                    continue
+            except (OSError, h11.RemoteProtocolError) as error:
+                raise ClientGone from error
+            if not isinstance(event, h11.Data):
+                return
+            yield bytes(event.data)
+
+    def read_body(self, limit: int) -> bytes:
+        """Return the request's whole body; raises ApiError (413) for a body of more than ``limit`` bytes."""
+        pieces, size = [], 0
+        for piece in self.body():
+            size += len(piece)
+            if size > limit:
+                raise ApiError(413, f"the body of the request is larger than {limit} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def answer(self, status: int, headers: Headers, body: bytes, *, common: bool = True) -> None:
+        """Send a complete answer; raises ClientGone."""
+        self.answered = True
+        sized = [] if status in (204, 304) else [("Content-Length", str(len(body)))]
+        data = self._start(status, [*headers, *sized], common=common)
+        if body and status not in (204, 304) and self._head_method() != b"HEAD":
+            data += self._http.send(h11.Data(data=body)) or b""
+        data += self._http.send(h11.EndOfMessage()) or b""
+        self._socket.settimeout(ANSWER_SECONDS)
+        self._write(data)
+
+    def open_stream(self, status: int, headers: Headers) -> ChunkedStream:
+        """Send the head of a chunked answer, and return the stream for the rest; raises ClientGone."""
+        self.answered = True
+        data = self._start(status, list(headers))
+        self._socket.settimeout(None)
+        self._write(data)
+        return ChunkedStream(
+            self._socket,
+            lambda piece: self._write(self._http.send(h11.Data(data=piece))),
+            lambda: self._write(self._http.send(h11.EndOfMessage())),
+        )
+
+    def hijack(self, content_type: str) -> Hijacked:
+        """Answer 101 if the client asks for an upgrade, else 200, and return the bare connection; raises ClientGone."""
+        for _ in self.body():
+            pass  # the rest of the request comes before the conversation
+        self.answered = self.hijacked = True
+        upgrade = any(name == b"upgrade" for name, _ in self._head.headers)
+        lines = ["HTTP/1.1 101 UPGRADED" if upgrade else "HTTP/1.1 200 OK", f"Content-Type: {content_type}"]
+        lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else []
+        lines += [f"{name}: {value}" for name, value in self._common]
+        self._socket.settimeout(None)
+        self._write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        return Hijacked(_plain(self._socket), self._http.trailing_data[0], upgraded=upgrade)
+
+    def next_cycle(self) -> bool:
+        """Prepare for the next request on the connection; return False if the connection must be closed."""
+        if self.hijacked:
+            return False
+        with suppress(ClientGone, h11.LocalProtocolError):
+            size = 0
+            if not self._http.they_are_waiting_for_100_continue:
+                for piece in self.body():
+                    size += len(piece)
+                    if size > DRAIN_LIMIT_BYTES:
+                        return False
+            if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+                self._http.start_next_cycle()
+                return True
+        return False
+
+    def can_answer(self) -> bool:
+        """Return whether an answer can still be sent."""
+        return not self.answered and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+
+    def _head_method(self) -> bytes:
+        return self._head.method if hasattr(self, "_head") else b""
+
+    def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
+        every = [*(self._common if common else ()), *headers, ("Date", email.utils.formatdate(usegmt=True))]
+        return self._http.send(h11.Response(status_code=status, headers=every, reason=reason(status))) or b""
+
+    def _write(self, data: bytes | None) -> None:
+        try:
+            if data:
+                self._socket.sendall(data)
+        except OSError as error:
+            raise ClientGone from error
+
+
+def reason(status: int) -> bytes:
+    """Return the reason phrase of a status."""
+    return HTTPStatus(status).phrase.encode()
+
+
+def _plain(connection: socket.socket) -> socket.socket:
+    """Return the connection itself, or for a TLS connection a plain socket that two threads connect to it."""
+    if not hasattr(connection, "unwrap"):
+        return connection.dup()
+    ours, theirs = socket.socketpair()
+    for source, target in ((connection, ours), (ours, connection)):
+        threading.Thread(target=_pump, args=(source, target), daemon=True).start()
+    return theirs
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(PIECE_BYTES):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

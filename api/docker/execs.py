@@ -1,0 +1,136 @@
+"""The exec instances of the service: commands that run, have run or will run in containers.
+
+They are kept in the memory of the front. As with Docker, they end with the service.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from signal import SIGWINCH
+from typing import Any
+
+from api.docker.errors import ApiError
+from api.docker.workers import Job
+from engine.model import ExecCreate
+from engine.runtime import terminal
+
+REMEMBERED_LIMIT = 4096
+"""Exec instances that are remembered. Beyond that, the oldest that do not run are forgotten."""
+
+
+@dataclass(slots=True)
+class Exec:
+    """One exec instance. ``exit_code`` is None until the command has ended."""
+
+    id: str
+    container_id: str
+    command: ExecCreate
+    attached: tuple[bool, bool]  # stdout, stderr
+    keys: str = ""
+    started: bool = False
+    exit_code: int | None = None
+    size: tuple[int, int] = (0, 0)  # rows and columns of the terminal
+    terminal: int = -1  # the master of the terminal between the service and the worker
+    job: Job | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the command runs."""
+        return self.started and self.exit_code is None
+
+    def claim(self) -> None:
+        """Note that the command is being started; raises ApiError (409) if it was started before."""
+        with self.lock:
+            if self.started:
+                raise ApiError(409, f"exec {self.id} has already run" if self.exit_code is not None
+                               else f"Error: Exec command {self.id} is already running")  # fmt: skip
+            self.started = True
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size of the command's terminal now, or when it is started."""
+        with self.lock:
+            self.size = rows, columns
+            if self.terminal >= 0 and (rows or columns):
+                with suppress(OSError):
+                    terminal.set_size(self.terminal, rows, columns)
+                if self.job is not None:
+                    self.job.kill(SIGWINCH)
+
+    def connect(self, master: int, job: Job) -> None:
+        """Note the job that runs the command and, for a command with a terminal, the terminal's master."""
+        with self.lock:
+            self.terminal, self.job = master, job
+
+    def finish(self, code: int) -> None:
+        """Note the end of the command, and close its terminal."""
+        with self.lock:
+            self.exit_code, self.job = code, None
+            if self.terminal >= 0:
+                os.close(self.terminal)
+                self.terminal = -1
+
+    def document(self) -> dict[str, Any]:
+        """Return the document of GET /exec/{id}/json."""
+        command = self.command
+        return {
+            "ID": self.id,
+            "Running": self.is_running,
+            "ExitCode": self.exit_code,
+            "ProcessConfig": {
+                "tty": command.tty,
+                "entrypoint": command.cmd[0],
+                "arguments": list(command.cmd[1:]),
+                "privileged": command.privileged,
+                "user": command.user,
+            },
+            "OpenStdin": command.attach_stdin,
+            "OpenStderr": self.attached[1],
+            "OpenStdout": self.attached[0],
+            "CanRemove": False,
+            "ContainerID": self.container_id,
+            "DetachKeys": self.keys,
+            "Pid": 0,
+        }
+
+
+class Execs:
+    """All exec instances, by id."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Exec] = {}
+        self._lock = threading.Lock()
+
+    def add(self, make: Callable[[str], Exec]) -> Exec:
+        """Remember a new exec instance with a new id."""
+        instance = make(secrets.token_hex(32))
+        with self._lock:
+            self._known[instance.id] = instance
+            surplus = len(self._known) - REMEMBERED_LIMIT
+            idle = [known.id for known in self._known.values() if not known.is_running][: max(0, surplus)]
+            for each in idle:
+                del self._known[each]
+        return instance
+
+    def get(self, exec_id: str) -> Exec:
+        """Return an exec instance; raises ApiError (404)."""
+        with self._lock:
+            instance = self._known.get(exec_id)
+        if instance is None:
+            raise ApiError(404, f"No such exec instance: {exec_id}")
+        return instance
+
+    def of_container(self, container_id: str) -> list[str]:
+        """Return the ids of the exec instances of a container that have not ended."""
+        with self._lock:
+            known = list(self._known.values())
+        return [each.id for each in known if each.container_id == container_id and each.exit_code is None]
+
+
+EXECS = Execs()
+"""The exec instances of this process, the front."""

@@ -1,0 +1,190 @@
+"""The front: one thread for each connection, which reads requests and calls their handlers."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+from urllib.parse import parse_qs, unquote
+
+import h11
+
+from api.docker.errors import ApiError, ClientGone, from_engine
+from api.docker.exchange import Exchange
+from api.docker.messages import Request, Response, encode
+from api.docker.router import Router
+from api.docker.shared_engine import SharedEngine
+from api.docker.versions import split
+from api.docker.workers import Workers
+from engine.errors import EngineError, Outdated
+from engine.version import API_VERSION, DOCKER_VERSION
+
+STACK_BYTES = 512 << 10  # of one thread; only the part that is used takes memory
+HANDSHAKE_SECONDS = 10.0
+PAUSE_SECONDS = 0.2  # before the next attempt to accept, when descriptors have run out
+FREE_THREADS = 2  # of each listening socket
+COMMON_HEADERS = (
+    ("Api-Version", API_VERSION),
+    ("Docker-Experimental", "false"),
+    ("Ostype", "linux"),
+    ("Server", f"Docker/{DOCKER_VERSION} (linux)"),
+)
+OUTDATED = 75
+"""Exit code of the front after another version of hawse has changed the store; the service then ends."""
+
+
+class Acceptors:
+    """The threads of one listening socket: each accepts a connection, serves it, and then accepts the next.
+
+    Before a thread serves the last connection that a free thread could accept, it starts another thread. An accepted
+    connection so waits for no thread to start.
+    """
+
+    def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+        self._listener, self._serve = listener, serve
+        self._lock, self._free = threading.Lock(), 0
+
+    def start(self) -> None:
+        """Start a thread; raises RuntimeError if the system has no more threads."""
+        with self._lock:
+            self._free += 1
+        try:
+            threading.Thread(target=self._run, daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._free -= 1
+            raise
+
+    def _run(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # the client has gone, or there are no more descriptors
+                time.sleep(PAUSE_SECONDS)
+                continue
+            self._replace()
+            self._serve(connection)
+            with self._lock:
+                if self._free >= FREE_THREADS:
+                    return
+                self._free += 1
+
+    def _replace(self) -> None:
+        with self._lock:
+            self._free -= 1
+            missing = self._free == 0
+        if missing:
+            with suppress(RuntimeError):  # the connection is served first, and this thread accepts again afterwards
+                self.start()
+
+
+class Front:
+    """Serves the API on listening sockets until the parent ends."""
+
+    def __init__(self, router: Router, parent: socket.socket, tls: ssl.SSLContext | None) -> None:
+        self._router, self._parent, self._tls = router, parent, tls
+        self._workers, self._engine = Workers(parent), SharedEngine()
+
+    def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
+        """Accept connections; ends the process when the parent has ended."""
+        threading.stack_size(STACK_BYTES)
+        for listener in listeners:
+            acceptors = Acceptors(listener, self._serve)
+            for _ in range(FREE_THREADS):
+                acceptors.start()
+        select.select([self._parent], [], [])
+        os._exit(0)
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                connection = self._encrypted(connection)
+            with connection:
+                self._requests(Exchange(connection, COMMON_HEADERS))
+        except (OSError, ClientGone):
+            pass  # the client has gone, has sent no valid certificate, or was too slow
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+
+    def _encrypted(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            connection.close()
+            raise OSError("a TCP connection without TLS")
+        connection.settimeout(HANDSHAKE_SECONDS)
+        return self._tls.wrap_socket(connection, server_side=True)
+
+    def _requests(self, exchange: Exchange) -> None:
+        while True:
+            try:
+                head = exchange.next_request()
+            except ApiError as error:
+                exchange.answer(error.status, _JSON, encode({"message": str(error)}))
+                return
+            if head is None:
+                return
+            self._answer(exchange, head)
+            if not exchange.next_cycle():
+                return
+
+    def _answer(self, exchange: Exchange, head: h11.Request) -> None:
+        target = head.target.decode("ascii", "replace")
+        path, _, query = target.partition("?")
+        try:
+            response = self._handle(exchange, head, unquote(path), query)
+        except EngineError as error:
+            response = _error(from_engine(error))
+            if isinstance(error, Outdated):
+                exchange.answer(response.status, response.headers, response.body)
+                os._exit(OUTDATED)
+        except ApiError as error:
+            response = _error(error)
+        except (ClientGone, OSError):
+            raise
+        except Exception as error:
+            sys.excepthook(*sys.exc_info())
+            response = _error(ApiError(500, f"hawse: unexpected {type(error).__name__}: {error}"))
+        if response is not None and exchange.can_answer():
+            exchange.answer(response.status, response.headers, response.body)
+
+    def _handle(self, exchange: Exchange, head: h11.Request, path: str, query: str) -> Response | None:
+        version, rest = split(path)
+        method = head.method.decode("ascii")
+        match = self._router.find(method, rest)
+        if match is None:
+            exchange.answer(404, _JSON, encode({"message": "page not found"}), common=False)
+            return None
+        request = Request(
+            method=method,
+            path=rest,
+            version=version,
+            query=parse_qs(query, keep_blank_values=True, errors="surrogateescape"),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
+            exchange=exchange,
+            workers=self._workers,
+            engine=self._engine.get(),
+            parameters=match.parameters,
+        )
+        return match.handler(request)
+
+
+_JSON = (("Content-Type", "application/json"),)
+
+
+def _error(error: ApiError) -> Response:
+    return Response(error.status, encode({"message": str(error)}), _JSON)
+
+
+def close_quietly(sockets: Sequence[socket.socket]) -> None:
+    """Close sockets; errors are ignored."""
+    for each in sockets:
+        with suppress(OSError):
+            each.close()

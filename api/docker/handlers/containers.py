@@ -1,0 +1,161 @@
+"""/containers: list, inspect, create, start, stop, restart, kill, rename, update, remove and prune."""
+
+from __future__ import annotations
+
+from api.docker.container_body import container_create
+from api.docker.host_config import restart_policy
+from api.docker.messages import NO_CONTENT, NOT_MODIFIED, Json, Request, Response, json_response
+from api.docker.router import Route
+from api.docker.unsupported import ignored_resources
+from engine.api import Created, Engine
+from engine.errors import Conflict
+from engine.model import ContainerCreate, Filters, RestartPolicy
+from engine.names import SHORT_ID
+from engine.validate.host_config import is_user_defined
+
+OWN_DNS_NAMES = (1, 45)
+"""From this version, a container's short id and host name are in DNSNames; before, they were in Aliases."""
+NO_LINK = "Conflict, cannot remove the default link name of the container"
+
+
+def list_containers(request: Request) -> Response:
+    """Answer GET /containers/json."""
+    documents = request.engine.containers.list(
+        request.filters(),
+        all=request.flag("all"),
+        limit=request.number("limit") or -1,
+        size=request.flag("size"),
+    )
+    return json_response([without_empty_size(document) for document in documents])
+
+
+def without_empty_size(document: Json) -> Json:
+    """Return a container's entry of a list as Go writes it: a size of 0 is omitted."""
+    return {key: value for key, value in document.items() if key != "SizeRw" or value}
+
+
+def inspect(request: Request) -> Response:
+    """Answer GET /containers/{id}/json."""
+    document = request.engine.containers.inspect(request.parameters["id"], size=request.flag("size"))
+    return json_response(document if request.version >= OWN_DNS_NAMES else with_old_aliases(document))
+
+
+def create(request: Request) -> Response:
+    """Answer POST /containers/create."""
+    body = request.json("runconfig.ContainerConfigWrapper", embedded="Config")
+    wanted, warnings = container_create(body, request.value("name"), request.version)
+    created = request.change(_create, wanted)
+    return json_response({"Id": created.id, "Warnings": [*created.warnings, *warnings]}, 201)
+
+
+def start(request: Request) -> Response:
+    """Answer POST /containers/{id}/start."""
+    return NO_CONTENT if request.change(_start, request.parameters["id"]) else NOT_MODIFIED
+
+
+def stop(request: Request) -> Response:
+    """Answer POST /containers/{id}/stop."""
+    stopped = request.change(_stop, request.parameters["id"], request.number("t"), request.value("signal"))
+    return NO_CONTENT if stopped else NOT_MODIFIED
+
+
+def restart(request: Request) -> Response:
+    """Answer POST /containers/{id}/restart."""
+    request.change(_restart, request.parameters["id"], request.number("t"), request.value("signal"))
+    return NO_CONTENT
+
+
+def kill(request: Request) -> Response:
+    """Answer POST /containers/{id}/kill."""
+    request.change(_kill, request.parameters["id"], request.value("signal"))
+    return NO_CONTENT
+
+
+def rename(request: Request) -> Response:
+    """Answer POST /containers/{id}/rename."""
+    request.change(_rename, request.parameters["id"], request.value("name"))
+    return NO_CONTENT
+
+
+def update(request: Request) -> Response:
+    """Answer POST /containers/{id}/update: the restart policy; limits have no effect, and are named in warnings."""
+    body = request.json("container.UpdateConfig")
+    policy = restart_policy(body.child("RestartPolicy")) if body.child("RestartPolicy").text("Name") else None
+    request.change(_update, request.parameters["id"], policy)
+    warnings = [f"hawse ignores {name}" for name in ignored_resources(body)]
+    return json_response({"Warnings": warnings or None})
+
+
+def remove(request: Request) -> Response:
+    """Answer DELETE /containers/{id}."""
+    if request.flag("link"):
+        request.engine.containers.inspect(request.parameters["id"])
+        raise Conflict(NO_LINK)
+    request.change(_remove, request.parameters["id"], request.flag("force"))
+    return NO_CONTENT
+
+
+def prune(request: Request) -> Response:
+    """Answer POST /containers/prune."""
+    removed, size = request.change(_prune, request.filters())
+    return json_response({"ContainersDeleted": removed or None, "SpaceReclaimed": size})
+
+
+def with_old_aliases(document: Json) -> Json:
+    """Return a container's document as versions before 1.45 have it: its own names are aliases."""
+    own = [document["Id"][:SHORT_ID], document["Config"]["Hostname"]]
+    for network, settings in document["NetworkSettings"]["Networks"].items():
+        if is_user_defined(network):
+            settings["Aliases"] = list(dict.fromkeys([*(settings["Aliases"] or ()), *own]))
+    return document
+
+
+def _create(engine: Engine, body: ContainerCreate) -> Created:
+    return engine.containers.create(body)
+
+
+def _start(engine: Engine, reference: str) -> bool:
+    return engine.containers.start(reference)
+
+
+def _stop(engine: Engine, reference: str, timeout: int | None, signal: str) -> bool:
+    return engine.containers.stop(reference, timeout, signal)
+
+
+def _restart(engine: Engine, reference: str, timeout: int | None, signal: str) -> None:
+    engine.containers.restart(reference, timeout, signal)
+
+
+def _kill(engine: Engine, reference: str, signal: str) -> None:
+    engine.containers.kill(reference, signal)
+
+
+def _rename(engine: Engine, reference: str, name: str) -> None:
+    engine.containers.rename(reference, name)
+
+
+def _update(engine: Engine, reference: str, policy: RestartPolicy | None) -> None:
+    engine.containers.update(reference, policy)
+
+
+def _remove(engine: Engine, reference: str, force: bool) -> None:
+    engine.containers.remove(reference, force=force)
+
+
+def _prune(engine: Engine, filters: Filters) -> tuple[list[str], int]:
+    return engine.containers.prune(filters)
+
+
+ROUTES = [
+    Route("GET", "/containers/json", list_containers),
+    Route("POST", "/containers/create", create),
+    Route("POST", "/containers/prune", prune),
+    Route("GET", "/containers/{id:.*}/json", inspect),
+    Route("POST", "/containers/{id:.*}/start", start),
+    Route("POST", "/containers/{id:.*}/stop", stop),
+    Route("POST", "/containers/{id:.*}/restart", restart),
+    Route("POST", "/containers/{id:.*}/kill", kill),
+    Route("POST", "/containers/{id:.*}/rename", rename),
+    Route("POST", "/containers/{id:.*}/update", update),
+    Route("DELETE", "/containers/{id:.*}", remove),
+]

@@ -1,0 +1,230 @@
+"""/containers/{id}/exec and /exec: run further commands in containers.
+
+The command runs in a worker. The worker gets pipes, or a terminal, whose other ends this process copies from and to the
+client.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import tty as terminals
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
+from api.docker.detach_keys import detach_keys
+from api.docker.errors import ApiError, bad_request
+from api.docker.execs import EXECS, Exec
+from api.docker.frames import media_type
+from api.docker.handlers.attach import size
+from api.docker.messages import EMPTY, Request, Response, json_response
+from api.docker.router import Route
+from api.docker.stream import Hijacked
+from api.docker.workers import Job
+from engine.api import Engine
+from engine.errors import StartFailure
+from engine.model import ExecCreate
+from engine.runtime import terminal
+from engine.runtime.api import LEFT, Stdio
+
+REFUSAL_SECONDS = 0.25
+FAILED = 126
+"""The exit code of a command that could not be executed."""
+
+
+def create(request: Request) -> Response:
+    """Answer POST /containers/{id}/exec."""
+    body = request.json("ExecConfig")
+    words = body.words("Cmd")
+    if not words:
+        raise bad_request("No exec command specified")
+    document = request.engine.containers.inspect(request.parameters["id"])
+    if not document["State"]["Running"]:
+        raise ApiError(409, f"container {document['Id']} is not running")
+    keys = body.text("DetachKeys")
+    detach_keys(keys)
+    command = ExecCreate(
+        cmd=words,
+        env=body.texts("Env") or (),
+        user=body.text("User"),
+        working_dir=body.text("WorkingDir"),
+        tty=body.flag("Tty"),
+        attach_stdin=body.flag("AttachStdin"),
+        privileged=body.flag("Privileged"),
+    )
+    attached = body.flag("AttachStdout"), body.flag("AttachStderr")
+    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], command, attached, keys))
+    instance.size = _console_size(body.numbers("ConsoleSize"))
+    return json_response({"Id": instance.id}, 201)
+
+
+def start(request: Request) -> Response | None:
+    """Answer POST /exec/{id}/start: take the connection over until the command ends, or return at once (Detach)."""
+    instance = EXECS.get(request.parameters["id"])
+    body = request.json("ExecStartCheck")
+    document = request.engine.containers.inspect(instance.container_id)
+    if not document["State"]["Running"]:
+        raise ApiError(409, f"container {instance.container_id} is not running")
+    instance.claim()
+    rows, columns = _console_size(body.numbers("ConsoleSize"))
+    if rows or columns:
+        instance.size = rows, columns
+    if body.flag("Detach"):
+        _start_detached(request, instance)
+        return EMPTY
+    with request.hijack(media_type(request.version, tty=instance.command.tty)) as connection:
+        (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection)
+    return None
+
+
+def resize(request: Request) -> Response:
+    """Answer POST /exec/{id}/resize."""
+    EXECS.get(request.parameters["id"]).resize(*size(request))
+    return EMPTY
+
+
+def inspect(request: Request) -> Response:
+    """Answer GET /exec/{id}/json."""
+    return json_response(EXECS.get(request.parameters["id"]).document())
+
+
+def _start_detached(request: Request, instance: Exec) -> None:
+    """Start the command without its streams; raises ApiError if it cannot be executed.
+
+    Blocks up to `REFUSAL_SECONDS`, because only an early end shows that the command was not executed.
+    """
+    if instance.command.tty:
+        master, slave = os.openpty()
+        job = _job(request, instance, [slave])
+    else:
+        master = -1
+        job = _job(request, instance, [_null()])
+    instance.connect(master, job)
+    if job.has_ended(REFUSAL_SECONDS):
+        code, text = _outcome(job)
+        instance.finish(code)
+        if text:
+            raise ApiError(400, text)
+    else:
+        threading.Thread(target=_await_end, args=(instance, job, master), daemon=True).start()
+
+
+def _await_end(instance: Exec, job: Job, master: int) -> None:
+    """Read what a detached command writes on its terminal, and note its end."""
+    poll = select.poll()
+    poll.register(job.fileno(), select.POLLIN)
+    if master >= 0:
+        poll.register(master, select.POLLIN)
+    while job.fileno() not in dict(poll.poll()):
+        try:
+            os.read(master, CHUNK_BYTES)
+        except OSError:
+            poll.unregister(master)
+    instance.finish(_outcome(job)[0])
+
+
+def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> None:
+    """Run the command with a pipe for each stream that the client wants."""
+    command = instance.command
+    with ExitStack() as stack:
+        lent: list[int] = []
+        source = None
+        if command.attach_stdin:
+            reader, writer = os.pipe()
+            lent.append(reader)
+            source = InputPipe(writer)
+            stack.callback(source.close)
+        else:
+            lent.append(_null())
+        outputs = []
+        for wanted, stream in zip(instance.attached, ("stdout", "stderr"), strict=True):
+            if wanted:
+                reader, writer = os.pipe()
+                stack.callback(os.close, reader)
+                outputs.append((reader, stream))
+                lent.append(writer)
+            else:
+                lent.append(_null())
+        job = _job(request, instance, lent)
+        instance.connect(-1, job)
+        client = Client(connection, source, None, tty=False, stays=True)
+        Relay(client, source, outputs, job.fileno()).run()
+        _finish(instance, job, client)
+
+
+def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> None:
+    """Run the command with a terminal between this process and the worker.
+
+    The worker copies between it and the terminal in the container, sizes included.
+    """
+    master, slave = os.openpty()
+    with ExitStack() as stack:
+        terminals.setraw(slave)
+        rows, columns = instance.size
+        if rows or columns:
+            terminal.set_size(master, rows, columns)
+        source = InputPipe(os.dup(master))
+        stack.callback(source.close)
+        job = _job(request, instance, [slave])
+        instance.connect(master, job)
+        sink = source if instance.command.attach_stdin else None
+        client = Client(connection, sink, detach_keys(instance.keys) if sink else None, tty=True, stays=False)
+        Relay(client, source, [(master, "stdout")], job.fileno()).run()
+        _finish(instance, job, client)
+
+
+def _job(request: Request, instance: Exec, files: Sequence[int]) -> Job:
+    """Start the command in a worker; closes the files, of which the worker has copies."""
+    try:
+        return request.start_session(_execute, instance.container_id, instance.command, files=files)
+    except ApiError:
+        instance.finish(FAILED)
+        raise
+    finally:
+        for file in set(files):
+            os.close(file)
+
+
+def _finish(instance: Exec, job: Job, client: Client) -> None:
+    """Note the exit code; tell the client why, if the command could not be executed."""
+    code, text = _outcome(job)
+    instance.finish(code)
+    if text:
+        client.write("stdout", f"{text}\r\n".encode("utf-8", "replace"))
+
+
+def _outcome(job: Job) -> tuple[int, str]:
+    """Return the exit code, and the error if the command could not be executed."""
+    try:
+        code, text = job.result()
+    except ApiError as error:
+        return FAILED, str(error)
+    return int(code), str(text)
+
+
+def _execute(engine: Engine, files: list[int], container_id: str, command: ExecCreate) -> tuple[int, str]:
+    """Run a command in a worker; return its exit code, and the error if it could not be executed."""
+    stdio = Stdio(files[0], files[0], files[0]) if len(files) == 1 else Stdio(*files)
+    try:
+        code = engine.containers.exec(container_id, command, stdio)
+    except StartFailure as error:
+        return error.exit_code, str(error)
+    return (0 if code == LEFT else code), ""
+
+
+def _console_size(numbers: Sequence[int]) -> tuple[int, int]:
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
+
+
+def _null() -> int:
+    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+
+
+ROUTES = [
+    Route("POST", "/containers/{id:.*}/exec", create),
+    Route("POST", "/exec/{id}/start", start),
+    Route("POST", "/exec/{id}/resize", resize),
+    Route("GET", "/exec/{id}/json", inspect),
+]

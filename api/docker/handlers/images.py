@@ -1,0 +1,236 @@
+"""/images: list, inspect, load, pull, import, tag, remove and prune."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from api.docker.errors import ApiError, ClientGone, bad_request
+from api.docker.messages import Json, Request, Response, encode, json_response
+from api.docker.registry_auth import registry_auth
+from api.docker.router import Route
+from api.docker.workers import Job
+from engine.api import Documents, Engine
+from engine.errors import EngineError, NotImplementedByHawse
+from engine.model import Filters
+from engine.validate.image_reference import ImageReference, parse_reference
+
+NO_DOWNLOAD = "hawse does not download: fetch it first, then import the file"
+NO_SAVE = "hawse keeps root file systems, not layers, and saves no images"
+PIECE_BYTES = 64 << 10
+
+
+def list_images(request: Request) -> Response:
+    """Answer GET /images/json."""
+    filters = request.filters()
+    if name := request.value("filter"):  # before version 1.41
+        filters["reference"] = [*filters.get("reference", ()), name]
+    return json_response(request.engine.images.list(filters))
+
+
+def inspect(request: Request) -> Response:
+    """Answer GET /images/{name}/json."""
+    return json_response(request.engine.images.inspect(request.parameters["name"]))
+
+
+def tag(request: Request) -> Response:
+    """Answer POST /images/{name}/tag."""
+    name = _reference(request.value("repo"), request.value("tag"))
+    request.change(_tag, request.parameters["name"], str(name))
+    return Response(201)
+
+
+def remove(request: Request) -> Response:
+    """Answer DELETE /images/{name}."""
+    return json_response(request.change(_remove, request.parameters["name"], request.flag("force")))
+
+
+def prune(request: Request) -> Response:
+    """Answer POST /images/prune."""
+    removed, size = request.change(_prune, request.filters())
+    return json_response({"ImagesDeleted": removed or None, "SpaceReclaimed": size})
+
+
+def load(request: Request) -> None:
+    """Answer POST /images/load: an archive of images."""
+    _with_progress(request, _load_job(request, _load))
+
+
+def create(request: Request) -> None:
+    """Answer POST /images/create: pull an image (``fromImage``), or import a file system (``fromSrc``)."""
+    if image := request.value("fromImage"):
+        name = _reference(image, request.value("tag"))
+        auth = registry_auth(request.headers.get("x-registry-auth", ""), name.domain)
+        with _Output() as output:
+            job = request.start_job(_pull, str(name), request.value("platform"), auth, files=[output.writer])
+            output.lend()
+            _with_progress(request, _messages(request, job, output))
+        return
+    if request.value("fromSrc") != "-":
+        raise bad_request(NO_DOWNLOAD if request.value("fromSrc") else "fromImage or fromSrc is needed")
+    if "changes" in request.query:
+        raise bad_request("changes are not supported: hawse uses an image as it is")
+    name_of = str(_reference(request.value("repo"), request.value("tag"))) if request.value("repo") else ""
+    _with_progress(request, _load_job(request, _import, name_of))
+
+
+def refuse_save(_: Request) -> None:
+    """Refuse GET /images/get and GET /images/{name}/get."""
+    raise NotImplementedByHawse(NO_SAVE)
+
+
+def _reference(name: str, tag: str) -> ImageReference:
+    """Return the reference of the parameters for a name and for a tag or a digest; raises `InvalidArgument`."""
+    if not tag:
+        return parse_reference(name)
+    return parse_reference(f"{name}@{tag}" if ":" in tag else f"{parse_reference(name).name}:{tag}")
+
+
+class _Output:
+    """The messages of a job: a pipe into which the worker writes lines of JSON."""
+
+    def __enter__(self) -> _Output:
+        self.reader, self.writer = os.pipe()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lend()
+        os.close(self.reader)
+
+    def lend(self) -> None:
+        """Close the writing end, of which the worker has a copy; idempotent."""
+        if self.writer >= 0:
+            os.close(self.writer)
+            self.writer = -1
+
+    def lines(self, client: int) -> Iterator[bytes]:
+        """Yield lines until the worker has closed its end; raises ClientGone if ``client`` is closed by its peer."""
+        poll = select.poll()
+        poll.register(self.reader, select.POLLIN)
+        poll.register(client, select.POLLRDHUP)
+        unfinished = b""
+        while True:
+            ready = dict(poll.poll())
+            if client in ready:
+                raise ClientGone
+            data = os.read(self.reader, PIECE_BYTES)
+            if not data:
+                return
+            *lines, unfinished = (unfinished + data).split(b"\n")
+            yield from lines
+
+
+def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
+    """Yield the messages of a job; raises ApiError for its error. If the client goes, the worker ends its work."""
+    try:
+        for line in output.lines(request.exchange.fileno()):
+            yield json.loads(line)
+    except BaseException:
+        job.kill(signal.SIGTERM)
+        job.close()
+        raise
+    job.result()
+
+
+def _end_on_request() -> None:
+    """Let SIGTERM raise an error in this worker, so that it ends the programs that it has started."""
+
+    def end(*_: object) -> None:
+        raise EngineError("context canceled")
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
+    """Run a job that reads the body of the request, and yield its messages."""
+    reader, writer = os.pipe()
+    with _Output() as output:
+        try:
+            job = request.start_job(work, *arguments, files=[output.writer, reader])
+        except BaseException:
+            os.close(writer)
+            raise
+        finally:
+            os.close(reader)
+            output.lend()
+        try:
+            _pump(request, job, writer)
+        except BaseException:
+            job.kill(signal.SIGTERM)
+            job.close()
+            raise
+        yield from _messages(request, job, output)
+
+
+def _pump(request: Request, job: Job, writer: int) -> None:
+    """Copy the body of the request into a pipe; stop if the worker ends before."""
+    with os.fdopen(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
+        for piece in request.body():
+            pipe.write(piece)
+            if job.has_ended():
+                return
+
+
+def _with_progress(request: Request, messages: Iterator[Json]) -> None:
+    """Send the messages as lines of JSON. An error before the first message becomes the status of the answer."""
+    first = next(messages, None)
+    with request.open_stream() as stream:
+        if first is not None:
+            stream.write(encode(first))
+        try:
+            for message in messages:
+                stream.write(encode(message))
+        except ApiError as error:
+            stream.write(encode({"errorDetail": {"message": str(error)}, "error": str(error)}))
+
+
+def _pull(engine: Engine, files: list[int], name: str, platform: str, auth: Mapping[str, Any]) -> None:
+    _end_on_request()
+    with os.fdopen(files[0], "wb", buffering=0) as output:
+        for message in engine.images.pull(name, platform, auth):
+            output.write(encode(message))
+
+
+def _load(engine: Engine, files: list[int]) -> None:
+    _end_on_request()
+    with os.fdopen(files[0], "wb", buffering=0) as output, os.fdopen(files[1], "rb") as archive:
+        for image in engine.images.load(archive):
+            names = [f"Loaded image: {name}\n" for name in image.references]
+            for text in names or [f"Loaded image ID: {image.id}\n"]:
+                output.write(encode({"stream": text}))
+
+
+def _import(engine: Engine, files: list[int], name: str) -> None:
+    _end_on_request()
+    with os.fdopen(files[0], "wb", buffering=0) as output, os.fdopen(files[1], "rb") as archive:
+        output.write(encode({"status": engine.images.import_archive(archive, name)}))
+
+
+def _tag(engine: Engine, reference: str, name: str) -> None:
+    engine.images.tag(reference, name)
+
+
+def _remove(engine: Engine, reference: str, force: bool) -> Documents:
+    return engine.images.remove(reference, force=force)
+
+
+def _prune(engine: Engine, filters: Filters) -> tuple[Documents, int]:
+    return engine.images.prune(filters)
+
+
+ROUTES = [
+    Route("GET", "/images/json", list_images),
+    Route("GET", "/images/get", refuse_save),
+    Route("POST", "/images/load", load),
+    Route("POST", "/images/create", create),
+    Route("POST", "/images/prune", prune),
+    Route("GET", "/images/{name:.*}/json", inspect),
+    Route("GET", "/images/{name:.*}/get", refuse_save),
+    Route("POST", "/images/{name:.*}/tag", tag),
+    Route("DELETE", "/images/{name:.*}", remove),
+]

@@ -1,0 +1,65 @@
+"""/containers/{id}/logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from api.docker.errors import bad_request
+from api.docker.frames import framed, media_type
+from api.docker.messages import Request
+from api.docker.moments import seconds
+from api.docker.router import Route
+from engine.golang.strconv import parse_int
+from engine.model import LogOptions
+from engine.runtime.api import LogLine
+
+
+def logs(request: Request) -> None:
+    """Answer GET /containers/{id}/logs. The answer goes on with ``follow`` until the container ends."""
+    wanted = [name for name in ("stdout", "stderr") if request.flag(name)]
+    if not wanted:
+        raise bad_request("Bad parameters: you must choose at least one stream")
+    engine = request.engine
+    document = engine.containers.inspect(request.parameters["id"])
+    tty = document["Config"]["Tty"]
+    options = LogOptions(
+        request.flag("follow"),
+        _tail(request.value("tail")),
+        seconds(request.value("since")),
+        seconds(request.value("until")),
+    )
+    form = _form(request, tty=tty)
+    engine.containers.logs(document["Id"], options)  # raises an error that the client gets as a status
+    with request.open_stream(media_type(request.version, tty=tty)) as stream:
+        lines = engine.containers.logs(document["Id"], options, lambda descriptors: stream.wait(None, *descriptors))
+        for line in lines:
+            if line.stream in wanted:
+                stream.write(form(line))
+
+
+def _form(request: Request, *, tty: bool) -> Callable[[LogLine], bytes]:
+    timestamps, details = request.flag("timestamps"), request.flag("details")
+
+    def form(line: LogLine) -> bytes:
+        prefix = (f"{_fixed(line.time)} " if timestamps else "") + (" " if details else "")
+        data = prefix.encode() + line.data
+        return data if tty else framed(line.stream, data)
+
+    return form
+
+
+def _fixed(time: str) -> str:
+    """Return a time of the log with nine digits of the second, as Docker sends it."""
+    whole, _, fraction = time.rstrip("Z").partition(".")
+    return f"{whole}.{fraction:0<9}Z"
+
+
+def _tail(text: str) -> int:
+    """Return the number of entries; as with Docker, any text that is no number means all of them (-1)."""
+    with suppress(ValueError):
+        return max(parse_int(text, base=10), -1)
+    return -1
+
+
+ROUTES = [Route("GET", "/containers/{id:.*}/logs", logs)]

@@ -1,0 +1,141 @@
+"""/swarm and /nodes, as far as hawse's cluster goes: it shares networks, not services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.docker.fields import Fields
+from api.docker.messages import EMPTY, Json, Request, Response, json_response
+from api.docker.router import Route
+from engine.api import Engine, SwarmInit, SwarmJoin
+from engine.errors import InvalidArgument, NotImplementedByHawse
+
+SUBNET_SIZE = 24  # bits; Docker's default
+ROLES = ("Worker", "Manager")
+UNCHANGEABLE = "hawse's cluster has no keys to unlock and no settings to change later"
+NO_TASKS = "hawse's cluster shares networks, not services: a node has no tasks and no availability"
+
+
+def inspect(request: Request) -> Response:
+    """Answer GET /swarm: the cluster with its join tokens, on a manager."""
+    swarm = request.engine.swarm
+    tokens = {role: swarm.join_token(role.lower())[0] for role in ROLES}  # refused unless this host is a manager
+    cluster: Json = request.engine.system.info()["Swarm"].get("Cluster", {})
+    created = cluster.get("CreatedAt", "")
+    head = {"ID": cluster.get("ID", ""), "Version": {"Index": 1}, "CreatedAt": created, "UpdatedAt": created}
+    return json_response({**head, **cluster, "JoinTokens": tokens})
+
+
+def init(request: Request) -> Response:
+    """Answer POST /swarm/init with the id of this host's node."""
+    body = request.json("swarm.InitRequest")
+    return json_response(request.change(_init, swarm_init(body)))
+
+
+def join(request: Request) -> Response:
+    """Answer POST /swarm/join."""
+    body = request.json("swarm.JoinRequest")
+    remotes = body.texts("RemoteAddrs") or []
+    if not remotes:
+        raise InvalidArgument("at least 1 RemoteAddr is required to join")
+    join = SwarmJoin(
+        remotes[0],
+        body.text("JoinToken"),
+        advertise=advertised(body.text("AdvertiseAddr")),
+        data_path=body.text("DataPathAddr"),
+    )
+    request.change(_join, join)
+    return EMPTY
+
+
+def leave(request: Request) -> Response:
+    """Answer POST /swarm/leave."""
+    request.change(_leave, request.flag("force"))
+    return EMPTY
+
+
+def update(request: Request) -> Response:
+    """Answer POST /swarm/update, of which hawse has the rotation of join tokens."""
+    roles = [role.lower() for role in ROLES if request.flag(f"rotate{role}Token")]
+    if not roles:
+        raise NotImplementedByHawse(UNCHANGEABLE)
+    request.change(_rotate, roles)
+    return EMPTY
+
+
+def list_nodes(request: Request) -> Response:
+    """Answer GET /nodes."""
+    return json_response(request.engine.swarm.nodes(request.filters()))
+
+
+def inspect_node(request: Request) -> Response:
+    """Answer GET /nodes/{id}."""
+    return json_response(request.engine.swarm.inspect_node(request.parameters["id"]))
+
+
+def remove_node(request: Request) -> Response:
+    """Answer DELETE /nodes/{id}."""
+    request.change(_remove_node, request.parameters["id"], request.flag("force"))
+    return EMPTY
+
+
+def update_node(_: Request) -> Response:
+    """Refuse POST /nodes/{id}/update."""
+    raise NotImplementedByHawse(NO_TASKS)
+
+
+def unlock(request: Request) -> Response:
+    """Refuse /swarm/unlock and /swarm/unlockkey."""
+    request.engine.swarm.nodes({})
+    raise NotImplementedByHawse(UNCHANGEABLE)
+
+
+def swarm_init(body: Fields) -> SwarmInit:
+    """Return the engine's request for the body of POST /swarm/init."""
+    return SwarmInit(
+        advertise=advertised(body.text("AdvertiseAddr")),
+        data_path=body.text("DataPathAddr"),
+        pools=tuple(body.texts("DefaultAddrPool") or ()),
+        subnet_size=body.number("SubnetSize") or SUBNET_SIZE,
+    )
+
+
+def advertised(address: str) -> str:
+    """Return the address to advertise without the port 2377 of Docker's managers, which clients add by default."""
+    return address.removesuffix(":2377")
+
+
+def _init(engine: Engine, body: SwarmInit) -> str:
+    return engine.swarm.init(body)
+
+
+def _join(engine: Engine, body: SwarmJoin) -> str:
+    return engine.swarm.join(body)
+
+
+def _leave(engine: Engine, force: bool) -> None:
+    engine.swarm.leave(force=force)
+
+
+def _rotate(engine: Engine, roles: Sequence[str]) -> None:
+    for role in roles:
+        engine.swarm.join_token(role, rotate=True)
+
+
+def _remove_node(engine: Engine, reference: str, force: bool) -> None:
+    engine.swarm.remove_node(reference, force=force)
+
+
+ROUTES = [
+    Route("GET", "/swarm", inspect),
+    Route("POST", "/swarm/init", init),
+    Route("POST", "/swarm/join", join),
+    Route("POST", "/swarm/leave", leave),
+    Route("POST", "/swarm/update", update),
+    Route("GET", "/swarm/unlockkey", unlock),
+    Route("POST", "/swarm/unlock", unlock),
+    Route("GET", "/nodes", list_nodes),
+    Route("GET", "/nodes/{id}", inspect_node),
+    Route("POST", "/nodes/{id}/update", update_node),
+    Route("DELETE", "/nodes/{id}", remove_node),
+]

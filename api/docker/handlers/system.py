@@ -1,0 +1,75 @@
+"""/_ping, /version, /info, /auth and /system/df."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.docker.errors import bad_request
+from api.docker.handlers.containers import without_empty_size
+from api.docker.info import complete
+from api.docker.messages import Json, Request, Response, json_response
+from api.docker.router import Route
+from engine.errors import NotImplementedByHawse
+
+_PING_HEADERS = (
+    ("Builder-Version", "1"),
+    ("Cache-Control", "no-cache, no-store, must-revalidate"),
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Pragma", "no-cache"),
+)
+PARTS = ("container", "image", "volume", "build-cache")
+NO_LOGIN = "hawse does not log in to registries. It reads the credentials of docker login from config.json"
+
+
+def ping(request: Request) -> Response:
+    """Answer /_ping: the headers are what clients use. The body is empty for HEAD."""
+    body = b"" if request.method == "HEAD" else b"OK"
+    return Response(200, body, (*_PING_HEADERS, ("Swarm", request.engine.system.swarm_state())))
+
+
+def version(request: Request) -> Response:
+    """Answer /version."""
+    return json_response(request.engine.system.version())
+
+
+def info(request: Request) -> Response:
+    """Answer /info."""
+    return json_response(complete(request.engine.system.info()))
+
+
+def auth(_: Request) -> Response:
+    """Refuse POST /auth."""
+    raise NotImplementedByHawse(NO_LOGIN)
+
+
+def disk_usage(request: Request) -> Response:
+    """Answer GET /system/df; ``type`` chooses parts of the document."""
+    engine, parts = request.engine, request.query.get("type") or PARTS
+    for part in parts:
+        if part not in PARTS:
+            raise bad_request(f"unknown object type: {part}")
+    containers = engine.containers.list({}, all=True, size="container" in parts)
+    images = engine.images.list({}) if "image" in parts else []
+    document = {
+        "LayersSize": sum(image["Size"] for image in images),
+        "Images": [_with_users(image, containers) for image in images] if "image" in parts else None,
+        "Containers": [without_empty_size(each) for each in containers] if "container" in parts else None,
+        "Volumes": [] if "volume" in parts else None,
+        "BuildCache": [] if "build-cache" in parts else None,
+    }
+    return json_response(document)
+
+
+def _with_users(image: Json, containers: list[Json]) -> dict[str, Any]:
+    users = sum(container["ImageID"] == image["Id"] for container in containers)
+    return {**image, "RepoDigests": image["RepoDigests"] or None, "SharedSize": 0, "Containers": users}
+
+
+ROUTES = [
+    Route("HEAD", "/_ping", ping),
+    Route("GET", "/_ping", ping),
+    Route("GET", "/version", version),
+    Route("GET", "/info", info),
+    Route("POST", "/auth", auth),
+    Route("GET", "/system/df", disk_usage),
+]

@@ -1,0 +1,109 @@
+"""Read Docker's HostConfig: how a container runs on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from api.docker.errors import bad_request
+from api.docker.fields import Fields
+from engine.errors import NotImplementedByHawse
+from engine.model import HostConfig, PortSpec, RestartPolicy
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+LAST_PORT = 65535
+
+
+def host_config(body: Fields) -> HostConfig:
+    """Return the engine's HostConfig; raises ApiError and EngineError."""
+    log = body.child("LogConfig")
+    return HostConfig(
+        network_mode=body.text("NetworkMode") or "default",
+        binds=[*(body.texts("Binds") or ()), *map(_mounted, body.children("Mounts"))] or None,
+        port_bindings=port_specs(body.lists("PortBindings")),
+        publish_all_ports=body.flag("PublishAllPorts"),
+        restart_policy=restart_policy(body.child("RestartPolicy")),
+        auto_remove=body.flag("AutoRemove"),
+        cap_add=body.words("CapAdd"),
+        cap_drop=body.words("CapDrop"),
+        dns=body.texts("Dns") or (),
+        dns_options=body.texts("DnsOptions") or (),
+        dns_search=body.texts("DnsSearch") or (),
+        extra_hosts=body.texts("ExtraHosts"),
+        links=body.texts("Links"),
+        pid_mode=body.text("PidMode"),
+        privileged=body.flag("Privileged"),
+        readonly_rootfs=body.flag("ReadonlyRootfs"),
+        sysctls=body.pairs("Sysctls") or {},
+        container_id_file=body.text("ContainerIDFile"),
+        init=body.optional_flag("Init"),
+        security_opt=body.texts("SecurityOpt") or None,
+        system_paths=body.texts("MaskedPaths") == [],
+        console_size=_console_size(body),
+        log_driver=log.text("Type"),
+        log_options=log.pairs("Config") or {},
+    )
+
+
+def restart_policy(body: Fields) -> RestartPolicy:
+    """Return the restart policy; without a name, the policy is "no"."""
+    return RestartPolicy(body.text("Name") or "no", body.number("MaximumRetryCount"))
+
+
+def port_specs(bindings: Mapping[str, Sequence[Fields]]) -> list[PortSpec]:
+    """Return the published ports; consecutive ports with consecutive host ports become one range; raises ApiError."""
+    singles = [spec for port, entries in bindings.items() for spec in _port(port, entries)]
+    singles.sort(key=lambda spec: (spec.protocol, spec.host_ip, not spec.host_port.isdecimal(), spec.port))
+    return [spec for _, group in groupby(singles, key=_Series()) for spec in _joined(list(group))]
+
+
+def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
+    port, _, protocol = text.partition("/")
+    if not port.isdecimal() or int(port) > LAST_PORT:
+        raise bad_request(f'invalid port specification: "{port}"')
+    protocol = protocol.lower() or "tcp"
+    if protocol not in PROTOCOLS:
+        raise bad_request(f"invalid proto: {protocol}")
+    for entry in entries:
+        yield PortSpec(protocol, int(port), entry.text("HostIp"), entry.text("HostPort"))
+
+
+class _Series:
+    """A key function that gives the same value to ports that continue the port before them."""
+
+    def __init__(self) -> None:
+        self._number, self._expected = 0, ("", "", 0, 0)
+
+    def __call__(self, spec: PortSpec) -> int:
+        host = int(spec.host_port) if spec.host_port.isdecimal() and spec.host_port != "0" else -1
+        if host < 0 or (spec.protocol, spec.host_ip, spec.port, host) != self._expected:
+            self._number += 1
+        self._expected = (spec.protocol, spec.host_ip, spec.port + 1, host + 1)
+        return self._number
+
+
+def _joined(specs: Sequence[PortSpec]) -> list[PortSpec]:
+    first, last = specs[0], specs[-1]
+    if len(specs) == 1:
+        return [first]
+    return [PortSpec(first.protocol, first.port, first.host_ip, f"{first.host_port}-{last.host_port}", last.port)]
+
+
+def _mounted(mount: Fields) -> str:
+    """Return a bind mount of ``Mounts`` in the form of ``Binds``; raises EngineError for other mounts."""
+    kind = mount.text("Type")
+    if kind != "bind":
+        raise NotImplementedByHawse(f'mount type "{kind}" is not supported: use bind (hawse keeps no volumes)')
+    source, target = mount.text("Source"), mount.text("Target")
+    if not target:
+        raise bad_request('invalid mount config for type "bind": field Target must not be empty')
+    if not source:
+        raise bad_request('invalid mount config for type "bind": field Source must not be empty')
+    if ":" in source or ":" in target:
+        raise NotImplementedByHawse(f"a colon in a mount's path is not supported: {source}:{target}")
+    return f"{source}:{target}" + (":ro" if mount.flag("ReadOnly") else "")
+
+
+def _console_size(body: Fields) -> tuple[int, int]:
+    size = body.numbers("ConsoleSize")
+    return (size[0], size[1]) if len(size) == 2 else (0, 0)

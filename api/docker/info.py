@@ -1,0 +1,32 @@
+"""The document of /info in the shape and order of Docker 26: what hawse has, and empty values for all else."""
+
+from __future__ import annotations
+
+from api.docker.messages import Json
+
+_DOCKER: Json = {
+    "ID": "", "Containers": 0, "ContainersRunning": 0, "ContainersPaused": 0, "ContainersStopped": 0, "Images": 0,
+    "Driver": "", "DriverStatus": [], "Plugins": {}, "MemoryLimit": False, "SwapLimit": False, "CpuCfsPeriod": False,
+    "CpuCfsQuota": False, "CPUShares": False, "CPUSet": False, "PidsLimit": False, "IPv4Forwarding": False,
+    "BridgeNfIptables": False, "BridgeNfIp6tables": False, "Debug": False, "NFd": 0, "OomKillDisable": False,
+    "NGoroutines": 0, "SystemTime": "", "LoggingDriver": "", "CgroupDriver": "", "CgroupVersion": "",
+    "NEventsListener": 0, "KernelVersion": "", "OperatingSystem": "", "OSVersion": "", "OSType": "linux",
+    "Architecture": "", "IndexServerAddress": "https://index.docker.io/v1/", "RegistryConfig": {}, "NCPU": 0,
+    "MemTotal": 0, "GenericResources": None, "DockerRootDir": "", "HttpProxy": "", "HttpsProxy": "", "NoProxy": "",
+    "Name": "", "Labels": [], "ExperimentalBuild": False, "ServerVersion": "", "Runtimes": {}, "DefaultRuntime": "",
+    "Swarm": {}, "LiveRestoreEnabled": False, "Isolation": "", "InitBinary": "",
+    "ContainerdCommit": {"ID": "", "Expected": ""}, "RuncCommit": {"ID": "", "Expected": ""},
+    "InitCommit": {"ID": "", "Expected": ""}, "SecurityOptions": [], "CDISpecDirs": [], "Warnings": None,
+}  # fmt: skip
+_REGISTRY: Json = {
+    "AllowNondistributableArtifactsCIDRs": None, "AllowNondistributableArtifactsHostnames": None,
+    "InsecureRegistryCIDRs": [], "IndexConfigs": {}, "Mirrors": None,
+}  # fmt: skip
+
+
+def complete(document: Json) -> Json:
+    """Return the engine's document with all fields of Docker's, in Docker's order; fields of hawse's own come last."""
+    known = {**_DOCKER, **document}
+    known["RegistryConfig"] = {**_REGISTRY, **known["RegistryConfig"]}
+    known["Plugins"] = {"Volume": [], "Network": [], "Authorization": None, "Log": [], **known["Plugins"]}
+    return known

@@ -1,0 +1,125 @@
+"""The sockets on which the service listens: a unix socket, and TCP only with mutual TLS."""
+
+from __future__ import annotations
+
+import grp
+import os
+import socket
+import ssl
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.paths import make_private_directory, run_directory
+
+SOCKET = "docker.sock"
+BACKLOG = 512
+FIRST_GIVEN = 3
+"""The number of the first descriptor that systemd passes to a process (sd_listen_fds(3))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``hawse system service`` was asked for.
+
+    ``path`` is the unix socket, "" for none. ``group`` may use this socket. ``address`` is HOST:PORT for TCP, "" for
+    none; ``cacert``, ``cert`` and ``key`` are the files for TLS.
+    """
+
+    path: str = ""
+    group: str = ""
+    address: str = ""
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+def default_path() -> Path:
+    """Return the path of the socket without ``--socket``: docker.sock in HAWSE_RUN."""
+    return run_directory() / SOCKET
+
+
+def given() -> list[socket.socket]:
+    """Return the listening sockets that systemd has passed to this process."""
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+        return []
+    number = int(os.environ.pop("LISTEN_FDS", "0") or 0)
+    return [socket.socket(fileno=fd) for fd in range(FIRST_GIVEN, FIRST_GIVEN + number)]
+
+
+def unix_listener(settings: Settings) -> socket.socket:
+    """Listen on the unix socket, mode 0660, root and the group; raises EngineError.
+
+    A socket on which another process listens is not replaced. In HAWSE_RUN, the group may also enter the directory.
+    """
+    path = Path(settings.path).absolute()
+    group = _group(settings.group)
+    if path == default_path():
+        make_private_directory(path.parent)
+    _make_way(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        if group is not None:
+            os.chown(path, 0, group)
+            if path.parent == run_directory():
+                os.chown(path.parent, -1, group)
+                os.chmod(path.parent, 0o710)
+        os.chmod(path, 0o660)
+    except OSError as error:
+        raise Unavailable(f"cannot listen on {path}: {(error.strerror or str(error)).lower()}") from error
+    finally:
+        os.umask(mask)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def tcp_listener(settings: Settings) -> socket.socket:
+    """Listen on a TCP address; raises EngineError."""
+    host, _, port = settings.address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
+    except (OSError, ValueError, OverflowError) as error:
+        raise Unavailable(f"cannot listen on tcp://{settings.address}: {error}") from error
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """Return the context that requires a client certificate of the given authority; raises EngineError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(settings.cacert)
+        context.load_cert_chain(settings.cert, settings.key)
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f"the TLS files cannot be used: {error}") from error
+    return context
+
+
+def _group(name: str) -> int | None:
+    if not name:
+        return None
+    try:
+        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise InvalidArgument(f"group {name} not found") from None
+
+
+def _make_way(path: Path) -> None:
+    """Remove the socket of a service that has ended; raises EngineError if another process listens there."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise EngineError(f"cannot listen on {path}: the file exists and is no socket")
+    except FileNotFoundError:
+        return
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with probe, suppress(ConnectionRefusedError, FileNotFoundError):
+        probe.connect(str(path))
+        raise EngineError(f"cannot listen on {path}: another process listens there")
+    with suppress(FileNotFoundError):
+        os.unlink(path)

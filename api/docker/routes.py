@@ -1,0 +1,19 @@
+"""All routes of the API. Each module of `api.docker.handlers` has the routes of one group of endpoints."""
+
+from __future__ import annotations
+
+from api.docker.handlers import absent, attach, containers, events, exec, images, logs, networks, swarm, system, wait
+
+ROUTES = [
+    *system.ROUTES,
+    *networks.ROUTES,
+    *containers.ROUTES,
+    *attach.ROUTES,
+    *events.ROUTES,
+    *exec.ROUTES,
+    *images.ROUTES,
+    *logs.ROUTES,
+    *wait.ROUTES,
+    *swarm.ROUTES,
+    *absent.ROUTES,
+]

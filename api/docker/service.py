@@ -1,0 +1,104 @@
+"""The parent of the service: forks the front and the workers, and starts the front again if it is killed.
+
+The parent has one thread, because a process with several threads must not fork and go on.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from api.docker import workers
+from api.docker.front import OUTDATED, Front, close_quietly
+from api.docker.router import Router
+
+RESTART_SECONDS = 0.5  # between the end of a front and the start of the next
+
+
+class Service:
+    """Runs until SIGTERM or SIGINT, or until the store belongs to a newer version of hawse."""
+
+    def __init__(self, router: Router, listeners: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
+        self._router, self._listeners, self._tls = router, listeners, tls
+        self._front, self._channel = 0, socket.socket()
+        self._code: int | None = None
+
+    def run(self) -> int:
+        """Serve; return the exit code of the process."""
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._end(0))
+        gc.collect()
+        gc.freeze()  # children then do not scan the present objects, and share their memory
+        self._start_front()
+        while self._code is None:
+            channel = self._channel.fileno()
+            readable, _, _ = select.select([wake, channel], [], [])
+            if wake in readable:
+                self._reap(wake)
+            elif channel in readable:
+                self._fork_worker()
+        with suppress(ProcessLookupError):
+            os.kill(self._front, signal.SIGKILL)
+        return self._code
+
+    def _end(self, code: int) -> None:
+        self._code = code
+
+    def _start_front(self) -> None:
+        self._channel.close()
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._front = os.fork()
+        if self._front == 0:
+            self._channel.close()
+            _forget_signals()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the front
+            Front(self._router, theirs, self._tls).run(self._listeners)
+        theirs.close()
+
+    def _fork_worker(self) -> None:
+        try:
+            _, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
+        except OSError:
+            return
+        if not descriptors:
+            return  # the front has ended, and SIGCHLD follows
+        channel = socket.socket(fileno=descriptors[0])
+        with channel, suppress(OSError):
+            if os.fork() == 0:
+                self._channel.close()
+                close_quietly(self._listeners)
+                _forget_signals()
+                workers.serve(channel)
+
+    def _reap(self, wake: int) -> None:
+        with suppress(BlockingIOError):
+            os.read(wake, 512)
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == self._front and self._code is None:
+                    self._front_ended(os.waitstatus_to_exitcode(ended[1]))
+
+    def _front_ended(self, code: int) -> None:
+        if code == OUTDATED:
+            self._end(code)
+            return
+        print(f"hawse: the front of the service ended with code {code}, and starts again", file=sys.stderr, flush=True)
+        time.sleep(RESTART_SECONDS)
+        self._start_front()
+
+
+def _forget_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,31 @@
+"""The engine that all threads of the front read with. Workers open engines of their own."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from engine.api import Engine
+from engine.config import DEFAULT_PATH
+from engine.core import open_engine
+
+
+class SharedEngine:
+    """Opens the engine once, and again after a change of the configuration file."""
+
+    def __init__(self) -> None:
+        self._path = os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH
+        self._known: tuple[object, Engine] | None = None
+
+    def get(self) -> Engine:
+        """Return the engine for the present configuration; raises EngineError."""
+        known, identity = self._known, self._identity()
+        if known is None or known[0] != identity:
+            known = self._known = (identity, open_engine())
+        return known[1]
+
+    def _identity(self) -> object:
+        with suppress(OSError):
+            status = os.stat(self._path)
+            return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+        return None

@@ -1,0 +1,81 @@
+"""Answers that go on: chunked streams, and connections that a handler takes over (hijacks)."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from api.docker.errors import ClientGone
+
+HUNG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
+
+
+class ChunkedStream:
+    """A chunked answer whose head has been sent. The end of the ``with`` block ends the answer.
+
+    ``send`` writes one piece as a chunk; ``finish`` writes the last chunk.
+    """
+
+    def __init__(self, connection: socket.socket, send: Callable[[bytes], None], finish: Callable[[], None]) -> None:
+        self._connection, self._send, self._finish = connection, send, finish
+
+    def __enter__(self) -> ChunkedStream:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is None:
+            self._finish()  # without the last chunk, the client sees that the answer was cut off
+
+    def write(self, data: bytes) -> None:
+        """Send the data now as one chunk; blocks while the client does not read; raises ClientGone."""
+        if data:
+            self._send(data)
+
+    def fileno(self) -> int:
+        """Return the connection's descriptor, for select: readable also means that the client may be gone."""
+        return self._connection.fileno()
+
+    def wait(self, seconds: float | None, *descriptors: int) -> Sequence[int]:
+        """Wait until one of the descriptors is readable, at most for ``seconds``; return those that are.
+
+        Raises ClientGone as soon as the client closes its connection. None means no time limit.
+        """
+        poll = select.poll()
+        poll.register(self._connection.fileno(), select.POLLRDHUP)
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        ready = dict(poll.poll(None if seconds is None else max(0, int(seconds * 1000))))
+        if ready.pop(self._connection.fileno(), 0) & HUNG_UP:
+            raise ClientGone
+        return list(ready)
+
+    def client_is_gone(self) -> bool:
+        """Return whether the client has closed its connection; does not wait."""
+        try:
+            self.wait(0)
+        except ClientGone:
+            return True
+        return False
+
+
+class Hijacked:
+    """A connection that no longer speaks HTTP.
+
+    ``socket`` is a plain socket, also for a TLS client. ``received`` is what the client has sent after its request
+    already. ``upgraded`` says whether the client got 101.
+    """
+
+    def __init__(self, connection: socket.socket, received: bytes, *, upgraded: bool) -> None:
+        self.socket, self.received, self.upgraded = connection, received, upgraded
+
+    def __enter__(self) -> Hijacked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the conversation; idempotent."""
+        self.socket.close()

@@ -1,0 +1,76 @@
+"""Settings of a new container that hawse does not implement: some are refused, others are ignored with a warning.
+
+A setting is ignored only if the container still works as intended without it. A setting that would change the
+container's files, devices or isolation is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from api.docker.fields import Fields
+from engine.errors import NotImplementedByHawse
+from engine.validate.logging import IGNORED_OPTIONS, OTHER_DRIVERS
+
+_REFUSED = ("Devices", "DeviceRequests", "GroupAdd", "Tmpfs", "VolumesFrom")
+_CONFINEMENT = {"apparmor": "unconfined", "label": "disable"}
+"""The only value of these security options that hawse accepts, because it uses neither AppArmor nor SELinux."""
+_IGNORED = (
+    "Annotations", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
+    "BlkioWeight", "BlkioWeightDevice", "CgroupParent", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod",
+    "CpuRealtimeRuntime", "CpuShares", "CpusetCpus", "CpusetMems", "DeviceCgroupRules", "KernelMemory",
+    "KernelMemoryTCP", "Memory", "MemoryReservation", "MemorySwap", "NanoCpus", "OomKillDisable", "OomScoreAdj",
+    "ShmSize", "StorageOpt", "Ulimits", "UsernsMode", "VolumeDriver",
+)  # fmt: skip
+_SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
+    "CgroupnsMode": lambda value: value in ("", "private"),
+    "IpcMode": lambda value: value in ("", "private"),
+    "Isolation": lambda value: value in ("", "default"),
+    "MemorySwappiness": lambda value: value == -1,
+    "PidsLimit": lambda value: value in (0, -1),
+    "Runtime": lambda value: value in ("", "runc"),
+}
+"""Settings without effect, each with a test for the values that ask for what hawse does anyway."""
+RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") if name != "Annotations")
+"""Those of the ignored settings that POST /containers/{id}/update may have."""
+
+
+def refuse(host: Fields) -> None:
+    """Raise NotImplementedByHawse for a setting of HostConfig that hawse must not ignore."""
+    for name in host.truthy(*_REFUSED):
+        raise NotImplementedByHawse(f"HostConfig.{name} is not supported by hawse")
+    if host.text("UTSMode") == "host":
+        raise NotImplementedByHawse("HostConfig.UTSMode host is not supported by hawse")
+    if host.text("PidMode").startswith("container:"):
+        raise NotImplementedByHawse("HostConfig.PidMode container:… is not supported by hawse")
+    for option in host.texts("SecurityOpt") or ():
+        key, _, value = option.partition("=") if "=" in option else option.partition(":")
+        if _CONFINEMENT.get(key, value) != value:
+            raise NotImplementedByHawse(f"--security-opt {option} is not supported by hawse")
+
+
+def ignored(body: Fields, host: Fields) -> list[str]:
+    """Return a warning for each setting of the request that has no effect."""
+    names = [*ignored_resources(host, (*_IGNORED, *_SAME_ANYWAY)), *_ignored_logging(host.child("LogConfig"))]
+    if (body.child("Healthcheck").words("Test") or ["NONE"])[0] != "NONE":
+        names.append("Healthcheck")
+    return [f"hawse ignores {name}" for name in names]
+
+
+def ignored_resources(host: Fields, names: tuple[str, ...] = RESOURCES) -> list[str]:
+    """Return those of the settings that have no effect and ask for something that hawse does not do."""
+    return [name for name in names if host.has(name) and not _is_default(name, host.value(name))]
+
+
+def _is_default(name: str, value: Any) -> bool:
+    test = _SAME_ANYWAY.get(name)
+    return test(value) if test is not None else not value
+
+
+def _ignored_logging(log: Fields) -> Iterator[str]:
+    driver, options = log.text("Type"), log.pairs("Config") or {}
+    if driver in OTHER_DRIVERS:
+        yield f"LogConfig.Type {driver}"
+        return
+    yield from (f"LogConfig.Config {option}" for option in options if option in IGNORED_OPTIONS)

@@ -1,0 +1,46 @@
+"""The versions of the API: which a path may name, and which one an answer announces."""
+
+from __future__ import annotations
+
+import re
+
+from api.docker.errors import ApiError
+from engine.version import API_VERSION, MIN_API_VERSION
+
+Version = tuple[int, int]
+NEWEST: Version = (1, 51)
+"""The newest version that a path may name. Up to it, the versions differ from `ANNOUNCED` only by fields."""
+
+_PREFIX = re.compile(r"/v([0-9]+(?:\.[0-9]+)*)(/.*)")
+
+
+def parse(text: str) -> Version:
+    """Return a version such as "1.45" as two numbers."""
+    major, _, minor = text.partition(".")
+    return int(major), int((minor or "0").partition(".")[0])
+
+
+ANNOUNCED = parse(API_VERSION)
+"""The version in the header ``Api-Version`` and in /version: the one of the Docker that hawse behaves as."""
+
+
+def split(path: str) -> tuple[Version, str]:
+    """Return the version that a path names, and the path without it; a path without a version means `ANNOUNCED`.
+
+    Raises ApiError (400) with Docker's text for a version that is too new or too old.
+    """
+    match = _PREFIX.fullmatch(path)
+    if match is None:
+        return ANNOUNCED, path
+    text, rest = match.groups()
+    version = parse(text)
+    if version > NEWEST:
+        newest = f"{NEWEST[0]}.{NEWEST[1]}"
+        raise ApiError(400, f"client version {text} is too new. Maximum supported API version is {newest}")
+    if version < parse(MIN_API_VERSION):
+        raise ApiError(
+            400,
+            f"client version {text} is too old. Minimum supported API version is {MIN_API_VERSION}, "
+            "please upgrade your client to a newer version",
+        )
+    return version, rest

@@ -1,0 +1,187 @@
+"""Workers: processes that each run one job, forked by the parent of the service, which has only one thread.
+
+The front asks the parent for a worker by passing it one end of a socket pair. Over the other end the front sends the
+job, and gets the result. A worker finishes its job even if the client has gone, as in Docker.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
+
+from api.docker.errors import ApiError, from_engine
+from engine.api import Engine
+from engine.core import open_engine
+from engine.errors import EngineError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FILES_LIMIT = 8
+"""Descriptors that a job may get."""
+PARALLEL_LIMIT = 200
+"""Workers that run at the same time; further jobs wait for their turn."""
+_LENGTH = struct.Struct("!Q")
+_PIECE_BYTES = 64 << 10
+
+
+class Job:
+    """A job that runs in a worker. ``fileno`` is readable when the result is there."""
+
+    def __init__(self, channel: socket.socket, pidfd: int, turn: threading.Semaphore) -> None:
+        self._channel, self._pidfd, self._turn = channel, pidfd, turn
+        self._open = True
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when the job has ended."""
+        return self._channel.fileno()
+
+    def has_ended(self, seconds: float = 0.0) -> bool:
+        """Wait up to ``seconds``, and return whether the job has ended."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def result(self) -> Any:
+        """Wait for the end of the job, and return its result; raises ApiError for an error of the job."""
+        try:
+            kind, *values = _receive(self._channel)
+        except (OSError, EOFError):
+            raise ApiError(500, "the process that worked on the request was killed") from None
+        finally:
+            self.close()
+        if kind == "error":
+            raise ApiError(*values)
+        return values[0]
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the worker, by default SIGKILL; does nothing if it has ended."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def close(self) -> None:
+        """Release the job; idempotent. A worker that still runs goes on, and its result is lost."""
+        if self._open:
+            self._open = False
+            self._channel.close()
+            os.close(self._pidfd)
+            self._turn.release()
+
+
+class Workers:
+    """The front's side: starts jobs in workers. Threads may share it."""
+
+    def __init__(self, parent: socket.socket) -> None:
+        self._parent = parent
+        self._turn = threading.BoundedSemaphore(PARALLEL_LIMIT)
+
+    def run(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Run ``job(engine, ...)`` in a worker, and return its result; raises ApiError."""
+        result: T = self._start(job, arguments, keywords, ()).result()
+        return result
+
+    def start(
+        self, job: Callable[..., Any], arguments: Sequence[Any], *, files: Sequence[int] = (), counted: bool = True
+    ) -> Job:
+        """Start ``job(engine, files, *arguments)`` in a worker, with copies of the descriptors ``files``.
+
+        A job that is not ``counted`` may run for as long as a container, and never waits for a turn.
+        """
+        return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
+
+    def _start(
+        self,
+        job: Callable[..., Any],
+        arguments: Sequence[Any],
+        keywords: Any,
+        files: Sequence[int],
+        *,
+        pass_files: bool = False,
+        counted: bool = True,
+    ) -> Job:
+        if len(files) > FILES_LIMIT:
+            raise ValueError(f"a job gets at most {FILES_LIMIT} files")
+        data = pickle.dumps((job, tuple(arguments), keywords, pass_files))
+        turn = self._turn if counted else threading.Semaphore(1)
+        turn.acquire()
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._parent, [b"w"], [theirs.fileno()])
+            socket.send_fds(ours, [b"f"], list(files))
+            _send(ours, data)
+            _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+            if not descriptors:
+                raise EOFError
+        except (OSError, EOFError) as error:
+            ours.close()
+            turn.release()
+            raise ApiError(500, f"no process for the request could be started: {error}") from error
+        return Job(ours, descriptors[0], turn)
+
+
+def serve(channel: socket.socket) -> NoReturn:
+    """Run the job that comes over the channel, in a new process; does not return."""
+    code = 1
+    try:
+        with suppress(OSError):
+            os.setsid()
+        _, files, _, _ = socket.recv_fds(channel, 1, FILES_LIMIT)
+        job, arguments, keywords, pass_files = _receive(channel)
+        pidfd = os.pidfd_open(os.getpid())
+        socket.send_fds(channel, [b"p"], [pidfd])
+        os.close(pidfd)
+        answer = _outcome(job, [files, *arguments] if pass_files else arguments, keywords)
+        with suppress(BrokenPipeError, ConnectionError):  # nobody waits for the result
+            _send(channel, answer)
+        code = 0
+    except EOFError:
+        code = 0  # the front has ended before it sent the job
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with suppress(Exception):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _outcome(job: Callable[..., Any], arguments: Sequence[Any], keywords: Any) -> bytes:
+    try:
+        return pickle.dumps(("result", job(open_engine(), *arguments, **keywords)))
+    except EngineError as failure:
+        error = from_engine(failure)
+        return pickle.dumps(("error", error.status, str(error)))
+    except ApiError as error:
+        return pickle.dumps(("error", error.status, str(error)))
+    except Exception as error:
+        sys.excepthook(*sys.exc_info())
+        return pickle.dumps(("error", 500, f"hawse: unexpected {type(error).__name__}: {error}"))
+
+
+def _send(channel: socket.socket, data: bytes) -> None:
+    channel.sendall(_LENGTH.pack(len(data)) + data)
+
+
+def _receive(channel: socket.socket) -> Any:
+    """Return the next object of the channel. Both ends are processes of one service, so pickle is safe here."""
+    (length,) = _LENGTH.unpack(_exactly(channel, _LENGTH.size))
+    return pickle.loads(_exactly(channel, length))
+
+
+def _exactly(channel: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        piece = channel.recv(min(_PIECE_BYTES, length - len(data)))
+        if not piece:
+            raise EOFError
+        data += piece
+    return bytes(data)

@@ -1,0 +1,33 @@
+"""Read the credentials for registries from the ``config.json`` of docker, where ``docker login`` stores them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+CONFIG_LIMIT_BYTES = 1 << 20
+
+
+def registry_credentials(environ: Mapping[str, str], domain: str) -> dict[str, Any]:
+    """Return the part of docker's configuration that has the credentials for registries, or {} without the file.
+
+    ``domain`` is the registry that will be used. A program for all credentials (``credsStore``) becomes the program for
+    this registry. Raises ValueError for a file that is not valid.
+    """
+    directory = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".docker")
+    path = os.path.join(directory, "config.json")
+    try:
+        with open(path, "rb") as file:
+            config = json.loads(file.read(CONFIG_LIMIT_BYTES))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise ValueError(f"Error loading config file: {path}: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"Error loading config file: {path}: expected an object")
+    helpers = dict(config.get("credHelpers") or {})
+    if config.get("credsStore"):
+        helpers.setdefault(domain, config["credsStore"])
+    return {"auths": config.get("auths") or {}, "credHelpers": helpers}

@@ -1,0 +1,81 @@
+"""Choose the manifest of a platform from a manifest list (an OCI index), as Docker's pull does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import InvalidArgument, NotFound, quoted
+from engine.images.document import list_at, object_at, text_at
+from engine.version import architecture
+
+_COMPONENT = re.compile(r"[A-Za-z0-9_.-]+")
+_OTHER_NAMES = {
+    "x86_64": ("amd64", ""), "x86-64": ("amd64", ""), "aarch64": ("arm64", ""), "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"), "armv7l": ("arm", "v7"), "armv6l": ("arm", "v6"), "i386": ("386", ""), "i686": ("386", ""),
+}  # fmt: skip
+_DEFAULT_VARIANTS = {"arm": "v7", "arm64": "v8"}
+_WHERE = "struct field Index.manifests"
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """An operating system, a processor architecture and its variant, in Go's names; ``variant`` may be ""."""
+
+    system: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.system, self.architecture, self.variant)))
+
+    def fits(self, other: Platform) -> bool:
+        """Return whether both platforms are the same; a missing variant is the usual one of the architecture."""
+        usual = _DEFAULT_VARIANTS.get(self.architecture, "")
+        return (self.system, self.architecture, self.variant or usual) == (
+            other.system, other.architecture, other.variant or usual,
+        )  # fmt: skip
+
+
+def this_platform() -> Platform:
+    """Return the platform of this host."""
+    return _normal("linux", architecture())
+
+
+def parse_platform(text: str) -> Platform:
+    """Parse ``[os/]architecture[/variant]``, or return this host's platform for ""; raises `InvalidArgument`."""
+    if not text:
+        return this_platform()
+    parts = text.lower().split("/")
+    for part in parts:
+        if not _COMPONENT.fullmatch(part):
+            raise InvalidArgument(
+                f"{quoted(part)} is an invalid component of {quoted(text)}: platform specifier component must match "
+                f'"^[A-Za-z0-9_-]+$": invalid argument'
+            )
+    if len(parts) > 3:
+        raise InvalidArgument(f"{quoted(text)}: cannot parse platform specifier: invalid argument")
+    if len(parts) == 1:
+        return Platform(parts[0], architecture()) if parts[0] == "linux" else _normal("linux", parts[0])
+    return _normal(*parts)
+
+
+def platform_of(document: Mapping[str, Any]) -> Platform:
+    """Return the platform that a manifest list's entry or an image configuration states."""
+    return _normal(*(text_at(document.get(key), _WHERE) for key in ("os", "architecture", "variant")))
+
+
+def choose(manifests: Any, wanted: Platform) -> Mapping[str, Any]:
+    """Return the entry of a manifest list for a platform; raises `NotFound` with Docker's message."""
+    entries = [object_at(e, _WHERE, "v1.Descriptor") for e in list_at(manifests, _WHERE, "[]v1.Descriptor")]
+    for entry in entries:
+        if wanted.fits(platform_of(object_at(entry.get("platform"), _WHERE, "v1.Platform"))):
+            return entry
+    raise NotFound(f"no matching manifest for {wanted} in the manifest list entries")
+
+
+def _normal(system: str, machine: str, variant: str = "") -> Platform:
+    name, usual = _OTHER_NAMES.get(machine, (machine, ""))
+    return Platform(system or "linux", name, variant or usual)

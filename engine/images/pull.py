@@ -1,0 +1,140 @@
+"""Download an image from a registry, and tell the progress in the messages of Docker's POST /images/create."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InvalidArgument, NotFound, quoted, shown
+from engine.images.document import list_at, object_at, parse_document, text_at
+from engine.images.limits import Limits
+from engine.images.platform import Platform, choose, platform_of
+from engine.images.skopeo import Skopeo, sizes
+from engine.validate.image_reference import ImageReference
+
+Message = dict[str, Any]
+"""A message of POST /images/create, such as {"status": "Download complete", "progressDetail": {}, "id": "…"}."""
+
+_LAYERS_LIMIT = 500
+_LISTS = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+_ALGORITHM = "sha256:"
+
+
+class Pull:
+    """The download of one image.
+
+    ``digest`` is the digest that the registry shows for the reference, ``sha256:…``. It is known after `resolve`.
+    """
+
+    def __init__(self, reference: ImageReference, wanted: Platform, skopeo: Skopeo, limits: Limits) -> None:
+        self.reference, self.digest = reference, ""
+        self._wanted, self._skopeo, self._limits = wanted, skopeo, limits
+        self._manifest: Message = {}
+        self.manifest_digest = ""
+
+    @property
+    def shown_tag(self) -> str:
+        """The tag or the digest that Docker prints in front of "Pulling from"."""
+        return self.reference.digest or self.reference.tag or "latest"
+
+    def resolve(self) -> Message:
+        """Ask the registry what the reference means, and return the first message; raises `EngineError`."""
+        tag = f"@{self.reference.digest}" if self.reference.digest else f":{self.reference.tag or 'latest'}"
+        data = self._skopeo.manifest(tag)
+        self.digest = _digest(data)
+        if self.reference.digest not in ("", self.digest):
+            raise InvalidArgument(f"manifest verification failed for digest {self.reference.digest}")
+        self._manifest, self.manifest_digest = _parsed(data), self.digest
+        return {"status": f"Pulling from {self.reference.path}", "id": self.shown_tag}
+
+    def download(self, directory: Path) -> Iterator[Message]:
+        """Download the image into a new directory, and yield the messages of the progress; raises `EngineError`."""
+        if self._manifest.get("mediaType") in _LISTS or "manifests" in self._manifest:
+            self._choose_platform()
+        layers = self._layers()
+        short = {digest: digest.removeprefix(_ALGORITHM)[:12] for digest, _ in layers}
+        yield from ({"status": "Pulling fs layer", "progressDetail": {}, "id": name} for name in short.values())
+        progress = _Progress(layers, directory)
+        for _ in self._skopeo.download(self.manifest_digest, directory):
+            yield from progress.messages()
+        yield from progress.messages(last=True)
+
+    def finished(self) -> Iterator[Message]:
+        """Yield the messages after all layers have been unpacked."""
+        for digest, _ in dict.fromkeys(self._layers()):
+            yield {"status": "Pull complete", "progressDetail": {}, "id": digest.removeprefix(_ALGORITHM)[:12]}
+
+    def check_platform(self, config: Mapping[str, Any]) -> None:
+        """Raise NotFound if the configuration of the image states another platform than the wanted one."""
+        actual = platform_of(config)
+        if not self._wanted.fits(actual):
+            raise NotFound(
+                f"image with reference {self.reference} was found but does not match the specified platform: "
+                f"wanted {self._wanted}, actual: {shown(str(actual))}"
+            )
+
+    def _choose_platform(self) -> None:
+        entry = choose(self._manifest.get("manifests"), self._wanted)
+        digest = _checked(text_at(entry.get("digest"), "struct field Descriptor.digest"))
+        data = self._skopeo.manifest(f"@{digest}")
+        if _digest(data) != digest:
+            raise InvalidArgument(f"manifest verification failed for digest {digest}")
+        self._manifest, self.manifest_digest = _parsed(data), digest
+
+    def _layers(self) -> Sequence[tuple[str, int]]:
+        """Return the digest and the size in bytes of each layer; raises `InvalidArgument` if they exceed the limits."""
+        if "config" not in self._manifest:
+            raise InvalidArgument(
+                f"{self.reference}: its manifest has no configuration (schema 1 manifests are not supported)"
+            )
+        layers, where = [], "struct field Manifest.layers"
+        for value in list_at(self._manifest.get("layers"), where, "[]v1.Descriptor"):
+            entry = object_at(value, where, "v1.Descriptor")
+            size = entry.get("size")
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise InvalidArgument(f"{self.reference}: a layer has no size")
+            layers.append((_checked(text_at(entry.get("digest"), where)), size))
+        if len(layers) > _LAYERS_LIMIT:
+            raise InvalidArgument(f"{self.reference} has more than {_LAYERS_LIMIT} layers")
+        if sum(size for _, size in layers) > self._limits.size:
+            raise InvalidArgument(self._limits.too_large("image"))
+        return layers
+
+
+class _Progress:
+    """Compares the files of a download with the layers' sizes."""
+
+    def __init__(self, layers: Sequence[tuple[str, int]], directory: Path) -> None:
+        self._missing, self._directory = dict(layers), directory
+        self._told: dict[str, int] = {}
+
+    def messages(self, *, last: bool = False) -> Iterator[Message]:
+        """Yield a message for each layer that has grown or is complete since the last call."""
+        found = sizes(self._directory)
+        for digest in [d for d in self._missing if last or d.removeprefix(_ALGORITHM) in found]:
+            del self._missing[digest]
+            yield {"status": "Download complete", "progressDetail": {}, "id": digest.removeprefix(_ALGORITHM)[:12]}
+        growing = sorted((size for name, size in found.items() if name.startswith("dir-put-blob")), reverse=True)
+        for (digest, total), current in zip(self._missing.items(), growing, strict=False):
+            if 0 < current <= total and self._told.get(digest, 0) < current:
+                self._told[digest] = current
+                detail = {"current": current, "total": total}
+                yield {"status": "Downloading", "progressDetail": detail, "id": digest.removeprefix(_ALGORITHM)[:12]}
+
+
+def _digest(data: bytes) -> str:
+    return _ALGORITHM + hashlib.sha256(data).hexdigest()
+
+
+def _parsed(data: bytes) -> Message:
+    return object_at(parse_document(data, "manifest"), "value", "v1.Manifest")
+
+
+def _checked(digest: str) -> str:
+    """Return a digest from a manifest; raises `InvalidArgument` if it is no SHA-256 digest."""
+    hexadecimal = digest.removeprefix(_ALGORITHM)
+    if len(hexadecimal) != 64 or set(hexadecimal) - set("0123456789abcdef") or digest == hexadecimal:
+        raise InvalidArgument(f"unsupported digest {quoted(digest)}")
+    return digest

@@ -1,0 +1,149 @@
+"""One host with hawse's API for all tests of a module, and real clients of Docker that use it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.conftest import Host, Peer, require_root, until
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(30)
+        self.sock.connect(self.path)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the API: status, headers with names in lower case, and the body."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        return self.json["message"]
+
+
+class Service:
+    """A running ``hawse system service`` on a host."""
+
+    def __init__(self, host: Host, *flags: str) -> None:
+        self.host, self.socket = host, host.run_dir / "docker.sock"
+        self.log = host.state / "service.log"
+        self.start(*flags)
+
+    def start(self, *flags: str) -> None:
+        """Start the service, and wait until it listens."""
+        with self.log.open("ab") as log:
+            before = log.tell()
+            self.process = subprocess.Popen(
+                ["ip", "netns", "exec", self.host.name, sys.executable, "-m", "cli", "system", "service", *flags],
+                env=self.host.env(HAWSE_WARM="off"),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until(lambda: self.process.poll() is not None or b"API listen on" in self.log.read_bytes()[before:])
+        assert self.process.poll() is None, self.log.read_text()
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def docker(
+        self, *argv: str, check: bool = True, input: str | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run docker's own command line on this service."""
+        environment = {**os.environ, "DOCKER_HOST": self.url, "DOCKER_CONFIG": str(self.host.state), **variables}
+        kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
+        done = subprocess.run(
+            ["docker", *argv], env=environment, capture_output=True, text=True, timeout=60, cwd=self.host.state, **kw
+        )
+        if check and done.returncode:
+            raise AssertionError(f"docker {argv}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        """Send one request over a connection of its own; ``body`` is bytes, or what becomes JSON."""
+        connection = UnixConnection(str(self.socket))
+        if body is not None and not isinstance(body, bytes):
+            body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        connection.close()
+        return answer
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A host whose API has the image ``bb:latest``, a root file system with busybox."""
+    require_root()
+    peer = Peer(f"hwc{os.getpid()}p", ipv6=False)
+    host = Host(f"hwc{os.getpid()}h", peer, tmp_path_factory.mktemp("clients"))
+    try:
+        load(host, tmp_path_factory.mktemp("rootfs"))
+        running = Service(host)
+        yield running
+        running.stop()
+    finally:
+        host.delete()
+        peer.delete()
+
+
+def load(host: Host, root: Path) -> None:
+    """Import the image bb:latest."""
+    (root / "bin").mkdir()
+    shutil.copy(str(shutil.which("busybox")), root / "bin" / "busybox")
+    for applet in ("sh", "sleep", "cat", "ls", "echo", "ping", "wget", "nc", "httpd", "true", "false"):
+        (root / "bin" / applet).symlink_to("busybox")
+    tar = root.with_suffix(".tar")
+    subprocess.run(["tar", "-C", str(root), "-cf", str(tar), "."], check=True)
+    host.hawse("import", str(tar), "bb:latest")
+
+
+@pytest.fixture(scope="module")
+def client(service: Service) -> Iterator[docker.DockerClient]:
+    """docker-py, connected to the service."""
+    made = docker.DockerClient(base_url=service.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def clean(service: Service) -> Iterator[None]:
+    """Remove what a test has left."""
+    yield
+    if names := service.docker("ps", "-aq").stdout.split():
+        service.docker("rm", "-f", *names)
+    if names := service.docker("network", "ls", "-q", "--filter", "type=custom").stdout.split():
+        service.docker("network", "rm", *names)

@@ -1,0 +1,129 @@
+"""Who may use the API: a group by its socket, and other hosts with a certificate only."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.conftest import let_others_pass
+
+from .conftest import Service
+
+ADDRESS = "127.0.0.1:2376"
+
+
+class Authority:
+    """A certificate authority that writes its files into a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self.sign("authority", self.key, authority=True)
+        self.write("ca", self.certificate)
+
+    def issue(self, name: str) -> dict[str, str]:
+        """Return docker's flags for TLS with a new certificate of this authority."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        self.write(name, self.sign(name, key), key)
+        place = self.directory
+        return {"--tlscacert": f"{place}/ca.pem", "--tlscert": f"{place}/{name}.pem", "--tlskey": f"{place}/{name}.key"}
+
+    def sign(self, name: str, key: ec.EllipticCurvePrivateKey, *, authority: bool = False) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.UTC)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject if authority else self.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey | None = None) -> None:
+        (self.directory / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        if key is not None:
+            form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            (self.directory / f"{name}.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("tls") / "ours")
+
+
+@pytest.fixture(scope="module")
+def remote(service, authority):
+    """A second service of the host, which listens on TCP only."""
+    flags = [part for pair in authority.issue("server").items() for part in pair]
+    running = Service(service.host, "--host", f"tcp://{ADDRESS}", *flags)
+    yield running
+    running.stop()
+
+
+def ask(service: Service, *flags: str) -> subprocess.CompletedProcess[str]:
+    return service.host.run(
+        "docker", "-H", f"tcp://{ADDRESS}", *flags, "network", "ls", "-q", check=False,
+        env={**os.environ, "DOCKER_CONFIG": str(service.host.state)},
+    )  # fmt: skip
+
+
+def test_a_client_with_a_certificate_of_the_authority_is_served(remote, authority):
+    flags = [part for pair in authority.issue("client").items() for part in pair]
+    listed = ask(remote, "--tlsverify", *flags)
+    assert (listed.returncode, len(listed.stdout.split()), listed.stderr) == (0, 3, "")
+
+
+def test_clients_without_one_are_not(remote, authority, tmp_path):
+    plain = ask(remote)
+    assert plain.returncode != 0 and plain.stdout == ""
+    anonymous = remote.host.run("curl", "-sk", f"https://{ADDRESS}/networks", check=False)
+    assert anonymous.returncode != 0 and anonymous.stdout == ""
+    other = Authority(tmp_path / "other").issue("client") | {"--tlscacert": f"{authority.directory}/ca.pem"}
+    forged = ask(remote, "--tlsverify", *[part for pair in other.items() for part in pair])
+    assert forged.returncode != 0 and forged.stdout == ""
+
+
+def test_tcp_without_tls_is_refused(service):
+    refused = service.host.hawse("system", "service", "--host", "tcp://127.0.0.1:2375", check=False)
+    assert refused.returncode == 1 and "whoever reaches this API is root" in refused.stderr
+
+
+def test_a_second_service_does_not_take_the_socket(service):
+    refused = service.host.hawse("system", "service", check=False)
+    assert (refused.returncode, refused.stderr) == (
+        1, f"hawse: cannot listen on {service.socket}: another process listens there\n",
+    )  # fmt: skip
+    assert service.ask("GET", "/_ping").body == b"OK"
+
+
+def test_a_group_may_use_the_socket_and_nobody_else(service):
+    let_others_pass(service.host.run_dir)
+    service.stop()
+    assert not service.socket.exists()
+    service.start("--group", "nogroup")
+    group = os.stat(service.socket).st_gid
+    assert stat.S_IMODE(os.stat(service.socket).st_mode) == 0o660
+    assert stat.S_IMODE(os.stat(service.host.run_dir).st_mode) == 0o710
+    command = ["curl", "-s", "--unix-socket", str(service.socket), "http://x/_ping"]
+    member = subprocess.run(command, capture_output=True, text=True, user=65534, group=group, extra_groups=[])
+    assert (member.returncode, member.stdout) == (0, "OK")
+    stranger = subprocess.run(command, capture_output=True, text=True, user=65534, group=12345, extra_groups=[])
+    assert (stranger.returncode, stranger.stdout) == (7, "")
+    assert service.host.hawse("network", "ls", "-q").returncode == 0

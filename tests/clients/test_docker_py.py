@@ -1,0 +1,82 @@
+"""docker-py, unmodified, on hawse's API."""
+
+from __future__ import annotations
+
+import docker
+import pytest
+
+
+def test_client_and_server_agree_on_a_version(client):
+    assert client.ping() is True
+    assert client.version()["ApiVersion"] == client.api._version == "1.45"
+    assert client.info()["ServerVersion"] == "26.1.5"
+
+
+def test_networks(client):
+    pool = docker.types.IPAMPool(subnet="10.82.0.0/24", gateway="10.82.0.254", aux_addresses={"a": "10.82.0.5"})
+    network = client.networks.create(
+        "n1", driver="bridge", labels={"a": "b"}, ipam=docker.types.IPAMConfig(pool_configs=[pool])
+    )
+    assert client.networks.get("n1").id == network.id
+    assert network.attrs["IPAM"]["Config"] == [
+        {"Subnet": "10.82.0.0/24", "Gateway": "10.82.0.254", "AuxiliaryAddresses": {"a": "10.82.0.5"}}
+    ]
+    assert [n.name for n in client.networks.list(filters={"label": "a=b"})] == ["n1"]
+    with pytest.raises(docker.errors.APIError) as refused:
+        client.networks.create("n2", ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+    assert refused.value.explanation == "Pool overlaps with other one on this address space"
+    network.remove()
+    with pytest.raises(docker.errors.NotFound):
+        client.networks.get("n1")
+    client.networks.create("n3")
+    assert client.networks.prune()["NetworksDeleted"] == ["n3"]
+
+
+def test_containers_and_their_networks(client):
+    network = client.networks.create("n1", ipam=docker.types.IPAMConfig(
+        pool_configs=[docker.types.IPAMPool(subnet="10.83.0.0/24")]
+    ))  # fmt: skip
+    endpoint = client.api.create_endpoint_config(ipv4_address="10.83.0.7", aliases=["web"])
+    container = client.containers.create(
+        "bb", ["sleep", "300"], name="c1", ports={"80/tcp": 8082, "81/udp": ("127.0.0.1", 8083), "82": None},
+        network="n1", networking_config={"n1": endpoint}, environment={"A": "1"}, labels=["x"],
+        restart_policy={"Name": "on-failure", "MaximumRetryCount": 3},
+        volumes={"/tmp": {"bind": "/host", "mode": "ro"}},
+    )  # fmt: skip
+    container.start()
+    container.reload()
+    assert container.status == "running"
+    settings = container.attrs["NetworkSettings"]
+    assert settings["Networks"]["n1"]["IPAddress"] == "10.83.0.7"
+    assert settings["Ports"]["80/tcp"][0] == {"HostIp": "0.0.0.0", "HostPort": "8082"}
+    assert settings["Ports"]["81/udp"] == [{"HostIp": "127.0.0.1", "HostPort": "8083"}]
+    assert int(container.ports["82/tcp"][0]["HostPort"]) > 0
+    other = client.networks.create("n2")
+    other.connect(container, aliases=["again"])
+    other.reload()
+    assert [c.name for c in other.containers] == ["c1"]
+    assert [c.name for c in client.containers.list(filters={"network": "n2"})] == ["c1"]
+    other.disconnect(container)
+    with pytest.raises(docker.errors.APIError, match="has active endpoints"):
+        network.remove()
+    assert container.update(restart_policy={"Name": "always"}) == {"Warnings": None}
+    container.rename("c2")
+    container.stop(timeout=0)
+    with pytest.raises(docker.errors.APIError) as refused:
+        container.kill()
+    assert refused.value.status_code == 409
+    container.remove()
+    assert client.containers.list(all=True) == []
+
+
+def test_an_old_client_gets_its_version_s_answers(service, client):
+    old = docker.DockerClient(base_url=service.url, version="1.43")
+    client.networks.create("n1")
+    container = old.containers.create("bb", "sleep 300", name="c1", network="n1", mac_address="02:42:00:00:00:09")
+    container.start()
+    container.reload()
+    settings = container.attrs["NetworkSettings"]["Networks"]["n1"]
+    assert settings["MacAddress"] == "02:42:00:00:00:09"
+    assert settings["Aliases"] == [container.short_id]
+    assert client.api.inspect_container("c1")["NetworkSettings"]["Networks"]["n1"]["Aliases"] is None
+    old.close()

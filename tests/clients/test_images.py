@@ -1,0 +1,114 @@
+"""Images through the API: docker's pull, load, import, tag, images and rmi, and docker-py."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import until
+from tests.netns.images.archives import make_tar, saved
+from tests.registry import REGISTRY, Registry
+
+LAYER = make_tar(("x", b"data"))
+
+
+@pytest.fixture(scope="module")
+def registry(service, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(service.host, tmp_path_factory.mktemp("registry"))
+
+
+def test_pull(service, registry):
+    digest = registry.push(saved(LAYER, config={"Cmd": ["x"]}), "team/app:1")
+    name = f"{REGISTRY}/team/app:1"
+    shown = service.docker("pull", name).stdout.splitlines()
+    assert (shown[0], shown[-3:]) == (
+        "1: Pulling from team/app",
+        [f"Digest: {digest}", f"Status: Downloaded newer image for {name}", name],
+    )
+    assert f"Status: Image is up to date for {name}" in service.docker("pull", name).stdout
+    assert service.docker("images", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}", name).stdout == (
+        f"{REGISTRY}/team/app 1 {digest}\n"
+    )
+    lines = service.ask("POST", f"/images/create?fromImage={REGISTRY}/team/app&tag={digest}").body.splitlines()
+    assert json.loads(lines[0]) == {"status": "Pulling from team/app", "id": digest}
+    missing = service.docker("pull", f"{REGISTRY}/no", check=False)
+    assert missing.stderr.startswith(f"Error response from daemon: manifest for {REGISTRY}/no:latest not found: ")
+    other = service.docker("pull", "--platform", "linux/s390x", name, check=False)
+    assert "does not match the specified platform" in other.stderr
+    service.docker("rmi", name)
+    run = service.docker("run", "--rm", name, check=False)
+    assert run.stderr.startswith(f"Unable to find image '{name}' locally\n1: Pulling from team/app\n")
+    service.docker("rmi", name)
+
+
+def test_a_pull_ends_when_the_client_goes(service):
+    """The registry of this test never answers."""
+    slow = "import socket, time; s = socket.create_server(('127.0.0.1', 5004)); c = s.accept()[0]; time.sleep(60)"
+    service.host.popen(sys.executable, "-c", slow)
+    until(lambda: "5004" in service.host.run("ss", "-ltn").stdout)
+    environment = {**os.environ, "DOCKER_HOST": service.url}
+    pulling = subprocess.Popen(["docker", "pull", "127.0.0.1:5004/x"], env=environment, stdout=subprocess.DEVNULL)
+    until(lambda: list((service.host.root / "images").glob(".incoming*")))
+    pulling.kill()
+    pulling.wait()
+    until(lambda: not list((service.host.root / "images").glob(".incoming*")))
+
+
+def test_credentials_come_with_the_request(service, registry):
+    """They are for the registry of the request, and a wrong header is refused."""
+    auth = base64.urlsafe_b64encode(json.dumps({"username": "me", "password": "secret"}).encode()).decode()
+    path = f"/images/create?fromImage={REGISTRY}/team/none&tag=1"
+    assert service.ask("POST", path, **{"X-Registry-Auth": auth}).status == 404
+    assert service.ask("POST", path, **{"X-Registry-Auth": "%%%"}).status in (400, 404)
+    assert service.ask("POST", path, **{"X-Registry-Auth": base64.urlsafe_b64encode(b"{x").decode()}).status == 400
+
+
+def test_load_tag_and_remove(service, tmp_path: Path):
+    docker = service.docker
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(saved(LAYER, config={"Labels": {"a": "b"}}, tags=("app:1", "app:2")))
+    assert docker("load", "-i", str(archive)).stdout == "Loaded image: app:1\nLoaded image: app:2\n"
+    docker("tag", "app:1", "other")
+    listed = docker("images", "--filter", "label=a=b", "--format", "{{.Repository}}:{{.Tag}}").stdout
+    assert sorted(listed.split()) == ["app:1", "app:2", "other:latest"]
+    (document,) = json.loads(docker("image", "inspect", "app:1").stdout)
+    assert docker("rmi", "app:1", "other").stdout == "Untagged: app:1\nUntagged: other:latest\n"
+    assert docker("rmi", "app:2").stdout == f"Untagged: app:2\nDeleted: {document['Id']}\n"
+    missing = docker("rmi", "app:2", check=False)
+    assert (missing.returncode, missing.stderr) == (1, "Error response from daemon: No such image: app:2\n")
+    archive.write_bytes(b"no archive" * 1000)
+    broken = docker("load", "-i", str(archive), check=False)
+    assert broken.returncode == 1 and service.ask("GET", "/_ping").status == 200
+    assert docker("tag", "nosuch", "x", check=False).stderr == (
+        "Error response from daemon: No such image: nosuch:latest\n"
+    )
+
+
+def test_import_and_prune(service):
+    answer = service.ask("POST", "/images/create?fromSrc=-&repo=plain&tag=1", LAYER, **{"Content-Type": "text/plain"})
+    image_id = json.loads(answer.body)["status"]
+    assert service.docker("images", "-q", "--no-trunc", "plain:1").stdout == f"{image_id}\n"
+    assert "deleted: " not in service.docker("image", "prune", "-f").stdout
+    assert f"deleted: {image_id}" in service.docker("image", "prune", "-af").stdout
+    assert service.ask("POST", "/images/create?fromSrc=http://x/y").status == 400
+    service.docker("build", ".", check=False)
+    assert service.ask("GET", "/images/get?names=bb").status == 501
+
+
+def test_docker_py(client, registry):
+    registry.push(saved(LAYER), "py:3")
+    image = client.images.pull(f"{REGISTRY}/py", tag="3")
+    assert image.tags == [f"{REGISTRY}/py:3"]
+    assert image.tag("py", "4") and client.images.get("py:4").id == image.id
+    (loaded,) = client.images.load(io.BytesIO(saved(make_tar(("y", b"z")), tags=("py:5",))))
+    assert loaded.tags == ["py:5"]
+    client.images.remove(loaded.id, force=True)
+    client.images.remove(image.id, force=True)
+    assert "py:4" not in [tag for each in client.images.list() for tag in each.tags]

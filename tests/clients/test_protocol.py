@@ -1,0 +1,175 @@
+"""The protocol itself: versions, headers, errors, limits, and who may connect."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import until
+
+from .conftest import Service
+
+
+def test_ping_tells_clients_what_they_negotiate_with(service):
+    for method, body in (("HEAD", b""), ("GET", b"OK")):
+        answer = service.ask(method, "/_ping")
+        assert (answer.status, answer.body) == (200, body)
+        expected = {
+            "api-version": "1.45", "docker-experimental": "false", "ostype": "linux", "swarm": "inactive",
+            "server": "Docker/26.1.5 (linux)", "builder-version": "1", "pragma": "no-cache",
+        }  # fmt: skip
+        assert {key: answer.headers[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("version", ["1.24", "1.45", "1.51"])
+def test_every_version_that_clients_speak(service, version):
+    assert [n["Name"] for n in service.ask("GET", f"/v{version}/networks").json] == ["bridge", "host", "none"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "message"),
+    [
+        ("GET", "/v1.99/info", None, {}, 400,
+         "client version 1.99 is too new. Maximum supported API version is 1.51"),
+        ("GET", "/v1.23/info", None, {}, 400,
+         "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer "
+         "version"),
+        ("GET", "/nothing", None, {}, 404, "page not found"),
+        ("PUT", "/networks", None, {}, 404, "page not found"),
+        ("GET", "/networks/no", None, {}, 404, "network no not found"),
+        ("GET", "/networks/bridge?scope=swarm", None, {}, 404, "network bridge not found"),
+        ("GET", "/networks/bridge?verbose=x", None, {}, 400,
+         'invalid value for verbose: x: strconv.ParseBool: parsing "x": invalid syntax'),
+        ("GET", "/containers/json?limit=x", None, {}, 500, 'strconv.Atoi: parsing "x": invalid syntax'),
+        ("GET", "/system/df?type=x", None, {}, 400, "unknown object type: x"),
+        ("GET", "/nodes", None, {}, 503, 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm '
+         'join" to connect this node to swarm and try again.'),
+        ("GET", "/networks?filters={", None, {}, 400, "invalid filter"),
+        ("GET", '/networks?filters={"bad":["x"]}', None, {}, 400, "invalid filter 'bad'"),
+        ("POST", "/networks/create", b"bad", {"Content-Type": "application/json"}, 400,
+         "invalid JSON: invalid character 'b' looking for beginning of value"),
+        ("POST", "/networks/create", b"{}", {"Content-Type": "text/plain"}, 400,
+         "unsupported Content-Type header (text/plain): must be 'application/json'"),
+        ("POST", "/networks/create", [], {}, 400,
+         "invalid JSON: json: cannot unmarshal array into Go value of type types.NetworkCreateRequest"),
+        ("POST", "/networks/create", {"Name": "a", "Driver": 5}, {}, 400,
+         "invalid JSON: json: cannot unmarshal number into Go struct field NetworkCreateRequest.NetworkCreate.Driver "
+         "of type string"),
+        ("POST", "/networks/create", None, {}, 400, "invalid name: "),
+        ("POST", "/containers/create", {}, {}, 400, "config cannot be empty in order to create a container"),
+        ("POST", "/containers/no/start", None, {}, 404, "No such container: no"),
+        ("GET", "/volumes/a", None, {}, 404, "get a: no such volume"),
+        ("GET", "/plugins/a/json", None, {}, 404, 'plugin "a" not found'),
+    ],
+)  # fmt: skip
+def test_errors_are_docker_s(service, method, path, body, headers, status, message):
+    answer = service.ask(method, path, body, **headers)
+    assert (answer.status, answer.message) == (status, message)
+    assert answer.headers["content-type"] == "application/json"
+    assert ("api-version" in answer.headers) is (message != "page not found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/volumes/create"), ("POST", "/build"), ("POST", "/containers/x/pause"), ("POST", "/commit")],
+)
+def test_what_hawse_has_not_is_refused_in_words(service, method, path):
+    answer = service.ask(method, path)
+    assert answer.status == 501 and answer.message.startswith("hawse ")
+
+
+def test_lists_of_which_hawse_has_no_members_are_empty(service):
+    assert service.ask("GET", "/volumes").json == {"Volumes": [], "Warnings": None}
+    assert service.ask("GET", "/plugins").json == []
+    assert service.ask("POST", "/networks/prune").json == {"NetworksDeleted": None}
+    assert service.ask("POST", "/containers/prune").json == {"ContainersDeleted": None, "SpaceReclaimed": 0}
+    refused = service.ask("GET", "/services")
+    assert refused.status == 503 and refused.message.startswith("This node is not a swarm manager.")
+
+
+def test_filters_have_both_forms(service):
+    for filters in ('{"driver":["host"]}', '{"driver":{"host":true,"bridge":false}}'):
+        assert [n["Name"] for n in service.ask("GET", f"/networks?filters={filters}").json] == ["host"]
+
+
+def test_a_body_over_the_limit_is_refused(service):
+    answer = service.ask("POST", "/networks/create", {"Name": "x" * (5 << 20)})
+    assert answer.status == 413
+
+
+def test_only_root_and_the_group_may_use_the_socket(service):
+    status = os.stat(service.socket)
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o660, 0, 0)
+    assert stat.S_IMODE(os.stat(service.host.run_dir).st_mode) == 0o700
+
+
+def test_slow_and_silent_clients_hold_up_nobody(service):
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(300)]
+    for number, each in enumerate(silent):
+        each.connect(str(service.socket))
+        if number % 2:
+            each.sendall(b"GET /_ping HTTP/1.1\r\nHo")
+    began = time.monotonic()
+    assert service.ask("GET", "/_ping").body == b"OK"
+    assert time.monotonic() - began < 5
+    for each in silent:
+        each.close()
+
+
+def test_a_killed_front_is_replaced(service):
+    before = front_of(service)
+    os.kill(before, 9)
+    until(lambda: front_of(service) not in (0, before))
+    assert until(lambda: answers(service))
+
+
+def test_parallel_clients_get_their_own_answers(service):
+    failures: list[object] = []
+
+    def use(number: int) -> None:
+        try:
+            made = service.ask("POST", "/networks/create", {"Name": f"p{number}", "Labels": {"n": str(number)}})
+            assert made.status == 201, made
+            shown = service.ask("GET", f"/networks/p{number}").json
+            assert (shown["Id"], shown["Labels"]) == (made.json["Id"], {"n": str(number)})
+            assert service.ask("DELETE", f"/networks/p{number}").status == 204
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(service.ask("GET", "/networks").json) == 3
+
+
+def test_memory_of_the_idle_service(service):
+    until(lambda: answers(service))
+    pids = (service.process.pid, front_of(service))
+    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
+    assert sum(int(text.split("\nPss:")[1].split()[0]) for text in rollups) < 40_000  # kB
+
+
+def front_of(service: Service) -> int:
+    """Return the pid of the front: the child of the service with several threads, or 0."""
+    children = subprocess.run(
+        ["ps", "-o", "pid=,nlwp=", "--ppid", str(service.process.pid)], capture_output=True, text=True
+    )
+    rows = [line.split() for line in children.stdout.splitlines()]
+    return next((int(pid) for pid, threads in rows if int(threads) > 1), 0)
+
+
+def answers(service: Service) -> bool:
+    try:
+        return service.ask("GET", "/_ping").status == 200
+    except OSError:
+        return False

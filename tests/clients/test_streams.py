@@ -1,0 +1,235 @@
+"""The streams of containers through docker's own command line: run, exec, logs, attach, wait."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+
+import pexpect
+import pytest
+
+from tests.conftest import until
+
+
+@pytest.fixture
+def terminal(service):
+    """Return a function that runs docker's command line on a terminal with 33 rows and 101 columns."""
+    started = []
+
+    def spawn(*argv: str) -> pexpect.spawn:
+        environment = {**os.environ, "DOCKER_HOST": service.url, "DOCKER_CONFIG": str(service.host.state)}
+        started.append(pexpect.spawn("docker", list(argv), env=environment, dimensions=(33, 101), timeout=15))
+        return started[-1]
+
+    yield spawn
+    for each in started:
+        each.close(force=True)
+
+
+def ended(session: pexpect.spawn) -> int:
+    """Wait for the end of a session, and return the exit code."""
+    session.expect(pexpect.EOF)
+    return session.wait()
+
+
+def open_docker(service, *argv: str, **kw) -> subprocess.Popen:
+    """Start docker's command line without waiting for its end."""
+    environment = {**os.environ, "DOCKER_HOST": service.url, "DOCKER_CONFIG": str(service.host.state)}
+    return subprocess.Popen(["docker", *argv], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
+
+
+def test_run_passes_streams_and_the_exit_code(service):
+    docker = service.docker
+    done = docker("run", "--rm", "bb", "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    assert docker("run", "-i", "--rm", "bb", "cat", input="data\n").stdout == "data\n"
+    assert docker("run", "-i", "--rm", "bb", "cat", input="").stdout == ""
+    much = "x" * 79 + "\n"
+    assert docker("run", "-i", "--rm", "bb", "cat", input=much * 50_000).stdout == much * 50_000
+    assert docker("run", "--rm", "bb", "cat", input="nobody reads this").stdout == ""
+    missing = docker("run", "--rm", "bb", "nosuch", check=False)
+    assert missing.returncode == 127 and "executable file not found" in missing.stderr
+    assert docker("ps", "-aq").stdout == ""
+
+
+def test_run_on_a_terminal_follows_its_size_and_can_be_left(service, terminal):
+    session = terminal("run", "-it", "--name", "c1", "bb", "sh")
+    session.expect("# ")
+    session.sendline("stty size")
+    session.expect("33 101")
+    session.setwinsize(20, 50)
+    until(lambda: session.sendline("stty size") and session.expect(["20 50", "33 101"]) == 0, pause=0.2)
+    session.send("\x10\x11")
+    assert ended(session) == 0
+    again = terminal("attach", "c1")
+    again.sendline("echo a$((1+1))b")
+    again.expect("a2b")
+    again.sendline("exit 9")
+    assert ended(again) == 9
+    third = terminal("start", "-ai", "c1")
+    third.expect("# ")
+    third.sendline("exit 3")
+    assert ended(third) == 3
+
+
+def test_exec(service, terminal):
+    docker = service.docker
+    docker("run", "-d", "--name", "c1", "-e", "A=1", "bb", "sleep", "300")
+    done = docker("exec", "-e", "B=2", "-w", "/bin", "c1", "sh", "-c", "echo $A $B $PWD; echo err >&2; exit 5",
+                  check=False)  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (5, "1 2 /bin\n", "err\n")
+    assert docker("exec", "-i", "c1", "cat", input="abc" * 100_000).stdout == "abc" * 100_000
+    missing = docker("exec", "c1", "nosuch", check=False)
+    assert missing.returncode == 126 and missing.stdout.startswith("OCI runtime exec failed: exec failed: ")
+    detached = docker("exec", "-d", "c1", "nosuch", check=False)
+    assert detached.returncode == 1 and "OCI runtime exec failed" in detached.stderr
+    docker("exec", "-d", "c1", "sh", "-c", "echo there > /flag; sleep 300")
+    until(lambda: docker("exec", "c1", "cat", "/flag", check=False).stdout == "there\n")
+    session = terminal("exec", "-it", "c1", "sh")
+    session.expect("# ")
+    session.sendline("stty size; exit 4")
+    session.expect("33 101")
+    assert ended(session) == 4
+    docker("kill", "c1")
+    stopped = docker("exec", "c1", "true", check=False)
+    assert stopped.returncode == 1 and "is not running" in stopped.stderr
+
+
+def test_an_exec_instance_has_a_document(service):
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    wanted = {"Cmd": ["sh", "-c", "exit 3"], "AttachStdout": True, "Tty": False}
+    exec_id = service.ask("POST", "/containers/c1/exec", wanted).json["Id"]
+    assert service.ask("GET", f"/exec/{exec_id}/json").json["ExitCode"] is None
+    assert service.ask("POST", f"/exec/{exec_id}/start", {"Detach": True}).status == 200
+    document = until(lambda: (d := service.ask("GET", f"/exec/{exec_id}/json").json)["ExitCode"] is not None and d)
+    assert (document["ExitCode"], document["Running"]) == (3, False)
+    assert document["ProcessConfig"]["entrypoint"] == "sh"
+    again = service.ask("POST", f"/exec/{exec_id}/start", {"Detach": True})
+    assert again.status == 409
+    assert service.ask("GET", "/exec/nosuch/json").message == "No such exec instance: nosuch"
+    assert service.ask("POST", "/containers/c1/exec", {"Cmd": []}).status == 400
+
+
+def test_logs(service):
+    docker = service.docker
+    docker("run", "--name", "c1", "bb", "sh", "-c", "echo one; echo two >&2; sleep 0.2; echo three")
+    shown = docker("logs", "c1")
+    assert (shown.stdout, shown.stderr) == ("one\nthree\n", "two\n")
+    assert docker("logs", "--tail", "1", "c1").stdout == "three\n"
+    stamps, texts = zip(*(line.split(" ") for line in docker("logs", "-t", "c1").stdout.splitlines()), strict=True)
+    assert texts == ("one", "three") and stamps[0] < stamps[1]
+    middle = stamps[1][:-9] + "0Z"  # the tenth of a second in which the last line was written
+    assert docker("logs", "--since", middle, "c1").stdout == "three\n"
+    assert docker("logs", "--until", middle, "c1").stdout == "one\n"
+    docker("run", "-d", "--name", "c2", "bb", "sh", "-c", "echo a; sleep 1; echo b")
+    started = time.monotonic()
+    assert docker("logs", "-f", "c2").stdout == "a\nb\n"
+    assert time.monotonic() - started < 10, "it ends with the container"
+    neither = service.ask("GET", "/containers/c1/logs")
+    assert (neither.status, neither.message) == (400, "Bad parameters: you must choose at least one stream")
+
+
+def test_followed_logs_and_waits_end_when_the_client_goes(service):
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    before = threads(service)
+    clients = [open_docker(service, *argv) for argv in (("logs", "-f", "c1"), ("wait", "c1"), ("attach", "c1"),
+                                                        ("events",)) for _ in range(3)]  # fmt: skip
+    until(lambda: threads(service) >= before + len(clients))
+    for each in clients:
+        each.kill()
+        each.communicate()
+    until(lambda: threads(service) <= before + 1)
+
+
+def threads(service) -> int:
+    """Return the number of threads of the service's processes, a thread for each connection."""
+    pid = str(service.process.pid)
+    children = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True).stdout.split()
+    return sum(len(os.listdir(f"/proc/{each}/task")) for each in [pid, *children])
+
+
+def test_hundreds_of_clients_follow_one_container(service):
+    """They are more than the inotify descriptors of a user, and need descriptors beyond 1024."""
+    script = "while [ ! -e /go ]; do sleep 0.2; done; echo now; sleep 300"
+    service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", script)
+    paths = ("GET /containers/c1/logs?follow=1&stdout=1", "POST /containers/c1/attach?stream=1&stdout=1")
+    clients = [(path, opened(service, path)) for path in paths * 150]
+    for _, each in clients:
+        assert each.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+    service.docker("exec", "c1", "sh", "-c", "> /go")
+    for path, each in clients:
+        seen = b""
+        while b"now\n" not in seen:
+            seen += each.recv(65536) or pytest.fail(f"{path} ended: {seen!r}")
+        each.close()
+
+
+def opened(service, line: str) -> socket.socket:
+    """Send the head of a request, and return the connection."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(30)
+    connection.connect(str(service.socket))
+    connection.sendall(f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return connection
+
+
+def test_wait(service):
+    docker = service.docker
+    docker("create", "--name", "c1", "bb", "sh", "-c", "sleep 0.3; exit 6")
+    waiting = open_docker(service, "wait", "c1")
+    assert waiting.communicate(timeout=15)[0] == b"0\n", "a container that has not run has exit code 0"
+    docker("start", "c1")
+    assert docker("wait", "c1").stdout == "6\n"
+    assert docker("wait", "c1").stdout == "6\n"
+    docker("create", "--rm", "--name", "c2", "bb", "sh", "-c", "exit 8")
+    removed = service.ask  # the answer comes when the container has been removed
+    docker("start", "c2")
+    answer = removed("POST", "/containers/c2/wait?condition=removed")
+    assert answer.status == 404 or answer.json["StatusCode"] == 8
+    assert docker("ps", "-aq", "--filter", "name=c2").stdout == ""
+    bad = service.ask("POST", "/containers/c1/wait?condition=never")
+    assert (bad.status, bad.message) == (400, 'invalid condition: "never"')
+
+
+def test_attach_gives_the_output_to_every_client(service):
+    service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo got $l; done")
+    clients = [open_docker(service, "attach", "c1", stdin=subprocess.PIPE) for _ in range(3)]
+    time.sleep(0.5)
+    for number, each in enumerate(clients):
+        each.stdin.write(f"{number}\n".encode())
+        each.stdin.flush()
+    for each in clients:
+        assert sorted(each.stdout.readline() for _ in clients) == [b"got 0\n", b"got 1\n", b"got 2\n"]
+    service.docker("kill", "c1")
+    for each in clients:
+        assert each.wait(15) == 137
+
+
+def test_the_service_may_end_while_containers_run(service):
+    service.docker("run", "-d", "--name", "c1", "bb", "sh", "-c", "while true; do echo x; sleep 0.1; done")
+    following = open_docker(service, "logs", "-f", "c1")
+    until(lambda: following.stdout.read(1))
+    service.stop()
+    following.communicate(timeout=15)
+    service.start()
+    assert service.docker("ps", "--format", "{{.State}}").stdout == "running\n"
+
+
+def test_docker_py_streams(client):
+    assert client.containers.run("bb", ["echo", "hello"], remove=True) == b"hello\n"
+    container = client.containers.run("bb", ["sh", "-c", "echo a; echo b >&2; sleep 300"], detach=True, name="c1")
+    until(lambda: container.logs() == b"a\nb\n")
+    assert container.logs(stdout=True, stderr=False) == b"a\n"
+    assert next(container.logs(stream=True, follow=True)) == b"a\n"
+    code, (out, err) = container.exec_run(["sh", "-c", "echo o; echo e >&2; exit 2"], demux=True)
+    assert (code, out, err) == (2, b"o\n", b"e\n")
+    assert container.exec_run("cat", stdin=False).exit_code == 0
+    exec_id = client.api.exec_create("c1", ["cat"], stdin=True)["Id"]
+    connection = client.api.exec_start(exec_id, socket=True)._sock
+    connection.sendall(b"typed\n")
+    assert connection.recv(100) == b"\x01\0\0\0\0\0\0\x06typed\n"
+    connection.close()
+    container.kill()
+    assert container.wait()["StatusCode"] == 137

@@ -1,0 +1,126 @@
+"""Docker's bodies of POST /containers/create become the engine's requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.docker.container_body import container_create
+from api.docker.errors import ApiError
+from api.docker.fields import Fields
+from engine.errors import NotImplementedByHawse
+from engine.model import EndpointIPAM, EndpointSettings, PortSpec, RestartPolicy
+
+NEW, OLD = (1, 45), (1, 43)
+
+
+def made(body, version=NEW):
+    return container_create(Fields(body, "ContainerConfigWrapper", "Config"), "web", version)
+
+
+def test_settings_of_all_three_parts():
+    request, warnings = made({
+        "Image": "bb",
+        "Cmd": "sleep",
+        "Entrypoint": None,
+        "env": ["A=1"],
+        "Labels": {"a": "b"},
+        "ExposedPorts": {"81": {}, "82/udp": {}},
+        "StopTimeout": 3,
+        "HostConfig": {
+            "NetworkMode": "n1",
+            "Binds": ["/a:/b"],
+            "Mounts": [{"Type": "bind", "Source": "/c", "Target": "/d", "ReadOnly": True}],
+            "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2},
+            "MaskedPaths": [],
+            "MemorySwappiness": -1,
+            "PidsLimit": 0,
+            "IpcMode": "private",
+            "ConsoleSize": [24, 80],
+        },
+        "NetworkingConfig": {
+            "EndpointsConfig": {"n1": {"IPAMConfig": {"IPv4Address": "10.0.0.5"}, "Aliases": ["x"]}, "n2": None}
+        },
+    })  # fmt: skip
+    assert warnings == []
+    config, host = request.config, request.host
+    assert (request.name, config.image, config.cmd, config.entrypoint, config.env) == (
+        "web",
+        "bb",
+        ["sleep"],
+        None,
+        ["A=1"],
+    )
+    assert (config.exposed_ports, config.stop_timeout) == (["81/tcp", "82/udp"], 3)
+    assert (host.network_mode, host.binds) == ("n1", ["/a:/b", "/c:/d:ro"])
+    assert host.restart_policy == RestartPolicy("on-failure", 2)
+    assert host.system_paths and host.console_size == (24, 80)
+    assert request.networks == {
+        "n1": EndpointSettings(ipam=EndpointIPAM("10.0.0.5"), aliases=["x"]),
+        "n2": EndpointSettings(),
+    }
+
+
+def test_consecutive_ports_become_one_range():
+    bindings = {f"{port}/tcp": [{"HostIp": "", "HostPort": str(port + 1000)}] for port in range(80, 90)}
+    bindings["80/tcp"].append({"HostPort": ""})
+    bindings["95"] = [{"HostIp": "127.0.0.1", "HostPort": "9000-9010"}]
+    bindings["99/udp"] = None
+    request, _ = made({"Image": "bb", "HostConfig": {"PortBindings": bindings}})
+    assert sorted(request.host.port_bindings, key=str) == [
+        PortSpec("tcp", 80),
+        PortSpec("tcp", 80, "", "1080-1089", 89),
+        PortSpec("tcp", 95, "127.0.0.1", "9000-9010"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"Devices": [{"PathOnHost": "/dev/x"}]}, {"PidMode": "container:x"}, {"SecurityOpt": ["apparmor=mine"]},
+     {"Mounts": [{"Type": "volume", "Source": "v", "Target": "/v"}]}],
+)  # fmt: skip
+def test_what_would_weaken_the_container_is_refused(settings):
+    with pytest.raises(NotImplementedByHawse):
+        made({"Image": "bb", "HostConfig": settings})
+
+
+def test_volumes_are_refused_in_words():
+    with pytest.raises(NotImplementedByHawse, match="hawse keeps no volumes"):
+        made({"Image": "bb", "Volumes": {"/data": {}}})
+    made({"Image": "bb", "Volumes": {"/data": {}}, "HostConfig": {"Binds": ["/srv:/data:ro"]}})
+
+
+def test_limits_are_ignored_with_a_warning():
+    _, warnings = made({
+        "Image": "bb", "Healthcheck": {"Test": ["CMD", "true"]},
+        "HostConfig": {"Memory": 1000, "NanoCpus": 0, "LogConfig": {"Type": "syslog"}},
+    })  # fmt: skip
+    assert warnings == ["hawse ignores Memory", "hawse ignores LogConfig.Type syslog", "hawse ignores Healthcheck"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({}, "config cannot be empty in order to create a container"),
+        ({"HostConfig": {}}, "config cannot be empty in order to create a container"),
+        ({"Image": 1}, "invalid JSON: json: cannot unmarshal number into Go struct field "
+         "ContainerConfigWrapper.Config.Image of type string"),
+        ({"Image": "bb", "HostConfig": {"PortBindings": {"x/tcp": []}}}, 'invalid port specification: "x"'),
+        ({"Image": "bb", "HostConfig": {"Binds": "x"}}, "invalid JSON: json: cannot unmarshal string into Go struct "
+         "field ContainerConfigWrapper.HostConfig.Binds of type []string"),
+    ],
+)  # fmt: skip
+def test_wrong_bodies_are_refused_in_docker_s_words(body, text):
+    with pytest.raises(ApiError) as refused:
+        made(body)
+    assert (refused.value.status, str(refused.value)) == (400, text)
+
+
+def test_before_1_44_a_container_has_one_network_and_one_mac():
+    body = {"Image": "bb", "MacAddress": "02:00:00:00:00:01", "HostConfig": {"NetworkMode": "n1"}}
+    request, _ = made(body, OLD)
+    assert request.config.mac_address == ""
+    assert request.networks == {"n1": EndpointSettings(mac_address="02:00:00:00:00:01")}
+    both = {"EndpointsConfig": {"n1": {"MacAddress": "02:00:00:00:00:02"}, "n2": {}}}
+    with pytest.raises(ApiError, match="Container cannot be connected to network endpoints: n1, n2"):
+        made({**body, "NetworkingConfig": both}, OLD)
+    assert len(made({**body, "NetworkingConfig": both})[0].networks) == 2

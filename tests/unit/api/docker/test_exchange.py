@@ -1,0 +1,110 @@
+"""HTTP on one connection: keep-alive, bodies, chunked answers, hijacks, limits."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from api.docker.errors import ApiError, ClientGone
+from api.docker.exchange import HEAD_LIMIT_BYTES, Exchange
+
+PLAIN = (("Content-Type", "text/plain"),)
+
+
+@pytest.fixture
+def ends():
+    server, client = socket.socketpair()
+    client.settimeout(5)
+    with server, client:
+        yield Exchange(server, (("Ostype", "linux"),)), client
+
+
+def test_two_requests_on_one_connection_with_a_body_that_nobody_reads(ends):
+    exchange, client = ends
+    client.sendall(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert exchange.next_request().target == b"/a"
+    exchange.answer(200, PLAIN, b"one")
+    assert exchange.next_cycle()
+    assert exchange.next_request().target == b"/b"
+    exchange.answer(404, PLAIN, b"two")
+    text = client.recv(4096).decode()
+    assert text.startswith("HTTP/1.1 200 OK\r\nOstype: linux\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n")
+    assert text.endswith("\r\n\r\ntwo") and "HTTP/1.1 404 Not Found" in text
+
+
+def test_a_head_that_is_no_http_or_too_long_is_refused(ends):
+    exchange, client = ends
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 1000)
+    threading.Thread(target=lambda: client.sendall(b"y" * HEAD_LIMIT_BYTES)).start()
+    with pytest.raises(ApiError) as refused:
+        exchange.next_request()
+    assert refused.value.status == 431
+    exchange.answer(431, PLAIN, b"no")
+    assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_body_over_the_limit_is_refused(ends):
+    exchange, client = ends
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+    exchange.next_request()
+    with pytest.raises(ApiError) as refused:
+        exchange.read_body(4)
+    assert refused.value.status == 413
+
+
+def test_a_chunked_answer_ends_when_the_client_goes(ends):
+    exchange, client = ends
+    client.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+    exchange.next_request()
+    stream = exchange.open_stream(200, PLAIN)
+    stream.write(b"first")
+    assert b"Transfer-Encoding: chunked" in (head := client.recv(4096)) and head.endswith(b"5\r\nfirst\r\n")
+    assert list(stream.wait(0)) == [] and not stream.client_is_gone()
+    threading.Timer(0.2, client.close).start()
+    began = time.monotonic()
+    with pytest.raises(ClientGone):
+        stream.wait(5)
+    assert time.monotonic() - began < 2
+    assert stream.client_is_gone()
+
+
+def test_a_finished_chunked_answer_keeps_the_connection(ends):
+    exchange, client = ends
+    client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+    exchange.next_request()
+    with exchange.open_stream(200, PLAIN) as stream:
+        stream.write(b"x")
+    assert client.recv(4096).endswith(b"1\r\nx\r\n0\r\n\r\n")
+    assert exchange.next_cycle()
+
+
+@pytest.mark.parametrize("upgrade", [True, False])
+def test_a_hijack_gives_the_bare_connection_and_what_has_come_already(ends, upgrade):
+    exchange, client = ends
+    asked = "Upgrade: tcp\r\nConnection: Upgrade\r\n" if upgrade else ""
+    client.sendall(f"POST /exec HTTP/1.1\r\nHost: x\r\n{asked}Content-Length: 2\r\n\r\n{{}}early".encode())
+    exchange.next_request()
+    with exchange.hijack("application/x-raw") as conversation:
+        status = b"101 UPGRADED" if upgrade else b"200 OK"
+        head = client.recv(4096)
+        assert head.startswith(b"HTTP/1.1 " + status) and head.endswith(b"\r\n\r\n")
+        assert conversation.received == b"early" and conversation.upgraded is upgrade
+        client.sendall(b"late")
+        client.shutdown(socket.SHUT_WR)
+        assert conversation.socket.recv(10) == b"late"
+        assert conversation.socket.recv(10) == b""
+        conversation.socket.sendall(b"answer after the half-close")
+    assert client.recv(100) == b"answer after the half-close"
+    assert not exchange.next_cycle()
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(ends):
+    exchange, client = ends
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    exchange.next_request()
+    threading.Timer(0.1, lambda: client.sendall(b"ok")).start()
+    assert exchange.read_body(10) == b"ok"
+    assert client.recv(100).startswith(b"HTTP/1.1 100 ")
