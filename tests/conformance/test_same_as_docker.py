@@ -1,6 +1,6 @@
 """Each line of each scenario gives the same exit code, output and errors on hawse as on a running dockerd.
 
-A sample of the scenarios also runs with docker's own command line on hawse's API. HAWSE_TEST_API=on runs all of them so.
+A sample of the scenarios also runs with docker's own command line on hawse's API; HAWSE_TEST_API=on runs all so.
 """
 
 from __future__ import annotations
