@@ -147,7 +147,7 @@ class Front:
                 os._exit(OUTDATED)
         except ApiError as error:
             response = _error(error)
-        except (ClientGone, OSError):
+        except ClientGone:
             raise
         except Exception as error:
             sys.excepthook(*sys.exc_info())
