@@ -73,6 +73,7 @@ class PacketTrace:
         neighbours: Collection[IPAddress] = (),
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
+        self.answers: list[bool] = []  # for each sight of the answer in the namespace, whether it is a TCP reset
         self._names = dict(socket.if_nameindex())
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -133,6 +134,8 @@ class PacketTrace:
             self._remember_direction(values)
             table = f"{FAMILIES.get(body[0], '?')} {read_text(values.get(TABLE, b''))}"  # body[0]: the chain's family
             if table.partition(" ")[2] == f"hawse_trace_{os.getpid()}":
+                if self._replies.get(values.get(ID, b"")):
+                    self.answers.append(_is_reset(values.get(TRANSPORT, b"")))
                 continue
             kind_of = _number(values, KIND)
             verdict = read(values.get(VERDICT, b"")).get(CODE, b"")
@@ -166,6 +169,10 @@ def rule_text(table: str, chain: str, handle: int) -> str:
             if number.strip() == str(handle):
                 return text.strip()
     return ""
+
+
+def _is_reset(transport: bytes) -> bool:
+    return len(transport) > 13 and bool(transport[13] & 4)
 
 
 def _number(values: dict[int, bytes], key: int, default: int = 0) -> int:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from drivers.linux import persistent_netns
+from drivers.overlay.wireguard import interface_name
 from tests.cluster.conftest import LEASE, eventually
 
 pytestmark = pytest.mark.netns
@@ -38,9 +39,9 @@ def pair(cluster):
     return a, b
 
 
-def inside(host, script):
-    """Run a script in the namespace of network app on a host."""
-    network = host.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", "app").stdout.strip()
+def inside(host, script, name="app"):
+    """Run a script in the namespace of an overlay network on a host."""
+    network = host.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", name).stdout.strip()
     path = persistent_netns.netns_path(host.run_dir / "overlay" / network)
     return host.run("nsenter", f"--net={path}", "sh", "-ec", script)
 
@@ -118,6 +119,21 @@ def test_the_underlay_is_too_small(pair):
         assert culprit(b, "box", "web")["kind"] == "mtu"
     finally:
         b.sh("ip link set ext0 mtu 1500")
+
+
+def test_an_encrypted_network(pair):
+    a, b = pair
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "-o", "hawse.heal=false", "dark")
+    a.start("hidden", "dark", command=SERVER)
+    b.start("seeker", "dark")
+    eventually(lambda: trace(b, "seeker", "hidden:80")["reachable"])
+    name = interface_name(b.run_dir, b.hawse("network", "inspect", "-f", "{{.Id}}", "dark").stdout.strip())
+    inside(b, f"ip link set {name} down", "dark")
+    assert culprit(b, "seeker", "hidden:80")["kind"] == "encryption-down"
+    inside(b, f"ip link del {name}", "dark")
+    assert culprit(b, "seeker", "hidden:80")["kind"] == "encryption-down"
+    b.hawse("rm", "-f", "seeker")
+    a.hawse("rm", "-f", "hidden")
 
 
 def test_the_store_is_down(pair):

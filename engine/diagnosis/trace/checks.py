@@ -380,7 +380,11 @@ class Checks:
         if listeners.accepts(waiting, own):
             return
         what, where = f"port {way.service} of {way.target.name}", str(way.target)
-        if not waiting:
+        if not waiting and way.target == HOST and way.binding is None and way.source.kind in ("host", OUTSIDE):
+            detail = f"no container publishes port {way.service} at {way.address}, and no process of the host listens"
+            fix = f"publish it: hawse publish CONTAINER -p {way.port}:CONTAINER_PORT/{way.protocol}"
+            yield Culprit("not-published", what, where, detail, fix)
+        elif not waiting:
             detail = f"no process in {way.target.name} listens at port {way.service}"
             fix = f"start the service in {way.target.name}, or use the port at which it listens"
             yield Culprit("port-not-listening", what, where, detail, fix)

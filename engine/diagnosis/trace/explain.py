@@ -28,6 +28,8 @@ from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.store.api import Reader
 
 OWN = ("inet hawse", "bridge hawse", "inet hawse_standby")
+SUBINTERFACES = ("macvlan", "ipvlan")
+GUARD = "bridge hawse"
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
@@ -105,6 +107,14 @@ class Explanation:
             theirs = self._records.members(way.target.record) if way.target and way.target.record else [far]
             if not is_open(far, way.address.version):
                 return not_same_network(way.source.name, way.target_name, mine, theirs)
+        if way.source.kind == "host" and far is not None and far.network.driver in SUBINTERFACES:
+            detail = (
+                f"the kernel connects no {far.network.driver} interface with its own parent, so the host is cut off"
+            )
+            fix = "ask from another machine or container, or connect both to a bridge network"
+            return Culprit(
+                "not-same-network", f"container {way.target_name}", f"network {far.network.name}", detail, fix
+            )
         for member in (near, far):
             if member is not None and member.network.internal and way.source.kind != "host":
                 detail = f"network {member.network.name} is internal: it has no way in or out"
@@ -141,7 +151,9 @@ class Explanation:
         """Return the damage of hawse's own firewall, or None."""
         if self._differences is None:
             try:
-                self._differences = self._state.firewall(self._reader)
+                found = self._state.firewall(self._reader)
+                # The table "bridge hawse" only drops: packets do not get lost because it is missing.
+                self._differences = [d for d in found if not (d.place.startswith(GUARD) and d.kind == "missing")]
             except (DriverError, OSError):
                 self._differences = []
         if not self._differences:
