@@ -41,6 +41,8 @@ class Checks:
             pass
         elif way.source_member is not None:
             yield from self._from_container(way.source, way.source_member, way.address)
+        elif way.source.path:
+            yield from self._any(way.source, way.address)
         elif way.target_member is not None and way.binding is None:
             yield from self._on_host(way.target_member, way.inner_address)
         elif way.target is None:

@@ -91,7 +91,7 @@ class Names:
         assert self._source.record is not None
         try:
             file = Path(etc_files.shown_paths(self._host, self._source.record)[path])
-            if file.is_symlink() or file.stat().st_size > LARGEST_BYTES:
+            if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST_BYTES:
                 return ""
             return file.read_text(encoding="utf-8", errors="replace")
         except (OSError, KeyError, EngineError):
