@@ -25,6 +25,7 @@ ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, N
 TRACE = 10 << 8 | 17  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE
 TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, NETWORK, TRANSPORT = 1, 2, 3, 4, 5, 6, 8, 9  # attributes NFTA_TRACE_*
 IN, OUT, POLICY, CODE = 10, 12, 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
+READS = 200  # messages that one read takes, so that a flood of packets does not stop the caller
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
 FIRST = -450  # a priority before every chain with a usual priority, the lowest of which is raw before defrag: -400 - 50
@@ -73,6 +74,7 @@ class PacketTrace:
         neighbours: Collection[IPAddress] = (),
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
+        self.answers: list[bool] = []  # for each sight of the answer in the namespace, whether it is a TCP reset
         self._names = dict(socket.if_nameindex())
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -116,14 +118,15 @@ class PacketTrace:
     def read(self) -> list[Event]:
         """Return the events since the last call; never blocks. Events of the trace's own tables are left out."""
         events: list[Event] = []
-        while True:
+        for _ in range(READS):
             try:
                 data = self._socket.recv(RECEIVE)
             except BlockingIOError:
-                return events
+                break
             except OSError:
                 continue  # the kernel dropped events
             events += self._decoded(data)
+        return events
 
     def _decoded(self, data: bytes) -> Iterator[Event]:
         for kind, _, _, body in messages(data):
@@ -133,6 +136,8 @@ class PacketTrace:
             self._remember_direction(values)
             table = f"{FAMILIES.get(body[0], '?')} {read_text(values.get(TABLE, b''))}"  # body[0]: the chain's family
             if table.partition(" ")[2] == f"hawse_trace_{os.getpid()}":
+                if self._replies.get(values.get(ID, b"")):
+                    self.answers.append(_is_reset(values.get(TRANSPORT, b"")))
                 continue
             kind_of = _number(values, KIND)
             verdict = read(values.get(VERDICT, b"")).get(CODE, b"")
@@ -166,6 +171,10 @@ def rule_text(table: str, chain: str, handle: int) -> str:
             if number.strip() == str(handle):
                 return text.strip()
     return ""
+
+
+def _is_reset(transport: bytes) -> bool:
+    return len(transport) > 13 and bool(transport[13] & 4)
 
 
 def _number(values: dict[int, bytes], key: int, default: int = 0) -> int:

@@ -26,7 +26,10 @@ PASS, DROPPED = "pass", "dropped"
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The packet in question. ``state`` is its connection tracking state, ``dnat`` says whether DNAT changed it."""
+    """The packet in question. ``state`` is its connection tracking state, ``dnat`` says whether DNAT changed it.
+
+    A port 0 is unknown. A packet with a source port is an answer.
+    """
 
     protocol: str
     source: IPAddress | None
@@ -36,6 +39,7 @@ class Packet:
     sent: str = ""
     state: str = "new"
     dnat: bool = False
+    source_port: int = 0
 
     @property
     def version(self) -> int:
@@ -188,12 +192,14 @@ class _Reader:
                 "protocol": packet.l4,
                 "nexthdr": packet.l4,
             }.get(field)
-        if protocol in ("tcp", "udp", "th") and field == "dport":
-            return packet.port if protocol in ("th", packet.protocol) else False
+        if protocol in ("tcp", "udp", "th") and field in ("dport", "sport"):
+            port = packet.port if field == "dport" else packet.source_port
+            return (port or None) if protocol in ("th", packet.protocol) else False
         if protocol in ("tcp", "udp", "sctp") and protocol != packet.protocol:
             return False
         if protocol in ("icmp", "icmpv6") and field == "type":
-            return "echo-request" if packet.protocol == "icmp" else False
+            answering = packet.state == "established"
+            return ("echo-reply" if answering else "echo-request") if packet.protocol == "icmp" else False
         if protocol == "ether" and field == "type":
             return "ip6" if packet.version == 6 else "ip"
         return None

@@ -17,6 +17,7 @@ OUTGOING = 4  # PACKET_OUTGOING
 ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 LOAD_PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL
 LENGTH = 256
+READS = 500  # packets that one read takes, so that a flood of packets does not stop the caller
 Instruction = tuple[int, int, int, int]
 
 
@@ -60,22 +61,23 @@ class Tap:
     def read(self) -> list[Sight]:
         """Return what the tap has seen since the last call; never blocks."""
         sights: list[Sight] = []
-        while True:
+        for _ in range(READS):
             try:
                 data, address = self._socket.recvfrom(LENGTH)
             except OSError:
-                return sights
+                break
             start = (data[0] & 15) * 4 if self._probe.version == 4 else 40
             ends = data[12:20] if self._probe.version == 4 else data[8:40]
             half = len(ends) // 2
             transport = data[start : start + 20]
-            if len(transport) < 8:
-                continue
+            if len(transport) < 8 or start < 20:
+                continue  # a malformed packet
             first, second = PORTS.unpack_from(transport)
             reset = self._probe.protocol == "tcp" and len(transport) > 13 and bool(transport[13] & 4)
             source, destination = ip_address(ends[:half]), ip_address(ends[half:])
             reply, outgoing = self._probe.is_reply(transport), address[2] == OUTGOING
             sights.append(Sight(self.interface, reply, outgoing, source, destination, first, second, reset))
+        return sights
 
     def close(self) -> None:
         """Close the tap; idempotent."""

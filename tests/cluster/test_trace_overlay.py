@@ -7,6 +7,7 @@ import json
 import pytest
 
 from drivers.linux import persistent_netns
+from drivers.overlay.wireguard import interface_name
 from tests.cluster.conftest import LEASE, eventually
 
 pytestmark = pytest.mark.netns
@@ -31,16 +32,16 @@ def pair(cluster):
     a, b = cluster.grow(2)
     a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "hawse.heal=false",
             "--ipv6", "--subnet", "10.77.0.0/24", "--subnet", "fd77::/64", "app")  # fmt: skip
-    a.start("web", "app", "--ip", "10.77.0.10", "--ip6", "fd77::10", command=SERVER)
+    a.start("web", "app", "--ip", "10.77.0.10", "--ip6", "fd77::10", "-p", "8080:80", command=SERVER)
     b.start("box", "app", "--ip", "10.77.0.20", "--ip6", "fd77::20")
     a.start("near", "app", "--ip", "10.77.0.11")
     eventually(lambda: b.reaches("box", "web"))
     return a, b
 
 
-def inside(host, script):
-    """Run a script in the namespace of network app on a host."""
-    network = host.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", "app").stdout.strip()
+def inside(host, script, name="app"):
+    """Run a script in the namespace of an overlay network on a host."""
+    network = host.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", name).stdout.strip()
     path = persistent_netns.netns_path(host.run_dir / "overlay" / network)
     return host.run("nsenter", f"--net={path}", "sh", "-ec", script)
 
@@ -56,6 +57,32 @@ def test_the_other_host_is_reachable(pair, target):
 def test_the_same_host_is_reachable(pair):
     found = trace(pair[0], "near", "web:80")
     assert (found["reachable"], found["culprit"]) == (True, None), found
+
+
+@pytest.mark.parametrize("source", ["host", "outside"])
+def test_a_published_port_of_an_overlay(pair, source):
+    found = trace(pair[0], source, "published:8080")
+    assert (found["reachable"], found["culprit"]) == (True, None), found
+
+
+def test_faults_on_one_host(pair):
+    a, _ = pair
+    port = (
+        f"veth{json.loads(a.hawse('inspect', 'web').stdout)[0]['NetworkSettings']['Networks']['app']['EndpointID'][:7]}"
+    )
+    inside(a, f"ip link set {port} down")
+    try:
+        found = culprit(a, "near", "10.77.0.10:80")
+        assert (found["kind"], port in found["object"]) == ("interface-down", True), found
+    finally:
+        inside(a, f"ip link set {port} up")
+    inside(a, "ip link set br0 down")
+    try:
+        found = culprit(a, "near", "10.77.0.10:80")
+        assert (found["kind"], "br0" in found["object"]) == ("bridge-down", True), found
+    finally:
+        inside(a, "ip link set br0 up")
+        a.verify("app", "--fix")
 
 
 def test_a_closed_port_and_an_unknown_address(pair):
@@ -118,6 +145,22 @@ def test_the_underlay_is_too_small(pair):
         assert culprit(b, "box", "web")["kind"] == "mtu"
     finally:
         b.sh("ip link set ext0 mtu 1500")
+
+
+@pytest.mark.slow
+def test_an_encrypted_network(pair):
+    a, b = pair
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "-o", "hawse.heal=false", "dark")
+    a.start("hidden", "dark", command=SERVER)
+    b.start("seeker", "dark")
+    eventually(lambda: trace(b, "seeker", "hidden:80")["reachable"])
+    name = interface_name(b.run_dir, b.hawse("network", "inspect", "-f", "{{.Id}}", "dark").stdout.strip())
+    inside(b, f"ip link set {name} down", "dark")
+    assert culprit(b, "seeker", "hidden:80")["kind"] == "encryption-down"
+    inside(b, f"ip link del {name}", "dark")
+    assert culprit(b, "seeker", "hidden:80")["kind"] == "encryption-down"
+    b.hawse("rm", "-f", "seeker")
+    a.hawse("rm", "-f", "hidden")
 
 
 def test_the_store_is_down(pair):

@@ -41,6 +41,8 @@ class Checks:
             pass
         elif way.source_member is not None:
             yield from self._from_container(way.source, way.source_member, way.address)
+        elif way.source.path:
+            yield from self._any(way.source, way.address)
         elif way.target_member is not None and way.binding is None:
             yield from self._on_host(way.target_member, way.inner_address)
         elif way.target is None:
@@ -380,7 +382,11 @@ class Checks:
         if listeners.accepts(waiting, own):
             return
         what, where = f"port {way.service} of {way.target.name}", str(way.target)
-        if not waiting:
+        if not waiting and way.target == HOST and way.binding is None and way.source.kind in ("host", OUTSIDE):
+            detail = f"no container publishes port {way.service} at {way.address}, and no process of the host listens"
+            fix = f"publish it: hawse publish CONTAINER -p {way.port}:CONTAINER_PORT/{way.protocol}"
+            yield Culprit("not-published", what, where, detail, fix)
+        elif not waiting:
             detail = f"no process in {way.target.name} listens at port {way.service}"
             fix = f"start the service in {way.target.name}, or use the port at which it listens"
             yield Culprit("port-not-listening", what, where, detail, fix)

@@ -171,6 +171,10 @@ class Destinations:
                 return self._through(endpoint, binding, reached, port)
         if bindings:
             raise Found(self._elsewhere(bindings[0][2], target.protocol, [bindings[0][1]]))
+        if member.network.internal:
+            detail = f"{container.name} is on network {member.network.name}, which is internal: it has no way in or out"
+            fix = f"connect {container.name} to a second network that is not internal, and publish its port there"
+            raise Found(Culprit("network-internal", f"network {member.network.name}", "host", detail, fix))
         fix = f"publish it: hawse publish {container.name} -p {target.port}:{target.port}/{target.protocol}"
         detail = f"port {target.port}/{target.protocol} of {container.name} is not published"
         what = f"port {target.port}/{target.protocol} of {container.name}"

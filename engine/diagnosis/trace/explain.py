@@ -16,6 +16,7 @@ from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.linux import path_lookup
 from engine import dispatch
+from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
 from engine.diagnosis.trace.model import Culprit
@@ -28,6 +29,8 @@ from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.store.api import Reader
 
 OWN = ("inet hawse", "bridge hawse", "inet hawse_standby")
+SUBINTERFACES = ("macvlan", "ipvlan")
+GUARD = "bridge hawse"
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
@@ -100,11 +103,20 @@ class Explanation:
             return self._without_icc()
         if way.kind in (LOCAL, REMOTE):
             return None
-        if near is not None and far is not None and way.binding is None:
+        lonely = near is None and way.source.record is not None and bool(way.source.path)
+        if (near is not None or lonely) and far is not None and way.binding is None:
             mine = self._records.members(way.source.record) if way.source.record else []
             theirs = self._records.members(way.target.record) if way.target and way.target.record else [far]
             if not is_open(far, way.address.version):
                 return not_same_network(way.source.name, way.target_name, mine, theirs)
+        if way.source.kind == "host" and far is not None and far.network.driver in SUBINTERFACES:
+            detail = (
+                f"the kernel connects no {far.network.driver} interface with its own parent, so the host is cut off"
+            )
+            fix = "ask from another machine or container, or connect both to a bridge network"
+            return Culprit(
+                "not-same-network", f"container {way.target_name}", f"network {far.network.name}", detail, fix
+            )
         for member in (near, far):
             if member is not None and member.network.internal and way.source.kind != "host":
                 detail = f"network {member.network.name} is internal: it has no way in or out"
@@ -141,7 +153,9 @@ class Explanation:
         """Return the damage of hawse's own firewall, or None."""
         if self._differences is None:
             try:
-                self._differences = self._state.firewall(self._reader)
+                found = self._state.firewall(self._reader)
+                # The table "bridge hawse" only drops: packets do not get lost because it is missing.
+                self._differences = [d for d in found if not (d.place.startswith(GUARD) and d.kind == "missing")]
             except (DriverError, OSError):
                 self._differences = []
         if not self._differences:
@@ -265,9 +279,10 @@ class Explanation:
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
 
     def _own_drop(self, event: Event) -> Culprit:
-        what = f"table {event.table} chain {event.chain}"
-        detail = f"hawse's own rules drop this packet: {what}"
-        return Culprit("not-published", what, "host", detail, "publish the port, or connect both to one network")
+        way, chain_name = self._way, f"table {event.table} chain {event.chain}"
+        detail = f"hawse's own rules drop this packet in {chain_name}: nothing allows it"
+        fix = "publish the port (hawse publish), or connect both to one network"
+        return Culprit("not-published", f"port {way.service} of {way.target_name} ({chain_name})", "host", detail, fix)
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         """Return the culprit of a probe that got lost without a drop by nftables."""
@@ -287,7 +302,7 @@ class Explanation:
         hidden = hidden_filter(self._interfaces())
         if hidden is not None:
             return hidden
-        return next(self.soft_faults(sending=False), None)
+        return rules.dropping(way) or next(self.soft_faults(sending=False), None)
 
     def _interfaces(self) -> list[str]:
         members = [m for m in (self._way.source_member, self._way.target_member) if m and m.network.driver == "bridge"]

@@ -10,6 +10,7 @@ from drivers.api import DriverError, IPAddress
 from drivers.firewall import resolver_redirect
 from drivers.linux import link
 from drivers.linux.netlink import session
+from drivers.registry import facts
 from engine.agent import client
 from engine.containers import etc_files
 from engine.diagnosis.trace import dns_query
@@ -90,7 +91,7 @@ class Names:
         assert self._source.record is not None
         try:
             file = Path(etc_files.shown_paths(self._host, self._source.record)[path])
-            if file.is_symlink() or file.stat().st_size > LARGEST_BYTES:
+            if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST_BYTES:
                 return ""
             return file.read_text(encoding="utf-8", errors="replace")
         except (OSError, KeyError, EngineError):
@@ -102,6 +103,8 @@ class Names:
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
             fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
             raise Found(Culprit("name-stale", f"name {name}", self._where, detail, fix))
+        if self._dry and not listed and self._server() == ADDRESS:
+            self._require_resolver()
         if listed or self._dry or set(recorded) <= self._records.lost:
             self._log.add(f"name {name}", self._where, _shown(recorded))
             return recorded
@@ -128,6 +131,15 @@ class Names:
 
     def _ask(self, server: str, name: str, timeout: float = dns_query.TIMEOUT_SECONDS) -> Reply:
         return self._source.inside(lambda: dns_query.ask(server, name, timeout=timeout))
+
+    def _require_resolver(self) -> None:
+        """Raise `Found` if kernel state shows that the resolver at 127.0.0.11 cannot answer; asks nothing."""
+        try:
+            lost = self._source.inside(lambda: _loopback_down() or bool(resolver_redirect.compare()))
+        except DriverError:
+            return
+        if lost or client.ask(self._host.run, "status", STATUS_SECONDS) in (None, "late"):
+            raise Found(self._silent(ADDRESS))
 
     def _silent(self, server: str) -> Culprit:
         """Return why the source's resolver does not answer."""
@@ -232,13 +244,11 @@ def not_same_network(
 ) -> Culprit:
     """Return the culprit for two containers without a common network."""
     here, there = (", ".join(sorted(m.network.name for m in ms)) or "no network" for ms in (of_source, of_target))
-    fix = (
-        f"connect both to one network: hawse network connect {of_target[0].network.name} {source}" if of_target else ""
-    )
+    fix = "use an address of the host, at which it listens"
+    if of_target and not facts(of_target[0].network.driver).singleton:
+        fix = f"connect both to one network: hawse network connect {of_target[0].network.name} {source}"
     detail = f"{source} is on {here}; {target} is on {there}"
-    return Culprit(
-        "not-same-network", f"container {target}", f"network {there}", detail, fix or "connect it to a network"
-    )
+    return Culprit("not-same-network", f"container {target}", f"network {there}", detail, fix)
 
 
 def _hosts_entries(text: str, name: str) -> list[IPAddress]:

@@ -26,7 +26,7 @@ from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import Records, addresses
+from engine.diagnosis.trace.records import Place, Records, addresses
 from engine.errors import EngineError
 from engine.host import Host
 
@@ -43,9 +43,10 @@ class Overlay:
         self._membership: ClusterMembership | None = None
         self._store_error = ""
 
-    def learn_peers(self) -> None:
-        """Add the endpoints of other hosts to the records; a host that is in no cluster has none."""
-        overlays = [n for n in self._records.networks.values() if n.driver == "overlay"]
+    def learn_peers(self, place: Place) -> None:
+        """Add the endpoints of other hosts on the source's overlay networks to the records."""
+        members = self._records.members(place.record) if place.record is not None else []
+        overlays = [m.network for m in members if m.network.driver == "overlay"]
         if not overlays or not membership.exists(self._host.root):
             return
         try:

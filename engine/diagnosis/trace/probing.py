@@ -28,6 +28,8 @@ WAIT_SECONDS = 1.3
 """Seconds without an answer after which a probe counts as lost. TCP repeats a lost SYN after one second."""
 AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
 """Seconds after which a datagram is repeated, and after which a silent UDP service is answered for."""
+DROPPED_SECONDS = 0.2  # seconds to wait for an answer after nftables has reported a drop
+LATE_SECONDS = 0.3  # seconds after which an answer that cannot leave the host counts as seen
 SETTLE_SECONDS = 0.02  # seconds in which the last events of a finished probe arrive
 NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
 
@@ -42,6 +44,7 @@ class Observation:
     client: IPAddress | None = None
     impossible: str = ""
     legacy: list[tuple[Place, Dropping]] = field(default_factory=list)
+    answers: list[bool] = field(default_factory=list)
 
     def drops(self) -> list[tuple[Place, Event]]:
         """Return the drops in the order in which they were seen; drops of the probe come before drops of answers."""
@@ -113,6 +116,8 @@ class Watching:
 
     def _read_trace(self, place: Place, trace: PacketTrace) -> None:
         self.seen.events += [(place, event) for event in trace.read()]
+        if place == HOST:
+            self.seen.answers = trace.answers
 
     def _read_tap(self, place: Place, tap: Tap) -> None:
         self.seen.sights += [(place, sight) for sight in tap.read()]
@@ -145,11 +150,14 @@ def _wait(
 ) -> None:
     """Wait for the probe's result, and repeat or answer datagrams meanwhile."""
     began = time.monotonic()
-    repeated, answered = began, 0.0
+    repeated, answered, dropped = began, 0.0, 0.0
     while not poll() and (now := time.monotonic()) < began + WAIT_SECONDS:
         writable = own if probe.protocol == "tcp" else []
         select.select([*watching.descriptors(), *own], writable, [], 0.05)
         watching.read()
+        dropped = dropped or (now if watching.seen.drops() else 0.0)
+        if dropped and now > dropped + DROPPED_SECONDS:
+            break
         if probe.protocol != "tcp" and now > repeated + AGAIN_SECONDS:
             send()
             repeated = now
@@ -179,10 +187,12 @@ def _injected(way: Way) -> Observation:
     probe = Tuple(way.protocol, way.address.version, number)
     interface = way.source.interface
     client, sender_mac, own_mac = neighbour_outside(interface, way.address)
+    if way.target_member is not None and way.target_member.network.driver == "macvlan" and way.binding is None:
+        own_mac = way.target_member.endpoint.mac
     if client is None:
         return Observation(impossible=f"{interface} has no address of this IP version")
     with ExitStack() as stack:
-        watching = Watching(way, probe, stack)
+        watching, began = Watching(way, probe, stack), time.monotonic()
         watching.seen.client = client
 
         def send(flags: int = injection.SYN, sequence: int = 1) -> None:
@@ -190,7 +200,8 @@ def _injected(way: Way) -> Observation:
             injection.deliver(interface, own_mac, sender_mac, packet, probe.version)
 
         def poll() -> str:
-            return _result_outside(watching.seen, interface)
+            late = time.monotonic() > began + LATE_SECONDS
+            return _result_outside(watching.seen, probe, interface, late=late)
 
         try:
             send()
@@ -203,11 +214,14 @@ def _injected(way: Way) -> Observation:
         return watching.seen
 
 
-def _result_outside(seen: Observation, interface: str) -> str:
+def _result_outside(seen: Observation, probe: Tuple, interface: str, *, late: bool) -> str:
     replies = [sight for _, sight in seen.sights if sight.reply and sight.interface == interface]
-    if not replies:
-        return ""
-    return "refused" if replies[0].reset else "open"
+    if replies:
+        return "refused" if replies[0].reset else "open"
+    # The answer cannot leave if nobody has the client's address. Then count the answer that the host has seen.
+    if late and seen.answers and not seen.drops():
+        return "refused" if seen.answers[0] and probe.protocol == "tcp" else "open"
+    return ""
 
 
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:

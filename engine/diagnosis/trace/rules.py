@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from drivers.api import DriverError
@@ -24,7 +25,7 @@ Step = tuple[Place, str, tuple[str, ...], Packet]
 
 def dropping(way: Way) -> Culprit | None:
     """Return the rule that drops the packets of a way, if reading the rules proves one."""
-    for place, hook, families, packet in _steps(way):
+    for place, hook, families, packet in (*_steps(way), *_answers(way)):
         try:
             drop = place.inside(partial(find_drop, packet, hook, families))
         except (DriverError, OSError):
@@ -53,6 +54,28 @@ def _steps(way: Way) -> Iterator[Step]:
         yield HOST, "input", IP, _at(last, _in(way), "")
 
 
+def _answers(way: Way) -> Iterator[Step]:
+    """Yield the hooks that the answer passes, from the target's namespace to the source's."""
+    near, far = way.source_member, way.target_member
+    client = address_of(near.endpoint, way.inner_address.version) if near is not None else None
+    if far is None or way.target is None or (client is None and way.source.kind != OUTSIDE):
+        return
+    if client is None:
+        client = neighbour_outside(way.source.interface, way.inner_address)[0]
+    if client is None:
+        return
+    answer = Packet(way.protocol, way.inner_address, client, 0, state="established", source_port=way.inner_port)
+    inner = replace(answer, sent=far.endpoint.interface)
+    if way.target.path:
+        yield way.target, "output", IP, inner
+    if way.kind == BRIDGED:
+        yield HOST, "forward", ("bridge",), replace(answer, received=port_of(far))
+    elif far.network.driver == "bridge":
+        yield HOST, "forward", IP, replace(answer, received=bridge_of(far.network), sent=_in(way))
+    if near is not None and way.source.path:
+        yield way.source, "input", IP, replace(answer, received=near.endpoint.interface)
+
+
 def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
     port = port_of(way.source_member) if way.source_member and way.source_member.network.driver == "bridge" else ""
     if port:
@@ -71,7 +94,7 @@ def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
 
 
 def _at(packet: Packet, received: str, sent: str) -> Packet:
-    return Packet(packet.protocol, packet.source, packet.destination, packet.port, received, sent, dnat=packet.dnat)
+    return replace(packet, received=received, sent=sent)
 
 
 def _in(way: Way) -> str:

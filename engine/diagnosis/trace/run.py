@@ -46,7 +46,7 @@ class _Tracer:
     def run(self, target: Target) -> Trace:
         """Return the result; raises `Found` for a culprit that is proven before anything is sent."""
         overlay = Overlay(self._host, self._records, self._log, dry=self._dry)
-        overlay.learn_peers()
+        overlay.learn_peers(self._place)
         destinations = Destinations(self._records, self._place)
         if target.published:
             way = destinations.published(target)

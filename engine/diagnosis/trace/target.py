@@ -42,7 +42,9 @@ def parse(text: str) -> Target:
     if match["host"] == "published":
         return _published(text, host, port, match["protocol"])
     protocol = (match["protocol"] or ("tcp" if port else "icmp")).lower()
-    if protocol not in PROTOCOLS or port > 65535 or (port == 0) != (protocol == "icmp"):
+    if protocol not in PROTOCOLS or (protocol == "icmp") != (match["port"] is None):
+        raise _wrong(text)
+    if match["port"] is not None and not 0 < port < 65536:
         raise _wrong(text)
     address = _address(host)
     if match["v6"] and address is None:

@@ -175,7 +175,7 @@ FAULTS = {
         "ip link del dum; sysctl -qw net.ipv4.conf.eth0.rp_filter=0", "db", "web:80", "rp-filter", "eth0.rp_filter",
     ),
     "a small MTU on the port": Fault(
-        "host", "ip link set {web} mtu 900", "ip link set {web} mtu 1500", "db", "web:80", "mtu", "{web} web"
+        "host", "ip link set {web} mtu 1300", "ip link set {web} mtu 1500", "db", "web:80", "mtu", "{web} web"
     ),
     "a small MTU for UDP": Fault(
         "web", "ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500", "db", "web:53/udp", "mtu", "eth0 web"
@@ -222,6 +222,9 @@ FAULTS = {
     "icc is off": Fault("host", ":", ":", "lone2", "lone:80", "icc-disabled", "strict"),
     "an internal network": Fault("host", ":", ":", "safe", "192.168.99.99:91", "network-internal", "inside"),
     "a port is not published": Fault("host", ":", ":", "outside", "published:9999", "not-published", "9999/tcp"),
+    "a port of the host is not published": Fault(
+        "host", ":", ":", "outside", "192.168.99.11:9999", "not-published", "9999/tcp"
+    ),
     "a container's port is not published": Fault("host", ":", ":", "outside", "far:80", "not-published", "80/tcp far"),
     "a port is published on loopback only": Fault(
         "host", ":", ":", "outside", "published:8081", "published-elsewhere", "127.0.0.1:8081"

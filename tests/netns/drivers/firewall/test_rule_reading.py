@@ -1,0 +1,79 @@
+"""Rules of other programs, as the kernel lists them, are read for one packet."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from drivers.firewall.rule_reading import Drop, Packet, find_drop
+from drivers.linux import libnftables
+from drivers.linux import netns as namespaces
+
+pytestmark = pytest.mark.netns
+PACKET = Packet("tcp", ip_address("172.31.0.3"), ip_address("172.31.0.2"), 80, "br-a", "br-b")
+ANSWER = Packet("tcp", ip_address("172.31.0.2"), ip_address("172.31.0.3"), 0, state="established", source_port=80)
+CHAIN = """table inet t {{
+{sets}
+chain deep {{ {deep}
+}}
+chain c {{
+type filter hook forward priority 0
+{rules}
+}}
+}}"""
+DROPS = [
+    "policy drop;",
+    "tcp dport 80 drop",
+    "ip daddr 172.31.0.0/16 drop",
+    "ip saddr 172.31.0.3 ip daddr 172.31.0.2 tcp dport { 22, 80 } reject",
+    "tcp dport 70-90 counter log drop",
+    'iifname "br-*" drop',
+    "meta l4proto tcp drop",
+    "ct state new drop",
+    "ct state established,related accept; drop",
+    "tcp dport @ports drop",
+    "ip daddr . tcp dport { 172.31.0.2 . 80 } drop",
+    "tcp dport vmap { 80 : drop, 81 : accept }",
+    "jump deep",
+    "tcp dport != 22 drop",
+]
+PASSES = [
+    "",
+    "policy drop; tcp dport 80 accept",
+    "tcp dport 81 drop",
+    "udp dport 80 drop",
+    "ip6 daddr fd00::2 drop",
+    "ip daddr 172.32.0.0/16 drop",
+    "ct state established drop",
+    "meta mark 7 drop",
+    "tcp dport @others drop",
+    "tcp flags syn limit rate over 1/second drop",
+    "goto deep; ",
+]
+SETS = "".join(f"set {n} {{\ntype inet_service\nelements = {{ {p} }}\n}}\n" for n, p in (("ports", 80), ("others", 81)))
+
+
+def read(path, rules, deep, packet=PACKET):
+    def act():
+        made = CHAIN.format(sets=SETS, deep=deep, rules=rules.replace("; ", "\n"))
+        libnftables.run(f"add table inet t\ndelete table inet t\n{made}")
+        return find_drop(packet, "forward")
+
+    return namespaces.run_in_netns(path, act)
+
+
+@pytest.mark.parametrize("rules", DROPS)
+def test_a_drop_is_found(netns, rules):
+    found = read(netns.path, rules, "drop")
+    assert isinstance(found, Drop)
+    assert found.table == "inet t"
+
+
+@pytest.mark.parametrize("rules", PASSES)
+def test_no_drop_is_claimed(netns, rules):
+    assert read(netns.path, rules, "accept") is None
+
+
+def test_an_answer(netns):
+    assert read(netns.path, "tcp sport 80 drop", "", ANSWER) is not None
+    assert read(netns.path, "tcp dport 80 drop", "", ANSWER) is None
+    assert read(netns.path, "ct state established accept; drop", "", ANSWER) is None
