@@ -1,0 +1,118 @@
+"""How the kernel would send a packet: the route, the neighbour entry and the bridge's forwarding entry.
+
+No function changes anything. Every function runs in the calling thread's network namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from pyroute2.netlink.rtnl import RTM_GETNEIGH, RTM_GETROUTE
+from pyroute2.netlink.rtnl.ndmsg import NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, ndmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from drivers.api import IPAddress
+from drivers.linux.attributes import read, read_text
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import Session, session
+from drivers.linux.route import FAMILIES, UNREACHABLE
+from drivers.linux.rtnetlink import decode, dump, encode
+
+GET_QDISC, KIND = 38, 1  # kernel constants RTM_GETQDISC, TCA_KIND
+TCMSG = struct.Struct("=BxxxiIII")
+LOOKUP_TABLE = 0x1000  # request flag RTM_F_LOOKUP_TABLE: return the table of the matching route
+KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # RTN_*
+KIND_OF_ERROR = {errno.EINVAL: "blackhole", errno.EHOSTUNREACH: "unreachable", errno.EACCES: "prohibit"}
+
+
+class Found(NamedTuple):
+    """The route of a packet. ``kind`` is ``unicast``, ``local``, ``blackhole`` …, or "" if there is no route."""
+
+    kind: str
+    interface: str = ""
+    gateway: IPAddress | None = None
+    source: IPAddress | None = None
+
+
+class Neighbour(NamedTuple):
+    """A neighbour entry with a MAC. ``permanent`` entries were set by a program and never change by themselves."""
+
+    address: IPAddress
+    mac: str
+    permanent: bool
+
+
+def route(target: IPAddress, source: IPAddress | None = None) -> Found:
+    """Return the route that a packet to ``target`` takes, by all routing rules and tables."""
+    attributes = [("RTA_DST", str(target)), *([("RTA_SRC", str(source))] if source else [])]
+    fields = {"family": FAMILIES[target.version], "dst_len": target.max_prefixlen, "flags": LOOKUP_TABLE}
+    try:
+        with session() as opened:
+            bodies = opened.request(RTM_GETROUTE, encode(rtmsg, attributes, **fields))
+    except OSError as error:
+        if error.errno not in UNREACHABLE:
+            raise
+        return Found(KIND_OF_ERROR.get(error.errno or 0, ""))
+    message = decode(rtmsg, bodies[0])
+    index, gateway = message.get_attr("RTA_OIF"), message.get_attr("RTA_GATEWAY")
+    own = message.get_attr("RTA_PREFSRC")
+    return Found(
+        KINDS.get(message["type"], "other"),
+        socket.if_indextoname(index) if index else "",
+        ip_address(gateway) if gateway else None,
+        ip_address(own) if own else None,
+    )
+
+
+def neighbours(interface: str) -> list[Neighbour]:
+    """Return the neighbour entries of an interface that have a MAC."""
+    found = []
+    with session() as opened:
+        for entry in _entries(opened, interface):
+            mac = entry.get_attr("NDA_LLADDR")
+            if mac and not entry["state"] & (NUD_FAILED | NUD_INCOMPLETE | NUD_NOARP):
+                address = ip_address(entry.get_attr("NDA_DST"))
+                found.append(Neighbour(address, mac, bool(entry["state"] & NUD_PERMANENT)))
+    return found
+
+
+def _entries(opened: Session, interface: str) -> list[ndmsg]:
+    try:
+        index = socket.if_nametoindex(interface)
+    except OSError:
+        return []
+    with kernel_errors("list", "neighbours"):
+        listed = [m for family in FAMILIES.values() for m in dump(opened, RTM_GETNEIGH, ndmsg, family=family)]
+    return [message for message in listed if message["ifindex"] == index]
+
+
+def static_ports(bridge: str) -> dict[str, str]:
+    """Return the bridge port of each MAC for which a program has set one by hand, other than the ports' own MACs."""
+    ports = {}
+    with session() as opened:
+        with kernel_errors("list", "forwarding entries"):
+            listed = dump(opened, RTM_GETNEIGH, ndmsg, family=socket.AF_BRIDGE)
+        master = socket.if_nametoindex(bridge)
+        for entry in listed:
+            if entry.get_attr("NDA_MASTER") == master and entry["state"] & (NUD_NOARP | NUD_PERMANENT):
+                ports[entry.get_attr("NDA_LLADDR")] = socket.if_indextoname(entry["ifindex"])
+    return ports
+
+
+def has_filter(interface: str) -> bool:
+    """Return whether an interface has a queueing discipline for filters of traffic control (tc: ingress, clsact)."""
+    try:
+        index = socket.if_nametoindex(interface)
+    except OSError:
+        return False
+    with session() as opened, kernel_errors("list", "queueing disciplines"):
+        bodies = opened.dump(GET_QDISC, TCMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+        for body in bodies:
+            kind = read_text(read(body, TCMSG.size).get(KIND, b""))
+            if TCMSG.unpack_from(body)[1] == index and kind in ("ingress", "clsact"):
+                return True
+    return False
