@@ -69,6 +69,22 @@ def test_damaged_overlay_devices_and_tables(pair):
     eventually(lambda: manager.reaches("web", "db"))
 
 
+def test_a_foreign_firewall_drops_tunnel_packets(pair):
+    manager, _ = pair
+    chain = "chain inet other c { type filter hook input priority 0; policy drop; }"
+    rules = ("tcp dport { 22, 2377, 2380 } accept", "ct state established accept", "iif lo accept")
+    added = "; ".join(f"add rule inet other c {rule}" for rule in rules)
+    manager.run("nft", f"add table inet other; add {chain}; {added}")
+    what = "the chain 'inet other c' {} packets of other hosts to UDP port 4789"
+    assert f"warning {what.format('may drop')}" in named(findings(manager), "foreign firewall")
+    manager.run("nft", "add rule inet other c ip saddr 192.168.99.0/24 accept")
+    assert named(findings(manager), "foreign firewall") == ""
+    manager.run("nft", "insert rule inet other c udp dport 4789 drop")
+    assert f"fault {what.format('drops')}" in named(findings(manager), "foreign firewall")
+    manager.run("nft", "delete table inet other")
+    eventually(lambda: findings(manager) == [])
+
+
 def test_a_stopped_etcd(pair):
     manager, worker = pair
     os.kill(manager.pid_of("etcd"), signal.SIGSTOP)
