@@ -17,9 +17,13 @@ OURS = ("cli", "engine", "drivers")
 #
 # Without the warm server, a command starts faster in this way. The warm server imports all of these modules in advance.
 LATE = ("importlib.metadata", "subprocess", "tarfile", "traceback")
-RESIDENT = ("engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm")
-"""Packages that only resident processes (agents and servers) use; the warm server does not import these packages
-itself.
+RESIDENT = (
+    "engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm",
+    "engine.diagnosis", "engine.recovery.link_repair",
+    "cli.doctor", "cli.diagram", "cli.network.map", "cli.output.console",
+)  # fmt: skip
+"""Packages that only resident processes (agents and servers) and the diagnosis use; the warm server does not import
+these packages itself, because each megabyte makes its forks slower. The diagnosis takes 5 MB.
 
 If a module that a command needs imports one of these packages, the package is loaded nevertheless.
 """

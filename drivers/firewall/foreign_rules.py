@@ -14,12 +14,13 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 from drivers.api import IPNetwork
-from drivers.firewall.foreign_drops import DROP, FORWARD, Chain, Rule, filtering_chains, outcome, rules_of
+from drivers.firewall.foreign_drops import ACCEPT, DROP, FORWARD, Chain, Rule, filtering_chains, outcome, rules_of
 from drivers.linux.attributes import read
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import NETFILTER
 
 HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
+INPUT = b"\0\0\0\1"  # NF_INET_LOCAL_IN
 OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
 BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET and values of the base
 KEY, INTERFACES, PROTOCOLS = 2, (6, 7), (15, 16)  # NFTA_META_KEY; NFT_META_IIFNAME, _OIFNAME; _NFPROTO, _L4PROTO
@@ -59,6 +60,41 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]]) -> list[Droppi
     finally:
         session.close()
     return list({(rule.chain.rpartition(" ")[0], *rule.networks): rule for rule in found}.values())
+
+
+def find_blocking_chains(port: int) -> dict[str, bool]:
+    """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
+
+    A chain whose policy is to drop counts if none of its table's rules compares the port, or accepts by address or
+    interface.
+    """
+    wanted, found = port.to_bytes(2, "big"), dict[str, bool]()
+    session = Session(NETFILTER)
+    try:
+        for chain in filtering_chains(session, (INPUT,)):
+            rules = rules_of(session, chain)
+            naming = [rule for rule in rules if wanted in _compared_ports(rule)]
+            if any(_drops(rule) for rule in naming):
+                found[str(chain)] = True
+            elif chain.policy == DROP and not naming and not any(_may_accept(rule) for rule in rules):
+                found[str(chain)] = False
+    finally:
+        session.close()
+    return found
+
+
+def _may_accept(rule: Rule) -> bool:
+    """Return whether a rule accepts everything, or everything from some addresses or interfaces."""
+    if not rule or outcome(rule[-1:]) != ACCEPT:
+        return False
+    named = _named(rule)
+    return not named.ports and bool(named.subnets or named.interfaces or not named.other)
+
+
+def _compared_ports(rule: Rule) -> list[bytes]:
+    """Return the values of two bytes that a rule compares; ports are such values."""
+    values = (read(data.get(DATA, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
+    return [value for value in values if len(value) == 2]
 
 
 def _of_table(session: Session, chain: Chain, known: Mapping[str, Sequence[IPNetwork]]) -> Iterator[DroppingRule]:

@@ -6,7 +6,9 @@ the call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from drivers.api import DriverError, IPAddress, IPInterface, KernelError
 from drivers.linux import address, libnftables, link, names, netns, route
@@ -36,6 +38,30 @@ def _can_make(opened: Session, kind: str) -> bool:
     except KernelError:
         return False
     return True
+
+
+class Interface(NamedTuple):
+    """An interface with its addresses; ``endpoint_id`` is from hawse's mark, or ""."""
+
+    name: str
+    mac: str
+    mtu: int
+    addresses: Sequence[IPInterface]
+    endpoint_id: str
+
+
+def interfaces() -> dict[str, Interface]:
+    """Return all interfaces by name."""
+    with session() as opened:
+        links = link.all_links(opened)
+        held: defaultdict[int, list[IPInterface]] = defaultdict(list)
+        for index, found in address.all_addresses(opened):
+            held[index].append(found)
+    return {one.name: Interface(one.name, one.mac, one.mtu, held[one.index], _endpoint_id(one.alias)) for one in links}
+
+
+def _endpoint_id(alias: str) -> str:
+    return alias.removeprefix(names.ENDPOINT_MARK) if alias.startswith(names.ENDPOINT_MARK) else ""
 
 
 def foreign_subnets() -> list[tuple[str, IPInterface]]:

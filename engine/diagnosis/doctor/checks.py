@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from drivers.api import Difference
@@ -41,11 +41,13 @@ class Examined:
     """A host with its records at one moment.
 
     ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, when a check needs the state.
+    ``damaged`` has the objects whose comparison with the records has found a fault.
     """
 
     host: Host
     records: Snapshot
     ask_agent: Callable[[], tuple[str, Sequence[str]]] = lambda: ("not running", ())
+    damaged: set[str] = field(default_factory=set)
 
     @cached_property
     def _answer(self) -> tuple[str, Sequence[str]]:

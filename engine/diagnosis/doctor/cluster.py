@@ -10,11 +10,13 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 
+from drivers.firewall import foreign_rules
 from drivers.linux import echo, process
 from drivers.linux.host import interface_addresses
+from drivers.overlay import vxlan
 from engine.api import Check
+from engine.cluster import encryption, peers, snapshot
 from engine.cluster import membership as memberships
-from engine.cluster import peers, snapshot
 from engine.cluster.etcd import Client
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
@@ -53,6 +55,7 @@ def check(examined: Examined) -> Iterator[Check]:
     yield from _leases(membership, view)
     yield from _others(host, membership, view)
     yield from _overlays(examined, membership, view)
+    yield from _tunnel_ports(examined)
     for key, why in view.unreadable().items():
         yield warning("cluster store", f"the record {key} is left out", why, "")
 
@@ -187,6 +190,18 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
         yield from (fault(name, line, examined.cause(network)) for line in lines)
         if not lines:
             yield ok(name, "devices, peers and firewall elements are as recorded")
+
+
+def _tunnel_ports(examined: Examined) -> Iterator[Check]:
+    """Find chains of other programs that drop the packets which other hosts send for overlay networks."""
+    host = examined.host
+    overlays = [network for network in examined.networks if swarm_verify.spans_hosts(host, network)]
+    ports = {encryption.port(n) if encryption.is_encrypted(n) else vxlan.PORT for n in overlays}
+    for port in sorted(ports):
+        for chain, by_rule in foreign_rules.find_blocking_chains(port).items():
+            make = fault if by_rule else warning
+            what = f"the chain '{chain}' {'drops' if by_rule else 'may drop'} packets of other hosts to UDP port {port}"
+            yield make("foreign firewall", what, "another program's firewall", f"accept udp dport {port} in that chain")
 
 
 def repair(examined: Examined) -> None:

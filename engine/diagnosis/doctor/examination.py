@@ -16,7 +16,7 @@ from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis
 from engine.cluster import membership
 from engine.diagnosis.doctor import host as host_checks
-from engine.diagnosis.doctor import links, mtu, names, processes, store
+from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
 from engine.diagnosis.doctor.checks import Examined, fault, read_records
 from engine.errors import EngineError
 from engine.host import Host
@@ -76,8 +76,12 @@ def examine(host: Host) -> list[Check]:
 def areas(host: Host) -> list[Area]:
     """Return the areas to check after the comparison of the kernel with the records."""
     checked: list[Area] = [
-        ("names", names.check), ("mtu", mtu.check), ("host", host_checks.check), ("processes", processes.check),
-    ]  # fmt: skip
+        ("paths", paths.check),
+        ("names", names.check),
+        ("mtu", mtu.check),
+        ("host", host_checks.check),
+        ("processes", processes.check),
+    ]
     if membership.exists(host.root):
         from engine.diagnosis.doctor import cluster
 

@@ -78,7 +78,12 @@ def _programs(examined: Examined) -> Iterator[Check]:
 def _forwarding(examined: Examined) -> Iterator[Check]:
     """Check forwarding if daemon.json forbids hawse to switch it on; otherwise the networks' comparison does it."""
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
-    if is_forwarding():
+    uplink, _ = features.way_out() if outward else ("", 0)
+    if is_forwarding() and uplink and sysctl.read(sysctl.conf("ipv4", uplink, "forwarding")) == "0":
+        what = f"is off for packets from {uplink}, the way out"
+        cause = "another program switched it off for this interface alone"
+        yield fault("forwarding", what, cause, f"sysctl net.ipv4.conf.{uplink}.forwarding=1")
+    elif is_forwarding():
         yield ok("forwarding", "IPv4 packets are forwarded")
     elif not outward:
         yield ok("forwarding", "is off, and no network needs it")

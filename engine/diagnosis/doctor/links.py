@@ -96,7 +96,9 @@ def _network(
     cause = examined.cause(network)
     own = [difference for difference in compared.differences if difference.place != HOST_PLACE]
     of_host.update({d: cause for d in compared.differences if d.place == HOST_PLACE})
-    yield from list(of_differences(name, own, cause)) or [ok(name, "links, addresses, routes, sysctls are as recorded")]
+    faults = list(of_differences(name, own, cause))
+    examined.damaged.update(check.object for check in faults)
+    yield from faults or [ok(name, "links, addresses, routes, sysctls are as recorded")]
 
 
 def _container(examined: Examined, reader: Reader, compare: LinkRepair, container: ContainerRecord) -> Iterator[Check]:
@@ -118,6 +120,7 @@ def _container(examined: Examined, reader: Reader, compare: LinkRepair, containe
     networks = [n for e in reader.endpoints(container_id=container.id) if (n := reader.network(e.network_id))]
     faults = list(of_differences(name, compared.differences, examined.cause(container, *networks)))
     faults += [fault(name, str(failure), "the kernel refused the comparison", "") for failure in compared.failures]
+    examined.damaged.update(check.object for check in faults)
     yield from faults or [ok(name, "interfaces, addresses, routes are as recorded")]
 
 

@@ -141,8 +141,9 @@ def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
     if silent:
         shown = ", ".join(f"{address} ({error})" for address, error in list(silent.items())[:FEW])
         what = f"{len(silent)} of {len(probes)} upstream servers do not answer: {shown}"
+        cause = "the servers are down, or a firewall or the network is in between: names of the outside are not found"
         fix = "check the network, /etc/resolv.conf, --dns and the key dns of daemon.json"
-        return warning("upstream DNS", what, "names outside hawse's networks may not be found", fix)
+        return warning("upstream DNS", what, cause, fix)
     return ok("upstream DNS", f"{len(probes)} servers answer")
 
 

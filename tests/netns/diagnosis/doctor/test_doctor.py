@@ -155,6 +155,41 @@ def test_other_programs_interfaces(patient):
     patient.host.sh("ip link delete tun9; ip link set ext0 mtu 1500")
 
 
+def test_what_other_programs_put_in_the_way(patient):
+    """No record describes these objects, so the doctor names them and leaves them alone."""
+    web, db = (patient.member("app", name)["IPv4Address"].partition("/")[0] for name in ("web", "db"))
+    bridge, port = patient.links["app"], patient.links["app_web"]
+    patient.host.sh(
+        f"ip neigh replace {web} lladdr 02:00:00:00:00:99 dev {bridge} nud permanent; ip addr add {db}/32 dev lo; "
+        f"ip link set {port} mtu 1400; sysctl -qw net.ipv4.conf.ext0.forwarding=0"
+    )
+    patient.inside("web", "ip neigh replace 172.31.0.1 lladdr 02:00:00:00:00:98 dev eth0 nud permanent")
+    patient.inside("db", f"ip addr add {web}/16 dev eth0")
+    patient.inside("honest", "ip link set eth0 address 02:00:00:00:00:97")
+    found = patient.faults()
+    for name, what in (
+        ("container web", f"this host takes {web} for 02:00:00:00:00:99"),
+        ("container db", f"this host's packets to {db} stay on this host"),
+        ("container web", "it takes 172.31.0.1 for 02:00:00:00:00:98"),
+        ("container db", f"eth0 also has the address {web} of container web"),
+        ("container honest", "eth0 has the MAC 02:00:00:00:00:97 instead of"),
+        ("forwarding", "is off for packets from ext0"),
+    ):
+        assert is_named(found, "fault", name, what), (name, what, found)
+    what = f"eth0 has the MTU 1500, but {bridge} has 1400, {port} has 1400"
+    assert is_named(patient.findings(), "warning", "container web", what)
+    patient.host.sh(
+        f"ip neigh del {web} dev {bridge}; ip addr del {db}/32 dev lo; ip link set {port} mtu 1500; "
+        f"sysctl -qw net.ipv4.conf.ext0.forwarding=1; ip route add blackhole {db}/32"
+    )
+    patient.inside("web", "ip neigh del 172.31.0.1 dev eth0")
+    patient.inside("db", f"ip addr del {web}/16 dev eth0")
+    patient.inside("honest", f"ip link set eth0 address {patient.member('strict', 'honest')['MacAddress']}")
+    assert is_named(patient.faults(), "fault", "container db", f"packets to {db} are dropped (blackhole)")
+    patient.host.sh(f"ip route del blackhole {db}/32")
+    assert patient.findings() == []
+
+
 def test_network_verify_is_a_part_of_the_doctor(patient):
     assert patient.hawse("network", "verify", "app").stdout == "ok\n"
     patient.host.sh(f"ip link set {patient.links['app_web']} down")

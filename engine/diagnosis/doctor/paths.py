@@ -1,0 +1,160 @@
+"""Checks what other programs may have put in the way to a container: routes, addresses, neighbour entries, MACs, MTUs.
+
+No record describes these objects, so the agent does not repair them, and they are not hawse's own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface
+
+from drivers import bridge_options
+from drivers.api import DriverError, IPAddress
+from drivers.linux import features, netns, path_lookup
+from drivers.linux.features import Interface
+from drivers.linux.path_lookup import Neighbour
+from engine.api import Check
+from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
+from engine.dispatch import network_spec
+from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+
+SHARING_MAC = ("ipvlan",)
+"""The drivers whose endpoints all have the MAC of the parent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A running container's endpoint on an undamaged network; ``bridge`` is None on other networks than bridges."""
+
+    container: ContainerRecord
+    endpoint: EndpointRecord
+    network: NetworkRecord
+    bridge: Interface | None
+
+    @property
+    def name(self) -> str:
+        """The name of the container as the object of a finding."""
+        return f"container {self.container.name}"
+
+    @property
+    def addresses(self) -> list[IPAddress]:
+        """The endpoint's addresses."""
+        return [ip_interface(text).ip for text in (self.endpoint.ipv4, self.endpoint.ipv6) if text]
+
+
+def check(examined: Examined) -> Iterator[Check]:
+    """Yield a finding for each obstacle, or one good result."""
+    interfaces = features.interfaces()
+    joined = list(_joined(examined, interfaces))
+    holders = {(j.network.id, address): j for j in joined for address in j.addresses}
+    found: list[Check] = []
+    for bridge, members in _by_bridge(joined).items():
+        found += _on_host(bridge, members)
+    for one in joined:
+        found += _inside(one, holders, interfaces)
+    if joined and not found:
+        yield ok("paths", "routes, neighbour entries, MACs and MTUs lead to all containers")
+    yield from found
+
+
+def _joined(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
+    """Yield the endpoints whose container and network have no fault that the comparison with the records found."""
+    containers = {c.id: c for c in examined.containers if f"container {c.name}" not in examined.damaged}
+    networks = {n.id: n for n in examined.networks if f"network {n.name}" not in examined.damaged}
+    for endpoint in examined.records.endpoints:
+        container, network = containers.get(endpoint.container_id), networks.get(endpoint.network_id)
+        if container is not None and network is not None and endpoint.phase == "live" and endpoint.interface:
+            is_bridge = network.driver == "bridge"
+            name = bridge_options.parse(network_spec(network)).bridge if is_bridge else ""
+            yield Joined(container, endpoint, network, interfaces.get(name))
+
+
+def _by_bridge(joined: Sequence[Joined]) -> Mapping[str, Sequence[Joined]]:
+    members: defaultdict[str, list[Joined]] = defaultdict(list)
+    for one in joined:
+        if one.bridge is not None:
+            members[one.bridge.name].append(one)
+    return members
+
+
+def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
+    """Check the host's routes and neighbour entries for the containers of one bridge."""
+    known = {neighbour.address: neighbour for neighbour in path_lookup.neighbours(bridge)}
+    for one in members:
+        for address in one.addresses:
+            found = path_lookup.route(address)
+            if found.interface != bridge or found.kind != "unicast":
+                what = f"this host's packets to {address} {_way(found)} instead of by {bridge}"
+                cause = "another program added a route, a rule or the same address"
+                yield fault(one.name, what, cause, f"see: ip route get {address}; ip rule; and delete what is wrong")
+            elif (entry := known.get(address)) is not None and entry.mac != one.endpoint.mac:
+                yield _stale(one.name, f"this host takes {address} for", entry, f"ip neigh del {address} dev {bridge}")
+
+
+def _way(found: path_lookup.Found) -> str:
+    if found.kind == "local":
+        return "stay on this host, which has that address itself,"
+    if found.kind == "unicast":
+        return f"leave by {found.interface}"
+    return f"are dropped ({found.kind or 'no route'})"
+
+
+def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
+    cause = "another program set the neighbour entry" if entry.permanent else "the neighbour entry is stale or forged"
+    return fault(name, f"{what} {entry.mac}, which is another MAC than its own", cause, fix)
+
+
+def _inside(
+    one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], interfaces: Mapping[str, Interface]
+) -> Iterator[Check]:
+    """Check the endpoint's interface in the sandbox, and what the sandbox knows of its neighbours."""
+    container, interface = one.container, one.endpoint.interface
+
+    def look() -> tuple[Interface | None, Sequence[Neighbour]]:
+        return features.interfaces().get(interface), path_lookup.neighbours(interface)
+
+    try:
+        present, neighbours = netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode)
+    except DriverError:
+        return  # the container has ended
+    if present is None:
+        return
+    if one.endpoint.mac and present.mac != one.endpoint.mac and one.network.driver not in SHARING_MAC:
+        what = f"{interface} has the MAC {present.mac} instead of {one.endpoint.mac}"
+        fix = f"nsenter -t {container.pid} -n ip link set {interface} address {one.endpoint.mac}"
+        yield fault(one.name, what, "a program in the container changed it", fix)
+    for address in present.addresses:
+        holder = holders.get((one.network.id, address.ip))
+        if holder is not None and holder.endpoint.id != one.endpoint.id:
+            what = f"{interface} also has the address {address.ip} of {holder.name}"
+            fix = f"nsenter -t {container.pid} -n ip addr del {address} dev {interface}"
+            yield fault(one.name, what, "a program in the container added it", fix)
+    yield from _neighbours(one, neighbours, holders)
+    yield from _mtu(one, present, interfaces)
+
+
+def _neighbours(
+    one: Joined, neighbours: Sequence[Neighbour], holders: Mapping[tuple[str, IPAddress], Joined]
+) -> Iterator[Check]:
+    gateways = {ip_address(g) for g in (one.endpoint.gateway4, one.endpoint.gateway6) if g}
+    for entry in neighbours:
+        holder = holders.get((one.network.id, entry.address))
+        expected = holder.endpoint.mac if holder is not None else ""
+        if one.bridge is not None and entry.address in gateways:
+            expected = one.bridge.mac
+        if expected and entry.mac != expected and one.network.driver not in SHARING_MAC:
+            fix = f"nsenter -t {one.container.pid} -n ip neigh del {entry.address} dev {one.endpoint.interface}"
+            yield _stale(one.name, f"it takes {entry.address} for", entry, fix)
+
+
+def _mtu(one: Joined, present: Interface, interfaces: Mapping[str, Interface]) -> Iterator[Check]:
+    """Check that the bridge, its port and the container's interface have one MTU; large packets are lost otherwise."""
+    port = next((i for i in interfaces.values() if i.endpoint_id == one.endpoint.id), None)
+    ends = [end for end in (one.bridge, port) if end is not None and end.mtu != present.mtu]
+    if one.bridge is not None and ends:
+        others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)
+        what = f"{one.endpoint.interface} has the MTU {present.mtu}, but {others}"
+        fix = f"ip link set … mtu {max(present.mtu, *(end.mtu for end in ends))} on each of them"
+        yield warning(one.name, what, "another program changed an MTU: large packets are lost", fix)

@@ -1,0 +1,147 @@
+"""Faults of a cluster's host: the doctor names each, and ``--fix`` mends what is this host's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cluster.conftest import eventually
+
+pytestmark = pytest.mark.netns
+
+EXPIRED = """
+import os, sys
+from pathlib import Path
+os.environ["HAWSE_CERTIFICATE_LIFETIME"] = "2"
+from engine.swarm import certificates
+root = Path(sys.argv[1])
+authority, key = certificates.authority(root), certificates._authority_key(root)
+for name, text in certificates.own(authority, key, "node", "192.168.99.11").items():
+    (root / "cluster" / name).write_text(text)
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory, request):
+    """A manager and a worker with a container each on the overlay network "app"; the agents repair no links."""
+    config = tmp_path_factory.mktemp("config") / "daemon.json"
+    config.write_text('{"heal": false}')
+    os.environ["HAWSE_CONFIG"] = str(config)
+    try:
+        cluster = request.getfixturevalue("cluster")
+        manager, worker = cluster.grow(2)
+        manager.hawse("network", "create", "-d", "overlay", "--attachable", "app")
+        manager.start("web", "app")
+        worker.start("db", "app")
+        eventually(lambda: manager.reaches("web", "db"))
+        eventually(lambda: not findings(manager) and not findings(worker), 20)
+        yield manager, worker
+    finally:
+        del os.environ["HAWSE_CONFIG"]
+
+
+def findings(host, *flags) -> list[dict[str, str]]:
+    """Return what is not ok, without the upstream servers, of which the test's world has none."""
+    checks = json.loads(host.hawse("doctor", "--format", "json", *flags, check=False).stdout)["checks"]
+    return [check for check in checks if check["status"] != "ok" and check["object"] != "upstream DNS"]
+
+
+def named(found, name) -> str:
+    return "\n".join(f"{check['status']} {check['what']}" for check in found if check["object"] == name)
+
+
+def test_damaged_overlay_devices_and_tables(pair):
+    manager, _ = pair
+    manager.tool("app", "forget")
+    assert "missing: " in named(findings(manager), "network app"), "the peer's table entries"
+    manager.tool("app", "damage", "ip link set vxlan0 down")
+    assert "changed: vxlan0 is down" in named(findings(manager), "network app")
+    assert manager.verify("app").returncode == 1
+    findings(manager, "--fix")
+    assert findings(manager) == []
+    assert manager.verify("app").stdout == "ok\n"
+    eventually(lambda: manager.reaches("web", "db"))
+
+
+def test_a_foreign_firewall_drops_tunnel_packets(pair):
+    manager, _ = pair
+    chain = "chain inet other c { type filter hook input priority 0; policy drop; }"
+    rules = ("tcp dport { 22, 2377, 2380 } accept", "ct state established accept", "iif lo accept")
+    added = "; ".join(f"add rule inet other c {rule}" for rule in rules)
+    manager.run("nft", f"add table inet other; add {chain}; {added}")
+    what = "the chain 'inet other c' {} packets of other hosts to UDP port 4789"
+    assert f"warning {what.format('may drop')}" in named(findings(manager), "foreign firewall")
+    manager.run("nft", "add rule inet other c ip saddr 192.168.99.0/24 accept")
+    assert named(findings(manager), "foreign firewall") == ""
+    manager.run("nft", "insert rule inet other c udp dport 4789 drop")
+    assert f"fault {what.format('drops')}" in named(findings(manager), "foreign firewall")
+    manager.run("nft", "delete table inet other")
+    eventually(lambda: findings(manager) == [])
+
+
+def test_a_stopped_etcd(pair):
+    manager, worker = pair
+    os.kill(manager.pid_of("etcd"), signal.SIGSTOP)
+    found = findings(manager)
+    assert "fault is stopped by a signal" in named(found, "etcd")
+    assert "fault does not answer" in named(found, "cluster store")
+    assert "fault does not answer" in named(findings(worker), "cluster store")
+    findings(manager, "--fix")
+    eventually(lambda: findings(manager) == [] == findings(worker), 20)
+
+
+def test_expired_certificates(pair):
+    manager, _ = pair
+    subprocess.run([sys.executable, "-c", EXPIRED, manager.root], env=manager.env(), check=True)
+    time.sleep(2.1)
+    found = findings(manager)
+    assert "fault has expired" in named(found, "certificate of this node")
+    assert "fault has expired" in named(found, "certificate of this manager")
+    findings(manager, "--fix")
+    eventually(lambda: findings(manager) == [], 20)
+
+
+def test_a_lost_underlay_address_and_a_cut_peer(pair):
+    manager, worker = pair
+    worker.sh(f"ip addr del {worker.underlay}/24 dev ext0")
+    assert "fault this host no longer has its address" in named(findings(worker), "underlay")
+    worker.sh(f"ip addr add {worker.underlay}/24 dev ext0; ip route replace default via 192.168.99.99")
+    with worker.dropping("input"):
+        hostname = os.uname().nodename
+        assert f"does not answer a ping at {worker.underlay}" in named(findings(manager), f"node {hostname}")
+    eventually(lambda: findings(manager) == [] == findings(worker), 20)
+
+
+@pytest.mark.slow
+def test_a_host_that_is_down(pair):
+    manager, worker = pair
+    worker.cut()
+    hostname = os.uname().nodename
+    eventually(lambda: "warning is down: its lease has expired" in named(findings(manager), f"node {hostname}"), 20)
+    assert "fault does not answer" in named(findings(worker), "cluster store")
+    worker.repair()
+    eventually(lambda: findings(manager) == [], 20)
+
+
+def test_the_map_shows_the_hosts(pair):
+    manager, worker = pair
+    document = json.loads(manager.hawse("network", "map", "--format", "json", "app").stdout)
+    (network,) = document["Networks"]
+    assert {host["Address"]: host["Here"] for host in network["Hosts"]} == {
+        manager.underlay: True,
+        worker.underlay: False,
+    }
+    assert {c["Name"]: c["IPv4Address"].partition("/")[0] for c in network["Containers"]} == {
+        "web": manager.ip("web", "app"),
+        "db": worker.ip("db", "app"),
+    }
+    tree = manager.hawse("network", "map", "app").stdout
+    assert f"({worker.underlay})" in tree
+    svg = manager.hawse("network", "map", "--format", "svg", "app").stdout
+    assert f"({manager.underlay}, this host)" in svg
