@@ -175,6 +175,8 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("a network that finds its own subnet", "hawse network create app"),
         ("with a subnet, dual-stack", "hawse network create --subnet 172.30.0.0/16 --ipv6 app"),
         ("across the hosts of a swarm", "hawse network create -d overlay --attachable app"),
+        ("show the equal commands of ip, bridge and nft", "hawse network create --explain app"),
+        ("show them, and do nothing", "hawse network create --dry-run app"),
     ),
     "network disconnect": (
         ("take a container off", "hawse network disconnect app db"),

@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 
-from drivers.api import Driver, DriverFacts, Missing
+from drivers.api import Driver, DriverFacts, Missing, examine
 
 GROUP = "hawse.drivers"
 NAME = re.compile("[a-z][a-z0-9]*")
@@ -34,6 +34,12 @@ def load(type_name: str) -> Driver:
     if not isinstance(driver, Driver):
         raise Missing(f'plugin "{type_name}" is no network driver')
     return driver
+
+
+def prepare() -> None:
+    """Examine which protocols hawse's own drivers implement now, and not at the first isinstance()."""
+    for type_name in _own_types():
+        examine(load(type_name))
 
 
 @cache

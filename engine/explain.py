@@ -24,5 +24,5 @@ def start(*, dry_run: bool = False) -> None:
 def stop() -> Sequence[str]:
     """Stop recording, and return the commands in the order of the changes; empty if nothing was recorded."""
     commands = _recorder.commands if _recorder is not None else []
-    recording.recorder = None
+    recording.stop()
     return commands

@@ -29,6 +29,7 @@ TRANSLATIONS: dict[int, Callable[[Message, Names], list[str]]] = {
 }
 HERE = "/proc/thread-self/ns/net"
 OWN = ("/proc/thread-self/", "/proc/self/")
+END = "\0"  # the end of a command in the recorder's file
 NAMED = "/run/netns/"  # directory of the namespaces that ip-netns(8) knows by name
 
 
@@ -42,8 +43,14 @@ class CommandRecorder:
     is_dry_run = False
 
     def __init__(self) -> None:
-        self.commands: list[str] = []
+        self._log = os.memfd_create("explained", os.MFD_CLOEXEC)  # a file, so that forked children add to it too
         self._paths = {os.stat(HERE).st_ino: ""}
+
+    @property
+    def commands(self) -> Sequence[str]:
+        """The commands of this process and of its forked children, in the order of the changes."""
+        text = os.pread(self._log, os.fstat(self._log).st_size, 0)
+        return text.decode("utf-8", "surrogateescape").split(END)[:-1]
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
         """Make the change and keep its commands, without those that the result lists as refused."""
@@ -101,7 +108,8 @@ class CommandRecorder:
             self._keep([netfilter.quoted([*prefix, *words], given)])
 
     def _keep(self, texts: Iterable[str]) -> None:
-        self.commands += filter(None, texts)
+        kept = "".join(f"{text}{END}" for text in texts if text)
+        os.write(self._log, kept.encode("utf-8", "surrogateescape"))
 
     def _prefix(self, inode: int) -> list[str] | None:
         """Return the words that run a command in a network namespace, or None for a scratch namespace."""

@@ -61,7 +61,7 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
     """
     table = _table(address, public, bound)
     try:
-        libnftables.run(f"create table ip {TABLE}\n{table}")
+        libnftables.run(script(address, public, bound))
     except libnftables.Refused as error:
         if not error.taken:
             raise
@@ -118,6 +118,11 @@ class RedirectWatch:
     def close(self) -> None:
         """Close the watch; idempotent."""
         self._socket.close()
+
+
+def script(address: IPv4Address, public: int, bound: int) -> str:
+    """Return the nftables script that makes the redirection which `redirect` makes in a new namespace."""
+    return f"create table ip {TABLE}\n{_table(address, public, bound)}"
 
 
 def _table(address: IPv4Address, public: int, bound: int) -> str:

@@ -64,6 +64,12 @@ recorder: Recorder | None = None
 """The recorder of this process, or None. Only `engine.explain` sets it."""
 
 
+def stop() -> None:
+    """Make changes without a recorder from now on; for a process that outlives the command."""
+    global recorder  # noqa: PLW0603
+    recorder = None
+
+
 def is_dry_run() -> bool:
     """Return whether this process only records changes, and makes none."""
     return recorder is not None and recorder.is_dry_run

@@ -34,9 +34,6 @@ STARTED = (
     "relay_sockets) and the note that the table is complete (chain complete), and makes the table inet hawse_standby."
 )
 """What the agent changes in the kernel when it starts, for the reader of ``--explain``."""
-SERVES_NAMES = (
-    "The agent answers DNS at 127.0.0.11 in each sandbox: nft list table ip hawse_resolver shows its redirection there."
-)
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
@@ -259,10 +256,7 @@ def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     bridge has no DNS names. If ``joined`` is not empty and the agent has no work, the command does not wait for the
     agent.
     """
-    named = any(not network.predefined for network in joined)
-    if named:
-        recording.comment(SERVES_NAMES)
-    start = named or _publishes(host)
+    start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)
 
 

@@ -13,6 +13,7 @@ from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import (
     adopted,
     etc_files,
+    explained,
     finalize,
     gateway_bridge,
     lookup,
@@ -51,8 +52,11 @@ def connect(
             check_own_sandbox(record)
             network_hooks.import_network(host, reference)
             network = _find(host, reference)
-            _connect_running(host, held, network, settings, published)
+            served = explained.serves_names(record)
+            members = _connect_running(host, held, network, settings, published)
             announce(host, [network])
+            if not served:
+                explained.resolver(record, members)
             return
         _connect_stopped(host, record, reference, settings)
         if published:
@@ -135,7 +139,8 @@ def _find(host: Host, reference: str) -> NetworkRecord:
 
 def _connect_running(
     host: Host, held: _Held, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
-) -> None:
+) -> Sequence[JoinedEndpoint]:
+    """Connect a running container to a network; return the container's endpoints."""
     record = held.record
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
@@ -173,6 +178,7 @@ def _connect_running(
         if not published:
             tx.put_container(record)
         intents.end(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+    return members
 
 
 def _reroute(

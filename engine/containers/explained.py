@@ -1,17 +1,33 @@
-"""What the processes of a container change in its network namespace, for ``--explain``.
+"""What other processes change in a container's network namespace for a command, for ``--explain``.
 
-The command does not make these changes itself, so the recorder does not see them.
+These are the container's own process and the agent. The command does not make these changes itself, so the recorder
+does not see them. The functions have no effect without a recorder.
 """
 
 from __future__ import annotations
 
-from drivers.linux import recording
+from collections.abc import Callable, Sequence
+from functools import partial
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+from drivers.api import DriverError
+from drivers.firewall import resolver_redirect
+from drivers.linux import netns, recording
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.etc_files.resolv_conf import INTERNAL_RESOLVER
 from engine.model import ContainerRecord
 from engine.runtime.rootfs import DEFAULT_SYSCTLS
+
+T = TypeVar("T")
+DNS_PORT = 53
+SERVES_NAMES = "The agent serves DNS in the container's network namespace, at 127.0.0.11."
 
 
 def new_namespace(record: ContainerRecord) -> None:
     """Record that the container's process has a new network namespace, and the sysctls that the process sets there."""
+    if recording.recorder is None:
+        return
     path = record.sandbox_path
     recording.comment(
         f"The supervisor starts the container's process in a new network namespace, as unshare --net: {path}"
@@ -25,10 +41,42 @@ def start(record: ContainerRecord) -> None:
 
     With ``--rm``, also record who removes the container.
     """
+    if recording.recorder is None:
+        return
     for key, value in record.host.sysctls.items():
         _sysctl(record.sandbox_path, key, value)
     if record.host.auto_remove:
         recording.comment("At the end, the supervisor starts a program that removes the container, as hawse rm does.")
+
+
+def serves_names(record: ContainerRecord) -> bool:
+    """Return whether the agent has redirected DNS queries in the container's namespace; False without a recorder."""
+    return recording.recorder is not None and _bound_port(record) > 0
+
+
+def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
+    """Record the redirection of DNS queries that the agent has just made in the container's namespace.
+
+    ``members`` are the container's endpoints. On predefined networks there are no names, and so no redirection.
+    """
+    if recording.recorder is None or all(member.network.predefined for member in members):
+        return
+    recording.comment(SERVES_NAMES)
+    port = _bound_port(record)
+    if port:
+        script = resolver_redirect.script(IPv4Address(INTERNAL_RESOLVER), DNS_PORT, port)
+        _inside(record, partial(recording.recorder.nft, script, lambda: None))
+
+
+def _bound_port(record: ContainerRecord) -> int:
+    try:
+        return _inside(record, resolver_redirect.bound_port)
+    except DriverError:
+        return 0  # the container has ended
+
+
+def _inside(record: ContainerRecord, action: Callable[[], T]) -> T:
+    return netns.run_in_netns(record.sandbox_path, action, record.sandbox_inode)
 
 
 def _sysctl(path: str, key: str, value: str) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from drivers.linux import process, recording
+from drivers.linux import process
 from engine import intents, names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
@@ -255,7 +255,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         exit_code=0,
         started_at=timestamps.now(),
     )
-    if recording.recorder is not None and not netns:
+    if not netns:
         explained.new_namespace(record)
     try:
         members = join_all(host, record, reserved.members)
@@ -335,8 +335,8 @@ def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedP
 
 def _run(host: Host, live: Reserved) -> None:
     announce(host, [m.network for m in live.members])
-    if recording.recorder is not None:
-        explained.start(live.record)
+    explained.resolver(live.record, live.members)
+    explained.start(live.record)
     try:
         host.runtime.start(live.record.id)
     except RuntimeFailure as error:

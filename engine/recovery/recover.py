@@ -18,7 +18,7 @@ from pathlib import Path
 from drivers import firewall
 from drivers.api import Repairer
 from drivers.linux import host as linux_host
-from drivers.linux import process
+from drivers.linux import process, recording
 from engine import dispatch, intents
 from engine.agent.client import announce, keep_agent
 from engine.cluster import network_hooks
@@ -266,6 +266,7 @@ def finish_in_background(host: Host, removed: int) -> None:
     child = os.fork()
     if child == 0:
         os.setsid()
+        recording.stop()
         _silence()
         _close_all_but((ready, *_held.values()))
         os.read(ready, 1)  # returns when the parent has recorded this process as the owner of the intents
@@ -306,6 +307,7 @@ def _detach() -> None:
     os.setsid()
     if os.fork():
         os._exit(0)
+    recording.stop()
     _silence()
     for descriptor in _held.values():
         os.close(descriptor)

@@ -96,9 +96,9 @@ def ruleset(listed: list[dict[str, Any]]) -> list[str]:
     lines = []
     for item in listed:
         (kind, value), *_ = item.items()
-        own = "hawse_standby" in (value.get("table"), value.get("name")) or value.get("table") == "hawse_resolver"
+        own = "hawse_standby" in (value.get("table"), value.get("name"))
         noted = kind == "rule" and value["chain"] == "complete"
-        if kind == "metainfo" or own or noted or value.get("name") in (*BY_AGENT, "hawse_resolver"):
+        if kind == "metainfo" or own or noted or value.get("name") in BY_AGENT:
             continue
         if "elem" in value:
             value["elem"] = sorted(json.dumps(element, sort_keys=True) for element in value["elem"])

@@ -170,8 +170,9 @@ def without_chance(text: str) -> list[str]:
         (r"(br-|netns/|dm-)[0-9a-f]{12}\b", r"\1ID"),
         (r"\bveth[0-9a-f]{7}\b", "vethID"),
         (r"(name br-ID|name hwt\d) address \S+", r"\1 address MAC"),
+        (r"nsenter \S+ nft -f - <<'EOF'\ncreate table ip hawse_resolver.*?\nEOF\n", ""),
     ):
-        text = re.sub(pattern, name, text)
+        text = re.sub(pattern, name, text, flags=re.DOTALL)
     by_others = (
         "conntrack",
         "#",

@@ -202,3 +202,11 @@ def test_flags_that_mean_another_host_are_refused(cli):
         result = cli(*flags, "network", "rm", "n1")
         assert (result.code, result.err.splitlines()[0]) == (1, error)
     assert cli.engine.calls == []
+
+
+@pytest.mark.parametrize("flag", ["--explain", "--dry-run"])
+def test_a_flag_of_hawse_itself_may_follow_the_command_but_not_an_image(cli, flag):
+    assert "takes no arguments" not in cli("network", "ls", "--format", "x", flag).err
+    assert cli("network", "ls", flag, "--nosuch").code == 125
+    cli("create", "image", "command", flag)
+    assert cli.engine.calls[-1][1][0].config.cmd == ("command", flag)

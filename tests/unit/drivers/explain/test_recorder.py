@@ -1,0 +1,37 @@
+"""The recorder of commands: what it keeps, and what it must not show."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from drivers.explain.recorder import CommandRecorder
+
+
+def test_a_command_with_secret_input_is_shown_as_a_comment():
+    recorder, done = CommandRecorder(), []
+    recorder.command(("wg", "syncconf", "hw1", "/dev/stdin"), lambda: done.append(1), secret=True)
+    assert recorder.commands[0].startswith("# wg syncconf hw1 /dev/stdin ")
+    assert done == [1]
+
+
+def test_a_change_that_fails_is_not_kept():
+    recorder = CommandRecorder()
+    with pytest.raises(ZeroDivisionError):
+        recorder.nft("add table x\n", lambda: 1 / 0)
+    assert list(recorder.commands) == []
+
+
+def test_forked_children_add_to_the_commands():
+    recorder = CommandRecorder()
+    recorder.sysctl("net/ipv4/ip_forward", "1", lambda: None)
+    child = os.fork()
+    if child == 0:
+        recorder.sysctl("net/ipv4/conf/eth0.10/forwarding", "1", lambda: None)
+        os._exit(0)
+    os.waitpid(child, 0)
+    recorder.command(("touch", "/tmp/a b"), lambda: None)
+    assert recorder.commands == [
+        "sysctl -w net.ipv4.ip_forward=1", "sysctl -w net/ipv4/conf/eth0.10/forwarding=1", "touch '/tmp/a b'",
+    ]  # fmt: skip
