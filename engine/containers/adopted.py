@@ -261,21 +261,28 @@ def is_waiting(record: ContainerRecord) -> bool:
     )
 
 
-def forget_if_unused(host: Host, container_id: str) -> bool:
+def remove_files(host: Host, container: ContainerRecord) -> None:
+    """Remove the files of an adopted namespace, and put the user's own back; idempotent.
+
+    The caller deletes the record afterwards, so that the work of a killed command can be finished.
+    """
+    namespace_files.restore(host, container)
+    directory.remove(host, [container.id])
+
+
+def forget_if_unused(host: Host, container_id: str) -> None:
     """Delete the record and the files of an adopted namespace that is connected to no network; idempotent.
 
-    The caller holds the container lock. Returns whether the record was deleted.
+    The caller holds the container lock.
     """
     with host.store.read() as reader:
         record = reader.container(container_id)
         used = bool(reader.endpoints(container_id=container_id))
     if record is None or record.kind != "adopted" or record.attachments or used:
-        return False
-    namespace_files.restore(host, record)  # before the record is deleted, so that a killed command can be finished
-    directory.remove(host, [container_id])
+        return
+    remove_files(host, record)
     with host.store.write() as tx:
         tx.delete_container(container_id)
-    return True
 
 
 def locate(reference: str) -> tuple[str, int]:

@@ -263,9 +263,10 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     if container.kind == "process":
         sandbox_names.repair(host, container)
     members = _rerouted(host, container, members)
-    for member in port_assignment.move(host, container, members):
+    members = port_assignment.move(host, container, members)
+    for member in members:
         sandbox.publish(host, container, member, member.endpoint.ports)  # a port in the record may be unpublished
-    etc_files.remove_network(host, container, None)
+    etc_files.remove_network(host, container, None, members)
     announce(host)
 
 

@@ -89,10 +89,14 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     record = left
     if kept:
         port_assignment.reassign_ports(host, record, rest, kept)
-    etc_files.remove_network(host, record, network)
-    forgotten = record.kind == "adopted" and adopted.forget_if_unused(host, record.id)
+    etc_files.remove_network(host, record, network, rest)
+    forgotten = record.kind == "adopted" and not (rest or record.attachments)
+    if forgotten:
+        adopted.remove_files(host, record)
     with host.store.write() as tx:
-        if not forgotten:
+        if forgotten:
+            tx.delete_container(record.id)
+        else:
             tx.put_container(replace(record, next_interface=index))
         intents.end(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
         intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)

@@ -95,15 +95,18 @@ def add_network(host: Host, record: ContainerRecord, members: Sequence[JoinedEnd
         _write(path, _resolv_conf(host, record, members, _transform(record, members)))
 
 
-def remove_network(host: Host, record: ContainerRecord, network: NetworkRecord | None) -> None:
+def remove_network(
+    host: Host, record: ContainerRecord, network: NetworkRecord | None, members: Sequence[JoinedEndpoint]
+) -> None:
     """Remove the container's own lines from its /etc/hosts after the container has left a network, as Docker does.
 
     The own lines for all networks of the container are removed, because all own lines contain the same host name. After
     the container has left a predefined network, nothing is removed, because containers have no names on predefined
-    networks. ``network`` is the network that the container has left, or None if the network is not known.
+    networks. ``network`` is the network that the container has left, or None if the network is not known. ``members``
+    are the endpoints that are left.
     """
     if record.kind == "adopted":
-        if members := reservation.memberships(host, record.id):
+        if members:
             namespace_files.write(host, record, _resolv_conf(host, record, members, _transform(record, members)))
         return
     if network is not None and network.predefined:
