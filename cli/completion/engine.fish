@@ -115,8 +115,13 @@ function __hawse_value
 end
 
 # Put a template without quotes into quotes on the line, because fish would escape its braces. If only one word begins
-# like the template, complete it.
+# like the template, complete it. A value that is still empty gets an open quote, if it may become a template.
 function __hawse_quote_template
+    set -l empty (string match -r -- '^(?:--[a-z0-9-]+=)?$' (commandline -ct))
+    if test $status -eq 0
+        string match -q -- '{*' $argv; and commandline -t -- "$empty'"
+        return 1
+    end
     set -l parts (string match -rg -- '^(--[a-z0-9-]+=|-[a-zA-Z])?(\{.*)$' (commandline -ct)); or return
     set -l flag $parts[..-2]
     set -l fitting

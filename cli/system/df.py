@@ -30,6 +30,7 @@ IMAGES = (
 CONTAINERS = (
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}"
 )
+ELIDED = ("SHARED SIZE", "UNIQUE SIZE", "LOCAL VOLUMES", "COMMAND", "CREATED", "IMAGE", "STATUS", "CONTAINERS")
 NOTHING = """
 Local Volumes space usage:
 
@@ -108,7 +109,8 @@ def write_details(app: App, images: Sequence[Document], containers: Sequence[Doc
         }  # fmt: skip
         rows.append(row)
     app.out("Images space usage:\n\n")
-    write_listing(app, IMAGES, rows, IMAGE_HEADER)
+    write_listing(app, IMAGES, rows, IMAGE_HEADER, elided=ELIDED)
     app.out("\nContainers space usage:\n\n")
-    write_listing(app, CONTAINERS, [container_row(c, trunc=True) for c in containers], CONTAINER_HEADER)
+    details = [container_row(container, trunc=True) for container in containers]
+    write_listing(app, CONTAINERS, details, CONTAINER_HEADER, elided=ELIDED)
     app.out(NOTHING)

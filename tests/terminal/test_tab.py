@@ -172,6 +172,15 @@ def test_fish_puts_a_template_with_several_ends_into_quotes(started, directory):
     assert "'{{json .Containers}}'" not in shell.offered("hawse network inspect -f '{{json .", "{{json .Containers}}")
 
 
+def test_fish_opens_a_quote_for_a_value_that_may_become_a_template(started, directory):
+    shell = started("fish", directory)
+    shell.offered("hawse ps --format ", "{{.Names}}")
+    shell.keys("-l", "{{.Nam")
+    shell.keys("Tab")
+    expected = "$ hawse ps --format '{{.Names}}'"
+    assert expected in shell.wait_for(lambda text: expected in text)
+
+
 def test_bash_puts_a_template_into_quotes(started, directory):
     shell = started("bash", directory)
     for start in ("--format {{.Na", "--format=", "--format "):

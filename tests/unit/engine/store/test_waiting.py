@@ -1,0 +1,56 @@
+"""A command that waits for another command says so after half a second, if the command line wants to know."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from engine.errors import Unavailable
+from engine.store import waiting
+from engine.store.locks import locked
+
+
+@pytest.fixture
+def notices():
+    """The texts that were shown, each with "end" after it when the wait was over."""
+    seen: list[str] = []
+
+    @contextmanager
+    def notice(text: str):
+        seen.append(text)
+        yield
+        seen.append("end")
+
+    waiting.set_notice(notice)
+    yield seen
+    waiting.set_notice(None)
+
+
+def test_the_process_that_holds_the_lock_is_named(notices, tmp_path):
+    with (
+        locked(tmp_path, "container", "ab"),
+        pytest.raises(Unavailable, match="waiting for another command"),
+        locked(tmp_path, "container", "ab", timeout=0.7),
+    ):
+        pass
+    assert notices == [notices[0], "end"]
+    assert notices[0].startswith(f"Waiting for another command on container-ab: process {os.getpid()} (")
+
+
+def test_a_short_wait_is_silent(notices, tmp_path):
+    with (
+        locked(tmp_path, "container", "ab"),
+        pytest.raises(Unavailable),
+        locked(tmp_path, "container", "ab", timeout=0.2),
+    ):
+        pass
+    assert notices == []
+
+
+def test_without_a_notice_nothing_is_asked():
+    with waiting.Wait(lambda: pytest.fail("asked")) as wait:
+        wait.began = time.monotonic() - 60
+        wait.check()
