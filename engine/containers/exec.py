@@ -19,6 +19,7 @@ from engine.events import record as events
 from engine.host import Host
 from engine.model import ContainerRecord, ExecCreate, LogOptions
 from engine.runtime.api import LEFT, Attachment, LogLine, RuntimeFailure, Stdio
+from engine.store.api import Transaction
 from engine.store.locks import locked
 
 POLL = 0.02
@@ -66,9 +67,11 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str, **attributes: str) -> None:
-    with host.store.write() as tx:
+    def add(tx: Transaction) -> None:
         for action in actions:
             events.container(tx, record, action, {"execID": exec_id, **attributes})
+
+    events.alone(host.store, add)
 
 
 def _execute_in_namespace(record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
@@ -107,8 +110,7 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
     """Connect to the standard streams of a container that is running or will be started."""
     record = lookup.resolve_own(host, reference)
     attachment = host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
-    with host.store.write() as tx:
-        events.container(tx, record, "attach")
+    events.alone(host.store, lambda tx: events.container(tx, record, "attach"))
     return attachment
 
 
