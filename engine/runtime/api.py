@@ -8,7 +8,7 @@ execute the command.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -250,8 +250,10 @@ class Attachment(Protocol):
     """An open connection to a container's streams.
 
     ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
-    detached.
+    detached. `run` calls ``tell`` with "resize" and the terminal's new size, and with "detach".
     """
+
+    tell: Callable[[str, Mapping[str, str]], None]
 
     exit_code: int | None
     detached: bool
