@@ -270,6 +270,18 @@ class Containers(Protocol):
         `wait` afterwards, which releases the container's addresses and ports if nobody else has.
         """
 
+    def top(self, reference: str, arguments: str = "") -> Json:
+        """Return the document of GET /containers/{id}/top; ``arguments`` are options of ps(1), such as "aux"."""
+
+    def figures(self, references: Sequence[str]) -> Documents:
+        """Return the document of GET /containers/{id}/stats of each container now, without ``precpu_stats``."""
+
+    def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
+        """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).
+
+        With ``once`` (``stream=false``), yield one document after a second; with ``one_shot``, at once.
+        """
+
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
         """Return the lines of a container's log. ``wait`` waits for new lines, and may raise an error to end."""
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from drivers.api import Difference
+from engine.events.differences import described
 from engine.golang import timestamps
-from engine.recovery.differences import described
 
 LONG_LOG_BYTES = 1 << 20
 """Maximum bytes of the log. A longer log is emptied, because another program may cause repairs, and log lines, for

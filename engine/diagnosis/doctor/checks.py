@@ -11,9 +11,9 @@ from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
 from engine.endpoints import shared_state
+from engine.events import differences as texts
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
-from engine.recovery import differences as texts
 from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 

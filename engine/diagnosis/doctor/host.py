@@ -17,8 +17,8 @@ from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.dispatch import network_spec
+from engine.events import differences as texts
 from engine.model import NetworkRecord
-from engine.recovery import differences as texts
 from engine.runtime import crun
 from engine.version import version_text
 
