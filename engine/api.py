@@ -240,7 +240,7 @@ class Containers(Protocol):
         """Return a descriptor that is readable at the end of a container's run.
 
         With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
-        `wait` afterwards, which releases the container's addresses and ports if nobody else has.
+        `settle` afterwards.
         """
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
@@ -268,6 +268,13 @@ class Containers(Protocol):
         When the process ends, the container's supervisor starts a new hawse process, which calls this method. If
         ``finished_at`` is given, the wait before an automatic restart is over. The container is then restarted if its
         last run ended at that time.
+        """
+
+    def settle(self, container_id: str) -> None:
+        """Release the addresses and ports of a container whose process has ended, and remove it with --rm; idempotent.
+
+        A caller that has seen the end with `watch_end` does this instead of waiting for the process of `exited`, which
+        does the same and restarts the container if its policy says so.
         """
 
     def rejoin(self) -> None:

@@ -332,6 +332,12 @@ class ContainerVerbs(Verbs):
         on_exit.exited(host, container_id, finished_at)
         recover.schedule_cleanup(host)
 
+    def settle(self, container_id: str) -> None:
+        """Record the end of a container's process; with --rm, remove the container."""
+        host = self.changing()
+        on_exit.record_end(host, container_id)
+        recover.schedule_cleanup(host)
+
     def rejoin(self) -> None:
         """Connect adopted namespaces that left their networks in a boot and whose names exist again."""
         rejoining.rejoin_all(self.changing())
