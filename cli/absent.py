@@ -14,8 +14,8 @@ LAYERS = """hawse keeps root file systems, not layers, and never changes an imag
 "hawse load" reads archives; the files of an image are below HAWSE_ROOT/images."""
 FILES = """The files of a container on hostfs or on a directory are those of this host: copy them there.
 To look into another container: hawse exec NAME tar -C /path -c . > files.tar"""
-CGROUPS = """hawse limits and measures no resources, because it makes no cgroups.
-The pid for other programs (top, kill -STOP, systemd-run): hawse inspect -f '{{.State.Pid}}' NAME"""
+CGROUPS = """hawse limits no resources, because it makes no cgroups.
+The pid for other programs (kill -STOP, systemd-run): hawse inspect -f '{{.State.Pid}}' NAME"""
 VOLUMES = """hawse keeps no volumes. Mount a directory of this host: hawse run -v /srv/data:/data IMAGE"""
 COMPOSE = """hawse has no compose and no stacks. A shell script does the same, one line a service:
   hawse network create app
@@ -42,8 +42,7 @@ ABSENT: Mapping[str, str] = dict((
     *_each("build builder buildx image_build", BUILD),
     *_each("commit diff history save container_commit container_diff image_history image_save image_prune", LAYERS),
     *_each("export cp container_export container_cp", FILES),
-    *_each("pause unpause update stats top container_pause container_unpause container_update container_stats "
-           "container_top", CGROUPS),
+    *_each("pause unpause update container_pause container_unpause container_update", CGROUPS),
     *_each("volume", VOLUMES),
     *_each("compose stack", COMPOSE),
     *_each("service secret config", SERVICES),

@@ -107,9 +107,17 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("start a stopped container", "hawse start web"),
         ("and show its output", "hawse start -a web"),
     ),
+    "stats": (
+        ("a live table of all that run", "hawse stats"),
+        ("what went over the network, once", "hawse stats --no-stream --format 'table {{.Name}}\t{{.NetIO}}'"),
+    ),
     "stop": (
         ("stop, within ten seconds", "hawse stop web"),
         ("stop all that run", "hawse stop $(hawse ps -q)"),
+    ),
+    "top": (
+        ("the processes of a container", "hawse top web"),
+        ("with the options of ps", "hawse top web -o pid,stat,args"),
     ),
     "wait": (("wait until it ends, and print its exit code", "hawse wait job"),),
     "import": (

@@ -8,8 +8,8 @@ __hawse_command() {
     case $1 in
         '')
             commands='attach completion container create events exec image images import info inspect kill load logs
-                      network node port ps publish pull rename restart rm rmi run start stop swarm system tag unpublish
-                      version wait'
+                      network node port ps publish pull rename restart rm rmi run start stats stop swarm system tag top
+                      unpublish version wait'
             flags='--config=directories --context,-c=context --debug,-D --help *--host,-H=none --log-level,-l=log-level
                    --no-color --version,-v'
             strict=1
@@ -23,8 +23,8 @@ __hawse_command() {
             arguments='shell'
             ;;
         container)
-            commands='attach create exec inspect kill logs ls port prune publish rename restart rm run start stop
-                      unpublish wait'
+            commands='attach create exec inspect kill logs ls port prune publish rename restart rm run start stats stop
+                      top unpublish wait'
             aliases='list=ls ps=ls remove=rm'
             flags='--help'
             strict=1
@@ -128,9 +128,18 @@ __hawse_command() {
             flags='--attach,-a --detach-keys=detach-keys --help --interactive,-i'
             arguments='more-stopped...'
             ;;
+        'container stats' | stats)
+            flags='--all,-a --format=stats-format --help --no-stream --no-trunc'
+            arguments='more-running...'
+            ;;
         'container stop' | stop)
             flags='--help --signal,-s=signal --time,-t=none'
             arguments='more-running...'
+            ;;
+        'container top' | top)
+            flags='--help'
+            arguments='running none...'
+            strict=1
             ;;
         'container unpublish' | unpublish)
             flags='--help'
@@ -474,6 +483,10 @@ __hawse_source() {
             ;;
         container-prune-filter)
             __hawse_keys label= container-labels 'label!=' container-labels until= age
+            ;;
+        stats-format)
+            __hawse_words table json raw '{{.BlockIO}}' '{{.CPUPerc}}' '{{.Container}}' '{{.ID}}' '{{.MemPerc}}' \
+                '{{.MemUsage}}' '{{.Name}}' '{{.NetIO}}' '{{.PIDs}}' '{{json .}}'
             ;;
         container-format)
             __hawse_words table json raw '{{.ID}}' '{{.Names}}' '{{.Image}}' '{{.Command}}' '{{.CreatedAt}}' \

@@ -1,8 +1,8 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stop' 'stop' 'container unpublish' 'unpublish' 'container wait' 'wait' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'version'
-set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'version'
+set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run' 'container top' 'top'
 
 function __hawse_valued
     switch "$argv[1]"
@@ -32,6 +32,8 @@ function __hawse_valued
             printf '%s\n' --add-host=extra-host --annotation=none --attach=stream -a=stream --blkio-weight=none --blkio-weight-device=none --cap-add=capability --cap-drop=capability --cgroup-parent=none --cgroupns=host-private --cidfile=files --cpu-period=none --cpu-quota=none --cpu-rt-period=none --cpu-rt-runtime=none --cpu-shares=none -c=none --cpus=none --cpuset-cpus=none --cpuset-mems=none --detach-keys=detach-keys --device=none --device-cgroup-rule=none --device-read-bps=none --device-read-iops=none --device-write-bps=none --device-write-iops=none --dns=none --dns-opt=resolver-option --dns-option=resolver-option --dns-search=none --domainname=none --entrypoint=none --env=environment -e=environment --env-file=files --expose=none --gpus=none --group-add=none --health-cmd=none --health-interval=none --health-retries=none --health-start-interval=none --health-start-period=none --health-timeout=none --hostname=none -h=none --ip=none --ip6=none --ipc=none --isolation=none --kernel-memory=none --label=none -l=none --label-file=files --link=running --link-local-ip=none --log-driver=log-driver --log-opt=log-option --mac-address=none --memory=none -m=none --memory-reservation=none --memory-swap=none --memory-swappiness=none --mount=mount --name=none --net=network-mode --net-alias=none --network=network-mode --network-alias=none --oom-score-adj=none --pid=host-mode --pids-limit=none --platform=none --publish=none -p=none --pull=pull --restart=restart --runtime=none --security-opt=security --shm-size=none --stop-signal=signal --stop-timeout=none --storage-opt=none --sysctl=sysctl --tmpfs=none --ulimit=ulimit --user=none -u=none --userns=host-mode --uts=none --volume=files -v=files --volume-driver=none --volumes-from=none --workdir=none -w=none
         case 'container start' 'start'
             printf '%s\n' --detach-keys=detach-keys
+        case 'container stats' 'stats'
+            printf '%s\n' --format=stats-format
         case 'container stop' 'stop'
             printf '%s\n' --signal=signal -s=signal --time=none -t=none
         case 'events' 'system events'
@@ -228,6 +230,8 @@ function __hawse_source
             __hawse_keys 'ancestor=' 'images' '' 'before=' 'containers' '' 'exited=' 'none' '' 'expose=' 'none' '' 'health=' 'health' '' 'id=' 'none' '' 'is-task=' 'bool' '' 'isolation=' 'none' '' 'label=' 'container-labels' '' 'name=' 'containers' '' 'network=' 'networks' '' 'publish=' 'none' '' 'since=' 'containers' '' 'status=' 'status' '' 'volume=' 'none' ''
         case container-prune-filter
             __hawse_keys 'label=' 'container-labels' '' 'label!=' 'container-labels' '' 'until=' 'age' ''
+        case stats-format
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.BlockIO}}'\t'BLOCK I/O' '{{.CPUPerc}}'\t'CPU %' '{{.Container}}'\t'CONTAINER' '{{.ID}}'\t'CONTAINER ID' '{{.MemPerc}}'\t'MEM %' '{{.MemUsage}}'\t'MEM USAGE / LIMIT' '{{.Name}}'\t'NAME' '{{.NetIO}}'\t'NET I/O' '{{.PIDs}}'\t'PIDS' '{{json .}}'
         case container-format
             __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}'\t'CONTAINER ID' '{{.Names}}'\t'NAMES' '{{.Image}}'\t'IMAGE' '{{.Command}}'\t'COMMAND' '{{.CreatedAt}}'\t'CREATED AT' '{{.RunningFor}}'\t'CREATED' '{{.Ports}}'\t'PORTS' '{{.State}}'\t'STATE' '{{.Status}}'\t'STATUS' '{{.Size}}'\t'SIZE' '{{.Labels}}'\t'LABELS' '{{.Mounts}}'\t'MOUNTS' '{{.LocalVolumes}}'\t'LOCAL VOLUMES' '{{.Networks}}'\t'NETWORKS' '{{json .}}'
         case restart
@@ -355,10 +359,12 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rm -d 'Remove one or more c
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rmi -d 'Remove one or more images'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a run -d 'Create and run a new container from an image'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a start -d 'Start one or more stopped containers'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a stats -d 'Display a live stream of container(s) resource usage statistics'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a stop -d 'Stop one or more running containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a swarm -d 'Manage Swarm'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a system -d 'Manage hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a tag -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a top -d 'Display the running processes of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a version -d 'Show the hawse version information'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
@@ -395,12 +401,14 @@ complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a restart -d 'Restar
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a rm -d 'Remove one or more containers'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a run -d 'Create and run a new container from an image'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a start -d 'Start one or more stopped containers'
+complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a stats -d 'Display a live stream of container(s) resource usage statistics'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a stop -d 'Stop one or more running containers'
+complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a top -d 'Display the running processes of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a unpublish -d 'Unpublish ports of a container'
 complete -c hawse -n '__hawse_argument_of 0 \'container\'' -a wait -d 'Block until one or more containers stop, then print their exit codes'
-complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stop unpublish wait' -a list -d 'same as ls'
-complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stop unpublish wait' -a ps -d 'same as ls'
-complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stop unpublish wait' -a remove -d 'same as rm'
+complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stats stop top unpublish wait' -a list -d 'same as ls'
+complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stats stop top unpublish wait' -a ps -d 'same as ls'
+complete -c hawse -n '__hawse_argument_of 0 \'container\'; and __hawse_none_of attach create exec inspect kill logs ls port prune publish rename restart rm run start stats stop top unpublish wait' -a remove -d 'same as rm'
 complete -c hawse -n '__hawse_flags_of \'container\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'container create\' \'create\'' -l add-host -x -a '(__hawse_offer extra-host)' -d 'Add a custom host-to-IP mapping (host:ip)'
@@ -677,10 +685,20 @@ complete -c hawse -n '__hawse_flags_of \'container start\' \'start\'' -l help -d
 complete -c hawse -n '__hawse_flags_of \'container start\' \'start\'' -s i -l interactive -d 'Attach container\'s STDIN'
 complete -c hawse -n '__hawse_argument_of 0+ \'container start\' \'start\'' -a '(__hawse_offer more-stopped)'
 
+complete -c hawse -n '__hawse_flags_of \'container stats\' \'stats\'' -s a -l all -d 'Show all containers (default shows just running)'
+complete -c hawse -n '__hawse_flags_of \'container stats\' \'stats\'' -l format -x -a '(__hawse_offer stats-format)' -d 'Format output using a custom template'
+complete -c hawse -n '__hawse_flags_of \'container stats\' \'stats\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'container stats\' \'stats\'' -l no-stream -d 'Disable streaming stats and only pull the first result'
+complete -c hawse -n '__hawse_flags_of \'container stats\' \'stats\'' -l no-trunc -d 'Do not truncate output'
+complete -c hawse -n '__hawse_argument_of 0+ \'container stats\' \'stats\'' -a '(__hawse_offer more-running)'
+
 complete -c hawse -n '__hawse_flags_of \'container stop\' \'stop\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'container stop\' \'stop\'' -s s -l signal -x -a '(__hawse_offer signal)' -d 'Signal to send to the container'
 complete -c hawse -n '__hawse_flags_of \'container stop\' \'stop\'' -s t -l time -x -a '(__hawse_offer none)' -d 'Seconds to wait before killing the container'
 complete -c hawse -n '__hawse_argument_of 0+ \'container stop\' \'stop\'' -a '(__hawse_offer more-running)'
+
+complete -c hawse -n '__hawse_flags_of \'container top\' \'top\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_argument_of 0 \'container top\' \'top\'' -a '(__hawse_offer running)'
 
 complete -c hawse -n '__hawse_flags_of \'container unpublish\' \'unpublish\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0 \'container unpublish\' \'unpublish\'' -a '(__hawse_offer containers)'

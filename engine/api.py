@@ -233,8 +233,23 @@ class Containers(Protocol):
         instead of an exit code.
         """
 
+    def top(self, reference: str, arguments: str = "") -> Json:
+        """Return the document of GET /containers/{id}/top; ``arguments`` are options of ps(1), such as "aux"."""
+
+    def figures(self, references: Sequence[str]) -> Documents:
+        """Return the document of GET /containers/{id}/stats of each container now, without ``precpu_stats``."""
+
+    def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
+        """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).
+
+        With ``once`` (``stream=false``), yield one document after a second; with ``one_shot``, at once.
+        """
+
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
         """Connect to a container's streams like `open_attachment`, for a caller that copies the data itself."""
+
+    def resize(self, reference: str, rows: int, columns: int) -> None:
+        """Set the size of a running container's terminal."""
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
         """Return a descriptor that is readable at the end of a container's run.

@@ -14,12 +14,13 @@ from engine.containers import connect as connections
 from engine.containers import create as creation
 from engine.containers import disconnect as containers_disconnect
 from engine.containers import exec as executing
-from engine.containers import lookup, on_exit, query, stop
+from engine.containers import lookup, on_exit, processes, query, stop
 from engine.containers import publish as publishing
 from engine.containers import rejoin as rejoining
 from engine.containers import remove as containers_remove
 from engine.containers import rename as renaming
 from engine.containers import start as containers_start
+from engine.containers import stats as statistics
 from engine.containers import update as updating
 from engine.errors import EngineError, PermissionDenied
 from engine.failures import raises_engine_errors
@@ -296,9 +297,25 @@ class ContainerVerbs(Verbs):
         """Run a command in a container."""
         return executing.execute(self.host, reference, request, stdio)
 
+    def top(self, reference: str, arguments: str = "") -> Json:
+        """List the processes of a container."""
+        return processes.top(self.reading(), reference, arguments)
+
+    def figures(self, references: Sequence[str]) -> Documents:
+        """Return the present figures of containers."""
+        return statistics.figures(self.reading(), references)
+
+    def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
+        """Yield the figures of a container each second."""
+        return statistics.stream(self.reading(), reference, once=once, one_shot=one_shot)
+
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
         """Connect to a container's streams, for a caller that copies the data itself."""
         return executing.open_streams(self.host, reference, stdin=stdin)
+
+    def resize(self, reference: str, rows: int, columns: int) -> None:
+        """Set the size of a container's terminal."""
+        executing.resize(self.host, reference, rows, columns)
 
     def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
         """Return a descriptor that is readable at the end of a container's run."""

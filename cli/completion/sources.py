@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cli.container.row import HEADER as CONTAINER_FIELDS
+from cli.container.stats import HEADER as STATS_FIELDS
 from cli.image.ls import HEADER as IMAGE_FIELDS
 from cli.network.ls import HEADER as NETWORK_FIELDS
 from engine.filters.containers import HEALTH, STATUSES
@@ -194,6 +195,7 @@ CONTAINERS: Mapping[str, Source] = {
     "container-prune-filter": Source(
         keys={"label=": "container-labels", "label!=": "container-labels", "until=": "age"}
     ),
+    "stats-format": list_format(STATS_FIELDS),
     "container-format": list_format(CONTAINER_FIELDS),
     "restart": Source(
         {

@@ -16,17 +16,18 @@ Columns = Sequence[Sequence[str]]
 """The cells of a table, one sequence per column; all columns have the same length."""
 
 
-def align(lines: Sequence[str], measure: Measure = width_of) -> list[str]:
+def align(lines: Sequence[str], measure: Measure = width_of, minimum: int = MINIMAL_WIDTH) -> list[str]:
     """Replace the tabs in the lines by spaces, so that columns are aligned.
 
-    ``measure`` is a function that returns the width of a text in terminal columns.
+    ``measure`` is a function that returns the width of a text in terminal columns. ``minimum`` is the smallest width of
+    a column.
     """
     tabs = {line.count("\t") for line in lines}
     if len(tabs) == 1 and all(map(str.isascii, lines)):
         number, cells = tabs.pop() + 1, "\t".join(lines).split("\t")
-        return filled([cells[place::number] for place in range(number)])
+        return filled([cells[place::number] for place in range(number)], minimum)
     rows = [line.split("\t") for line in lines]
-    widths = column_widths(rows, measure)
+    widths = column_widths(rows, measure, minimum)
     return [
         "".join(padded(cell, width, measure) for cell, width in zip(row[:-1], row_widths, strict=True)) + row[-1]
         for row, row_widths in zip(rows, widths, strict=True)
@@ -44,9 +45,9 @@ def align_columns(columns: Columns, measure: Measure = width_of) -> list[str]:
     return align("\n".join(map("\t".join, zip(*columns, strict=True))).split("\n"), measure)
 
 
-def filled(columns: Columns) -> list[str]:
+def filled(columns: Columns, minimum: int = MINIMAL_WIDTH) -> list[str]:
     """Return the aligned lines of a table in which every character takes one terminal column."""
-    widths = [max(MINIMAL_WIDTH, max(map(len, column)) + PADDING) for column in columns[:-1]]
+    widths = [max(minimum, max(map(len, column)) + PADDING) for column in columns[:-1]]
     pattern = "".join(f"{{:{width}}}" for width in widths) + "{}"
     return list(map(pattern.format, *columns))
 
@@ -56,7 +57,7 @@ def padded(cell: str, width: int, measure: Measure) -> str:
     return cell + " " * (width - measure(cell))
 
 
-def column_widths(rows: list[list[str]], measure: Measure) -> list[list[int]]:
+def column_widths(rows: list[list[str]], measure: Measure, minimum: int = MINIMAL_WIDTH) -> list[list[int]]:
     """Return the column widths for every row.
 
     Different rows may have different widths, because a column consists of consecutive rows only.
@@ -68,7 +69,7 @@ def column_widths(rows: list[list[str]], measure: Measure) -> list[list[int]]:
             end = start
             while end < len(rows) and len(rows[end]) - 1 > column:
                 end += 1
-            width = max([MINIMAL_WIDTH, *(measure(row[column]) + PADDING for row in rows[start:end])])
+            width = max([minimum, *(measure(row[column]) + PADDING for row in rows[start:end])])
             for row_widths in widths[start:end]:
                 row_widths.append(width)
             start = end + 1

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from drivers.api import Difference
 from engine.agentd import repair_log
-from engine.errors import EngineError
 from engine.events import record as events
 from engine.store.api import Store, Transaction
 
@@ -37,5 +35,4 @@ def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[
 
 def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
     """Add an event in a transaction of its own; no effect if the store cannot be written."""
-    with suppress(EngineError), store.write() as tx:
-        add(tx, kind, identity, action, values)
+    events.alone(store, lambda tx: add(tx, kind, identity, action, values))

@@ -28,6 +28,7 @@ from engine.runtime.api import (
     Stdio,
     WaitReadable,
 )
+from engine.store.api import Transaction
 from engine.store.locks import locked
 
 POLL = 0.02
@@ -75,9 +76,11 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str, **attributes: str) -> None:
-    with host.store.write() as tx:
+    def add(tx: Transaction) -> None:
         for action in actions:
             events.container(tx, record, action, {"execID": exec_id, **attributes})
+
+    events.alone(host.store, add)
 
 
 def _execute_in_namespace(record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
@@ -116,8 +119,7 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
     """Connect to the standard streams of a container that is running or will be started."""
     record = lookup.resolve_own(host, reference)
     attachment = host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
-    with host.store.write() as tx:
-        events.container(tx, record, "attach")
+    events.alone(host.store, lambda tx: events.container(tx, record, "attach"))
     return attachment
 
 
@@ -125,9 +127,18 @@ def open_streams(host: Host, reference: str, *, stdin: bool) -> ContainerStreams
     """Connect to the standard streams of a container, for a caller that copies the data itself."""
     record = lookup.resolve_own(host, reference)
     streams = host.runtime.open_streams(record.id, stdin=stdin)
-    with host.store.write() as tx:
-        events.container(tx, record, "attach")
+    events.alone(host.store, lambda tx: events.container(tx, record, "attach"))
     return streams
+
+
+def resize(host: Host, reference: str, rows: int, columns: int) -> None:
+    """Set the size of a running container's terminal; raises Conflict if it is not running."""
+    record = running(host, reference)
+    streams = host.runtime.open_streams(record.id, stdin=False)
+    streams.resize(rows, columns)
+    streams.close()
+    size = {"height": str(rows), "width": str(columns)}
+    events.alone(host.store, lambda tx: events.container(tx, record, "resize", size))
 
 
 def watch_end(host: Host, reference: str, *, next_run: bool) -> EndWatch:

@@ -34,8 +34,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         return record
     state = host.runtime.state(record.id) if seen.stopped_by_user or seen.status == "restarting" else UNKNOWN
     if state.killed:
-        with host.store.write() as tx:
-            events.killed(tx, seen, SIGKILL)
+        events.alone(host.store, lambda tx: events.killed(tx, seen, SIGKILL))
     reservation.release_endpoints(host, record)
     ended = replace(
         seen,

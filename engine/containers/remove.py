@@ -233,8 +233,7 @@ def prune(host: Host, filters: Filters) -> tuple[list[str], int]:
             reclaimed += size
         elif not isinstance(error, (Conflict, NotFound)):
             raise error
-    with host.store.write() as tx:
-        events.pruned(tx, "container", reclaimed)
+    events.alone(host.store, lambda tx: events.pruned(tx, "container", reclaimed))
     return removed, reclaimed
 
 

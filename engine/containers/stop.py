@@ -86,8 +86,7 @@ def _ended(
     program that handles the end. With ``restart``, that program starts the container again.
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
-    with host.store.write() as tx:
-        events.killed(tx, record, number)
+    events.alone(host.store, lambda tx: events.killed(tx, record, number))
     patience = timeout if timeout is not None else record.config.stop_timeout
     seconds = DEFAULT_TIMEOUT if patience is None else patience
     if record.kind != "process":
@@ -133,8 +132,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
     if record.status == "restarting":
         stop(host, record.id, None, "")
         return
-    with host.store.write() as tx:
-        events.killed(tx, record, number)
+    events.alone(host.store, lambda tx: events.killed(tx, record, number))
     if number == signals.SIGKILL and is_orphan(host, record):
         end_orphan(record, number, None)
         _mark_stopped(host, record.id)
@@ -169,5 +167,4 @@ def restart(host: Host, reference: str, timeout: int | None, signal: str) -> Non
             ended = finalize_exit(host, record.id)
             reset_restart_count(host, record.id)
             start(host, record.id)
-            with host.store.write() as tx:
-                events.container(tx, ended or record, "restart")
+            events.alone(host.store, lambda tx: events.container(tx, ended or record, "restart"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from signal import SIGKILL
 from types import MappingProxyType
 
+from engine.errors import EngineError
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerRecord, Event, ImageRecord, NetworkRecord
-from engine.store.api import Transaction
+from engine.store.api import Store, Transaction
 
 KILLED = 128 + SIGKILL
 """The exit code of a process that SIGKILL ended."""
@@ -70,3 +72,12 @@ def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
 def node(tx: Transaction, node_id: str, name: str, action: str, attributes: Mapping[str, str] = NONE) -> None:
     """Add an event of a node of the cluster: "create", "remove", or "update" with ``state.new`` and ``state.old``."""
     tx.put_event(Event("node", action, node_id, {**attributes, "name": name}, scope="swarm"))
+
+
+def alone(store: Store, add: Callable[[Transaction], None]) -> None:
+    """Add events in a transaction of their own, because nothing else is recorded.
+
+    If the store cannot be written (a full disk), the events are lost, so that the user's command still works.
+    """
+    with suppress(EngineError), store.write() as tx:
+        add(tx)

@@ -14,6 +14,7 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
 _RANGE = 2**63  # a size in bytes must fit into Go's int64: -_RANGE to _RANGE - 1
+_BINARY_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 
@@ -40,6 +41,14 @@ def human_size(size: float, precision: int = 4) -> str:
     while size >= 1000 and unit < len(_SIZES) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.{precision}g}{_SIZES[unit]}"
+
+
+def binary_size(size: float) -> str:
+    """Return a number of bytes as text with a binary unit ("1.25MiB"), rounded to four significant digits."""
+    unit = 0
+    while size >= 1024 and unit < len(_BINARY_SIZES) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.4g}{_BINARY_SIZES[unit]}"
 
 
 def parse_size(text: str, base: int) -> int:

@@ -109,6 +109,5 @@ def prune(host: Host, filters: Filters) -> Strings:
         ]
     outcomes = remove_each(host, [record.id for record in candidates])
     pruned = [record.name for record, error in zip(candidates, outcomes, strict=True) if error is None]
-    with host.store.write() as tx:
-        events.pruned(tx, "network", 0)
+    events.alone(host.store, lambda tx: events.pruned(tx, "network", 0))
     return pruned

@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from engine.cluster.etcd import Client
 from engine.cluster.model import MANAGER, ClusterMembership
 from engine.cluster.snapshot import View
 from engine.core import open_engine
-from engine.errors import EngineError
 from engine.events import record as events
 from engine.model import EndpointRecord, NetworkRecord
+from engine.store.api import Transaction
 from engine.swarm import certificates, daemons, etcd_member
 from engine.swarm.enrollment import Manager
 
@@ -81,7 +80,8 @@ class ClusterNode:
 
     def _add_events(self, before: View, view: View) -> None:
         """Add the events of other hosts that came, went, failed or came back, as Docker's managers do."""
-        with suppress(EngineError), self._host.store.write() as tx:
+
+        def add(tx: Transaction) -> None:
             for identity, node in {**before.nodes, **view.nodes}.items():
                 if identity == self.node_id:
                     continue
@@ -90,6 +90,8 @@ class ClusterNode:
                 elif (identity in before.alive) != (identity in view.alive):
                     old, new = ("ready", "down") if identity in before.alive else ("down", "ready")
                     events.node(tx, identity, node.hostname, "update", {"state.new": new, "state.old": old})
+
+        events.alone(self._host.store, add)
 
     def _tell_unreadable(self, view: View) -> None:
         """Log each unreadable record of the snapshot; log the record again only when the record's value changes."""

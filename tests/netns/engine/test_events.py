@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -136,15 +137,18 @@ class Follower:
             self.process = subprocess.Popen(
                 host.command("events", *argv), stdout=file, stderr=file, env=host.env(HAWSE_WARM="off")
             )
-        until(self._follows)
+        until(self._follows, 20)
 
     def _follows(self) -> bool:
         """Return whether the process waits for changes; ``ip netns exec`` has become the command."""
-        descriptors = Path(f"/proc/{self.process.pid}/fd")
-        return any("inotify" in os.readlink(descriptor) for descriptor in descriptors.iterdir())
+        for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                if "inotify" in os.readlink(descriptor):
+                    return True
+        return False
 
     def lines(self, number: int) -> list[str]:
-        until(lambda: len(self.output.read_text().splitlines()) >= number)
+        until(lambda: len(self.output.read_text().splitlines()) >= number, 20)
         return self.output.read_text().splitlines()
 
     def interrupt(self) -> int:
@@ -279,3 +283,25 @@ def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -
     assert [word[2:] for word in words[4:]] == [
         [image, "(name=mine:1)"], *[[image, f"(name={image})"]] * 3,
     ]  # fmt: skip
+
+
+def test_each_repair_names_its_cause_and_what_was_done(machine: Host) -> None:
+    machine.hawse("network", "create", "app")
+    machine.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1000")
+    identity = machine.hawse("network", "inspect", "-f", "{{.Id}}", "app").stdout[:12]
+    pid = machine.hawse("inspect", "-f", "{{.State.Pid}}", "web").stdout.strip()
+    follower = Follower(machine, "--filter", "event=repair", "--format", "{{.Type}}: {{json .Actor.Attributes}}")
+    machine.sh(f"ip link set br-{identity} down")
+    (network,) = follower.lines(1)
+    assert network.startswith(f'network: {{"action":"changed bridge (br-{identity} is down), missing route (')
+    assert network.endswith('","cause":"another program","name":"app","type":"bridge"}')
+    machine.sh("nft flush ruleset")
+    assert re.fullmatch(
+        r'daemon: {"action":"missing inet hawse \(the table\)","cause":"nft \(\d+\)","driver":"bridge","name":".+"}',
+        follower.lines(2)[1],
+    )
+    subprocess.run(["nsenter", "-t", pid, "-n", "ip", "addr", "flush", "dev", "eth0"], check=True)
+    assert follower.lines(3)[2].startswith('container: {"action":"missing address (')
+    follower.interrupt()
+    machine.hawse("rm", "-f", "web")
+    machine.hawse("network", "rm", "app")

@@ -1,0 +1,116 @@
+"""The ``hawse stats`` command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+import click
+
+from cli.app import App
+from cli.options.image_reference import container_path_segment
+from cli.output.documents import LIST_FORMAT, Json
+from cli.output.listing import write_listing
+from cli.output.rows import FormatContext
+from cli.pflag import STRING, at_least, command, flag
+from engine.errors import NotFound
+from engine.golang.units import binary_size, human_size
+
+TABLE = "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}"
+HEADER = {
+    "BlockIO": "BLOCK I/O", "CPUPerc": "CPU %", "Container": "CONTAINER", "ID": "CONTAINER ID", "MemPerc": "MEM %",
+    "MemUsage": "MEM USAGE / LIMIT", "Name": "NAME", "NetIO": "NET I/O", "PIDs": "PIDS",
+}  # fmt: skip
+FIRST_SECONDS, PAUSE_SECONDS = 1.0, 0.5
+"""Seconds between the first two readings, and between two tables."""
+CLEAR = "\x1b[2J\x1b[H"
+
+
+@command(
+    "stats [OPTIONS] [CONTAINER...]", "Display a live stream of container(s) resource usage statistics", at_least(0),
+    aliases="hawse container stats, hawse stats",
+)  # fmt: skip
+@flag("--all", "-a", usage="Show all containers (default shows just running)")
+@flag("--format", kind=STRING, usage=LIST_FORMAT)
+@flag("--no-stream", usage="Disable streaming stats and only pull the first result")
+@flag("--no-trunc", usage="Do not truncate output")
+@click.argument("containers", nargs=-1)
+@click.pass_obj
+def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stream: bool, no_trunc: bool) -> None:
+    """Print a table of the containers' figures, again and again until the command is interrupted."""
+    template = TABLE if format in ("", "table") else format
+    for documents in readings(app, containers, everything=all):
+        rows = [row(name, before, now, trunc=not no_trunc) for name, before, now in documents]
+        if not no_stream:
+            app.write(app.stdout, CLEAR.encode())
+        write_listing(app, template, rows, HEADER)
+        if no_stream:
+            return
+
+
+def readings(
+    app: App, containers: Sequence[str], *, everything: bool
+) -> Iterator[list[tuple[str, Mapping[str, Json], Json]]]:
+    """Yield for each container its name in the output, the earlier document by id, and the present one, twice a second.
+
+    Without ``containers``, they are all that run then, or all that exist.
+    """
+    before: dict[str, Json] = {}
+    pause = FIRST_SECONDS
+    while True:
+        present = read(app, containers, everything=everything)
+        if before or not present:
+            yield [(name, before, document) for name, document in present]
+            pause = PAUSE_SECONDS
+        before = {document["id"]: document for _, document in present}
+        time.sleep(pause)
+
+
+def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
+    """Return the figures of containers, each with the word that the user gave for it, or else its short id."""
+    if containers:
+        names = list(map(container_path_segment, containers))
+        return list(zip(containers, app.engine.containers.figures(names), strict=True))
+    while True:
+        listed = [document["Id"] for document in app.engine.containers.list({}, all=everything)]
+        with suppress(NotFound):  # a container was removed meanwhile
+            documents = app.engine.containers.figures(listed)
+            return [(document["id"][:12], document) for document in documents]
+
+
+def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
+    """Return the row of a container; ``before`` has the earlier documents by id."""
+    used, limit = memory(now)
+    received, sent = (sum(n[key] for n in now.get("networks", {}).values()) for key in ("rx_bytes", "tx_bytes"))
+    fields = {
+        "BlockIO": " / ".join(human_size(disk(now, word), precision=3) for word in ("read", "write")),
+        "CPUPerc": f"{share(before.get(now['id'], now), now):.2f}%",
+        "Container": name,
+        "ID": now["id"][:12] if trunc else now["id"],
+        "MemPerc": f"{100 * used / limit if limit else 0:.2f}%",
+        "MemUsage": f"{binary_size(used)} / {binary_size(limit)}",
+        "Name": now["name"].removeprefix("/"),
+        "NetIO": f"{human_size(received, precision=3)} / {human_size(sent, precision=3)}",
+        "PIDs": str(now["pids_stats"].get("current", 0)),
+    }
+    return FormatContext("*container.statsContext", fields)
+
+
+def share(before: Json, now: Json) -> float:
+    """Return the percentage of one processor that a container has used between two documents."""
+    old, new = before["cpu_stats"], now["cpu_stats"]
+    spent = new["cpu_usage"]["total_usage"] - old["cpu_usage"]["total_usage"]
+    passed = new.get("system_cpu_usage", 0) - old.get("system_cpu_usage", 0)
+    return 100 * spent / passed * new.get("online_cpus", 0) if spent > 0 and passed > 0 else 0.0
+
+
+def memory(document: Json) -> tuple[int, int]:
+    """Return the memory that a container uses, and the memory of this host, in bytes; zeros if it does not run."""
+    return document["memory_stats"].get("usage", 0), document["memory_stats"].get("limit", 0)
+
+
+def disk(document: Json, word: str) -> int:
+    """Return the bytes that a container has read from disks, or written to them."""
+    entries = document["blkio_stats"]["io_service_bytes_recursive"] or ()
+    return sum(entry["value"] for entry in entries if entry["op"] == word)

@@ -1,0 +1,127 @@
+"""All processes of this host with what belongs to a container's figures, read from /proc in one pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from drivers.linux.process import stat_fields
+
+TICKS = os.sysconf("SC_CLK_TCK")
+"""Clock ticks in a second; the unit of the times in /proc/PID/stat."""
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# Indexes into the fields of `stat_fields`: parent, own and reaped children's times, threads, resident pages.
+_PARENT, _TIMES, _THREADS, _RESIDENT = 1, slice(11, 15), 17, 21
+SECOND = 1_000_000_000  # nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process. ``user`` and ``system`` are nanoseconds, with those of reaped children. ``pid_namespace`` is "" if
+    this process may not read it.
+    """
+
+    pid: int
+    parent: int
+    user: int
+    system: int
+    threads: int
+    resident: int  # bytes
+    pid_namespace: str
+    net_namespace: str
+
+
+def read() -> dict[int, Process]:
+    """Return all processes by pid."""
+    numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return {pid: process for pid in numbers if (process := _read(pid)) is not None}
+
+
+def _read(pid: int) -> Process | None:
+    fields = stat_fields(pid)
+    if not fields:
+        return None
+    user, system, reaped_user, reaped_system = (int(field) * SECOND // TICKS for field in fields[_TIMES])
+    return Process(
+        pid,
+        int(fields[_PARENT]),
+        user + reaped_user,
+        system + reaped_system,
+        int(fields[_THREADS]),
+        int(fields[_RESIDENT]) * PAGE_BYTES,
+        namespace(pid, "pid"),
+        namespace(pid, "net"),
+    )
+
+
+def namespace(pid: int | str, kind: str) -> str:
+    """Return the identity of a namespace of a process, such as ``pid:[4026531836]``, or "" if it cannot be read."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except OSError:
+        return ""
+
+
+def descendants(processes: dict[int, Process], first: int) -> set[int]:
+    """Return the pid ``first`` and the pids of all its descendants."""
+    children: dict[int, list[int]] = {}
+    for process in processes.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    found, left = set(), [first]
+    while left:
+        pid = left.pop()
+        if pid in processes and pid not in found:
+            found.add(pid)
+            left += children.get(pid, ())
+    return found
+
+
+def proportional_memory(pids: Iterable[int]) -> int:
+    """Return the memory of processes in bytes; a page that several processes share counts once in all of them."""
+    return sum(_labelled(f"/proc/{pid}/smaps_rollup", b"Pss:") * 1024 for pid in pids)
+
+
+def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
+    """Return the bytes that processes have read from disks and written to disks."""
+    paths = [f"/proc/{pid}/io" for pid in pids]
+    return sum(_labelled(p, b"read_bytes:") for p in paths), sum(_labelled(p, b"write_bytes:") for p in paths)
+
+
+def _labelled(path: str, label: bytes) -> int:
+    """Return the number after a label at the begin of a line, or 0 if there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(label)), 0)
+
+
+def processor_time() -> int:
+    """Return the nanoseconds that all processors of this host together have spent, busy and idle."""
+    with open("/proc/stat", "rb") as file:
+        return sum(map(int, file.readline().split()[1:8])) * SECOND // TICKS
+
+
+def pid_limit() -> int:
+    """Return the number of processes and threads that this host can have."""
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
+        return int(file.read())
+
+
+def counters(interfaces: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return the counters of interfaces in the calling thread's network namespace, by interface, with Docker's keys."""
+    names = set(interfaces)
+    found = {}
+    with open("/proc/thread-self/net/dev", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            name, colon, rest = line.rpartition(":")
+            if colon and name.strip() in names:
+                values = list(map(int, rest.split()))
+                keys = ("bytes", "packets", "errors", "dropped")
+                found[name.strip()] = {
+                    **{f"rx_{key}": value for key, value in zip(keys, values, strict=False)},
+                    **{f"tx_{key}": value for key, value in zip(keys, values[8:], strict=False)},
+                }
+    return found

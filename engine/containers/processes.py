@@ -1,0 +1,97 @@
+"""Which processes of the host belong to a container, and the command ``top``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from drivers.linux import process_table
+from drivers.linux.process_table import Process
+from engine.api import Json
+from engine.containers.exec import running
+from engine.errors import EngineError, InvalidArgument
+from engine.events import record as events
+from engine.host import Host
+from engine.model import ContainerRecord
+
+RENAMED = re.compile(r"\s+(\S*)=\s*(PID\S*)", re.ASCII)
+"""A ps option that gives another column the title PID, from which the processes could not be told any more."""
+SPACES = re.compile("[\t\n\f\r ]+")
+
+
+def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
+    """Return the pids of a running container's processes.
+
+    They are the descendants of its first process and all processes in its pid namespace. With the host's pid namespace,
+    they are the descendants and, if the container has a network namespace of its own, all processes in it. For an
+    adopted namespace, they are the processes in it.
+    """
+    own = f"net:[{record.sandbox_inode}]"
+    inside = {p.pid for p in processes.values() if p.net_namespace == own}
+    if record.kind == "adopted":
+        return inside
+    found = process_table.descendants(processes, record.pid)
+    first = processes.get(record.pid)
+    if first is None:
+        return set()
+    if first.pid_namespace != process_table.namespace("self", "pid"):
+        return found | {p.pid for p in processes.values() if p.pid_namespace == first.pid_namespace}
+    return found if record.host.network_mode == "host" else found | inside
+
+
+def top(host: Host, reference: str, arguments: str) -> Json:
+    """Return the document of GET /containers/{id}/top: the titles of ps(1), and the lines of the container's processes.
+
+    ``arguments`` are options of ps; "" means ``-ef``. Raises NotFound without a container, Conflict if it is not
+    running, InvalidArgument for options that hide the pids, and EngineError with the error text of ps.
+    """
+    arguments = arguments or "-ef"
+    for column, title in RENAMED.findall(arguments):
+        if column != "pid":
+            raise InvalidArgument(f'specifying "{column}={title}" is not allowed')
+    record = running(host, reference)
+    pids = pids_of(record, process_table.read())
+    document = _parsed(_output(pids, arguments.split(" ")), pids)
+    events.alone(host.store, lambda tx: events.container(tx, record, "top"))
+    return document
+
+
+def _output(pids: set[int], arguments: Sequence[str]) -> str:
+    """Return the output of ps. Some options exclude -q, so ps shows all processes then."""
+    program = shutil.which("ps")
+    if program is None:
+        raise EngineError("the program ps is missing (install procps)")
+    chosen = [f"-q{','.join(map(str, sorted(pids)))}"] if pids else []
+    for options in (chosen, []):
+        done = subprocess.run(
+            [program, *options, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL
+        )
+        if done.returncode == 0:
+            return done.stdout.decode("utf-8", "surrogateescape")
+    line = done.stderr.decode("utf-8", "surrogateescape").partition("\n")[0]
+    raise EngineError(f"ps: {line or f'exit status {done.returncode}'}")
+
+
+def _parsed(output: str, pids: set[int]) -> Json:
+    """Return the lines of the processes ``pids``, and the lines of threads that follow them, as lists of words."""
+    first, *lines = output.split("\n")
+    titles = _words(first)
+    if "PID" not in titles:
+        raise EngineError("Couldn't find PID field in ps output")
+    place, processes, follows = titles.index("PID"), [], False
+    for words in map(_words, filter(None, lines)):
+        if words[place] != "-":
+            if not words[place].isdecimal():
+                fault = f'strconv.Atoi: parsing "{words[place]}": invalid syntax'
+                raise EngineError(f"Unexpected pid '{words[place]}': {fault}")
+            follows = int(words[place]) in pids
+        if follows:
+            last = len(titles) - 1
+            processes.append([*words[:last], " ".join(words[last:])])
+    return {"Processes": processes, "Titles": titles}
+
+
+def _words(line: str) -> list[str]:
+    return [word for word in SPACES.split(line) if word]

@@ -1,0 +1,136 @@
+"""The figures of containers: network counters of their interfaces, processor time, memory, disk and processes.
+
+hawse makes no cgroups, so the figures come from /proc: of the processes that run now and of the children that they have
+reaped. A container's network counters are those of its own interfaces, read in its network namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+from drivers.api import DriverError
+from drivers.linux import netns, process_table
+from drivers.linux.process_table import Process
+from engine.api import Json
+from engine.containers import lookup
+from engine.containers.processes import pids_of
+from engine.golang import timestamps
+from engine.host import Host
+from engine.model import ContainerRecord
+from engine.store.api import Reader
+
+INTERVAL_SECONDS = 1.0  # between two documents of a container
+RECURSIVE = (
+    "io_serviced_recursive", "io_queue_recursive", "io_service_time_recursive", "io_wait_time_recursive",
+    "io_merged_recursive", "io_time_recursive", "sectors_recursive",
+)  # fmt: skip
+THROTTLING = {"periods": 0, "throttled_periods": 0, "throttled_time": 0}
+NO_CPU: Json = {
+    "cpu_usage": {"total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0},
+    "throttling_data": THROTTLING,
+}
+
+
+def figures(host: Host, references: Sequence[str]) -> list[Json]:
+    """Return the document of GET /containers/{id}/stats of each container, as it is now, without ``precpu_stats``.
+
+    All processes are read once, so the figures of many containers cost little more than those of one. The figures of a
+    container that is not running are 0. Raises NotFound if one of the containers does not exist.
+    """
+    with host.store.read() as reader:
+        found = [(record, _place(reader, record)) for record in (lookup.find(reader, r) for r in references)]
+    records = [(lookup.with_actual_state(host, record), *place) for record, place in found]
+    processes = process_table.read() if any(record.status == "running" for record, *_ in records) else {}
+    return [_document(record, owner, names, processes) for record, owner, names in records]
+
+
+def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterator[Json]:
+    """Yield the documents of GET /containers/{id}/stats, one a second, each with the processor times of the one before.
+
+    With ``once``, yield only one. It comes after a second, because the share of the processors needs two readings; with
+    ``one_shot``, it comes at once and has no earlier times. Ends when the container is removed.
+    """
+    (before,) = figures(host, [reference])
+    if one_shot or (once and before["read"] == timestamps.NEVER):
+        yield before
+        return
+    while True:
+        time.sleep(INTERVAL_SECONDS)
+        (now,) = figures(host, [before["id"]])
+        yield after(before, now)
+        if once:
+            return
+        before = now
+
+
+def after(before: Json, now: Json) -> Json:
+    """Return the document ``now`` with the time and the processor times of the document ``before``."""
+    return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
+
+
+def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, list[str]]:
+    """Return the container whose sandbox a container uses, and the names of its interfaces."""
+    owner = record
+    while owner.host.network_mode.startswith("container:"):
+        joined = reader.container(owner.host.network_mode.partition(":")[2])
+        if joined is None:
+            return owner, []
+        owner = joined
+    return owner, [e.interface for e in reader.endpoints(container_id=owner.id) if e.phase == "live" and e.interface]
+
+
+def _document(
+    record: ContainerRecord, owner: ContainerRecord, interfaces: Sequence[str], processes: dict[int, Process]
+) -> Json:
+    running = record.status == "running"
+    pids = pids_of(record, processes) if running else set()
+    own = [processes[pid] for pid in pids]
+    document: Json = {
+        "read": timestamps.now() if running else timestamps.NEVER,
+        "preread": timestamps.NEVER,
+        "pids_stats": {"current": sum(p.threads for p in own), "limit": process_table.pid_limit()} if running else {},
+        "blkio_stats": {"io_service_bytes_recursive": _disk(pids), **dict.fromkeys(RECURSIVE)},
+        "num_procs": 0,
+        "storage_stats": {},
+        "cpu_stats": _processors(own) if running else NO_CPU,
+        "precpu_stats": NO_CPU,
+        "memory_stats": _memory(pids) if running else {},
+        "name": f"/{record.name}",
+        "id": record.id,
+    }
+    networks = _networks(owner, interfaces) if running else {}
+    return {**document, "networks": networks} if networks else document
+
+
+def _processors(own: Sequence[Process]) -> Json:
+    user, system = sum(p.user for p in own), sum(p.system for p in own)
+    return {
+        "cpu_usage": {"total_usage": user + system, "usage_in_kernelmode": system, "usage_in_usermode": user},
+        "system_cpu_usage": process_table.processor_time(),
+        "online_cpus": os.cpu_count() or 1,
+        "throttling_data": THROTTLING,
+    }
+
+
+def _memory(pids: set[int]) -> Json:
+    limit = os.sysconf("SC_PHYS_PAGES") * process_table.PAGE_BYTES
+    return {"usage": process_table.proportional_memory(pids), "stats": {}, "limit": limit}
+
+
+def _disk(pids: set[int]) -> list[Json] | None:
+    if not pids:
+        return None
+    numbers = zip(("read", "write"), process_table.disk_bytes(pids), strict=True)
+    return [{"major": 0, "minor": 0, "op": word, "value": number} for word, number in numbers]
+
+
+def _networks(owner: ContainerRecord, interfaces: Sequence[str]) -> Json:
+    """Return the counters of a sandbox's interfaces; empty if the sandbox has ended meanwhile."""
+    if not interfaces:
+        return {}
+    try:
+        return netns.run_in_netns(owner.sandbox_path, lambda: process_table.counters(interfaces), owner.sandbox_inode)
+    except (DriverError, OSError):
+        return {}
