@@ -193,6 +193,27 @@ def test_wait(service):
     assert (bad.status, bad.message) == (400, 'invalid condition: "never"')
 
 
+def test_wait_ends_with_a_run_that_is_started_again(service):
+    service.docker("run", "-d", "--restart", "always", "--name", "c1", "bb", "sh", "-c", "sleep 0.5; exit 2")
+    assert service.docker("wait", "c1").stdout == "2\n"
+
+
+def test_stats_and_top(service):
+    docker = service.docker
+    docker("network", "create", "n1")
+    docker("run", "-d", "--name", "c1", "--network", "n1", "bb", "sleep", "300")
+    docker("run", "--rm", "--network", "n1", "bb", "ping", "-c", "3", "-s", "1400", "-i", "0.2", "c1")
+    shown = docker("stats", "--no-stream", "--format", "{{.Name}} {{.NetIO}} {{.PIDs}}", "c1").stdout.split()
+    assert shown[0] == "c1" and shown[1].endswith("kB") and shown[-1] == "1", shown
+    assert docker("top", "c1", "-o", "pid,args").stdout.splitlines()[1].endswith("sleep 300")
+    stream = opened(service, "GET /containers/c1/stats")
+    seen = b""
+    while seen.count(b'"eth0":{"rx_bytes":') < 2:
+        seen += stream.recv(65536)
+    stream.close()
+    assert service.ask("GET", "/containers/nosuch/stats").status == 404
+
+
 def test_attach_gives_the_output_to_every_client(service):
     service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo got $l; done")
     clients = [open_docker(service, "attach", "c1", stdin=subprocess.PIPE) for _ in range(3)]
