@@ -24,6 +24,7 @@ from api.docker.shared_engine import SharedEngine
 from api.docker.versions import split
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
+from engine.eventloop.descriptor_budget import raise_descriptor_limit
 from engine.version import API_VERSION, DOCKER_VERSION
 
 STACK_BYTES = 512 << 10  # of one thread; only the part that is used takes memory
@@ -94,6 +95,7 @@ class Front:
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
+        raise_descriptor_limit()  # only here, because containers inherit the limit of the workers
         threading.stack_size(STACK_BYTES)
         for listener in listeners:
             acceptors = Acceptors(listener, self._serve)
@@ -147,7 +149,7 @@ class Front:
                 os._exit(OUTDATED)
         except ApiError as error:
             response = _error(error)
-        except (ClientGone, OSError):
+        except ClientGone:
             raise
         except Exception as error:
             sys.excepthook(*sys.exc_info())

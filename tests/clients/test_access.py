@@ -7,6 +7,7 @@ import ipaddress
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.conftest import let_others_pass
+from tests.conftest import let_others_pass, until
 
 from .conftest import Service
 
@@ -127,3 +128,17 @@ def test_a_group_may_use_the_socket_and_nobody_else(service):
     stranger = subprocess.run(command, capture_output=True, text=True, user=65534, group=12345, extra_groups=[])
     assert (stranger.returncode, stranger.stdout) == (7, "")
     assert service.host.hawse("network", "ls", "-q").returncode == 0
+
+
+def test_systemd_may_pass_the_socket(service, tmp_path):
+    path = tmp_path / "given.sock"
+    with subprocess.Popen(
+        ["ip", "netns", "exec", service.host.name, "systemd-socket-activate", "-l", str(path), "-E", "HAWSE_ROOT",
+         "-E", "HAWSE_RUN", "-E", "PYTHONPATH", "-E", "HAWSE_WARM", sys.executable, "-m", "cli", "system", "service"],
+        env=service.host.env(HAWSE_WARM="off"), stderr=subprocess.DEVNULL,
+    ) as activated:  # fmt: skip
+        until(path.exists)
+        answer = subprocess.run(["curl", "-s", "--unix-socket", str(path), "http://x/_ping"], capture_output=True)
+        activated.terminate()
+    assert answer.stdout == b"OK"
+    assert path.exists()  # the socket is systemd's

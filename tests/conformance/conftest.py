@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Host, Peer, require_root
 
-from .targets import Docker, Hawse, Target
+from .targets import Api, Docker, Hawse, Target
 
 NEEDED = ("dockerd", "docker", "busybox")
 
@@ -39,12 +39,16 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
-    """The two hosts, one with hawse and one with Docker, ready to run scenarios."""
+    """The two hosts, one with hawse and one with Docker, ready to run scenarios.
+
+    With HAWSE_TEST_API=on, docker's own command line uses hawse's API instead of the command hawse.
+    """
+    ours = Api if os.environ.get("HAWSE_TEST_API") == "on" else Hawse
     peer = Peer(f"hwd{os.getpid()}p", ipv6=False)
     hosts: list[Host] = []
     started: list[Target] = []
     try:
-        for index, kind in enumerate((Hawse, Docker), 1):
+        for index, kind in enumerate((ours, Docker), 1):
             state = tmp_path_factory.mktemp(kind.__name__.lower())
             hosts.append(Host(f"hwd{os.getpid()}h{index}", peer, state, index))
             started.append(kind(hosts[-1], state))

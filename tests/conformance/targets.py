@@ -1,5 +1,6 @@
-"""The targets that run a scenario: hawse and a real dockerd. Each target has its own host; its command is
-``docker``.
+"""The targets that run a scenario: hawse, docker's command line on hawse's API, and a real dockerd.
+
+Each target has its own host; its command is ``docker``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import Host
+from tests.conftest import Host, until
 from tests.installation import CHECKOUT, script
 
 from .normalise import Normaliser
@@ -87,6 +88,31 @@ class Hawse(Target):
 
     def stop(self) -> None:
         """Do nothing, because the deletion of the host ends the target's processes."""
+
+
+class Api(Hawse):
+    """Docker's own command line on hawse's API."""
+
+    program = "docker"
+
+    def __init__(self, host: Host, state: Path) -> None:
+        socket = host.run_dir / "docker.sock"
+        Target.__init__(self, host, state, f"/usr/bin/docker -H unix://{socket}")
+        command = ["ip", "netns", "exec", host.name, str(script()), "system", "service"]
+        with (state / "service.log").open("wb") as log:
+            self.service = subprocess.Popen(
+                command, env=host.env(HAWSE_WARM="off"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        until(socket.exists)
+
+    def load(self, rootfs: Path) -> None:
+        """Import the image ``bb`` from a tar file."""
+        self.host.hawse("import", str(rootfs), "bb:latest")
+
+    def stop(self) -> None:
+        """Stop the service."""
+        self.service.terminate()
+        self.service.wait(10)
 
 
 class Docker(Target):

@@ -1,18 +1,32 @@
-"""Each line of each scenario gives the same exit code, output and errors on hawse as on a running dockerd."""
+"""Each line of each scenario gives the same exit code, output and errors on hawse as on a running dockerd.
+
+A sample of the scenarios also runs with docker's own command line on hawse's API; HAWSE_TEST_API=on runs all so.
+"""
 
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import Host
+
 from .scenarios import Scenario, all_scenarios
-from .targets import Result
+from .targets import Api, Result, Target
 
 pytestmark = pytest.mark.docker
 
 SCENARIOS = all_scenarios()
+THROUGH_THE_API = (
+    "connect: create, start and connect in unusual orders",
+    "create: options",
+    "names: dots as names",
+    "ports: unusual forms of -p",
+)
 
 
 def transcript(result: Result) -> list[str]:
@@ -36,6 +50,29 @@ def test_scene_reads_the_same_on_hawse_and_on_docker(targets, scenario):
     with ThreadPoolExecutor(2) as pool:
         hawse, docker = pool.map(lambda target: target.play(scenario), targets)
     report = differences(scenario, hawse, docker)
+    assert not report, f"{scenario.title}\n{report}"
+
+
+@pytest.fixture(scope="module")
+def api(targets: tuple[Target, Target], rootfs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A third host on the wire of the other two, with hawse's API."""
+    state = tmp_path_factory.mktemp("third")
+    host = Host(f"hwd{os.getpid()}h3", targets[0].host.peer, state, 3)
+    started = Api(host, state)
+    try:
+        started.load(rootfs)
+        yield started
+    finally:
+        started.stop()
+        host.delete()
+
+
+@pytest.mark.parametrize("name", THROUGH_THE_API)
+def test_scene_reads_the_same_through_the_api(targets, api, name):
+    (scenario,) = [s for s in SCENARIOS if f"{s.topic}: {s.title}" == name]
+    with ThreadPoolExecutor(2) as pool:
+        ours, docker = pool.map(lambda target: target.play(scenario), (api, targets[1]))
+    report = differences(scenario, ours, docker)
     assert not report, f"{scenario.title}\n{report}"
 
 
