@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from api.docker.endpoint_settings import endpoint_settings
@@ -13,6 +12,7 @@ from api.docker.unsupported import ignored, refuse
 from api.docker.versions import Version
 from engine.errors import NotImplementedByHawse
 from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
+from engine.validate.host_config import is_container_mode
 
 SEVERAL_NETWORKS: Version = (1, 44)
 """From this version, a new container may have several networks, and MAC addresses belong to its networks."""
@@ -67,19 +67,28 @@ def container_config(body: Fields) -> ContainerConfig:
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
     """Return the request as the client's version of the API means it; raises ApiError.
 
-    Before 1.44, a container starts on one network, and its MAC address is the one in Config.
+    Before 1.44, a container starts on one network, and its MAC address is the one in Config. Since then, that address
+    applies to the main network if the settings of this network have none.
     """
     if version >= SEVERAL_NETWORKS:
-        return request
+        return _with_main_mac(request)
     if len(request.networks) > 1:
         names = ", ".join(request.networks)
         raise bad_request(f"Container cannot be connected to network endpoints: {names}")
-    mac = request.config.mac_address
-    mode = request.host.network_mode
-    networks: Mapping[str, EndpointSettings] = {
-        network: replace(settings, mac_address="") for network, settings in request.networks.items()
-    }
-    if mac:
-        main = next(iter(networks), "default" if mode in ("", "bridge") else mode)
-        networks = {**networks, main: replace(networks.get(main, EndpointSettings()), mac_address=mac)}
-    return replace(request, config=replace(request.config, mac_address=""), networks=networks)
+    networks = {network: replace(settings, mac_address="") for network, settings in request.networks.items()}
+    moved = _with_main_mac(replace(request, networks=networks))
+    return replace(moved, config=replace(moved.config, mac_address=""))
+
+
+def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
+    """Return the request with the MAC address of Config in the settings of the main network."""
+    mac, mode = request.config.mac_address, request.host.network_mode
+    if not mac or is_container_mode(mode) or mode in ("host", "none"):
+        return request
+    default = ("default", "bridge", "")
+    names = default if mode in default else (mode,)
+    main = next((network for network in request.networks if network in names), mode or "default")
+    settings = request.networks.get(main, EndpointSettings())
+    if settings.mac_address:
+        return request  # the engine compares the two addresses
+    return replace(request, networks={**request.networks, main: replace(settings, mac_address=mac)})

@@ -123,4 +123,7 @@ def test_before_1_44_a_container_has_one_network_and_one_mac():
     both = {"EndpointsConfig": {"n1": {"MacAddress": "02:00:00:00:00:02"}, "n2": {}}}
     with pytest.raises(ApiError, match="Container cannot be connected to network endpoints: n1, n2"):
         made({**body, "NetworkingConfig": both}, OLD)
-    assert len(made({**body, "NetworkingConfig": both})[0].networks) == 2
+    networks = made({**body, "NetworkingConfig": both})[0].networks
+    assert [settings.mac_address for settings in networks.values()] == ["02:00:00:00:00:02", ""]
+    del both["EndpointsConfig"]["n1"]
+    assert made({**body, "NetworkingConfig": both})[0].networks["n1"].mac_address == "02:00:00:00:00:01"
