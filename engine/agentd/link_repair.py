@@ -19,13 +19,13 @@ from drivers.linux import netns
 from drivers.options import HEAL, parse_bool
 from drivers.registry import load
 from engine import dispatch
-from engine.agentd import repair_events
 from engine.config import load_config
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.endpoints import sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
+from engine.events import repair as repairs
 from engine.host import configure
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Reader, Store, Transaction
@@ -90,8 +90,8 @@ class LinkRepair:
             texts = (line.partition(": ") for line in self._verify(subject.id))
             differences = [Difference(kind, "overlay", text) for kind, _, text in texts]
             if differences:
-                values = repair_events.attributes(by, differences)
-                repair_events.add_alone(self._store, *subject, repair_events.REPAIR, values)
+                values = repairs.attributes(by, differences)
+                repairs.add_alone(self._store, *subject, repairs.REPAIR, values)
             return replace(compared, differences=differences)
         if not compared.differences:
             return compared
@@ -99,14 +99,14 @@ class LinkRepair:
         with self._store.write() as tx:
             compared = self._compare(tx, subject, tx)
             if compared.differences:
-                values = repair_events.attributes(by, compared.differences)
-                repair_events.add(tx, *subject, repair_events.REPAIR, values)
+                values = repairs.attributes(by, compared.differences)
+                repairs.add(tx, *subject, repairs.REPAIR, values)
             return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
         """Add the event that ``by`` keeps undoing the repair, and that the next repair waits."""
-        values = repair_events.resting(by, seconds)
-        repair_events.add_alone(self._store, *subject, repair_events.DRIFT, values)
+        values = repairs.resting(by, seconds)
+        repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
 
     def _compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
         """Compare a subject; with ``tx``, which is ``reader`` as a transaction, also repair the differences."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 
 from drivers.api import Difference
+from engine.events.repair import described
 from engine.golang import timestamps
 
-FEW = 3  # maximum number of differences between kernel and required state, of one kind, that a log line names
 LONG_LOG_BYTES = 1 << 20
 """Maximum bytes of the log. A longer log is emptied, because another program may cause repairs, and log lines, for
 months.
@@ -46,18 +45,3 @@ def say_restored(name: str, by: str, differences: Sequence[Difference], seconds:
 def say_resting(name: str, by: str, seconds: float) -> None:
     """Log that another program keeps undoing the repair, and the seconds until the next repair."""
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")
-
-
-def described(differences: Sequence[Difference]) -> str:
-    """Return a short text that lists differences between the kernel and the required state, grouped by kind
-    and place.
-    """
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for difference in differences:
-        groups[f"{difference.kind} {difference.place}"].append(difference.what)
-    return ", ".join(f"{group} ({_brief(sorted(whats))})" for group, whats in groups.items())
-
-
-def _brief(whats: Sequence[str]) -> str:
-    more = len(whats) - FEW
-    return ", ".join(whats[:FEW]) + (f" and {more} more" if more > 0 else "")

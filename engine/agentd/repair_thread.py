@@ -20,10 +20,11 @@ from contextlib import suppress
 from typing import Literal
 
 from drivers.api import Desired, Difference, DriverError, News, Repairer, Watch
-from engine.agentd import repair_events, repair_log
+from engine.agentd import repair_log
 from engine.agentd.repair_schedule import LONGEST_REST_SECONDS, Pace
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Unavailable
+from engine.events import repair as repairs
 from engine.store.api import Reader, Store
 
 CHECK_SECONDS = 5.0
@@ -172,8 +173,8 @@ class RepairThread:
             self._attempt(watch.unblock)
         if differences and self._pace.rest > rested:
             repair_log.say_resting(self._name, self._by, self._pace.rest)
-            values = repair_events.resting(self._by, self._pace.rest)
-            repair_events.add_alone(self._store, "driver", self._name, repair_events.DRIFT, values)
+            values = repairs.resting(self._by, self._pace.rest)
+            repairs.add_alone(self._store, "driver", self._name, repairs.DRIFT, values)
             self.fight = f"{self._by or 'another program'} keeps changing the firewall of hawse's {self._name} networks"
         elif not differences and not self._pace.rest:
             self.fight = ""
@@ -211,8 +212,8 @@ class RepairThread:
                 repaired = self._repair(tx, certain)
                 damage = [difference for difference in repaired if difference.kind != "upkeep"]
                 if damage and self._pace.rest < LONGEST_REST_SECONDS:
-                    values = repair_events.attributes(self._by if self._foreign else "", damage)
-                    repair_events.add(tx, "driver", self._name, repair_events.REPAIR, values)
+                    values = repairs.attributes(self._by if self._foreign else "", damage)
+                    repairs.add(tx, "driver", self._name, repairs.REPAIR, values)
                 return repaired
         except Unavailable:
             with self._store.read() as reader:  # the store is locked: repair only what lets forbidden packets pass

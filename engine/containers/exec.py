@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from engine import names
@@ -119,7 +119,12 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
     """Connect to the standard streams of a container that is running or will be started."""
     record = lookup.resolve_own(host, reference)
     attachment = host.runtime.open_attachment(record.id, stdio, stdin=stdin, tty=record.config.tty)
-    events.alone(host.store, lambda tx: events.container(tx, record, "attach"))
+
+    def tell(action: str, attributes: Mapping[str, str]) -> None:
+        events.alone(host.store, lambda tx: events.container(tx, record, action, attributes))
+
+    tell("attach", {})
+    attachment.tell = tell
     return attachment
 
 

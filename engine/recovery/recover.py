@@ -27,6 +27,7 @@ from engine.dispatch import network_spec, translate_driver_errors
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
+from engine.events import repair as repairs
 from engine.host import Host
 from engine.intents import IntentKind
 from engine.model import BootReport, ContainerRecord
@@ -88,7 +89,8 @@ def recover(host: Host) -> None:
     if booted:
         before.begin(host)
         come_back(host, STORE_PATIENCE_SECONDS)
-    repair(host, None if booted or abandoned else drivers, whole=not abandoned)
+    cause = "the boot" if booted else "a killed command" if abandoned else ""
+    repair(host, None if booted or abandoned else drivers, whole=not abandoned, cause=cause)
     resolve_intents(host, restarts)  # restarts come last, because a start needs the repaired host
     for container_id in host.runtime.overdue():
         with contextlib.suppress(EngineError):  # ignore an error: the next command handles this container again
@@ -99,12 +101,13 @@ def _drivers(reader: Reader) -> set[str]:
     return reader.drivers_in_use() if reader.meta(predefined.MARK) else set()
 
 
-def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True) -> None:
+def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True, cause: str = "") -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
     ``drivers`` are the types of the drivers in use; if None, the types are read from the store. If ``whole`` is true,
     only drivers that report damage are repaired. If ``whole`` is false, the state of every driver is compared with the
-    records and repaired. Callers pass false if a killed command may have changed only a part of the shared state.
+    records and repaired. Callers pass false if a killed command may have changed only a part of the shared state. The
+    event of a repair names ``cause``; if it is "", the cause is another program.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -116,7 +119,11 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
             # remove a network or an endpoint.
             with host.store.write() as tx, translate_driver_errors():
                 desired = shared_state.of(tx, driver.type)
-                driver.repair(desired, driver.compare(desired))
+                differences = driver.compare(desired)
+                driver.repair(desired, differences)
+                damage = [difference for difference in differences if difference.kind != "upkeep"]
+                if damage:
+                    repairs.add(tx, "driver", driver.type, repairs.REPAIR, repairs.attributes(cause, damage))
             announce(host)
 
 

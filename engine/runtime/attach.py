@@ -6,7 +6,7 @@ import json
 import os
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from engine.runtime import protocol, terminal
@@ -108,8 +108,10 @@ class SupervisedAttachment:
     """Implements `engine.runtime.api.Attachment`.
 
     ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
-    typed ctrl-p ctrl-q.
+    typed ctrl-p ctrl-q. The function ``tell`` is called with "resize" and the new size, and with "detach".
     """
+
+    tell: Callable[[str, Mapping[str, str]], None] = staticmethod(lambda *_: None)
 
     def __init__(self, streams: SupervisedStreams, stdio: Stdio, *, stdin: bool, tty: bool) -> None:
         self.detached = False
@@ -132,6 +134,8 @@ class SupervisedAttachment:
                 stack.enter_context(terminal.on_resize(self._send_size))
             while self._streams.is_open and not self.detached:
                 self._copy_once()
+        if self.detached:
+            self.tell("detach", {})
 
     def close(self) -> None:
         """Close the connection to the container's streams without waiting for the container; idempotent."""
@@ -173,6 +177,7 @@ class SupervisedAttachment:
         rows, columns = terminal.size(self._stdio.stdout)
         if rows or columns:
             self._streams.resize(rows, columns)
+            self.tell("resize", {"height": str(rows), "width": str(columns)})
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.agent.service import Snapshot
-from engine.agentd.cluster import wireguard_keys
+from engine.agentd.cluster import node_events, wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
 from engine.agentd.cluster.watcher import StoreWatcher
@@ -24,7 +24,6 @@ from engine.cluster.snapshot import View
 from engine.core import open_engine
 from engine.events import record as events
 from engine.model import EndpointRecord, NetworkRecord
-from engine.store.api import Transaction
 from engine.swarm import certificates, daemons, etcd_member
 from engine.swarm.enrollment import Manager
 
@@ -67,8 +66,8 @@ class ClusterNode:
         """
         before, self._view = self._view, view
         self._tell_unreadable(view)
-        if before is not None and (before.alive != view.alive or before.nodes.keys() != view.nodes.keys()):
-            self._add_events(before, view)
+        if before is not None and node_events.differ(before, view):
+            events.alone(self._host.store, lambda tx: node_events.add(tx, before, view, self.node_id))
         self._programmer.tell(view=view)
         self._notify_agent()
         if before is None or before.networks != view.networks:
@@ -77,21 +76,6 @@ class ClusterNode:
         if before is None or before.nodes != view.nodes:
             self._tell_networks()
             self._learn_managers(view)
-
-    def _add_events(self, before: View, view: View) -> None:
-        """Add the events of other hosts that came, went, failed or came back, as Docker's managers do."""
-
-        def add(tx: Transaction) -> None:
-            for identity, node in {**before.nodes, **view.nodes}.items():
-                if identity == self.node_id:
-                    continue
-                if identity not in before.nodes or identity not in view.nodes:
-                    events.node(tx, identity, node.hostname, "create" if identity in view.nodes else "remove")
-                elif (identity in before.alive) != (identity in view.alive):
-                    old, new = ("ready", "down") if identity in before.alive else ("down", "ready")
-                    events.node(tx, identity, node.hostname, "update", {"state.new": new, "state.old": old})
-
-        events.alone(self._host.store, add)
 
     def _tell_unreadable(self, view: View) -> None:
         """Log each unreadable record of the snapshot; log the record again only when the record's value changes."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.conftest import COUNTER, Host, Peer, require_root, until
@@ -250,6 +251,21 @@ def test_a_killed_stop_loses_no_event(machine: Host) -> None:
     machine.hawse("rm", "slow")
 
 
+def test_a_terminal_session_appears(machine: Host) -> None:
+    follower = Follower(machine, "--filter", "type=container", "--format", "{{.Action}} {{json .Actor.Attributes}}")
+    argv = machine.command("run", "-it", "--name", "term", "hostfs", "sh")
+    session = pexpect.spawn(argv[0], argv[1:], env=machine.env(), dimensions=(31, 97), timeout=20, encoding="utf-8")
+    session.expect("# ")
+    session.send("\x10\x11")
+    session.expect(pexpect.EOF)
+    name = '"image":"hostfs","name":"term"'
+    events = [f"create {{{name}}}", f"attach {{{name}}}", f"start {{{name}}}"]
+    events += [f'resize {{"height":"31",{name},"width":"97"}}', f"detach {{{name}}}"]
+    assert follower.lines(5) == events
+    follower.interrupt()
+    machine.hawse("rm", "-f", "term")
+
+
 def test_events_need_no_resident_process(machine: Host) -> None:
     machine.kill_processes()
     follower = Follower(machine)
@@ -265,10 +281,10 @@ def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -
     lab = f"{machine.name}lab"
     subprocess.run(["ip", "netns", "add", lab], check=True)
     try:
-        machine.hawse("network", "create", "app")
-        machine.hawse("network", "connect", "app", f"netns:{lab}")
-        machine.hawse("network", "disconnect", "app", f"netns:{lab}")
-        machine.hawse("network", "rm", "app")
+        machine.hawse("network", "create", "joined")
+        machine.hawse("network", "connect", "joined", f"netns:{lab}")
+        machine.hawse("network", "disconnect", "joined", f"netns:{lab}")
+        machine.hawse("network", "rm", "joined")
     finally:
         subprocess.run(["ip", "netns", "del", lab], check=True)
     (tmp_path / "file").write_text("x")
@@ -286,15 +302,15 @@ def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -
 
 
 def test_each_repair_names_its_cause_and_what_was_done(machine: Host) -> None:
-    machine.hawse("network", "create", "app")
-    machine.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1000")
-    identity = machine.hawse("network", "inspect", "-f", "{{.Id}}", "app").stdout[:12]
-    pid = machine.hawse("inspect", "-f", "{{.State.Pid}}", "web").stdout.strip()
+    machine.hawse("network", "create", "healed")
+    machine.hawse("run", "-d", "--name", "patient", "--network", "healed", "hostfs", "sleep", "1000")
+    identity = machine.hawse("network", "inspect", "-f", "{{.Id}}", "healed").stdout[:12]
+    pid = machine.hawse("inspect", "-f", "{{.State.Pid}}", "patient").stdout.strip()
     follower = Follower(machine, "--filter", "event=repair", "--format", "{{.Type}}: {{json .Actor.Attributes}}")
     machine.sh(f"ip link set br-{identity} down")
     (network,) = follower.lines(1)
     assert network.startswith(f'network: {{"action":"changed bridge (br-{identity} is down), missing route (')
-    assert network.endswith('","cause":"another program","name":"app","type":"bridge"}')
+    assert network.endswith('","cause":"another program","name":"healed","type":"bridge"}')
     machine.sh("nft flush ruleset")
     assert re.fullmatch(
         r'daemon: {"action":"missing inet hawse \(the table\)","cause":"nft \(\d+\)","driver":"bridge","name":".+"}',
@@ -303,5 +319,5 @@ def test_each_repair_names_its_cause_and_what_was_done(machine: Host) -> None:
     subprocess.run(["nsenter", "-t", pid, "-n", "ip", "addr", "flush", "dev", "eth0"], check=True)
     assert follower.lines(3)[2].startswith('container: {"action":"missing address (')
     follower.interrupt()
-    machine.hawse("rm", "-f", "web")
-    machine.hawse("network", "rm", "app")
+    machine.hawse("rm", "-f", "patient")
+    machine.hawse("network", "rm", "healed")

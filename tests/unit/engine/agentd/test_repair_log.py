@@ -5,16 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from drivers.api import Difference
 from engine.agentd import repair_log
-
-MISSING = [Difference("missing", "inet hawse any4", f"tcp . {port}") for port in (84, 80, 82, 81, 83)]
-
-
-def test_a_line_names_a_few_of_each_kind_and_counts_the_rest():
-    differences = [*MISSING, Difference("changed", "inet hawse forward", "the rules")]
-    line = "missing inet hawse any4 (tcp . 80, tcp . 81, tcp . 82 and 2 more), changed inet hawse forward (the rules)"
-    assert repair_log.described(differences) == line
 
 
 def test_a_long_log_begins_anew(tmp_path, monkeypatch):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from drivers.api import Difference
-from engine.agentd import repair_log
 from engine.events import record as events
 from engine.store.api import Store, Transaction
 
+FEW = 3  # maximum number of differences between kernel and required state, of one kind, that a text names
 REPAIR, DRIFT = "repair", "drift"
 """The actions: a repair was made; another program keeps undoing the repairs, so the next one waits."""
 
 
 def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
     """Return the attributes of a repair; ``by`` names the program that made the changes, or is ""."""
-    return {"cause": by or "another program", "action": repair_log.described(differences)}
+    return {"cause": by or "another program", "action": described(differences)}
 
 
 def resting(by: str, seconds: float) -> dict[str, str]:
@@ -36,3 +37,18 @@ def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[
 def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
     """Add an event in a transaction of its own; no effect if the store cannot be written."""
     events.alone(store, lambda tx: add(tx, kind, identity, action, values))
+
+
+def described(differences: Sequence[Difference]) -> str:
+    """Return a short text that lists differences between the kernel and the required state, grouped by kind
+    and place.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for difference in differences:
+        groups[f"{difference.kind} {difference.place}"].append(difference.what)
+    return ", ".join(f"{group} ({_brief(sorted(whats))})" for group, whats in groups.items())
+
+
+def _brief(whats: Sequence[str]) -> str:
+    more = len(whats) - FEW
+    return ", ".join(whats[:FEW]) + (f" and {more} more" if more > 0 else "")
