@@ -75,7 +75,7 @@ class Exchange:
         """Yield the rest of the request's body in pieces; raises ClientGone."""
         if self._http.they_are_waiting_for_100_continue:
             self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
-        while True:
+        while self._http.their_state is h11.SEND_BODY:  # afterwards, h11 would wait for the next request
             try:
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:

@@ -71,6 +71,22 @@ def test_a_chunked_answer_ends_when_the_client_goes(ends):
     assert stream.client_is_gone()
 
 
+def test_the_end_of_a_body_is_not_awaited_twice(ends):
+    exchange, client = ends
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    exchange.next_request()
+    assert exchange.read_body(10) == b"{}"
+    began = time.monotonic()
+    assert list(exchange.body()) == []
+    exchange.answer(200, PLAIN, b"")
+    assert exchange.next_cycle()
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    exchange.next_request()
+    exchange.read_body(10)
+    exchange.hijack("application/x-raw").close()
+    assert time.monotonic() - began < 1
+
+
 def test_a_finished_chunked_answer_keeps_the_connection(ends):
     exchange, client = ends
     client.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
