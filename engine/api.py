@@ -260,16 +260,6 @@ class Containers(Protocol):
         instead of an exit code.
         """
 
-    def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
-        """Connect to a container's streams like `open_attachment`, for a caller that copies the data itself."""
-
-    def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
-        """Return a descriptor that is readable at the end of a container's run.
-
-        With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
-        `wait` afterwards, which releases the container's addresses and ports if nobody else has.
-        """
-
     def top(self, reference: str, arguments: str = "") -> Json:
         """Return the document of GET /containers/{id}/top; ``arguments`` are options of ps(1), such as "aux"."""
 
@@ -280,6 +270,19 @@ class Containers(Protocol):
         """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).
 
         With ``once`` (``stream=false``), yield one document after a second; with ``one_shot``, at once.
+        """
+
+    def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
+        """Connect to a container's streams like `open_attachment`, for a caller that copies the data itself."""
+
+    def resize(self, reference: str, rows: int, columns: int) -> None:
+        """Set the size of a running container's terminal."""
+
+    def watch_end(self, reference: str, *, next_run: bool) -> EndWatch:
+        """Return a descriptor that is readable at the end of a container's run.
+
+        With ``next_run``, a container without a process is watched until its next run has ended. The caller calls
+        `settle` afterwards.
         """
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
@@ -307,6 +310,13 @@ class Containers(Protocol):
         When the process ends, the container's supervisor starts a new hawse process, which calls this method. If
         ``finished_at`` is given, the wait before an automatic restart is over. The container is then restarted if its
         last run ended at that time.
+        """
+
+    def settle(self, container_id: str) -> None:
+        """Release the addresses and ports of a container whose process has ended, and remove it with --rm; idempotent.
+
+        A caller that has seen the end with `watch_end` does this instead of waiting for the process of `exited`, which
+        does the same and restarts the container if its policy says so.
         """
 
     def rejoin(self) -> None:

@@ -358,6 +358,12 @@ class ContainerVerbs(Verbs):
         on_exit.exited(host, container_id, finished_at)
         recover.schedule_cleanup(host)
 
+    def settle(self, container_id: str) -> None:
+        """Record the end of a container's process; with --rm, remove the container."""
+        host = self.changing()
+        on_exit.record_end(host, container_id)
+        recover.schedule_cleanup(host)
+
     def rejoin(self) -> None:
         """Record the end of adopted namespaces that are gone. Connect those that left their networks in a boot, when
         their names exist again.

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from api.docker.handlers import absent, attach, containers, events, exec, images, logs, networks, swarm, system, wait
+from api.docker.handlers import (
+    absent,
+    attach,
+    containers,
+    events,
+    exec,
+    images,
+    logs,
+    networks,
+    stats,
+    swarm,
+    system,
+    wait,
+)
 
 ROUTES = [
     *system.ROUTES,
@@ -13,6 +26,7 @@ ROUTES = [
     *exec.ROUTES,
     *images.ROUTES,
     *logs.ROUTES,
+    *stats.ROUTES,
     *wait.ROUTES,
     *swarm.ROUTES,
     *absent.ROUTES,

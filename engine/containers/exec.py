@@ -133,8 +133,12 @@ def open_attachment(host: Host, reference: str, stdio: Stdio, *, stdin: bool) ->
 
 
 def open_streams(host: Host, reference: str, *, stdin: bool) -> ContainerStreams:
-    """Connect to the standard streams of a container, for a caller that copies the data itself."""
-    record = lookup.resolve_own(host, reference)
+    """Connect to the standard streams of a container, for a caller that copies the data itself.
+
+    Raises Conflict if the container waits for a restart.
+    """
+    record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
+    lookup.check_not_restarting(record)
     streams = host.runtime.open_streams(record.id, stdin=stdin)
     events.alone(host.store, lambda tx: events.container(tx, record, "attach"))
     return streams

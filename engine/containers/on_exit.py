@@ -22,7 +22,7 @@ def exited(host: Host, container_id: str, finished_at: str = "") -> None:
     if finished_at:
         restart_now(host, container_id, finished_at)
         return
-    record = _ended(host, container_id)
+    record = record_end(host, container_id)
     if record is None or record.status != "restarting":
         return
     delay = restart_policy.backoff(record)
@@ -39,12 +39,12 @@ def finish_overdue_exit(host: Host, container_id: str) -> None:
     The hawse process that runs `exited` may be slow or may have been killed. This function does the same as `exited`,
     but restarts the container without the backoff time.
     """
-    record = _ended(host, container_id)
+    record = record_end(host, container_id)
     if record is not None and record.status == "restarting":
         restart_now(host, container_id, record.finished_at)
 
 
-def _ended(host: Host, container_id: str) -> ContainerRecord | None:
+def record_end(host: Host, container_id: str) -> ContainerRecord | None:
     """Record the end of a container's process. Also remove the container if it was started with --rm.
 
     Return the container's record, or None if the container has been removed or is running.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from drivers.linux import process
@@ -406,5 +407,6 @@ def start_by_user(host: Host, container_id: str) -> bool:
         with host.store.read() as reader:
             failed = reader.container(container_id)
         if failed is not None and failed.host.auto_remove:
-            remove(host, container_id, force=False)
+            with suppress(NotFound):  # another command that has waited for the container has removed it
+                remove(host, container_id, force=False)
         raise

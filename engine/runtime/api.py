@@ -265,9 +265,10 @@ WaitReadable = Callable[[Sequence[int]], Sequence[int]]
 
 
 class Attachment(Protocol):
-    """An open connection to a container's streams. ``detached`` is True if the user detached.
+    """An open connection to a container's streams.
 
-    `run` calls ``tell`` with "resize" and the terminal's new size, and with "detach".
+    ``detached`` is True if the user detached. `run` calls ``tell`` with "resize" and the terminal's new size, and with
+    "detach".
     """
 
     tell: Callable[[str, Mapping[str, str]], None]

@@ -51,6 +51,9 @@ def test_run_passes_streams_and_the_exit_code(service):
     assert docker("run", "--rm", "bb", "cat", input="nobody reads this").stdout == ""
     missing = docker("run", "--rm", "bb", "nosuch", check=False)
     assert missing.returncode == 127 and "executable file not found" in missing.stderr
+    for _ in range(3):
+        nobody = docker("run", "--rm", "-u", "0:nosuch", "bb", "true", check=False)
+        assert "unable to find group nosuch" in nobody.stderr, "the error is that of the start, not of the removal"
     assert docker("ps", "-aq").stdout == ""
 
 
@@ -191,6 +194,33 @@ def test_wait(service):
     assert docker("ps", "-aq", "--filter", "name=c2").stdout == ""
     bad = service.ask("POST", "/containers/c1/wait?condition=never")
     assert (bad.status, bad.message) == (400, 'invalid condition: "never"')
+
+
+def test_wait_ends_with_a_run_that_is_started_again(service):
+    service.docker("run", "-d", "--restart", "always", "--name", "c1", "bb", "sh", "-c", "sleep 0.5; exit 2")
+    assert service.docker("wait", "c1").stdout == "2\n"
+    service.docker("run", "-d", "--restart", "always", "--name", "c2", "bb", "false")
+    until(lambda: service.docker("inspect", "-f", "{{.RestartCount}}", "c2").stdout >= "4\n", 60)
+    until(lambda: service.docker("inspect", "-f", "{{.State.Restarting}}", "c2").stdout == "true\n")
+    for path, body in (("/containers/c2/exec", {"Cmd": ["true"]}), ("/containers/c2/attach?stream=1", None)):
+        refused = service.ask("POST", path, body)
+        assert refused.status == 409 and refused.message.endswith("is restarting, wait until the container is running")
+
+
+def test_stats_and_top(service):
+    docker = service.docker
+    docker("network", "create", "n1")
+    docker("run", "-d", "--name", "c1", "--network", "n1", "bb", "sleep", "300")
+    docker("run", "--rm", "--network", "n1", "bb", "ping", "-c", "3", "-s", "1400", "-i", "0.2", "c1")
+    shown = docker("stats", "--no-stream", "--format", "{{.Name}} {{.NetIO}} {{.PIDs}}", "c1").stdout.split()
+    assert shown[0] == "c1" and shown[1].endswith("kB") and shown[-1] == "1", shown
+    assert docker("top", "c1", "-o", "pid,args").stdout.splitlines()[1].endswith("sleep 300")
+    stream = opened(service, "GET /containers/c1/stats")
+    seen = b""
+    while seen.count(b'"eth0":{"rx_bytes":') < 2:
+        seen += stream.recv(65536)
+    stream.close()
+    assert service.ask("GET", "/containers/nosuch/stats").status == 404
 
 
 def test_attach_gives_the_output_to_every_client(service):

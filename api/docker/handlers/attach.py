@@ -46,13 +46,7 @@ def attach_websocket(_: Request) -> None:
 
 def resize(request: Request) -> Response:
     """Answer POST /containers/{id}/resize."""
-    rows, columns = size(request)
-    containers = request.engine.containers
-    document = containers.inspect(request.parameters["id"])
-    if not document["State"]["Running"]:
-        raise ApiError(409, f"Container {document['Id']} is not running")
-    with closing(containers.open_streams(document["Id"], stdin=False)) as streams:
-        streams.resize(rows, columns)
+    request.engine.containers.resize(request.parameters["id"], *size(request))
     return EMPTY
 
 

@@ -19,7 +19,7 @@ from api.docker.errors import ApiError, bad_request
 from api.docker.execs import EXECS, Exec
 from api.docker.frames import media_type
 from api.docker.handlers.attach import size
-from api.docker.messages import EMPTY, Request, Response, json_response
+from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.router import Route
 from api.docker.stream import Hijacked
 from api.docker.workers import Job
@@ -41,8 +41,7 @@ def create(request: Request) -> Response:
     if not words:
         raise bad_request("No exec command specified")
     document = request.engine.containers.inspect(request.parameters["id"])
-    if not document["State"]["Running"]:
-        raise ApiError(409, f"container {document['Id']} is not running")
+    _require_running(document)
     keys = body.text("DetachKeys")
     detach_keys(keys)
     command = ExecCreate(
@@ -65,8 +64,7 @@ def start(request: Request) -> Response | None:
     instance = EXECS.get(request.parameters["id"])
     body = request.json("ExecStartCheck")
     document = request.engine.containers.inspect(instance.container_id)
-    if not document["State"]["Running"]:
-        raise ApiError(409, f"container {instance.container_id} is not running")
+    _require_running(document)
     instance.claim()
     rows, columns = _console_size(body.numbers("ConsoleSize"))
     if rows or columns:
@@ -88,6 +86,14 @@ def resize(request: Request) -> Response:
 def inspect(request: Request) -> Response:
     """Answer GET /exec/{id}/json."""
     return json_response(EXECS.get(request.parameters["id"]).document())
+
+
+def _require_running(document: Json) -> None:
+    """Raise ApiError (409) if a container does not run."""
+    if document["State"]["Restarting"]:
+        raise ApiError(409, f"Container {document['Id']} is restarting, wait until the container is running")
+    if not document["State"]["Running"]:
+        raise ApiError(409, f"container {document['Id']} is not running")
 
 
 def _start_detached(request: Request, instance: Exec) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from api.docker.errors import ApiError, bad_request
+from contextlib import suppress
+
+from api.docker.errors import bad_request
 from api.docker.messages import Request, encode
 from api.docker.router import Route
 from api.docker.stream import ChunkedStream
@@ -10,8 +12,10 @@ from engine.api import Engine
 from engine.errors import NotFound
 
 CONDITIONS = ("not-running", "next-exit", "removed")
-REMOVAL_INTERVAL_SECONDS = 1.0
+LOOK_SECONDS = 1.0
 """Seconds between two looks whether a container that does not run has been removed."""
+REMOVAL_LOOK_SECONDS = 0.05
+"""Seconds between two looks whether a container that has ended has been removed."""
 
 
 def wait(request: Request) -> None:
@@ -24,60 +28,54 @@ def wait(request: Request) -> None:
         raise bad_request(f'invalid condition: "{condition}"')
     document = request.engine.containers.inspect(request.parameters["id"])
     container_id, state = document["Id"], document["State"]
-    runs = state["Running"] or state["Restarting"]
-    waiting = _Waiting(request, container_id)
-    try:
-        if runs or condition != "not-running":
-            waiting.watch()
+    code = int(state["ExitCode"])
+    if condition == "not-running" and not (state["Running"] or state["Restarting"]):
         with request.open_stream() as stream:
-            code = int(state["ExitCode"])
-            if runs or condition != "not-running":
-                code = waiting.for_end(stream, code, removed=condition == "removed")
             stream.write(encode({"StatusCode": code}))
-    finally:
-        waiting.close()
+        return
+    wait_for_start = condition != "not-running" or state["Restarting"]
+    with _Waiting(request, container_id, next_run=wait_for_start) as waiting, request.open_stream() as stream:
+        code = waiting.for_end(stream, code)
+        if condition == "removed":
+            waiting.for_removal(stream)
+        stream.write(encode({"StatusCode": code}))
 
 
 class _Waiting:
-    """A wait for the end of one container's run."""
+    """A wait for the end of one container's run, which begins with the construction."""
 
-    def __init__(self, request: Request, container_id: str) -> None:
-        self._request, self._id = request, container_id
+    def __init__(self, request: Request, container_id: str, *, next_run: bool) -> None:
+        self._request, self._id, self._next_run = request, container_id, next_run
         self._containers = request.engine.containers
+        self._end = self._containers.watch_end(self._id, next_run=next_run)
 
-    def watch(self) -> None:
-        """Begin to watch, before the client hears of it."""
-        self._end = self._containers.watch_end(self._id, next_run=True)
+    def __enter__(self) -> _Waiting:
+        return self
 
-    def for_end(self, stream: ChunkedStream, code: int, *, removed: bool) -> int:
-        """Wait until the run has ended (or, with ``removed``, until the container is removed); return the exit code.
+    def __exit__(self, *_: object) -> None:
+        self._end.close()
+
+    def for_end(self, stream: ChunkedStream, code: int) -> int:
+        """Wait until the run has ended and its addresses and ports are released; return the exit code.
 
         ``code`` is the exit code if the container is removed before it runs. Raises ClientGone.
         """
         while True:
-            if not stream.wait(REMOVAL_INTERVAL_SECONDS, self._end.fileno()):
+            if not stream.wait(LOOK_SECONDS if self._next_run else None, self._end.fileno()):
                 if not self._exists():
                     return code
                 continue
             ended = self._end.exit_code()
             if ended is not None:
-                return self._settled(ended, removed=removed)
-            self._end.close()
-            self.watch()
+                self._request.change(_settle, self._id)
+                return ended
+            self._end.close()  # the supervisor was killed; ask its successor
+            self._end = self._containers.watch_end(self._id, next_run=self._next_run)
 
-    def close(self) -> None:
-        """Stop watching; idempotent."""
-        if hasattr(self, "_end"):
-            self._end.close()
-
-    def _settled(self, code: int, *, removed: bool) -> int:
-        """Wait until the container's addresses and ports are released; return the exit code."""
-        try:
-            self._request.change(_settle, self._id, "removed" if removed else "not-running")
-        except ApiError as error:
-            if error.status != 404:
-                raise
-        return code
+    def for_removal(self, stream: ChunkedStream) -> None:
+        """Wait until the container has been removed; raises ClientGone."""
+        while self._exists():
+            stream.wait(REMOVAL_LOOK_SECONDS)
 
     def _exists(self) -> bool:
         try:
@@ -87,8 +85,9 @@ class _Waiting:
         return True
 
 
-def _settle(engine: Engine, container_id: str, condition: str) -> None:
-    engine.containers.wait(container_id, condition=condition)
+def _settle(engine: Engine, container_id: str) -> None:
+    with suppress(NotFound):
+        engine.containers.settle(container_id)
 
 
 ROUTES = [Route("POST", "/containers/{id:.*}/wait", wait)]

@@ -1,0 +1,66 @@
+"""/containers/{id}/stats and /containers/{id}/top."""
+
+from __future__ import annotations
+
+from api.docker.errors import ApiError
+from api.docker.messages import Json, Request, Response, encode, json_response
+from api.docker.router import Route
+from engine.api import Documents, Engine
+
+INTERVAL_SECONDS = 1.0
+"""Seconds between two documents of a container."""
+
+
+def stats(request: Request) -> Response | None:
+    """Answer GET /containers/{id}/stats: each second until the client goes, or once (``stream=false``).
+
+    A worker reads the figures, because the network counters are in the namespace of the container.
+    """
+    before = _now(request, request.parameters["id"])
+    container_id = str(before["id"])
+    if not request.flag("stream", True):
+        if request.flag("one-shot") or not before["pids_stats"]:
+            return json_response(before)
+        with request.open_stream() as stream:
+            stream.wait(INTERVAL_SECONDS)
+            stream.write(encode(_after(before, _now(request, container_id))))
+        return None
+    with request.open_stream() as stream:
+        stream.write(encode(before))
+        while True:
+            stream.wait(INTERVAL_SECONDS)
+            try:
+                now = _now(request, container_id)
+            except ApiError:
+                return None  # the container was removed
+            stream.write(encode(_after(before, now)))
+            before = now
+
+
+def top(request: Request) -> Response:
+    """Answer GET /containers/{id}/top."""
+    return json_response(request.change(_top, request.parameters["id"], request.value("ps_args")))
+
+
+def _now(request: Request, reference: str) -> Json:
+    (document,) = request.change(_figures, reference)
+    return document
+
+
+def _after(before: Json, now: Json) -> Json:
+    """Return the document ``now`` with the times of the document before it, for shares of the processors."""
+    return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
+
+
+def _figures(engine: Engine, reference: str) -> Documents:
+    return engine.containers.figures([reference])
+
+
+def _top(engine: Engine, reference: str, arguments: str) -> Json:
+    return engine.containers.top(reference, arguments)
+
+
+ROUTES = [
+    Route("GET", "/containers/{id:.*}/stats", stats),
+    Route("GET", "/containers/{id:.*}/top", top),
+]
