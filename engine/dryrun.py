@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from drivers.linux import netns, process
 from engine import intents
+from engine.agent.client import LOCK
 from engine.api import Engine
 from engine.cluster import membership
 from engine.config import load_config
@@ -53,6 +54,7 @@ class DryRun:
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
         for directory in ("root", "run"):
             make_private_directory(self.scratch / directory)
+        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)  # tells which ports this host's own agent holds
         store = self.scratch / "root" / NAME
         _copy(self.root / NAME, store)
         runtime = cast(Runtime, _Runtime(LocalRuntime(self.root, self.run)))
