@@ -84,7 +84,7 @@ def shell_colours(text: str) -> str:
     from rich.console import Console
     from rich.syntax import Syntax
 
-    console, syntax = Console(force_terminal=True, color_system="standard"), Syntax("", "bash")
+    console, syntax = Console(force_terminal=True, color_system="standard"), Syntax("", "bash", theme="ansi_dark")
     with console.capture() as capture:
         for line in text.splitlines():
             console.print(syntax.highlight(line), end="", soft_wrap=True)
@@ -170,7 +170,7 @@ class App:
     @property
     def color(self) -> bool:
         """Whether stdout may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
-        return not self.no_color and self.on_terminal and self.environ.get("TERM") != "dumb"
+        return self.has_color(self.stdout)
 
     def out(self, text: str) -> None:
         """Write this text to stdout; on a terminal, control characters are escaped."""

@@ -43,7 +43,6 @@ def show(app: App) -> None:
         text = dry_run.shown(text)
         dry_run.close()
     if app.has_color(app.stderr):
-        text = shell_colours(escaped(text))
-    elif app.stderr.isatty():
-        text = escaped(text)
-    app.write(app.stderr, text.encode("utf-8", "surrogateescape"))
+        app.write(app.stderr, shell_colours(escaped(text)).encode("utf-8", "surrogateescape"))
+    else:
+        app.err(text)
