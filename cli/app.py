@@ -74,7 +74,7 @@ def shell_colours(text: str) -> str:
     from rich.console import Console
     from rich.syntax import Syntax
 
-    console, syntax = Console(force_terminal=True, color_system="standard"), Syntax("", "bash")
+    console, syntax = Console(force_terminal=True, color_system="standard"), Syntax("", "bash", theme="ansi_dark")
     with console.capture() as capture:
         for line in text.splitlines():
             console.print(syntax.highlight(line), end="", soft_wrap=True)
@@ -192,10 +192,6 @@ class App:
     def on_terminal(self) -> bool:
         """Whether the stdout of this process is a terminal."""
         return self.stdout.isatty()
-
-    def has_color(self, stream: BinaryIO) -> bool:
-        """Return whether the stream may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
-        return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property
     def color(self) -> bool:

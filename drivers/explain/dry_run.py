@@ -1,7 +1,8 @@
 """The recorder of ``--dry-run``: it keeps the command for each change, and the change does not happen.
 
 Reads go to the kernel, except for links and sysctls that earlier steps would have made. Before a firewall transaction
-is kept, the kernel checks it: without its end mark, the kernel validates a transaction and then discards it.
+is kept, the kernel checks it: without its end mark, the kernel validates a transaction and then discards it. Whether
+the kernel has links of a kind is tried in a scratch namespace.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from pyroute2.netlink import NLM_F_CREATE
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_GETROUTE
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from drivers.explain import imagined, links
+from drivers.explain import imagined, kinds, links
 from drivers.explain.imagined import ImaginedLinks
 from drivers.explain.names import Names
 from drivers.explain.netfilter import FAMILY_NAMES
@@ -63,7 +65,10 @@ class DryRunRecorder(CommandRecorder):
             names = self._names(session)
             for message in messages:
                 if TRANSLATIONS[message.kind] is links.command:
-                    name = names.link(decode(ifinfmsg, message.body)["index"])
+                    content = decode(ifinfmsg, message.body)
+                    if message.flags & NLM_F_CREATE:
+                        kinds.require(content.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND"))
+                    name = names.link(content["index"])
                     self._lose(session, message, name)
                     self._links.apply(namespace, message, name)
         self._keep(texts)

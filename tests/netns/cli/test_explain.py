@@ -223,3 +223,12 @@ def test_a_dry_run_that_cannot_be_true_is_refused(twin: Twin) -> None:
         assert refused.stderr.startswith("hawse: --dry-run works with network create,")
     taken = hawse("network", "create", "--dry-run", "bridge", check=False)
     assert (taken.returncode, "operation is not permitted" in taken.stderr) == (1, True)
+
+
+def test_a_dry_run_knows_which_links_the_kernel_lacks(twin: Twin) -> None:
+    for options in (("-o", "parent=ext0"), ("-o", "parent=ext0.10"), ()):
+        words = ("network", "create", "-d", "macvlan", *options, "--subnet", "192.168.78.0/24", "lan")
+        planned, done = twin.hawse("--dry-run", *words, check=False), twin.hawse(*words, check=False)
+        errors = [[line for line in one.stderr.splitlines() if line.startswith("Error")] for one in (planned, done)]
+        assert (planned.returncode, errors[0]) == (done.returncode, errors[1])
+        twin.hawse("network", "rm", "-f", "lan")

@@ -19,6 +19,7 @@ from engine.dispatch import KINDS, translate_driver_errors
 FOLDER = Path(drivers.__file__).parent
 CAUGHT = {
     ("explain/dry_run.py", "OSError"),
+    ("explain/kinds.py", "OSError"),
     ("linux/address_ranges.py", "InterruptedError"),
     ("linux/address_ranges.py", "OSError"),
     ("linux/netlink.py", "InterruptedError"),

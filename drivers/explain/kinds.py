@@ -1,0 +1,30 @@
+"""Whether the kernel can make links of a kind: a dry run tries it in a scratch namespace, which is gone afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drivers.api import KernelError
+from drivers.linux import link, netns
+from drivers.linux.netlink import session
+
+PARENT, PROBE = "parent", "probe"
+MACS = ("02:42:00:00:00:01", "02:42:00:00:00:02")
+WITH_PARENT: dict[str, dict[str, Any]] = {"vlan": {"vlan_id": 1}, "macvlan": {}, "ipvlan": {}}
+"""The kinds of links that need a parent, and what else they need."""
+ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
+
+
+def require(kind: str) -> None:
+    """Raise OSError if the kernel refuses to make a link of this kind; other kinds than those above are not tried."""
+    if kind not in (*WITH_PARENT, *ALONE):
+        return
+    with netns.new_netns(), session() as scratch:
+        try:
+            if kind in WITH_PARENT:
+                link.add_veth(scratch, PARENT, {"ifname": "other", "address": MACS[0]}, address=MACS[1])
+                link.add(scratch, PROBE, kind, link=link.index(PARENT), **WITH_PARENT[kind])
+            else:
+                link.add(scratch, PROBE, kind, **ALONE[kind])
+        except KernelError as error:
+            raise OSError(error.errno, "refused by the kernel") from error
