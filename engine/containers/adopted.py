@@ -323,7 +323,8 @@ def _opened(path: str, reference: str) -> Iterator[int]:
         raise _missing(reference) from None
     try:
         if namespace < 0 or not netns.is_network_namespace(namespace):
-            raise InvalidArgument(f"{path} is not a network namespace")
+            typed = reference.partition(":")[2]
+            raise InvalidArgument(f"{typed if typed.startswith('/') else path} is not a network namespace")
         yield namespace
     finally:
         if namespace >= 0:

@@ -32,8 +32,8 @@ def add(host: Host, record: ContainerRecord) -> None:
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return
-    if _link(NETNS_DIRECTORY / record.name, _target(host, record), f"{host.run}/netns/"):
-        with suppress(OSError):  # /etc is read-only, or the user has files of this name
+    with suppress(OSError):  # /run or /etc is read-only, or the name is too long for a file
+        if _link(NETNS_DIRECTORY / record.name, _target(host, record), f"{host.run}/netns/"):
             _link_files(host, record)
 
 
@@ -65,9 +65,12 @@ def _target(host: Host, record: ContainerRecord) -> str:
 
 def _link(path: Path, target: str, ours: str) -> bool:
     """Make a symbolic link, in place of a link to a path that begins with ``ours``; return whether it exists now."""
-    path.parent.mkdir(0o755, exist_ok=True)
     with suppress(FileExistsError):
-        os.symlink(target, path)
+        try:
+            os.symlink(target, path)
+        except FileNotFoundError:
+            path.parent.mkdir(0o755, exist_ok=True)
+            os.symlink(target, path)
         return True
     try:
         found = os.readlink(path)
