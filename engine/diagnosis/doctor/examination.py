@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from drivers.api import DriverError
+from drivers.linux.host import has_net_admin
 from engine.agent.client import announce
 from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis
@@ -18,7 +19,7 @@ from engine.cluster import membership
 from engine.diagnosis.doctor import host as host_checks
 from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
 from engine.diagnosis.doctor.checks import Examined, fault, read_records
-from engine.errors import EngineError
+from engine.errors import EngineError, PermissionDenied
 from engine.host import Host
 from engine.runtime.api import RuntimeFailure
 from engine.store.store_file import NAME
@@ -37,6 +38,8 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
     ``prepare`` makes the host ready for changes, as every changing command does.
     """
+    if not has_net_admin():
+        raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to look at networks")
     before = examine(host)
     if not fix or all(check.status == OK for check in before):
         return Diagnosis(before)
