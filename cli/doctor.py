@@ -57,7 +57,7 @@ def write(app: App, diagnosis: Diagnosis, *, fix: bool) -> None:
     """Print the checks as a table, the worst last, where a person sees them; then the repairs and a summary."""
     shown = summarised(diagnosis.checks)
     if app.on_terminal:
-        print_table(app, HEADER[:3], [(*_head(check), Cell(_finding(check))) for check in shown])
+        print_table(app, HEADER[:3], [(*_head(check), _finding(check)) for check in shown])
     else:
         print_table(app, HEADER, [(*_head(c), Cell(c.what), Cell(c.cause), Cell(c.fix)) for c in shown])
     app.out_lines(f"repaired: {line}" for line in diagnosis.repaired)
@@ -71,11 +71,10 @@ def _head(check: Check) -> tuple[Cell, Cell]:
     return Cell(check.status, STYLES[check.status]), Cell(check.object)
 
 
-def _finding(check: Check) -> str:
+def _finding(check: Check) -> Cell:
     """Return the finding with its cause and its fix below; the table has no room beside it on a terminal."""
     named = (("cause", check.cause), ("fix", check.fix))
-    lines = [check.what, *(f"  {name}: {value}" for name, value in named if value)]
-    return "\n".join(line.replace("\n", " ") for line in lines)
+    return Cell(check.what, below=[f"  {name}: {value}" for name, value in named if value])
 
 
 def summarised(checks: Sequence[Check]) -> list[Check]:

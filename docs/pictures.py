@@ -129,6 +129,11 @@ def doctor(host: Host) -> str:
     return screenshot(host, "doctor")
 
 
+def trace(host: Host) -> str:
+    """Return what ``hawse trace`` shows on a terminal: why the outside does not reach a published port."""
+    return screenshot(host, "trace", "outside", "published:8080/tcp")
+
+
 def screenshot(host: Host, *argv: str) -> str:
     """Return an SVG of a terminal in which a command of hawse has run."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
@@ -140,7 +145,7 @@ def screenshot(host: Host, *argv: str) -> str:
     return console.export_svg(title="hawse", unique_id=f"hawse-{argv[0]}", code_format=form)
 
 
-PICTURES: dict[str, Callable[[Host], str]] = {"map.svg": network_map, "doctor.svg": doctor}
+PICTURES: dict[str, Callable[[Host], str]] = {"map.svg": network_map, "doctor.svg": doctor, "trace.svg": trace}
 """The pictures in the order in which they are made; a later one may damage the host."""
 
 

@@ -478,7 +478,7 @@ class _Bridge:
         if bridge is None:
             return [Difference("missing", "bridge", self.name)]
         differences = [] if bridge.up else [Difference("changed", "bridge", f"{self.name} is down")]
-        held = {item for index, item in address.all_addresses(self.session) if index == bridge.index}
+        held = address.of_link(self.session, bridge.index)
         differences += [
             Difference("missing", "address", f"{item} on {self.name}") for item in self._addresses() if item not in held
         ]

@@ -80,7 +80,7 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
         return [Difference("changed", "interface", f"{interface} is named {other.name}", detail=other.name)]
     down = [n for n, one in ((interface, present), ("lo", link.find(opened, "lo"))) if one is not None and not one.up]
     differences = [Difference("changed", "interface", f"{name} is down") for name in down]
-    held = {item for index, item in address.all_addresses(opened) if index == present.index}
+    held = address.of_link(opened, present.index)
     differences += [
         Difference("missing", "address", f"{item} on {interface}") for item in _addresses(endpoint) if item not in held
     ]

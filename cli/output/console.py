@@ -22,10 +22,11 @@ NARROWEST = 60
 
 
 class Cell(NamedTuple):
-    """A cell of a table with a rich style, such as "bold red"."""
+    """A cell of a table with a rich style, such as "bold red", and further lines below without a style."""
 
     text: str
     style: str = ""
+    below: Sequence[str] = ()
 
 
 def text(data: str, style: str = "") -> Text:
@@ -56,14 +57,8 @@ def print_table(app: App, header: Sequence[str], rows: Sequence[Sequence[Cell]])
     for place, title in enumerate(header):
         table.add_column(title, no_wrap=place < len(header) - 1, overflow="fold")
     for row in rows:
-        table.add_row(*(text(cell.text, cell.style) if "\n" not in cell.text else _lines(cell) for cell in row))
+        table.add_row(*(Text("\n").join([text(c.text, c.style), *map(text, c.below)]) for c in row))
     show(app, table)
-
-
-def _lines(cell: Cell) -> Text:
-    """Return a cell of several lines; only the first has the style."""
-    first, *others = cell.text.split("\n")
-    return Text("\n").join([text(first, cell.style), *(text(line) for line in others)])
 
 
 def _columns(app: App) -> int:

@@ -7,6 +7,7 @@ interface that another program made, hawse can remove its own addresses and keep
 from __future__ import annotations
 
 import errno
+import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Interface, ip_interface
 from socket import AF_INET, AF_INET6
@@ -19,10 +20,11 @@ from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from drivers.api import IPAddress, IPInterface
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
-from drivers.linux.rtnetlink import Attributes, dump, encode
+from drivers.linux.rtnetlink import Attributes, decode, encode
 
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 OURS = 104
+HEADER = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index of the link
 
 
 class _Found(NamedTuple):
@@ -62,6 +64,11 @@ def all_addresses(session: Session) -> list[tuple[int, IPInterface]]:
     return [(record.link, record.address) for record in _all(session)]
 
 
+def of_link(session: Session, link_index: int) -> set[IPInterface]:
+    """Return the addresses of one link; the addresses of other links are not decoded, which takes most of the time."""
+    return {record.address for record in _all(session, link_index)}
+
+
 def holder(session: Session, address: IPAddress) -> int:
     """Return the index of the link that has an address, or 0 if no link has it."""
     return next((record.link for record in _all(session) if record.address.ip == address), 0)
@@ -76,11 +83,15 @@ def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) ->
     return encode(ifaddrmsg, own, index=link_index, flags=flags, **fields)
 
 
-def _all(session: Session) -> Iterator[_Found]:
+def _all(session: Session, link_index: int = 0) -> Iterator[_Found]:
+    """Yield all addresses, or with ``link_index`` those of one link."""
     for family in FAMILIES.values():
         with kernel_errors("list", "addresses"):
-            messages = dump(session, RTM_GETADDR, ifaddrmsg, family=family)
-        for message in messages:
+            bodies = session.dump(RTM_GETADDR, encode(ifaddrmsg, family=family))
+        for body in bodies:
+            if link_index and HEADER.unpack_from(body)[4] != link_index:
+                continue
+            message = decode(ifaddrmsg, body)
             # Prefer IFA_LOCAL, because on a point-to-point link IFA_ADDRESS is the address of the other end.
             own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             interface = ip_interface((own, message["prefixlen"]))

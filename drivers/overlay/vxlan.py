@@ -91,7 +91,7 @@ def missing(there: Session, network: NetworkSpec) -> list[str]:
     if bridge is not None:
         ports = (one for one in found.values() if one is not None and one is not bridge)
         lost += [f"changed: {one.name} is not on {BRIDGE}" for one in ports if one.master != bridge.index]
-        held = {item for index, item in address.all_addresses(there) if index == bridge.index}
+        held = address.of_link(there, bridge.index)
         gateways = (pool.gateway for pool in network.pools if pool.gateway is not None)
         lost += [f"missing: address {gateway}" for gateway in gateways if gateway not in held]
     return lost

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from drivers.api import DriverError
+from drivers.linux.host import has_net_admin
 from engine.agent.client import announce
 from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis
@@ -18,13 +19,15 @@ from engine.cluster import membership
 from engine.diagnosis.doctor import host as host_checks
 from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
 from engine.diagnosis.doctor.checks import Examined, fault, read_records
-from engine.errors import EngineError
+from engine.errors import EngineError, PermissionDenied
 from engine.host import Host
 from engine.runtime.api import RuntimeFailure
 from engine.store.store_file import NAME
 
 Area = tuple[str, Callable[[Examined], Iterable[Check]]]
 FAILURES = (EngineError, DriverError, RuntimeFailure, OSError)
+COMPARISONS, PAUSE_SECONDS = 5, 0.2
+"""Maximum number of comparisons while commands run, and the pause that grows by this time."""
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
 STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
 """The objects that need a moment until they answer. While one of them is not well, the second look is repeated."""
@@ -35,6 +38,8 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
     ``prepare`` makes the host ready for changes, as every changing command does.
     """
+    if not has_net_admin():
+        raise PermissionDenied("permission denied: hawse needs root (CAP_NET_ADMIN) to look at networks")
     before = examine(host)
     if not fix or all(check.status == OK for check in before):
         return Diagnosis(before)
@@ -61,23 +66,34 @@ def examine(host: Host) -> list[Check]:
     if any(check.object == "store" and check.status != OK for check in of_store) or not (host.root / NAME).exists():
         return [*of_store, *_each([("host", host_checks.check)], Examined(host, Snapshot()))]
     try:
-        with host.store.read() as reader:
-            examined = Examined(host, read_records(reader), lambda: processes.agent_state(host))
-            compared: list[Area] = [
-                ("networks", lambda examined: links.check(examined, reader)),
-                ("intents", lambda _: links.unfinished(reader)),
-            ]
-            found = list(_each(compared, examined))
+        examined, compared = _compared(host)
     except FAILURES as error:
         return [*of_store, fault("store", f"cannot be read: {error}", fix="")]
-    return [*found, *_each(areas(host), examined), *of_store]
+    return [*compared, *_each(areas(host), examined), *of_store]
+
+
+def _compared(host: Host) -> tuple[Examined, list[Check]]:
+    """Compare the kernel with the records, again if a command changed the records meanwhile and there is a finding."""
+    for attempt in range(COMPARISONS):
+        stamp = host.store.stamp()
+        with host.store.read() as reader:
+            examined = Examined(host, read_records(reader), partial(processes.agent_state, host))
+            compared: list[Area] = [
+                ("networks", partial(links.check, reader=reader)),
+                ("intents", lambda _: links.unfinished(reader)),  # called at once
+                ("paths", paths.check),
+                ("names", names.check),
+            ]
+            found = list(_each(compared, examined))
+        if host.store.stamp() == stamp or all(check.status == OK for check in found):
+            break
+        time.sleep(PAUSE_SECONDS * attempt)
+    return examined, found
 
 
 def areas(host: Host) -> list[Area]:
     """Return the areas to check after the comparison of the kernel with the records."""
     checked: list[Area] = [
-        ("paths", paths.check),
-        ("names", names.check),
         ("mtu", mtu.check),
         ("host", host_checks.check),
         ("processes", processes.check),

@@ -43,6 +43,12 @@ class Joined:
         """The endpoint's addresses."""
         return [ip_interface(text).ip for text in (self.endpoint.ipv4, self.endpoint.ipv6) if text]
 
+    @property
+    def addresses_on_bridge(self) -> list[IPAddress]:
+        """The addresses in subnets of the bridge's own addresses; an isolated network's bridge has none."""
+        subnets = [held.network for held in self.bridge.addresses] if self.bridge is not None else []
+        return [address for address in self.addresses if any(address in subnet for subnet in subnets)]
+
 
 def check(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each obstacle, or one good result."""
@@ -83,7 +89,7 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
     """Check the host's routes and neighbour entries for the containers of one bridge."""
     known = {neighbour.address: neighbour for neighbour in path_lookup.neighbours(bridge)}
     for one in members:
-        for address in one.addresses:
+        for address in one.addresses_on_bridge:
             found = path_lookup.route(address)
             if found.interface != bridge or found.kind != "unicast":
                 what = f"this host's packets to {address} {_way(found)} instead of by {bridge}"

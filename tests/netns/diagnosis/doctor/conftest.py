@@ -73,7 +73,7 @@ def is_named(found: list[Finding], status: str, name: str, what: str) -> bool:
 
 @pytest.fixture(scope="session")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
-    """A host with three networks. On "app", the container "web" publishes a port; "db" is also on "back"."""
+    """A host with four networks. On "app", the container "web" publishes a port; "db" is also on "back"."""
     require_root()
     peer = Peer(f"hwt{os.getpid()}dp{next(COUNTER)}", ipv6=True)
     host = Installed(f"hwt{os.getpid()}dh{next(COUNTER)}", peer, tmp_path_factory.mktemp("doctor"))
@@ -81,11 +81,14 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     made.hawse("network", "create", "--subnet", "172.31.0.0/16", "--ipv6", "--subnet", "fd31::/64", "app")
     made.hawse("network", "create", "--internal", "--subnet", "172.32.0.0/16", "back")
     made.hawse("network", "create", "-o", "com.hawse.bridge.spoof_guard=true", "--subnet", "172.33.0.0/16", "strict")
+    isolated = "com.docker.network.bridge.gateway_mode_ipv4=isolated"
+    made.hawse("network", "create", "--internal", "-o", isolated, "--subnet", "172.34.0.0/16", "sealed")
     run = ("run", "-d", "--network")
     made.hawse(*run, "app", "--name", "web", "-p", "8080:80", "--network-alias", "www", "hostfs", "sleep", "1d")
     made.hawse(*run, "app", "--name", "db", "hostfs", "sleep", "1d")
     made.hawse(*run, "strict", "--name", "honest", "hostfs", "sleep", "1d")
     made.hawse("network", "connect", "back", "db")
+    made.hawse("network", "connect", "sealed", "honest")
     for network in ("app", "back", "strict"):
         made.links[network] = (
             "br-" + made.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", network).stdout.strip()

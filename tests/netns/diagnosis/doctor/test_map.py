@@ -15,7 +15,7 @@ pytestmark = pytest.mark.netns
 def test_the_document_has_networks_containers_names_and_ports(patient):
     document = json.loads(patient.hawse("network", "map", "--format", "json").stdout)
     networks = {network["Name"]: network for network in document["Networks"]}
-    assert list(networks) == ["app", "back", "strict"], "predefined networks that nothing uses are left out"
+    assert list(networks) == ["app", "back", "sealed", "strict"], "predefined networks that nothing uses are left out"
     assert [pool["Subnet"] for pool in networks["app"]["Subnets"]] == ["172.31.0.0/16", "fd31::/64"]
     assert networks["back"]["Internal"]
     web = next(c for c in networks["app"]["Containers"] if c["Name"] == "web")
@@ -42,11 +42,28 @@ def test_drawings(patient):
     assert {"app", "back", "strict", "web", "db", "honest", "8080 → 80/tcp", "also on back"} <= set(texts)
     mermaid = patient.hawse("network", "map", "--format", "mermaid").stdout
     assert mermaid.startswith("flowchart LR\n")
-    assert mermaid.count(" ---|") == 4, "an edge for each endpoint"
+    assert mermaid.count(" ---|") == 5, "an edge for each endpoint"
     dot = patient.hawse("network", "map", "--format", "dot").stdout
     if shutil.which("dot"):
         subprocess.run(["dot", "-Tplain"], input=dot, text=True, check=True, capture_output=True)
-    assert dot.count(" -- ") == 4
+    assert dot.count(" -- ") == 5
+
+
+def test_a_hostile_name_is_only_text(patient):
+    name = '"]<script>&\\N\x1b[31m\n%%'
+    patient.hawse("network", "create", name)
+    drawn = {
+        form: patient.hawse("network", "map", "--format", form).stdout for form in ("svg", "mermaid", "dot", "tree")
+    }
+    texts = [element.text or "" for element in ElementTree.fromstring(drawn["svg"]).iter()]
+    assert '"]<script>&\\N\\u001b[31m\\n%%' in texts
+    assert "#34;#93;#60;script#62;#38;#92;N" in drawn["mermaid"]
+    assert '\\"]<script>&\\\\N' in drawn["dot"]
+    assert not [
+        form for form, text in drawn.items() if "\x1b" in text or ("<script>" in text and form in ("svg", "mermaid"))
+    ]
+    assert "network" in patient.hawse("doctor").stdout
+    patient.hawse("network", "rm", name)
 
 
 def test_errors(patient):
