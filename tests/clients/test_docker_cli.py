@@ -110,7 +110,8 @@ def test_the_swarm_of_this_host(service):
         assert docker("service", "ls", "-q").stdout == ""
         assert service.ask("GET", "/_ping").headers["swarm"] == "active/manager"
         docker("network", "create", "-d", "overlay", "--attachable", "o1")
-        assert docker("network", "ls", "-f", "name=o1", "--format", "{{.Driver}} {{.Scope}}").stdout == "overlay swarm\n"
+        listed = docker("network", "ls", "-f", "name=o1", "--format", "{{.Driver}} {{.Scope}}")
+        assert listed.stdout == "overlay swarm\n"
         docker("network", "rm", "o1")
     finally:
         docker("swarm", "leave", "--force")
