@@ -17,9 +17,10 @@ To look into another container: hawse exec NAME tar -C /path -c . > files.tar"""
 CGROUPS = """hawse limits no resources, because it makes no cgroups.
 The pid for other programs (kill -STOP, systemd-run): hawse inspect -f '{{.State.Pid}}' NAME"""
 VOLUMES = """hawse keeps no volumes. Mount a directory of this host: hawse run -v /srv/data:/data IMAGE"""
-COMPOSE = """hawse has no compose and no stacks. A shell script does the same, one line a service:
-  hawse network create app
-  hawse run -d --name web --network app IMAGE COMMAND"""
+COMPOSE = """Docker's own compose works on hawse's API:
+  hawse system service &
+  DOCKER_HOST=unix:///run/hawse/docker.sock docker compose up -d
+hawse has no stacks."""
 SERVICES = """hawse's cluster shares networks, not services. Start the container on each host:
   hawse run -d --network OVERLAY --restart always IMAGE COMMAND"""
 ROLES = """The join token decides a host's role. To change it: hawse swarm leave, then join with the other token

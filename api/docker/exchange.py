@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from http import HTTPStatus
 
 import h11
@@ -158,7 +159,7 @@ class Exchange:
         return self._head.method if hasattr(self, "_head") else b""
 
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
-        every = [*(self._common if common else ()), *headers, ("Date", email.utils.formatdate(usegmt=True))]
+        every = [*(self._common if common else ()), *headers, ("Date", date(int(time.time())))]
         return self._http.send(h11.Response(status_code=status, headers=every, reason=reason(status))) or b""
 
     def _write(self, data: bytes | None) -> None:
@@ -167,6 +168,12 @@ class Exchange:
                 self._socket.sendall(data)
         except OSError as error:
             raise ClientGone from error
+
+
+@lru_cache(maxsize=1)
+def date(seconds: int) -> str:
+    """Return the header ``Date`` for a Unix time; it is formatted once a second."""
+    return email.utils.formatdate(seconds, usegmt=True)
 
 
 def reason(status: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import socket
@@ -28,6 +29,8 @@ from engine.eventloop.descriptor_budget import raise_descriptor_limit
 from engine.version import API_VERSION, DOCKER_VERSION
 
 STACK_BYTES = 512 << 10  # of one thread; only the part that is used takes memory
+COLLECTED_OBJECTS = 20_000
+"""New objects after which the garbage collector looks for cycles. With Python's 700, it takes a quarter of the time."""
 HANDSHAKE_SECONDS = 10.0
 PAUSE_SECONDS = 0.2  # before the next attempt to accept, when descriptors have run out
 FREE_THREADS = 2  # of each listening socket
@@ -96,6 +99,7 @@ class Front:
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
         raise_descriptor_limit()  # only here, because containers inherit the limit of the workers
+        gc.set_threshold(COLLECTED_OBJECTS)
         threading.stack_size(STACK_BYTES)
         for listener in listeners:
             acceptors = Acceptors(listener, self._serve)

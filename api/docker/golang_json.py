@@ -1,8 +1,9 @@
-"""The texts with which Go's JSON decoder refuses a document, for clients that compare them."""
+"""JSON as Go reads it: how it treats text that is no Unicode, and the texts with which it refuses a document."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 _WHERE = {
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
@@ -13,6 +14,18 @@ _WHERE = {
     "Invalid control character at": "in string literal",
     "Invalid \\escape": "in string escape code",
 }
+
+
+def decode(data: bytes) -> Any:
+    """Return the value of a JSON text; raises ValueError and RecursionError.
+
+    Like Go's decoder, it replaces bytes that are not UTF-8, and halves of surrogate pairs, by U+FFFD.
+    """
+    document = json.loads(data.decode("utf-8", "replace"))
+    if b"\\ud" in data.lower():
+        text = json.dumps(document, ensure_ascii=False)
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return document
 
 
 def syntax_error(error: Exception, data: bytes) -> str:

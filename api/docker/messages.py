@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from api.docker.errors import ApiError, bad_request
 from api.docker.exchange import Exchange
 from api.docker.fields import Fields
-from api.docker.golang_json import syntax_error
+from api.docker.golang_json import decode, syntax_error
 from api.docker.stream import ChunkedStream, Hijacked
 from api.docker.versions import Version
 from api.docker.workers import Job, Workers
@@ -118,7 +118,7 @@ class Request:
         if not data.strip():
             raise bad_request("invalid JSON: got EOF while reading request body")
         try:
-            document = json.loads(data)
+            document = decode(data)
         except (ValueError, RecursionError) as error:
             raise bad_request(f"invalid JSON: {syntax_error(error, data)}") from None
         if document is None:

@@ -11,7 +11,8 @@ from engine.errors import InvalidArgument, NotFound, quoted
 from engine.images.document import list_at, object_at, text_at
 from engine.version import architecture
 
-_COMPONENT = re.compile(r"[A-Za-z0-9_.-]+")
+_SYSTEM = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)\))?")
+_COMPONENT = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_NAMES = {
     "x86_64": ("amd64", ""), "x86-64": ("amd64", ""), "aarch64": ("arm64", ""), "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"), "armv7l": ("arm", "v7"), "armv6l": ("arm", "v6"), "i386": ("386", ""), "i686": ("386", ""),
@@ -48,8 +49,13 @@ def parse_platform(text: str) -> Platform:
     """Parse ``[os/]architecture[/variant]``, or return this host's platform for ""; raises `InvalidArgument`."""
     if not text:
         return this_platform()
-    parts = text.lower().split("/")
-    for part in parts:
+    parts = text.lower().split("/", 3)
+    if not _SYSTEM.fullmatch(parts[0]):
+        raise InvalidArgument(
+            f"{quoted(parts[0])} is an invalid OS component of {quoted(text)}: OSAndVersion specifier component must "
+            f'match "^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.-]*)\\\\))?$": invalid argument'
+        )
+    for part in parts[1:]:
         if not _COMPONENT.fullmatch(part):
             raise InvalidArgument(
                 f"{quoted(part)} is an invalid component of {quoted(text)}: platform specifier component must match "

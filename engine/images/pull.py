@@ -39,6 +39,11 @@ class Pull:
         """The tag or the digest that Docker prints in front of "Pulling from"."""
         return self.reference.digest or self.reference.tag or "latest"
 
+    @property
+    def is_list(self) -> bool:
+        """Whether the reference means a list with an image for each platform."""
+        return self._manifest.get("mediaType") in _LISTS or "manifests" in self._manifest
+
     def resolve(self) -> Message:
         """Ask the registry what the reference means, and return the first message; raises `EngineError`."""
         tag = f"@{self.reference.digest}" if self.reference.digest else f":{self.reference.tag or 'latest'}"
@@ -51,7 +56,7 @@ class Pull:
 
     def download(self, directory: Path) -> Iterator[Message]:
         """Download the image into a new directory, and yield the messages of the progress; raises `EngineError`."""
-        if self._manifest.get("mediaType") in _LISTS or "manifests" in self._manifest:
+        if self.is_list:
             self._choose_platform()
         layers = self._layers()
         short = {digest: digest.removeprefix(_ALGORITHM)[:12] for digest, _ in layers}
@@ -115,7 +120,8 @@ class _Progress:
         found = sizes(self._directory)
         for digest in [d for d in self._missing if last or d.removeprefix(_ALGORITHM) in found]:
             del self._missing[digest]
-            yield {"status": "Download complete", "progressDetail": {}, "id": digest.removeprefix(_ALGORITHM)[:12]}
+            for status in ("Verifying Checksum", "Download complete"):
+                yield {"status": status, "progressDetail": {}, "id": digest.removeprefix(_ALGORITHM)[:12]}
         growing = sorted((size for name, size in found.items() if name.startswith("dir-put-blob")), reverse=True)
         for (digest, total), current in zip(self._missing.items(), growing, strict=False):
             if 0 < current <= total and self._told.get(digest, 0) < current:

@@ -117,11 +117,11 @@ class ImageStore:
             yield pull.resolve()
             digest = f"{name.name}@{pull.digest}"
             known = self.resolve(str(name))
-            if known is not None and digest in known.digests and not platform:
+            if known is not None and digest in known.digests and not (platform and pull.is_list):
                 outcome = "Image is up to date"
             else:
                 yield from pull.download(work / "download")
-                staged = self._stage_download(pull, work, limits, check_platform=bool(platform))
+                staged = self._stage_download(pull, work, limits)
                 names = [] if name.digest else [new_name(str(name))]
                 self._store_images([replace(staged, names=names, digests=[digest], action=PULL)], work)
                 yield from pull.finished()
@@ -129,6 +129,8 @@ class ImageStore:
                 outcome = "Image is up to date" if same else "Downloaded newer image"
         yield {"status": f"Digest: {pull.digest}"}
         yield {"status": f"Status: {outcome} for {name}"}
+        if platform:
+            pull.check_platform(self._config(self._get(str(name))))
 
     def list(self, filters: Filters) -> Documents:
         """Return the documents of GET /images/json."""
@@ -140,8 +142,7 @@ class ImageStore:
     def inspect(self, reference: str) -> Json:
         """Return the document of GET /images/{name}/json."""
         record = self._get(reference)
-        config = Path(record.rootfs).parent / "config.json"
-        return render_inspect(record, parse_config(config.read_bytes()))
+        return render_inspect(record, self._config(record))
 
     def tag(self, reference: str, name: str) -> None:
         """Give an image one more name; if another image has the name, that image loses it."""
@@ -251,12 +252,15 @@ class ImageStore:
             target.write(data)
         target.flush()
 
-    def _stage_download(self, pull: Pull, work: Path, limits: Limits, *, check_platform: bool) -> _Staged:
+    @staticmethod
+    def _config(record: ImageRecord) -> dict[str, Any]:
+        """Return the configuration of a stored image."""
+        return parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
+
+    def _stage_download(self, pull: Pull, work: Path, limits: Limits) -> _Staged:
         """Check and unpack the image that ``pull`` has downloaded."""
         manifest_digest = pull.manifest_digest.removeprefix("sha256:")
         with downloaded_image(str(work / "download"), manifest_digest) as image:
-            if check_platform:
-                pull.check_platform(parse_config(image.config))
             (staged,) = self._stage([image], work, limits)
         return staged
 

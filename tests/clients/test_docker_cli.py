@@ -97,3 +97,22 @@ def test_the_commands_about_the_host(service):
     refused = docker("volume", "create", "v", check=False)
     assert refused.stderr.startswith("Error response from daemon: hawse keeps no volumes.")
     assert "not a swarm manager" in docker("node", "ls", check=False).stderr
+
+
+def test_the_swarm_of_this_host(service):
+    docker = service.docker
+    assert "is now a manager" in docker("swarm", "init", "--advertise-addr", service.host.address).stdout
+    try:
+        assert docker("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}").stdout == "Ready Leader\n"
+        assert docker("node", "inspect", "self", "-f", "{{.Spec.Role}}").stdout == "manager\n"
+        token = docker("swarm", "join-token", "-q", "worker").stdout
+        assert docker("swarm", "join-token", "-q", "--rotate", "worker").stdout != token
+        assert docker("service", "ls", "-q").stdout == ""
+        assert service.ask("GET", "/_ping").headers["swarm"] == "active/manager"
+        docker("network", "create", "-d", "overlay", "--attachable", "o1")
+        listed = docker("network", "ls", "-f", "name=o1", "--format", "{{.Driver}} {{.Scope}}")
+        assert listed.stdout == "overlay swarm\n"
+        docker("network", "rm", "o1")
+    finally:
+        docker("swarm", "leave", "--force")
+    assert service.ask("GET", "/_ping").headers["swarm"] == "inactive"

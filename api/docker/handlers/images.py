@@ -8,6 +8,7 @@ import select
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from api.docker.errors import ApiError, ClientGone, bad_request
@@ -58,7 +59,7 @@ def prune(request: Request) -> Response:
 
 def load(request: Request) -> None:
     """Answer POST /images/load: an archive of images."""
-    _with_progress(request, _load_job(request, _load))
+    _with_progress(request, chain([{}], _load_job(request, _load)))
 
 
 def create(request: Request) -> None:
@@ -177,10 +178,13 @@ def _pump(request: Request, job: Job, writer: int) -> None:
 
 
 def _with_progress(request: Request, messages: Iterator[Json]) -> None:
-    """Send the messages as lines of JSON. An error before the first message becomes the status of the answer."""
+    """Send the messages as lines of JSON. An error before the first message becomes the status of the answer.
+
+    An empty message only begins the answer.
+    """
     first = next(messages, None)
     with request.open_stream() as stream:
-        if first is not None:
+        if first:
             stream.write(encode(first))
         try:
             for message in messages:

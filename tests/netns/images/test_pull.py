@@ -49,8 +49,11 @@ def test_a_pull_in_a_pipe_prints_docker_s_lines(registry):
     shown = host.hawse("pull", name).stdout.splitlines()
     assert shown[:4] == ["Using default tag: latest", "latest: Pulling from team/app",
                          f"{first}: Pulling fs layer", f"{second}: Pulling fs layer"]  # fmt: skip
-    assert sorted(shown[4:6]) == sorted(f"{layer}: Download complete" for layer in (first, second))
-    assert shown[6:] == [f"{first}: Pull complete", f"{second}: Pull complete", f"Digest: {digest}",
+    downloaded = [
+        f"{layer}: {what}" for layer in (first, second) for what in ("Verifying Checksum", "Download complete")
+    ]
+    assert sorted(shown[4:8]) == sorted(downloaded)
+    assert shown[8:] == [f"{first}: Pull complete", f"{second}: Pull complete", f"Digest: {digest}",
                          f"Status: Downloaded newer image for {name}:latest", f"{name}:latest"]  # fmt: skip
     assert host.hawse("pull", f"{name}:latest").stdout.splitlines() == [
         "latest: Pulling from team/app", f"Digest: {digest}", f"Status: Image is up to date for {name}:latest",

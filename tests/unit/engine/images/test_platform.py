@@ -24,10 +24,24 @@ def test_platforms_are_parsed_as_by_docker(text, platform):
     assert parse_platform(text) == platform
 
 
-@pytest.mark.parametrize("text", ["/", "linux/", "a b", "linux/amd64/v1/x", "linux/$(id)"])
-def test_a_wrong_platform_is_refused(text):
-    with pytest.raises(InvalidArgument):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/", '"" is an invalid OS component of "/": OSAndVersion specifier component must match '),
+        ("x y", r'"x y" is an invalid OS component of "x y": OSAndVersion specifier component must match '
+                r'"^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)\\))?$": invalid argument'),
+        ("linux/", '"" is an invalid component of "linux/": platform specifier component must match '),
+        ("linux/$(id)", '"$(id)" is an invalid component of '),
+        ("linux/a/b/c/d", '"c/d" is an invalid component of "linux/a/b/c/d": platform specifier component must match '
+                          '"^[A-Za-z0-9_-]+$": invalid argument'),
+        ("linux/amd64/v1/x", '"linux/amd64/v1/x": cannot parse platform specifier: invalid argument'),
+    ],
+)  # fmt: skip
+def test_a_wrong_platform_is_refused(text, message):
+    """The texts are those of Docker 26.1.5."""
+    with pytest.raises(InvalidArgument) as refused:
         parse_platform(text)
+    assert str(refused.value).startswith(message)
 
 
 def test_the_entry_of_a_platform_is_chosen():
