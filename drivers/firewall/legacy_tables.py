@@ -12,8 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from drivers.linux.namespaces import _libc
-
+_libc = ctypes.CDLL(None, use_errno=True)
 GET_INFO, GET_ENTRIES = 64, 65  # socket options IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES; the same numbers for IPv6
 NAMES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 FAMILIES, LEVELS = {4: socket.AF_INET, 6: socket.AF_INET6}, {4: socket.IPPROTO_IP, 6: socket.IPPROTO_IPV6}

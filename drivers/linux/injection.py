@@ -12,9 +12,9 @@ import socket
 import struct
 
 from drivers.api import IPAddress, Unsupported
-from drivers.linux.namespaces import _libc
 from drivers.linux.probes import ECHO, ICMP, NUMBERS, Tuple, checksum
 
+_libc = ctypes.CDLL(None, use_errno=True)
 BPF = {"x86_64": 321}.get(os.uname().machine, 280)  # system call number; 280 on architectures with the generic table
 LOAD, TEST_RUN, SCHED_CLS, CLONE_REDIRECT, INGRESS = 5, 10, 3, 13, 1
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}

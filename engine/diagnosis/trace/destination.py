@@ -53,6 +53,11 @@ class Way:
         return next((a for v in (self.address.version, 4, 6) if (a := address_of(endpoint, v))), self.address)
 
     @property
+    def source_address(self) -> IPAddress | None:
+        """The address of the source's endpoint in the IP version of the target's, or None."""
+        return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
+
+    @property
     def target_name(self) -> str:
         """The name of what stands at the target."""
         return self.target.name if self.target is not None else str(self.address)

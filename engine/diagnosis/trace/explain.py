@@ -23,6 +23,7 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import not_same_network
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import Place, Records
+from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import br_netfilter
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State, bridge_of, port_of
@@ -41,7 +42,7 @@ class Explanation:
 
     def __init__(self, reader: Reader, records: Records, way: Way, state: State) -> None:
         self._reader, self._records, self._way, self._state = reader, records, way, state
-        self._checks = Checks(records, way)
+        self._checks, self._routes = Checks(records, way), Routes(records, way)
         self._differences: list[Difference] | None = None
 
     # -------------------------------------------------------------------------------------- without probe
@@ -50,9 +51,9 @@ class Explanation:
         """Yield what is wrong on the way by records and kernel state, the most certain first."""
         yield from self._state_faults()
         yield from self._checks.reverse_path(None)
-        if not (self._forbidden() and self._way.kind == EXTERNAL):
-            yield from self._checks.routes()
-        yield from self._checks.routes_back()
+        if not (self.policy() and self._way.kind == EXTERNAL):
+            yield from self._routes.routes()
+        yield from self._routes.routes_back()
         yield from self._checks.neighbours()
         yield from self._checks.forwarding()
         yield from self._checks.port_states()
@@ -95,9 +96,6 @@ class Explanation:
 
     def policy(self) -> Culprit | None:
         """Return why hawse's rules forbid this way on purpose, or None if they allow it."""
-        return self._forbidden()
-
-    def _forbidden(self) -> Culprit | None:
         way, near, far = self._way, self._way.source_member, self._way.target_member
         if way.kind == BRIDGED and near is not None and far is not None and near.network.driver == "bridge":
             return self._without_icc()
@@ -189,8 +187,8 @@ class Explanation:
         culprits: Iterable[Culprit] = chain(
             self._state_faults(),
             self._checks.reverse_path(seen.client),
-            () if self._forbidden() else self._checks.routes(),
-            self._checks.routes_back(),
+            () if self.policy() else self._routes.routes(),
+            self._routes.routes_back(),
             self._checks.neighbours(),
             self._checks.duplicates(sending=True) if not arrived else (),
             self._checks.forwarding(),
@@ -209,7 +207,7 @@ class Explanation:
             damage = self.own_damage()
             if damage is not None:
                 return damage
-        forbidden = self._forbidden()
+        forbidden = self.policy()
         if forbidden is not None and not arrived:
             return forbidden
         listening = self.listening()
@@ -229,8 +227,8 @@ class Explanation:
             return self._container_firewall(place, event)
         if event.table in OWN:
             damage = self.own_damage()
-            state = next(self._state_faults(), None) or next(self._checks.routes(), None)
-            forbidden = self._forbidden()
+            state = next(self._state_faults(), None) or next(self._routes.routes(), None)
+            forbidden = self.policy()
             return (
                 damage
                 or (forbidden if event.chain == "no_icc" else None)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from ipaddress import ip_address
 
-from drivers.api import DriverError, IPAddress, NetworkSpec, PeerProgrammer
+from drivers.api import DriverError, IPAddress, PeerProgrammer
 from drivers.firewall.packet_trace import PacketTrace, rule_text
 from drivers.linux import path_lookup
 from drivers.linux.probes import Probe, TunnelFlow
@@ -138,9 +138,9 @@ class Overlay:
         except (DriverError, OSError) as error:
             lines = [f"missing: {error}"]
         for line in lines:
-            yield from self._of_line(way, member.network.name, spec, line)
+            yield from self._of_line(way, member.network.name, line)
 
-    def _of_line(self, way: Way, network: str, spec: NetworkSpec, line: str) -> Iterator[Culprit]:
+    def _of_line(self, way: Way, network: str, line: str) -> Iterator[Culprit]:
         fix = f"hawse network verify --fix {network}"
         where = f"namespace of network {network}"
         kind, _, what = line.partition(": ")
@@ -164,7 +164,6 @@ class Overlay:
         elif self._concerns(way, what):
             shown = f"tables of network {network} for {way.address}"
             yield Culprit("peer-table-stale", shown, where, detail, fix)
-        del spec
 
     def _concerns(self, way: Way, line: str) -> bool:
         member = way.target_member

@@ -155,5 +155,5 @@ class _Tracer:
         passed = dict.fromkeys(
             (str(p), f"{e.table} {e.chain}") for p, e in seen.events if not e.dropped and not e.reply
         )
-        for where, chain in reversed(list(passed)):
+        for where, chain in passed:
             self._log.add_at(where, f"chain {chain}", "passed")
