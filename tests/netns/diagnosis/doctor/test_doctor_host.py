@@ -139,6 +139,7 @@ def test_a_table_and_a_summary_for_a_person(patient):
     assert f"repaired: network back: changed bridge: {patient.links['back']} is down\n" in fixed.stdout
 
 
+@pytest.mark.slow
 def test_a_hundred_networks_take_seconds(host):
     host.hawse("network", "create", "first")
     script = (
