@@ -1,6 +1,7 @@
 """Checks of names, ids and hardware addresses."""
 
 import re
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -84,6 +85,14 @@ def test_a_malformed_mac_is_refused(text):
 def test_dns_names_are_name_aliases_short_id_and_host_name_without_repeats():
     record = container("user1", "9b164aa586b9" + "0" * 52, hostname="hh")
     assert names.dns_names(record, EndpointSettings(aliases=["al", "al"])) == ["user1", "al", "9b164aa586b9", "hh"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("netns:lab", ["lab", "netns:lab"]), ("pid:7", ["pid-7", "pid:7"]), ("store", ["store"])]
+)
+def test_an_adopted_namespace_has_a_host_name_of_its_own(name, known):
+    record = replace(container(name, "9b164aa586b9" + "0" * 52), kind="adopted")
+    assert names.dns_names(record, EndpointSettings()) == [*known, "9b164aa586b9"]
 
 
 def test_the_short_id_is_no_second_name():
