@@ -145,7 +145,7 @@ class App:
         if self.global_flags.get("explain"):
             _explain().record()
         engine = self.open_engine()
-        if self.open_engine is open_default_engine and self.may_color(self.stderr):
+        if self.open_engine is open_default_engine and self.has_color(self.stderr):
             from engine.store.waiting import set_notice
 
             set_notice(self.waiting)
@@ -159,7 +159,7 @@ class App:
         bytes that are done. Without a terminal, nothing is shown.
         """
         text = _escaping().escaped_line(text)
-        if not self.may_color(self.stderr):
+        if not self.has_color(self.stderr):
             yield lambda _: None
         elif self._progress:
             progress, before = self._progress, self._progress.text
@@ -196,11 +196,7 @@ class App:
     @property
     def color(self) -> bool:
         """Whether stdout may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
-        return self.may_color(self.stdout)
-
-    def may_color(self, stream: BinaryIO) -> bool:
-        """Return whether this stream may have colour, as `color` says of stdout."""
-        return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
+        return self.has_color(self.stdout)
 
     @property
     def columns(self) -> int:
@@ -230,7 +226,7 @@ class App:
         """Write a help text; a terminal gets it in its own width, and in colour."""
         stream = stream or self.stdout
         if stream.isatty():
-            text = _layout().help_page(text, self.columns, color=self.may_color(stream))
+            text = _layout().help_page(text, self.columns, color=self.has_color(stream))
         self.write(stream, text.encode("utf-8", "surrogateescape"))
 
     def report(self, lines: Iterable[str]) -> None:
@@ -242,7 +238,7 @@ class App:
 
     def error(self, text: str) -> None:
         """Write an error text to stderr, as `err` does; a terminal gets its first word in red."""
-        if not self.may_color(self.stderr):
+        if not self.has_color(self.stderr):
             return self.err(text)
         shown = _layout().first_word(_escaping().escaped(text), "red")
         return self.write(self.stderr, shown.encode("utf-8", "surrogateescape"))

@@ -50,7 +50,8 @@ def diagnosed(app: App, *, fix: bool) -> Diagnosis:
     except InvalidArgument as error:
         cause = "the configuration file was edited"
         return Diagnosis([Check(FAULT, "daemon.json", str(error), cause, "correct the file")])
-    return engine.diagnostics.doctor(fix=fix)
+    with app.waiting("Checking this host"):
+        return engine.diagnostics.doctor(fix=fix)
 
 
 def write(app: App, diagnosis: Diagnosis, *, fix: bool) -> None:

@@ -29,7 +29,8 @@ def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
     if format not in ("text", "json"):
         raise StatusError(f"invalid format {format}: text or json\nSee 'hawse trace --help'.", FLAG_ERROR)
     try:
-        document = app.engine.system.trace(origin, target, dry=dry)
+        with app.waiting(f"Following the way from {origin} to {target}"):
+            document = app.engine.system.trace(origin, target, dry=dry)
     except EngineError as error:
         raise StatusError(app.daemon_text(error), UNKNOWN) from error
     if format == "json":

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from cli import examples
+from cli import examples, trace
 from cli.app import FLAG_ERROR
 from cli.completion.sources import SOURCES, Source
 from cli.completion.tree import CommandNode, nodes
@@ -35,7 +35,17 @@ SOURCE = HERE.parent
 GENERATED = "`python -m docs.build` writes this page; do not edit it.\n"
 LISTED = 16  # a flag with more values than this is described without them
 KEYS = ("com.docker.", "com.hawse.", "hawse.heal")
-CODES = (0, EngineError.exit_code, TemplateSyntaxError.exit_code, FLAG_ERROR, 126, 127, INTERRUPTED, BROKEN_PIPE)
+CODES = (
+    0,
+    EngineError.exit_code,
+    trace.UNKNOWN,
+    TemplateSyntaxError.exit_code,
+    FLAG_ERROR,
+    126,
+    127,
+    INTERRUPTED,
+    BROKEN_PIPE,
+)
 OPEN = ("mtu", "host-binding")
 """The kinds of option values that accept more than the values that completion offers."""
 VALUES = {

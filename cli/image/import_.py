@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable
-from typing import BinaryIO, cast
-
 import click
 
 from cli.app import App, StatusError
+from cli.image.archive import shown_reading
 from cli.options.image_reference import check_reference
 from cli.pflag import LIST, STRING, at_least, command, flag
 
@@ -45,32 +41,10 @@ def import_(app: App, source: str, name: str | None, change: tuple[str, ...], me
 def import_from(app: App, source: str, reference: str) -> str:
     """Import an archive from a file, or from standard input if ``source`` is ``-``; return the image's id."""
     if source == "-":
-        return read(app, app.stdin, "standard input", reference)
+        with shown_reading(app, app.stdin, "standard input") as archive:
+            return app.engine.images.import_archive(archive, reference)
     try:
-        with open(source, "rb") as archive:
-            return read(app, archive, source, reference)
+        with open(source, "rb") as file, shown_reading(app, file, source) as archive:
+            return app.engine.images.import_archive(archive, reference)
     except OSError as error:
         raise StatusError(f"open {source}: {str(error.strerror).lower()}") from error
-
-
-def read(app: App, archive: BinaryIO, name: str, reference: str) -> str:
-    """Import an open archive and return the image's id; a terminal shows how much of it has been read."""
-    if not app.may_color(app.stderr):
-        return app.engine.images.import_archive(archive, reference)
-    file = os.fstat(archive.fileno())
-    with app.waiting(f"Importing {name}", file.st_size if stat.S_ISREG(file.st_mode) else 0) as done:
-        return app.engine.images.import_archive(cast("BinaryIO", Counted(archive, done)), reference)
-
-
-class Counted:
-    """A stream for reading that reports how many bytes were read."""
-
-    def __init__(self, stream: BinaryIO, done: Callable[[int], None]) -> None:
-        self.stream, self.done, self.count = stream, done, 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Return at most ``size`` bytes."""
-        data = self.stream.read(size)
-        self.count += len(data)
-        self.done(self.count)
-        return data

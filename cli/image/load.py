@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from cli.app import App, StatusError
+from cli.image.archive import shown_reading
 from cli.pflag import STRING, command, flag, no_args
 from engine.model import ImageRecord
 
@@ -29,9 +30,10 @@ def loaded(app: App, path: str) -> Sequence[ImageRecord]:
     if not path:
         if app.stdin.isatty():
             raise StatusError("requested load from stdin, but stdin is empty")
-        return app.engine.images.load(app.stdin)
+        with shown_reading(app, app.stdin, "standard input") as archive:
+            return app.engine.images.load(archive)
     try:
-        with open(path, "rb") as archive:
+        with open(path, "rb") as file, shown_reading(app, file, path) as archive:
             return app.engine.images.load(archive)
     except OSError as error:
         raise StatusError(f"open {path}: {str(error.strerror).lower()}") from error

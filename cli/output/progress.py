@@ -18,7 +18,8 @@ from engine.store import lock_holder
 
 DELAY_SECONDS = 0.5
 LOOK_SECONDS = 0.2  # interval of looking whether ctrl-Z has stopped the command
-PAUSE, TEXT, DONE, PAUSED = b"P", b"T", b"D", b"K"
+PAUSE, TEXT, DONE = b"P", b"T", b"D"  # messages of the command
+PAUSED, DRAWING = b"K", b"W"  # answers of the child
 MESSAGE_BYTES = 4096
 
 
@@ -37,7 +38,8 @@ class Progress:
         """Remove the line, because the command prints; it comes back after half a second without output."""
         self._send(PAUSE)
         with suppress(OSError):
-            self._connection.recv(MESSAGE_BYTES)
+            while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
+                pass
 
     def show(self, text: str) -> None:
         """Replace the text."""
@@ -51,7 +53,12 @@ class Progress:
             self._send(DONE + b"%d" % amount)
 
     def close(self) -> None:
-        """Remove the line and wait until the child has ended; idempotent."""
+        """Remove the line and wait until the child has ended; idempotent.
+
+        A child that has drawn nothing is killed, because it may be importing rich, which takes longer than the rest.
+        """
+        if self._child and not self._has_drawn():
+            os.kill(self._child, signal.SIGKILL)
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)  # processes that the command forked keep the connection open
         self._connection.close()
@@ -59,6 +66,13 @@ class Progress:
             child, self._child = self._child, 0
             with suppress(ChildProcessError):
                 os.waitpid(child, 0)
+
+    def _has_drawn(self) -> bool:
+        """Return whether the child has announced, since the last pause, that it draws."""
+        try:
+            return self._connection.recv(MESSAGE_BYTES, socket.MSG_DONTWAIT) == DRAWING
+        except OSError:
+            return False
 
     def _send(self, message: bytes) -> None:
         with suppress(OSError):  # the child may have been killed
@@ -68,8 +82,8 @@ class Progress:
 class _Line:
     """The line as the child draws it."""
 
-    def __init__(self, text: str, total: int) -> None:
-        self.text, self.total, self.amount = text, total, 0
+    def __init__(self, text: str, total: int, announce: Callable[[], object]) -> None:
+        self.text, self.total, self.amount, self._announce = text, total, 0, announce
         self._stop: Callable[[], None] | None = None
         self._update: Callable[[], None] = lambda: None
 
@@ -93,6 +107,7 @@ class _Line:
             task = shown.add_task(self.text, total=self.total or None)
             self._update = lambda: shown.update(task, description=self.text, completed=self.amount)
             self._update()
+            self._announce()
             shown.start()
             self._stop = shown.stop
 
@@ -126,7 +141,7 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
         import sys
 
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        draw(connection, _Line(text, total))
+        draw(connection, _Line(text, total, lambda: connection.send(DRAWING)))
     finally:
         os._exit(0)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sqlite3
 import sys
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from tests.conftest import until
 from tests.terminal.conftest import CHECKOUT
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -26,6 +29,25 @@ with app.waiting("Counting to three", 3 << 20) as done:
     time.sleep(float(sys.argv[1]))
 app.out("end\\n")
 """
+
+
+@pytest.fixture(autouse=True)
+def resident_processes_end(tmp_path):
+    """Kill the resident processes that the commands of a test have started. They have the test's HAWSE_RUN."""
+    yield
+    mark = f"HAWSE_RUN={tmp_path / 'run'}".encode()
+    until(lambda: not killed(mark), pause=0.1)
+
+
+def killed(mark: bytes) -> bool:
+    """Kill the processes that have the variable ``mark``; return whether there was one."""
+    found = False
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # the process has ended
+            if mark in (directory / "environ").read_bytes().split(b"\0"):
+                found = True
+                os.kill(int(directory.name), signal.SIGKILL)
+    return found
 
 
 def hawse(root: Path, *argv: str, **environ: str) -> pexpect.spawn:

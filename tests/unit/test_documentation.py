@@ -96,7 +96,8 @@ def check(words: list[str], line: str) -> None:
         found = command.get_command(click.Context(command), rest[0])
         assert found is not None, line
         command, words = found, rest[1:]
-    rest = FlagSet(flags_of(command), lambda _: None).parse(words, interspersed=command.interspersed)
+    everywhere = [flag for flag in flags_of(root) if flag.everywhere]
+    rest = FlagSet([*flags_of(command), *everywhere], lambda _: None).parse(words, interspersed=command.interspersed)
     assert "--help" in words or command.arity.allows(len(rest)), line
 
 

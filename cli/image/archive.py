@@ -1,0 +1,36 @@
+"""Read an image archive, and show on a terminal how much of it has been read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from cli.app import App
+
+
+@contextmanager
+def shown_reading(app: App, archive: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """Yield a stream that reads the archive; ``name`` is what a terminal shows beside the amount."""
+    if not app.has_color(app.stderr):
+        yield archive
+        return
+    file = os.fstat(archive.fileno())
+    with app.waiting(f"Importing {name}", file.st_size if stat.S_ISREG(file.st_mode) else 0) as done:
+        yield cast("BinaryIO", Counted(archive, done))
+
+
+class Counted:
+    """A stream for reading that reports how many bytes were read."""
+
+    def __init__(self, stream: BinaryIO, done: Callable[[int], None]) -> None:
+        self.stream, self.done, self.count = stream, done, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most ``size`` bytes."""
+        data = self.stream.read(size)
+        self.count += len(data)
+        self.done(self.count)
+        return data
