@@ -193,6 +193,10 @@ class App:
         """Whether the stdout of this process is a terminal."""
         return self.stdout.isatty()
 
+    def has_color(self, stream: BinaryIO) -> bool:
+        """Return whether the stream may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
+        return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
+
     @property
     def color(self) -> bool:
         """Whether stdout may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""

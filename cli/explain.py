@@ -42,7 +42,7 @@ def show(app: App) -> None:
         dry_run = _dry_runs.pop()
         text = dry_run.shown(text)
         dry_run.close()
-    if app.may_color(app.stderr):
+    if app.has_color(app.stderr):
         app.write(app.stderr, shell_colours(escaped(text)).encode("utf-8", "surrogateescape"))
     else:
         app.err(text)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from engine.containers import lookup
 from engine.errors import Conflict, InvalidArgument
+from engine.events import record as events
 from engine.host import Host
 from engine.model import RestartPolicy
 from engine.store.locks import locked
@@ -26,11 +27,12 @@ def update(host: Host, reference: str, policy: RestartPolicy | None) -> None:
             raise Conflict(
                 f'Cannot update container {record.id}: container is marked for removal and cannot be "update"'
             )
-        if policy is None:
-            return
-        if record.host.auto_remove and policy.name != "no":
+        if policy is not None and record.host.auto_remove and policy.name != "no":
             raise InvalidArgument(
                 f"Cannot update container {record.id}: Restart policy cannot be updated because AutoRemove is "
                 "enabled for the container"
             )
-        tx.put_container(replace(record, host=replace(record.host, restart_policy=policy)))
+        if policy is not None:
+            record = replace(record, host=replace(record.host, restart_policy=policy))
+            tx.put_container(record)
+        events.container(tx, record, "update")

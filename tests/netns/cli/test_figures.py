@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -48,7 +49,9 @@ def test_top_shows_the_processes_of_a_container_with_host_pids(machine: Host) ->
     pid = pid_of(machine, "wide")
     assert machine.hawse("top", "wide", "-o", "pid,comm").stdout == f"PID                 COMMAND\n{pid:20}sleep\n"
     assert len(machine.hawse("top", "busy", "axf", "-o", "pid").stdout.splitlines()) == 3  # f excludes -q
-    events = machine.hawse("events", "--since", "1m", "--until", "0s", "--filter", "event=top").stdout.splitlines()
+    events = machine.hawse(
+        "events", "--since", "1m", "--until", f"{time.time():.9f}", "--filter", "event=top"
+    ).stdout.splitlines()
     assert len(events) == 3
 
 

@@ -119,6 +119,11 @@ COMMANDS: list[tuple[str, list[str]]] = [
 ]
 
 
+def now() -> str:
+    """Return the time for ``--until``. A duration such as 0s means the begin of the present second, as in Docker."""
+    return f"{time.time():.9f}"
+
+
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     require_root()
@@ -185,9 +190,9 @@ def test_each_command_makes_dockers_events(machine: Host) -> None:
     assert follower.interrupt() == 130
     times = [LINE.fullmatch(line)[1] for line in lines]
     assert times == sorted(times)
-    assert machine.hawse("events", "--since", began, "--until", "0s").stdout.splitlines() == lines
+    assert machine.hawse("events", "--since", began, "--until", now()).stdout.splitlines() == lines
     filters = ["--filter", "type=container", "--filter", "event=die", "--filter", "label=tier=front"]
-    assert len(machine.hawse("events", "--since", began, "--until", "0s", *filters).stdout.splitlines()) == 3
+    assert len(machine.hawse("events", "--since", began, "--until", now(), *filters).stdout.splitlines()) == 3
 
 
 def test_formats_are_dockers(machine: Host) -> None:
@@ -195,7 +200,7 @@ def test_formats_are_dockers(machine: Host) -> None:
     container = machine.hawse("create", "--name", "made", "--label", "a=<b>", "hostfs", "true").stdout.strip()
     network = machine.hawse("network", "create", "net").stdout.strip()
     machine.hawse("rm", "made")
-    past = ["events", "--since", began, "--until", "0s"]
+    past = ["events", "--since", began, "--until", now()]
     first, second, _ = machine.hawse(*past, "--format", "json").stdout.splitlines()
     moment = json.loads(first)["timeNano"]
     assert first == (
@@ -291,7 +296,7 @@ def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -
     subprocess.run(["tar", "-C", str(tmp_path), "-cf", str(tmp_path / "root.tar"), "file"], check=True)
     image = machine.hawse("import", str(tmp_path / "root.tar"), "mine:1").stdout.strip()
     machine.hawse("rmi", "mine:1")
-    lines = machine.hawse("events", "--since", began, "--until", "0s").stdout.splitlines()
+    lines = machine.hawse("events", "--since", began, "--until", now()).stdout.splitlines()
     words = [LINE.fullmatch(line)[2].split(" ", 3) for line in lines]
     assert [word[1] for word in words] == [
         "create", "connect", "disconnect", "destroy", "tag", "import", "untag", "delete",
