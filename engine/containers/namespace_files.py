@@ -14,6 +14,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from drivers.linux import recording
 from engine.etc_files.resolv_conf import HEADER
 from engine.host import Host
 from engine.model import ContainerRecord
@@ -49,6 +50,9 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
     No effect if /etc is read-only, because the networks work without names.
     """
     target, place = path(host, record), _of_name(record.sandbox_path)
+    recording.comment(f"{target} gets the address of the resolver, 127.0.0.11.")
+    if recording.is_dry_run():
+        return
     try:
         if place is None:
             make_private_directory(target.parent)
@@ -70,6 +74,8 @@ def restore(host: Host, record: ContainerRecord) -> None:
     """
     place = _of_name(record.sandbox_path)
     target, kept = path(host, record), KEPT / place.name if place else None
+    if recording.is_dry_run():
+        return
     if _is_ours(target):
         target.unlink(missing_ok=True)
     if place is None or kept is None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from drivers.linux import recording
 from engine.containers import etc_files
 from engine.containers.namespace_files import ETC, NETNS_DIRECTORY
 from engine.endpoints import sandbox
@@ -32,6 +33,9 @@ def add(host: Host, record: ContainerRecord) -> None:
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return
+    recording.comment(f"{NETNS_DIRECTORY / record.name} becomes a link, so that `ip netns exec {record.name}` works.")
+    if recording.is_dry_run():
+        return
     with suppress(OSError):  # /run or /etc is read-only, or the name is too long for a file
         if _link(NETNS_DIRECTORY / record.name, _target(host, record), f"{host.run}/netns/"):
             _link_files(host, record)
@@ -40,6 +44,8 @@ def add(host: Host, record: ContainerRecord) -> None:
 def remove(host: Host, record: ContainerRecord) -> None:
     """Remove the name of a container's sandbox; idempotent. A name that another program has made stays."""
     link, place = NETNS_DIRECTORY / record.name, ETC / record.name
+    if recording.is_dry_run():
+        return
     with suppress(OSError):
         if os.readlink(link) == _target(host, record):
             os.unlink(link)
