@@ -65,10 +65,10 @@ def container_config(body: Fields) -> ContainerConfig:
 
 
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
-    """Return the request as the client's version of the API means it; raises ApiError.
+    """Return the request with the meaning that it has in the client's version of the API; raises ApiError.
 
-    Before 1.44, a container starts on one network, and its MAC address is the one in Config. Since then, that address
-    applies to the main network if the settings of this network have none.
+    Before 1.44, a container starts on one network, and its MAC address is the one in Config. Since 1.44, that address
+    applies to the main network if the settings of this network have no MAC address.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)

@@ -1,7 +1,7 @@
 """Copy between the connection of a client and the streams of a container or of a command in it.
 
-One thread copies in both directions. It reads new input only after all earlier input has been taken, so that a command
-that does not read its input still gets its output read.
+One thread copies in both directions. It reads new input only after all earlier input has been written. A command that
+does not read its input therefore does not block its own output.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Sink(Protocol):
 class Client:
     """The client's side of a hijacked connection.
 
-    ``sink`` takes its input, or None discards it. ``keys`` are the detach keys that end the conversation. With
-    ``stays``, the end of the input is passed on and the output goes on; otherwise the end of the input is a detach, as
-    Docker does for a terminal.
+    ``sink`` takes its input; with None, the input is discarded. ``keys`` are the detach keys that end the conversation.
+    With ``stays``, the end of the input goes to the sink, and the output continues. Without it, the end of the input
+    detaches the client, as in Docker for a terminal.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Client:
                 self.leave()
 
     def leave(self) -> None:
-        """Close the connection; the input ends, too."""
+        """Close the connection, and end the input of the sink."""
         if self._reading:
             self._reading = False
             self._pass_on(b"")
@@ -131,7 +131,7 @@ class InputPipe:
         return bool(self._unsent)
 
     def register(self, poll: select.poll) -> None:
-        """Wait until more input can be written, if some waits."""
+        """Register the pipe for writing, if input waits."""
         if self._unsent:
             poll.register(self._descriptor, select.POLLOUT)
 
@@ -144,7 +144,7 @@ class InputPipe:
         return self.flush()
 
     def flush(self) -> bool:
-        """Write what waits; return False if nobody reads the input any more."""
+        """Write the waiting input; return False if nobody reads the input any more."""
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._descriptor, self._unsent[:CHUNK_BYTES])]
@@ -182,7 +182,7 @@ class Relay:
     def run(self) -> None:
         """Copy until the command has ended and its output is read.
 
-        If the client goes or detaches, the output is read to the end all the same.
+        The output is read to its end, even if the client closes the connection or detaches.
         """
         self._client.take_early_input()
         while not self._copy_once():

@@ -25,6 +25,7 @@ def bad_request(message: str) -> ApiError:
 def from_engine(error: EngineError) -> ApiError:
     """Return the API's error for an error of the engine. The class of the engine's error has the status.
 
-    A user of the API types docker's commands, so these replace the commands of hawse's cluster that a text names.
+    A user of the API types commands of docker. The text therefore names docker's commands instead of the commands of
+    hawse's cluster.
     """
     return ApiError(error.status, str(error).replace('"hawse swarm ', '"docker swarm '))

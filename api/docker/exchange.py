@@ -26,7 +26,7 @@ BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
 DRAIN_LIMIT_BYTES = 1 << 20
-"""Bytes of a body that nobody has read, for which the connection is kept. With a longer body, it is closed."""
+"""Up to so many unread bytes of a body, the connection is kept. With a longer body, the connection is closed."""
 PIECE_BYTES = 64 << 10
 
 Headers = Sequence[tuple[str, str]]
@@ -125,7 +125,7 @@ class Exchange:
     def hijack(self, content_type: str) -> Hijacked:
         """Answer 101 if the client asks for an upgrade, else 200, and return the bare connection; raises ClientGone."""
         for _ in self.body():
-            pass  # the rest of the request comes before the conversation
+            pass  # the client sends the rest of the request before its input
         self.answered = self.hijacked = True
         upgrade = any(name == b"upgrade" for name, _ in self._head.headers)
         lines = ["HTTP/1.1 101 UPGRADED" if upgrade else "HTTP/1.1 200 OK", f"Content-Type: {content_type}"]

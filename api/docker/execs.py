@@ -20,7 +20,7 @@ from engine.model import ExecCreate
 from engine.runtime import terminal
 
 REMEMBERED_LIMIT = 4096
-"""Exec instances that are remembered. Beyond that, the oldest that do not run are forgotten."""
+"""The number of exec instances that are remembered. Above it, the oldest that do not run are forgotten."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ class Fields:
     """One JSON object of a request.
 
     ``name`` is the path of the object in Go's error texts, such as "ConnectOptions.EndpointConfig". ``embedded`` is the
-    struct that Go embeds in the object, and to which all simple fields of it belong.
+    struct that Go embeds in the object. All simple fields of the object belong to that struct.
     """
 
     def __init__(self, values: Mapping[str, Any], name: str, embedded: str = "") -> None:

@@ -47,8 +47,8 @@ OUTDATED = 75
 class Acceptors:
     """The threads of one listening socket: each accepts a connection, serves it, and then accepts the next.
 
-    Before a thread serves the last connection that a free thread could accept, it starts another thread. An accepted
-    connection so waits for no thread to start.
+    A thread that has accepted a connection first starts another thread if no free thread is left. A new connection
+    therefore never waits for the start of a thread.
     """
 
     def __init__(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:

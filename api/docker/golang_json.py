@@ -1,4 +1,4 @@
-"""JSON as Go reads it: how it treats text that is no Unicode, and the texts with which it refuses a document."""
+"""JSON as Go reads it: the treatment of text that is no Unicode, and Go's texts for documents that are refused."""
 
 from __future__ import annotations
 

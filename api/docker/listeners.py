@@ -22,7 +22,7 @@ FIRST_GIVEN = 3
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What ``hawse system service`` was asked for.
+    """The flags of ``hawse system service``.
 
     ``path`` is the unix socket, "" for none. ``group`` may use this socket. ``address`` is HOST:PORT for TCP, "" for
     none; ``cacert``, ``cert`` and ``key`` are the files for TLS.
@@ -37,7 +37,7 @@ class Settings:
 
 
 def default_path() -> Path:
-    """Return the path of the socket without ``--socket``: docker.sock in HAWSE_RUN."""
+    """Return the socket's default path: docker.sock in HAWSE_RUN."""
     return run_directory() / SOCKET
 
 

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 BODY_LIMIT = 4 << 20
-"""Bytes of a JSON body that are read; a longer body is refused. Bodies of archives have no limit here."""
+"""The limit of a JSON body in bytes; a longer body is refused. Bodies of archives have no limit here."""
 RAW_STREAM = "application/vnd.docker.raw-stream"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 _FALSE = ("", "0", "no", "false", "none")
@@ -57,7 +57,8 @@ class Request:
     """One request.
 
     ``path`` has no version. ``parameters`` are the parts of the path that the route names. ``headers`` have names in
-    lower case. ``query`` has all values of each key. ``engine`` only reads; `change` does the rest.
+    lower case. ``query`` has all values of each key. ``engine`` only reads; `change` runs the work that changes the
+    host.
     """
 
     method: str

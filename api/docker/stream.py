@@ -1,4 +1,4 @@
-"""Answers that go on: chunked streams, and connections that a handler takes over (hijacks)."""
+"""Answers without a known length: chunked streams, and connections that a handler takes over (hijacks)."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class ChunkedStream:
 class Hijacked:
     """A connection that no longer speaks HTTP.
 
-    ``socket`` is a plain socket, also for a TLS client. ``received`` is what the client has sent after its request
-    already. ``upgraded`` says whether the client got 101.
+    ``socket`` is a plain socket, also for a TLS client. ``received`` are the bytes that the client has already sent
+    after its request. ``upgraded`` says whether the client got 101.
     """
 
     def __init__(self, connection: socket.socket, received: bytes, *, upgraded: bool) -> None:

@@ -31,9 +31,9 @@ _SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
     "PidsLimit": lambda value: value in (0, -1),
     "Runtime": lambda value: value in ("", "runc"),
 }
-"""Settings without effect, each with a test for the values that ask for what hawse does anyway."""
+"""Settings without effect. The test of each is true for the values that ask for hawse's own behaviour."""
 RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") if name != "Annotations")
-"""Those of the ignored settings that POST /containers/{id}/update may have."""
+"""The ignored settings that a body of POST /containers/{id}/update may have."""
 
 
 def refuse(host: Fields) -> None:
@@ -59,7 +59,7 @@ def ignored(body: Fields, host: Fields) -> list[str]:
 
 
 def ignored_resources(host: Fields, names: tuple[str, ...] = RESOURCES) -> list[str]:
-    """Return those of the settings that have no effect and ask for something that hawse does not do."""
+    """Return the given settings that have no effect and ask for something that hawse does not do."""
     return [name for name in names if host.has(name) and not _is_default(name, host.value(name))]
 
 

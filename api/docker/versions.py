@@ -9,7 +9,7 @@ from engine.version import API_VERSION, MIN_API_VERSION
 
 Version = tuple[int, int]
 NEWEST: Version = (1, 51)
-"""The newest version that a path may name. Up to it, the versions differ from `ANNOUNCED` only by fields."""
+"""The newest version that a path may name. The versions from `ANNOUNCED` to this one differ only in fields."""
 
 _PREFIX = re.compile(r"/v([0-9]+(?:\.[0-9]+)*)(/.*)")
 
@@ -21,7 +21,9 @@ def parse(text: str) -> Version:
 
 
 ANNOUNCED = parse(API_VERSION)
-"""The version in the header ``Api-Version`` and in /version: the one of the Docker that hawse behaves as."""
+"""The version in the header ``Api-Version`` and in /version: that of the Docker release whose behaviour hawse
+copies.
+"""
 
 
 def split(path: str) -> tuple[Version, str]:

@@ -1,7 +1,7 @@
-"""Workers: processes that each run one job, forked by the parent of the service, which has only one thread.
+"""Workers: processes that each run one job. The service's parent, which has only one thread, forks them.
 
-The front asks the parent for a worker by passing it one end of a socket pair. Over the other end the front sends the
-job, and gets the result. A worker finishes its job even if the client has gone, as in Docker.
+To ask for a worker, the front passes one end of a socket pair to the parent. Over the other end, the front sends the
+job and gets the result. A worker finishes its job even if the client has closed its connection, as in Docker.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Job:
             signal.pidfd_send_signal(self._pidfd, number)
 
     def close(self) -> None:
-        """Release the job; idempotent. A worker that still runs goes on, and its result is lost."""
+        """Release the job; idempotent. A worker that still runs continues, and its result is lost."""
         if self._open:
             self._open = False
             self._channel.close()

@@ -1,4 +1,4 @@
-"""What Docker has and hawse has not: empty lists, and refusals (501) that say what to do instead."""
+"""Answer for parts of Docker that hawse lacks: empty lists, and refusals (501) that say what to do instead."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ CHECKPOINTS = "hawse makes no checkpoints of processes"
 
 
 def empty_list(_: Request) -> Response:
-    """Answer a list of which hawse has no members."""
+    """Answer with an empty list, for objects that hawse does not have."""
     return json_response([])
 
 
 def no_services(request: Request) -> Response:
-    """Answer /services and /tasks: empty in a cluster; outside of one, the error of a host that is no manager."""
+    """Answer /services and /tasks: an empty list in a cluster; outside of a cluster, the error of a host that is no
+    manager.
+    """
     request.engine.swarm.nodes({})
     return json_response([])
 

@@ -14,7 +14,7 @@ from engine.names import SHORT_ID
 from engine.validate.host_config import is_user_defined
 
 OWN_DNS_NAMES = (1, 45)
-"""From this version, a container's short id and host name are in DNSNames; before, they were in Aliases."""
+"""From this version, DNSNames has a container's short id and host name. In older versions, Aliases has them."""
 NO_LINK = "Conflict, cannot remove the default link name of the container"
 
 

@@ -1,6 +1,6 @@
 """/containers/{id}/exec and /exec: run further commands in containers.
 
-The command runs in a worker. The worker gets pipes, or a terminal, whose other ends this process copies from and to the
+The command runs in a worker. The worker gets pipes or a terminal. This process copies between their other ends and the
 client.
 """
 
@@ -99,7 +99,8 @@ def _require_running(document: Json) -> None:
 def _start_detached(request: Request, instance: Exec) -> None:
     """Start the command without its streams; raises ApiError if it cannot be executed.
 
-    Blocks up to `REFUSAL_SECONDS`, because only an early end shows that the command was not executed.
+    Blocks up to `REFUSAL_SECONDS`. Because the worker reports no success, only an early end shows that the command
+    could not be executed.
     """
     if instance.command.tty:
         master, slave = os.openpty()
@@ -163,7 +164,7 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> None:
     """Run the command with a terminal between this process and the worker.
 
-    The worker copies between it and the terminal in the container, sizes included.
+    The worker copies between this terminal and the terminal in the container, and copies changes of the size too.
     """
     master, slave = os.openpty()
     with ExitStack() as stack:
@@ -194,7 +195,7 @@ def _job(request: Request, instance: Exec, files: Sequence[int]) -> Job:
 
 
 def _finish(instance: Exec, job: Job, client: Client) -> None:
-    """Note the exit code; tell the client why, if the command could not be executed."""
+    """Record the exit code. If the command could not be executed, send the reason to the client."""
     code, text = _outcome(job)
     instance.finish(code)
     if text:

@@ -180,7 +180,7 @@ def _pump(request: Request, job: Job, writer: int) -> None:
 def _with_progress(request: Request, messages: Iterator[Json]) -> None:
     """Send the messages as lines of JSON. An error before the first message becomes the status of the answer.
 
-    An empty message only begins the answer.
+    For an empty message, only the head of the answer is sent.
     """
     first = next(messages, None)
     with request.open_stream() as stream:

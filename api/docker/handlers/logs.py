@@ -16,7 +16,7 @@ from engine.runtime.api import LogLine
 
 
 def logs(request: Request) -> None:
-    """Answer GET /containers/{id}/logs. The answer goes on with ``follow`` until the container ends."""
+    """Answer GET /containers/{id}/logs. With ``follow``, the answer ends when the container ends."""
     wanted = [name for name in ("stdout", "stderr") if request.flag(name)]
     if not wanted:
         raise bad_request("Bad parameters: you must choose at least one stream")

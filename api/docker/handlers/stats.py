@@ -12,7 +12,8 @@ INTERVAL_SECONDS = 1.0
 
 
 def stats(request: Request) -> Response | None:
-    """Answer GET /containers/{id}/stats: each second until the client goes, or once (``stream=false``).
+    """Answer GET /containers/{id}/stats: each second until the client closes the connection, or once
+    (``stream=false``).
 
     A worker reads the figures, because the network counters are in the namespace of the container.
     """
@@ -48,7 +49,9 @@ def _now(request: Request, reference: str) -> Json:
 
 
 def _after(before: Json, now: Json) -> Json:
-    """Return the document ``now`` with the times of the document before it, for shares of the processors."""
+    """Return the document ``now`` with the times of the document before it. Clients compute CPU percentages
+    from both.
+    """
     return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
 
 

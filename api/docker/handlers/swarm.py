@@ -1,4 +1,4 @@
-"""/swarm and /nodes, as far as hawse's cluster goes: it shares networks, not services."""
+"""/swarm and /nodes, for the parts that hawse's cluster has: it shares networks, not services."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def leave(request: Request) -> Response:
 
 
 def update(request: Request) -> Response:
-    """Answer POST /swarm/update, of which hawse has the rotation of join tokens."""
+    """Answer POST /swarm/update. hawse supports only the rotation of join tokens."""
     roles = [role.lower() for role in ROLES if request.flag(f"rotate{role}Token")]
     if not roles:
         raise NotImplementedByHawse(UNCHANGEABLE)

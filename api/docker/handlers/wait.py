@@ -13,9 +13,9 @@ from engine.errors import NotFound
 
 CONDITIONS = ("not-running", "next-exit", "removed")
 LOOK_SECONDS = 1.0
-"""Seconds between two looks whether a container that does not run has been removed."""
+"""Seconds between two checks whether a container that does not run has been removed."""
 REMOVAL_LOOK_SECONDS = 0.05
-"""Seconds between two looks whether a container that has ended has been removed."""
+"""Seconds between two checks whether a container that has ended has been removed."""
 
 
 def wait(request: Request) -> None:
@@ -42,7 +42,7 @@ def wait(request: Request) -> None:
 
 
 class _Waiting:
-    """A wait for the end of one container's run, which begins with the construction."""
+    """A wait for the end of one container's run. The wait begins when the object is created."""
 
     def __init__(self, request: Request, container_id: str, *, next_run: bool) -> None:
         self._request, self._id, self._next_run = request, container_id, next_run
