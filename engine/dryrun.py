@@ -1,9 +1,9 @@
-"""The engine of ``--dry-run``: it does an operation on a copy of the store, and records what it would do.
+"""The engine of ``--dry-run``: it runs an operation on a copy of the store, and records the changes of the kernel.
 
 The drivers run as always, but each change of the kernel is only recorded (`drivers.explain.dry_run`). Records, locks
-and files of containers are in a directory of this process. No process is started, and the agent is not told. An
-operation that cannot be shown truly is refused: in a cluster, other hosts take part; after a boot or a killed command,
-the next command has other work to do first.
+and files of containers are in a directory of this process. No process is started, and the agent gets no message. Two
+kinds of operation are refused. In a cluster, other hosts take part in the operation. After a boot or a killed command,
+the next command first does other work.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 
 class DryRun:
-    """A dry run: ``engine`` does the operation, and `close` removes the copy of the store."""
+    """A dry run: ``engine`` runs the operation, and `close` removes the copy of the store."""
 
     def __init__(self) -> None:
         self.root, self.run = root_directory(), run_directory()
         self.scratch = Path(tempfile.mkdtemp(prefix="hawse-dry-run-"))
 
     def open(self) -> Engine:
-        """Return the engine; raises Forbidden if this host's next command has other work to do first."""
+        """Return the engine; raises Forbidden if the next command on this host would first do other work."""
         require_net_admin()
         if membership.exists(self.root):
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
         for directory in ("root", "run"):
             make_private_directory(self.scratch / directory)
-        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)  # tells which ports this host's own agent holds
+        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)  # shows which ports this host's own agent holds
         store = self.scratch / "root" / NAME
         _copy(self.root / NAME, store)
         runtime = cast(Runtime, _Runtime(LocalRuntime(self.root, self.run)))
@@ -64,7 +64,7 @@ class DryRun:
         return cast(Engine, _Engine(host))
 
     def shown(self, text: str) -> str:
-        """Return a text with the paths of this host in the place of those of the copy."""
+        """Return a text in which this host's paths replace the paths of the copy."""
         for name, real in (("root", self.root), ("run", self.run)):
             text = text.replace(str(self.scratch / name), str(real))
         return text
@@ -85,7 +85,9 @@ def _copy(store: Path, copy: Path) -> None:
 
 
 def _require_rest(host: Host) -> None:
-    """Raise Forbidden if the next command would first bring back a boot, or finish the work of a killed command."""
+    """Raise Forbidden if the next command would first restore networks after a boot, or finish a killed
+    command's work.
+    """
     with host.store.read() as reader:
         here = reader.has_custom_networks() or reader.has_containers()
         if here and not shared_state.is_of_this_boot(reader):
@@ -97,7 +99,7 @@ def _require_rest(host: Host) -> None:
 
 
 class _Engine:
-    """The parts of the engine that a dry run has."""
+    """The parts of the engine that a dry run supports."""
 
     def __init__(self, host: Host) -> None:
         self.networks, self.containers = _Networks(host), _Containers(host)
@@ -126,7 +128,7 @@ class _Runtime:
         self._created: dict[str, CreatedProcess] = {}
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Return this process in the place of the container's, with a network namespace that ends with it."""
+        """Return this process instead of a container's process. Its new network namespace ends with it."""
         pid, path = os.getpid(), spec.netns
         if path == "":
             with netns.new_netns():

@@ -1,4 +1,4 @@
-"""Record the changes of the kernel that this process makes, or would make, as shell commands that equal them."""
+"""Record the changes of the kernel that this process makes, or would make, as equal shell commands."""
 
 from __future__ import annotations
 

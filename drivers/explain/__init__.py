@@ -1,5 +1,5 @@
-"""Shell commands that equal what the drivers did: the driver's messages to the kernel, decoded to text.
+"""Shell commands that equal the drivers' changes: decoded from the drivers' messages to the kernel.
 
 `drivers.explain.recorder` collects the changes. The other modules each translate the messages of one kind of object.
-Nothing here acts on the kernel.
+Nothing here changes the kernel.
 """

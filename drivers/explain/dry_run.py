@@ -1,8 +1,8 @@
-"""The recorder of ``--dry-run``: it keeps the command for each change, and the change does not happen.
+"""The recorder of ``--dry-run``: it records the command for each change, and does not make the change.
 
-Reads go to the kernel, except for links and sysctls that earlier steps would have made. Before a firewall transaction
-is kept, the kernel checks it: without its end mark, the kernel validates a transaction and then discards it. Whether
-the kernel has links of a kind is tried in a scratch namespace.
+Reads go to the kernel, except reads of links and sysctls that earlier steps would have made. A firewall transaction is
+first checked by the kernel: the kernel validates a transaction without its end mark, and then discards it. The recorder
+tries in a scratch namespace whether the kernel supports a kind of link.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DryRunRecorder(CommandRecorder):
         self._lost: set[int] = set()
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Keep the commands of changes and return ``nothing``; answer questions about imagined links."""
+        """Record the commands of changes and return ``nothing``; answer requests for imagined links."""
         namespace = session.namespace()
         if not any(self._changes(session, message) for message in messages):
             answer = self._answer(session, namespace, messages[0])
@@ -75,7 +75,10 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return the kernel's list without routes of interfaces that the dry run has deleted with their other end."""
+        """Return the kernel's list without the routes of interfaces that the dry run has deleted.
+
+        Deleting one end of a veth pair deletes its other end too.
+        """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies
         return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
@@ -86,7 +89,9 @@ class DryRunRecorder(CommandRecorder):
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return the value that the dry run gave a sysctl, or that a link of the dry run would have."""
+        """Return the value that the dry run has given to a sysctl, or the default of a link that the dry run
+        has made.
+        """
         namespace = os.stat(HERE).st_ino
         value = self._sysctls.get((namespace, path))
         if value is None and self._links.find(namespace, imagined.of_link(path)):
@@ -94,7 +99,7 @@ class DryRunRecorder(CommandRecorder):
         return value
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Keep the command; remember which of hawse's tables the script makes."""
+        """Record the command, and the names of hawse's tables that the script makes."""
         namespace = os.stat(HERE).st_ino
         if self._prefix(namespace) is None:
             act()
@@ -115,7 +120,9 @@ class DryRunRecorder(CommandRecorder):
         return found.index if found else 0
 
     def _lose(self, session: Session, message: Message, name: str) -> None:
-        """Note the index of the other end of a veth pair that is deleted; it is in the sandbox of this dry run."""
+        """Record the index of the other end of a veth pair that is deleted. That end is in the sandbox of this
+        dry run.
+        """
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)
 
@@ -144,9 +151,10 @@ class DryRunRecorder(CommandRecorder):
         return [found.body()]
 
     def _check(self, session: Session, namespace: int, messages: Sequence[Message]) -> None:
-        """Raise OSError if the kernel would refuse a transaction; a table of this dry run is not checked.
+        """Raise OSError if the kernel would refuse a transaction; does not check a table that the dry run has made.
 
-        The kernel checks it together with the earlier transactions of the dry run, which it has discarded.
+        The kernel checks the transaction together with the earlier transactions of the dry run, because it has
+        discarded them.
         """
         table, changes = _table(messages), messages[1:-1]
         if (namespace, table) not in self._tables:

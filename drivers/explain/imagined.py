@@ -1,7 +1,7 @@
-"""Links and sysctls that a dry run would have made, so that its later steps find them.
+"""Links and sysctls that a dry run would have made, for reads by its later steps.
 
-Only what drivers read back is kept: a link's name, index, kind, alias, MAC, master and flags, and values of sysctls.
-Each network namespace is known by its inode number.
+Only the values that drivers read are kept: a link's name, index, kind, alias, MAC, master and flags, and the values of
+sysctls. The key of a network namespace is its inode number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULTS = ("conf", "neigh")  # directories below net/ipv4 and net/ipv6 that hav
 
 @dataclass(slots=True)
 class Imagined:
-    """A link that exists only in a dry run; ``attributes`` are those of its netlink messages."""
+    """A link that exists only in a dry run; ``attributes`` are the attributes of its netlink messages."""
 
     index: int
     kind: str
@@ -53,7 +53,7 @@ class ImaginedLinks:
         return name in self._links[namespace]
 
     def find(self, namespace: int, name: str) -> Imagined | None:
-        """Return the link of that name, or None if the dry run has deleted or not made it."""
+        """Return the link of that name, or None if the dry run has not made it or has deleted it."""
         return self._links[namespace].get(name)
 
     def name(self, namespace: int, index: int) -> str:
@@ -62,7 +62,9 @@ class ImaginedLinks:
         return next(names, "")
 
     def apply(self, namespace: int, message: Message, name: str) -> None:
-        """Do what a message about a link does; ``name`` is the present name of the link that its index names."""
+        """Apply a message about a link to these links; ``name`` is the present name of the link with the message's
+        index.
+        """
         content = decode(ifinfmsg, message.body)
         if message.kind == RTM_DELLINK:
             group = content.get_attr("IFLA_GROUP")
@@ -104,6 +106,6 @@ def of_link(path: str) -> str:
 
 
 def for_new_links(path: str) -> str:
-    """Return the path of the sysctl from which a new link takes the value of its own sysctl ``path``."""
+    """Return the path of the default: the sysctl whose value a new link copies to its own sysctl ``path``."""
     parts = path.split("/")
     return "/".join([*parts[:3], "default", *parts[4:]])

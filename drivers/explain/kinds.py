@@ -1,4 +1,4 @@
-"""Whether the kernel can make links of a kind: a dry run tries it in a scratch namespace, which is gone afterwards."""
+"""Test whether the kernel supports a kind of link. The test makes the link in a scratch namespace, and deletes both."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from drivers.linux.netlink import session
 PARENT, PROBE = "parent", "probe"
 MACS = ("02:42:00:00:00:01", "02:42:00:00:00:02")
 WITH_PARENT: dict[str, dict[str, Any]] = {"vlan": {"vlan_id": 1}, "macvlan": {}, "ipvlan": {}}
-"""The kinds of links that need a parent, and what else they need."""
+"""The kinds of links that need a parent, with the other settings that they need."""
 ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
 
 
 def require(kind: str) -> None:
-    """Raise OSError if the kernel refuses to make a link of this kind; other kinds than those above are not tried."""
+    """Raise OSError if the kernel refuses to make a link of this kind. Kinds that are not listed above are not
+    tested.
+    """
     if kind not in (*WITH_PARENT, *ALONE):
         return
     with netns.new_netns(), session() as scratch:

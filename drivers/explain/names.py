@@ -1,4 +1,4 @@
-"""The names by which commands refer to links and network namespaces, which netlink messages refer to by number."""
+"""The names of links and network namespaces in commands. Netlink messages contain their numbers instead."""
 
 from __future__ import annotations
 

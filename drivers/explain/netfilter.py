@@ -54,9 +54,9 @@ def _changes(message: Message) -> list[tuple[str, str, Element]]:
 
 
 def nft(text: str) -> tuple[list[str], str]:
-    """Return the words of the command that runs a script, and the command's input; a line alone is an argument.
+    """Return the words of the command that runs a script, and the command's input. A script of one line is an argument.
 
-    The static rules of hawse's tables are named by their file, because they would hide the other lines.
+    hawse's static rules are represented by the name of their file, because they would hide the other lines.
     """
     for table, file in FILES.items():
         text = text.replace(ruleset(table), f'include "{rules_file(file)}"')
@@ -65,7 +65,7 @@ def nft(text: str) -> tuple[list[str], str]:
 
 
 def conntrack(message: Message) -> list[str]:
-    """Return the words of the command that deletes the conntrack entries that a message of the type DELETE names."""
+    """Return the words of the command that deletes the same conntrack entries as a message of the type DELETE."""
     assert message.kind == DELETE
     attributes = read(message.body, NFGENMSG.size)
     words = ["conntrack", "-D", "-f", "ipv4" if message.body[0] == socket.AF_INET else "ipv6"]

@@ -34,7 +34,8 @@ NAMED = "/run/netns/"  # directory of the namespaces that ip-netns(8) knows by n
 
 
 class CommandRecorder:
-    """The commands that equal the changes of this process, in order, each as it is typed in a shell.
+    """The commands that equal the changes of this process, in order, each in the form in which a user types it in a
+    shell.
 
     Commands are for a shell in the network namespace in which the recorder was created. A change in another namespace
     is kept if the namespace was opened by its path; other namespaces are scratch namespaces of this process.
@@ -43,7 +44,7 @@ class CommandRecorder:
     is_dry_run = False
 
     def __init__(self) -> None:
-        self._log = os.memfd_create("explained", os.MFD_CLOEXEC)  # a file, so that forked children add to it too
+        self._log = os.memfd_create("explained", os.MFD_CLOEXEC)  # a file, because forked children write to it too
         self._paths = {os.stat(HERE).st_ino: ""}
 
     @property
@@ -53,7 +54,9 @@ class CommandRecorder:
         return text.decode("utf-8", "surrogateescape").split(END)[:-1]
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Make the change and keep its commands, without those that the result lists as refused."""
+        """Make the change and record its commands, except the commands that the kernel refused according to
+        the result.
+        """
         texts = self._described(session, messages)
         result = act()
         refused = {item[0] for item in result if isinstance(item, tuple)} if isinstance(result, list) else ()
@@ -81,11 +84,11 @@ class CommandRecorder:
             self._keep([f"# {line}  (its input has secret keys, which are not shown)" if secret else line])
 
     def comment(self, text: str) -> None:
-        """Keep a line for the reader."""
+        """Record a comment line."""
         self._keep([f"# {text}"])
 
     def opened(self, path: str, inode: int) -> None:
-        """Note the path of a network namespace; the first path of a namespace is used."""
+        """Record the path of a network namespace. Only the first path of a namespace is used."""
         if not path.startswith(OWN):
             self._paths.setdefault(inode, path)
 

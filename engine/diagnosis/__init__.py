@@ -1,1 +1,1 @@
-"""Diagnosis: trace, doctor and map say why something does not work, and show what there is."""
+"""Diagnosis: trace and doctor find the cause of a failure, and map shows networks and containers."""

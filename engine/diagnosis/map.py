@@ -89,7 +89,7 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
 
 
 def _remote(endpoint: SharedEndpoint, view: View) -> Json:
-    """Return a container of another host, of which only names and addresses are known."""
+    """Return a container of another host. Only its names and addresses are known."""
     name = endpoint.names[0] if endpoint.names else endpoint.container_id[:SHORT_ID]
     return {
         "Name": name,

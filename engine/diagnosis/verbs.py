@@ -16,14 +16,14 @@ from engine.host import Host
 class DiagnosisVerbs:
     """The diagnosis of one host.
 
-    ``reading`` returns the host after making it ready for operations that only read, ``changing`` for changes.
+    ``reading`` prepares the host for operations that only read, and returns it. ``changing`` does so for changes.
     """
 
     def __init__(self, host: Host, reading: Callable[[], Host], changing: Callable[[], Host]) -> None:
         self.host, self._reading, self._changing = host, reading, changing
 
     def doctor(self, *, fix: bool = False) -> Diagnosis:
-        """Check everything on this host; with ``fix``, also repair what is hawse's own."""
+        """Check everything on this host; with ``fix``, also repair hawse's own objects."""
         return diagnose(self.host, self._changing, fix=fix)
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
@@ -34,5 +34,7 @@ class DiagnosisVerbs:
         return verify(self.host, self._changing, reference, fix=fix)
 
     def map(self, references: Sequence[str]) -> Json:
-        """Return the networks with their containers, addresses, names and ports; all networks without references."""
+        """Return the networks with their containers, addresses, names and ports. Without references, return all
+        networks.
+        """
         return network_map.document(self._reading(), references)

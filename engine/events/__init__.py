@@ -1,1 +1,1 @@
-"""Events: what happens to networks, containers and images, as ``docker events`` shows it."""
+"""Events: changes of networks, containers and images, as ``docker events`` shows them."""

@@ -16,7 +16,7 @@ def described(differences: Sequence[Difference]) -> str:
 
 
 def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
-    """Return what differs by "kind place", such as "missing address", in sorted order."""
+    """Return the differing values by "kind place", such as "missing address", in sorted order."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

@@ -14,7 +14,7 @@ from engine.model import ContainerRecord, Event, ImageRecord, NetworkRecord
 from engine.store.api import Store, Transaction
 
 KILLED = 128 + SIGKILL
-"""The exit code of a process that SIGKILL ended."""
+"""The exit code of a process that was ended by SIGKILL."""
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -70,14 +70,14 @@ def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
 
 
 def node(tx: Transaction, node_id: str, name: str, action: str, attributes: Mapping[str, str] = NONE) -> None:
-    """Add an event of a node of the cluster: "create", "remove", or "update" with ``state.new`` and ``state.old``."""
+    """Add an event of a cluster node: "create", "remove", or "update" with ``state.new`` and ``state.old``."""
     tx.put_event(Event("node", action, node_id, {**attributes, "name": name}, scope="swarm"))
 
 
 def alone(store: Store, add: Callable[[Transaction], None]) -> None:
     """Add events in a transaction of their own, because nothing else is recorded.
 
-    If the store cannot be written (a full disk), the events are lost, so that the user's command still works.
+    If the store cannot be written (a full disk), the events are lost, and the user's command still succeeds.
     """
     with suppress(EngineError), store.write() as tx:
         add(tx)

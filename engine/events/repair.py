@@ -1,4 +1,4 @@
-"""Add events of repairs to the store: what was repaired (``action``) and what caused it (``cause``)."""
+"""Add events of repairs to the store: the repaired differences (``action``) and their origin (``cause``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.events.differences import described
 from engine.store.api import Store, Transaction
 
 REPAIR, DRIFT = "repair", "drift"
-"""The actions: a repair was made; another program keeps undoing the repairs, so the next one waits."""
+"""The actions: a repair was made; the next repair waits, because another program repeatedly undoes the repairs."""
 
 
 def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""Read the events of the store, the past ones and those that are still to come.
+"""Read the events of the store: the past events and the future ones.
 
-The kernel reports each write to the directory of the store (inotify), so a reader that waits for events costs nothing
-while nothing is written. SQLite makes a commit visible shortly after its last write to the file. Therefore the reader
-looks again some times after each report, and rarely without a report, because a writer may be slow or be killed between
-the two.
+The kernel reports each write to the directory of the store (inotify). A waiting reader therefore uses no CPU while
+nothing is written. SQLite makes a commit visible shortly after its last write to the file. Because a writer may be slow
+between the two, the reader reads the store several times after each report. Because a writer may be killed between the
+two, the reader also reads rarely without a report.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from engine.store.api import EVENTS_READ, Store
 
 SECOND = 1_000_000_000  # nanoseconds
 LOOKS_SECONDS = (0.002, 0.02, 0.2)
-"""Pauses before the looks that follow a report of the kernel."""
+"""Pauses before the reads that follow a report of the kernel."""
 RARE_SECONDS = 10.0
-"""Pause before a look without a report."""
+"""Pause before a read without a report."""
 
 
 class EventStream:
@@ -35,7 +35,8 @@ class EventStream:
     ``since``, the past events since then come first. The iteration ends at ``until``; without ``until`` it ends when
     `stop` is called. Other threads may call `stop`. Only one thread may iterate, and then call `close`.
 
-    ``client`` is the descriptor of a connection whose end by the other side also ends the iteration, or -1.
+    ``client`` is the descriptor of a connection, or -1. The iteration also ends when the other side closes this
+    connection.
 
     The constructor raises InvalidArgument if ``until`` is before ``since``. The iteration raises EngineError if the
     store cannot be read.
@@ -62,7 +63,7 @@ class EventStream:
     def __iter__(self) -> Iterator[Event]:
         looks: Iterator[float] = iter(())
         while True:
-            over = self._is_over()  # before the look, so that the last look is after the end
+            over = self._is_over()  # before the read, because the last read must come after the end
             yield from self._look()
             if over:
                 return
@@ -84,7 +85,7 @@ class EventStream:
             self._changes = self._stopped = -1
 
     def _look(self) -> Iterator[Event]:
-        """Yield the events since the last look, oldest first."""
+        """Yield the events since the last read, oldest first."""
         since, until, filters = self._options.since or 0, self._options.until, self._options.filters
         full = True
         while full:

@@ -1,4 +1,4 @@
-"""Make the results of checks, and join what the checks share: the records, and why damage was not repaired yet."""
+"""Make the results of checks. Hold the records, and find the reasons why damage has not been repaired."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.recovery.link_repair import heals
 from engine.store.api import Reader
 
 REPAIR = "hawse doctor --fix"
-"""The command that repairs what is hawse's own."""
+"""The command that repairs hawse's own objects."""
 
 
 def ok(name: str, what: str) -> Check:
@@ -27,7 +27,7 @@ def ok(name: str, what: str) -> Check:
 
 
 def warning(name: str, what: str, cause: str = "", fix: str = "") -> Check:
-    """Return a finding that does not stop hawse's networks, or that may be intended."""
+    """Return a finding that does not interrupt hawse's networks, or that may be intended."""
     return Check(WARNING, name, what, cause, fix)
 
 
@@ -41,7 +41,7 @@ class Examined:
     """A host with its records at one moment.
 
     ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, when a check needs the state.
-    ``damaged`` has the objects whose comparison with the records has found a fault.
+    ``damaged`` has the objects that differ from their records.
     """
 
     host: Host
@@ -60,7 +60,7 @@ class Examined:
 
     @property
     def fights(self) -> Sequence[str]:
-        """The agent's sentences about other programs that keep undoing its repairs."""
+        """The agent's sentences about other programs that repeatedly undo its repairs."""
         return self._answer[1]
 
     @cached_property
@@ -96,7 +96,7 @@ def read_records(reader: Reader) -> Snapshot:
 
 
 def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
-    """Yield one fault for each kind and place of difference; a normal update that is due is no fault."""
+    """Yield one fault for each kind and place of difference. A routine update that is due is not a fault."""
     damage = [difference for difference in found if difference.kind != "upkeep"]
     for group, whats in texts.grouped(damage).items():
         yield fault(name, f"{group}: {texts.brief(whats)}", cause)

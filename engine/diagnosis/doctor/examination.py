@@ -1,7 +1,7 @@
-"""Runs all checks of a host, and with ``--fix`` repairs in between.
+"""Runs all checks of a host. With ``--fix``, repairs the faults and runs all checks again.
 
-The first look comes before anything that a command repairs on its own. The second look, after the repair, tells what
-was repaired: what the first look found and the second does not.
+The first examination precedes all repairs, also those that every command makes. The second examination follows the
+repairs. A fault of the first examination that is not in the second one was repaired.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ from engine.store.store_file import NAME
 Area = tuple[str, Callable[[Examined], Iterable[Check]]]
 FAILURES = (EngineError, DriverError, RuntimeFailure, OSError)
 COMPARISONS, PAUSE_SECONDS = 5, 0.2
-"""Maximum number of comparisons while commands run, and the pause that grows by this time."""
+"""Maximum number of comparisons while commands run, and the pause, which grows by this time after each comparison."""
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
 STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
-"""The objects that need a moment until they answer. While one of them is not well, the second look is repeated."""
+"""The objects that answer only some time after their start. While one has a fault, the second examination is
+repeated.
+"""
 
 
 def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnosis:
-    """Check everything on this host; with ``fix``, also repair what is hawse's own, and check again.
+    """Check everything on this host; with ``fix``, also repair hawse's own objects, and check again.
 
     ``prepare`` makes the host ready for changes, as every changing command does.
     """
@@ -51,7 +53,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
 
 def _settled(host: Host) -> list[Check]:
-    """Look again until all that has been started answers, or until `SETTLE_SECONDS` have passed."""
+    """Examine the host until all processes that were started answer, at most for `SETTLE_SECONDS`."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         after = examine(host)
@@ -61,7 +63,7 @@ def _settled(host: Host) -> list[Check]:
 
 
 def examine(host: Host) -> list[Check]:
-    """Return the results of all checks; changes nothing. An area that cannot be checked gives one fault."""
+    """Return the results of all checks; changes nothing. If the check of an area fails, the area yields one fault."""
     of_store = list(_each([("store", lambda _: store.check(host))], Examined(host, Snapshot())))
     if any(check.object == "store" and check.status != OK for check in of_store) or not (host.root / NAME).exists():
         return [*of_store, *_each([("host", host_checks.check)], Examined(host, Snapshot()))]
@@ -73,7 +75,9 @@ def examine(host: Host) -> list[Check]:
 
 
 def _compared(host: Host) -> tuple[Examined, list[Check]]:
-    """Compare the kernel with the records, again if a command changed the records meanwhile and there is a finding."""
+    """Compare the kernel with the records. Repeat a comparison with findings if a command changed the records
+    meanwhile.
+    """
     for attempt in range(COMPARISONS):
         stamp = host.store.stamp()
         with host.store.read() as reader:
@@ -114,7 +118,7 @@ def _each(checked: Iterable[Area], examined: Examined) -> Iterator[Check]:
 
 
 def _repair(host: Host, prepare: Callable[[], object]) -> tuple[list[str], list[Check]]:
-    """Repair what is hawse's own; return what the repair of the store did, and a fault for each step that failed."""
+    """Repair hawse's own objects. Return the actions of the store's repair, and a fault for each step that failed."""
     done: list[str] = []
     steps: list[tuple[str, Callable[[], object]]] = [
         ("store", lambda: done.extend(store.repair(host))),

@@ -76,7 +76,9 @@ def _programs(examined: Examined) -> Iterator[Check]:
 
 
 def _forwarding(examined: Examined) -> Iterator[Check]:
-    """Check forwarding if daemon.json forbids hawse to switch it on; otherwise the networks' comparison does it."""
+    """Check forwarding if daemon.json forbids hawse to enable it. Otherwise the comparison of the networks
+    checks it.
+    """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     uplink, _ = features.way_out() if outward else ("", 0)
     if is_forwarding() and uplink and sysctl.read(sysctl.conf("ipv4", uplink, "forwarding")) == "0":
@@ -137,7 +139,9 @@ def _foreign(examined: Examined) -> Iterator[Check]:
 
 
 def _rules(examined: Examined) -> Iterator[Check]:
-    """Yield a fault for each rule that names a bridge network and drops, a warning for a rule about ports only."""
+    """Yield a fault for each dropping rule that names a bridge network, and a warning for a rule that only
+    names ports.
+    """
     bridged = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
     known = {bridge_options.parse(spec).bridge: [pool.subnet for pool in spec.pools] for spec in bridged}
     for rule in foreign_rules.find_dropping_rules(known) if known else ():

@@ -38,7 +38,7 @@ def check(examined: Examined, reader: Reader) -> Iterator[Check]:
 
 
 def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
-    """Return the comparison that the agent uses, for everything that hawse made."""
+    """Return the agent's own comparison, for all objects that hawse made."""
     by_sandbox = {container.sandbox_id or container.id: container for container in containers}
     return LinkRepair(
         host.store,
@@ -65,7 +65,7 @@ def _resolver_port(by_sandbox: Mapping[str, ContainerRecord], sandbox_id: str) -
 
 
 def _shared(examined: Examined, reader: Reader) -> Iterator[Check]:
-    """Compare what all networks of a driver share: the firewall."""
+    """Compare the objects that all networks of a driver share: the firewall."""
     for name in sorted({network.driver for network in examined.networks}):
         driver = examined.host.driver(name)
         if not isinstance(driver, Repairer):
@@ -132,7 +132,7 @@ def _ended(name: str, container: ContainerRecord) -> Check:
 
 
 def unfinished(reader: Reader) -> Iterator[Check]:
-    """Yield a warning for each object on which a killed command has left work."""
+    """Yield a warning for each object on which a killed command has left unfinished work."""
     for intent in intents.orphaned(reader.intents()):
         what = f"a killed command left work undone: {intent.kind}"
         yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", "hawse doctor --fix")

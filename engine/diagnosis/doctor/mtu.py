@@ -1,4 +1,4 @@
-"""Checks that packets of the networks' size fit through the interfaces below them."""
+"""Check that packets of each network's MTU fit through the interfaces that carry the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FRAGMENTS = "large packets are split or lost on the way out"
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a warning for each network whose MTU is larger than that of the interface below it."""
+    """Yield a warning for each network whose MTU is larger than the MTU of the interface that carries it."""
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     overlays = [n for n in examined.networks if n.driver == "overlay"]
     try:

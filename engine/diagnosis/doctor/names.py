@@ -1,4 +1,4 @@
-"""Checks DNS: the resolver at 127.0.0.11 in each sandbox, and the upstream servers that queries are forwarded to."""
+"""Checks DNS: the resolver at 127.0.0.11 in each sandbox, and the upstream servers to which queries are forwarded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from engine.etc_files.resolv_conf import Upstream, read_host_resolv_conf
 from engine.model import ContainerRecord, EndpointRecord
 
 ANSWER_SECONDS = 1.0
-"""Seconds for which all servers together may answer; a query is repeated once after half of this time."""
+"""The time limit in seconds for the answers of all servers. After half of this time, each query is repeated once."""
 BATCH = 200
 """Maximum number of queries at once, because each has a socket."""
 FEW = 3  # maximum number of servers that one line names
@@ -32,7 +32,7 @@ FEW = 3  # maximum number of servers that one line names
 
 @dataclass(slots=True)
 class Probe:
-    """A query to one DNS server and what came back: ``answer`` is b"" without an answer, ``error`` says why.
+    """A query to one DNS server and its result. Without an answer, ``answer`` is b"" and ``error`` has the reason.
 
     ``waits`` is True until there is an answer or an error.
     """
@@ -44,7 +44,7 @@ class Probe:
     waits: bool = True
 
     def send(self) -> None:
-        """Send the query, unless there was an answer."""
+        """Send the query, unless it has been answered."""
         self.waits = not self.answer
         if self.waits:
             with suppress(OSError):
@@ -91,7 +91,9 @@ def _resolvers(
 
 
 def _inside(container: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> Probe | None:
-    """Return a query from inside a sandbox, or None if the sandbox has ended or the container has no IPv4 name."""
+    """Return a query from inside a sandbox. Return None if the sandbox has ended or the container has no name
+    for IPv4.
+    """
     name = next((wire.encode_name(e.names[0]) for e in endpoints if e.names and e.ipv4), None)
     if name is None:
         return None
@@ -128,7 +130,7 @@ def _judged(container: ContainerRecord, endpoints: Sequence[EndpointRecord], pro
 
 
 def _upstreams(examined: Examined, served: Sequence[ContainerRecord]) -> Check:
-    """Ask each server that the containers' queries are forwarded to."""
+    """Ask each server to which the containers' queries are forwarded."""
     config = examined.host.config
     defaults = Defaults(read_host_resolv_conf(), config.dns, config.dns_opts)
     upstreams: dict[Upstream, None] = {}

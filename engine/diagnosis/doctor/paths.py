@@ -1,6 +1,6 @@
-"""Checks what other programs may have put in the way to a container: routes, addresses, neighbour entries, MACs, MTUs.
+"""Checks for changes by other programs that block the path to a container: routes, addresses, neighbours, MACs, MTUs.
 
-No record describes these objects, so the agent does not repair them, and they are not hawse's own.
+No record describes these objects. The agent does not repair them, because hawse did not make them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from engine.dispatch import network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 SHARING_MAC = ("ipvlan",)
-"""The drivers whose endpoints all have the MAC of the parent."""
+"""The drivers whose endpoints all have the MAC address of the parent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A running container's endpoint on an undamaged network; ``bridge`` is None on other networks than bridges."""
+    """A running container's endpoint on an undamaged network. ``bridge`` is None if the network is not a bridge
+    network.
+    """
 
     container: ContainerRecord
     endpoint: EndpointRecord
@@ -45,13 +47,15 @@ class Joined:
 
     @property
     def addresses_on_bridge(self) -> list[IPAddress]:
-        """The addresses in subnets of the bridge's own addresses; an isolated network's bridge has none."""
+        """The endpoint's addresses that are in a subnet of the bridge's addresses. The bridge of an isolated network
+        has none.
+        """
         subnets = [held.network for held in self.bridge.addresses] if self.bridge is not None else []
         return [address for address in self.addresses if any(address in subnet for subnet in subnets)]
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each obstacle, or one good result."""
+    """Yield a finding for each obstacle, or one good result if there is none."""
     interfaces = features.interfaces()
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
@@ -66,7 +70,7 @@ def check(examined: Examined) -> Iterator[Check]:
 
 
 def _joined(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator[Joined]:
-    """Yield the endpoints whose container and network have no fault that the comparison with the records found."""
+    """Yield the endpoints whose container and network do not differ from their records."""
     containers = {c.id: c for c in examined.containers if f"container {c.name}" not in examined.damaged}
     networks = {n.id: n for n in examined.networks if f"network {n.name}" not in examined.damaged}
     for endpoint in examined.records.endpoints:
@@ -115,7 +119,7 @@ def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
 def _inside(
     one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], interfaces: Mapping[str, Interface]
 ) -> Iterator[Check]:
-    """Check the endpoint's interface in the sandbox, and what the sandbox knows of its neighbours."""
+    """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries."""
     container, interface = one.container, one.endpoint.interface
 
     def look() -> tuple[Interface | None, Sequence[Neighbour]]:
@@ -156,7 +160,9 @@ def _neighbours(
 
 
 def _mtu(one: Joined, present: Interface, interfaces: Mapping[str, Interface]) -> Iterator[Check]:
-    """Check that the bridge, its port and the container's interface have one MTU; large packets are lost otherwise."""
+    """Check that the bridge, its port and the container's interface have the same MTU. Otherwise, large packets are
+    lost.
+    """
     port = next((i for i in interfaces.values() if i.endpoint_id == one.endpoint.id), None)
     ends = [end for end in (one.bridge, port) if end is not None and end.mtu != present.mtu]
     if one.bridge is not None and ends:

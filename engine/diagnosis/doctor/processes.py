@@ -21,11 +21,11 @@ from engine.paths import open_private
 from engine.runtime import guard, guarded, resident, supervisor, supervisor_client
 
 STARTING_SECONDS = 5.0
-"""Seconds for which a process that has just been started is waited for, or its guard may be missing."""
+"""The time limit in seconds for a process that has just been started, and for its guard."""
 ANSWER_SECONDS = 2.0
 POLL_INTERVAL_SECONDS = 0.05
 RUNNING, STOPPED, SILENT, ENDED = "running", "stopped by a signal", "not answering", "not running"
-WARM_LOCK = "warm.lock"  # the name is that of cli/launcher/launch.py
+WARM_LOCK = "warm.lock"  # the same name as in cli/launcher/launch.py
 
 
 def agent_state(host: Host) -> tuple[str, Sequence[str]]:
@@ -50,7 +50,7 @@ def agent_state(host: Host) -> tuple[str, Sequence[str]]:
 
 
 def _is_locked(host: Host, name: str) -> bool:
-    """Return whether a process holds a lock in HAWSE_RUN; a starting process does, before it listens."""
+    """Return whether a process holds a lock in HAWSE_RUN. A starting process holds the lock before it listens."""
     try:
         descriptor = open_private(host.run / name, os.O_RDWR)
     except OSError:
@@ -82,7 +82,7 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 
 
 def agent_is_needed(examined: Examined) -> bool:
-    """Return whether the agent must run now, by the records or by its own record of its start."""
+    """Return whether the agent must run now. The containers' records or the record of the agent's start decide."""
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or membership.exists(host.root):
         return True
@@ -97,7 +97,7 @@ def _named(records: Snapshot, container_id: str) -> bool:
 
 
 def supervisor_is_needed(examined: Examined) -> bool:
-    """Return whether any container's process runs, whose parent must be a supervisor."""
+    """Return whether the process of any container runs. Its parent must be a supervisor."""
     return any(container.kind == "process" for container in examined.containers)
 
 
@@ -137,7 +137,7 @@ def _warm(host: Host) -> Check:
 
 
 def repair(examined: Examined) -> None:
-    """Start the agent and the supervisor if they must run; they start the guard. A stopped agent is replaced."""
+    """Start the agent and the supervisor if they must run. They start their guard. A stopped agent is replaced."""
     host = examined.host
     if agent_is_needed(examined):
         client.ask(host.run, "status", ANSWER_SECONDS)  # replaces a stopped agent

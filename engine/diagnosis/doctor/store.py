@@ -13,7 +13,7 @@ from engine.recovery import check as checks
 from engine.store.store_file import NAME
 
 FULL_BYTES = 1 << 20
-"""Free bytes below which commands fail, because the store's log can grow to this size."""
+"""If fewer bytes are free, commands fail, because the store's log can grow to this size."""
 LOW_BYTES = 16 << 20
 FEW_FILES = 64
 
@@ -39,7 +39,7 @@ def integrity(host: Host) -> list[Check]:
 
 
 def repair(host: Host) -> list[str]:
-    """Replace a damaged store by a repaired one, and keep the old file; return what was done."""
+    """Replace a damaged store by a repaired store, and keep the old file. Return the actions."""
     return list(checks.repair(host, host.root / NAME).done)
 
 

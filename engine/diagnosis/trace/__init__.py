@@ -1,1 +1,1 @@
-"""``hawse trace``: find out why one place can or cannot reach another, and name the culprit."""
+"""``hawse trace``: find out whether one place can reach another, and name the cause if it cannot."""

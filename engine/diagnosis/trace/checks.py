@@ -1,6 +1,6 @@
 """Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking.
 
-Each check yields the culprits that it proves, the source's side first. Nothing is changed.
+Each check yields the culprits that it proves. Those on the source's side come first. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from engine.endpoints.sandbox import JoinedEndpoint
 
 FORWARDING = 3  # BR_STATE_FORWARDING
 MOST_NEIGHBOURS = 100
-"""The number of containers of one network whose addresses are compared, so that a trace stays fast."""
+"""The maximum number of containers of one network whose addresses are compared. It limits the duration of a trace."""
 
 
 class Checks:
-    """The checks for one way."""
+    """The checks for one path (`Way`)."""
 
     def __init__(self, records: Records, way: Way) -> None:
         self._records, self._way = records, way
@@ -35,7 +35,9 @@ class Checks:
     # --------------------------------------------------------------------------------------- neighbours
 
     def neighbours(self) -> Iterator[Culprit]:
-        """Yield neighbour entries with a wrong MAC, on both sides and on the host, and wrong forwarding entries."""
+        """Yield neighbour entries with a wrong MAC address in both namespaces and on the host, and wrong forwarding
+        entries.
+        """
         way, near, far = self._way, self._way.source_member, self._way.target_member
         own = self._way.source_address
         if way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
@@ -117,7 +119,9 @@ class Checks:
     # ----------------------------------------------------------------------------------------- conflict
 
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
-        """Yield a culprit if the target's address, or the source's, is held twice; ``sending`` also asks by ARP."""
+        """Yield a culprit if two endpoints hold the target's or the source's address; ``sending`` also sends ARP
+        requests.
+        """
         for member in (self._way.target_member, self._way.source_member):
             value = address_of(member.endpoint, self._version) if member is not None else None
             if member is not None and value is not None:
@@ -168,7 +172,7 @@ class Checks:
     # ------------------------------------------------------------------------------------------ sysctls
 
     def forwarding(self) -> Iterator[Culprit]:
-        """Yield a culprit if the host does not forward, and the way needs forwarding."""
+        """Yield a culprit if the path needs forwarding and the host does not forward."""
         way = self._way
         if way.kind not in (ROUTED, EXTERNAL) or not self._is_forwarded():
             return
@@ -188,7 +192,7 @@ class Checks:
         return through and (way.target_member is not None or way.target is None)
 
     def _host_interfaces(self) -> list[str]:
-        """Return the host's interfaces by which the packet and its answer come in."""
+        """Return the host's interfaces at which the packet and its answer arrive."""
         members = [m for m in (self._way.source_member, self._way.target_member) if m is not None]
         bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]
         return [*([self._way.source.interface] if self._way.source.interface else []), *bridges]
@@ -196,7 +200,8 @@ class Checks:
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
         """Yield a culprit if a reverse path filter drops the packet or its answer; ``source`` is the sender's address.
 
-        A strict filter (1) wants the route back to the sender to lead by the interface that the packet came in by.
+        A strict filter (1) accepts a packet only if the route to its sender leaves by the interface at which it
+        arrived.
         """
         way, own = self._way, source or self._way.source_address
         triples: list[tuple[Place, str, IPAddress | None]] = []
@@ -239,7 +244,7 @@ class Checks:
     # ---------------------------------------------------------------------------------------------- MTU
 
     def mtu(self) -> Iterator[Culprit]:
-        """Yield a culprit if full-size packets are lost although small ones pass."""
+        """Yield a culprit if full-size packets are lost and small packets pass."""
         way, sizes = self._way, dict[str, tuple[int, str, str]]()
         for side, place, member in (
             ("source", way.source, way.source_member),
@@ -272,7 +277,7 @@ class Checks:
     # ---------------------------------------------------------------------------------------- listening
 
     def listening(self) -> Iterator[Culprit]:
-        """Yield a culprit if no socket of the target waits at the port."""
+        """Yield a culprit if no socket of the target listens on the port."""
         way = self._way
         if way.target is None or not way.inner_port or way.protocol not in ("tcp", "udp"):
             return
@@ -301,7 +306,7 @@ class Checks:
     # ---------------------------------------------------------------------------------------- conntrack
 
     def conntrack_full(self) -> Iterator[Culprit]:
-        """Yield a culprit if a connection tracking table on the way is full."""
+        """Yield a culprit if a connection tracking table on the path is full."""
         for place in dict.fromkeys(filter(None, (self._way.source, HOST, self._way.target))):
             full = place.inside(conntrack.is_full)
             if full is not None:
@@ -310,7 +315,9 @@ class Checks:
                 yield Culprit("conntrack-full", f"connection tracking of {place.name}", str(place), detail, fix)
 
     def conntrack_stale(self) -> Iterator[Culprit]:
-        """Yield a culprit if tracked UDP flows to the target's port lead to another address than the records say."""
+        """Yield a culprit if tracked UDP flows to the target's port lead to an address that differs from the
+        records.
+        """
         way = self._way
         if way.protocol != "udp" or way.target_member is None or way.inner_address.version != way.address.version:
             return

@@ -1,6 +1,6 @@
-"""What stands at the target: a container, a published port, the host, an endpoint on another host, or the outside.
+"""Find the target: a container, a published port, the host, an endpoint on another host, or an external machine.
 
-The result is a `Way`. Nothing in the kernel is compared here, and nothing is sent.
+The result is a `Way`. This module does not compare kernel state, and sends nothing.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote
 
 @dataclass(frozen=True)
 class Way:
-    """The way of a packet: from where, by which endpoint, to which address, and who stands there.
+    """The path of a packet: its source, the endpoint by which it leaves, its destination address, and the target.
 
     ``kind`` is ``local`` (within one namespace), ``bridged`` (within one network), ``routed`` (through the host's IP
     layer), ``remote`` (an overlay endpoint on another host) or ``external``. ``inner_port`` is the port in the target's
-    namespace, which differs from ``port`` for a published port with its ``binding``.
+    namespace. It differs from ``port`` for a published port, whose record is ``binding``.
     """
 
     source: Place
@@ -54,12 +54,12 @@ class Way:
 
     @property
     def source_address(self) -> IPAddress | None:
-        """The address of the source's endpoint in the IP version of the target's, or None."""
+        """The address of the source's endpoint that has the same IP version as the target's address, or None."""
         return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
 
     @property
     def target_name(self) -> str:
-        """The name of what stands at the target."""
+        """The name of the target: of the container, the host or the external machine."""
         return self.target.name if self.target is not None else str(self.address)
 
     @property
@@ -69,7 +69,7 @@ class Way:
 
 
 class Destinations:
-    """Finds what stands at a target, for one source."""
+    """Finds the object at a target's address, for one source."""
 
     def __init__(self, records: Records, source: Place) -> None:
         self._records, self._source = records, source
@@ -77,7 +77,9 @@ class Destinations:
         self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> Way:
-        """Return the way to ``published:PORT``; raises `Found` if it is published nowhere, or on another address."""
+        """Return the path to ``published:PORT``; raises `Found` if the port is published nowhere, or on another
+        address.
+        """
         found = self._publishing(target.port, target.protocol)
         if not found:
             raise Found(self._nothing_published(target))
@@ -88,7 +90,7 @@ class Destinations:
         return self._through(endpoint, binding, address, target.port)
 
     def way(self, target: Target, addresses: Sequence[IPAddress]) -> Way:
-        """Return the way to the best of the target's addresses."""
+        """Return the path to the best of the target's addresses."""
         address = self._best(addresses)
         if self._source.kind == OUTSIDE:
             return self._from_outside(target, address)
@@ -106,7 +108,9 @@ class Destinations:
         return self._elsewhere_or_outside(target, address)
 
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
-        """Return the address on a network that the source shares; else the first in a family that the source has."""
+        """Return the address on a network that the source shares. Otherwise return the first whose IP version the
+        source has.
+        """
         shared = {m.network.id for m in self._members}
         for address in addresses:
             if any(m.network.id in shared for m in self._records.at(address)):
@@ -132,7 +136,7 @@ class Destinations:
         return self._made(target, address, LOCAL, self._source)
 
     def _at_host(self, target: Target, address: IPAddress) -> Way:
-        """Return the way to one of the host's own addresses: to a published port, or to a process of the host."""
+        """Return the path to one of the host's own addresses: to a published port, or to a process of the host."""
         found = self._matching(target.port, target.protocol, address)
         if found is not None:
             return self._through(*found, address, target.port)
@@ -157,7 +161,9 @@ class Destinations:
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
     def _from_outside(self, target: Target, address: IPAddress) -> Way:
-        """Return the way from outside: to a port that publishes the container's port, else to the address itself."""
+        """Return the path from outside: to a host port that publishes the container's port, otherwise to the address
+        itself.
+        """
         held = self._records.at(address)
         if not held:
             return (
@@ -199,7 +205,7 @@ class Destinations:
         ]
 
     def _through(self, endpoint: EndpointRecord, binding: PortRecord, address: IPAddress, port: int) -> Way:
-        """Return the way through a published port."""
+        """Return the path through a published port."""
         member = self._records.joined(endpoint)
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
@@ -262,7 +268,7 @@ class Destinations:
         return self._outward_address(host_ip.version)
 
     def _outward_address(self, version: int) -> IPAddress | None:
-        """Return the host's address on the interface to the outside (or on any, but not on loopback)."""
+        """Return the host's address on the external interface, otherwise on any interface except loopback."""
         usable = [
             (a, n) for a, n in self._own.items() if a.version == version and not (a.is_loopback or a.is_link_local)
         ]
@@ -289,7 +295,9 @@ class Destinations:
 
 
 def is_open(member: JoinedEndpoint, version: int) -> bool:
-    """Return whether machines outside may reach every port of an endpoint, or ping it, by its network's mode."""
+    """Return whether external machines may reach every port of an endpoint, or ping it. The network's gateway mode
+    decides.
+    """
     try:
         options = bridge_options.parse(dispatch.network_spec(member.network))
     except DriverError:

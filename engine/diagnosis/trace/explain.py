@@ -1,7 +1,7 @@
-"""Name the culprit: from what was seen of the probe, from the comparison with the records, and from single checks.
+"""Name the culprit, by the observation of the probe, by the comparison with the records, and by single checks.
 
-What is proven first on the way wins. A drop that nftables reports is a proof. The state faults come next, then what
-hawse's own rules forbid on purpose, then the port.
+The first culprit on the path that is proven is the result. A drop that nftables reports comes first. Faults of the
+kernel state come next, then drops that hawse's own rules intend, then a port without a listener.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EA
 
 
 class Explanation:
-    """The search for the culprit of one way."""
+    """The search for the culprit on one path."""
 
     def __init__(self, reader: Reader, records: Records, way: Way, state: State) -> None:
         self._reader, self._records, self._way, self._state = reader, records, way, state
@@ -48,7 +48,9 @@ class Explanation:
     # -------------------------------------------------------------------------------------- without probe
 
     def faults(self) -> Iterator[Culprit]:
-        """Yield what is wrong on the way by records and kernel state, the most certain first."""
+        """Yield the faults on the path according to the records and the kernel state. The most certain fault comes
+        first.
+        """
         yield from self._state_faults()
         yield from self._checks.reverse_path(None)
         if not (self.policy() and self._way.kind == EXTERNAL):
@@ -76,10 +78,10 @@ class Explanation:
                     yield from (c for c in self._state.default_routes(place.record) if self._concerns(c))
 
     def _concerns(self, culprit: Culprit) -> bool:
-        """Return whether a state fault can stop packets on this way: its layer and its IP version."""
+        """Return whether a state fault can stop packets on this path. Its layer and its IP version decide."""
         way = self._way
         if culprit.kind == "forwarding-off":
-            return False  # `Checks.forwarding` knows whether this way needs it
+            return False  # `Checks.forwarding` decides whether this path needs forwarding
         of_bridge = culprit.object.startswith(("bridge br", "bridge ")) and culprit.where == "host"
         if way.kind in (BRIDGED, REMOTE) and of_bridge and not culprit.object.startswith("bridge port"):
             return culprit.kind in L2_KINDS
@@ -89,13 +91,13 @@ class Explanation:
         return True
 
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
-        """Yield faults that a small probe passes: an address taken twice, small MTUs, stale flows."""
+        """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows."""
         yield from self._checks.duplicates(sending=sending)
         yield from self._checks.mtu()
         yield from self._checks.conntrack_stale()
 
     def policy(self) -> Culprit | None:
-        """Return why hawse's rules forbid this way on purpose, or None if they allow it."""
+        """Return the intended restriction of hawse's rules that blocks this path, or None if the rules allow it."""
         way, near, far = self._way, self._way.source_member, self._way.target_member
         if way.kind == BRIDGED and near is not None and far is not None and near.network.driver == "bridge":
             return self._without_icc()
@@ -152,7 +154,7 @@ class Explanation:
         if self._differences is None:
             try:
                 found = self._state.firewall(self._reader)
-                # The table "bridge hawse" only drops: packets do not get lost because it is missing.
+                # The table "bridge hawse" only drops packets. No packet is lost because this table is missing.
                 self._differences = [d for d in found if not (d.place.startswith(GUARD) and d.kind == "missing")]
             except (DriverError, OSError):
                 self._differences = []
@@ -169,13 +171,13 @@ class Explanation:
         )
 
     def listening(self) -> Culprit | None:
-        """Return why the target's port does not answer, or None if a process listens there."""
+        """Return the reason why the target's port does not answer, or None if a process listens on it."""
         return next(self._checks.listening(), None)
 
     # ----------------------------------------------------------------------------------------- with probe
 
     def of(self, seen: Observation) -> Culprit | None:
-        """Return the culprit of a probe that was not answered as it should be, or None if nothing proves one."""
+        """Return the culprit of a probe without the expected answer, or None if nothing proves a culprit."""
         for place, event in seen.drops():
             return self.of_drop(place, event)
         for place, rule in seen.legacy:
@@ -257,7 +259,7 @@ class Explanation:
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
     def _redirected(self, seen: Observation) -> Culprit | None:
-        """Return the rule of another program that sent the probe somewhere else, or None."""
+        """Return the rule of another program that sent the probe to another destination, or None."""
         for place, event in seen.events:
             if event.handle and not event.dropped and not event.reply and event.table not in OWN:
                 rule = rule_in(place, event)
@@ -283,7 +285,7 @@ class Explanation:
         return Culprit("not-published", f"port {way.service} of {way.target_name} ({chain_name})", "host", detail, fix)
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        """Return the culprit of a probe that got lost without a drop by nftables."""
+        """Return the culprit of a probe that was lost without a drop by nftables."""
         way = self._way
         if way.kind == EXTERNAL:
             return self._of_external(seen)
@@ -326,7 +328,7 @@ class Explanation:
 
 
 def rule_in(place: Place, event: Event) -> str:
-    """Return the text of the rule, or policy, by which an event's chain decided."""
+    """Return the text of the rule or policy that decided in an event's chain."""
     if not event.handle:
         return "its policy"
     return place.inside(lambda: rule_text(event.table, event.chain, event.handle)) or f"rule {event.handle}"

@@ -1,4 +1,4 @@
-"""The result of a trace: the hops of the way, and the culprit if there is one."""
+"""The result of a trace: the hops of the path, and the culprit if there is one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One step of the way: what is there, in which place, and whether it is as it must be.
+    """One step of the path: the object, its place, and whether it is in the correct state.
 
-    ``seen`` says that the probe was seen here; otherwise the statement comes from records and kernel state.
+    ``seen`` is True if the probe was seen here. Otherwise the statement comes from records and kernel state.
     """
 
     what: str
@@ -23,7 +23,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """The cause: one of the stable ``kind`` words, the object at fault, its place, what is wrong, and what to do."""
+    """The cause: one of the stable ``kind`` words, the object at fault, its place, the fault, and the remedy."""
 
     kind: str
     object: str
@@ -34,7 +34,9 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The result of a trace. ``reachable`` is None if it cannot be told. ``culprit`` may warn although it is True."""
+    """The result of a trace. ``reachable`` is None if it is unknown. With ``reachable`` True, ``culprit`` is a
+    warning.
+    """
 
     reachable: bool | None
     hops: Sequence[Hop]
@@ -50,7 +52,7 @@ class Trace:
 
 
 class Found(Exception):
-    """Ends a trace early, because the culprit is proven."""
+    """Raised to end a trace early, because the culprit is proven."""
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
         super().__init__(culprit.detail)

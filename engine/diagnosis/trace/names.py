@@ -1,4 +1,4 @@
-"""From a name to an address, as the source resolves it: /etc/hosts, the resolver at 127.0.0.11, its upstreams."""
+"""Resolve a name to an address as the source does: by /etc/hosts, the resolver at 127.0.0.11, and its upstreams."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
 class Names:
-    """The resolution of one name for one source. With ``dry``, nothing is asked."""
+    """The resolution of one name for one source. With ``dry``, no query is sent."""
 
     def __init__(self, host: Host, records: Records, source: Place, log: Log, *, dry: bool) -> None:
         self._host, self._records, self._source, self._log, self._dry = host, records, source, log, dry
         self._where = str(source)
 
     def resolve(self, name: str) -> list[IPAddress]:
-        """Return the addresses that the source uses for a name, the first one first; raises `Found` without any."""
+        """Return the addresses that the source uses for a name, in order of preference; raises `Found` if there is
+        none.
+        """
         if name.lower().rstrip(".") in LOCAL:
             return [ip_address("127.0.0.1"), ip_address("::1")]
         if self._source.record is None or not self._source.path:
@@ -56,7 +58,9 @@ class Names:
         return self._asked(name, members)
 
     def _recorded(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
-        """Return the addresses that the records give to a name on the source's networks, or its own short names."""
+        """Return the addresses that the records give to a name on the source's networks, or to a short name of the
+        source.
+        """
         found: list[IPAddress] = []
         for member in members:
             if has_names(member.network):
@@ -87,7 +91,7 @@ class Names:
         return _hosts_entries(self._read("/etc/hosts"), name)
 
     def _read(self, path: str) -> str:
-        """Return a file of the container's /etc, from the host's side; "" if it cannot be read."""
+        """Return a file of the container's /etc, read on the host; "" if it cannot be read."""
         assert self._source.record is not None
         try:
             file = Path(etc_files.shown_paths(self._host, self._source.record)[path])
@@ -98,7 +102,7 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Compare what the source gets for a recorded name with the records."""
+        """Compare the addresses that the source gets for a recorded name with the records."""
         if listed and not set(listed) & set(recorded):
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
             fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
@@ -133,7 +137,7 @@ class Names:
         return self._source.inside(lambda: dns_query.ask(server, name, timeout=timeout))
 
     def _require_resolver(self) -> None:
-        """Raise `Found` if kernel state shows that the resolver at 127.0.0.11 cannot answer; asks nothing."""
+        """Raise `Found` if kernel state shows that the resolver at 127.0.0.11 cannot answer; sends no query."""
         try:
             lost = self._source.inside(lambda: _loopback_down() or bool(resolver_redirect.compare()))
         except DriverError:
@@ -142,7 +146,7 @@ class Names:
             raise Found(self._silent(ADDRESS))
 
     def _silent(self, server: str) -> Culprit:
-        """Return why the source's resolver does not answer."""
+        """Return the reason why the source's resolver does not answer."""
         if server != ADDRESS:
             fix = f"let /etc/resolv.conf of {self._source.name} name a server that answers"
             return Culprit("resolver-down", f"resolver {server}", self._where, f"{server} does not answer", fix)
@@ -165,7 +169,7 @@ class Names:
         return Culprit("resolver-down", f"resolver {ADDRESS} of {self._source.name}", self._where, detail, fix)
 
     def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:
-        """Raise `Found` if the name is a container's that the source shares no network with, or that is stopped."""
+        """Raise `Found` if the name belongs to a stopped container, or to a container without a common network."""
         for container in self._records.containers.values():
             joined = self._records.members(container)
             names = {container.name, container.id[:12], *(n for m in joined for n in m.endpoint.names)}
@@ -181,7 +185,7 @@ class Names:
             raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
 
     def _asked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
-        """Ask the source's resolver for a name that no record has; the upstream servers must know it."""
+        """Query the source's resolver for a name without a record. An upstream server must have the name."""
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)
         if self._dry:
@@ -209,7 +213,9 @@ class Names:
         return Culprit("upstream-dns-down", f"DNS servers {listed}", self._where, detail, fix)
 
     def _from_host(self, name: str) -> list[IPAddress]:
-        """Return the addresses of a name for a source that is no container: of a container, else by the host's DNS."""
+        """Return the addresses of a name for a source that is no container: those of a container, otherwise by the
+        host's DNS.
+        """
         for container in self._records.containers.values():
             if name in (container.name, container.id, container.id[:12]):
                 require_running(container)

@@ -1,6 +1,6 @@
-"""Overlay networks: the endpoints of other hosts, and the way to them as far as it can be seen from this host.
+"""Overlay networks: the endpoints of other hosts, and the part of the path to them that is on this host.
 
-There is no channel to the agent of another host, so what happens there is told only by the answers that come back.
+A trace has no channel to the agent of another host. Only the answers from there show the state of the other host.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Overlay:
         return self._beyond(way, node)
 
     def devices(self, way: Way) -> Iterator[Culprit]:
-        """Yield what is wrong with the network's devices and tables on this host, as far as it concerns this way."""
+        """Yield the faults of the network's devices and tables on this host that concern this path."""
         member = way.source_member
         if member is None or member.network.driver != "overlay" or self._view is None or self._membership is None:
             return
@@ -172,7 +172,7 @@ class Overlay:
         return any(word in line.split() for word in words)
 
     def _beyond(self, way: Way, node: Node | None) -> Culprit | None:
-        """Return why the other host does not get, or does not answer, the packets."""
+        """Return the reason why the other host does not receive the packets, or does not answer them."""
         if node is None or self._view is None:
             return self.store_down()
         other = ip_address(node.data_address)

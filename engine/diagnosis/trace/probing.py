@@ -1,4 +1,4 @@
-"""Send one probe along a way and watch it: nftables' trace events and packet sockets in every namespace on the way."""
+"""Send one probe along a path. Watch it by nftables' trace events and packet sockets in every namespace on the path."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 WAIT_SECONDS = 1.3
 """Seconds without an answer after which a probe counts as lost. TCP repeats a lost SYN after one second."""
 AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
-"""Seconds after which a datagram is repeated, and after which a silent UDP service is answered for."""
+"""Seconds after which a datagram is repeated, and after which an answer is sent in the place of a UDP service."""
 DROPPED_SECONDS = 0.2  # seconds to wait for an answer after nftables has reported a drop
 LATE_SECONDS = 0.3  # seconds after which an answer that cannot leave the host counts as seen
 SETTLE_SECONDS = 0.02  # seconds in which the last events of a finished probe arrive
@@ -36,7 +36,7 @@ NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the num
 
 @dataclass
 class Observation:
-    """What was seen of a probe. ``result`` is that of `Probe.poll`; "" means that no answer came."""
+    """The observation of a probe. ``result`` is that of `Probe.poll`; "" means that no answer came."""
 
     result: str = ""
     events: list[tuple[Place, Event]] = field(default_factory=list)
@@ -102,12 +102,14 @@ class Watching:
         return list(self._readers)
 
     def read(self) -> None:
-        """Read all that was seen since the last call."""
+        """Read all events and packets since the last call."""
         for reader in self._readers.values():
             reader()
 
     def finish(self) -> None:
-        """Read the rest, and find the rules of iptables-legacy that have dropped packets meanwhile."""
+        """Read the remaining events, and find the rules of iptables-legacy that have dropped packets since the
+        start.
+        """
         time.sleep(SETTLE_SECONDS)
         self.read()
         for place, before in self._counted.items():
@@ -124,7 +126,7 @@ class Watching:
 
 
 def run(way: Way, port: int | None = None) -> Observation:
-    """Send a probe along a way and return what was seen; blocks up to `WAIT_SECONDS` and a little."""
+    """Send a probe along a path and return the observation; blocks a little longer than `WAIT_SECONDS` at most."""
     if way.source.kind == OUTSIDE:
         return _injected(way)
     with ExitStack() as stack:
@@ -148,7 +150,7 @@ def _wait(
     send: Callable[[], object],
     own: list[int],
 ) -> None:
-    """Wait for the probe's result, and repeat or answer datagrams meanwhile."""
+    """Wait for the probe's result. Meanwhile, repeat datagrams, or answer them in the place of a UDP service."""
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0
     while not poll() and (now := time.monotonic()) < began + WAIT_SECONDS:
@@ -167,7 +169,10 @@ def _wait(
 
 
 def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
-    """Send an answer for a UDP service that received the probe and may stay silent; return whether it was sent."""
+    """Send an answer in the place of a UDP service that received the probe; return whether it was sent.
+
+    A UDP service may receive a packet and send no answer.
+    """
     if way.target is None or way.target_member is None:
         return False
     for place, sight in seen.sights:
@@ -182,7 +187,7 @@ def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
 
 
 def _injected(way: Way) -> Observation:
-    """Deliver a probe to the host's interface as if a machine outside had sent it, and watch for the answer."""
+    """Deliver a probe to the host's interface in the name of an external machine, and watch for the answer."""
     number = NEAR_PORTS[0] + randbelow(NEAR_PORTS[1])
     probe = Tuple(way.protocol, way.address.version, number)
     interface = way.source.interface
@@ -218,7 +223,7 @@ def _result_outside(seen: Observation, probe: Tuple, interface: str, *, late: bo
     replies = [sight for _, sight in seen.sights if sight.reply and sight.interface == interface]
     if replies:
         return "refused" if replies[0].reset else "open"
-    # The answer cannot leave if nobody has the client's address. Then count the answer that the host has seen.
+    # If no machine has the client's address, the answer cannot leave. In this case, an answer seen on the host counts.
     if late and seen.answers and not seen.drops():
         return "refused" if seen.answers[0] and probe.protocol == "tcp" else "open"
     return ""
@@ -227,7 +232,7 @@ def _result_outside(seen: Observation, probe: Tuple, interface: str, *, late: bo
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
     """Return address and MAC of a machine on an interface's network, and the interface's own MAC.
 
-    A known neighbour is taken, so that the answer can leave. Without one, an address of the subnet is taken.
+    A known neighbour is preferred, because the answer can then leave. Without one, an address of the subnet is used.
     """
     with session() as opened:
         found = link.find(opened, interface)

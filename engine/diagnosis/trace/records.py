@@ -1,4 +1,4 @@
-"""One snapshot of the records for a trace, and the places between which packets travel."""
+"""One snapshot of the records for a trace, and the namespaces in which packets start or end (`Place`)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Records:
     def __init__(self, reader: Reader) -> None:
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
-        self.lost: set[IPAddress] = set()  # addresses of endpoints on hosts of the cluster that have lost their lease
+        self.lost: set[IPAddress] = set()  # addresses of endpoints on cluster hosts whose lease has expired
         self.endpoints = [
             e for e in reader.endpoints() if e.phase in ("live", "reserved") and e.network_id in self.networks
         ]

@@ -1,4 +1,4 @@
-"""Checks of the routes on a way: in the source's namespace, on the host, and back in the target's."""
+"""Checks of the routes on a path: in the source's namespace, on the host, and in the target's namespace."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from engine.endpoints.sandbox import JoinedEndpoint
 
 
 class Routes:
-    """The routes of one way."""
+    """The routes of one path."""
 
     def __init__(self, records: Records, way: Way) -> None:
         self._records, self._way = records, way
 
     def routes(self) -> Iterator[Culprit]:
-        """Yield missing and wrong routes: in the source's namespace, on the host, and back in the target's."""
+        """Yield missing and wrong routes: in the source's namespace, on the host, and from the target's
+        namespace back.
+        """
         way = self._way
         if way.kind == LOCAL or way.source.kind == OUTSIDE:
             pass
@@ -76,7 +78,7 @@ class Routes:
             )
 
     def _on_host(self, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
-        """Yield a culprit if the host does not send to an endpoint's address by its network's bridge."""
+        """Yield a culprit if the host's route to an endpoint's address does not use the bridge of its network."""
         if member.network.driver != "bridge":
             return
         bridge, found = bridge_of(member.network), path_lookup.route(target)

@@ -1,4 +1,4 @@
-"""Which rules of other programs drop the packets of a way, by reading the rules; for a trace that sends nothing."""
+"""Find rules of other programs that drop the packets of a path. The rules are only read, and no packet is sent."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 
 IP = ("inet", "ip", "ip6")
 Step = tuple[Place, str, tuple[str, ...], Packet]
-"""A hook that the packet passes: the place, the hook, the families of tables, and the packet as it is there."""
+"""A hook that the packet passes: the place, the hook, the families of tables, and the packet's fields at the hook."""
 
 
 def dropping(way: Way) -> Culprit | None:
-    """Return the rule that drops the packets of a way, if reading the rules proves one."""
+    """Return the rule that drops the packets of a path, if reading the rules proves one."""
     for place, hook, families, packet in (*_steps(way), *_answers(way)):
         try:
             drop = place.inside(partial(find_drop, packet, hook, families))
@@ -123,7 +123,7 @@ def _culprit(place: Place, drop: Drop, *, bridged: bool, version: int) -> Culpri
 
 
 def br_netfilter(what: str, detail: str, version: int) -> Culprit:
-    """Return the culprit for a policy that drops packets within a bridge, which it only sees by br_netfilter."""
+    """Return the culprit for a policy that drops packets within a bridge. It sees them only because of br_netfilter."""
     key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
     said = f"{key}=1 sends packets within a bridge through the IP firewall, where {detail}"
     fix = f"sysctl -w {key}=0, or accept the packets in {what}"

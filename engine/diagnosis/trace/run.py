@@ -1,4 +1,4 @@
-"""The trace itself: from the arguments to the result, one stage after the other."""
+"""The course of a trace, from the arguments to the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.store.api import Reader
 
 
 def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
-    """Find out whether a source reaches a target, and why not. With ``dry``, nothing is sent.
+    """Find out whether a source reaches a target, and the cause if it does not. With ``dry``, nothing is sent.
 
     Changes no records and repairs nothing. Raises `InvalidArgument` for a wrong argument, `NotFound` for a source that
     does not exist.
@@ -116,7 +116,7 @@ class _Tracer:
         return Trace(reachable, self._log.hops, culprit)
 
     def _describe(self, way: Way) -> None:
-        """Add the hops of the way by the records, in order."""
+        """Add the hops of the path according to the records, in order."""
         if way.kind == LOCAL:
             self._log.add(f"address {way.address}", str(way.source), "in the source's own namespace")
             return

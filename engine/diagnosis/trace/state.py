@@ -1,4 +1,4 @@
-"""Compare the kernel with the records for the networks and endpoints on a way, and turn differences into culprits.
+"""Compare the kernel with the records for the networks and endpoints on a path, and make culprits of differences.
 
 The comparisons are the agent's own (`drivers.api.LinkRepairer`, `drivers.api.Repairer`). Nothing is repaired.
 """
@@ -30,7 +30,7 @@ class State:
         self._host, self._records = host, records
 
     def of_network(self, network: NetworkRecord) -> Iterator[Culprit]:
-        """Yield what is wrong with a network's objects on the host."""
+        """Yield the faults of a network's objects on the host."""
         driver = self._driver(network)
         if driver is None:
             return
@@ -41,7 +41,7 @@ class State:
                 yield culprit
 
     def of_endpoint(self, member: JoinedEndpoint) -> Iterator[Culprit]:
-        """Yield what is wrong with an endpoint: its bridge port, its interface, its addresses and routes."""
+        """Yield the faults of an endpoint: of its bridge port, its interface, its addresses and its routes."""
         driver, container, spec = self._driver(member.network), self._records.container_of(member), self._spec(member)
         if driver is None or container is None or spec is None:
             return
@@ -71,7 +71,7 @@ class State:
             yield Culprit("no-route", f"default route of {owner.name}", f"container {owner.name}", detail, fix)
 
     def firewall(self, reader: Reader, driver_name: str = "bridge") -> list[Difference]:
-        """Return how hawse's own firewall differs from the records; routine updates are left out."""
+        """Return the differences between hawse's own firewall and the records, except routine updates."""
         driver = self._host.driver(driver_name)
         if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
             return []
@@ -157,7 +157,7 @@ def bridge_of(network: NetworkRecord) -> str:
 
 
 def port_of(member: JoinedEndpoint) -> str:
-    """Return the host end of an endpoint's veth pair: its present name, or the one that hawse gives."""
+    """Return the host end of an endpoint's veth pair: its present name, or without it the name that hawse gives."""
     candidates = names.host_end_names(member.endpoint.id)
     mark = names.endpoint_mark(member.endpoint.id)
     with session() as opened:
