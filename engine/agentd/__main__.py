@@ -73,7 +73,7 @@ def main() -> int:
     place = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
     agent = serving(root, run_dir, store, place, claimed, unit)
-    tell_ready()  # say so first, because opening the sandboxes of a large host takes longer than a command waits
+    tell_ready()  # report readiness first: to open the sandboxes of a large host takes longer than a command waits
     agent.run()
     if unit.runs_this_process or not agent.signalled:
         guarded.forget(str(run_dir), guarded.AGENT)

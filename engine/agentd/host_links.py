@@ -37,7 +37,7 @@ class HostLinks:
         loop.watch(self._listener.fileno(), lambda _: self._heard())
 
     def follow(self, names: Mapping[str, Subject]) -> None:
-        """Watch the networks with these links, including links that hawse did not make."""
+        """Watch the networks with these links, also links that hawse did not make."""
         self._names = names
         known = set(self._bridges.values())
         for name, subject in names.items():
@@ -103,7 +103,7 @@ class HostLinks:
 
         watches = []
         for family in ("ipv4", "ipv6"):
-            with suppress(OSError):  # a kernel without IPv6, or no more watches: the slow comparison remains
+            with suppress(OSError):  # no IPv6 or no more watches: the slow comparison remains
                 watches.append(self._inotify.add(f"/proc/sys/net/{family}/conf/{name}", MODIFY, seen))
         return watches
 

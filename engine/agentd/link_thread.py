@@ -1,9 +1,9 @@
 """A thread of the agent that compares suspected networks and containers with the kernel, and repairs them.
 
 A subject is suspected when the kernel reports a change of its links, addresses, routes or sysctls. Each subject has a
-schedule of its own (`engine.agentd.repair_schedule.Pace`), so that a fight with another program about one subject
-delays no repair of another. In addition, the thread slowly compares all subjects in turn, because the kernel does not
-report some changes.
+schedule of its own (`engine.agentd.repair_schedule.Pace`). Therefore a conflict with another program about one subject
+does not delay the repair of another subject. In addition, the thread slowly compares all subjects in turn, because the
+kernel does not report some changes.
 """
 
 from __future__ import annotations
@@ -23,18 +23,20 @@ DEBOUNCE_SECONDS = 0.03
 BUSY_SECONDS = 0.5
 """Seconds until the next comparison of a subject that a command is changing."""
 NEW_SECONDS = 1.0
-"""Seconds between the first sight of new subjects and their first comparison without a report."""
+"""Seconds between the first snapshot with new subjects and their first comparison without a report."""
 LAP_SECONDS = 60.0
-"""Seconds in which all subjects are compared once without any report, if this does not cost too much."""
+"""Seconds in which all subjects are compared once without any report, if their cost stays below `SHARE`."""
 QUIET_SHARE = 20
-"""After a comparison that took T seconds and found nothing, the subject rests for this number times T."""
+"""After a comparison that took T seconds and found no difference, the subject is not compared for this number
+times T.
+"""
 FIRST_SHARE, SHARE = 4, 2000
-"""After a comparison without report that took T seconds, the next follows after this number times T or later.
+"""After a comparison without report that took T seconds, the next one starts after this number times T or later.
 
 ``FIRST_SHARE`` applies to the first comparison of each subject, because changes before the agent's start are unknown.
 """
 FIGHT_SECONDS = 300.0
-"""Seconds for which `LinkThread.fights` mentions a fight after its last round."""
+"""Seconds for which `LinkThread.fights` reports a conflict after its last repair."""
 PATIENCE_SECONDS = 5.0
 """Seconds that the agent waits for the end of the thread."""
 
@@ -43,7 +45,7 @@ class LinkThread:
     """The thread; it runs until `close`.
 
     The function ``put_right`` compares and repairs one subject, which the named program has changed. The function
-    ``tell_resting`` records that the named program keeps undoing a repair, and the seconds until the next one.
+    ``tell_resting`` records that the named program repeatedly undoes a repair, and the seconds until the next repair.
     """
 
     def __init__(
@@ -116,10 +118,12 @@ class LinkThread:
                 self._compare_in_turn()
 
     def _due(self, now: float) -> list[Subject]:
-        """Return the suspected subjects whose time has come: networks first, because endpoints need their bridge."""
+        """Return the suspected subjects whose comparison is due: networks first, because endpoints need their
+        bridge.
+        """
         due = sorted((s for s, pace in self._paces.items() if pace.due <= now), key=lambda s: s.kind != NETWORK)
         for subject in due:
-            self._paces[subject].due = NEVER  # reports during the comparison set it again
+            self._paces[subject].due = NEVER  # a report during the comparison schedules the next one
         return due
 
     def _pause(self, now: float) -> float | None:
@@ -166,7 +170,9 @@ class LinkThread:
             self._tell_resting(subject, by, rest)
 
     def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
-        """Record a comparison in the schedule; return the seconds that the next repair waits, and for which program."""
+        """Record a comparison in the schedule. Return the delay of the next repair in seconds, and the program that
+        causes it.
+        """
         pace = self._paces.get(subject)
         if compared.busy:
             pace = pace or self._paces.setdefault(subject, Pace(began))
@@ -189,7 +195,7 @@ class LinkThread:
             for member in compared.members if compared.differences else ():
                 self._paces.setdefault(member, Pace(now)).own(now, 0)
         elif not pace.rest and subject not in self._known and pace.due == NEVER:
-            del self._paces[subject]  # a network that is new or gone
+            del self._paces[subject]  # a network that is new or deleted
         return (pace.rest if damaged else 0.0), by
 
     def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:

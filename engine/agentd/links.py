@@ -1,7 +1,7 @@
-"""Watches the links of hawse's networks, on the host and in each sandbox, and has other programs' changes repaired.
+"""Watches the links of hawse's networks on the host and in each sandbox. Changes by other programs are repaired.
 
-The kernel reports each change of a link, an address or a route. The agent's loop reads these reports and drops those
-that cannot concern hawse. `engine.agentd.link_thread` compares the others with the records, and repairs.
+The kernel reports each change of a link, an address or a route. The agent's loop reads these reports, and ignores those
+that cannot concern hawse. For the other reports, `engine.agentd.link_thread` compares the kernel with the records.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair
 
 
 class Place(NamedTuple):
-    """Where a namespace is: its path and inode number, a process in it with its start time (or zeros), and whether the
+    """A watched namespace: its path and inode number, a process in it with its start time (or zeros), and whether the
     redirection to the resolver is watched too.
     """
 
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownNetwork:
-    """A network, its link on the host and the path of its own namespace; "" for what it lacks."""
+    """A network, its link on the host and the path of its own namespace. A missing value is ""."""
 
     record: NetworkRecord
     link: str
@@ -57,7 +57,9 @@ class KnownNetwork:
         return Subject(NETWORK, self.record.id)
 
     def concerns(self, change: Change) -> Subject | None:
-        """Return what a change in the network's own namespace may have damaged: an endpoint, the network, or None."""
+        """Return the subject that a change in the network's namespace may have damaged: an endpoint, the network, or
+        None.
+        """
         if change.kind == "neighbor" or (change.kind == "address" and change.gone):
             return self.subject
         if change.kind != "link" or not (change.gone or not change.on or not change.master):
@@ -98,7 +100,7 @@ class Ours:
             return change.gone and change.address in self.addresses
         return change.kind == "route" and (
             change.gone or change.prefix <= 1
-        )  # a new default route may have replaced hawse's
+        )  # a new default route may have replaced hawse's default route
 
 
 class LinkService:
@@ -219,7 +221,7 @@ class LinkService:
             namespace.close()
             print(f"cannot watch the links of {subject.kind} {subject.id}: {error}", file=sys.stderr, flush=True)
             return
-        namespace.release()  # the listener's socket is enough
+        namespace.release()  # the socket of the listener keeps working without the descriptor
         self._watched[subject] = Watched(place, namespace, listener, redirection, concerns)
         self._loop.watch(listener.fileno(), lambda _: self._heard(subject))
         if redirection is not None:
@@ -236,9 +238,10 @@ class LinkService:
         self._suspect(suspects)
 
     def _suspect(self, suspects: Iterable[Subject], by: str = "") -> None:
-        """Have the thread compare these subjects; an endpoint stands for its container.
+        """Make the thread compare these subjects. For an endpoint, its container is compared.
 
-        Endpoints that were not live when the store was last read are left out, because a command makes or removes them.
+        Endpoints that were not live at the last read of the store are skipped, because a command creates or removes
+        them.
         """
         found = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
         subjects = [subject for subject in found if subject is not None]

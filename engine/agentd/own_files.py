@@ -1,4 +1,4 @@
-"""Puts the agent's lock, socket and log back, if other programs delete them from HAWSE_RUN."""
+"""Restores the agent's lock, socket and log if other programs delete them from HAWSE_RUN."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from engine.runtime.resident import Residence
 REPAIR_DELAY_SECONDS = 0.3
 """Seconds from the deletion of a file to the repair, because other files may be deleted next."""
 CHECK_INTERVAL_SECONDS = 5.0
-"""Seconds between two looks at the files without a notification, which a directory that was replaced does not send."""
+"""Seconds between two checks of the files without a notification. A replaced directory sends no notification."""
 DELETED = " (deleted)"
 
 
 class OwnFiles:
     """Watches the agent's files; ``moved`` is called with a new listener that replaces the old one.
 
-    If the agent is not ``needed``, it ends instead, because the next command starts another one.
+    An agent that is not ``needed`` ends instead, because the next command starts another agent.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""Follows adopted network namespaces: their end is recorded, and after a boot they are connected again when their names
-exist again.
+"""Watches adopted network namespaces. Their end is recorded. After a boot, a namespace is connected again when a
+namespace with its name exists.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from engine.eventloop.netns import PinnedNamespace
 from engine.model import ContainerRecord
 
 LOOK_INTERVAL_SECONDS = 0.5
-"""Seconds between two looks at the names of waiting namespaces. Without a waiting namespace, there are no looks."""
+"""Seconds between two checks whether the names of waiting namespaces exist. Without a waiting one, nothing is
+checked.
+"""
 
 
 Place = tuple[str, int, int, int]
@@ -24,7 +26,7 @@ Place = tuple[str, int, int, int]
 
 
 class RejoinService:
-    """Calls ``begin`` when an adopted namespace ends, or when one appears for which a record waits.
+    """Calls ``begin`` when an adopted namespace ends, or when a namespace appears for which a record waits.
 
     ``begin`` starts the command that records this in the store. It is called once for each namespace, whether or not
     the command succeeds.
@@ -41,7 +43,7 @@ class RejoinService:
         self._looking = False
 
     def reconcile(self, state: Snapshot) -> None:
-        """Look for the names of the namespaces that wait in the snapshot, and follow those that are on networks."""
+        """Check the names of the waiting namespaces in the snapshot, and watch the namespaces that are on networks."""
         present = [r for r in state.containers if r.kind == "adopted" and r.status == "running"]
         self._follow({_place(record): record for record in present} if state.of_this_boot else {})
         waiting = [record for record in state.containers if adopted.is_waiting(record)]
@@ -89,7 +91,7 @@ class RejoinService:
         return bool(self._paths) or bool(self._followed)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop all checks."""
         self._paths = set()
         self._follow({})
 

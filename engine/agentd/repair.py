@@ -87,7 +87,7 @@ class RepairService:
         return bool(self._threads)
 
     def fights(self) -> list[str]:
-        """Return a sentence about each driver whose shared kernel state another program keeps changing."""
+        """Return a sentence about each driver whose shared kernel state another program repeatedly changes."""
         return [thread.fight for thread in self._threads.values() if thread.fight]
 
     def close(self) -> None:

@@ -43,5 +43,5 @@ def say_restored(name: str, by: str, differences: Sequence[Difference], seconds:
 
 
 def say_resting(name: str, by: str, seconds: float) -> None:
-    """Log that another program keeps undoing the repair, and the seconds until the next repair."""
+    """Log that another program repeatedly undoes the repair, and the seconds until the next repair."""
     say(f"{name}: {by or 'another program'} keeps undoing the repair; the next one waits {seconds:g} s")

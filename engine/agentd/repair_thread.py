@@ -61,7 +61,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self.fight = ""  # a sentence about another program that keeps undoing the repairs; "" if there is none
+        self.fight = ""  # a sentence about another program that repeatedly undoes the repairs; "" if there is none
         self._settled = False  # True after the first comparison; before that, ``superseded`` is never reported
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()

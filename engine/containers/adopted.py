@@ -154,7 +154,7 @@ def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
 
 
 def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
-    """Return whether the namespace comes back after a boot. A process never does."""
+    """Return the restart policy of a namespace: whether it is connected again after a boot. A process never is."""
     return RestartPolicy("no" if place.pid else asked.restart or "unless-stopped")
 
 
@@ -185,7 +185,10 @@ def reference_of(record: ContainerRecord) -> str:
 
 
 def check_not_asked(record: ContainerRecord, asked: Adoption) -> None:
-    """Raise InvalidArgument if a container that exists already gets what is only for a namespace that joins."""
+    """Raise InvalidArgument if ``asked`` has settings that only a new adopted namespace may have.
+
+    The record exists already, so its settings cannot change.
+    """
     if asked.name or asked.restart:
         flag = "--name" if asked.name else "--restart"
         raise InvalidArgument(
@@ -252,7 +255,7 @@ def is_gone(record: ContainerRecord) -> bool:
 
 
 def is_waiting(record: ContainerRecord) -> bool:
-    """Return whether a container is an adopted namespace that left its networks in a boot, and comes back."""
+    """Return whether an adopted namespace has left its networks because of a boot, and will be connected again."""
     return (
         record.kind == "adopted"
         and (record.status, record.exit_code) == ("exited", LOST)
@@ -262,9 +265,9 @@ def is_waiting(record: ContainerRecord) -> bool:
 
 
 def remove_files(host: Host, container: ContainerRecord) -> None:
-    """Remove the files of an adopted namespace, and put the user's own back; idempotent.
+    """Remove hawse's files of an adopted namespace, and restore the user's own files; idempotent.
 
-    The caller deletes the record afterwards, so that the work of a killed command can be finished.
+    The caller deletes the record afterwards, because the next command needs it to finish the work of a killed command.
     """
     namespace_files.restore(host, container)
     directory.remove(host, [container.id])

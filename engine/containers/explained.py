@@ -1,7 +1,7 @@
-"""What other processes change in a container's network namespace for a command, for ``--explain``.
+"""Changes that other processes make in a container's network namespace for a command, for ``--explain``.
 
-These are the container's own process and the agent. The command does not make these changes itself, so the recorder
-does not see them. The functions have no effect without a recorder.
+The container's own process and the agent make these changes. Because the command does not make them itself, the
+recorder does not see them. The functions have no effect without a recorder.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def new_namespace(record: ContainerRecord) -> None:
 def start(record: ContainerRecord) -> None:
     """Record the values of ``--sysctl``, which the container's process sets before it executes the command.
 
-    With ``--rm``, also record who removes the container.
+    With ``--rm``, also record which process removes the container.
     """
     if recording.recorder is None:
         return
@@ -57,7 +57,7 @@ def serves_names(record: ContainerRecord) -> bool:
 def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
     """Record the redirection of DNS queries that the agent has just made in the container's namespace.
 
-    ``members`` are the container's endpoints. On predefined networks there are no names, and so no redirection.
+    ``members`` are the container's endpoints. Predefined networks have no names, and therefore no redirection.
     """
     if recording.recorder is None or all(member.network.predefined for member in members):
         return

@@ -22,7 +22,7 @@ from engine.store.api import Transaction
 UNKNOWN = ProcessState(running=False)
 
 SANDBOX_ENDS = "The network namespace ends with its processes. The kernel deletes its links, and their other ends."
-"""What ends without a command when a container ends, for the reader of ``--explain``."""
+"""The objects that end without a command when a container ends, as a comment for ``--explain``."""
 
 
 def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
@@ -67,7 +67,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
 
 
 def close_sandbox(host: Host, record: ContainerRecord) -> None:
-    """Remove the links to the sandbox's network namespace; give an adopted namespace its own files back. Idempotent.
+    """Remove the links to the sandbox's network namespace; restore an adopted namespace's own files. Idempotent.
 
     As in Docker, the container's record keeps the path of the link.
     """
@@ -85,8 +85,8 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order.
 
-    A namespace that hawse did not start has none, because it is no process. The supervisor tells in ``state`` what it
-    did by the user's order.
+    An adopted namespace has no such events, because it is no process. ``state`` says which signals the supervisor sent
+    for the user.
     """
     if ended.kind != "process":
         return

@@ -28,7 +28,7 @@ def find(reader: Reader, reference: str) -> ContainerRecord:
 
 
 def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the containers to which a reference may lead: its name, id or id prefix, or that of its namespace."""
+    """Return the containers that a reference may name: by name, id or id prefix, or by the name of their namespace."""
     return reader.find_containers(reference) or adopted.find(reader, reference)
 
 
@@ -86,7 +86,7 @@ def sandbox_owner(host: Host, record: ContainerRecord) -> str:
 def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     """Return the record with the actual state of the container's process.
 
-    If the process has ended, the returned record says so, even if no command has recorded the end yet.
+    If the process has ended, the returned record has the end, even if no command has recorded the end yet.
     """
     if record.status != "running" or is_alive(record):
         return record
@@ -132,7 +132,9 @@ def ran_before_boot(record: ContainerRecord) -> bool:
 
 
 def unknown_end(record: ContainerRecord) -> str:
-    """Return the time that is recorded for the end of a run that nobody saw: the time of the boot, or now."""
+    """Return the recorded end time of a run whose end no process observed: the time of the boot, or the
+    present time.
+    """
     return timestamps.from_seconds(linux_host.boot_time()) if ran_before_boot(record) else timestamps.now()
 
 

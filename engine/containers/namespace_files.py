@@ -1,9 +1,9 @@
-"""Keep the resolv.conf of adopted namespaces, so that `ip netns exec` and `exec` resolve names there.
+"""Maintain the resolv.conf of adopted namespaces, so that `ip netns exec` and `exec` resolve names there.
 
 `ip netns exec NAME` mounts the files in /etc/netns/NAME over those in /etc. hawse writes resolv.conf there while the
-namespace NAME is on a network. A file of the user's is moved to /etc/netns/.hawse/NAME meanwhile, and moved back
-afterwards: a rename keeps its owner, its mode and a symbolic link. For other namespaces, the file is in the container's
-directory, and only `exec` uses it.
+namespace NAME is on a network. During this time, the user's own file is in /etc/netns/.hawse/NAME. hawse moves the
+file, because a rename keeps the owner, the mode and a symbolic link. For other namespaces, the file is in the
+container's directory, and only `exec` uses it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def user_text(sandbox_path: str) -> str:
 
 
 def write(host: Host, record: ContainerRecord, text: str) -> None:
-    """Write the resolv.conf of an adopted namespace; a file of the user's is kept.
+    """Write the resolv.conf of an adopted namespace; the user's own file is kept.
 
     No effect if /etc is read-only, because the networks work without names.
     """
@@ -68,9 +68,9 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
 
 
 def restore(host: Host, record: ContainerRecord) -> None:
-    """Remove the resolv.conf of an adopted namespace, and put the user's file back; idempotent.
+    """Remove the resolv.conf of an adopted namespace, and restore the user's file; idempotent.
 
-    A file that the user has put there meanwhile stays.
+    A file that the user has written there since `write` is not removed.
     """
     place = _of_name(record.sandbox_path)
     target, kept = path(host, record), KEPT / place.name if place else None
@@ -97,7 +97,7 @@ def _of_name(sandbox_path: str) -> Path | None:
 
 
 def _keep(target: Path, kept: Path) -> None:
-    """Move a file of the user's out of the way; the newest such file is the one that comes back."""
+    """Move the user's file to the directory of kept files. It replaces an older kept file."""
     if os.path.lexists(target) and not _is_ours(target):
         make_private_directory(kept.parent)
         target.replace(kept)

@@ -17,7 +17,7 @@ from engine.host import Host
 from engine.model import ContainerRecord
 
 RENAMED = re.compile(r"\s+(\S*)=\s*(PID\S*)", re.ASCII)
-"""A ps option that gives another column the title PID, from which the processes could not be told any more."""
+"""A ps option that gives another column the title PID. The column of the process ids would then be ambiguous."""
 SPACES = re.compile("[\t\n\f\r ]+")
 
 
@@ -25,8 +25,8 @@ def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
     """Return the pids of a running container's processes.
 
     They are the descendants of its first process and all processes in its pid namespace. With the host's pid namespace,
-    they are the descendants and, if the container has a network namespace of its own, all processes in it. For an
-    adopted namespace, they are the processes in it.
+    they are the descendants and, if the container has a network namespace of its own, all processes in that namespace.
+    For an adopted namespace, they are the processes in the namespace.
     """
     own = f"net:[{record.sandbox_inode}]"
     inside = {p.pid for p in processes.values() if p.net_namespace == own}

@@ -19,9 +19,9 @@ from engine.store.locks import locked
 
 
 def follow_all(host: Host) -> None:
-    """Record the end of each adopted namespace that is gone, and connect each waiting one whose name exists again.
+    """Record the end of each adopted namespace that has ended. Connect each waiting namespace whose name exists again.
 
-    Those that cannot be connected go on waiting.
+    A namespace that cannot be connected continues to wait.
     """
     with host.store.read() as reader:
         records = reader.containers(adopted=True)

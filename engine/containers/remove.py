@@ -34,8 +34,8 @@ from engine.store.locks import locked
 BUNCH = 100
 """Maximum number of containers that are removed together.
 
-The work of a bunch needs the same number of transactions and of requests to the kernel as the work of one container.
-The number is limited because the kernel's list of links is locked while it deletes the links of a bunch.
+The removal of a bunch needs the same number of transactions and of requests to the kernel as that of one container. The
+number is limited because the kernel's list of links is locked while it deletes the links of a bunch.
 """
 
 
@@ -99,8 +99,8 @@ def _under_locks(
 ) -> dict[str, EngineError]:
     """Call ``act`` for containers while this command holds their locks; return the errors by container id.
 
-    A container that another command has locked comes last, on its own. No command then waits for a lock while it holds
-    another one, so that two commands never wait for each other.
+    A container that another command has locked comes last, on its own. Therefore no command waits for a lock while it
+    holds another lock, and two commands never wait for each other.
     """
     with ExitStack() as held:
         free = [container_id for container_id in ids if _try_lock(host, container_id, held)]
@@ -199,12 +199,14 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _leave_namespace(host: Host, record: ContainerRecord) -> None:
-    """Take an adopted namespace off its networks. It goes on existing, so its interfaces have to be removed there."""
+    """Remove an adopted namespace from its networks. The namespace continues to exist, so its interfaces must be
+    deleted.
+    """
     if record.kind == "adopted" and lookup.is_alive(record):
         members = reservation.memberships(host, record.id)
         for member in members:
             others = [m for m in members if m is not member]
-            with suppress(EngineError):  # what is left is removed as for a container that has ended
+            with suppress(EngineError):  # the remaining objects are removed as for an ended container
                 reservation.release_endpoint(host, record, member, others, alive=True)
 
 

@@ -14,7 +14,7 @@ from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
 LOST = 255
-"""The exit code of a run whose end nobody saw, because it ended with the host. Docker records the same."""
+"""The exit code of a run whose end no process observed, because the host ended too. Docker records the same code."""
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as in Docker's restart monitor
 
 

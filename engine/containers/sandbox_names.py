@@ -1,10 +1,10 @@
 """Give the sandbox of each container a name for `ip netns`: the container's name.
 
-/run/netns/NAME is a symbolic link to the sandbox's own link in HAWSE_RUN, as people make it for Docker's containers.
-Therefore a name keeps no namespace alive, and its target shows whose it is: hawse changes only links into HAWSE_RUN.
-/etc/netns/NAME has links to the container's resolv.conf and hosts, which `ip netns exec` mounts over those of the host.
+/run/netns/NAME is a symbolic link to the sandbox's own link in HAWSE_RUN. Users of Docker often make such links by
+hand. A link keeps no namespace alive. Its target shows who made it: hawse changes only links into HAWSE_RUN.
+/etc/netns/NAME has links to the container's resolv.conf and hosts. `ip netns exec` mounts them over the host's files.
 
-The names are those of the machine. If /run/netns has the name already, the container gets none.
+All hawse hosts of a machine share these names. If /run/netns already has the name, the container gets no name.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ FILES = ("resolv.conf", "hosts")
 
 
 def add(host: Host, record: ContainerRecord) -> None:
-    """Make the name of a running container's sandbox, if no other has it; idempotent.
+    """Make the name of a running container's sandbox, if no other namespace has the name; idempotent.
 
-    A link of that name into HAWSE_RUN is one that a killed command has left, and is replaced. Containers in host mode
-    get no name, because it would be a name of the host's own namespace.
+    An existing link of that name into HAWSE_RUN is from a killed command, and is replaced. Containers in host mode get
+    no name, because it would be a name of the host's own namespace.
     """
     if not host.config.netns_names or record.host.network_mode == "host":
         return
@@ -57,7 +57,7 @@ def remove(host: Host, record: ContainerRecord) -> None:
 
 
 def repair(host: Host, record: ContainerRecord) -> None:
-    """Give the sandbox of a running container its present name and no other one, because a rename was interrupted."""
+    """Give a running container's sandbox its present name, and remove other names that an interrupted rename left."""
     with suppress(OSError):
         for name in os.listdir(NETNS_DIRECTORY):
             if name != record.name:
@@ -70,7 +70,7 @@ def _target(host: Host, record: ContainerRecord) -> str:
 
 
 def _link(path: Path, target: str, ours: str) -> bool:
-    """Make a symbolic link, in place of a link to a path that begins with ``ours``; return whether it exists now."""
+    """Make a symbolic link; replace a link to a path that begins with ``ours``. Return whether the link exists now."""
     with suppress(FileExistsError):
         try:
             os.symlink(target, path)

@@ -296,7 +296,7 @@ def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def join_all(host: Host, record: ContainerRecord, reserved: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Create all reserved endpoints in the sandbox; return them as they are recorded then."""
+    """Create all reserved endpoints in the sandbox; return them with their new records."""
     members = [replace(m, endpoint=_join(host, record, m, n)) for n, m in enumerate(reserved)]
     sandbox.admit_siblings(host, members)
     return members

@@ -1,7 +1,8 @@
 """The figures of containers: network counters of their interfaces, processor time, memory, disk and processes.
 
-hawse makes no cgroups, so the figures come from /proc: of the processes that run now and of the children that they have
-reaped. A container's network counters are those of its own interfaces, read in its network namespace.
+hawse makes no cgroups, so the figures come from /proc. They cover the running processes, and the ended children whose
+exit status they have read. A container's network counters are those of its own interfaces, read in its network
+namespace.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ NO_CPU: Json = {
 
 
 def figures(host: Host, references: Sequence[str]) -> list[Json]:
-    """Return the document of GET /containers/{id}/stats of each container, as it is now, without ``precpu_stats``.
+    """Return the present document of GET /containers/{id}/stats of each container, without ``precpu_stats``.
 
     All processes are read once, so the figures of many containers cost little more than those of one. The figures of a
     container that is not running are 0. Raises NotFound if one of the containers does not exist.
@@ -47,10 +48,10 @@ def figures(host: Host, references: Sequence[str]) -> list[Json]:
 
 
 def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterator[Json]:
-    """Yield the documents of GET /containers/{id}/stats, one a second, each with the processor times of the one before.
+    """Yield the documents of GET /containers/{id}/stats, one a second, with the processor times of the previous one.
 
-    With ``once``, yield only one. It comes after a second, because the share of the processors needs two readings; with
-    ``one_shot``, it comes at once and has no earlier times. Ends when the container is removed.
+    With ``once``, yield only one document. It comes after one second, because a CPU percentage needs two readings. With
+    ``one_shot``, it comes immediately and has no earlier times. Ends when the container is removed.
     """
     (before,) = figures(host, [reference])
     if one_shot or (once and before["read"] == timestamps.NEVER):
@@ -71,7 +72,7 @@ def after(before: Json, now: Json) -> Json:
 
 
 def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, list[str]]:
-    """Return the container whose sandbox a container uses, and the names of its interfaces."""
+    """Return the container whose sandbox a container uses, and the names of that sandbox's interfaces."""
     owner = record
     while owner.host.network_mode.startswith("container:"):
         joined = reader.container(owner.host.network_mode.partition(":")[2])

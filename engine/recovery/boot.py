@@ -1,7 +1,7 @@
-"""What a boot of the host ends and begins: record it in the store, as dockerd does at its start, and plan the new runs.
+"""Record the effects of a boot of the host in the store, as dockerd does at its start, and plan the new runs.
 
-`begin` records everything in one transaction, with intents. Therefore a process that is killed while it brings the host
-back loses nothing: the next one finds the intents and continues.
+`begin` records everything in one transaction, with intents. Therefore no work is lost if the process that restores the
+host is killed: the next process finds the intents and continues.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from engine.validate.host_config import parse_link, shared_container
 def begin(host: Host, *, again: bool = False) -> None:
     """Record that all runs of the last boot have ended, and which containers start now; idempotent.
 
-    The first call in a boot does so. A later call, with ``again``, only takes over what a killed process has left, and
-    the containers that are not running although their restart policies require it.
+    Only the first call in a boot records the ends. A later call, with ``again``, takes over the unfinished work of a
+    killed process. It also takes containers that are not running although their restart policies require it.
     """
     with host.store.write() as tx:
         booted = not shared_state.is_of_this_boot(tx)
@@ -67,7 +67,7 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
         tx.put_container(replace(record, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
     elif starts and (booted or not _is_waited_for(tx, record)):
-        if booted:  # later in a boot, other endpoints are those of a killed start, whose rollback releases them
+        if booted:  # later in a boot, the other endpoints belong to a killed start, whose rollback releases them
             reservation.keep_for_next_run(tx, record.id)
         tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
@@ -84,7 +84,7 @@ def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What has to be brought back: planned networks, and containers and adopted namespaces.
+    """The objects to restore: planned networks, containers and adopted namespaces.
 
     The containers ``late`` need the cluster's store, or a container that needs it.
     """
@@ -95,9 +95,9 @@ class Plan:
 
 
 def plan(host: Host) -> Plan:
-    """Return what has to be brought back now.
+    """Return the objects to restore now.
 
-    The default bridge comes back if a container uses it. Networks of the cluster come back with their containers.
+    The default bridge is restored if a container uses it. Networks of the cluster are restored with their containers.
     """
     with host.store.read() as reader:
         records, networks = reader.containers(), reader.networks()
@@ -157,7 +157,7 @@ def _bring_back(host: Host, record: ContainerRecord) -> None:
 
 
 def restart(host: Host, container_id: str) -> None:
-    """Start a container that waits for it, once."""
+    """Start a container that waits for its start, once."""
     try:
         _attempt(host, container_id)
     except Unavailable:
@@ -166,9 +166,9 @@ def restart(host: Host, container_id: str) -> None:
 
 
 def _attempt(host: Host, container_id: str) -> None:
-    """Start a container that waits for it. If it cannot be started, it gives up the addresses and ports that it had.
+    """Start a container that waits for its start. After a failure, the container's addresses and ports are released.
 
-    If something is unavailable now, such as the cluster's store, the container goes on waiting.
+    If something is temporarily unavailable, such as the cluster's store, the container continues to wait.
     """
     try:
         on_exit.restart_now(host, container_id)
@@ -186,7 +186,7 @@ def _attempt(host: Host, container_id: str) -> None:
 
 
 def give_up(host: Host, container_ids: Iterable[str]) -> None:
-    """Record that containers wait no longer. They keep their addresses and ports for a later start."""
+    """Record that containers no longer wait for their start. They keep their addresses and ports for a later start."""
     with host.store.write() as tx:
         for container_id in container_ids:
             record = tx.container(container_id)
@@ -196,9 +196,10 @@ def give_up(host: Host, container_ids: Iterable[str]) -> None:
 
 
 def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:
-    """Return what came back, and a line for each object that did not.
+    """Return the restored objects, and a line for each object that was not restored.
 
-    A namespace whose name does not exist yet is no failure. `boot` connects it as soon as it is called again.
+    A namespace whose name does not exist yet is no failure. The next call of `boot` connects it if its name exists
+    then.
     """
     records = [*plan.soon, *plan.late]
     absent = [r for r in records if r.kind == "adopted" and r.id in failed and not os.path.exists(r.sandbox_path)]

@@ -1,7 +1,7 @@
-"""Check the store against itself, the kernel and the runtime's files, and repair a damaged store.
+"""Check the store for consistency, also with the kernel and the runtime's files, and repair a damaged store.
 
-A repair keeps the old file and writes a new one. The new file has the rows that can be read, then lost records from the
-backup, then records of bridges and running containers that nothing else describes.
+A repair keeps the old file and writes a new one. The new file has the readable rows, then lost records from the backup,
+then new records of bridges and running containers that have no other record.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from engine.store.salvage import Salvaged
 
 
 def check(host: Host, store: Path) -> CheckReport:
-    """Return what is wrong with the store, and with hawse's objects that it does not have; changes nothing."""
+    """Return the faults of the store, and hawse's objects that have no record; changes nothing."""
     problems = rescue.problems(store)
     if not problems:
         found = salvage.read_file(store) if store.exists() else Salvaged()
@@ -41,7 +41,7 @@ def check(host: Host, store: Path) -> CheckReport:
 
 
 def repair(host: Host, store: Path) -> CheckReport:
-    """Repair what `check` finds; idempotent. ``done`` of the result tells each step."""
+    """Repair the faults that `check` finds; idempotent. ``done`` of the result lists each step."""
     problems = check(host, store).problems
     if not problems:
         return CheckReport([])
@@ -93,7 +93,7 @@ def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
 
 
 def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> NetworkRecord:
-    """Return a network with a phase that its kernel objects have.
+    """Return the network's record with a phase that agrees with its kernel objects.
 
     A planned network is created in the kernel at its next use.
     """
@@ -118,7 +118,7 @@ def _put_network(tx: Transaction, network: NetworkRecord) -> list[str]:
 
 
 def _put_endpoint(tx: Transaction, endpoint: EndpointRecord) -> list[str]:
-    """Record an endpoint with its addresses and ports; return one line for each thing that is dropped."""
+    """Record an endpoint with its addresses and ports; return one line for each value that is dropped."""
     network, container = tx.network(endpoint.network_id), tx.container(endpoint.container_id)
     what = f"the endpoint {endpoint.id[:12]}"
     if network is None or (container is None and endpoint.container_id != INGRESS_SANDBOX):

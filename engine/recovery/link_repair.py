@@ -1,8 +1,9 @@
 """Compares one network or one container with the kernel, and repairs the differences that other programs made.
 
-The agent uses this module after a notification of the kernel, and ``hawse doctor`` for everything at once. The records
-decide. Nothing is repaired that a command is creating or removing (its phase or an intent says so), that is
-of an earlier boot, or whose repair the user has switched off.
+The agent uses this module after a notification of the kernel, and ``hawse doctor`` uses it for all objects at once. The
+kernel must agree with the records. Three kinds of objects are not repaired: an object that a command is creating or
+removing (its phase or an intent shows this), an object of an earlier boot, and an object whose repair the user has
+disabled.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
 
 
 class Subject(NamedTuple):
-    """What a comparison is about: a network or a container. A notification may also be about an endpoint."""
+    """The subject of a comparison: a network or a container. A notification may also be about an endpoint."""
 
     kind: str
     id: str
@@ -73,7 +74,7 @@ class LinkRepair:
     """Comparison and repair of single networks and containers; all calls come from one thread.
 
     ``resolver_port`` returns the port to which port 53 of a sandbox must be redirected, or 0 if it is not redirected.
-    With ``on_request``, networks and containers are included whose automatic repair the user has switched off.
+    ``on_request`` also includes networks and containers whose automatic repair the user has disabled.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class LinkRepair:
             return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
-        """Add the event that ``by`` keeps undoing the repair, and that the next repair waits."""
+        """Add the event that ``by`` repeatedly undoes the repair, and that the next repair is delayed."""
         values = repairs.resting(by, seconds)
         repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
 

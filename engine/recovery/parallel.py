@@ -1,6 +1,6 @@
 """Run independent jobs in child processes, at most one for each processor, in an order that the jobs require.
 
-A job enters network namespaces, which a thread of a process with several threads must not do. Therefore each job has a
+A job enters network namespaces. A thread must not do this in a process with several threads. Therefore each job has a
 process of its own.
 """
 
@@ -24,7 +24,7 @@ _MAY_PASS = 75
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A function to run, and the names of the jobs that must have ended before; unknown names are ignored."""
+    """A function to run, and the names of the jobs that must end first; unknown names are ignored."""
 
     name: str
     work: Callable[[], object]
@@ -57,9 +57,9 @@ class _Pool:
 def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
     """Run all jobs and return the errors of those that failed, by name; blocks until every job has ended.
 
-    A job that needs one which may succeed later is not run, and fails with it. ``width`` is the number of processes at
-    a time; 0 means one for each processor that this process may use. Jobs that wait for each other in a circle are run
-    all the same.
+    If a job fails and may succeed later, the jobs that need it are not run and fail too. ``width`` is the number of
+    parallel processes; 0 means one for each processor that this process may use. Jobs that need each other in a circle
+    are run nevertheless.
     """
     pool, width = _Pool(list(jobs)), width or len(os.sched_getaffinity(0))
     poll = select.poll()

@@ -91,7 +91,7 @@ def recover(host: Host) -> None:
         come_back(host, STORE_PATIENCE_SECONDS)
     cause = "the boot" if booted else "a killed command" if abandoned else ""
     repair(host, None if booted or abandoned else drivers, whole=not abandoned, cause=cause)
-    resolve_intents(host, restarts)  # restarts come last, because a start needs the repaired host
+    resolve_intents(host, restarts)  # restarts come last, because a start needs a repaired host
     for container_id in host.runtime.overdue():
         with contextlib.suppress(EngineError):  # ignore an error: the next command handles this container again
             on_exit.finish_overdue_exit(host, container_id)
@@ -189,10 +189,11 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
 
 
 def boot(host: Host, patience: float) -> BootReport:
-    """Bring everything back that the last boot of the host ended: ``hawse system boot``.
+    """Restore all objects that the last boot of the host ended: ``hawse system boot``.
 
-    A call in the same boot continues what a killed process has begun, and starts each container that should run by its
-    restart policy. The cluster's store is awaited for ``patience`` seconds, after all that does not need it.
+    A call in the same boot continues what a killed process has begun. It also starts each container that its restart
+    policy requires to run. The objects that need the cluster's store come last; the store is awaited for ``patience``
+    seconds.
     """
     before.begin(host, again=True)
     recover(host)
@@ -200,9 +201,9 @@ def boot(host: Host, patience: float) -> BootReport:
 
 
 def come_back(host: Host, patience: float) -> BootReport:
-    """Create the planned networks, start the containers that wait for it and rejoin adopted namespaces, in parallel.
+    """Create the planned networks, start the containers that wait, and connect adopted namespaces again, in parallel.
 
-    A failure ends nothing else; the report names each.
+    A failure does not stop the other steps; the report names each failure.
     """
     with host.store.read() as reader:
         ended = [i for i in reader.intents() if i.owner == process.identity() and i.kind in ENDINGS]
@@ -218,7 +219,7 @@ def come_back(host: Host, patience: float) -> BootReport:
 
 
 def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) -> dict[str, Failure]:
-    """Start the containers that need the cluster's store, again and again until the deadline if it is unavailable."""
+    """Start the containers that need the cluster's store. While it is unavailable, try again until the deadline."""
     failed: dict[str, Failure] = {}
     while late:
         network_hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
@@ -332,7 +333,7 @@ def _close_all_but(kept: Collection[int]) -> None:
     """Close all file descriptors but the standard streams and ``kept``."""
     for number in map(int, os.listdir("/proc/self/fd")):
         if number > 2 and number not in kept:
-            with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed already
+            with contextlib.suppress(OSError):  # the listing's own descriptor is already closed
                 os.close(number)
 
 

@@ -319,13 +319,15 @@ class ContainerStreams(Protocol):
 
 
 class EndWatch(Protocol):
-    """Waits for the end of a container's run. The descriptor is readable when `exit_code` does not block."""
+    """Waits for the end of a container's run. When the descriptor is readable, `exit_code` returns without blocking."""
 
     def fileno(self) -> int:
         """Return the descriptor to wait for."""
 
     def exit_code(self) -> int | None:
-        """Return the exit code of the run that has ended, or None if the supervisor was killed: then watch again."""
+        """Return the exit code of the ended run. None means that the supervisor was killed: the caller must watch
+        again.
+        """
 
     def close(self) -> None:
         """Stop waiting; idempotent."""

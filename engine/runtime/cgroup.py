@@ -16,7 +16,7 @@ from engine.runtime import syscalls
 _GROUP = "hawse/shared"
 _HIERARCHIES = {"": ("cgroup2", ""), "name=systemd": ("cgroup", "systemd")}
 """The hierarchies by which systemd finds the processes of a unit: their names in /proc/self/cgroup, and how to mount
-them. A host of systemd has the second one only if it still uses version 1 of control groups.
+them. A host with systemd has the second one only if it still uses version 1 of control groups.
 """
 
 

@@ -1,10 +1,10 @@
-"""The guard: a small process that starts the agent and the supervisor of a HAWSE_RUN again when they were killed.
+"""The guard: a small process that starts a killed agent or supervisor of a HAWSE_RUN again.
 
-Agent and supervisor start the guard (`engine.runtime.guarded`). A third process is needed, because otherwise nothing
-would notice that both were killed at once, or that the agent of a host without containers was killed. The guard also
-replaces an agent or supervisor that a signal has stopped or that hangs. It ends when neither of them is needed.
+Agent and supervisor start the guard (`engine.runtime.guarded`). A third process is needed for two cases: both are
+killed at once, or the agent of a host without containers is killed. No other process would detect these ends. The guard
+also replaces an agent or supervisor that a signal has stopped or that hangs. It ends when neither of them is needed.
 
-The guard holds a connection to each process, so it notices an end immediately. It knows neither networks nor
+The guard holds a connection to each process, so it detects an end immediately. It has no code for networks or
 containers, and imports only what the supervisor imports. It uses 5 MB.
 """
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 LOCK = "guard.lock"
 LOOK_INTERVAL_SECONDS = 1.0
-"""Seconds between two looks at the state of each process."""
+"""Seconds between two checks of the state of each process."""
 PING_INTERVAL_SECONDS = 5.0
 HANG_SECONDS = 10.0
-"""Seconds for which a process must have slept without any processor time before it counts as hanging.
+"""A process counts as hanging if it has slept for so many seconds and used no processor time.
 
 A process that is only slow uses processor time, or waits for a processor or a disk, so it is never killed.
 """
 START_TIMEOUT_SECONDS = 10.0
 CONNECT_INTERVAL_SECONDS = 0.02
 STEADY_SECONDS = 5.0
-"""Seconds after which a process counts as started well, so that the next start comes without a delay."""
+"""Seconds after which a start counts as successful. The next start is then not delayed."""
 DELAYS_SECONDS = (0.0, 0.1, *[0.2] * 8)
 LONGEST_DELAY_SECONDS = 30.0
 _DESCRIPTORS_LIMIT = 1 << 20
@@ -47,8 +47,8 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 
 
 def delay_seconds(failures: int) -> float:
-    """Return the seconds to wait before the next start, after ``failures`` short lives in a row; there is no last
-    start.
+    """Return the delay in seconds of the next start, after ``failures`` failed starts in a row; there is no limit of
+    starts.
     """
     if failures < len(DELAYS_SECONDS):
         return DELAYS_SECONDS[failures]
@@ -138,7 +138,9 @@ class Ward:
             )
 
     def _await(self, deadline: float) -> None:
-        """Wait until the started process listens. If it does not, or has ended, start it again later."""
+        """Wait until the started process listens. If it does not listen in time or has ended, schedule another
+        start.
+        """
         if self._connect():
             return
         if time.monotonic() < deadline and not self._has_failed():
@@ -148,7 +150,7 @@ class Ward:
         self._start_later()
 
     def _has_failed(self) -> bool:
-        """Return whether the started process has ended, and for a moment no process has held its lock.
+        """Return whether the started process has ended, and no process has taken its lock for a short time.
 
         The first process of a supervisor always ends, after it has forked the supervisor.
         """
@@ -160,7 +162,7 @@ class Ward:
 
 
 class Watch:
-    """What the guard has seen of a connected process: stops, unanswered pings, and sleep without processor time."""
+    """The observed state of a connected process: stops, unanswered pings, and sleep without processor time."""
 
     def __init__(self) -> None:
         self._stopped = False
@@ -169,11 +171,11 @@ class Watch:
         self._used, self._asleep = b"", 0.0
 
     def answered(self) -> None:
-        """Note an answer of the process."""
+        """Record an answer of the process."""
         self._unanswered = False
 
     def is_ping_due(self) -> bool:
-        """Return whether to send a ping now, and note the ping."""
+        """Return whether to send a ping now, and record the ping."""
         if self._unanswered or time.monotonic() < self._asked + PING_INTERVAL_SECONDS:
             return False
         self._asked, self._unanswered, self._used = time.monotonic(), True, b""
@@ -186,7 +188,9 @@ class Watch:
         return stopped or (self._unanswered and self._hangs(pid, state))
 
     def _hangs(self, pid: int, state: bytes) -> bool:
-        """Return whether the main thread sleeps (not for a disk) and has used no processor time for `HANG_SECONDS`."""
+        """Return whether the main thread has slept without processor time for `HANG_SECONDS`; waiting for a disk is no
+        sleep.
+        """
         used = _processor_time(pid)
         if state != b"S" or used != self._used:
             self._used, self._asleep = used, time.monotonic()
@@ -241,7 +245,7 @@ def keep_lock(run: str, lock: int) -> bool:
 
 
 def main(run: str) -> None:
-    """Become the guard of the directory ``run`` until nothing needs a guard; return at once if another guard runs."""
+    """Run as the guard of ``run`` until no process needs a guard; return immediately if another guard runs."""
     os.chdir("/")
     os.umask(0o077)
     os.closerange(3, _DESCRIPTORS_LIMIT)  # descriptors of the process that started the guard

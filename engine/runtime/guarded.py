@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 AGENT, SUPERVISOR = "agent", "supervisor"
 JOIN_SECONDS = 0.5
-"""Seconds after its start in which a process leaves the processor to the command that started the process.
+"""Seconds after its start in which a process starts no guard, so that the command which started it gets the processor.
 
-Then the process starts a guard, which ends at once if the host has a guard.
+A guard that starts afterwards ends at once if the host has a guard.
 """
 CHECK_INTERVAL_SECONDS = 3.0
 """Seconds between two checks whether the record exists and the guard is not stopped."""
 SYSTEMD_DELAY_SECONDS = 2.0
-"""Seconds that the guard leaves to systemd to start a process again."""
+"""Seconds that the guard waits for systemd to start a process again."""
 
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from engine.runtime.guard import main; main(sys.argv[1])"

@@ -226,8 +226,8 @@ class Targets:
     Their paths are canonical, and missing mount points are created.
 
     The constructor's ``replace`` is True for a container with a writable layer. Symbolic links on the way to Docker's
-    own mount points (such as /dev and /etc/hosts) are then replaced by real directories, as in Docker. For a mount
-    point of the user, links are followed inside this directory.
+    own mount points (such as /dev and /etc/hosts) are then replaced by real directories, as in Docker. Symbolic links
+    in the path of a user's mount point are resolved with the container's root directory as "/".
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:

@@ -79,7 +79,7 @@ class Jobs:
         self._jobs[job.container_id], job.durable = job, durable
         if durable:
             document = {"argv": job.argv, "env": job.env, "at": time.time() + delay, "delay": delay}
-            with contextlib.suppress(OSError):  # on a full disk, the job only does not survive the supervisor
+            with contextlib.suppress(OSError):  # on a full disk, only the copy for the next supervisor is missing
                 os.makedirs(self._files.path, mode=0o700, exist_ok=True)
                 self._files.write(job.container_id, document)
 

@@ -1,7 +1,7 @@
-"""Learn from the kernel log which processes the kernel has killed because memory ran out.
+"""Find in the kernel log the processes that the kernel has killed because memory ran out.
 
-A control group would count such kills, but the containers of hawse have none. The log names a process by its pid in
-the first pid namespace of the machine, so a supervisor in another pid namespace learns nothing.
+A control group would count such kills, but hawse's containers have no control groups. The log names a process by its
+pid in the machine's first pid namespace. A supervisor in another pid namespace therefore cannot use the log.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -15,11 +15,11 @@ import time
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # its inode number on every Linux
 _RECORD_BYTES = 16384  # more than the kernel's longest record
 _KILLED = re.compile(rb"[^,]*,\d+,(\d+),[^;]*;.*[Kk]illed process (\d+) \(")
-_TOLERANCE_SECONDS = 60.0  # the clock of the log runs a little differently from the clock of start times
+_TOLERANCE_SECONDS = 60.0  # the log's clock differs a little from the clock of start times
 
 
 class KernelLog:
-    """The kernel log, which is opened at the first question and then read on from question to question."""
+    """The kernel log. The first call opens it, and each later call reads only the new records."""
 
     def __init__(self) -> None:
         self._fd, self._opened = -1, False

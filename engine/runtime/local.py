@@ -90,7 +90,7 @@ class LocalRuntime:
         """Return the state of the container's process from the container's files.
 
         Starts a supervisor if no supervisor runs and the container's end is not recorded. If the process has died,
-        blocks up to 2 s until the supervisor tells of the end.
+        blocks up to 2 s until the supervisor reports the end.
         """
         directory = self._directory(container_id)
         known = directory.read("process")
@@ -122,13 +122,15 @@ class LocalRuntime:
     def knows(self, container_id: str) -> bool:
         """Return whether the supervisor has a running process of the container.
 
-        The container's files may be deleted. A supervisor that has the process puts them back within a second.
+        If the container's files were deleted, the supervisor writes them again within a second.
         """
         self._await_files(self._directory(container_id))
         return self.state(container_id).running
 
     def _await_files(self, directory: ContainerDirectory) -> None:
-        """Wait for the supervisor if the container's files are missing; it puts them back before it can be reached."""
+        """If the container's files are missing, wait for the supervisor, which writes them again before it accepts
+        connections.
+        """
         if not directory.exists():
             supervisor_client.connect(self._run).close()
 

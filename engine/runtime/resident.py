@@ -32,7 +32,7 @@ STOPPED_SECONDS = 0.5
 """Seconds after which a client kills a server that does not answer, if a signal (SIGSTOP) has stopped the server."""
 _LONGEST_PAUSE_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 1.0
-"""Seconds that a client waits for its connection. The kernel makes clients wait if a server accepts none."""
+"""Seconds that a client waits for its connection. If a server accepts no connections, the kernel makes clients wait."""
 
 
 @contextlib.contextmanager
@@ -153,7 +153,7 @@ def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
 
 
 class Residence:
-    """The lock file and the socket of a resident process. If another program deletes them, they are put back.
+    """The lock file and the socket of a resident process. If another program deletes them, they are created again.
 
     ``lock`` is the descriptor of the locked file. The caller handles the connections of ``listener``.
     """
@@ -164,14 +164,15 @@ class Residence:
         self._inode = _inode(run, names[1])
 
     def is_intact(self) -> bool:
-        """Return whether commands still find this process: its lock and its socket are at their paths."""
+        """Return whether the lock and the socket are at their paths, where commands find this process."""
         lock, name = self._names
         return is_open(self.run, lock, self._lock) and _inode(self.run, name) == self._inode
 
     def restore(self) -> bool:
-        """Put back what is missing; return whether there is a new listener, because the socket was missing.
+        """Create a missing lock file or socket again; return whether there is a new listener, because the socket was
+        missing.
 
-        The caller closes the old listener then. Returns False if another process has the lock.
+        The caller then closes the old listener. Returns False if another process has the lock.
         """
         lock, name = self._names
         os.makedirs(self.run, mode=0o700, exist_ok=True)
@@ -208,8 +209,9 @@ def _inode(run: str, name: str) -> int:
 def claim(run: str, name: str) -> socket.socket | None:
     """Reserve an address that is no file for the resident process ``name`` of ``run``, until the result is closed.
 
-    The lock of a running process is lost when its file is deleted. This address is not. Returns None if a process of
-    the same directory has the address. An address that a foreign process has taken prevents nothing.
+    When the lock file of a running process is deleted, its lock is lost. The address cannot be deleted. Returns None if
+    a process of the same directory has the address. If a foreign process has the address, the start continues without
+    it.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

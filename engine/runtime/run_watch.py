@@ -1,4 +1,4 @@
-"""Notice that entries of HAWSE_RUN and its directories are created or deleted.
+"""Detect that other programs create or delete entries of HAWSE_RUN and its directories.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INTERVAL_SECONDS = 0.25  # between two looks; a look costs four system calls
-LOOKS_LIMIT = 2  # looks that may wait for the end of a change
+INTERVAL_SECONDS = 0.25  # between two checks; a check costs four system calls
+LOOKS_LIMIT = 2  # checks that may wait for the end of a change
 
 
 class RunWatch:
@@ -26,10 +26,10 @@ class RunWatch:
         self._waited, self._next = 0, 0.0
 
     def has_changed(self) -> bool:
-        """Return whether a directory has changed since the last call of `accept`; looks at most four times a second.
+        """Return whether a directory has changed since the last call of `accept`; checks at most four times a second.
 
-        Because the change may be the deletion of many files, the result is False until two looks in a row see the same,
-        or until `LOOKS_LIMIT` looks have waited for that.
+        The change may be the deletion of many files. Therefore the result is False until two checks in a row see the
+        same state, or until `LOOKS_LIMIT` checks have waited for that.
         """
         now = time.monotonic()
         if now < self._next:
@@ -45,7 +45,7 @@ class RunWatch:
         return True
 
     def accept(self) -> None:
-        """Take the state that the last look saw as the known one."""
+        """Record the state that the last check saw as the known state."""
         self._known = self._seen
 
 

@@ -1,4 +1,4 @@
-"""End what a container with the host's pid namespace leaves behind when its first process has ended.
+"""End the remaining processes of a container with the host's pid namespace after its first process has ended.
 
 In a pid namespace of its own, the kernel ends all processes together with the first one. With ``--pid host``, the other
 processes continue to run. They are recognized by the container's mount namespace. This module has few imports, because

@@ -1,4 +1,4 @@
-"""The order of a user to end a container, which the supervisor carries out whatever becomes of the user's command.
+"""The user's order to end a container. The supervisor executes it even if the user's command is killed.
 
 The supervisor sends the stop signal, waits for the grace period, and sends SIGKILL. The order is also written to the
 file ``stop``, so that the next supervisor continues the grace period.

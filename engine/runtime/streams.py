@@ -132,7 +132,7 @@ class Streams:
     def begin(self) -> None:
         """Start reading output and writing input, because the command has now been executed.
 
-        Earlier output was not written by the command. Clients may send input before.
+        Output before this call was not written by the command. Clients may send input before this call.
         """
         self._begun = True
         self.resume()

@@ -53,7 +53,7 @@ class Early:
         self._size = 0
 
     def keep(self, client: Connection, kind: int, payload: bytes) -> None:
-        """Keep a frame until the container exists. When much is kept, nothing more is read from the client."""
+        """Keep a frame until the container exists. If many bytes are kept, reading from the client is paused."""
         self.frames.append((kind, payload))
         self._size += len(payload)
         client.pause(self._size > FULL_BYTES)
@@ -85,7 +85,7 @@ class Supervisor:
         A host is a network namespace with its directories. An idle supervisor ends earlier if a command of another host
         connects, because that host needs its own supervisor.
 
-        Deleted files in HAWSE_RUN are put back (``residence`` is the lock and the socket).
+        Deleted files in HAWSE_RUN are written again (``residence`` is the lock and the socket).
         """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and time.monotonic() < self._used + idle:
@@ -101,11 +101,11 @@ class Supervisor:
         return bool(self._containers or self._clients or self._jobs)
 
     def _put_back(self, residence: resident.Residence) -> None:
-        """Put back the lock, the socket and the files of running containers, if other programs have deleted them.
+        """Create the lock, the socket and the files of running containers again, if other programs have deleted them.
 
-        A supervisor without containers ends instead, because the next command starts another one.
-        After an error (a full disk), the next look tries again. The socket comes last, so that a command which can
-        connect finds the files too.
+        A supervisor without containers ends instead, because the next command starts another one. After an error (a
+        full disk), the next check tries again. The socket comes last, because a command that can connect must find the
+        files too.
         """
         if not (self._is_needed() or residence.is_intact()):
             self._leaving = True
@@ -118,7 +118,7 @@ class Supervisor:
                 self._listener.close()
                 self._listener = residence.listener
                 self.loop.watch(self._listener.fileno(), self._accept)
-            if residence.is_intact():  # not so if another process holds the lock for a moment
+            if residence.is_intact():  # False if another process holds the lock for a moment
                 self._watch.accept()
 
     def _adopt(self) -> None:
@@ -234,7 +234,8 @@ class Supervisor:
     def _wait(self, client: Connection, request: dict[str, Any]) -> None:
         """Report the container's end to the client.
 
-        Without a process, the client is told at once; with ``next``, it waits for the next start and the end after it.
+        If the container has no process, the client gets a reply immediately. With ``next``, the client instead waits
+        for the next start and for the end after it.
         """
         container = self._containers.get(request["id"])
         if container is not None:

@@ -37,7 +37,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
     try:
         yield
     finally:
-        with suppress(OSError):  # a file that stays does no harm
+        with suppress(OSError):  # a remaining file does no harm
             if _still_named(descriptor, path):
                 path.unlink()
         os.close(descriptor)

@@ -1,7 +1,8 @@
-"""Replace a damaged store by a repaired one, so that a kill at any moment loses nothing.
+"""Replace a damaged store by a repaired one. A kill at any moment loses no data.
 
 The repaired file is complete before the old file moves. While no file is at the store's path, commands wait for the
-repair. If the repair was killed, they refuse to work and name the repair, which then finishes the replacement.
+repair. If the repair was killed, commands refuse to work and name the command ``repair``. That command then finishes
+the replacement.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LOCK_SECONDS = 10.0
 SCRATCH, DAMAGED = ".rescue", ".damaged-"
 
 Build = Callable[[Salvaged, Path], list[str]]
-"""A function that writes the records to a new store file at the path. It returns one line for each thing it did."""
+"""A function that writes the records to a new store file at the path. It returns one line for each action."""
 
 
 def problems(store: Path) -> list[str]:
@@ -42,7 +43,7 @@ def problems(store: Path) -> list[str]:
 
 
 def repair(store: Path, build: Build) -> list[str]:
-    """Replace the store by the file that ``build`` writes from what can be read; return what was done, line by line.
+    """Replace the store by the file that ``build`` writes from the readable records; return the actions, line by line.
 
     The old file is kept next to the store. Raises Unavailable if a command locks the store for `LOCK_SECONDS`.
     """
@@ -72,7 +73,7 @@ def repair(store: Path, build: Build) -> list[str]:
 def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
     """Write a new store file with the records that the block puts into the transaction. The result is one file.
 
-    ``sequences`` are the highest numbers of rows before. New rows get higher numbers.
+    ``sequences`` are the highest row numbers of the old store. New rows get higher numbers.
     """
     store_file.write_new(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -115,9 +116,9 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 
 
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
-    """Add the records that the store has lost and the backup has; return what was done.
+    """Add the records that the store has lost and the backup has; return the actions.
 
-    Records of work that was going on (intents) are not taken from the backup, because the work has ended since.
+    Records of unfinished work (intents) are not taken from the backup, because the work has ended since.
     """
     saved = backup.path_of(store)
     if not saved.exists():
@@ -155,7 +156,7 @@ def _subdirectory(scratch: Path) -> Path:
 
 
 def _replace(store: Path, repaired: Path) -> list[str]:
-    """Move the old file and its log aside and put the repaired file at the store's path; return what was done.
+    """Rename the old file and its log, and move the repaired file to the store's path; return the actions.
 
     The old file moves first. SQLite then removes no log when a process closes a connection to the old file.
     """

@@ -1,7 +1,7 @@
-"""Read what can be read of a damaged store. The functions work on a private copy and never write to the store.
+"""Read the readable records of a damaged store. The functions work on a private copy and never write to the store.
 
-Each table is read row by row. If a page of a table is damaged, its rows are missing and all others are returned. A
-first page that is lost is taken from the write-ahead log, or from an empty store with the same tables. If the file is
+Each table is read row by row. If a page of a table is damaged, its rows are missing and all others are returned. If the
+first page is lost, it is taken from the write-ahead log, or from an empty store with the same tables. If the file is
 empty or missing, the log is read on top of an empty store.
 """
 
@@ -44,9 +44,9 @@ WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 class Salvaged:
     """The records of a store's file. Each mapping is by id, in the order of creation.
 
-    ``broken`` has the names of the tables of which unknown rows are lost. ``lost`` has the ids of the records that
-    cannot be read, for each table. ``problems`` has one line for each damage. ``backup`` is what the backup has.
-    ``sequences`` has the highest number that a row of each table has had; the numbers only grow.
+    ``broken`` has the names of the tables of which unknown rows are lost. ``lost`` has the ids of the unreadable
+    records of each table. ``problems`` has one line for each damage. ``backup`` has the records of the backup.
+    ``sequences`` has the highest row number that each table has had; the numbers only grow.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=lambda: {table: {} for table in KINDS})
@@ -64,7 +64,7 @@ class Salvaged:
 
 
 def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
-    """Return what can be read of the store at ``store``, which may be missing. ``scratch`` is an empty directory.
+    """Return the readable records of the store at ``store``, which may be missing. ``scratch`` is an empty directory.
 
     The store's files stay open in ``opened``. If this process closed a file, it would lose its locks on the file.
     """
@@ -77,7 +77,7 @@ def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
         return salvaged
     mended = read_file(copy)
     mended.problems = salvaged.problems
-    mended.broken = set(TABLES)  # which rows are lost is not known
+    mended.broken = set(TABLES)  # the lost rows are unknown
     return mended
 
 
@@ -94,7 +94,7 @@ def _copied(store: Path, scratch: Path, opened: ExitStack) -> Path:
 
 
 def read_file(path: Path) -> Salvaged:
-    """Return what can be read of a store's file in one snapshot. Other processes may use the file."""
+    """Return the readable records of a store's file in one snapshot. Other processes may use the file."""
     salvaged = Salvaged()
     if not path.is_file():
         return _unreadable(salvaged, "it is no file" if path.exists() else "the file is missing")

@@ -121,7 +121,7 @@ class SqliteReader:
         return self._find(NetworkRecord, "networks", reference, reference)
 
     def containers(self, *, with_links: bool = False, adopted: bool = False) -> list[ContainerRecord]:
-        """Return all containers, or only the containers with legacy links."""
+        """Return all containers, or only the containers with legacy links, or only the adopted namespaces."""
         return self._select(
             ContainerRecord, "containers", "with_links" if with_links else "adopted" if adopted else "1"
         )
@@ -321,7 +321,7 @@ class SqliteTransaction(SqliteReader):
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def put_event(self, event: Event) -> None:
-        """Add an event with the present time, and delete the oldest events now and then."""
+        """Add an event with the present time. Some calls also delete the oldest events."""
         attributes = json.dumps(dict(event.attributes), ensure_ascii=False, separators=(",", ":"))
         texts = map(as_text, (event.type, event.action, event.actor, attributes, event.scope))
         number = self._connection.execute(

@@ -1,6 +1,6 @@
-"""Tell the person at the terminal what a command waits for, if it waits for another command.
+"""Tell the user at the terminal which command a command waits for.
 
-The command line sets the notice. Without one (in a pipe, in a resident process), waiting is silent.
+The command line sets the notice. Without a notice (in a pipe, in a resident process), nothing is shown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _notice: Notice | None = None
 
 
 def set_notice(notice: Notice | None) -> None:
-    """Set the function that shows for what this process waits; None shows nothing."""
+    """Set the function that shows the object of a wait; with None, nothing is shown."""
     global _notice  # noqa: PLW0603
     _notice = notice
 
@@ -40,7 +40,7 @@ class Wait:
         self._shown.close()
 
     def check(self) -> None:
-        """Show what this process waits for, once the wait has taken half a second."""
+        """Show what this process waits for, if the wait has taken half a second."""
         if not self._is_shown and _notice and time.monotonic() - self.began >= NOTICE_DELAY_SECONDS:
             self._is_shown = True
             self._shown.enter_context(_notice(f"Waiting for {self.what()}"))

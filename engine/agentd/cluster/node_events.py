@@ -1,4 +1,4 @@
-"""The events of other hosts of the cluster, as Docker's managers have them: what differs between two snapshots."""
+"""The events of other hosts of the cluster, as Docker's managers report them: the differences between two snapshots."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from engine.store.api import Transaction
 
 
 def differ(before: View, view: View) -> bool:
-    """Return whether a host has come, gone, failed or come back."""
+    """Return whether a host has joined, left, failed or recovered."""
     return before.alive != view.alive or before.nodes.keys() != view.nodes.keys()
 
 
 def add(tx: Transaction, before: View, view: View, own: str) -> None:
-    """Add an event for each host, except the host ``own``, that has come, gone, failed or come back."""
+    """Add an event for each host that has joined, left, failed or recovered, except the host ``own``."""
     for identity, node in {**before.nodes, **view.nodes}.items():
         if identity == own:
             continue
