@@ -1,4 +1,4 @@
-"""Docker's commands that hawse does not have: why, and what to use instead."""
+"""Docker's commands that hawse lacks: the reason, and the alternative."""
 
 from __future__ import annotations
 

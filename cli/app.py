@@ -28,7 +28,7 @@ FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` whose container could not be started."""
 
 MANY = 10
-"""Number of objects from which the removal of several objects shows that it works."""
+"""If at least so many objects are removed, the terminal shows that the command works."""
 
 
 class StatusError(Exception):
@@ -89,7 +89,7 @@ def _escaping() -> ModuleType:
 
 
 def _explain() -> ModuleType:
-    """Import and return `cli.explain`, which only ``--explain`` needs."""
+    """Import and return `cli.explain`, which only ``--explain`` and ``--dry-run`` need."""
     from cli import explain
 
     return explain
@@ -113,8 +113,8 @@ def discard_output(stream: BinaryIO) -> None:
 class App:
     """One run of a hawse command: its engine, its output streams and facts about the terminal.
 
-    ``hint`` is what a person may do if the command fails. It is printed after the error, and only on a terminal.
-    ``global_flags`` are the values of the flags of ``hawse`` itself.
+    ``hint`` is the remedy that the user may try if the command fails. It is printed after the error, and only on a
+    terminal. ``global_flags`` are the values of the flags of ``hawse`` itself.
     """
 
     def __init__(
@@ -139,7 +139,9 @@ class App:
 
     @cached_property
     def engine(self) -> Engine:
-        """This host's engine, opened at first use; with ``--explain``, what it does is recorded from now on."""
+        """This host's engine, opened at first use. With ``--explain``, the engine's changes are recorded from
+        then on.
+        """
         if self.is_dry_run:
             return cast("Engine", _explain().dry_engine(self))
         if self.global_flags.get("explain"):
@@ -155,8 +157,8 @@ class App:
     def waiting(self, text: str, total: int = 0) -> Iterator[Callable[[int], None]]:
         """Show on the terminal that the command works on ``text``, if this takes longer than half a second.
 
-        ``total`` is the size of the work in bytes. The context manager yields a function that takes the number of
-        bytes that are done. Without a terminal, nothing is shown.
+        ``total`` is the size of the work in bytes. The context manager yields a function that gets the number of
+        completed bytes. Without a terminal, nothing is shown.
         """
         text = _escaping().escaped_line(text)
         if not self.has_color(self.stderr):
@@ -180,11 +182,13 @@ class App:
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether the command must change nothing, because the user gave ``--dry-run``."""
+        """Whether the command must not change anything, because the user gave ``--dry-run``."""
         return bool(self.global_flags.get("dry_run"))
 
     def explain(self) -> None:
-        """With ``--explain`` or ``--dry-run``, print the commands that equal what the command did or would do."""
+        """With ``--explain``, print commands that equal the command's changes; with ``--dry-run``, those that it would
+        make.
+        """
         if self.global_flags.get("explain") or self.is_dry_run:
             _explain().show(self)
 

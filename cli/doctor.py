@@ -17,7 +17,7 @@ from engine.errors import InvalidArgument
 STYLES = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
 HEADER = ("STATUS", "OBJECT", "FINDING", "CAUSE", "FIX")
 MANY = 5
-"""Number of good results about one kind of object, such as containers, from which one line shows all of them."""
+"""If one kind of object has at least so many good results, one line shows all of them."""
 
 
 @command("doctor [OPTIONS]", "Check everything on this host that hawse's networks need")
@@ -25,10 +25,10 @@ MANY = 5
 @flag("--format", kind=STRING, usage='"json": one JSON document')
 @click.pass_obj
 def doctor(app: App, fix: bool, format: str) -> None:
-    """Print one line for each check: ok, warning or fault, with its cause and what to do.
+    """Print one line for each check: ok, warning or fault, with its cause and the remedy.
 
-    With ``fix``, also print what was repaired; the other lines then show the state after the repair. The exit code is 1
-    if there is a fault.
+    With ``fix``, also print the repairs; the other lines then show the state after the repair. The exit code is 1 if
+    there is a fault.
     """
     if format not in ("", "table", "json"):
         raise StatusError(f"unknown format {format}: use json, or none for a table")
@@ -44,7 +44,7 @@ def doctor(app: App, fix: bool, format: str) -> None:
 
 
 def diagnosed(app: App, *, fix: bool) -> Diagnosis:
-    """Return the diagnosis; an invalid configuration file is a fault too, and then nothing else can be checked."""
+    """Return the diagnosis. An invalid configuration file is a fault, and prevents all other checks."""
     try:
         engine = app.engine
     except InvalidArgument as error:
@@ -55,7 +55,7 @@ def diagnosed(app: App, *, fix: bool) -> Diagnosis:
 
 
 def write(app: App, diagnosis: Diagnosis, *, fix: bool) -> None:
-    """Print the checks as a table, the worst last, where a person sees them; then the repairs and a summary."""
+    """Print the checks as a table, the worst last, next to the prompt; then print the repairs and a summary."""
     shown = summarised(diagnosis.checks)
     if app.on_terminal:
         print_table(app, HEADER[:3], [(*_head(check), _finding(check)) for check in shown])
@@ -73,13 +73,13 @@ def _head(check: Check) -> tuple[Cell, Cell]:
 
 
 def _finding(check: Check) -> Cell:
-    """Return the finding with its cause and its fix below; the table has no room beside it on a terminal."""
+    """Return the finding with its cause and remedy on lines below. On a terminal, the table has no space beside it."""
     named = (("cause", check.cause), ("fix", check.fix))
     return Cell(check.what, below=[f"  {name}: {value}" for name, value in named if value])
 
 
 def summarised(checks: Sequence[Check]) -> list[Check]:
-    """Return the checks, the worst last; many good results about one kind of object become one."""
+    """Return the checks, the worst last. Many good results about one kind of object become one result."""
     alike: dict[tuple[str, str], list[Check]] = {}
     for check in checks:
         if check.status == OK:

@@ -1,4 +1,4 @@
-"""The notes and examples at the end of the help of each command; only a terminal gets them.
+"""The notes and examples at the end of each command's help. They are shown only on a terminal.
 
 Each example is a comment and a command line. A key of the table is the name of a command without ``hawse`` and without
 the groups ``container`` and ``system``, which have top-level commands with the same names.

@@ -1,6 +1,6 @@
-"""The global flags ``--explain`` and ``--dry-run``: after the command, print what was or would be done, on stderr.
+"""The global flags ``--explain`` and ``--dry-run``: after the command, print its changes of the kernel on stderr.
 
-It is printed as shell commands that equal the changes of the kernel. A dry run has no other output.
+The changes are printed as equal shell commands. A dry run has no other output.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _dry_runs: list[DryRun] = []
 
 
 def record() -> None:
-    """Record from now on what this process changes in the kernel."""
+    """Record this process's changes of the kernel from now on."""
     explain.start()
 
 
 def dry_engine(app: App) -> Engine:
-    """Return an engine that only records; the command's own output is discarded, because nothing is done."""
+    """Return an engine that only records. The command's own output is discarded, because no change is made."""
     app.stdout = io.BytesIO()
     dry_run = DryRun()
     _dry_runs.append(dry_run)

@@ -87,7 +87,7 @@ DRY_RUNS = (
     "network create", "network connect", "network disconnect", "network rm",
     "create", "run", "publish", "unpublish",
 )  # fmt: skip
-"""The commands that ``--dry-run`` works with. Other commands have effects besides records and the kernel's network."""
+"""The commands that support ``--dry-run``. Other commands change more than records and the kernel's network."""
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes: 128 + signal number, as in a shell
 
@@ -101,7 +101,7 @@ class Root(Group):
         return StatusError(f"hawse: '{args[0]}' is not a hawse command.\nSee 'hawse --help'")
 
     def absent(self, line: str) -> str:
-        """Return why hawse lacks Docker's command ``line``, or "" if it is no command of Docker."""
+        """Return the reason why hawse lacks Docker's command ``line``, or "" if Docker has no such command."""
         return ABSENT.get(line.partition(" ")[2], "")
 
     def notes(self, line: str) -> str:
@@ -109,7 +109,7 @@ class Root(Group):
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError for a command with ``--dry-run`` that cannot do this."""
+        """Raise StatusError for a command with ``--dry-run`` that does not support this flag."""
         line = path(ctx).removeprefix("hawse ").removeprefix("container ")
         if ctx.obj.is_dry_run and not isinstance(ctx.command, Group) and line not in DRY_RUNS:
             raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)
@@ -184,7 +184,7 @@ def _run_command(argv: Sequence[str], app: App) -> int:
         return fail(app, app.daemon_text(error), error.exit_code)
     except KeyboardInterrupt:
         if app.stderr.isatty():
-            app.err("\n")  # the terminal has shown ^C at the cursor: the prompt of the shell gets a line of its own
+            app.err("\n")  # start a new line for the shell's prompt, because the terminal shows ^C at the cursor
         return INTERRUPTED
     except BrokenPipeError:
         raise

@@ -1,4 +1,6 @@
-"""The ``hawse trace`` command, which Docker does not have: say why one place can or cannot reach another."""
+"""The ``hawse trace`` command, which Docker does not have: find out whether one place can reach another, and
+why not.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from cli.pflag import STRING, command, exactly, flag
 from engine.errors import EngineError
 
 UNKNOWN = 2
-"""Exit code if it cannot be told whether the target is reachable."""
+"""Exit code if it is unknown whether the target is reachable."""
 
 
 @command("trace [OPTIONS] SOURCE TARGET", "Say why SOURCE can or cannot reach TARGET", exactly(2))
@@ -22,9 +24,9 @@ UNKNOWN = 2
 @click.argument("target")
 @click.pass_obj
 def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
-    """Print the way from SOURCE to TARGET and the culprit, if there is one.
+    """Print the path from SOURCE to TARGET and the culprit, if there is one.
 
-    The exit code is 0 if the target is reachable, 1 if not, and 2 if this cannot be told.
+    The exit code is 0 if the target is reachable, 1 if not, and 2 if this is unknown.
     """
     if format not in ("text", "json"):
         raise StatusError(f"invalid format {format}: text or json\nSee 'hawse trace --help'.", FLAG_ERROR)
@@ -41,7 +43,7 @@ def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
 
 
 def text(app: App, document: dict[str, Any], origin: str, target: str) -> str:
-    """Return the way as a tree, the line that names the culprit, and the line that says what to do."""
+    """Return the path as a tree, a line that names the culprit, and a line with the remedy."""
     from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree

@@ -125,7 +125,7 @@ class EndpointSpec:
     ports: Sequence[PortBinding] = ()
     exposed: Sequence[tuple[str, int, int]] = ()  # (protocol, first port, last port); port ranges do not overlap
     siblings: Sequence[IPAddress] = ()
-    sysctls: Mapping[str, str] = field(default_factory=dict)  # what the user chose, by path below /proc/sys
+    sysctls: Mapping[str, str] = field(default_factory=dict)  # the sysctls that the user chose, by path below /proc/sys
 
 
 Link = tuple[EndpointSpec, EndpointSpec]
@@ -254,13 +254,13 @@ class DriverFacts:
 
 
 _examined: dict[tuple[type, type], bool] = {}
-"""Whether a class of drivers implements a protocol, by protocol and class."""
+"""The results of isinstance() by protocol and class of drivers."""
 
 
 class _ExaminedOnce(type(Protocol)):  # type: ignore[misc]
-    """The type of the protocols of drivers: isinstance() examines each class of drivers once.
+    """The type of the protocols of drivers: isinstance() examines each class of drivers only once.
 
-    Python 3.11 takes 25 us for a protocol each time. The answer for a class does not change.
+    Python 3.11 needs 25 us for each isinstance() with a protocol. The result for a class does not change.
     """
 
     def __instancecheck__(cls, instance: Any) -> bool:
@@ -343,7 +343,7 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
         """Remove all kernel objects of the networks, as `Driver.delete_network` does for each network; idempotent."""
 
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
-        """Make the networks have no effect any more, without the slow part of `delete_networks`; idempotent.
+        """Disable the networks without the slow part of `delete_networks`; idempotent.
 
         Returns the ids of the networks whose kernel objects are not all removed. The caller later passes networks with
         these ids to `delete_networks`, which then needs no other field of `NetworkSpec`.
@@ -471,7 +471,7 @@ class Watch(Protocol, metaclass=_ExaminedOnce):
         """Return a summary of the changes since the last call of `read`; never blocks."""
 
     def missed(self) -> bool:
-        """Return whether a change has happened that no call of `read` has reported yet. The check is fast."""
+        """Return whether a change has happened that `read` has not reported yet. The check is fast."""
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks until `unblock` is called; idempotent.
@@ -495,24 +495,27 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
     """
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
-        """Return the network's link on the host, and the path of the network's own namespace; "" for what it lacks."""
+        """Return the network's link on the host, and the path of the network's own namespace. A missing value is ""."""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return how the network's kernel objects outside its endpoints differ from what `create_network` makes.
+        """Return the differences between the network's kernel objects and those that `create_network` makes.
 
-        ``publishing`` are the network's endpoints with published ports.
+        Endpoints are not compared. ``publishing`` are the network's endpoints with published ports.
         """
 
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
-        """Repair what `compare_network` finds, and put the ``endpoints`` of the network back on it; idempotent.
+        """Repair the differences that `compare_network` finds, and attach the ``endpoints`` to the network again;
+        idempotent.
 
-        `repair_endpoint` repairs what else is wrong with an endpoint.
+        `repair_endpoint` repairs all other faults of an endpoint.
         """
 
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return how the endpoint's interface differs from what `join` makes; raises `Missing` without the sandbox."""
+        """Return the differences between the endpoint's interface and that of `join`; raises `Missing` without the
+        sandbox.
+        """
 
     def repair_endpoint(
         self,
@@ -583,7 +586,7 @@ class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
 
 
 def examine(driver: object) -> None:
-    """Examine which protocols a driver implements, so that later calls of isinstance() find the answer."""
+    """Examine which protocols a driver implements, so that later calls of isinstance() need not examine it."""
     for protocol in (
         Driver, Publisher, BulkRemover, Configurable, Multihomed, Linker, Repairer, LinkRepairer, HealthReporter,
         PeerProgrammer, TunnelGuard,

@@ -125,8 +125,8 @@ class BridgeDriver:
         """Remove the networks' firewall elements and take their bridges down; idempotent.
 
         Returns the ids of the networks whose bridge remains. The kernel deletes bridges one after the other, and waits
-        10 to 20 ms for each (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name the user chose is
-        deleted now, because its name must be free.
+        10 to 20 ms for each (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge with a name that the user chose
+        is deleted now, because the user may use the name again.
         """
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         named = [network for network, options in parsed if options.bridge != names.bridge_name(network.id)]
@@ -310,7 +310,7 @@ class BridgeDriver:
             yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
 
     def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
-        """Switch route_localnet on if published ports need it; without the firewall's rules, it must stay off."""
+        """Enable route_localnet if published ports need it. Without the firewall's rules, it must stay disabled."""
         if self._needs_loopback(network, options, endpoints) and not self.needs_repair():
             bridge_loopback.switch_on(options.bridge)
 
@@ -350,7 +350,7 @@ class BridgeDriver:
         sandboxes.repair(sandbox, endpoint, interface, differences)
 
     def _switches(self, network: NetworkSpec, bridge: str) -> list[str]:
-        """Return the sysctls that switch forwarding of the bridge's packets, if the network needs forwarding."""
+        """Return the sysctls that enable forwarding of the bridge's packets, if the network needs forwarding."""
         versions = _versions(network) if self._forwards(network) else []
         return [sysctl.conf(f"ipv{version}", bridge, "forwarding") for version in versions]
 
@@ -379,7 +379,7 @@ class BridgeDriver:
         ]
 
     def saved_state(self) -> Sequence[str]:
-        """Return text lines that record which sysctls this process changed to switch IP forwarding on.
+        """Return text lines that record the sysctls which this process changed to enable IP forwarding.
 
         hawse must restore these sysctls later. Until then, hawse must block forwarding for interfaces that are not its
         bridges.

@@ -42,7 +42,7 @@ class Port:
             link.add_veth(self.session, self.name, peer, master=bridge, txqlen=0, **mtu)
         except KernelError as error:
             raise self._explained(error, interface) from error
-        # Switch IPv6 off on the host end. With IPv6, the host end would send DAD and MLD packets, and the bridge would
+        # Disable IPv6 on the host end. With IPv6, the host end would send DAD and MLD packets, and the bridge would
         # flood these packets to all other ports. The host end itself never needs to send packets.
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 

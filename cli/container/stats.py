@@ -38,7 +38,7 @@ CLEAR = "\x1b[2J\x1b[H"
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stream: bool, no_trunc: bool) -> None:
-    """Print a table of the containers' figures, again and again until the command is interrupted."""
+    """Print a table of the containers' figures, repeatedly until the command is interrupted."""
     template = TABLE if format in ("", "table") else format
     for documents in readings(app, containers, everything=all):
         rows = [row(name, before, now, trunc=not no_trunc) for name, before, now in documents]
@@ -52,9 +52,10 @@ def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stre
 def readings(
     app: App, containers: Sequence[str], *, everything: bool
 ) -> Iterator[list[tuple[str, Mapping[str, Json], Json]]]:
-    """Yield for each container its name in the output, the earlier document by id, and the present one, twice a second.
+    """Yield the figures at each reading: for each container its shown name, the earlier documents by id, and the
+    present one.
 
-    Without ``containers``, they are all that run then, or all that exist.
+    Without ``containers``, all running containers are read; with ``everything``, all containers.
     """
     before: dict[str, Json] = {}
     pause = FIRST_SECONDS
@@ -68,13 +69,15 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return the figures of containers, each with the word that the user gave for it, or else its short id."""
+    """Return the figures of containers, each with the word that the user gave for it, or otherwise with its
+    short id.
+    """
     if containers:
         names = list(map(container_path_segment, containers))
         return list(zip(containers, app.engine.containers.figures(names), strict=True))
     while True:
         listed = [document["Id"] for document in app.engine.containers.list({}, all=everything)]
-        with suppress(NotFound):  # a container was removed meanwhile
+        with suppress(NotFound):  # a container was removed since the listing
             documents = app.engine.containers.figures(listed)
             return [(document["id"][:12], document) for document in documents]
 
@@ -106,7 +109,7 @@ def share(before: Json, now: Json) -> float:
 
 
 def memory(document: Json) -> tuple[int, int]:
-    """Return the memory that a container uses, and the memory of this host, in bytes; zeros if it does not run."""
+    """Return the container's used memory and this host's memory in bytes; both are 0 if the container does not run."""
     return document["memory_stats"].get("usage", 0), document["memory_stats"].get("limit", 0)
 
 

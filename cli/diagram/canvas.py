@@ -8,7 +8,7 @@ from cli.diagram.parts import clean
 
 SANS, MONO = "sans-serif", "monospace"
 LETTER = {SANS: 0.62, MONO: 0.61}
-"""Estimated width of a letter as a share of the font's size; a little more than most letters take."""
+"""Estimated width of a letter relative to the font size. Most letters are a little narrower."""
 INK, SOFT, WHITE = "#0f172a", "#475569", "#ffffff"
 
 

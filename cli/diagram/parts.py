@@ -1,4 +1,4 @@
-"""What all drawings of a map share: the containers of a network by host, short texts, and colours."""
+"""The common parts of all drawings of a map: the containers of a network by host, short texts, and colours."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def subnets(network: Json) -> list[str]:
 
 
 def ports(container: Json) -> list[str]:
-    """Return the published ports in short: a port on all addresses of both families is one text."""
+    """Return short texts for the published ports. One text covers a port on all addresses of both families."""
     return list(dict.fromkeys(_short(port) for port in container["Ports"]))
 
 

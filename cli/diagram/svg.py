@@ -1,6 +1,6 @@
 """Draw a map as SVG: a panel for each network, in the colour of its driver, with a card for each container.
 
-The layout is made here, without another program. The fonts are the generic families of the viewer, so the widths of
+This module computes the layout without another program. The fonts are the viewer's generic families, so the widths of
 texts are estimated.
 """
 
@@ -63,14 +63,17 @@ def _panels(canvas: Canvas, document: Json) -> float:
 
 
 class _Panel:
-    """One network. Every method that draws returns the height of what it has drawn."""
+    """The panel of one network. Every drawing method returns the height of its drawing."""
 
     def __init__(self, canvas: Canvas, network: Json, joined: Mapping[str, Sequence[str]]) -> None:
         self.canvas, self.network, self.joined = canvas, network, joined
         self.paint = colour(network["Driver"])
 
     def draw(self, area: Area) -> float:
-        """Draw the frame first, because later elements cover earlier ones; its height is that of a trial drawing."""
+        """Draw the frame, then the contents. A trial drawing gives the frame's height.
+
+        The frame comes first because later elements cover earlier ones.
+        """
         trial = _Panel(Canvas(), self.network, self.joined)
         height = HEADER + PAD + trial.contents(area)
         canvas, dashed, inner = self.canvas, self.network["Internal"], area.width - 2 * PAD
@@ -132,7 +135,7 @@ class _Panel:
             self.canvas.text(x + left, base, text, width - left - 12, font=SANS if kind == "name" else MONO, fill=fill)
 
     def lines(self, container: Json) -> list[Line]:
-        """Return what a container's card shows below its name."""
+        """Return the lines below the name in a container's card."""
         interface = f" · {container['Interface']}" if container["Interface"] else ""
         shown = [Line("address", address + interface) for address in addresses(container)]
         if container["Names"]:

@@ -12,7 +12,7 @@ STYLES = {"bridge": "bold blue", "overlay": "bold magenta", "macvlan": "bold gre
 
 
 def draw(document: Json) -> Tree:
-    """Return the tree: the host, its networks, on cluster networks the hosts, and the containers."""
+    """Return the tree: the host, its networks and their containers. Cluster networks list their containers by host."""
     tree = Tree(text(f"host {document['Host']}", "bold"), guide_style="dim")
     for network in document["Networks"]:
         branch = tree.add(_network(network))

@@ -13,7 +13,7 @@ from cli.app import App
 
 @contextmanager
 def shown_reading(app: App, archive: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """Yield a stream that reads the archive; ``name`` is what a terminal shows beside the amount."""
+    """Yield a stream that reads the archive; a terminal shows ``name`` beside the amount."""
     if not app.has_color(app.stderr):
         yield archive
         return

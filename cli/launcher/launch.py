@@ -39,7 +39,7 @@ MODE_VARIABLE = b"HAWSE_WARM"
 
 LOCK = b"warm.lock"
 SERVER_TIMEOUT_SECONDS = 5.0
-"""Seconds that the server's child waits for the launcher."""
+"""Seconds that the child process of the server waits for the launcher."""
 ANSWER_TIMEOUT_SECONDS = 1.0
 """Seconds that the launcher waits for each answer of the warm server; then the launcher runs the command in its own
 process.

@@ -15,7 +15,7 @@ from cli.output.documents import Json
 def draw(messages: Iterable[Json], stream: BinaryIO, *, colour: bool) -> None:
     """Write the messages of a download to a terminal.
 
-    A message without a layer is a line. A message about a layer changes the layer's bar.
+    A message without a layer is printed as a line. A message about a layer changes the bar of that layer.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", write_through=True)
     try:

@@ -1,8 +1,8 @@
-"""Show on a terminal that a command still works: a line that a child process draws with rich.
+"""Show on a terminal that a command still works: a child process draws a line with rich.
 
-The child draws nothing in the first half second, so that quick commands show no line and never import rich. Because the
-child is a process and no thread, the command may fork and change namespaces meanwhile. The child ends when the command
-closes the connection or dies.
+The child draws nothing in the first half second. Quick commands therefore show no line and never import rich. The child
+is a process and no thread, because the command may fork and change namespaces during the work. The child ends when the
+command closes the connection or dies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NoReturn
 from engine.store import lock_holder
 
 DELAY_SECONDS = 0.5
-LOOK_SECONDS = 0.2  # interval of looking whether ctrl-Z has stopped the command
+LOOK_SECONDS = 0.2  # seconds between two checks whether ctrl-Z has stopped the command
 PAUSE, TEXT, DONE = b"P", b"T", b"D"  # messages of the command
 PAUSED, DRAWING = b"K", b"W"  # answers of the child
 MESSAGE_BYTES = 4096
@@ -35,7 +35,7 @@ class Progress:
         theirs.close()
 
     def pause(self) -> None:
-        """Remove the line, because the command prints; it comes back after half a second without output."""
+        """Remove the line, because the command prints. The line is drawn again after half a second without output."""
         self._send(PAUSE)
         with suppress(OSError):
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
@@ -47,7 +47,7 @@ class Progress:
         self._send(TEXT + text.encode(errors="replace")[: MESSAGE_BYTES - 1])
 
     def done(self, amount: int) -> None:
-        """Set the number of bytes that are done."""
+        """Set the number of completed bytes."""
         if amount - self._sent >= 1 << 18:
             self._sent = amount
             self._send(DONE + b"%d" % amount)
@@ -55,7 +55,7 @@ class Progress:
     def close(self) -> None:
         """Remove the line and wait until the child has ended; idempotent.
 
-        A child that has drawn nothing is killed, because it may be importing rich, which takes longer than the rest.
+        A child that has drawn nothing is killed. It may be importing rich, and that takes longer than all other steps.
         """
         if self._child and not self._has_drawn():
             os.kill(self._child, signal.SIGKILL)
@@ -68,7 +68,7 @@ class Progress:
                 os.waitpid(child, 0)
 
     def _has_drawn(self) -> bool:
-        """Return whether the child has announced, since the last pause, that it draws."""
+        """Return whether the child has reported, since the last pause, that it draws."""
         try:
             return self._connection.recv(MESSAGE_BYTES, socket.MSG_DONTWAIT) == DRAWING
         except OSError:
@@ -88,7 +88,7 @@ class _Line:
         self._update: Callable[[], None] = lambda: None
 
     def show(self) -> None:
-        """Draw the line, unless it is there."""
+        """Draw the line, unless the line is already drawn."""
         if self._stop is None:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -147,7 +147,7 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
 
 
 def draw(connection: socket.socket, line: _Line) -> None:
-    """Show and hide the line as the messages say, until the other side closes the connection."""
+    """Show and hide the line according to the messages, until the other side closes the connection."""
     command, quiet = os.getppid(), 0.0
     connection.settimeout(LOOK_SECONDS)
     try:

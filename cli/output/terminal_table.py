@@ -1,7 +1,7 @@
 """Fit a table into the width of a terminal, and colour the states in it.
 
 Only a terminal with colour gets such a table; a pipe gets Docker's table (`cli.output.table`). A table that fits in
-Docker's layout keeps this layout. Otherwise columns are cut, then left out, in the order that the command names.
+Docker's layout keeps this layout. Otherwise columns are first cut and then omitted, in the command's order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Row = Sequence[str]
 """The cells of one line of a table."""
 
 GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
-LEAST, LEAST_NAME = 10, 24  # columns of the terminal that are left of a cell before a whole column is left out
+LEAST, LEAST_NAME = 10, 24  # a column is omitted if fewer terminal columns than this are left for it
 OMITTED = "…"  # the title and the cells of columns that are left out
 STATE_TITLES = ("STATUS", "STATE")
 COLOURS = tuple(
@@ -35,8 +35,8 @@ COLOURS = tuple(
 def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[str]:
     """Return the lines of a table that is at most ``room`` columns wide; 0 means any width.
 
-    The first row has the titles. ``elided`` has the titles of the columns that may be left out, the first of them
-    first. Ids are never cut.
+    The first row has the titles. ``elided`` has the titles of the columns that may be omitted, in the order of
+    omission. Ids are never cut.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     padded = [max(MINIMAL_WIDTH, width + PADDING) for width in widths[:-1]]
@@ -54,7 +54,7 @@ def coloured(state: str) -> str:
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the smallest width of a column in a table that still has all columns."""
+    """Return the smallest width to which a column may be cut while no column is omitted."""
     if title.split()[-1:] == ["ID"]:
         return width
     return min(width, LEAST if title in elided else LEAST_NAME)

@@ -1,4 +1,4 @@
-"""Lay out and colour texts for a person at a terminal: help, reports and errors. A pipe gets none of this."""
+"""Lay out and colour texts for a user at a terminal: help, reports and errors. A pipe gets the plain texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEEP = 8
 HEADING = re.compile(r"([A-Z][\w ]*:)( *)(?=$|  )")
 COLUMN = re.compile(r" +\S+(?: \S+)*?(  +)(?=\S)")  # a name, then at least two spaces before the text beside it
 NAMES = re.compile(r"( {2,6})((?:-\w, )?--[\w.-]+|[a-z][\w:/\[\].-]*(?=  ))", re.ASCII)
-PROSE = re.compile(r"  [A-Za-z](?!.*\S  )(?!.*, hawse )")  # a line of a paragraph: nothing stands beside something else
+PROSE = re.compile(r"  [A-Za-z](?!.*\S  )(?!.*, hawse )")  # a line of a paragraph: a line without a second column
 FIRST_WORD = re.compile(r"\"[^\"\n]*\"|[^\s\"]\S*")
 KEY = re.compile(r"( +)([^:\n]+:)(?= |$)")
 

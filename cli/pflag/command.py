@@ -17,8 +17,8 @@ from cli.pflag.reading import fill_arguments, flags_of, help_flag, help_if_wante
 class Command(click.Command):
     """A command with arguments, such as ``hawse network create``.
 
-    ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. A hidden command
-    that is hawse's ``own`` is shown where Docker's bytes do not matter: on a terminal and in completion.
+    ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. ``own`` marks a
+    hidden command that only hawse has. Help on a terminal and completion show it; help in a pipe has Docker's bytes.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ class Group(click.Group):
             raise StatusError(f"{line}: '{name}' is not a hawse command.\n{why}\nSee '{line} --help'")
 
     def absent(self, line: str) -> str:
-        """Return why the command ``line`` does not exist; "" without a particular reason."""
+        """Return the reason why the command ``line`` does not exist; "" without a particular reason."""
         return ""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
@@ -111,7 +111,9 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if a flag of ``hawse`` itself forbids the command, whose flags are parsed."""
+        """Raise StatusError if a flag of ``hawse`` itself forbids the command. The command's flags are already
+        parsed.
+        """
 
     def notes(self, line: str) -> str:
         """Return the text after the options in the help of the command ``line``, which only a terminal gets."""

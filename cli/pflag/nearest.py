@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """Return the name that is most like ``word``, or "" if no name is like it.
+    """Return the name that is most similar to ``word``, or "" if no name is similar.
 
-    A name is like the word if at most two letters must change, one in short words, or if it begins with the word.
+    A name is similar if it begins with the word, or if at most two letters differ (in short words, one letter).
     """
     limit = 1 if len(word.lstrip("-")) <= 3 else 2
     ranked = sorted((distance(word, name), name) for name in names)

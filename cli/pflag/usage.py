@@ -14,7 +14,7 @@ NARROWEST = 24  # minimal width of a help text beside its flag, in characters; a
 def offered(flags: Iterable[Flag]) -> list[Flag]:
     """Return the visible flags and the hidden flags that Docker does not have.
 
-    A hidden flag that is left out is deprecated, or is another spelling of a visible flag.
+    All other hidden flags are deprecated, or are another spelling of a visible flag.
     """
     flags = list(flags)
     visible = {f.key for f in flags if not f.hidden}
@@ -24,7 +24,7 @@ def offered(flags: Iterable[Flag]) -> list[Flag]:
 def flag_usages(flags: Iterable[Flag], columns: int, *, complete: bool = False) -> str:
     """Return the help lines of the visible flags, sorted by long name, for a terminal of ``columns`` columns.
 
-    With ``complete``, show the flags that only hawse has too, and mark the flags that are ignored or refused.
+    With ``complete``, also show the flags that only hawse has, and mark the flags that are ignored or refused.
     """
     chosen = offered(flags) if complete else (f for f in flags if not f.hidden)
     shown = sorted(chosen, key=lambda f: f.long)

@@ -12,10 +12,10 @@ from cli.pflag import INT, command, exactly, flag
 @flag("--timeout", kind=INT, default=60, usage="Seconds to wait for the cluster's store (default 60)")
 @click.pass_obj
 def boot(app: App, timeout: int) -> None:
-    """Bring back what ran before the boot, as restart policies say, and print how much came back.
+    """Start the containers and networks of the last boot according to the restart policies, and print their numbers.
 
     Each failure is one line on standard error; the exit code is then 1. The command may run at any time and any number
-    of times: it continues what a killed one began.
+    of times. It continues the work of a killed command.
     """
     done = app.engine.system.boot(max(timeout, 0))
     app.out(f"Networks: {done.networks}, containers: {done.containers}, namespaces: {done.namespaces}\n")

@@ -1,4 +1,4 @@
-"""The ``hawse system df`` command: how much of the disk images and containers take."""
+"""The ``hawse system df`` command: the disk space that images and containers use."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ Document = Mapping[str, Any]
 @flag("--verbose", "-v", usage="Show detailed information on space usage")
 @click.pass_obj
 def df(app: App, format: str, verbose: bool) -> None:
-    """Print how many images and containers there are and how much of the disk they take.
+    """Print the numbers of images and containers, and the disk space that they use.
 
-    With ``verbose``, print a line for each of them. There are no volumes and no build cache; their lines are Docker's.
+    With ``verbose``, print a line for each object. hawse has no volumes and no build cache; their lines are as in
+    Docker.
     """
     images = list(app.engine.images.list({}))
     containers = list(app.engine.containers.list({}, all=True, size=True))

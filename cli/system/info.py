@@ -86,7 +86,7 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 
 
 def served() -> str:
-    """Return where ``hawse system service`` listens if it does, else how to start it."""
+    """Return the address at which ``hawse system service`` listens, or the command that starts it."""
     run = run_directory()
     if resident.is_listening(str(run), SOCKET):
         return f"unix://{run}/{SOCKET}"

@@ -27,7 +27,7 @@ DANGLING = ("all dangling images", "unused build cache")
 @flag("--volumes", usage="Prune anonymous volumes", effect="ignored")
 @click.pass_obj
 def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> None:
-    """Remove stopped containers, unused networks and unused images; print what was removed."""
+    """Remove stopped containers, unused networks and unused images; print the removed objects."""
     if volumes and "until" in filter:
         raise StatusError('ERROR: The "until" filter is not supported with "--volumes"')
     if not (force or confirmed(app, question(filter, all=all, volumes=volumes))):
@@ -37,7 +37,7 @@ def prune(app: App, all: bool, filter: Filters, force: bool, volumes: bool) -> N
 
 
 def prune_everything(app: App, filter: Filters, *, all: bool) -> None:
-    """Remove stopped containers, unused networks and unused images, in this order; print what was removed."""
+    """Remove stopped containers, unused networks and unused images, in this order; print the removed objects."""
     containers, reclaimed = app.engine.containers.prune(filter)
     write(app, "Deleted Containers:", containers)
     write(app, "Deleted Networks:", app.engine.networks.prune(filter))
@@ -76,7 +76,9 @@ def write(app: App, title: str, names: Any) -> None:
 
 
 def unused_images(app: App, filters: Filters, *, all: bool) -> Iterator[Mapping[str, Any]]:
-    """Yield the images that no container uses and that match the filters; without ``all``, those without a name."""
+    """Yield the images that no container uses and that match the filters. Without ``all``, yield only images without a
+    name.
+    """
     used = {container["ImageID"] for container in app.engine.containers.list({}, all=True)}
     now = datetime.now().astimezone()
     before = min((go_time.moment(text, now) for text in filters.get("until", ())), default=time.time())

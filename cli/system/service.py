@@ -16,7 +16,7 @@ from engine.paths import run_directory
 
 SOCKET = "docker.sock"
 KEPT = ("PATH", "LISTEN_PID", "LISTEN_FDS", "TZ")
-"""The environment variables of the service, beside those of hawse itself."""
+"""The environment variables that the service keeps, in addition to those of hawse itself."""
 BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from api.docker.__main__ import main; sys.exit(main())"
 TLS_FLAGS = ("tlscacert", "tlscert", "tlskey")
 NEEDS_TLS = (
@@ -38,7 +38,7 @@ def service(app: App, /, group: str, host: Sequence[str], socket: str, **tls: st
     settings = service_settings(group, host, socket, tls)
     environment = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("HAWSE_")}
     environment["HAWSE_RUN"] = str(run_directory())
-    environment["MALLOC_ARENA_MAX"] = "2"  # else each thread keeps memory of its own
+    environment["MALLOC_ARENA_MAX"] = "2"  # otherwise each thread keeps a memory arena of its own
     app.stderr.flush()
     arguments = [sys.executable, "-I", "-X", "utf8", "-c", BOOT, PACKAGES, json.dumps(settings)]
     os.execve(sys.executable, arguments, environment)

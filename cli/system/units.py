@@ -19,7 +19,7 @@ warm server's socket.
 """
 
 API = "hawse-api.socket"
-"""The unit for users of Docker's API. It is a unit of its own, because whoever uses its socket is root on the host."""
+"""The unit for users of Docker's API. It is separate, because every user of its socket is root on the host."""
 
 UNITS = (*STARTED, "hawse-warm.service", API, "hawse-api.service")
 DIRECTORY = Path("etc/systemd/system")

@@ -39,14 +39,16 @@ def version(app: App, format: str) -> None:
 
 
 def version_line(*, complete: bool = False) -> str:
-    """Return the line of text that ``--version`` prints; ``complete`` adds the version of Docker that hawse follows."""
+    """Return the line that ``--version`` prints. ``complete`` adds the version of Docker whose behaviour hawse
+    copies.
+    """
     return f"hawse version {version_text()}" + (f" (works as Docker {DOCKER_VERSION})" if complete else "")
 
 
 def client_document() -> Json:
     """Return the ``Client`` part of the version document.
 
-    The version is the one of Docker that hawse behaves as; hawse's own is in ``Platform``.
+    The version is that of the Docker release whose behaviour hawse copies. hawse's own version is in ``Platform``.
     """
     return {
         "Platform": {"Name": f"hawse {version_text()}"},

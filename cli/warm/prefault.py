@@ -1,9 +1,9 @@
-"""Rehearse commands: the server runs some commands once, and each idle child runs them once, only to touch memory.
+"""Rehearse commands: the server runs some commands once, and each idle child runs them once, to touch their memory.
 
 A forked process needs time for each page of memory when it first touches the page. For all pages together, this takes
-several times as long as the command itself. An idle child rehearses before a launcher connects, so the launcher's
-command does not need this time. A rehearsal uses the scratch host: a directory with the records of a made-up host. A
-rehearsal changes nothing outside this directory and leaves no state that a later command could notice.
+several times as long as the command itself. An idle child rehearses before a launcher connects. The launcher's command
+therefore does not need this time. A rehearsal uses the scratch host: a directory with the records of a made-up host. A
+rehearsal changes nothing outside this directory and leaves no state that a later command could detect.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def create_scratch_host() -> None:
 
 
 def compile_tables() -> None:
-    """Compile what hawse and pyroute2 compile at first use, so that each forked child finds it.
+    """Compile the tables that hawse and pyroute2 compile at first use, so that each forked child has them.
 
     This saves 1.3 ms of CPU time in ``network connect``. Errors are ignored, as in `warm_up`.
     """
@@ -84,8 +84,8 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
     with suppress(Exception):
         with import_module("drivers.linux.netlink").session() as opened:
             import_module("drivers.linux.link").find(opened, "lo")
-            # Read addresses here, and routes in the next line: the first netlink message of each kind costs pyroute2
-            # 0.2 ms more, and the real command must not spend this time.
+            # Read addresses here, and routes in the next line. pyroute2 needs 0.2 ms more for the first netlink message
+            # of each kind, and the user's command must not spend this time.
             import_module("drivers.linux.address").all_addresses(opened)
             import_module("drivers.linux.route").widest(opened)
         if not until():

@@ -69,8 +69,8 @@ def lock() -> int | None:
     another user can change the directory's contents, PermissionDenied is raised.
 
     A server with a socket from systemd gets the file descriptor of the lock file even if another server holds the lock.
-    Launchers connect to the socket from systemd, so they no longer find the other server. The other server notices this
-    soon and ends.
+    Launchers then connect to the socket from systemd, and no longer to the other server. The other server detects this
+    and ends.
     """
     run = directory()
     path = Path(os.fsdecode(run))

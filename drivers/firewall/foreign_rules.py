@@ -1,9 +1,9 @@
 """Detection of single rules of other programs that drop packets of hawse's networks.
 
-`drivers.firewall.foreign_drops` finds chains that drop everything that no rule accepts; it is fast enough for each
-command. This module looks at each rule, for ``hawse doctor``. A rule counts if it compares an interface or an address
-with that of a network, or only protocols and ports. The module does not read the contents of sets, and cannot see the
-rules of iptables-legacy.
+`drivers.firewall.foreign_drops` finds chains that drop all packets which no rule accepts; it is fast enough for each
+command. This module examines each rule, for ``hawse doctor``. It reports two kinds of dropping rules: rules that
+compare an interface or an address with that of a network, and rules that compare only protocols and ports. The module
+does not read the contents of sets, and cannot see the rules of iptables-legacy.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", 
 
 
 class DroppingRule(NamedTuple):
-    """A rule that drops packets: its chain, and the networks that it names; no networks if it names none."""
+    """A rule that drops packets: its chain, and the networks that the rule names; empty if it names no network."""
 
     chain: str
     networks: Sequence[str]
@@ -41,7 +41,9 @@ class DroppingRule(NamedTuple):
 
 @dataclass(slots=True)
 class Named:
-    """What a rule compares: interface names, networks, protocols and ports, and conditions that are not understood."""
+    """The operands of a rule: interface names, networks, protocols, ports, and conditions that this module
+    cannot read.
+    """
 
     interfaces: list[str] = field(default_factory=list)
     subnets: list[IPNetwork] = field(default_factory=list)
@@ -65,7 +67,7 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]]) -> list[Droppi
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
 
-    A chain whose policy is to drop counts if none of its table's rules compares the port, or accepts by address or
+    A chain with the policy to drop is reported unless a rule of its table compares the port, or accepts by address or
     interface.
     """
     wanted, found = port.to_bytes(2, "big"), dict[str, bool]()
@@ -92,7 +94,7 @@ def _may_accept(rule: Rule) -> bool:
 
 
 def _compared_ports(rule: Rule) -> list[bytes]:
-    """Return the values of two bytes that a rule compares; ports are such values."""
+    """Return the two-byte values that a rule compares. A port is such a value."""
     values = (read(data.get(DATA, b"")).get(VALUE, b"") for name, data in rule if name == "cmp")
     return [value for value in values if len(value) == 2]
 
@@ -117,7 +119,7 @@ def _names(named: Named, bridge: str, subnets: Sequence[IPNetwork]) -> bool:
 
 
 def _is_pattern(name: str, bridge: str) -> bool:
-    """Return whether a compared name is the bridge's; a shorter one is the beginning of names (``br-*``)."""
+    """Return whether a compared name is the bridge's name, or a pattern that matches it (``br-*``)."""
     return bridge == name.rstrip("\0") if "\0" in name else bridge.startswith(name)
 
 
@@ -136,7 +138,7 @@ def _named(rule: Rule) -> Named:
 
 
 def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
-    """Note what one comparison is about: ``source`` has loaded the value from the packet."""
+    """Add the operand of one comparison to ``named``; ``source`` names the packet field that is compared."""
     number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
     if source == "meta" and number in INTERFACES:
         named.interfaces.append(value.decode("utf-8", "surrogateescape"))
@@ -153,7 +155,7 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
 
 
 def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
-    """Return the network of a comparison, which may compare only the first bytes of an address."""
+    """Return the network that a comparison tests. The comparison may test only the first bytes of an address."""
     bits = "".join(f"{byte:08b}" for byte in mask or b"\xff" * len(value))
     prefix = len(bits) - len(bits.lstrip("1"))
     address = int.from_bytes(value.ljust(LENGTH[version], b"\0"), "big")

@@ -1,4 +1,4 @@
-"""The dropping rules of iptables-legacy and their packet counters, which nftables neither lists nor traces.
+"""The dropping rules of iptables-legacy and their packet counters. nftables neither lists nor traces these rules.
 
 The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). The functions run in the calling
 thread's network namespace, change nothing, and load no table.

@@ -60,12 +60,12 @@ class NftablesListener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # nftables change number at which the listening begins
+                self._generation = self.generation()  # the nftables generation at the start of the watch
                 continue
             news = self._heard(news, data)
 
     def missed(self) -> bool:
-        """Return whether an nftables transaction has happened that no call of `read` has reported yet."""
+        """Return whether an nftables transaction has happened that `read` has not reported yet."""
         now = self.generation()
         missed = now != self._generation and not self._waiting()
         self._generation = now if missed else self._generation

@@ -1,7 +1,7 @@
 """Follow one probe through the firewall of a network namespace with nftables' trace events.
 
 The tables ``hawse_trace_PID`` belong to a netlink socket (Linux 5.12). Other programs cannot change them. The kernel
-removes them when the socket is closed, also after a SIGKILL. Their rules match the probe only, and give no verdict.
+removes them when the socket is closed, also after a SIGKILL. Their rules match only the probe, and have no verdict.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, N
 TRACE = 10 << 8 | 17  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE
 TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, NETWORK, TRANSPORT = 1, 2, 3, 4, 5, 6, 8, 9  # attributes NFTA_TRACE_*
 IN, OUT, POLICY, CODE = 10, 12, 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
-READS = 200  # messages that one read takes, so that a flood of packets does not stop the caller
+READS = 200  # maximum messages of one read, because a flood of packets must not block the caller
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
-FIRST = -450  # a priority before every chain with a usual priority, the lowest of which is raw before defrag: -400 - 50
+FIRST = -450  # a priority before all usual chains, of which the first is raw before defrag: -400 - 50
 CHAINS = {
     "inet": ("prerouting", "output"),
     "bridge": ("prerouting", "output"),
@@ -40,7 +40,7 @@ DISCOVERY = {
     4: ("arp saddr ip {0}", "arp daddr ip {0}"),
     6: ("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } icmpv6 taddr {0}",),
 }
-"""The matches for the packets that find the MAC of an address, by IP version."""
+"""The match expressions for the packets that resolve an address to a MAC, by IP version."""
 
 
 class Event(NamedTuple):
@@ -74,7 +74,7 @@ class PacketTrace:
         neighbours: Collection[IPAddress] = (),
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
-        self.answers: list[bool] = []  # for each sight of the answer in the namespace, whether it is a TCP reset
+        self.answers: list[bool] = []  # for each answer that was seen in the namespace: whether it is a TCP reset
         self._names = dict(socket.if_nameindex())
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -85,7 +85,7 @@ class PacketTrace:
                 self._socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, TRACE_GROUP)
             self._add("inet", (), neighbours)
             for family in ("bridge", "arp", "netdev"):
-                with suppress(DriverError):  # this kernel lacks the family's chains: its rules are not traced
+                with suppress(DriverError):  # the kernel has no chains of this family, so its rules are not traced
                     self._add(family, devices, neighbours)
         except BaseException:
             self.close()
@@ -103,7 +103,9 @@ class PacketTrace:
             self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")
 
     def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
-        """Yield the matches for the probe and for the discovery of neighbours, as the family can express them."""
+        """Yield the match expressions for the probe and for the discovery of neighbours, in the syntax of the
+        family.
+        """
         if family != "arp":
             for match in self._probe.nft_matches():
                 yield f"meta l4proto {self._probe.protocol_name} {match}"
@@ -116,7 +118,7 @@ class PacketTrace:
         return self._socket.fileno()
 
     def read(self) -> list[Event]:
-        """Return the events since the last call; never blocks. Events of the trace's own tables are left out."""
+        """Return the events since the last call; never blocks. Events of the trace's own tables are omitted."""
         events: list[Event] = []
         for _ in range(READS):
             try:

@@ -30,8 +30,8 @@ CHAINS = ("asks", "answers")
 def bound_port() -> int:
     """Return the port to which an earlier call of `redirect` redirects, or 0 if there is no complete redirection.
 
-    Runs in the calling thread's network namespace. An agent that starts again binds this port again, because a change
-    of the redirection takes tens of milliseconds.
+    Runs in the calling thread's network namespace. After a restart, the agent binds the same port, because a change of
+    the redirection takes tens of milliseconds.
     """
     asks, answers = (nfnetlink.comments(f"ip {TABLE}", chain) for chain in CHAINS)
     port = asks[-1] if asks else ""
@@ -71,9 +71,9 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 
 
 def compare() -> list[Difference]:
-    """Return whether the redirection of the calling thread's namespace is missing or changed.
+    """Return the difference if the redirection of the calling thread's namespace is missing or changed.
 
-    The number of rules is compared, because the rules themselves differ only in the port.
+    Only the number of rules is compared, because the rules of two redirections differ only in the port.
     """
     found = table_structure.find(f"ip {TABLE}")
     if found is None:

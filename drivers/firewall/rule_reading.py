@@ -1,7 +1,7 @@
-"""Read the rules of other programs and tell whether they drop a packet, without sending one.
+"""Read the rules of other programs, and determine whether they drop a packet, without sending the packet.
 
-Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition proves nothing.
-The reading then goes on as if the rule did not match. Runs in the calling thread's network namespace.
+Each condition of a rule is true, false or unknown for the packet. A rule with an unknown condition proves nothing, and
+is treated as if it did not match. Runs in the calling thread's network namespace.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PASS, DROPPED = "pass", "dropped"
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The packet in question. ``state`` is its connection tracking state, ``dnat`` says whether DNAT changed it.
+    """The examined packet. ``state`` is its connection tracking state, ``dnat`` says whether DNAT has changed it.
 
     A port 0 is unknown. A packet with a source port is an answer.
     """
@@ -53,7 +53,9 @@ class Packet:
 
 
 class Drop(NamedTuple):
-    """The table (family and name) and chain that drop a packet; ``handle`` is the rule's, or 0 for the policy."""
+    """The table (family and name) and the chain that drop a packet; ``handle`` is the rule's handle, or 0 for the
+    policy.
+    """
 
     table: str
     chain: str
@@ -61,7 +63,7 @@ class Drop(NamedTuple):
 
 
 def find_drop(packet: Packet, hook: str, families: Sequence[str] = ("inet", "ip", "ip6")) -> Drop | None:
-    """Return the first drop of a packet at a hook, or None if no rule is proven to drop it."""
+    """Return the first proven drop of a packet at a hook, or None if no drop is proven."""
     for family, name in _tables(families):
         if (family, packet.version) in (("ip", 6), ("ip6", 4)) or f"{family} {name}" in OWN:
             continue
@@ -102,7 +104,7 @@ class _Reader:
         return sorted(chosen, key=lambda c: int(c.get("prio", 0)))
 
     def walk(self, chain: str, depth: int = 0) -> tuple[str, str, int] | None:
-        """Return the verdict of a chain with its chain and rule, or None if the chain gives none."""
+        """Return the verdict with its chain and rule, or None if the chain has no verdict for the packet."""
         for rule in self._rules.get(chain, ()) if depth <= DEPTH_LIMIT else ():
             verdict = self._apply(rule)
             if verdict is None:
@@ -133,7 +135,7 @@ class _Reader:
             elif kind == "vmap":
                 return self._looked_up(body)
             elif kind in ("xt", "limit", "quota", "connlimit", "ct count", "synproxy", "queue"):
-                return None  # whether the rule goes on is unknown
+                return None  # it is unknown whether the rule has a verdict
         return None
 
     def _looked_up(self, body: Json) -> tuple[str, str] | None:
@@ -220,7 +222,7 @@ def _options(right: Any) -> list[Any]:
 
 
 def _equal(value: Any, option: Any) -> bool | None:
-    """Return whether a value of the packet equals, or is in, one option of a match; None if that is unknown."""
+    """Return whether the packet's value equals, or is in, one option of a match; None if this is unknown."""
     if isinstance(option, dict) and "elem" in option:
         option = option["elem"].get("val")
     if isinstance(option, dict) and "concat" in option:

@@ -1,4 +1,4 @@
-"""Which machines answer ARP requests for an address: more than one means that the address is taken twice."""
+"""Find the machines that answer ARP requests for an address. More than one machine means an address conflict."""
 
 from __future__ import annotations
 

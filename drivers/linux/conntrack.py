@@ -75,8 +75,8 @@ def forget_ports(ports: Iterable[PortBinding]) -> None:
 def forget_untranslated(ports: Iterable[PortBinding]) -> None:
     """Delete the conntrack entries of flows to published host ports that lead to the host itself; idempotent.
 
-    Such an entry is made while the port is not published, or while the firewall's rules are missing. Then the kernel
-    would deliver all further packets of the flow to the host.
+    Such an entry is made while the port is not published, or while the firewall's rules are missing. Because of this
+    entry, the kernel would deliver all further packets of the flow to the host.
     """
     bindings = list(ports)
     for version in FAMILY:
@@ -130,7 +130,7 @@ def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow
 
 
 def is_full() -> tuple[int, int] | None:
-    """Return the number of flows and their limit if the limit of the namespace is reached, else None."""
+    """Return the number of flows and the limit if the namespace has reached its limit, otherwise None."""
     used, most = (int(sysctl.read(f"net/netfilter/nf_conntrack_{key}") or 0) for key in ("count", "max"))
     return (used, most) if 0 < most <= used else None
 

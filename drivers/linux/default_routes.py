@@ -60,7 +60,7 @@ def lost(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], 
     for way in chosen:
         routes = [r for r in ours if r.destination.version == way.version]
         present = [r for r in routes if (r.gateway, r.link) == (way.gateway, link.index(way.interface))]
-        if not present or [r.destination.prefixlen for r in present] == [1]:  # one of the two halves alone
+        if not present or [r.destination.prefixlen for r in present] == [1]:  # only one of the two half routes
             missing.append(way)
     return missing
 

@@ -19,7 +19,7 @@ DATAGRAM = 2048
 
 
 def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
-    """Return the addresses that answer an echo request within ``seconds``; a request is sent twice.
+    """Return the addresses that answer an echo request within ``seconds``; each request is sent twice.
 
     Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Blocks up to ``seconds``.
     """

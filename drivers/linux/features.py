@@ -1,4 +1,4 @@
-"""What a diagnosis asks of the kernel: missing kinds of link, interfaces of other programs, MTUs.
+"""Kernel state for the diagnosis: unsupported kinds of link, interfaces of other programs, MTUs.
 
 All functions act in the calling thread's network namespace. `missing` makes links in a new namespace, which ends with
 the call.
@@ -20,7 +20,7 @@ ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
 
 
 def missing(kinds: Iterable[str]) -> list[str]:
-    """Return which of these kinds of link, or "nf_tables", this kernel cannot make; ``kinds`` begins with "bridge"."""
+    """Return those of these kinds of link, or "nf_tables", that this kernel lacks; ``kinds`` begins with "bridge"."""
     with netns.new_netns(), session() as opened:
         lost = [kind for kind in kinds if not _can_make(opened, kind)]
         try:
@@ -31,7 +31,7 @@ def missing(kinds: Iterable[str]) -> list[str]:
 
 
 def _can_make(opened: Session, kind: str) -> bool:
-    """Make a link in the new namespace; a link that needs a parent gets the bridge, which is tried first."""
+    """Make a link in the new namespace. A link that needs a parent gets the bridge, which was made first."""
     parent = {"link": link.index(PREFIX + PARENT)} if kind in CHILDREN else {}
     try:
         link.add(opened, PREFIX + kind, kind, **parent, **ATTRIBUTES.get(kind, {}))
@@ -65,7 +65,7 @@ def _endpoint_id(alias: str) -> str:
 
 
 def foreign_subnets() -> list[tuple[str, IPInterface]]:
-    """Return (interface, address) for the addresses on interfaces that hawse did not make, without loopback."""
+    """Return (interface, address) for the addresses on interfaces that hawse did not make, except loopback."""
     with session() as opened:
         others = {one.index: one.name for one in link.all_links(opened) if not _is_ours(one) and not one.is_loopback}
         found = [(others[i], a) for i, a in address.all_addresses(opened) if i in others]

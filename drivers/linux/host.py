@@ -86,7 +86,7 @@ def is_forwarding() -> bool:
 
 
 def filters_bridged(table: str) -> bool:
-    """Return whether packets inside a bridge pass the firewall; ``table`` is iptables or ip6tables."""
+    """Return whether packets within a bridge pass the firewall; ``table`` is iptables or ip6tables."""
     return sysctl.read(f"net/bridge/bridge-nf-call-{table}") == "1"
 
 

@@ -1,7 +1,7 @@
-"""Delivery of a frame to an interface as if it had arrived from the wire, without any change of the host.
+"""Deliver a frame to an interface as if it had arrived from the wire, without a change of the host.
 
 A BPF program of four instructions calls bpf_clone_redirect(BPF_F_INGRESS) for the frame (bpf-helpers(7)). The program
-runs once by BPF_PROG_TEST_RUN and ends with its file descriptor.
+runs once by BPF_PROG_TEST_RUN. The kernel removes it when its file descriptor is closed.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ OF_LINK, FORWARDS = 1, 2  # NETCONFA_IFINDEX, NETCONFA_FORWARDING
 
 
 class Change(NamedTuple):
-    """One change of the kernel's state. Fields that the kind of change does not have keep their default.
+    """One change of the kernel's state. A field that does not apply to the kind of change has its default.
 
     ``gone`` is True if the object was removed. ``link`` is the index of the link, or -1 for all. ``address`` is the
     packed address, or the packed destination of a route ("" for a default route), and ``prefix`` is the prefix length.
@@ -123,7 +123,7 @@ def _authors(data: bytes) -> Iterator[int]:
     start = 0
     while start + 16 <= len(data):
         length, author = struct.unpack_from("=I8xI", data, start)
-        yield author if author < 1 << 22 else 0  # a process's second socket has a number that is no process id
+        yield author if author < 1 << 22 else 0  # the number of a process's second socket is no process id
         start += length + 3 & ~3
 
 

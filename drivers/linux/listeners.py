@@ -1,4 +1,4 @@
-"""The sockets that wait for packets at a port, from /proc/net of the calling thread's network namespace."""
+"""Find the sockets that receive packets at a port, in /proc/net of the calling thread's network namespace."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WAITING = {"tcp": "0A", "udp": "07"}  # TCP_LISTEN; TCP_CLOSE, the state of a UD
 
 
 def at(protocol: str, port: int) -> list[IPAddress]:
-    """Return the local addresses at which sockets wait for packets to a port."""
+    """Return the local addresses of the sockets that receive packets at a port."""
     return [address for file in FILES[protocol] for address in _read(file, protocol, port)]
 
 
 def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
-    """Return whether one of the waiting sockets gets packets to ``target``.
+    """Return whether a socket at one of the addresses receives packets to ``target``.
 
     A socket at ``::`` gets IPv4 packets too, unless IPV6_V6ONLY is set, which /proc does not show.
     """

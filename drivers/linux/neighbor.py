@@ -83,7 +83,7 @@ def rows(vxlans: Iterable[int]) -> set[Row]:
 
 
 def forget_unresolved(opened: Session, link: int) -> None:
-    """Delete a link's neighbours that do not answer, so that the kernel asks for them again at once."""
+    """Delete a link's unanswered neighbour entries, so that the kernel sends new requests immediately."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with kernel_errors("list", "neighbours"):
             entries = dump(opened, RTM_GETNEIGH, ndmsg, family=family)

@@ -166,7 +166,7 @@ class Session:
             if known is not None:
                 return known
         if not names.fits(name):
-            return 0  # too long a name: the kernel would shorten the name and might find another link
+            return 0  # the name is too long: the kernel would shorten it and might find another link
         try:
             return int(IFREQ.unpack(ioctl(self._socket, INDEX_OF_NAME, IFREQ.pack(name.encode(), 0)))[1])
         except OSError:

@@ -17,12 +17,14 @@ OUTGOING = 4  # PACKET_OUTGOING
 ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 LOAD_PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL
 LENGTH = 256
-READS = 500  # packets that one read takes, so that a flood of packets does not stop the caller
+READS = 500  # maximum packets of one read, because a flood of packets must not block the caller
 Instruction = tuple[int, int, int, int]
 
 
 class Sight(NamedTuple):
-    """A sight of the probe (or of its answer, if ``reply``) at an interface, with the addresses that it then had."""
+    """An observation of the probe (or with ``reply``, of its answer) at an interface, with the packet's addresses
+    there.
+    """
 
     interface: str
     reply: bool
@@ -35,7 +37,9 @@ class Sight(NamedTuple):
 
 
 class Tap:
-    """A packet socket at an interface of the calling thread's network namespace, which sees one probe only."""
+    """A packet socket at an interface of the calling thread's network namespace. It receives only the packets of one
+    probe.
+    """
 
     def __init__(self, interface: str, probe: Tuple) -> None:
         self.interface, self._probe = interface, probe
@@ -55,11 +59,11 @@ class Tap:
         self._socket.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, fprog)
 
     def fileno(self) -> int:
-        """Return the file descriptor that becomes readable when the tap has seen a packet."""
+        """Return the file descriptor that becomes readable when the tap has received a packet."""
         return self._socket.fileno()
 
     def read(self) -> list[Sight]:
-        """Return what the tap has seen since the last call; never blocks."""
+        """Return the packets since the last call; never blocks."""
         sights: list[Sight] = []
         for _ in range(READS):
             try:

@@ -1,4 +1,4 @@
-"""How the kernel would send a packet: the route, the neighbour entry and the bridge's forwarding entry.
+"""Find how the kernel would send a packet: the route, the neighbour entry and the bridge's forwarding entry.
 
 No function changes anything. Every function runs in the calling thread's network namespace.
 """
@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A neighbour entry with a MAC. ``permanent`` entries were set by a program and never change by themselves."""
+    """A neighbour entry with a MAC. A ``permanent`` entry was set by a program, and the kernel never changes it."""
 
     address: IPAddress
     mac: str
@@ -91,7 +91,7 @@ def _entries(opened: Session, interface: str) -> list[ndmsg]:
 
 
 def static_ports(bridge: str) -> dict[str, str]:
-    """Return the bridge port of each MAC for which a program has set one by hand, other than the ports' own MACs."""
+    """Return the bridge port of each MAC for which a program has set a static entry, except the ports' own MACs."""
     ports = {}
     with session() as opened:
         with kernel_errors("list", "forwarding entries"):
@@ -104,7 +104,7 @@ def static_ports(bridge: str) -> dict[str, str]:
 
 
 def has_filter(interface: str) -> bool:
-    """Return whether an interface has a queueing discipline for filters of traffic control (tc: ingress, clsact)."""
+    """Return whether an interface has a queueing discipline that traffic control filters need (tc: ingress, clsact)."""
     try:
         index = socket.if_nametoindex(interface)
     except OSError:
