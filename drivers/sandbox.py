@@ -113,9 +113,9 @@ def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:
 
 
 def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
-    """Let traffic resume at once after a repair, without waiting for the next ARP request.
+    """Restore traffic immediately after a repair, without waiting for the next ARP request.
 
-    The neighbours learn the interface's addresses, and the sandbox forgets neighbours that did not answer meanwhile.
+    The neighbours get the interface's addresses, and the sandbox deletes neighbour entries without an answer.
     """
 
     def act(opened: Session) -> None:
@@ -144,7 +144,7 @@ def discard(sandbox: Sandbox, endpoint: EndpointSpec) -> None:
 
 
 def _is_of(endpoint: EndpointSpec, one: link.Link) -> bool:
-    """Return whether a sandbox's link is the endpoint's, whatever its name is."""
+    """Return whether a sandbox's link belongs to the endpoint. The name of the link does not matter."""
     return one.alias == names.endpoint_mark(endpoint.id) or (one.kind == "veth" and one.mac == endpoint.mac)
 
 

@@ -81,7 +81,7 @@ class SwarmJoin:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """The result of a check of the store, line by line: what is wrong, and what a repair has done."""
+    """The result of a check of the store: a line for each fault, and a line for each action of a repair."""
 
     problems: Sequence[str]
     done: Sequence[str] = ()
@@ -95,8 +95,8 @@ OK, WARNING, FAULT = "ok", "warning", "fault"
 class Check:
     """One result of ``hawse doctor``.
 
-    ``status`` is `OK`, `WARNING` or `FAULT`. ``object`` is what was checked, such as "network app". ``what`` is the
-    finding. ``cause`` and ``fix`` are "" if nothing is wrong or nothing is known.
+    ``status`` is `OK`, `WARNING` or `FAULT`. ``object`` is the checked object, such as "network app". ``what`` is the
+    finding. ``cause`` and ``fix`` are "" if there is no fault, or if they are unknown.
     """
 
     status: str
@@ -108,7 +108,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All results of ``hawse doctor``; ``repaired`` has one line for each thing that ``--fix`` has repaired."""
+    """All results of ``hawse doctor``; ``repaired`` has one line for each repair of ``--fix``."""
 
     checks: Sequence[Check]
     repaired: Sequence[str] = ()
@@ -174,9 +174,9 @@ class Networks(Protocol):
         *,
         adoption: Adoption | None = None,
     ) -> None:
-        """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create
-        (``netns:NAME``, ``pid:N``), and ``adoption`` is then what the user asks of it.
+        """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
 
+        Such a namespace is given as ``netns:NAME`` or ``pid:N``, and ``adoption`` has the user's settings for it.
         ``ports`` are host ports to publish in the same operation (a hawse extension). Unless ``adoption.force`` is set,
         raises Forbidden for a network namespace that belongs to a host and not to a container, such as that of PID 1.
         """
@@ -269,7 +269,8 @@ class Containers(Protocol):
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).
 
-        With ``once`` (``stream=false``), yield one document after a second; with ``one_shot``, at once.
+        With ``once`` (``stream=false``), yield only one document, after a second. With ``one_shot``, yield it
+        immediately.
         """
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:
@@ -286,7 +287,9 @@ class Containers(Protocol):
         """
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
-        """Return the lines of a container's log. ``wait`` waits for new lines, and may raise an error to end."""
+        """Return the lines of a container's log. ``wait`` waits for new lines; it may raise an error to end the
+        iteration.
+        """
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
         """Remove stopped containers; return their ids and the reclaimed space in bytes."""
@@ -313,16 +316,16 @@ class Containers(Protocol):
         """
 
     def settle(self, container_id: str) -> None:
-        """Release the addresses and ports of a container whose process has ended, and remove it with --rm; idempotent.
+        """Release the addresses and ports of a container whose process has ended; with --rm, remove it. Idempotent.
 
-        A caller that has seen the end with `watch_end` does this instead of waiting for the process of `exited`, which
-        does the same and restarts the container if its policy says so.
+        A caller that has observed the end with `watch_end` calls this method. It need not wait for the process that
+        runs `exited`, which does the same work and also restarts the container according to its policy.
         """
 
     def rejoin(self) -> None:
-        """Connect adopted namespaces that left their networks in a boot and whose names exist again.
+        """Connect adopted namespaces that left their networks because of a boot and whose names exist again.
 
-        The agent starts a new hawse process for this, when such a name appears.
+        The agent starts a new hawse process for this when such a name appears.
         """
 
 
@@ -345,7 +348,7 @@ class Images(Protocol):
         """Import all images of an archive; return for each image a record with only the names in the archive."""
 
     def tag(self, reference: str, name: str) -> None:
-        """Give an image one more name; if another image has the name, that image loses it."""
+        """Give an image one more name. If another image has the name, the name is removed from that image."""
 
     def prune(self, filters: Filters) -> tuple[Documents, int]:
         """Remove unused images; return entries as `remove` does, and the size of the removed images in bytes."""
@@ -374,7 +377,7 @@ class System(Protocol):
         """Return the document of Docker's /version, with the versions of hawse and of this host."""
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        """Check the store, and hawse's objects in the kernel that it does not have.
+        """Check the store, and find hawse's objects in the kernel that have no record.
 
         With ``repair``, a damaged store is replaced by a repaired one, and the old file is kept.
         """
@@ -383,9 +386,10 @@ class System(Protocol):
         """Return Docker's /info document, reduced to the fields that apply to hawse."""
 
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
-        """Find out why one place can or cannot reach another; changes nothing (a hawse extension).
+        """Find out whether one place can reach another, and the cause if it cannot; changes nothing (a hawse
+        extension).
 
-        The result has the keys ``reachable`` (None if it cannot be told), ``hops`` and ``culprit``. ``source`` is a
+        The result has the keys ``reachable`` (None if it is unknown), ``hops`` and ``culprit``. ``source`` is a
         container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
         """
 
@@ -395,15 +399,15 @@ class System(Protocol):
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the events since ``since``, or from now on; `engine.render.event` makes their JSON documents.
 
-        Without ``until``, and with an ``until`` in the future, the stream waits for events that are still to come. It
-        watches the store: no resident process is needed, and events of all processes appear. The store keeps about the
-        last `EVENTS_KEPT` events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
+        Without ``until``, and with an ``until`` in the future, the stream waits for new events. It watches the store:
+        no resident process is needed, and events of all processes appear. The store keeps about the last `EVENTS_KEPT`
+        events. Raises InvalidArgument with Docker's text if ``until`` is before ``since``.
 
         ``client`` is the descriptor of a connection; the stream also ends when the other side has closed it.
         """
 
     def boot(self, patience: float) -> BootReport:
-        """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent.
+        """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
 
         The cluster's store is awaited for up to ``patience`` seconds.
         """
@@ -447,7 +451,7 @@ class Diagnostics(Protocol):
     """hawse's own operations that explain the state of this host's networks."""
 
     def doctor(self, *, fix: bool = False) -> Diagnosis:
-        """Check everything on this host; with ``fix``, also repair what is hawse's own."""
+        """Check everything on this host; with ``fix``, also repair hawse's own objects."""
 
     def verify(self, reference: str, *, fix: bool = False) -> Strings:
         """Compare the kernel objects of one network with the records; return one line for each difference.
@@ -456,7 +460,9 @@ class Diagnostics(Protocol):
         """
 
     def map(self, references: Sequence[str]) -> Json:
-        """Return the networks with their containers, addresses, names and ports; all networks without references."""
+        """Return the networks with their containers, addresses, names and ports. Without references, return all
+        networks.
+        """
 
 
 class Engine(Protocol):

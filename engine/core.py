@@ -115,7 +115,7 @@ def require_net_admin() -> None:
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
     """Yield ``number`` outcomes. After the work for the last one, schedule the cleanup of an unused host.
 
-    The cleanup is scheduled before the last outcome is yielded, because a caller may ask for no further outcome.
+    The cleanup is scheduled before the last outcome is yielded, because a caller may stop after the last outcome.
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:
@@ -145,7 +145,7 @@ class Verbs:
         return self.host
 
     def booting(self) -> None:
-        """Prepare the host for bringing everything back after a boot; raises PermissionDenied without CAP_NET_ADMIN."""
+        """Prepare the host for the restoration after a boot; raises PermissionDenied without CAP_NET_ADMIN."""
         require_net_admin()
         recover.hold_shared_lock(self.host)
         predefined.ensure(self.host)
@@ -365,7 +365,7 @@ class ContainerVerbs(Verbs):
         recover.schedule_cleanup(host)
 
     def rejoin(self) -> None:
-        """Record the end of adopted namespaces that are gone. Connect those that left their networks in a boot, when
-        their names exist again.
+        """Record the end of adopted namespaces that no longer exist. Connect those that left their networks because of
+        a boot, when their names exist again.
         """
         rejoining.follow_all(self.changing())

@@ -54,7 +54,9 @@ class PermissionDenied(EngineError):
 
 
 class Unavailable(EngineError):
-    """A part that hawse needs does not answer: the store, nft, a kernel module, or the cluster (HTTP 503)."""
+    """A service or program that hawse needs does not answer: the store, nft, a kernel module, or the cluster (HTTP
+    503).
+    """
 
     status = 503
 

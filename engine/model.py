@@ -81,10 +81,10 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What a user asks of a namespace that hawse did not create, when the namespace joins a network.
+    """The user's settings for a namespace that hawse did not create, when the namespace joins a network.
 
-    ``name`` is the container name, or "" for the default name. ``restart`` is "no" if the namespace must not come back
-    after a boot, or "". With ``force``, the namespace may belong to a host, such as that of PID 1.
+    ``name`` is the container name, or "" for the default name. ``restart`` is "no" if the namespace must not be
+    connected again after a boot, or "". With ``force``, the namespace may belong to a host, such as that of PID 1.
     """
 
     name: str = ""
@@ -461,7 +461,7 @@ class EventOptions:
 
 @dataclass(frozen=True, slots=True)
 class BootReport:
-    """What came back after a boot: numbers of objects, absent adopted namespaces, and a line for each problem."""
+    """The result of a boot: numbers of restored objects, missing adopted namespaces, and a line for each problem."""
 
     networks: int
     containers: int

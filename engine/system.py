@@ -43,7 +43,8 @@ class SystemVerbs:
     def version(self) -> Json:
         """Return Docker's /version document.
 
-        The version is the one of Docker that hawse behaves as; hawse's own is in ``Platform`` and ``Components``.
+        The version is that of the Docker release whose behaviour hawse copies. hawse's own version is in ``Platform``
+        and ``Components``.
         """
         kernel, machine = os.uname().release, architecture()
         details = {
@@ -117,7 +118,7 @@ class SystemVerbs:
         return "active/manager" if known and known.is_manager else "active/worker"
 
     def _id(self) -> str:
-        """Return an identifier of this host and this HAWSE_ROOT, which is the same at each call."""
+        """Return an identifier of this host and this HAWSE_ROOT. Each call returns the same value."""
         try:
             machine = Path("/etc/machine-id").read_text().strip()
         except OSError:
@@ -157,7 +158,7 @@ class SystemVerbs:
         return {"DefaultAddressPools": [{"Base": str(pool.base), "Size": pool.size} for pool in pools]}
 
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
-        """Find out why one place can or cannot reach another; changes nothing."""
+        """Find out whether one place can reach another, and the cause if it cannot; changes nothing."""
         from engine.diagnosis.trace.run import trace
 
         if not has_net_admin():
@@ -165,11 +166,11 @@ class SystemVerbs:
         return trace(self.host, source, target, dry=dry).document()
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the past events since ``options.since``, and those that are still to come."""
+        """Return the past events since ``options.since``, and then the future events."""
         return EventStream(self.host.store, self.host.root, options, client)
 
     def boot(self, patience: float) -> BootReport:
-        """Bring networks, containers and adopted namespaces back after a boot of the host; idempotent."""
+        """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""
         self._prepare()
         return recover.boot(self.host, patience)
 

@@ -1,7 +1,7 @@
 """Probes: one small packet each, sent from a network namespace to an address, and the answer to it.
 
-A probe is a TCP connection that is closed at once, an empty UDP datagram, or an ICMP echo request. Its source port (or
-ICMP id) is free, so that the probe and its answer are recognised everywhere on the way.
+A probe is a TCP connection that is closed at once, an empty UDP datagram, or an ICMP echo request. No other flow has
+the probe's source port (or ICMP id). Therefore the probe and its answer are recognised everywhere on the path.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """What identifies a probe on its way: protocol (``tcp``, ``udp``, ``icmp``), IP version, and the free number.
+    """The key of a probe's packets: protocol (``tcp``, ``udp``, ``icmp``), IP version, and a number that no other flow
+    has.
 
     ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request.
     """
@@ -67,7 +68,7 @@ class TunnelFlow:
         return [f"udp dport {VXLAN_PORT} {family} {end} {self.other}" for end in ("daddr", "saddr")]
 
     def is_reply(self, transport: bytes) -> bool:
-        """Return False, because the transport header does not tell the direction."""
+        """Return False, because the transport header does not show the direction."""
         del transport
         return False
 
@@ -157,9 +158,9 @@ class Probe:
 
 
 def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
-    """Send a UDP answer for a service that may stay silent: from ``own``:``port`` to the probe's sender.
+    """Send a UDP answer in the place of a service, from ``own``:``port`` to the probe's sender.
 
-    Runs in the network namespace of the service.
+    The service itself may send no answer. Runs in the network namespace of the service.
     """
     with socket.socket(FAMILIES[probe.version], socket.SOCK_RAW, socket.IPPROTO_UDP) as raw, suppress(OSError):
         raw.bind((str(own), 0))

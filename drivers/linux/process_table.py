@@ -1,4 +1,4 @@
-"""All processes of this host with what belongs to a container's figures, read from /proc in one pass."""
+"""All processes of this host with the values for a container's figures, read from /proc in one pass."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ SECOND = 1_000_000_000  # nanoseconds
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. ``user`` and ``system`` are nanoseconds, with those of reaped children. ``pid_namespace`` is "" if
-    this process may not read it.
+    """One process. ``user`` and ``system`` are in nanoseconds, and include the ended children whose status it has read.
+
+    ``pid_namespace`` is "" if this process may not read it.
     """
 
     pid: int
@@ -78,7 +79,7 @@ def descendants(processes: dict[int, Process], first: int) -> set[int]:
 
 
 def proportional_memory(pids: Iterable[int]) -> int:
-    """Return the memory of processes in bytes; a page that several processes share counts once in all of them."""
+    """Return the memory of processes in bytes. A page that several processes share counts once in the sum."""
     return sum(_labelled(f"/proc/{pid}/smaps_rollup", b"Pss:") * 1024 for pid in pids)
 
 
@@ -99,7 +100,7 @@ def _labelled(path: str, label: bytes) -> int:
 
 
 def processor_time() -> int:
-    """Return the nanoseconds that all processors of this host together have spent, busy and idle."""
+    """Return the nanoseconds that this host's processors have spent, busy and idle, as the sum of all processors."""
     with open("/proc/stat", "rb") as file:
         return sum(map(int, file.readline().split()[1:8])) * SECOND // TICKS
 

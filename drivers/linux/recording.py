@@ -1,8 +1,8 @@
-"""The recorder that sees each change of the kernel before it is made, while ``--explain`` or ``--dry-run`` is on.
+"""The recorder of ``--explain`` and ``--dry-run``, which gets each change of the kernel before the change is made.
 
-The modules that act (`drivers.linux.netlink`, `drivers.linux.sysctl`, `drivers.linux.libnftables` and
-`drivers.linux.persistent_netns`) pass each change to the recorder. Without a recorder they compare one variable with
-None. This module imports nothing of hawse, because the modules that act import it.
+The modules that change the kernel (`drivers.linux.netlink`, `drivers.linux.sysctl`, `drivers.linux.libnftables` and
+`drivers.linux.persistent_netns`) pass each change to the recorder. Without a recorder, they only compare one variable
+with None. This module imports nothing of hawse, because those modules import it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Recorder(Protocol):
-    """What the acting modules require of a recorder. Each method that gets ``act`` returns the result of ``act``, or
-    a value of the same type if the recorder replaces the change.
+    """The methods that the changing modules call. Each method that gets ``act`` returns the result of ``act``.
 
-    A recorder keeps only changes that the kernel accepted. Errors of ``act`` pass through.
+    If the recorder does not make the change, the method returns another value of the same type. A recorder keeps only
+    changes that the kernel accepted. Errors of ``act`` pass through.
     """
 
     def netlink(self, session: Any, messages: Sequence[Any], act: Callable[[], T], nothing: T) -> T:
@@ -33,13 +33,13 @@ class Recorder(Protocol):
         """Record an nftables script in the calling thread's network namespace."""
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record a change that equals a command; with ``secret``, its input has secrets and is not shown."""
+        """Record a change that equals a command. With ``secret``, the command's input has secrets and is not shown."""
 
     def comment(self, text: str) -> None:
-        """Record a line for the reader about what another process does."""
+        """Record a comment line about the work of another process."""
 
     def opened(self, path: str, inode: int) -> None:
-        """Note the path of a network namespace that was opened."""
+        """Record the path of a network namespace that was opened."""
 
     def sysctl_value(self, path: str) -> str | None:
         """Return the value of a sysctl that only the recorder knows, in the calling thread's network namespace, or
@@ -47,7 +47,7 @@ class Recorder(Protocol):
         """
 
     def link_index(self, name: str, session: Any = None) -> int | None:
-        """Return the index of a link that only the recorder knows, 0 if it is deleted, or None if the kernel knows.
+        """Return the index of a link, 0 if a recorded change has deleted it, or None if the kernel has the answer.
 
         Without ``session``, the link is in the calling thread's network namespace.
         """
@@ -57,7 +57,7 @@ class Recorder(Protocol):
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether changes do not happen."""
+        """Whether the recorder makes no changes."""
 
 
 recorder: Recorder | None = None
@@ -65,7 +65,7 @@ recorder: Recorder | None = None
 
 
 def stop() -> None:
-    """Make changes without a recorder from now on; for a process that outlives the command."""
+    """Make changes without a recorder from now on. A process that outlives the command calls this function."""
     global recorder  # noqa: PLW0603
     recorder = None
 
@@ -76,7 +76,7 @@ def is_dry_run() -> bool:
 
 
 def comment(text: str) -> None:
-    """Record a line about what another process does for this command; no effect without a recorder."""
+    """Record a comment line about another process's work for this command; no effect without a recorder."""
     if recorder is not None:
         recorder.comment(text)
 

@@ -1,7 +1,8 @@
 """Encode one message of each kind that commands send, without sending it.
 
 pyroute2 compiles the layout of each kind of message when it first encodes it. For the messages of ``network create``
-and ``network connect`` this takes 1.1 ms. A process that forks a child for each command does it once, before the fork.
+and ``network connect`` this takes 1.1 ms. A process that forks a child for each command calls this module once, before
+the fork.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class _Unsent(Session):
 
 
 def encode_all() -> None:
-    """Encode the messages; no effect but in pyroute2's tables."""
+    """Encode the messages; only pyroute2's tables change."""
     unsent = _Unsent()
     link.add(unsent, "bridge", "bridge", address=MAC, mtu=1500)
     link.add_veth(unsent, "port", {"ifname": "eth0", "net_ns_fd": 0, "address": MAC, "mtu": 1500}, master=1, mtu=1500)

@@ -98,16 +98,17 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int, *, kee
 
 
 def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
-    """Return whether the subnet of an address on the link ``name`` has a route, which the kernel made or another did.
+    """Return whether the main table has a route to the subnet of an address on the link ``name``.
 
-    The calling thread is in the session's namespace. A more specific route counts too.
+    The kernel or another program may have made the route. A more specific route counts too. The calling thread is in
+    the session's namespace.
     """
     subnet = interface.network
     if subnet.prefixlen >= subnet.max_prefixlen - 1:
         return True
     family = f"ipv{subnet.version}"
     if any(sysctl.read(sysctl.conf(family, i, "ignore_routes_with_linkdown")) == "1" for i in ("all", name)):
-        return True  # the lookup would leave out the route of a link without carrier
+        return True  # the lookup would omit the route of a link without carrier
     other = subnet[-2] if subnet[-2] != interface.ip else subnet[1]
     fields = {"family": FAMILIES[subnet.version], "dst_len": subnet.max_prefixlen, "flags": FIB_MATCH}
     bodies: list[bytes] = []

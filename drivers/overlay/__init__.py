@@ -138,7 +138,7 @@ class OverlayDriver:
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return how the endpoint's bridge port and its interface differ from the required state.
+        """Return the differences between the endpoint's bridge port and interface and the required state.
 
         Without the network's bridge, the list is empty, because `verify` must run first.
         """
@@ -313,7 +313,7 @@ def _add(tables: Tables, peer: Peer) -> None:
 def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
     """Program exactly these peers (endpoints on other hosts) into the tables.
 
-    If an address has moved to another host, announce the move to this host's sandboxes.
+    If an address has moved to another host, announce the new MAC to this host's sandboxes.
     """
     difference = tables.difference(peers)
     difference.apply()
@@ -322,9 +322,9 @@ def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
 
 
 def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
-    """Yield the MAC and each address of every peer; announcements reach this host's sandboxes only from here.
+    """Yield the MAC and each address of every peer. This host announces them to its own sandboxes.
 
-    The announcements of the peers themselves do not come in, because the VXLAN devices answer ARP themselves.
+    The announcements of the peers do not reach this host, because the VXLAN devices answer ARP requests themselves.
     """
     return ((peer.mac, address) for peer in peers for address in (peer.ipv4, peer.ipv6) if address is not None)
 

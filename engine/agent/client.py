@@ -33,7 +33,7 @@ STARTED = (
     "The agent, a resident process, starts. It adds to the table inet hawse its own sockets (sets relay and "
     "relay_sockets) and the note that the table is complete (chain complete), and makes the table inet hawse_standby."
 )
-"""What the agent changes in the kernel when it starts, for the reader of ``--explain``."""
+"""The agent's own changes of the kernel at its start, as a comment for ``--explain``."""
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
@@ -85,7 +85,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
 
 
 def warnings(run_dir: Path) -> list[str]:
-    """Return the agent's warnings about other programs that keep undoing its repairs; empty without an agent.
+    """Return the agent's warnings about other programs that repeatedly undo its repairs; empty without an agent.
 
     Blocks up to `STATUS_TIMEOUT_SECONDS` seconds.
     """

@@ -39,7 +39,7 @@ def keep_for_next_run(tx: Transaction, container_id: str) -> None:
 
 
 def record_joined(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Record an endpoint that is in its sandbox now, and add the event of it."""
+    """Record an endpoint that has been created in its sandbox, and add the event."""
     tx.put_endpoint(member.endpoint)
     _add_event(tx, container, member, "connect")
 
@@ -52,7 +52,7 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
 
 
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
-    """Add an event, unless the endpoint is on the gateway bridge, of which Docker makes no events."""
+    """Add an event, unless the endpoint is on the gateway bridge. Docker makes no events for this bridge."""
     if not gateway.is_gateway(member.network) or dispatch.attachment_of(container, member.network.id).network:
         events.connection(tx, member.network, action, container.id)
 
@@ -60,7 +60,8 @@ def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoi
 def take_former(tx: Transaction, container_id: str) -> dict[str, EndpointRecord]:
     """Delete the endpoints that a container had in the last boot; return them by network id.
 
-    The caller reserves new endpoints with the same addresses in the same transaction, or gives the addresses up.
+    In the same transaction, the caller may reserve new endpoints with the same addresses. Otherwise the addresses are
+    free.
     """
     former = [e for e in tx.endpoints(container_id=container_id) if e.phase == FORMER]
     for endpoint in former:
@@ -230,8 +231,8 @@ def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, Eng
 def _remove_from_host(host: Host, released: Released) -> dict[str, EngineError]:
     """Remove the endpoints of the containers from the host; return the errors by container id.
 
-    If removing all endpoints together fails, the endpoints of each container are removed on their own. In this way, the
-    error of one container concerns no other container.
+    If removing all endpoints together fails, the endpoints of each container are removed on their own. The error of one
+    container then does not affect another container.
     """
     ends = [(record, member) for record, members in released for member in members]
     try:

@@ -33,7 +33,7 @@ class Platform:
         return "/".join(filter(None, (self.system, self.architecture, self.variant)))
 
     def fits(self, other: Platform) -> bool:
-        """Return whether both platforms are the same; a missing variant is the usual one of the architecture."""
+        """Return whether both platforms are the same. A missing variant means the usual variant of the architecture."""
         usual = _DEFAULT_VARIANTS.get(self.architecture, "")
         return (self.system, self.architecture, self.variant or usual) == (
             other.system, other.architecture, other.variant or usual,

@@ -1,4 +1,4 @@
-"""Download an image from a registry, and tell the progress in the messages of Docker's POST /images/create."""
+"""Download an image from a registry, and report the progress in the messages of Docker's POST /images/create."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Pull:
 
     @property
     def is_list(self) -> bool:
-        """Whether the reference means a list with an image for each platform."""
+        """Whether the reference names a list with an image for each platform."""
         return self._manifest.get("mediaType") in _LISTS or "manifests" in self._manifest
 
     def resolve(self) -> Message:
-        """Ask the registry what the reference means, and return the first message; raises `EngineError`."""
+        """Ask the registry for the manifest of the reference, and return the first message; raises `EngineError`."""
         tag = f"@{self.reference.digest}" if self.reference.digest else f":{self.reference.tag or 'latest'}"
         data = self._skopeo.manifest(tag)
         self.digest = _digest(data)

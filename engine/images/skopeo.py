@@ -69,7 +69,7 @@ class Skopeo:
             return output.read()
 
     def download(self, digest: str, directory: Path) -> Iterator[None]:
-        """Download an image by the digest of its manifest; yield several times a second meanwhile.
+        """Download an image by the digest of its manifest; yield several times a second during the download.
 
         ``directory`` is a new directory for the manifest and the blobs. Raises `EngineError`. If the caller closes the
         iterator, the download ends.
@@ -148,7 +148,7 @@ class Skopeo:
 
 
 def sizes(directory: Path) -> dict[str, int]:
-    """Return the size in bytes of each file in a directory; files may vanish meanwhile."""
+    """Return the size in bytes of each file in a directory. A file that vanishes during the call is skipped."""
     found = {}
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:

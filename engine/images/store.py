@@ -49,8 +49,9 @@ PULL = "pull"
 class _Staged:
     """An unpacked and verified image that has not been moved to its final directory yet.
 
-    ``action`` is what Docker's event says of it: "pull", "load", or "import" for a plain root file system. ``tags`` are
-    the names that the user, and not the archive, gives it. ``digests`` are those of the registry.
+    ``action`` is the action of Docker's event: "pull", "load", or "import" for a plain root file system. ``tags`` are
+    the names that the user has given to the image; names from the archive are not included. ``digests`` are those of
+    the registry.
     """
 
     record: ImageRecord
@@ -166,7 +167,7 @@ class ImageStore:
         removed: Documents = []
         size = 0
         for image in [image for image in images if image_prunable(image, filters)]:
-            with suppress(Conflict, NotFound):  # another command has used or removed the image meanwhile
+            with suppress(Conflict, NotFound):  # another command has used or removed the image since the listing
                 removed += self.remove(image.id, force=True)
                 size += image.size
         with self._store.write() as transaction:
@@ -386,7 +387,7 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 def _dropped_names(record: ImageRecord, name: str) -> list[str]:
     """Return the tags and digests that a removal by ``name`` removes; "" stands for the image's id.
 
-    As with Docker, the digests of a repository go with its last tag.
+    As in Docker, the digests of a repository are removed with its last tag.
     """
     if not name:
         return [*record.references, *record.digests]

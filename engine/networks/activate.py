@@ -57,11 +57,11 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 MANY = 50
-"""Number of networks from which a command does not wait until the kernel has deleted their links."""
+"""If at least so many networks are removed, the command does not wait until the kernel has deleted their links."""
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
-    """Make many networks have no effect any more; return False if this must be done one by one.
+    """Disable many networks without deleting their links; return False if they must be deleted one by one.
 
     Begins an intent for each network whose kernel objects remain. The caller deletes the records.
     """
@@ -82,7 +82,7 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
 FEW = 8
 """Number of networks whose links the kernel deletes together in the background.
 
-The kernel's list of links is locked meanwhile, which other programs must not notice.
+The number is small because the kernel's list of links is locked during the deletion, and other programs would wait.
 """
 
 
@@ -108,7 +108,8 @@ def finish_retired(host: Host, retired: Sequence[str]) -> dict[str, EngineError]
 def _delete_all(host: Host, records: Sequence[NetworkRecord]) -> dict[str, EngineError]:
     """Remove the kernel objects of networks of one driver; return the errors by network id.
 
-    If removing all networks together fails, each network is removed on its own, so that its error concerns no other.
+    If removing all networks together fails, each network is removed on its own. The error of one network then does not
+    affect another network.
     """
     try:
         driver = host.driver(records[0].driver)

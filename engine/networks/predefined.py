@@ -127,7 +127,7 @@ def _own_addresses(config: Config) -> tuple[str, str]:
 
 
 def signs_of_loss(host: Host) -> list[str]:
-    """Return what of hawse exists on this host beside a new store; the list is empty if the store was not deleted.
+    """Return hawse's objects on this host that a new store does not have. The list is empty if no store was deleted.
 
     A bridge counts only if an agent has run for this HAWSE_RUN. If not, the bridge belongs to another HAWSE_ROOT.
     """

@@ -1,9 +1,10 @@
-"""The agent's service that holds published host ports: a bound socket for each, so that no other program can bind it.
+"""The agent's service that holds published host ports. It binds a socket to each, so that no other program can bind it.
 
-No packet reaches such a socket while the firewall's rules are there, because they translate its destination before.
-While the rules are missing (`nft flush ruleset`), the socket drops all packets by a filter. It neither accepts a
-connection nor refuses one, so a client that sends its SYN again reaches the container as soon as the agent has restored
-the rules. conntrack must then have no entry of the first SYN, so the agent deletes such entries.
+While the firewall's rules exist, no packet reaches such a socket, because the rules change the packet's destination
+first. While the rules are missing (`nft flush ruleset`), a filter of the socket drops all packets. The socket neither
+accepts a connection nor refuses one. Therefore a client sends its SYN again, and reaches the container as soon as the
+agent has restored the rules. An entry of the first SYN in conntrack would prevent this, so the agent deletes such
+entries.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ SO_ATTACH_FILTER = 26
 DROP = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # struct sock_filter: BPF_RET, 0 bytes
 FILTER = struct.pack("HP", 1, ctypes.addressof(DROP))  # struct sock_fprog: one instruction
 FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
-"""The socket option (IP_FREEBIND) that binds an address which the host has lost meanwhile."""
+"""The socket option (IP_FREEBIND) that allows binding an address that the host does not have now."""
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 class HoldService:
     """Holds the published ports of this host, at most ``limit`` of them.
 
-    A port that another program has bound meanwhile is tried again at each change of the store.
+    If another program has bound a port, the service tries again at each change of the store.
     """
 
     name = "hold"
@@ -51,7 +52,7 @@ class HoldService:
         added = [port for port in wanted if port not in self._held]
         for port in added:
             self._hold(port)
-        with suppress(DriverError):  # clients whose SYN came too early have to wait longer
+        with suppress(DriverError):  # without the deletion, clients with an early SYN wait longer
             forget_untranslated(map(_binding, added))
 
     def _hold(self, port: HostPort) -> None:

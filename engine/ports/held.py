@@ -10,7 +10,7 @@ from engine.ports.proxied import is_translated
 
 PROTOCOLS = ("tcp", "udp")
 RANGE_LIMIT = 1000
-"""The most host ports of one published range that are held. A longer range is not held at all."""
+"""Maximum number of host ports of one published range that are held. No port of a longer range is held."""
 
 
 class HostPort(NamedTuple):

@@ -38,8 +38,8 @@ class HostProbe:
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
     inode number of each socket of the agent. A port that only the agent has bound counts as free, although the bind
-    fails: the agent holds it for a container that has just given it up, or the firewall decides for each packet whether
-    the agent's socket gets the packet.
+    fails, for two reasons. The agent may hold the port for a container that has just released it. Or the firewall
+    decides for each packet whether the agent's socket gets the packet.
     """
 
     def __init__(

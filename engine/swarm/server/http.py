@@ -85,5 +85,5 @@ def answer(status: int, document: dict[str, Any]) -> bytes:
 def packed(status: int, data: bytes) -> bytes:
     """Return an HTTP answer with ``data``, which is already JSON."""
     head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
-    date = formatdate(usegmt=True)  # other hosts compare their clocks with it
+    date = formatdate(usegmt=True)  # other hosts compare their clocks with this header
     return f"{head}Date: {date}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
