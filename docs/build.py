@@ -24,14 +24,14 @@ def generated() -> Iterator[tuple[Path, str]]:
 
 
 def stale() -> list[Path]:
-    """Return the pages that are not current: missing, different, or made from a command that is gone."""
+    """Return the pages that are not current: missing, different, or made from a command that no longer exists."""
     pages = dict(generated())
     wrong = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     return wrong + [path for directory in OWNED for path in sorted(directory.glob("*")) if path not in pages]
 
 
 def build() -> None:
-    """Write all generated pages, and remove pages of commands that are gone."""
+    """Write all generated pages, and remove pages of commands that no longer exist."""
     for path in stale():
         path.unlink(missing_ok=True)
     for path, text in generated():

@@ -91,7 +91,7 @@ def driver_options() -> Iterator[str]:
 
 @cache
 def facts() -> compatibility.Facts:
-    """Return what is known of the differences from Docker."""
+    """Return the known differences from Docker."""
     return compatibility.load()[0]
 
 

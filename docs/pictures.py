@@ -1,7 +1,7 @@
 """Write the pictures of the README: ``PYTHONPATH=. python docs/pictures.py`` (root; Linux).
 
-The script makes a host in a throwaway network namespace, with networks and containers, and writes what commands of
-hawse show there. To add a picture, add a line to PICTURES.
+The script makes a host in a throwaway network namespace, with networks and containers. It writes the output of hawse
+commands there as pictures. To add a picture, add a line to PICTURES.
 """
 
 from __future__ import annotations
@@ -123,14 +123,16 @@ def network_map(host: Host) -> str:
 
 
 def doctor(host: Host) -> str:
-    """Return what ``hawse doctor`` shows on a terminal of a damaged host."""
+    """Return the output of ``hawse doctor`` on a terminal of a damaged host."""
     identity = host.hawse("network", "inspect", "-f", "{{.Id}}", "front")[:12]
     host.run("sh", "-ec", f"hawse_bridge() {{ echo br-{identity}; }}\n{DAMAGE}")
     return screenshot(host, "doctor")
 
 
 def trace(host: Host) -> str:
-    """Return what ``hawse trace`` shows on a terminal: why the outside does not reach a published port."""
+    """Return the output of ``hawse trace`` on a terminal: the reason why the outside does not reach a
+    published port.
+    """
     return screenshot(host, "trace", "outside", "published:8080/tcp")
 
 
@@ -140,7 +142,7 @@ def screenshot(host: Host, *argv: str) -> str:
     console.print(Text(f"# hawse {' '.join(argv)}", style="bold"))
     shown = host.on_terminal(*argv).replace(f"{host.directory}/root", "/var/lib/hawse")
     console.print(Text.from_ansi(re.sub(r"(Linux \d+\.\d+)[^,]*", r"\1", shown)))
-    # The viewer's monospace font is used, because a picture in a README may load nothing.
+    # The viewer's monospace font is used, because a picture in a README must load no other file.
     form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace("Fira Code, ", "")
     return console.export_svg(title="hawse", unique_id=f"hawse-{argv[0]}", code_format=form)
 

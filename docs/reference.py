@@ -1,7 +1,7 @@
 """Write the reference of commands, options, settings, environment variables and exit codes from the source.
 
 `docs.build` calls this module. The texts are those of the command tree, of the drivers' ``facts`` and of
-reference.toml. A name that the source has and reference.toml lacks, or the other way round, raises `Unexplained`.
+reference.toml. A name that is only in the source or only in reference.toml raises `Unexplained`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from rich.text import Text
 HERE = Path(__file__).parent
 TARGET = HERE / "session.svg"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FONTS = re.compile(r"@font-face \{\{.*?\}\}\n", re.DOTALL)  # the picture loads nothing from elsewhere
+FONTS = re.compile(r"@font-face \{\{.*?\}\}\n", re.DOTALL)  # the picture must load no other file
 WIDTH = 108  # columns
 LONG_ID = re.compile(r"[0-9a-f]{64}")
 

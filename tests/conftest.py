@@ -189,7 +189,9 @@ class Host(Netns):
         super().delete()
 
     def delete_names(self) -> None:
-        """Delete what hawse has made for `ip netns` on this machine, because the host goes without any command."""
+        """Delete the names for `ip netns` that hawse has made on this machine, because no command removes this host's
+        containers.
+        """
         for entry in os.scandir("/run/netns"):
             if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
                 Path(entry).unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def session(host: Host, commands: list[str], bin: Path) -> list[str]:
 
 
 def constant(text: str) -> str:
-    """Return the text with the same words for all ids and times."""
+    """Return the text with a constant word for each kind of id and time."""
     for pattern, word in VARYING:
         text = pattern.sub(word, text)
     return text
@@ -77,7 +77,7 @@ def recorded(page: str, outputs: list[str]) -> str:
 
 
 def main() -> None:
-    """Run the sessions of the pages that the arguments name, and write what the commands print into the pages."""
+    """Run the sessions of the pages that the arguments name, and write the output of the commands into the pages."""
     for name in sys.argv[1:]:
         page = Path(name)
         text = page.read_text()

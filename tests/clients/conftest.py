@@ -89,7 +89,7 @@ class Service:
         return done
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """Send one request over a connection of its own; ``body`` is bytes, or what becomes JSON."""
+        """Send one request over a connection of its own; ``body`` is bytes, or a value that is sent as JSON."""
         connection = UnixConnection(str(self.socket))
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
@@ -141,7 +141,7 @@ def client(service: Service) -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(autouse=True)
 def clean(service: Service) -> Iterator[None]:
-    """Remove what a test has left."""
+    """Remove the objects that a test has left."""
     yield
     if names := service.docker("ps", "-aq").stdout.split():
         service.docker("rm", "-f", *names)

@@ -141,4 +141,4 @@ def test_systemd_may_pass_the_socket(service, tmp_path):
         answer = subprocess.run(["curl", "-s", "--unix-socket", str(path), "http://x/_ping"], capture_output=True)
         activated.terminate()
     assert answer.stdout == b"OK"
-    assert path.exists()  # the socket is systemd's
+    assert path.exists()  # the socket belongs to systemd

@@ -154,7 +154,7 @@ def threads(service) -> int:
 
 
 def test_hundreds_of_clients_follow_one_container(service):
-    """They are more than the inotify descriptors of a user, and need descriptors beyond 1024."""
+    """There are more clients than inotify descriptors of a user, and they need descriptors above 1024."""
     script = "while [ ! -e /go ]; do sleep 0.2; done; echo now; sleep 300"
     service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", script)
     paths = ("GET /containers/c1/logs?follow=1&stdout=1", "POST /containers/c1/attach?stream=1&stdout=1")
@@ -187,7 +187,7 @@ def test_wait(service):
     assert docker("wait", "c1").stdout == "6\n"
     assert docker("wait", "c1").stdout == "6\n"
     docker("create", "--rm", "--name", "c2", "bb", "sh", "-c", "exit 8")
-    removed = service.ask  # the answer comes when the container has been removed
+    removed = service.ask  # the answer arrives after the removal of the container
     docker("start", "c2")
     answer = removed("POST", "/containers/c2/wait?condition=removed")
     assert answer.status == 404 or answer.json["StatusCode"] == 8

@@ -1,4 +1,4 @@
-"""Faults of a cluster's host: the doctor names each, and ``--fix`` mends what is this host's own."""
+"""Faults of a cluster's host: the doctor names each fault, and ``--fix`` repairs hawse's own objects on this host."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pair(tmp_path_factory, request):
 
 
 def findings(host, *flags) -> list[dict[str, str]]:
-    """Return what is not ok, without the upstream servers, of which the test's world has none."""
+    """Return the findings that are not ok, without the upstream servers, because the test's network has none."""
     checks = json.loads(host.hawse("doctor", "--format", "json", *flags, check=False).stdout)["checks"]
     return [check for check in checks if check["status"] != "ok" and check["object"] != "upstream DNS"]
 

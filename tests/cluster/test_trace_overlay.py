@@ -1,4 +1,4 @@
-"""``hawse trace`` across hosts: what is healthy is reachable, and faults on the way to the other host are named."""
+"""``hawse trace`` across hosts: healthy targets are reachable, and faults on the path to the other host are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line on a terminal while a command works for longer than half a second."""
+"""The line that a terminal shows while a command works for longer than half a second."""
 
 from __future__ import annotations
 

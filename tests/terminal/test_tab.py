@@ -191,7 +191,7 @@ def test_bash_puts_a_template_into_quotes(started, directory):
 
 @pytest.mark.parametrize("package", [False, True])
 def test_bash_completes_docker_where_it_is_an_alias(started, directory, package):
-    """Docker's own completion, if it is there, is put back where docker is no alias."""
+    """Where docker is no alias, Docker's own completion is restored, if it is installed."""
     shell = started("bash", directory, package=package)
     shell.keys("-l", "alias docker=hawse")
     shell.keys("Enter")

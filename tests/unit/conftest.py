@@ -2,5 +2,5 @@
 
 from hypothesis import settings
 
-settings.register_profile("unhurried", deadline=None)  # a busy machine takes longer than the 200 ms of the default
+settings.register_profile("unhurried", deadline=None)  # a busy machine needs more than the default of 200 ms
 settings.load_profile("unhurried")

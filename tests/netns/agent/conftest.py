@@ -176,7 +176,7 @@ class Drifting(Guarded):
 
 
 class Traffic:
-    """Questions that need every link of the network "app"; the answers show whether traffic flows."""
+    """Queries that need every link of the network "app"; the answers show whether traffic passes."""
 
     def __init__(self, world: Guarded) -> None:
         web, db, peer, host = world.paths_of["web"], world.paths_of["db"], world.peer.path, world.host.path
@@ -191,7 +191,7 @@ class Traffic:
         }
 
     def stopped(self, patience: float = 0.15) -> list[str]:
-        """Return the ways on which a question gets no answer within ``patience`` seconds."""
+        """Return the names of the queries that get no answer within ``patience`` seconds."""
         asked = {}
         for way, (path, address, port, message) in self.ways.items():
             asked[way] = open_socket(path, address, "udp")
@@ -243,7 +243,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifting]:
 
 @pytest.fixture
 def traffic(world: Guarded) -> Traffic:
-    """Traffic on an undamaged host, whose agent has repaired little and so repairs at once."""
+    """Traffic on an undamaged host. Its agent has made few repairs, so it does not delay a repair."""
     if world.damaged > 4:
         world.calm_down()
     world.damaged += 1

@@ -1,4 +1,4 @@
-"""The limits of the agent's repair of links: what users did stays, commands are no damage, and fights end."""
+"""The limits of the agent's repair of links: users' own changes stay, commands cause no repair, and conflicts end."""
 
 from __future__ import annotations
 

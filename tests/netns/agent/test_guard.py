@@ -174,5 +174,5 @@ def test_a_guard_whose_lock_file_was_deleted_stays_the_only_one(named):
     until(lambda: pid_of(named, "guard") == before)
     os.kill(pid_of(named, "supervisor"), signal.SIGKILL)
     healed(named)
-    time.sleep(2)  # the new supervisor would start another guard, and the old one would end
+    time.sleep(2)  # the new supervisor would start another guard, and the old guard would end
     assert pid_of(named, "guard") == before

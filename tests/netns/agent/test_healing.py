@@ -256,7 +256,7 @@ def test_route_localnet_follows_the_ports(calm):
 
 
 def test_an_idle_agent_costs_no_processor_time(calm):
-    """A new agent first compares everything once, and makes a backup. After that it is idle."""
+    """A new agent first compares everything once, and makes a backup. After that, it uses no processor time."""
 
     def share() -> float:
         used, began = calm.cpu(), time.monotonic()

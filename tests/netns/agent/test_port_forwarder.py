@@ -141,7 +141,7 @@ def test_loopback_reaches_an_ipv6_endpoint_and_only_loopback_is_taken(place):
     place.publish(tcp("::", 8080, 80), ipv6="fd99::99/64")
     place.dial("::1", 8080).sendall(b"x")
     assert server.accept()[0].recv(1) == b"x"
-    with pytest.raises(TimeoutError):  # the held port drops what DNAT does not take
+    with pytest.raises(TimeoutError):  # the held port drops packets that DNAT does not translate
         place.dial("fd99::11", 8080, wait=0.5)
 
 

@@ -1,6 +1,6 @@
-"""Commands while a resident process is stopped (SIGSTOP): none waits long, and the process is replaced.
+"""Commands while a resident process is stopped (SIGSTOP): no command waits long, and the process is replaced.
 
-The guard is stopped too, so that the commands themselves must notice.
+The guard is stopped too, so that the commands themselves must detect this.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Twin:
         return done
 
     def run(self, *argv: str) -> str:
-        """Run a hawse command and then what it explains; return what it explains."""
+        """Run a hawse command, and then the commands that it explains; return the explained commands."""
         text = self.hawse("--explain", *argv).stderr
         rerun(text, self.fresh, self.sandboxes, self.sandbox)
         return text
@@ -164,7 +164,7 @@ def test_a_terminal_gets_colours_and_the_warm_server_explains_too(twin: Twin) ->
 
 
 def without_chance(text: str) -> list[str]:
-    """Return explained lines without random ids, and without what depends on traffic and on the agent."""
+    """Return explained lines without random ids, and without the lines that depend on traffic and on the agent."""
     for pattern, name in (
         (r"\b[0-9a-f]{64}\b", "ID"),
         (r"(br-|netns/|dm-)[0-9a-f]{12}\b", r"\1ID"),

@@ -1,4 +1,4 @@
-"""``top`` and ``stats``: the layout of Docker 26.1.5, and figures that are those of the kernel."""
+"""``top`` and ``stats``: Docker 26.1.5's layout, and figures that agree with the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The README, the tutorial and the troubleshooting page: each command runs, and prints what the page says."""
+"""The README, the tutorial and the troubleshooting page: each command runs, and its output is the output on
+the page.
+"""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ class World:
 class UpstreamServer:
     """A DNS server in a network namespace. The server answers from ``records`` and counts queries.
 
-    A test can make the server misbehave, for example stay silent, return an error code or truncate replies.
+    A test can make the server misbehave, for example send no answer, return an error code or truncate replies.
     """
 
     def __init__(self, path: str, address: str, records: dict[tuple[str, str], list[str]]) -> None:

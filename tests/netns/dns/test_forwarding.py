@@ -315,7 +315,7 @@ def test_too_many_outstanding_queries_are_refused(app, upstream):
 def test_sandbox_with_many_outstanding_queries_leaves_places_for_another(app, upstream):
     """One sandbox with many unanswered queries does not prevent another sandbox from sending queries.
 
-    All sandboxes share the agent's file descriptors. With a limit of 1,024 descriptors, the agent forwards up to 64
+    All sandboxes share the agent's file descriptors. If the agent may open 1,024 descriptors, it forwards at most 64
     queries at the same time.
     """
     server = upstream()

@@ -1,4 +1,4 @@
-"""HAWSE_RUN, or a part of it, is deleted while containers run: the resident processes put it back within a second."""
+"""HAWSE_RUN, or a part of it, is deleted while containers run: the resident processes restore it within a second."""
 
 import os
 import shutil
@@ -60,11 +60,11 @@ def residents(host):
 
 
 LATER = ("pid", "stdout", "stderr", "agent.start", "supervisor.start")
-"""Files that are only needed later; the last two are back within some seconds."""
+"""Files that hawse needs only later; the last two are restored within some seconds."""
 
 
 def tree(host):
-    """Return the files in HAWSE_RUN that must exist while containers run, and where links lead."""
+    """Return the files in HAWSE_RUN that must exist while containers run, and the targets of links."""
     kept = {}
     for path in host.run_dir.rglob("*"):
         name = path.relative_to(host.run_dir).as_posix()

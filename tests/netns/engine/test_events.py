@@ -1,7 +1,7 @@
-"""The events of each command and of what happens without one, as a real dockerd 26.1.5 made them for the same commands.
+"""The events of each command, and of changes without a command. A real dockerd 26.1.5 recorded the expected events.
 
-Two things are different on purpose. Docker repeats the event of ``network disconnect`` for a running container. Docker
-has no event when a stopped container is connected to a network, and when a configuration network is removed.
+Two differences are intended. Docker repeats the event of ``network disconnect`` for a running container. Docker has no
+event when a stopped container is connected to a network, and when a configuration network is removed.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ COMMANDS: list[tuple[str, list[str]]] = [
 
 
 def now() -> str:
-    """Return the time for ``--until``. A duration such as 0s means the begin of the present second, as in Docker."""
+    """Return the time for ``--until``. A duration such as 0s means the beginning of the present second, as in
+    Docker.
+    """
     return f"{time.time():.9f}"
 
 
@@ -148,7 +150,7 @@ class Follower:
     def _follows(self) -> bool:
         """Return whether the process waits for changes; ``ip netns exec`` has become the command."""
         for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
+            with suppress(FileNotFoundError):  # the process has closed it since
                 if "inotify" in os.readlink(descriptor):
                     return True
         return False
@@ -163,7 +165,7 @@ class Follower:
 
 
 def plain(lines: list[str]) -> list[str]:
-    """Replace times, ids and durations; an id becomes the first name that its object has had, in capitals."""
+    """Replace times, ids and durations. Each id becomes the first name of its object, in capitals."""
     names: dict[str, str] = {}
     for line in lines:
         found = re.search(r"^\S+ (?:container|network) create (\S+) .*name=(\w+)", line)
@@ -246,7 +248,7 @@ def test_a_killed_stop_loses_no_event(machine: Host) -> None:
     stopping = subprocess.Popen(
         machine.command("stop", "-t", "1", "slow"), env=machine.env(), stdout=subprocess.DEVNULL
     )
-    follower.lines(1)  # the signal is sent
+    follower.lines(1)  # the signal has been sent
     time.sleep(0.3)
     stopping.kill()
     stopping.wait()

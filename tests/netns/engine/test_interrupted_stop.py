@@ -1,6 +1,6 @@
-"""A `stop`, `restart` or `kill` that is killed at any point has either not begun, or the supervisor finishes it.
+"""A `stop`, `restart` or `kill` that is killed at any point has no effect, or the supervisor finishes it.
 
-No test types another command that changes something before it checks the result.
+Each test checks the result before any other command changes something.
 """
 
 import signal

@@ -22,7 +22,7 @@ def helpers(service):
 
 
 def crash_looping(host, script, count):
-    """Return a service that ends at once, when it waits for its next restart after ``count`` restarts."""
+    """Return a service whose process ends at once. After ``count`` restarts, the service waits for its next restart."""
     service = Service(host, script)
     pending = host.run_dir / "restarts" / service.id
     until(lambda: service.record().restart_count >= count and pending.exists() and not helpers(service), PATIENCE)
@@ -59,7 +59,7 @@ def test_the_next_supervisor_takes_the_wait_over(host, again, tmp_path):
 
 
 def test_a_helper_that_fails_is_executed_again(host, tmp_path, monkeypatch):
-    """The process that records the end cannot read its configuration at first, which is as good as a kill."""
+    """At first, the process that records the end cannot read its configuration, which has the same effect as a kill."""
     settings = tmp_path / "daemon.json"
     settings.write_text("{}")
     monkeypatch.setenv("HAWSE_CONFIG", str(settings))

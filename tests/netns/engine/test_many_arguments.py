@@ -35,7 +35,7 @@ def crowd(host):
 
 
 def left(host):
-    """Return what is left of containers: links, firewall elements of ports, processes, files, records and intents."""
+    """Return the remaining objects of containers: links, firewall elements, processes, files, records and intents."""
     with SqliteStore(host.root / "hawse.db").read() as reader:
         records = [*reader.containers(), *reader.endpoints(), *reader.intents()]
     files = [path.name for place in ("containers", "netns") for path in (host.run_dir / place).glob("*")]
@@ -130,7 +130,7 @@ def test_the_next_command_finishes_a_killed_prune(host):
 
 
 def test_an_error_of_one_network_concerns_no_other(host, monkeypatch):
-    """The driver cannot delete the network n2, so that it can delete no networks together with n2."""
+    """The driver cannot delete the network n2. Therefore it fails to delete any networks together with n2."""
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)
     delete, ids = BridgeDriver.delete_networks, []

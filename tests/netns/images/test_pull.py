@@ -1,4 +1,4 @@
-"""Pull images from a real registry (docker-registry) with skopeo, and refuse what is forged or too large."""
+"""Pull images from a real registry (docker-registry) with skopeo. Forged and too large images are refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 def left(host: Host) -> list[str]:
-    """Return what an import has left behind: everything but the directories of images."""
+    """Return the remains of an import: everything except the directories of images."""
     return [entry.name for entry in (host.root / "images").iterdir() if entry.name.startswith(".")]
 
 

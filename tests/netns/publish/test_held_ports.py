@@ -1,4 +1,4 @@
-"""Published ports are held: other programs cannot bind them, and no packet is answered by the holder."""
+"""Published ports are held: other programs cannot bind them, and the held socket answers no packet."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def listed(host, protocol):
 
 
 def binding(host, protocol, address, port):
-    """Return the error of a program of the host that binds a port and shares as much as it can, or ""."""
+    """Return the error of a host program that binds a port with all options for sharing it, or "" if the bind
+    succeeds.
+    """
 
     def attempt():
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -79,7 +81,7 @@ def test_a_port_is_held_from_the_start_of_its_container_to_the_end(host):
     run(host, "web", "-p", "8080:80", "-p", "5300:53/udp", "-p", "127.0.0.1:9000:90", "-p", "20000-21999:1000-2999")
     assert {"0.0.0.0:8080", "[::]:8080", "127.0.0.1:9000"} <= listed(host, "tcp")
     assert {"0.0.0.0:5300", "[::]:5300"} <= listed(host, "udp")
-    assert "0.0.0.0:20000" not in listed(host, "tcp")  # a range this long is not held
+    assert "0.0.0.0:20000" not in listed(host, "tcp")  # a range of this length is not held
     for protocol, address, port in (
         ("tcp", "0.0.0.0", 8080), ("tcp", host.address, 8080), ("tcp", "::1", 8080), ("tcp", "127.0.0.1", 9000),
         ("udp", "127.0.0.1", 5300), ("udp", "::", 5300),

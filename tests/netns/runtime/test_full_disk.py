@@ -1,4 +1,4 @@
-"""A full disk below HAWSE_RUN and HAWSE_ROOT: the supervisor survives, ends are known, and errors name the cause."""
+"""A full disk below HAWSE_RUN and HAWSE_ROOT: the supervisor survives, ends are recorded, and errors name the cause."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def test_commands_on_a_full_disk_say_so(host):
             host.hawse("run", "-d", "--name", name, "hostfs", "sh", "-c", script)
         until((host.run_dir / "guard.lock").exists)
         disk.fill()
-        time.sleep(1.5)  # the job ends on the full disk
+        time.sleep(1.5)  # wait until the job has ended on the full disk
         texts = []
         for verb in (["ps", "-a"], ["inspect", "job"], ["logs", "web"], ["wait", "job"], ["exec", "web", "true"],
                      ["stop", "job"], ["kill", "web"], ["rm", "-f", "web"], ["run", "-d", "hostfs", "true"],
                      ["network", "create", "app"]):  # fmt: skip
-            disk.fill()  # commands before this one have freed space
+            disk.fill()  # fill it again, because earlier commands have freed space
             result = host.hawse(*verb, check=False)
             print(verb, result.returncode, result.stderr)
             texts.append(result.stderr)

@@ -198,7 +198,7 @@ def in_directory(unserved, directory, way) -> int:
 def test_a_descriptor_named_on_the_line_is_the_callers(warm):
     """The command line names a file descriptor of the caller, as a shell does for ``<(...)``.
 
-    The warm server must use the caller's descriptor, not its own descriptor with that number.
+    The warm server must use the caller's descriptor. Its own descriptor with that number is another file.
     """
     reading, writing = os.pipe()
     os.write(writing, b"FROM=the caller\n")

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the doctor: a host whose agent repairs nothing, so that the doctor sees each fault."""
+"""Fixtures for tests of the doctor: the host's agent repairs nothing, so the doctor finds each fault."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Patient:
         return [check for check in self.doctor()[0] if check["status"] == "fault"]
 
     def findings(self) -> list[Finding]:
-        """Return what is not ok, without the upstream servers, of which the test's world has none."""
+        """Return the findings that are not ok, without the upstream servers, because the test's network has none."""
         return [check for check in self.doctor()[0] if check["object"] != "upstream DNS"]
 
     def inside(self, container: str, script: str) -> None:

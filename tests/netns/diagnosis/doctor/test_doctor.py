@@ -1,6 +1,6 @@
-"""Faults in the kernel's state: the doctor names each, and ``--fix`` mends it.
+"""Faults in the kernel's state: the doctor names each fault, and ``--fix`` repairs it.
 
-Faults that do not disturb each other are injected together, because each look at the host costs a second.
+Faults that do not affect each other are injected together, because each check of the host takes a second.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def test_other_programs_interfaces(patient):
 
 
 def test_what_other_programs_put_in_the_way(patient):
-    """No record describes these objects, so the doctor names them and leaves them alone."""
+    """No record describes these objects, so the doctor names them and does not change them."""
     web, db = (patient.member("app", name)["IPv4Address"].partition("/")[0] for name in ("web", "db"))
     bridge, port = patient.links["app"], patient.links["app_web"]
     patient.host.sh(

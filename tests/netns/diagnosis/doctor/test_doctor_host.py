@@ -1,4 +1,4 @@
-"""Faults of hawse's processes, its store, its disks and its configuration: the doctor names each, and mends its own."""
+"""Faults of hawse's processes, store, disks and configuration: the doctor names each fault, and repairs hawse's own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pid_of(patient, name: str) -> int:
 
 
 def kill_all(patient, *names: str) -> None:
-    """Kill processes at once, so that none of them starts another again."""
+    """Kill processes at the same time, so that none of them restarts another."""
     pids = {name: until(lambda name=name: pid_of(patient, name)) for name in names}
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in pids.values():
@@ -46,7 +46,7 @@ def test_all_processes_are_killed(patient):
 
 def test_processes_that_a_signal_has_stopped(patient):
     guard = until(lambda: pid_of(patient, "guard"))
-    os.kill(guard, signal.SIGSTOP)  # else the guard replaces the agent
+    os.kill(guard, signal.SIGSTOP)  # otherwise the guard replaces the agent
     agent = until(lambda: pid_of(patient, "agent"))
     os.kill(agent, signal.SIGSTOP)
     until(lambda: process.is_stopped(agent))
@@ -93,7 +93,7 @@ def test_an_invalid_configuration_file(patient):
 
 
 def test_a_full_disk(patient):
-    """The disk of HAWSE_ROOT is full, in a mount namespace of the command alone."""
+    """The disk of HAWSE_ROOT is full. Only the command's own mount namespace has this disk."""
     root = patient.host.root
     script = (
         f"cp -a {root} /tmp/$$.copy; mount -t tmpfs -o size=4m none {root}; cp -a /tmp/$$.copy/. {root}; "

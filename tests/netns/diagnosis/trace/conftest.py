@@ -1,4 +1,6 @@
-"""A host with several networks for the tests of diagnosis. Nothing on it heals, so a fault stays until it is undone."""
+"""A host with several networks for the tests of diagnosis. Nothing repairs the host, so a fault stays until it is
+undone.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Faults of every kind are injected for real, and ``hawse trace`` names the kind and the object of each.
+"""Real faults of every kind are injected, and ``hawse trace`` names the kind and the object of each.
 
-Each fault is undone before the next. Nothing on the host heals.
+Each fault is undone before the next. Nothing repairs the host.
 """
 
 from __future__ import annotations

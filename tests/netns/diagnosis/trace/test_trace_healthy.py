@@ -1,4 +1,6 @@
-"""On a healthy host, ``hawse trace`` says that each target is reachable, in time, and leaves nothing behind."""
+"""On a healthy host, ``hawse trace`` reports each target as reachable within a time limit, and leaves no objects
+behind.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 YES_SECONDS, NO_SECONDS = 2.0, 5.0
-LOAD_FACTOR = 3  # a busy machine may be so much slower than the limits
+LOAD_FACTOR = 3  # factor for the time limits on a busy machine
 REACHABLE = {
     "db": [
         "shop:80",

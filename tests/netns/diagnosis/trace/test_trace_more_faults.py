@@ -1,4 +1,4 @@
-"""Faults that the first table lacks: other filters, name files, stopped containers, lost links, a dead agent."""
+"""Faults that the first table lacks: other filters, name files, stopped containers, lost links, an ended agent."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_lost_links(lab, flags):
 
 
 def test_without_an_agent(lab):
-    """The agent, the guard and the supervisor are killed, so that none of them starts another."""
+    """The agent, the guard and the supervisor are killed together, so that none of them restarts another."""
     owners = [path.read_text().partition(":")[0] for path in lab.host.run_dir.glob("*.lock")]
     residents = [int(pid) for pid in owners if pid.isdigit() and os.path.exists(f"/proc/{pid}")]
     for pid in residents:

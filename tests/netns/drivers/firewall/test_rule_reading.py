@@ -1,4 +1,4 @@
-"""Rules of other programs, as the kernel lists them, are read for one packet."""
+"""Rules of other programs, in the form in which the kernel lists them, are evaluated for one packet."""
 
 from ipaddress import ip_address
 

@@ -53,7 +53,9 @@ def recorded(host, act: Callable[[], object]) -> str:
 
 
 def without_namespace(text: str) -> str:
-    """Return commands without those that make and remove the overlay's namespace, because a copy takes its place."""
+    """Return commands without those that make and remove the overlay's namespace, because a copy replaces the
+    namespace.
+    """
     own = ("touch ", "unshare ", "umount ", "kill ")
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(own))
 
@@ -72,7 +74,7 @@ def test_the_explained_commands_make_the_same_overlay(cluster, fresh):
         here.remove_peer(here.peers[0])
 
     text, overlay = recorded(here.host, act), here.place.sandbox.path
-    assert "unshare --net" in text  # a comment if a process keeps the namespace, because process 1 is out of reach
+    assert "unshare --net" in text  # a comment if a process keeps the namespace, because process 1 is not accessible
     again, copies = fresh(), {}
     rerun(without_namespace(text), again, copies, fresh)
     originals = {overlay: At(overlay), f"/run/netns/{namespace}": At(f"/run/netns/{namespace}")}

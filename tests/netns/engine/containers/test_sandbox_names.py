@@ -1,4 +1,4 @@
-"""Names of containers for `ip netns`: /run/netns/NAME is there while the container runs."""
+"""Names of containers for `ip netns`: /run/netns/NAME exists while the container runs."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def hosts(tmp_path_factory):
 
 @pytest.fixture
 def name():
-    """A name for a container that nothing on this machine has, before the test and after it."""
+    """A container name that no other object on this machine has, before the test and after it."""
     name = f"{PREFIX}x{next(COUNTER)}"
     yield name
     assert left(name) == set()
@@ -68,7 +68,7 @@ def test_a_container_has_its_name_through_restarts_and_renames(hosts, name):
     assert f" {address(host, name)}/16" in inside(name, "ip", "-br", "addr")
     assert inside(name, "getent", "hosts", name).split()[0] == address(host, name)
     assert name in subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout.split()
-    run(other, name, "--network", "app")  # the other host's container gets no name, and takes none away
+    run(other, name, "--network", "app")  # the other host's container gets no name, and does not remove the first one's
     other.hawse("rm", "-f", name)
     host.hawse("restart", "-t0", name)
     assert f" {address(host, name)}/16" in inside(name, "ip", "-br", "addr")
@@ -101,7 +101,7 @@ def test_what_another_program_has_made_is_never_touched(hosts, name):
     foreign.delete()
     os.makedirs(f"/etc/netns/{name}")
     run(host, name)
-    assert name not in offered(host)  # completion of netns: leaves containers out
+    assert name not in offered(host)  # the completion of netns: omits containers
     assert os.listdir(f"/etc/netns/{name}") == []
     os.rmdir(f"/etc/netns/{name}")
     host.hawse("rm", "-f", name)

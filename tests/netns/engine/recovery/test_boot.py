@@ -1,4 +1,4 @@
-"""After a reboot, everything that should run is back: with one command of the init system, or with the next command."""
+"""After a reboot, everything that should run is restored: by one command of the init system, or by the next command."""
 
 import json
 import shutil
@@ -17,10 +17,10 @@ GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=2).
 
 
 def reboot(host):
-    """Only the files on disk stay: all processes, namespaces, devices and HAWSE_RUN are gone."""
+    """Simulate a reboot: only the files on disk stay; all processes, namespaces, devices and HAWSE_RUN are deleted."""
     host.kill_processes()
     subprocess.run(["ip", "-n", host.peer.name, "link", "del", f"v{host.index}"], check=True)
-    with open(host.path):  # keeps the old inode in use; by the new inode, hawse sees a reboot
+    with open(host.path):  # keeps the old inode in use: hawse detects the reboot by a new inode
         Netns.delete(host)
         shutil.rmtree(host.run_dir)
         host.__init__(host.name, host.peer, host.state, host.index)
@@ -98,7 +98,7 @@ def test_the_times_are_real_before_and_after_anything_is_recorded(host):
 
 
 def test_restart_policies_decide_as_in_dockerd(host):
-    """As seen on dockerd 26.1.5, which was killed together with its containers, and started again."""
+    """The expected results are those of dockerd 26.1.5 after it was killed with its containers, and started again."""
     run(host, "stopped-always", "--restart", "always")
     run(host, "stopped-unless", "--restart", "unless-stopped")
     run(host, "stopped-failure", "--restart", "on-failure")
@@ -175,4 +175,4 @@ def test_a_namespace_whose_name_is_made_later_is_told_and_joined_then(host, name
     )
     run(host, "new", "--network", "app")
     named.__init__(named.name)
-    until(lambda: addresses(host, "app").items() >= before.items())  # the agent has it joined
+    until(lambda: addresses(host, "app").items() >= before.items())  # the agent has connected it again

@@ -1,4 +1,4 @@
-"""Damage of the store on a host with running containers: commands name the repair at once, and the repair repairs.
+"""Damage of the store on a host with running containers: commands name the repair command at once, and it succeeds.
 
 The kernel's objects, such as bridges and processes, exist during the damage.
 """
@@ -109,7 +109,7 @@ def test_bridges_and_containers_are_found_again_without_any_backup(web):
 
 
 def test_a_deleted_log_is_found_by_the_check_and_made_up_for_by_the_backup(web):
-    """The file without its log is an older store. Nothing else shows that changes are lost."""
+    """Without its log, the file is an older version of the store. Only the backup shows that changes are lost."""
     before = listing(web)
     backup.make(database(web))
     old = web.state / "old.db"

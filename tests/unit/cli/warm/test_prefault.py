@@ -1,4 +1,4 @@
-"""What the warm server compiles before it forks, so that the commands in its children need not."""
+"""The warm server compiles tables before it forks, so that the commands in its children need not compile them."""
 
 from __future__ import annotations
 

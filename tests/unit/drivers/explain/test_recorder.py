@@ -1,4 +1,4 @@
-"""The recorder of commands: what it keeps, and what it must not show."""
+"""The recorder of commands: which commands it keeps, and which values it must not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The agent's link thread: when it compares a network or a container, and how it meets another program in a fight."""
+"""The agent's link thread: when it compares a network or a container, and its delays in a conflict with another
+program.
+"""
 
 from __future__ import annotations
 

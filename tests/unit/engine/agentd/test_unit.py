@@ -17,7 +17,7 @@ from engine.runtime import guarded
 
 @pytest.fixture
 def notices(tmp_path, monkeypatch):
-    """The socket on which systemd would hear of this process, which is the main process of a unit."""
+    """The socket to which this process sends its notifications for systemd, as the main process of a unit."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(5)

@@ -40,7 +40,7 @@ def past(store: SqliteStore, **options: object) -> list[str]:
 
 @pytest.fixture
 def following(store: SqliteStore) -> Iterator[tuple[EventStream, list[tuple[float, Event]]]]:
-    """A stream that a thread follows, and what it has seen with the times."""
+    """A stream that a thread reads, and the events that it has received with their times."""
     seen: list[tuple[float, Event]] = []
     events = EventStream(store, store.path.parent, EventOptions())
     thread = threading.Thread(target=lambda: seen.extend((time.monotonic(), event) for event in events))
@@ -90,7 +90,7 @@ def test_a_follower_sees_each_event_once_soon_and_none_of_the_past(
         add(store, f"kill {number}")
     until(50, seen)
     assert [event.action for _, event in seen] == [f"kill {number}" for number in range(50)]
-    time.sleep(0.3)  # the looks after a report are over: the thread waits for the kernel
+    time.sleep(0.3)  # wait until the reads after a report are over: the thread waits for the kernel
     began = time.monotonic()
     add(store, "start")
     until(51, seen)
@@ -104,7 +104,7 @@ def test_a_follower_sees_the_events_of_many_processes_in_one_order(store: Sqlite
     for name in "abcd":
         if not (pid := os.fork()):
             os.close(go)
-            os.read(ready, 1)  # returns when the parent follows
+            os.read(ready, 1)  # returns when the parent reads the stream
             for number in range(25):
                 add(store, str(number), actor=name)
             os._exit(0)

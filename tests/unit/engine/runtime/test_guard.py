@@ -1,4 +1,4 @@
-"""When the guard starts a process again, and when it takes a process for stuck."""
+"""When the guard restarts a process, and when the guard treats a process as stuck."""
 
 from __future__ import annotations
 

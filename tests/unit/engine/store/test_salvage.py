@@ -1,4 +1,4 @@
-"""Damaged stores: each damage is reported at once with the way out, and the rows that can be read are read.
+"""Damaged stores: each damage is reported at once with the repair command, and the readable rows are read.
 
 The damage is done to real files: truncation, overwritten pages, a deleted log, bad records, another schema.
 """

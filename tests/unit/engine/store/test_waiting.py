@@ -1,4 +1,4 @@
-"""A command that waits for another command says so after half a second, if the command line wants to know."""
+"""A command that waits for another command shows this after half a second, if the command line has set a notice."""
 
 from __future__ import annotations
 

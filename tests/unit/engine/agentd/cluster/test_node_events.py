@@ -1,4 +1,4 @@
-"""The events of hosts that come, go, fail and come back; dockerd's node events have these attributes."""
+"""The events of hosts that join, leave, fail and recover. They have the attributes of dockerd's node events."""
 
 from __future__ import annotations
 
