@@ -53,7 +53,7 @@ def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[Po
     A range in ``gone`` may be only a part of a range in ``held``.
     """
     bindings, holes = dict.fromkeys(held), dict.fromkeys(gone)
-    left = [one for one in bindings if one not in holes]  # fast path: remove ranges that are gone as a whole
+    left = [one for one in bindings if one not in holes]  # fast path for ranges that are equal
     for hole in (one for one in holes if one not in bindings):
         left = [
             rest for one in left for rest in (around(one, hole.port, hole.port_end) if _holds(one, hole) else [one])

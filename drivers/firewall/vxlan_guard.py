@@ -4,8 +4,9 @@ VXLAN packets of these networks are dropped if they arrive from a bridge. A netw
 ``tunnels`` before the cluster learns that this host joins the network. While the network is up, the sets
 ``tunnel_peers4`` and ``tunnel_peers6`` hold the other hosts' underlay addresses for each VXLAN id.
 
-When the network goes down on this host, the network's ids stay in the set ``tunnels``. The other hosts learn later that
-the network is down here, and accept this host's packets until then.
+When the network goes down on this host, the network's ids stay in the set ``tunnels``. The other hosts read this change
+from the cluster's store only later. Until then, they accept VXLAN packets from this host, so this host must still drop
+VXLAN packets that arrive from its bridges.
 """
 
 from __future__ import annotations

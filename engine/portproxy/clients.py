@@ -10,9 +10,10 @@ connections and flows (`engine.eventloop.quota`). The groups are:
 The limit of each group is twice the limit of the next smaller group, so that one member cannot use up the limit of its
 group.
 
-A new UDP flow is always admitted. If the new flow's client or one of the client's groups has reached its limit, another
-flow of this client or group is removed. If this client or group has no flow on the listener, any other flow of the
-listener is removed. The flows that are removed first are those not used recently (CLOCK algorithm).
+A new UDP flow is always admitted. If the flow's client or one of the client's groups has reached its limit, an old flow
+of that client or group is removed for it. Only flows of the same listener can be removed. If the client or group has no
+flow on this listener, an old flow of another client is removed. Flows that were not used recently are removed first (CLOCK
+algorithm).
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class Scenario:
     def loopback_by(gateway: str, gateway6: str, interface: str) -> str:
         """Return a script that routes the loopback addresses to a gateway.
 
-        The script also removes the routes by which the namespace's own loopback interface gets packets for these
-        addresses.
+        The script also removes the local routes to the loopback addresses. With these routes, the namespace would
+        deliver the packets to its own ``lo``.
         """
         return (
             "ip route del local 127.0.0.0/8 dev lo table local; ip route del local 127.0.0.1 dev lo table local; "

@@ -1,4 +1,4 @@
-"""The flag ``swarm init --default-addr-pool``, which takes networks as the Go library pflag parses them."""
+"""The flag ``swarm init --default-addr-pool``, whose value is parsed like Go's pflag.IPNetSlice."""
 
 from __future__ import annotations
 
