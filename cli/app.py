@@ -139,8 +139,9 @@ class App:
 
     @cached_property
     def engine(self) -> Engine:
-        """This host's engine, opened at first use. With ``--explain``, the engine's changes are recorded from
-        then on.
+        """This host's engine, opened at first use.
+
+        With ``--explain``, the engine's changes are recorded from then on.
         """
         if self.is_dry_run:
             return cast("Engine", _explain().dry_engine(self))
@@ -186,9 +187,7 @@ class App:
         return bool(self.global_flags.get("dry_run"))
 
     def explain(self) -> None:
-        """With ``--explain``, print commands that equal the command's changes; with ``--dry-run``, those that it would
-        make.
-        """
+        """Print the recorded changes as commands, with ``--explain`` or ``--dry-run``."""
         if self.global_flags.get("explain") or self.is_dry_run:
             _explain().show(self)
 

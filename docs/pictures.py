@@ -130,9 +130,7 @@ def doctor(host: Host) -> str:
 
 
 def trace(host: Host) -> str:
-    """Return the output of ``hawse trace`` on a terminal: the reason why the outside does not reach a
-    published port.
-    """
+    """Return the output of ``hawse trace`` on a terminal for a published port that is not reachable."""
     return screenshot(host, "trace", "outside", "published:8080/tcp")
 
 

@@ -513,9 +513,7 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return the differences between the endpoint's interface and that of `join`; raises `Missing` without the
-        sandbox.
-        """
+        """Return the differences from the interface that `join` makes; raises `Missing` without the sandbox."""
 
     def repair_endpoint(
         self,

@@ -327,7 +327,7 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         if not link.index(options.bridge):
             return []
-        inside = sandboxes.compare(sandbox, endpoint, interface)  # first, because it raises without the sandbox
+        inside = sandboxes.compare(sandbox, endpoint, interface)  # first: raises if the sandbox is missing
         with session() as opened:
             return [*Port(opened, endpoint, options).compare(), *inside]
 

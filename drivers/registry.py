@@ -37,9 +37,7 @@ def load(type_name: str) -> Driver:
 
 
 def prepare() -> None:
-    """Examine now which protocols hawse's own drivers implement, so that the first isinstance() takes no longer than
-    others.
-    """
+    """Examine now which protocols hawse's own drivers implement, so that each isinstance() is fast."""
     for type_name in _own_types():
         examine(load(type_name))
 

@@ -147,9 +147,7 @@ class ParentedDriver:
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return the differences between the sub-interface and the required state; empty while the parent is
-        missing.
-        """
+        """Return how the sub-interface differs from the required state; empty while the parent is missing."""
         return sandboxes.compare(sandbox, endpoint, interface) if link.index(parent_name(network)) else []
 
     def repair_endpoint(

@@ -287,8 +287,9 @@ class Containers(Protocol):
         """
 
     def logs(self, reference: str, options: LogOptions, wait: WaitReadable | None = None) -> Iterator[LogLine]:
-        """Return the lines of a container's log. ``wait`` waits for new lines; it may raise an error to end the
-        iteration.
+        """Return the lines of a container's log.
+
+        ``wait`` waits for new lines; it may raise an error to end the iteration.
         """
 
     def prune(self, filters: Filters) -> tuple[Strings, int]:
@@ -460,8 +461,9 @@ class Diagnostics(Protocol):
         """
 
     def map(self, references: Sequence[str]) -> Json:
-        """Return the networks with their containers, addresses, names and ports. Without references, return all
-        networks.
+        """Return the networks with their containers, addresses, names and ports.
+
+        Without references, return all networks.
         """
 
 

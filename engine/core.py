@@ -365,7 +365,8 @@ class ContainerVerbs(Verbs):
         recover.schedule_cleanup(host)
 
     def rejoin(self) -> None:
-        """Record the end of adopted namespaces that no longer exist. Connect those that left their networks because of
-        a boot, when their names exist again.
+        """Record the end of adopted namespaces that no longer exist.
+
+        Connect those that left their networks because of a boot, when their names exist again.
         """
         rejoining.follow_all(self.changing())

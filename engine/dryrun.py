@@ -85,9 +85,7 @@ def _copy(store: Path, copy: Path) -> None:
 
 
 def _require_rest(host: Host) -> None:
-    """Raise Forbidden if the next command would first restore networks after a boot, or finish a killed
-    command's work.
-    """
+    """Raise Forbidden if the next command would first restore a boot or finish a killed command's work."""
     with host.store.read() as reader:
         here = reader.has_custom_networks() or reader.has_containers()
         if here and not shared_state.is_of_this_boot(reader):

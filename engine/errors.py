@@ -54,9 +54,7 @@ class PermissionDenied(EngineError):
 
 
 class Unavailable(EngineError):
-    """A service or program that hawse needs does not answer: the store, nft, a kernel module, or the cluster (HTTP
-    503).
-    """
+    """A part that hawse needs is not available: the store, nft, a kernel module, the cluster (HTTP 503)."""
 
     status = 503
 

@@ -189,9 +189,7 @@ class Host(Netns):
         super().delete()
 
     def delete_names(self) -> None:
-        """Delete the names for `ip netns` that hawse has made on this machine, because no command removes this host's
-        containers.
-        """
+        """Delete hawse's names for `ip netns`, because no command removes this host's containers."""
         for entry in os.scandir("/run/netns"):
             if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
                 Path(entry).unlink(missing_ok=True)

@@ -85,7 +85,7 @@ class Acceptors:
             self._free -= 1
             missing = self._free == 0
         if missing:
-            with suppress(RuntimeError):  # the connection is served first, and this thread accepts again afterwards
+            with suppress(RuntimeError):  # without a new thread, this one accepts again after this connection
                 self.start()
 
 

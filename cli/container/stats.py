@@ -69,9 +69,7 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return the figures of containers, each with the word that the user gave for it, or otherwise with its
-    short id.
-    """
+    """Return the figures of containers, each with the user's word for it, otherwise with its short id."""
     if containers:
         names = list(map(container_path_segment, containers))
         return list(zip(containers, app.engine.containers.figures(names), strict=True))

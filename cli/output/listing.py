@@ -74,8 +74,9 @@ def write_columns(
 
 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether a table is fitted into the terminal. This applies to a command's own table on a terminal with
-    colour.
+    """Return whether a table is fitted into the terminal.
+
+    This applies to a command's own table on a terminal with colour.
     """
     return bool(elided) and app.color
 

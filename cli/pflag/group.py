@@ -111,8 +111,9 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if a flag of ``hawse`` itself forbids the command. The command's flags are already
-        parsed.
+        """Raise StatusError if a flag of ``hawse`` itself forbids the command.
+
+        The command's flags are already parsed.
         """
 
     def notes(self, line: str) -> str:

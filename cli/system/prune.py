@@ -76,8 +76,9 @@ def write(app: App, title: str, names: Any) -> None:
 
 
 def unused_images(app: App, filters: Filters, *, all: bool) -> Iterator[Mapping[str, Any]]:
-    """Yield the images that no container uses and that match the filters. Without ``all``, yield only images without a
-    name.
+    """Yield the images that no container uses and that match the filters.
+
+    Without ``all``, yield only images without a name.
     """
     used = {container["ImageID"] for container in app.engine.containers.list({}, all=True)}
     now = datetime.now().astimezone()

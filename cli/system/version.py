@@ -39,8 +39,9 @@ def version(app: App, format: str) -> None:
 
 
 def version_line(*, complete: bool = False) -> str:
-    """Return the line that ``--version`` prints. ``complete`` adds the version of Docker whose behaviour hawse
-    copies.
+    """Return the line that ``--version`` prints.
+
+    ``complete`` adds the version of Docker whose behaviour hawse copies.
     """
     return f"hawse version {version_text()}" + (f" (works as Docker {DOCKER_VERSION})" if complete else "")
 

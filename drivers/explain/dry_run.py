@@ -89,9 +89,7 @@ class DryRunRecorder(CommandRecorder):
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return the value that the dry run has given to a sysctl, or the default of a link that the dry run
-        has made.
-        """
+        """Return the value of a sysctl that the dry run has set, or that a link of the dry run has."""
         namespace = os.stat(HERE).st_ino
         value = self._sysctls.get((namespace, path))
         if value is None and self._links.find(namespace, imagined.of_link(path)):
@@ -120,8 +118,9 @@ class DryRunRecorder(CommandRecorder):
         return found.index if found else 0
 
     def _lose(self, session: Session, message: Message, name: str) -> None:
-        """Record the index of the other end of a veth pair that is deleted. That end is in the sandbox of this
-        dry run.
+        """Record the index of the other end of a veth pair that is deleted.
+
+        That end is in the sandbox of this dry run.
         """
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)

@@ -62,8 +62,9 @@ class ImaginedLinks:
         return next(names, "")
 
     def apply(self, namespace: int, message: Message, name: str) -> None:
-        """Apply a message about a link to these links; ``name`` is the present name of the link with the message's
-        index.
+        """Apply a message about a link to these links.
+
+        ``name`` is the present name of the link with the message's index.
         """
         content = decode(ifinfmsg, message.body)
         if message.kind == RTM_DELLINK:

@@ -16,8 +16,9 @@ ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_
 
 
 def require(kind: str) -> None:
-    """Raise OSError if the kernel refuses to make a link of this kind. Kinds that are not listed above are not
-    tested.
+    """Raise OSError if the kernel refuses to make a link of this kind.
+
+    Kinds that are not listed above are not tested.
     """
     if kind not in (*WITH_PARENT, *ALONE):
         return

@@ -54,9 +54,7 @@ class CommandRecorder:
         return text.decode("utf-8", "surrogateescape").split(END)[:-1]
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Make the change and record its commands, except the commands that the kernel refused according to
-        the result.
-        """
+        """Make the change and record its commands, without those that the result lists as refused."""
         texts = self._described(session, messages)
         result = act()
         refused = {item[0] for item in result if isinstance(item, tuple)} if isinstance(result, list) else ()

@@ -41,9 +41,7 @@ class DroppingRule(NamedTuple):
 
 @dataclass(slots=True)
 class Named:
-    """The operands of a rule: interface names, networks, protocols, ports, and conditions that this module
-    cannot read.
-    """
+    """The operands of a rule: interfaces, networks, protocols, ports, and conditions that are unknown."""
 
     interfaces: list[str] = field(default_factory=list)
     subnets: list[IPNetwork] = field(default_factory=list)

@@ -103,9 +103,7 @@ class PacketTrace:
             self._context.run(f"table {family} hawse_trace_{os.getpid()} {{ flags owner;\n{''.join(chains)}}}\n")
 
     def _matches(self, family: str, neighbours: Collection[IPAddress]) -> Iterator[str]:
-        """Yield the match expressions for the probe and for the discovery of neighbours, in the syntax of the
-        family.
-        """
+        """Yield the family's match expressions for the probe and for the discovery of neighbours."""
         if family != "arp":
             for match in self._probe.nft_matches():
                 yield f"meta l4proto {self._probe.protocol_name} {match}"

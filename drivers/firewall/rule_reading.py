@@ -53,8 +53,9 @@ class Packet:
 
 
 class Drop(NamedTuple):
-    """The table (family and name) and the chain that drop a packet; ``handle`` is the rule's handle, or 0 for the
-    policy.
+    """The table (family and name) and the chain that drop a packet.
+
+    ``handle`` is the rule's handle, or 0 for the policy.
     """
 
     table: str

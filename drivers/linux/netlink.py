@@ -59,7 +59,7 @@ class Session:
         self.protocol = protocol
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, CAP_ACK, 1)
-        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() adds a poll(2) to each socket call
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would add a poll(2) to each call
             self._socket.setsockopt(socket.SOL_SOCKET, timeout, TIMEVAL.pack(TIMEOUT, 0))
         self._sent = 0
 

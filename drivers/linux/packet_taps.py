@@ -22,9 +22,7 @@ Instruction = tuple[int, int, int, int]
 
 
 class Sight(NamedTuple):
-    """An observation of the probe (or with ``reply``, of its answer) at an interface, with the packet's addresses
-    there.
-    """
+    """The probe (with ``reply``, its answer) at one interface, with the addresses that it has there."""
 
     interface: str
     reply: bool
@@ -37,8 +35,9 @@ class Sight(NamedTuple):
 
 
 class Tap:
-    """A packet socket at an interface of the calling thread's network namespace. It receives only the packets of one
-    probe.
+    """A packet socket at an interface of the calling thread's network namespace.
+
+    It receives only the packets of one probe.
     """
 
     def __init__(self, interface: str, probe: Tuple) -> None:

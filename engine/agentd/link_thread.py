@@ -118,9 +118,7 @@ class LinkThread:
                 self._compare_in_turn()
 
     def _due(self, now: float) -> list[Subject]:
-        """Return the suspected subjects whose comparison is due: networks first, because endpoints need their
-        bridge.
-        """
+        """Return the suspected subjects that are due: networks first, because endpoints need their bridge."""
         due = sorted((s for s, pace in self._paces.items() if pace.due <= now), key=lambda s: s.kind != NETWORK)
         for subject in due:
             self._paces[subject].due = NEVER  # a report during the comparison schedules the next one
@@ -170,8 +168,9 @@ class LinkThread:
             self._tell_resting(subject, by, rest)
 
     def _record(self, subject: Subject, compared: Comparison, began: float, now: float) -> tuple[float, str]:
-        """Record a comparison in the schedule. Return the delay of the next repair in seconds, and the program that
-        causes it.
+        """Record a comparison in the schedule.
+
+        Return the delay of the next repair in seconds, and the program that causes it.
         """
         pace = self._paces.get(subject)
         if compared.busy:

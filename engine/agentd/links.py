@@ -57,9 +57,7 @@ class KnownNetwork:
         return Subject(NETWORK, self.record.id)
 
     def concerns(self, change: Change) -> Subject | None:
-        """Return the subject that a change in the network's namespace may have damaged: an endpoint, the network, or
-        None.
-        """
+        """Return the endpoint or network that a change in the network's namespace may have damaged, or None."""
         if change.kind == "neighbor" or (change.kind == "address" and change.gone):
             return self.subject
         if change.kind != "link" or not (change.gone or not change.on or not change.master):
@@ -259,7 +257,7 @@ class LinkService:
             watched.namespace.close()
 
     def fights(self) -> list[str]:
-        """Return a sentence about each network or container that another program keeps damaging."""
+        """Return a sentence about each network or container that another program repeatedly damages."""
         return self._thread.fights() if self._thread is not None else []
 
     def needed(self) -> bool:

@@ -2,7 +2,7 @@
 
 The module has no side effects: the caller passes the time.
 
-A change by another program causes an immediate comparison. If that program keeps undoing the repair, each following
+A change by another program causes an immediate comparison. If that program repeatedly undoes the repair, each following
 comparison is delayed longer.
 """
 

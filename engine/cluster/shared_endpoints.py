@@ -1,8 +1,8 @@
 """Endpoints and their addresses in etcd. Each address is one key, so that two hosts cannot allocate the same address.
 
 Addresses are allocated in ascending order and then from the start again, so that a released address stays unused as
-long as possible. The record of an endpoint remains when its host goes silent, but readers ignore the endpoints of hosts
-without a lease. Therefore a host that was only disconnected still owns its addresses when it returns.
+long as possible. The record of an endpoint remains when its host's lease expires, but readers ignore the endpoints of
+hosts without a lease. Therefore a host that was only disconnected still owns its addresses when it returns.
 
 Only managers run this code, for themselves or for a worker. Each change affects only records of the host for which it
 is made.

@@ -199,8 +199,9 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 def _leave_namespace(host: Host, record: ContainerRecord) -> None:
-    """Remove an adopted namespace from its networks. The namespace continues to exist, so its interfaces must be
-    deleted.
+    """Remove an adopted namespace from its networks.
+
+    The namespace continues to exist, so its interfaces must be deleted.
     """
     if record.kind == "adopted" and lookup.is_alive(record):
         members = reservation.memberships(host, record.id)

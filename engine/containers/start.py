@@ -66,7 +66,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        host.runtime.delete(record.id)  # its last process may run: the host got another network namespace, and no boot
+        host.runtime.delete(record.id)  # its process may run: a new network namespace, but no boot
     try:
         _start(host, record)
     except EngineError as error:
@@ -384,7 +384,7 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # a failed restart is not repeated
+            status = "exited" if record.status == "restarting" else record.status  # no second automatic attempt
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 

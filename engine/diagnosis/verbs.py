@@ -34,7 +34,8 @@ class DiagnosisVerbs:
         return verify(self.host, self._changing, reference, fix=fix)
 
     def map(self, references: Sequence[str]) -> Json:
-        """Return the networks with their containers, addresses, names and ports. Without references, return all
-        networks.
+        """Return the networks with their containers, addresses, names and ports.
+
+        Without references, return all networks.
         """
         return network_map.document(self._reading(), references)

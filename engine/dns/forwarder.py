@@ -1,8 +1,8 @@
 """Forwards DNS queries to upstream servers, by the protocol of the query (UDP or TCP), and returns the replies.
 
-If a server is silent, refuses or fails, the next server is asked. If no server is left, the answer is SERVFAIL. UDP
-replies of servers are limited to a size that is not fragmented. If a server's reply is larger and the client accepts
-the larger size, the resolver asks the server again by TCP.
+If a server does not answer, refuses or fails, the next server is asked. If no server is left, the answer is SERVFAIL.
+UDP replies of servers are limited to a size that is not fragmented. If a server's reply is larger and the client
+accepts the larger size, the resolver asks the server again by TCP.
 
 Nothing blocks: each query has its own timer. A sandbox may have `LIMIT` unanswered queries, and fewer while other
 sandboxes have many. This module knows only the sandbox's open network namespace and its DNS settings (SandboxView).
@@ -149,7 +149,7 @@ class ForwardedQuery:
         self.failed()
 
     def failed(self) -> None:
-        """Ask the next server, because the current server could not be reached or is silent."""
+        """Ask the next server, because the current server could not be reached or does not answer."""
         self._withdraw()
         self._next()
 
@@ -194,7 +194,7 @@ class ForwardedQuery:
 
 
 def in_order(upstreams: tuple[Upstream, ...], silent: dict[Upstream, float]) -> list[Upstream]:
-    """Return the upstream servers in the given order, but servers that were silent recently come last."""
+    """Return the upstream servers in the given order, but servers that recently did not answer come last."""
     now = time.monotonic()
     return sorted(upstreams, key=lambda u: silent.get(u, 0) > now) if silent else list(upstreams)
 

@@ -12,8 +12,8 @@ group.
 
 A new UDP flow is always admitted. If the flow's client or one of the client's groups has reached its limit, an old flow
 of that client or group is removed for it. Only flows of the same listener can be removed. If the client or group has no
-flow on this listener, an old flow of another client is removed. Flows that were not used recently are removed first (CLOCK
-algorithm).
+flow on this listener, an old flow of another client is removed. Flows that were not used recently are removed first
+(CLOCK algorithm).
 """
 
 from __future__ import annotations

@@ -325,8 +325,9 @@ class EndWatch(Protocol):
         """Return the descriptor to wait for."""
 
     def exit_code(self) -> int | None:
-        """Return the exit code of the ended run. None means that the supervisor was killed: the caller must watch
-        again.
+        """Return the exit code of the ended run.
+
+        None means that the supervisor was killed: the caller must watch again.
         """
 
     def close(self) -> None:

@@ -47,9 +47,7 @@ _DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 
 
 def delay_seconds(failures: int) -> float:
-    """Return the delay in seconds of the next start, after ``failures`` failed starts in a row; there is no limit of
-    starts.
-    """
+    """Return the seconds to wait before the next start, after ``failures`` failed starts in a row."""
     if failures < len(DELAYS_SECONDS):
         return DELAYS_SECONDS[failures]
     return min(LONGEST_DELAY_SECONDS, 2.0 ** min(failures - len(DELAYS_SECONDS), 10))
@@ -138,8 +136,9 @@ class Ward:
             )
 
     def _await(self, deadline: float) -> None:
-        """Wait until the started process listens. If it does not listen in time or has ended, schedule another
-        start.
+        """Wait until the started process listens.
+
+        If it does not listen in time or has ended, schedule another start.
         """
         if self._connect():
             return
@@ -188,9 +187,7 @@ class Watch:
         return stopped or (self._unanswered and self._hangs(pid, state))
 
     def _hangs(self, pid: int, state: bytes) -> bool:
-        """Return whether the main thread has slept without processor time for `HANG_SECONDS`; waiting for a disk is no
-        sleep.
-        """
+        """Return whether the main thread has slept without processor time (not for a disk) for too long."""
         used = _processor_time(pid)
         if state != b"S" or used != self._used:
             self._used, self._asleep = used, time.monotonic()

@@ -128,9 +128,7 @@ class LocalRuntime:
         return self.state(container_id).running
 
     def _await_files(self, directory: ContainerDirectory) -> None:
-        """If the container's files are missing, wait for the supervisor, which writes them again before it accepts
-        connections.
-        """
+        """Wait for the supervisor if the container's files are missing, because it writes them again."""
         if not directory.exists():
             supervisor_client.connect(self._run).close()
 

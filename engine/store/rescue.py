@@ -1,8 +1,8 @@
 """Replace a damaged store by a repaired one. A kill at any moment loses no data.
 
 The repaired file is complete before the old file moves. While no file is at the store's path, commands wait for the
-repair. If the repair was killed, commands refuse to work and name the command ``repair``. That command then finishes
-the replacement.
+repair. If the repair was killed, commands refuse to work and name ``hawse system check --repair``. This command then
+finishes the replacement.
 """
 
 from __future__ import annotations

@@ -26,9 +26,7 @@ def empty_list(_: Request) -> Response:
 
 
 def no_services(request: Request) -> Response:
-    """Answer /services and /tasks: an empty list in a cluster; outside of a cluster, the error of a host that is no
-    manager.
-    """
+    """Answer /services and /tasks: an empty list in a cluster, otherwise the error of a host without one."""
     request.engine.swarm.nodes({})
     return json_response([])
 

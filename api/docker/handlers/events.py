@@ -10,8 +10,9 @@ from engine.render.event import event_document
 
 
 def events(request: Request) -> None:
-    """Answer GET /events. The answer ends at ``until``; without ``until``, it ends when the client closes the
-    connection.
+    """Answer GET /events.
+
+    The answer ends at ``until``; without ``until``, it ends when the client closes the connection.
     """
     options = EventOptions(nanoseconds(request.value("since")), nanoseconds(request.value("until")), request.filters())
     client = request.exchange.fileno()

@@ -49,8 +49,9 @@ def _now(request: Request, reference: str) -> Json:
 
 
 def _after(before: Json, now: Json) -> Json:
-    """Return the document ``now`` with the times of the document before it. Clients compute CPU percentages
-    from both.
+    """Return the document ``now`` with the times of the document before it.
+
+    Clients compute CPU percentages from both.
     """
     return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
 

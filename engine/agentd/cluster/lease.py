@@ -21,8 +21,8 @@ from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
 LEASE = 30
-"""Lease time in seconds; if a host is silent for longer, other hosts ignore its endpoints. HAWSE_LEASE overrides this
-time.
+"""Lease time in seconds; if a host does not renew it in time, other hosts ignore its endpoints. HAWSE_LEASE overrides
+this time.
 """
 RETRY_DELAY_SECONDS = 1.0
 INTERVAL = 60.0

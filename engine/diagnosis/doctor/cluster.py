@@ -85,8 +85,9 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
-    """Yield the state of the cluster's store. Return the cluster's records, or the records that this host
-    saved last.
+    """Yield the state of the cluster's store.
+
+    Return the cluster's records, or the records that this host saved last.
     """
     client = memberships.open_client(host.root, membership)
     began = time.monotonic()

@@ -75,8 +75,9 @@ def examine(host: Host) -> list[Check]:
 
 
 def _compared(host: Host) -> tuple[Examined, list[Check]]:
-    """Compare the kernel with the records. Repeat a comparison with findings if a command changed the records
-    meanwhile.
+    """Compare the kernel with the records.
+
+    Repeat a comparison with findings if a command changed the records meanwhile.
     """
     for attempt in range(COMPARISONS):
         stamp = host.store.stamp()

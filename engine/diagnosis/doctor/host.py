@@ -76,8 +76,9 @@ def _programs(examined: Examined) -> Iterator[Check]:
 
 
 def _forwarding(examined: Examined) -> Iterator[Check]:
-    """Check forwarding if daemon.json forbids hawse to enable it. Otherwise the comparison of the networks
-    checks it.
+    """Check forwarding if daemon.json forbids hawse to enable it.
+
+    Otherwise the comparison of the networks checks it.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     uplink, _ = features.way_out() if outward else ("", 0)
@@ -139,9 +140,7 @@ def _foreign(examined: Examined) -> Iterator[Check]:
 
 
 def _rules(examined: Examined) -> Iterator[Check]:
-    """Yield a fault for each dropping rule that names a bridge network, and a warning for a rule that only
-    names ports.
-    """
+    """Yield a fault for each dropping rule that names a network, a warning if it only names ports."""
     bridged = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
     known = {bridge_options.parse(spec).bridge: [pool.subnet for pool in spec.pools] for spec in bridged}
     for rule in foreign_rules.find_dropping_rules(known) if known else ():

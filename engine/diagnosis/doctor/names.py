@@ -91,8 +91,9 @@ def _resolvers(
 
 
 def _inside(container: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> Probe | None:
-    """Return a query from inside a sandbox. Return None if the sandbox has ended or the container has no name
-    for IPv4.
+    """Return a query from inside a sandbox.
+
+    Return None if the sandbox has ended or the container has no name for IPv4.
     """
     name = next((wire.encode_name(e.names[0]) for e in endpoints if e.names and e.ipv4), None)
     if name is None:

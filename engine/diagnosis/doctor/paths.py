@@ -26,8 +26,9 @@ SHARING_MAC = ("ipvlan",)
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A running container's endpoint on an undamaged network. ``bridge`` is None if the network is not a bridge
-    network.
+    """A running container's endpoint on an undamaged network.
+
+    ``bridge`` is None if the network is not a bridge network.
     """
 
     container: ContainerRecord
@@ -47,8 +48,9 @@ class Joined:
 
     @property
     def addresses_on_bridge(self) -> list[IPAddress]:
-        """The endpoint's addresses that are in a subnet of the bridge's addresses. The bridge of an isolated network
-        has none.
+        """The endpoint's addresses that are in a subnet of the bridge's addresses.
+
+        The bridge of an isolated network has none.
         """
         subnets = [held.network for held in self.bridge.addresses] if self.bridge is not None else []
         return [address for address in self.addresses if any(address in subnet for subnet in subnets)]
@@ -160,8 +162,9 @@ def _neighbours(
 
 
 def _mtu(one: Joined, present: Interface, interfaces: Mapping[str, Interface]) -> Iterator[Check]:
-    """Check that the bridge, its port and the container's interface have the same MTU. Otherwise, large packets are
-    lost.
+    """Check that the bridge, its port and the container's interface have the same MTU.
+
+    Otherwise, large packets are lost.
     """
     port = next((i for i in interfaces.values() if i.endpoint_id == one.endpoint.id), None)
     ends = [end for end in (one.bridge, port) if end is not None and end.mtu != present.mtu]

@@ -35,9 +35,7 @@ class Checks:
     # --------------------------------------------------------------------------------------- neighbours
 
     def neighbours(self) -> Iterator[Culprit]:
-        """Yield neighbour entries with a wrong MAC address in both namespaces and on the host, and wrong forwarding
-        entries.
-        """
+        """Yield neighbour entries with a wrong MAC in any place on the path, and wrong forwarding entries."""
         way, near, far = self._way, self._way.source_member, self._way.target_member
         own = self._way.source_address
         if way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
@@ -119,8 +117,9 @@ class Checks:
     # ----------------------------------------------------------------------------------------- conflict
 
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
-        """Yield a culprit if two endpoints hold the target's or the source's address; ``sending`` also sends ARP
-        requests.
+        """Yield a culprit if two endpoints hold the target's or the source's address.
+
+        ``sending`` also sends ARP requests.
         """
         for member in (self._way.target_member, self._way.source_member):
             value = address_of(member.endpoint, self._version) if member is not None else None
@@ -315,9 +314,7 @@ class Checks:
                 yield Culprit("conntrack-full", f"connection tracking of {place.name}", str(place), detail, fix)
 
     def conntrack_stale(self) -> Iterator[Culprit]:
-        """Yield a culprit if tracked UDP flows to the target's port lead to an address that differs from the
-        records.
-        """
+        """Yield a culprit if tracked UDP flows to the target's port lead to an unrecorded address."""
         way = self._way
         if way.protocol != "udp" or way.target_member is None or way.inner_address.version != way.address.version:
             return

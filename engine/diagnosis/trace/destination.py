@@ -77,9 +77,7 @@ class Destinations:
         self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> Way:
-        """Return the path to ``published:PORT``; raises `Found` if the port is published nowhere, or on another
-        address.
-        """
+        """Return the path to ``published:PORT``; raises `Found` if it is not published there."""
         found = self._publishing(target.port, target.protocol)
         if not found:
             raise Found(self._nothing_published(target))
@@ -108,8 +106,9 @@ class Destinations:
         return self._elsewhere_or_outside(target, address)
 
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
-        """Return the address on a network that the source shares. Otherwise return the first whose IP version the
-        source has.
+        """Return the address on a network that the source shares.
+
+        Otherwise return the first whose IP version the source has.
         """
         shared = {m.network.id for m in self._members}
         for address in addresses:
@@ -161,9 +160,7 @@ class Destinations:
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
     def _from_outside(self, target: Target, address: IPAddress) -> Way:
-        """Return the path from outside: to a host port that publishes the container's port, otherwise to the address
-        itself.
-        """
+        """Return the path from outside: to the port's published host port, otherwise to the address itself."""
         held = self._records.at(address)
         if not held:
             return (
@@ -295,8 +292,9 @@ class Destinations:
 
 
 def is_open(member: JoinedEndpoint, version: int) -> bool:
-    """Return whether external machines may reach every port of an endpoint, or ping it. The network's gateway mode
-    decides.
+    """Return whether external machines may reach every port of an endpoint, or ping it.
+
+    The network's gateway mode decides.
     """
     try:
         options = bridge_options.parse(dispatch.network_spec(member.network))

@@ -48,8 +48,9 @@ class Explanation:
     # -------------------------------------------------------------------------------------- without probe
 
     def faults(self) -> Iterator[Culprit]:
-        """Yield the faults on the path according to the records and the kernel state. The most certain fault comes
-        first.
+        """Yield the faults on the path according to the records and the kernel state.
+
+        The most certain fault comes first.
         """
         yield from self._state_faults()
         yield from self._checks.reverse_path(None)

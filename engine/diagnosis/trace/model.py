@@ -34,8 +34,9 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The result of a trace. ``reachable`` is None if it is unknown. With ``reachable`` True, ``culprit`` is a
-    warning.
+    """The result of a trace.
+
+    ``reachable`` is None if it is unknown. With ``reachable`` True, ``culprit`` is a warning.
     """
 
     reachable: bool | None

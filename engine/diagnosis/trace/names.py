@@ -39,9 +39,7 @@ class Names:
         self._where = str(source)
 
     def resolve(self, name: str) -> list[IPAddress]:
-        """Return the addresses that the source uses for a name, in order of preference; raises `Found` if there is
-        none.
-        """
+        """Return the source's addresses for a name, in order of preference; raises `Found` if there is none."""
         if name.lower().rstrip(".") in LOCAL:
             return [ip_address("127.0.0.1"), ip_address("::1")]
         if self._source.record is None or not self._source.path:
@@ -58,9 +56,7 @@ class Names:
         return self._asked(name, members)
 
     def _recorded(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
-        """Return the addresses that the records give to a name on the source's networks, or to a short name of the
-        source.
-        """
+        """Return the recorded addresses of a name on the source's networks, or of the source's short names."""
         found: list[IPAddress] = []
         for member in members:
             if has_names(member.network):
@@ -213,9 +209,7 @@ class Names:
         return Culprit("upstream-dns-down", f"DNS servers {listed}", self._where, detail, fix)
 
     def _from_host(self, name: str) -> list[IPAddress]:
-        """Return the addresses of a name for a source that is no container: those of a container, otherwise by the
-        host's DNS.
-        """
+        """Return a name's addresses for a source that is no container: a container's, else the host's DNS's."""
         for container in self._records.containers.values():
             if name in (container.name, container.id, container.id[:12]):
                 require_running(container)

@@ -21,9 +21,7 @@ class Routes:
         self._records, self._way = records, way
 
     def routes(self) -> Iterator[Culprit]:
-        """Yield missing and wrong routes: in the source's namespace, on the host, and from the target's
-        namespace back.
-        """
+        """Yield missing and wrong routes: in the source's namespace, on the host, and on the path back."""
         way = self._way
         if way.kind == LOCAL or way.source.kind == OUTSIDE:
             pass

@@ -16,7 +16,7 @@ from engine.model import ContainerRecord
 from engine.store.api import Reader
 
 OUTSIDE = "outside"
-ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849): never local
+ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # for documentation (RFC 5737, RFC 3849)
 
 
 def place_of(reader: Reader, records: Records, reference: str) -> Place:

@@ -180,8 +180,8 @@ def apart(request, lab, peer) -> Iterator[Field]:
     """Both containers (mallory and the victim) are on one network with the option icc off (its containers may not reach
     each other). br_netfilter is off.
 
-    br_netfilter would send packets between the two containers through the firewall, which drops them because of icc. The
-    tests must see what passes without this drop.
+    br_netfilter would send packets between the two containers through the firewall, which drops them because of icc.
+    The tests would then not show which of these packets the host itself lets pass.
     """
     made = Field(lab, peer, request.param, mallory_on_own=False, options=NO_ICC)
     yield made

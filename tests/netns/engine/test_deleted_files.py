@@ -95,7 +95,7 @@ def test_everything_works_on_the_containers_that_ran(busy, peer, tmp_path):
     pids = residents(busy)
     wipe(busy.run_dir)
     for container in ("web", "talk", "own"):
-        assert busy.hawse("exec", container, "cat", "/etc/hosts").stdout.endswith("\n")  # also while it is deleted
+        assert busy.hawse("exec", container, "cat", "/etc/hosts").stdout.endswith("\n")  # even without the file
     assert busy.hawse("exec", "talk", "getent", "hosts", "web").stdout.endswith("web\n")
     assert "Seccomp:\t2" in busy.hawse("exec", "own", "grep", "Seccomp:", "/proc/self/status").stdout
     assert peer.run(sys.executable, "-c", GET, f"http://{busy.address}:8080").stdout == "200\n"

@@ -120,8 +120,9 @@ COMMANDS: list[tuple[str, list[str]]] = [
 
 
 def now() -> str:
-    """Return the time for ``--until``. A duration such as 0s means the beginning of the present second, as in
-    Docker.
+    """Return the time for ``--until``.
+
+    A duration such as 0s means the beginning of the present second, as in Docker.
     """
     return f"{time.time():.9f}"
 

@@ -53,9 +53,7 @@ def recorded(host, act: Callable[[], object]) -> str:
 
 
 def without_namespace(text: str) -> str:
-    """Return commands without those that make and remove the overlay's namespace, because a copy replaces the
-    namespace.
-    """
+    """Return commands without those for the overlay's namespace, because a copy replaces it."""
     own = ("touch ", "unshare ", "umount ", "kill ")
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(own))
 
