@@ -1,8 +1,7 @@
 """Render simple list formats, such as those of the default tables, without the template interpreter.
 
 A simple format contains only fields and literal text, and the result is the same as with the interpreter. The
-interpreter renders all other formats. The interpreter is also used for fields that a row does not have, and for all
-formats with an error.
+interpreter renders all other formats: formats with other elements, with an unknown field, or with an error.
 """
 
 from __future__ import annotations

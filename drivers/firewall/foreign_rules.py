@@ -136,7 +136,7 @@ def _named(rule: Rule) -> Named:
 
 
 def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, value: bytes) -> None:
-    """Add the operand of one comparison to ``named``; ``source`` names the packet field that is compared."""
+    """Add the operand of one comparison to ``named``; ``source`` is the expression that loaded the packet's value."""
     number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
     if source == "meta" and number in INTERFACES:
         named.interfaces.append(value.decode("utf-8", "surrogateescape"))

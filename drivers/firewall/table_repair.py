@@ -68,8 +68,8 @@ def repair(table: str, contents: Contents, differences: Sequence[Difference], no
 
     If only elements differ, only those elements are changed. If rules are lost, one transaction restores the rules and
     all missing elements. Elements of other programs are removed before that transaction, because they may conflict with
-    hawse's elements. ``notes`` is a script that runs when the rules are rewritten. The script adds the rules whose
-    comments record the table's state.
+    hawse's elements. ``notes`` is a script with rules whose comments record the table's state. It runs when the rules
+    are rewritten.
     """
     details = {d.detail for d in differences}
     foreign = [d.detail for d in differences if isinstance(d.detail, tuple) and not isinstance(d.detail, Element)]

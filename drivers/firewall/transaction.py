@@ -33,7 +33,7 @@ SIGNATURE = 0xE9A377C1
 """The sequence number of all messages by which hawse changes set elements.
 
 The kernel repeats this number in its notifications, so the agent recognises the changes that hawse made. nftables'
-library numbers its messages from zero or from the time.
+library uses other numbers: its first number is zero or the present time.
 """
 
 SET_OF = itemgetter(0)

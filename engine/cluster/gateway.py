@@ -1,8 +1,8 @@
 """The gateway bridge, docker_gwbridge, through which containers on overlay networks reach external networks.
 
 The gateway bridge is an ordinary bridge network without communication between its containers. A sandbox joins the
-gateway bridge while it has a non-internal overlay network and no other network with a gateway. No network attachment of
-a container names the gateway bridge. Therefore the bridge never appears among the container's networks.
+gateway bridge while it has a non-internal overlay network and no other network with a gateway. The
+record of a container does not list the gateway bridge, so inspect does not show the bridge among its networks.
 """
 
 from __future__ import annotations

@@ -121,7 +121,10 @@ class LinkRepair:
         repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
 
     def compare(self, reader: Reader, subject: Subject, tx: Transaction | None = None) -> Comparison:
-        """Compare a subject; with ``tx``, which is ``reader`` as a transaction, also repair the differences."""
+        """Compare a subject; with ``tx``, also repair the differences.
+
+        ``tx`` is a write transaction, and ``reader`` is then the same object.
+        """
         if not shared_state.is_of_this_boot(reader):
             return NOTHING
         if subject.kind == NETWORK:

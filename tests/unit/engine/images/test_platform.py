@@ -38,7 +38,7 @@ def test_platforms_are_parsed_as_by_docker(text, platform):
     ],
 )  # fmt: skip
 def test_a_wrong_platform_is_refused(text, message):
-    """The texts are those of Docker 26.1.5."""
+    """The error texts are those of Docker 26.1.5."""
     with pytest.raises(InvalidArgument) as refused:
         parse_platform(text)
     assert str(refused.value).startswith(message)
