@@ -31,7 +31,7 @@ def nanoseconds(text: str) -> int | None:
 def _fraction(digits: str) -> int:
     """Return the nanoseconds of a fraction of a second; a sign counts as a digit, as with Docker."""
     shift, number = _DIGITS - len(digits), parse_int(digits, base=10)
-    return number * 10**shift if shift >= 0 else number // 10**-shift
+    return number * int(10**shift) if shift >= 0 else number // int(10**-shift)
 
 
 def seconds(text: str) -> float | None:
