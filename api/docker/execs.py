@@ -87,7 +87,7 @@ class Exec:
                 "entrypoint": command.cmd[0],
                 "arguments": list(command.cmd[1:]),
                 "privileged": command.privileged,
-                "user": command.user,
+                **({"user": command.user} if command.user else {}),
             },
             "OpenStdin": command.attach_stdin,
             "OpenStderr": self.attached[1],
