@@ -263,6 +263,9 @@ class Containers(Protocol):
     def top(self, reference: str, arguments: str = "") -> Json:
         """Return the document of GET /containers/{id}/top; ``arguments`` are options of ps(1), such as "aux"."""
 
+    def exec_pid(self, reference: str, runner: int) -> int:
+        """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
+
     def figures(self, references: Sequence[str]) -> Documents:
         """Return the document of GET /containers/{id}/stats of each container now, without ``precpu_stats``."""
 

@@ -310,6 +310,10 @@ class ContainerVerbs(Verbs):
         """List the processes of a container."""
         return processes.top(self.reading(), reference, arguments)
 
+    def exec_pid(self, reference: str, runner: int) -> int:
+        """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
+        return processes.exec_pid(self.reading(), reference, runner)
+
     def figures(self, references: Sequence[str]) -> Documents:
         """Return the present figures of containers."""
         return statistics.figures(self.reading(), references)

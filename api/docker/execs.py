@@ -75,8 +75,13 @@ class Exec:
                 os.close(self.terminal)
                 self.terminal = -1
 
-    def document(self) -> dict[str, Any]:
-        """Return the document of GET /exec/{id}/json."""
+    def runner(self) -> int:
+        """Return the pid of the worker that runs the command, or 0 if it does not run."""
+        with self.lock:
+            return 0 if self.job is None else max(self.job.pid(), 0)
+
+    def document(self, pid: int) -> dict[str, Any]:
+        """Return the document of GET /exec/{id}/json; ``pid`` is that of the command, or 0."""
         command = self.command
         return {
             "ID": self.id,
@@ -87,7 +92,7 @@ class Exec:
                 "entrypoint": command.cmd[0],
                 "arguments": list(command.cmd[1:]),
                 "privileged": command.privileged,
-                "user": command.user,
+                **({"user": command.user} if command.user else {}),
             },
             "OpenStdin": command.attach_stdin,
             "OpenStderr": self.attached[1],
@@ -95,7 +100,7 @@ class Exec:
             "CanRemove": False,
             "ContainerID": self.container_id,
             "DetachKeys": self.keys,
-            "Pid": 0,
+            "Pid": pid,
         }
 
 

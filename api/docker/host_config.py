@@ -9,6 +9,7 @@ from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from engine.errors import NotImplementedByHawse
 from engine.model import HostConfig, PortSpec, RestartPolicy
+from engine.render.host_config import NULLABLE
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 LAST_PORT = 65535
@@ -42,6 +43,7 @@ def host_config(body: Fields) -> HostConfig:
         console_size=_console_size(body),
         log_driver=log.text("Type"),
         log_options=log.pairs("Config") or {},
+        null_fields=[name for name in NULLABLE if body.value(name) is None],
     )
 
 
@@ -101,7 +103,8 @@ def _mounted(mount: Fields) -> str:
         raise bad_request('invalid mount config for type "bind": field Source must not be empty')
     if ":" in source or ":" in target:
         raise NotImplementedByHawse(f"a colon in a mount's path is not supported: {source}:{target}")
-    return f"{source}:{target}" + (":ro" if mount.flag("ReadOnly") else "")
+    modes = ["ro" if mount.flag("ReadOnly") else "", mount.child("BindOptions").text("Propagation")]
+    return ":".join(filter(None, (source, target, ",".join(filter(None, modes)))))
 
 
 def _console_size(body: Fields) -> tuple[int, int]:

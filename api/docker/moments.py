@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.docker.errors import bad_request
+from engine.golang.strconv import parse_int
 from engine.golang.time import parse_rfc3339
 
 _DIGITS = 9  # of a fraction of a second
@@ -16,13 +17,21 @@ def nanoseconds(text: str) -> int | None:
     """
     if text in ("", "0"):
         return None
-    seconds, _, fraction = text.partition(".")
-    if text.isascii() and seconds.removeprefix("-").isdigit() and (fraction or "0").isdigit():
-        return int(seconds[:18]) * _SECOND + int(fraction[:_DIGITS].ljust(_DIGITS, "0"))
+    whole, point, fraction = text.partition(".")
+    try:
+        return parse_int(whole, base=10) * _SECOND + (_fraction(fraction) if point else 0)
+    except ValueError as error:
+        wrong = bad_request(str(error))
     try:
         return parse_rfc3339(text)
     except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        raise wrong from None
+
+
+def _fraction(digits: str) -> int:
+    """Return the nanoseconds of a fraction of a second; a sign counts as a digit, as with Docker."""
+    shift, number = _DIGITS - len(digits), parse_int(digits, base=10)
+    return number * int(10**shift) if shift >= 0 else number // int(10**-shift)
 
 
 def seconds(text: str) -> float | None:

@@ -45,6 +45,14 @@ class Job:
         """Return a descriptor that is readable when the job has ended."""
         return self._channel.fileno()
 
+    def pid(self) -> int:
+        """Return the pid of the worker, or -1 if it has ended."""
+        try:
+            with open(f"/proc/self/fdinfo/{self._pidfd}", encoding="ascii") as file:
+                return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
+        except OSError:  # another thread has closed the descriptor
+            return -1
+
     def has_ended(self, seconds: float = 0.0) -> bool:
         """Wait up to ``seconds``, and return whether the job has ended."""
         poll = select.poll()

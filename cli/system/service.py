@@ -15,8 +15,9 @@ from cli.pflag import LIST, STRING, command, exactly, flag
 from engine.paths import run_directory
 
 SOCKET = "docker.sock"
-KEPT = ("PATH", "LISTEN_PID", "LISTEN_FDS", "TZ")
-"""The environment variables that the service keeps, in addition to those of hawse itself."""
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+KEPT = ("PATH", "LISTEN_PID", "LISTEN_FDS", "TZ", *PROXIES, *map(str.lower, PROXIES))
+"""The environment variables that the service keeps, in addition to those of hawse itself. Pulls use the proxies."""
 BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from api.docker.__main__ import main; sys.exit(main())"
 TLS_FLAGS = ("tlscacert", "tlscert", "tlskey")
 NEEDS_TLS = (

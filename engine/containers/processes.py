@@ -58,6 +58,18 @@ def top(host: Host, reference: str, arguments: str) -> Json:
     return document
 
 
+def exec_pid(host: Host, reference: str, runner: int) -> int:
+    """Return the pid of the command that the process ``runner`` executes in a container, or 0 if there is none.
+
+    The command is a child of the runner's child, which is crun or waits for the command. In an adopted namespace, the
+    command is the runner's child itself. Raises NotFound without a container, Conflict if it is not running.
+    """
+    adopted = running(host, reference).kind == "adopted"
+    parents = {process.pid: process.parent for process in process_table.read().values()}
+    above = parents if adopted else {pid: parents.get(parent) for pid, parent in parents.items()}
+    return next((pid for pid, process in above.items() if process == runner), 0)
+
+
 def _output(pids: set[int], arguments: Sequence[str]) -> str:
     """Return the output of ps. Some options exclude -q, so ps shows all processes then."""
     program = shutil.which("ps")

@@ -26,6 +26,20 @@ MASKED_PATHS = (
     "/sys/firmware",
     "/sys/devices/virtual/powercap",
 )
+NULLABLE = (
+    "PortBindings",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "Devices",
+    "Ulimits",
+)
+"""Fields that docker's command line always sends. If another client does not send them, Docker shows null."""
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 SHM_SIZE = 64 * 1024 * 1024  # bytes; Docker's default size of /dev/shm
 
@@ -62,6 +76,7 @@ def host_config_document(record: ContainerRecord) -> Json:
         "MaskedPaths": _paths(record, MASKED_PATHS),
         "ReadonlyPaths": _paths(record, READONLY_PATHS),
         **({} if host.init is None else {"Init": host.init}),
+        **dict.fromkeys(host.null_fields),
     }
 
 

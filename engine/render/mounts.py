@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.model import Mount
+from engine.validate.host_config import PROPAGATIONS
 
 Json = dict[str, Any]
 
@@ -22,6 +23,11 @@ def parse_bind(bind: str) -> tuple[Mount, str]:
     return Mount(source, target, read_only="ro" in mode.split(",")), mode
 
 
+def _propagation(mode: str) -> str:
+    """Return the propagation in the mode of a bind, by default "rprivate"."""
+    return next((word for word in mode.split(",") if word in PROPAGATIONS), "rprivate")
+
+
 def _mount(bind: str) -> Json:
     mount, mode = parse_bind(bind)
     return {
@@ -30,5 +36,5 @@ def _mount(bind: str) -> Json:
         "Destination": mount.target,
         "Mode": mode,
         "RW": not mount.read_only,
-        "Propagation": "rprivate",
+        "Propagation": _propagation(mode),
     }

@@ -156,11 +156,12 @@ def check_capabilities(field: str, names: Sequence[str] | None) -> None:
             raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
 
 
+PROPAGATIONS = frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"})
 # A bind may have at most one mode of each of these sets. Propagation and SELinux modes are accepted, as in Docker.
 EXCLUSIVE_MODES = (
     frozenset({"ro", "rw"}),
     frozenset({"z", "Z"}),
-    frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"}),
+    PROPAGATIONS,
     frozenset({"nocopy"}),
     frozenset({"consistent", "cached", "delegated"}),
 )

@@ -57,13 +57,13 @@ class Service:
         self.log = host.state / "service.log"
         self.start(*flags)
 
-    def start(self, *flags: str) -> None:
-        """Start the service, and wait until it listens."""
+    def start(self, *flags: str, **variables: str) -> None:
+        """Start the service with these environment variables, and wait until it listens."""
         with self.log.open("ab") as log:
             before = log.tell()
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.host.name, sys.executable, "-m", "cli", "system", "service", *flags],
-                env=self.host.env(HAWSE_WARM="off"),
+                env=self.host.env(HAWSE_WARM="off", **variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import docker
 import pytest
+
+from tests.conftest import until
 
 
 def test_client_and_server_agree_on_a_version(client):
@@ -67,6 +72,29 @@ def test_containers_and_their_networks(client):
     assert refused.value.status_code == 409
     container.remove()
     assert client.containers.list(all=True) == []
+
+
+@pytest.mark.parametrize("image", ["bb", "hostfs"])
+@pytest.mark.parametrize("tty", [False, True])
+def test_a_running_exec_has_its_pid(client, image, tty):
+    api, container = client.api, client.containers.run(image, ["sleep", "300"], detach=True)
+    command = api.exec_create(container.id, ["sleep", "17"], tty=tty)["Id"]
+    assert api.exec_inspect(command)["Pid"] == 0
+    assert api.inspect_container(container.id)["ExecIDs"] == [command]
+    api.exec_start(command, detach=True)
+    pid = until(lambda: api.exec_inspect(command)["Pid"])
+    until(lambda: Path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\0" + b"17\0")
+    os.kill(pid, 9)
+    until(lambda: api.exec_inspect(command)["ExitCode"] == 137)
+    assert api.exec_inspect(command)["Pid"] == 0
+    assert api.inspect_container(container.id)["ExecIDs"] is None
+
+
+def test_attach_without_stream_gives_the_output_so_far(client):
+    container = client.containers.run("bb", ["sh", "-c", "echo out; echo err >&2; sleep 300"], detach=True)
+    until(lambda: container.attach(logs=True) == b"out\nerr\n")
+    assert container.attach(logs=True, stderr=False) == b"out\n"
+    assert container.attach() == b"", "as with Docker, only logs=True gives it"
 
 
 def test_an_old_client_gets_its_version_s_answers(service, client):

@@ -126,3 +126,19 @@ def test_docker_py(client, registry):
     client.images.remove(loaded.id, force=True)
     client.images.remove(image.id, force=True)
     assert "py:4" not in [tag for each in client.images.list() for tag in each.tags]
+
+
+def test_a_pull_goes_through_the_proxy_of_the_service(service):
+    """The proxy of this test prints the request, and refuses it."""
+    refuse = (
+        "import socket; c = socket.create_server(('127.0.0.1', 3128)).accept()[0]; print(c.recv(99).split(b'\\r')[0]);"
+        "c.sendall(b'HTTP/1.1 403 no\\r\\nContent-Length: 0\\r\\n\\r\\n')"
+    )
+    proxy = service.host.popen(sys.executable, "-c", refuse, stdout=subprocess.PIPE, text=True)
+    until(lambda: "3128" in service.host.run("ss", "-ltn").stdout)
+    service.stop()
+    service.start(HTTPS_PROXY="http://127.0.0.1:3128")
+    assert service.docker("pull", "registry.test:5000/x", check=False).returncode == 1
+    assert proxy.communicate(timeout=10)[0] == "b'CONNECT registry.test:5000 HTTP/1.1'\n"
+    service.stop()
+    service.start()

@@ -28,6 +28,20 @@ def test_ping_tells_clients_what_they_negotiate_with(service):
         assert {key: answer.headers[key] for key in expected} == expected
 
 
+def test_what_a_client_leaves_out_is_null_as_with_docker(service):
+    mounts = [{"Type": "bind", "Source": "/tmp", "Target": "/b", "BindOptions": {"Propagation": "rslave"}}]
+    host = {"Binds": ["/tmp:/a:ro,rshared"], "Mounts": mounts, "PortBindings": {}, "Devices": []}
+    body = {"Image": "bb", "Cmd": ["sleep", "300"], "HostConfig": host}
+    created = service.ask("POST", "/containers/create", body).json["Id"]
+    document = service.ask("GET", f"/containers/{created}/json").json
+    names = ("PortBindings", "Devices", "Dns", "DnsOptions", "DnsSearch", "Ulimits", "BlkioDeviceReadBps")
+    assert [document["HostConfig"][name] for name in names] == [{}, [], *[None] * 5]
+    assert {m["Destination"]: m["Propagation"] for m in document["Mounts"]} == {"/a": "rshared", "/b": "rslave"}
+    service.docker("start", created)
+    command = service.ask("POST", f"/containers/{created}/exec", {"Cmd": ["true"]}).json["Id"]
+    assert "user" not in service.ask("GET", f"/exec/{command}/json").json["ProcessConfig"]
+
+
 @pytest.mark.parametrize("version", ["1.24", "1.45", "1.51"])
 def test_every_version_that_clients_speak(service, version):
     assert [n["Name"] for n in service.ask("GET", f"/v{version}/networks").json] == ["bridge", "host", "none"]

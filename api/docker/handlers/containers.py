@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.docker.container_body import container_create
+from api.docker.execs import EXECS
 from api.docker.host_config import restart_policy
 from api.docker.messages import NO_CONTENT, NOT_MODIFIED, Json, Request, Response, json_response
 from api.docker.router import Route
@@ -37,6 +38,7 @@ def without_empty_size(document: Json) -> Json:
 def inspect(request: Request) -> Response:
     """Answer GET /containers/{id}/json."""
     document = request.engine.containers.inspect(request.parameters["id"], size=request.flag("size"))
+    document["ExecIDs"] = EXECS.of_container(document["Id"]) or None
     return json_response(document if request.version >= OWN_DNS_NAMES else with_old_aliases(document))
 
 

@@ -11,7 +11,7 @@ import select
 import threading
 import tty as terminals
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
 from api.docker.detach_keys import detach_keys
@@ -24,7 +24,7 @@ from api.docker.router import Route
 from api.docker.stream import Hijacked
 from api.docker.workers import Job
 from engine.api import Engine
-from engine.errors import StartFailure
+from engine.errors import EngineError, StartFailure
 from engine.model import ExecCreate
 from engine.runtime import terminal
 from engine.runtime.api import LEFT, Stdio
@@ -85,7 +85,11 @@ def resize(request: Request) -> Response:
 
 def inspect(request: Request) -> Response:
     """Answer GET /exec/{id}/json."""
-    return json_response(EXECS.get(request.parameters["id"]).document())
+    instance, pid = EXECS.get(request.parameters["id"]), 0
+    if runner := instance.runner():
+        with suppress(EngineError):  # the container has just ended
+            pid = request.engine.containers.exec_pid(instance.container_id, runner)
+    return json_response(instance.document(pid))
 
 
 def _require_running(document: Json) -> None:

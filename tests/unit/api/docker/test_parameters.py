@@ -22,6 +22,10 @@ from api.docker.registry_auth import registry_auth
         ("1700000000", 1_700_000_000_000_000_000),
         ("1700000000.5", 1_700_000_000_500_000_000),
         ("1700000000.000000001", 1_700_000_000_000_000_001),
+        ("1700000000.0000000019", 1_700_000_000_000_000_001),
+        ("+1700000000", 1_700_000_000_000_000_000),
+        ("1700000000.+5", 1_700_000_000_050_000_000),
+        ("-5", -5_000_000_000),
         ("2023-11-14T22:13:20Z", 1_700_000_000_000_000_000),
     ],
 )
@@ -30,11 +34,21 @@ def test_times(text, moment):
     assert seconds(text) == (None if moment is None else moment / 1e9)
 
 
-@pytest.mark.parametrize("text", ["x", "1.x", "१", "2023-11-14"])
-def test_a_wrong_time_is_refused(text):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x", 'parsing "x": invalid syntax'),
+        ("1.x", 'parsing "x": invalid syntax'),
+        ("1.", 'parsing "": invalid syntax'),
+        ("1.5.5", 'parsing "5.5": invalid syntax'),
+        ("2023-11-14", 'parsing "2023-11-14": invalid syntax'),
+        ("9" * 19, f'parsing "{"9" * 19}": value out of range'),
+    ],
+)
+def test_a_wrong_time_is_refused_in_docker_s_words(text, reason):
     with pytest.raises(ApiError) as refused:
         nanoseconds(text)
-    assert refused.value.status == 400
+    assert (refused.value.status, str(refused.value)) == (400, f"strconv.ParseInt: {reason}")
 
 
 @pytest.mark.parametrize(
