@@ -10,7 +10,7 @@ import email.utils
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
@@ -133,7 +133,8 @@ class Exchange:
         lines += [f"{name}: {value}" for name, value in self._common]
         self._socket.settimeout(None)
         self._write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        return Hijacked(_plain(self._socket), self._http.trailing_data[0], upgraded=upgrade)
+        plain, finish = _plain(self._socket)
+        return Hijacked(plain, self._http.trailing_data[0], finish, upgraded=upgrade)
 
     def next_cycle(self) -> bool:
         """Prepare for the next request on the connection; return False if the connection must be closed."""
@@ -181,14 +182,34 @@ def reason(status: int) -> bytes:
     return HTTPStatus(status).phrase.encode()
 
 
-def _plain(connection: socket.socket) -> socket.socket:
-    """Return the connection itself, or for a TLS connection a plain socket that two threads connect to it."""
+def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
+    """Return the connection itself, or for a TLS connection a plain socket that two threads connect to it.
+
+    The function that is returned with it must be called after the plain socket was closed. It waits for the threads,
+    because they use the connection and may still have output to send.
+    """
     if not hasattr(connection, "unwrap"):
-        return connection.dup()
+        return connection.dup(), lambda: None
     ours, theirs = socket.socketpair()
-    for source, target in ((connection, ours), (ours, connection)):
-        threading.Thread(target=_pump, args=(source, target), daemon=True).start()
-    return theirs
+
+    def send() -> None:
+        _pump(ours, connection)
+        with suppress(OSError):
+            ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output must then be an error
+
+    outgoing = threading.Thread(target=send, daemon=True)
+    incoming = threading.Thread(target=_pump, args=(connection, ours), daemon=True)
+    outgoing.start()
+    incoming.start()
+
+    def finish() -> None:
+        outgoing.join()
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)  # ends the wait of the other thread for input
+        incoming.join()
+        ours.close()
+
+    return theirs, finish
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

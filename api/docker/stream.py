@@ -64,11 +64,14 @@ class Hijacked:
     """A connection that no longer speaks HTTP.
 
     ``socket`` is a plain socket, also for a TLS client. ``received`` is what the client has sent after its request
-    already. ``upgraded`` says whether the client got 101.
+    already. ``upgraded`` says whether the client got 101. ``finish`` is called after the end of the conversation.
     """
 
-    def __init__(self, connection: socket.socket, received: bytes, *, upgraded: bool) -> None:
+    def __init__(
+        self, connection: socket.socket, received: bytes, finish: Callable[[], None], *, upgraded: bool
+    ) -> None:
         self.socket, self.received, self.upgraded = connection, received, upgraded
+        self._finish = finish
 
     def __enter__(self) -> Hijacked:
         return self
@@ -77,5 +80,6 @@ class Hijacked:
         self.close()
 
     def close(self) -> None:
-        """End the conversation; idempotent."""
+        """End the conversation; blocks until a TLS client has got everything, or has gone; idempotent."""
         self.socket.close()
+        self._finish()
