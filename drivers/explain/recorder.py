@@ -78,11 +78,14 @@ class CommandRecorder:
         act()
         if prefix is not None:
             line = shlex.join([*prefix, *argv])
-            self._keep([f"# {line}  (its input has secret keys, which are not shown)" if secret else line])
+            if secret:
+                self.comment(f"{line}  (its input has secret keys, which are not shown)")
+            else:
+                self._keep([line])
 
     def comment(self, text: str) -> None:
-        """Keep a line for the reader."""
-        self._keep([f"# {text}"])
+        """Keep a line for the reader. A line break in a name becomes a space: a shell would execute the rest."""
+        self._keep([f"# {' '.join(text.splitlines())}"])
 
     def opened(self, path: str, inode: int) -> None:
         """Note the path of a network namespace; the first path of a namespace is used."""
