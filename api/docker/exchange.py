@@ -7,13 +7,16 @@ for as long as it likes. It has `HEAD_SECONDS` for the head of a request, and `B
 from __future__ import annotations
 
 import email.utils
+import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
+from typing import TypeVar
 
 import h11
 
@@ -29,6 +32,7 @@ DRAIN_LIMIT_BYTES = 1 << 20
 """Bytes of a body that nobody has read, for which the connection is kept. With a longer body, it is closed."""
 PIECE_BYTES = 64 << 10
 
+T = TypeVar("T")
 Headers = Sequence[tuple[str, str]]
 
 
@@ -188,31 +192,67 @@ def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]
     The function that is returned with it must be called after the plain socket was closed. It waits for the threads,
     because they use the connection and may still have output to send.
     """
-    if not hasattr(connection, "unwrap"):
+    if not isinstance(connection, ssl.SSLSocket):
         return connection.dup(), lambda: None
+    tls = _SharedTls(connection)
     ours, theirs = socket.socketpair()
 
     def send() -> None:
-        _pump(ours, connection)
+        _pump(ours, tls)
         with suppress(OSError):
             ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output must then be an error
 
     outgoing = threading.Thread(target=send, daemon=True)
-    incoming = threading.Thread(target=_pump, args=(connection, ours), daemon=True)
+    incoming = threading.Thread(target=_pump, args=(tls, ours), daemon=True)
     outgoing.start()
     incoming.start()
 
     def finish() -> None:
         outgoing.join()
         with suppress(OSError):
-            connection.shutdown(socket.SHUT_RD)  # ends the wait of the other thread for input
+            tls.shutdown(socket.SHUT_RD)  # ends the wait of the other thread for input
         incoming.join()
         ours.close()
 
     return theirs, finish
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+class _SharedTls:
+    """A TLS connection that one thread reads and another writes. OpenSSL allows only one call at a time."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+        connection.setblocking(False)
+
+    def recv(self, size: int) -> bytes:
+        """Wait for data and return it, or b"" at the end."""
+        return self._when_ready(lambda: self._connection.recv(size))
+
+    def sendall(self, data: bytes) -> None:
+        """Send all data."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
+
+    def shutdown(self, how: int) -> None:
+        """End one direction, or both."""
+        with self._lock:
+            self._connection.shutdown(how)
+
+    def _when_ready(self, act: Callable[[], T]) -> T:
+        while True:
+            poll = select.poll()
+            with self._lock:
+                try:
+                    return act()
+                except ssl.SSLWantReadError:
+                    poll.register(self._connection, select.POLLIN)
+                except ssl.SSLWantWriteError:
+                    poll.register(self._connection, select.POLLOUT)
+            poll.poll()
+
+
+def _pump(source: socket.socket | _SharedTls, target: socket.socket | _SharedTls) -> None:
     with suppress(OSError):
         while data := source.recv(PIECE_BYTES):
             target.sendall(data)

@@ -97,6 +97,18 @@ def test_a_client_with_a_certificate_of_the_authority_is_served(remote, authorit
     assert (listed.returncode, len(listed.stdout.split()), listed.stderr) == (0, 3, "")
 
 
+def test_streams_pass_through_tls(remote, service, authority):
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    flags = [part for pair in authority.issue("client").items() for part in pair]
+    done = remote.host.run(
+        "docker", "-H", f"tcp://{ADDRESS}", "--tlsverify", *flags, "exec", "-i", "c1", "sh", "-c",
+        "cat; for n in 1 2 3 4; do cat /bin/busybox; done", input="abc" * 100_000, stdin=None, timeout=30,
+        env={**os.environ, "DOCKER_CONFIG": str(service.host.state)}, errors="replace", check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("abc" * 100_000)
+    assert (done.returncode, done.stderr, len(done.stdout) > 1_000_000) == (0, "", True)
+
+
 def test_clients_without_one_are_not(remote, authority, tmp_path):
     plain = ask(remote)
     assert plain.returncode != 0 and plain.stdout == ""
@@ -144,6 +156,32 @@ def test_the_end_of_a_hijacked_tls_connection_loses_no_output(tls_ends):
     talking.join(5)
     assert received.partition(b"\r\n\r\n")[2] == b"x" * size
     assert threading.active_count() == threads
+
+
+def test_a_hijacked_tls_connection_is_read_and_written_at_the_same_time(tls_ends):
+    server, client = tls_ends
+    data = os.urandom(4 << 20)
+
+    def echo() -> None:
+        with server, hijacked(server, client) as conversation:
+            while piece := conversation.socket.recv(65536):
+                conversation.socket.sendall(piece)
+
+    received = bytearray()
+    with ThreadPoolExecutor() as pool:
+        echoing = pool.submit(echo)
+        while b"\r\n\r\n" not in received:
+            received += client.recv(65536)
+        head = len(received)
+        for start in range(0, len(data), 65536):
+            client.sendall(data[start : start + 65536])
+            while len(received) < head + start:  # the piece before comes back meanwhile
+                received += client.recv(65536)
+        while len(received) < head + len(data):
+            received += client.recv(65536)
+        client.close()
+        echoing.result(5)
+    assert bytes(received).partition(b"\r\n\r\n")[2] == data
 
 
 def test_output_for_a_tls_client_that_has_gone_is_an_error(tls_ends):
