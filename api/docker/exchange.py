@@ -235,9 +235,15 @@ class _SharedTls:
             rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
 
     def shutdown(self, how: int) -> None:
-        """End one direction, or both."""
-        with self._lock:
-            self._connection.shutdown(how)
+        """End one direction; TLS clients are told of the end of the output (close_notify)."""
+        if how == socket.SHUT_WR:
+            with suppress(OSError):
+                self._when_ready(self._tell_end)
+        socket.socket.shutdown(self._connection, how)
+
+    def _tell_end(self) -> None:
+        with suppress(ssl.SSLWantReadError):  # the client need not answer
+            self._connection.unwrap()
 
     def _when_ready(self, act: Callable[[], T]) -> T:
         while True:

@@ -102,7 +102,7 @@ def test_streams_pass_through_tls(remote, service, authority):
     flags = [part for pair in authority.issue("client").items() for part in pair]
     done = remote.host.run(
         "docker", "-H", f"tcp://{ADDRESS}", "--tlsverify", *flags, "exec", "-i", "c1", "sh", "-c",
-        "cat; for n in 1 2 3 4; do cat /bin/busybox; done", input="abc" * 100_000, stdin=None, timeout=30,
+        "cat; for n in 1 2 3 4; do cat /bin/busybox; done", input="abc" * 100_000, stdin=None, timeout=60,
         env={**os.environ, "DOCKER_CONFIG": str(service.host.state)}, errors="replace", check=False,
     )  # fmt: skip
     assert done.stdout.startswith("abc" * 100_000)
@@ -127,7 +127,7 @@ def tls_ends(authority):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority.directory / "server.pem", authority.directory / "server.key")
     trusting = ssl.create_default_context(cafile=str(authority.directory / "ca.pem"))
-    theirs.settimeout(5)
+    theirs.settimeout(60)
     with ThreadPoolExecutor() as pool:
         accepted = pool.submit(context.wrap_socket, ours, server_side=True)
         client = trusting.wrap_socket(theirs, server_hostname="127.0.0.1")
@@ -153,9 +153,9 @@ def test_the_end_of_a_hijacked_tls_connection_loses_no_output(tls_ends):
     talking = threading.Thread(target=talk)
     talking.start()
     received = b"".join(iter(lambda: client.recv(65536), b""))
-    talking.join(5)
+    talking.join(60)
     assert received.partition(b"\r\n\r\n")[2] == b"x" * size
-    assert threading.active_count() == threads
+    until(lambda: threading.active_count() == threads)
 
 
 def test_a_hijacked_tls_connection_is_read_and_written_at_the_same_time(tls_ends):
@@ -180,7 +180,7 @@ def test_a_hijacked_tls_connection_is_read_and_written_at_the_same_time(tls_ends
         while len(received) < head + len(data):
             received += client.recv(65536)
         client.close()
-        echoing.result(5)
+        echoing.result(60)
     assert bytes(received).partition(b"\r\n\r\n")[2] == data
 
 
@@ -188,7 +188,7 @@ def test_output_for_a_tls_client_that_has_gone_is_an_error(tls_ends):
     server, client = tls_ends
     with hijacked(server, client) as conversation:
         client.close()
-        conversation.socket.settimeout(5)
+        conversation.socket.settimeout(60)
         with pytest.raises(BrokenPipeError):
             while True:
                 conversation.socket.sendall(bytes(65536))
