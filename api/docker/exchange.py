@@ -7,13 +7,16 @@ for as long as it likes. It has `HEAD_SECONDS` for the head of a request, and `B
 from __future__ import annotations
 
 import email.utils
+import select
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
+from typing import TypeVar
 
 import h11
 
@@ -29,6 +32,7 @@ DRAIN_LIMIT_BYTES = 1 << 20
 """Up to so many unread bytes of a body, the connection is kept. With a longer body, the connection is closed."""
 PIECE_BYTES = 64 << 10
 
+T = TypeVar("T")
 Headers = Sequence[tuple[str, str]]
 
 
@@ -133,7 +137,8 @@ class Exchange:
         lines += [f"{name}: {value}" for name, value in self._common]
         self._socket.settimeout(None)
         self._write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        return Hijacked(_plain(self._socket), self._http.trailing_data[0], upgraded=upgrade)
+        plain, finish = _plain(self._socket)
+        return Hijacked(plain, self._http.trailing_data[0], finish, upgraded=upgrade)
 
     def next_cycle(self) -> bool:
         """Prepare for the next request on the connection; return False if the connection must be closed."""
@@ -181,17 +186,79 @@ def reason(status: int) -> bytes:
     return HTTPStatus(status).phrase.encode()
 
 
-def _plain(connection: socket.socket) -> socket.socket:
-    """Return the connection itself, or for a TLS connection a plain socket that two threads connect to it."""
-    if not hasattr(connection, "unwrap"):
-        return connection.dup()
+def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
+    """Return the connection itself, or for a TLS connection a plain socket that two threads connect to it.
+
+    The function that is returned with it must be called after the plain socket was closed. It waits for the threads,
+    because they use the connection and may still have output to send.
+    """
+    if not isinstance(connection, ssl.SSLSocket):
+        return connection.dup(), lambda: None
+    tls = _SharedTls(connection)
     ours, theirs = socket.socketpair()
-    for source, target in ((connection, ours), (ours, connection)):
-        threading.Thread(target=_pump, args=(source, target), daemon=True).start()
-    return theirs
+
+    def send() -> None:
+        _pump(ours, tls)
+        with suppress(OSError):
+            ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output must then be an error
+
+    outgoing = threading.Thread(target=send, daemon=True)
+    incoming = threading.Thread(target=_pump, args=(tls, ours), daemon=True)
+    outgoing.start()
+    incoming.start()
+
+    def finish() -> None:
+        outgoing.join()
+        with suppress(OSError):
+            tls.shutdown(socket.SHUT_RD)  # ends the wait of the other thread for input
+        incoming.join()
+        ours.close()
+
+    return theirs, finish
 
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+class _SharedTls:
+    """A TLS connection that one thread reads and another writes. OpenSSL allows only one call at a time."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+        connection.setblocking(False)
+
+    def recv(self, size: int) -> bytes:
+        """Wait for data and return it, or b"" at the end."""
+        return self._when_ready(lambda: self._connection.recv(size))
+
+    def sendall(self, data: bytes) -> None:
+        """Send all data."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
+
+    def shutdown(self, how: int) -> None:
+        """End one direction; TLS clients are told of the end of the output (close_notify)."""
+        if how == socket.SHUT_WR:
+            with suppress(OSError):
+                self._when_ready(self._tell_end)
+        socket.socket.shutdown(self._connection, how)
+
+    def _tell_end(self) -> None:
+        with suppress(ssl.SSLWantReadError):  # the client need not answer
+            self._connection.unwrap()
+
+    def _when_ready(self, act: Callable[[], T]) -> T:
+        while True:
+            poll = select.poll()
+            with self._lock:
+                try:
+                    return act()
+                except ssl.SSLWantReadError:
+                    poll.register(self._connection, select.POLLIN)
+                except ssl.SSLWantWriteError:
+                    poll.register(self._connection, select.POLLOUT)
+            poll.poll()
+
+
+def _pump(source: socket.socket | _SharedTls, target: socket.socket | _SharedTls) -> None:
     with suppress(OSError):
         while data := source.recv(PIECE_BYTES):
             target.sendall(data)

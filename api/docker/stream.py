@@ -65,10 +65,14 @@ class Hijacked:
 
     ``socket`` is a plain socket, also for a TLS client. ``received`` are the bytes that the client has already sent
     after its request. ``upgraded`` says whether the client got 101.
+    ``finish`` is called after the end of the conversation.
     """
 
-    def __init__(self, connection: socket.socket, received: bytes, *, upgraded: bool) -> None:
+    def __init__(
+        self, connection: socket.socket, received: bytes, finish: Callable[[], None], *, upgraded: bool
+    ) -> None:
         self.socket, self.received, self.upgraded = connection, received, upgraded
+        self._finish = finish
 
     def __enter__(self) -> Hijacked:
         return self
@@ -77,5 +81,6 @@ class Hijacked:
         self.close()
 
     def close(self) -> None:
-        """End the conversation; idempotent."""
+        """End the conversation; blocks until a TLS client has got everything, or has gone; idempotent."""
         self.socket.close()
+        self._finish()

@@ -69,13 +69,13 @@ def make_request(
 def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool, platform: str = "") -> str:
     """Create the container, write its id to the file of ``--cidfile`` and return the id.
 
-    Raises EngineError and StatusError.
+    A dry run neither writes the file nor pulls an image. Raises EngineError and StatusError.
     """
     warn(app, request)
-    with id_file(request.host.container_id_file) as keep:
+    with id_file("" if app.is_dry_run else request.host.container_id_file) as keep:
         name = reference(request.config.image)
         request = replace(request, host=replace(request.host, console_size=console_size(app)))
-        if name and pull == "always":
+        if name and pull == "always" and not app.is_dry_run:
             pull_for(app, name, quiet=quiet, platform=platform)
         try:
             created = app.engine.containers.create(request)
@@ -83,7 +83,7 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
             if not (name and str(error).startswith("No such image")):
                 raise
             app.hint = IMAGE_HINT.format(name=request.config.image)
-            if pull != "missing":
+            if pull != "missing" or app.is_dry_run:
                 raise
             if not quiet:
                 app.err_lines([f"Unable to find image '{name}' locally"])

@@ -79,11 +79,14 @@ class CommandRecorder:
         act()
         if prefix is not None:
             line = shlex.join([*prefix, *argv])
-            self._keep([f"# {line}  (its input has secret keys, which are not shown)" if secret else line])
+            if secret:
+                self.comment(f"{line}  (its input has secret keys, which are not shown)")
+            else:
+                self._keep([line])
 
     def comment(self, text: str) -> None:
-        """Record a comment line."""
-        self._keep([f"# {text}"])
+        """Record a comment line. A line break in a name becomes a space, because a shell would execute the rest."""
+        self._keep([f"# {' '.join(text.splitlines())}"])
 
     def opened(self, path: str, inode: int) -> None:
         """Record the path of a network namespace. Only the first path of a namespace is used."""

@@ -7,6 +7,7 @@ removes them when the socket is closed, also after a SIGKILL. Their rules match 
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -36,6 +37,7 @@ CHAINS = {
     "netdev": ("ingress", "egress"),
 }
 """The hooks at which the trace of a packet begins, by family."""
+READABLE = re.compile(r"[A-Za-z0-9_./-]+")
 DISCOVERY = {
     4: ("arp saddr ip {0}", "arp daddr ip {0}"),
     6: ("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } icmpv6 taddr {0}",),
@@ -164,7 +166,13 @@ class PacketTrace:
 
 
 def rule_text(table: str, chain: str, handle: int) -> str:
-    """Return the rule with this handle as nft prints it, or "" if the rule does not exist any more."""
+    """Return the rule with this handle as nft prints it, or "" if the rule does not exist any more.
+
+    Also returns "" for other names than nft(8) can read. The kernel allows any characters, so that a name from a
+    container could add commands.
+    """
+    if not all(READABLE.fullmatch(name) for name in (*table.split(" ", 1), chain)):
+        return ""
     with suppress(DriverError):
         for line in libnftables.numbered(f"chain {table} {chain}").splitlines():
             text, _, number = line.rpartition(" # handle ")

@@ -18,12 +18,14 @@ from drivers.linux import recording
 from engine.etc_files.resolv_conf import HEADER
 from engine.host import Host
 from engine.model import ContainerRecord
-from engine.paths import make_private_directory, no_follow
+from engine.paths import make_private_directory
 
 NETNS_DIRECTORY = Path("/run/netns")
 ETC = Path("/etc/netns")
 KEPT = ETC / ".hawse"
 NAME = "resolv.conf"
+NEW = ".resolv.conf.hawse"
+"""The name of a new file until it is complete. A resolv.conf without `MARK` counts as the user's, also an empty one."""
 MARK = "# Written by hawse while this namespace is on its networks. An earlier file comes back afterwards.\n"
 LARGEST = 1 << 20
 """Size limit in bytes. A user's file that is larger is not read."""
@@ -58,10 +60,14 @@ def write(host: Host, record: ContainerRecord, text: str) -> None:
             make_private_directory(target.parent)
         else:
             place.mkdir(0o755, parents=True, exist_ok=True)
+        data = (MARK + text.removeprefix(HEADER)).encode("utf-8", "surrogateescape")
+        if _is_ours(target):
+            _fill(target, data)
+            return
+        _fill(target.with_name(NEW), data)
+        if place is not None:
             _keep(target, KEPT / place.name)
-        with open(target, "w", encoding="utf-8", errors="surrogateescape", opener=no_follow) as file:
-            file.write(MARK + text.removeprefix(HEADER))
-            os.fchmod(file.fileno(), 0o644)
+        target.with_name(NEW).rename(target)
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
@@ -76,6 +82,7 @@ def restore(host: Host, record: ContainerRecord) -> None:
     target, kept = path(host, record), KEPT / place.name if place else None
     if recording.is_dry_run():
         return
+    target.with_name(NEW).unlink(missing_ok=True)
     if _is_ours(target):
         target.unlink(missing_ok=True)
     if place is None or kept is None:
@@ -93,7 +100,16 @@ def restore(host: Host, record: ContainerRecord) -> None:
 def _of_name(sandbox_path: str) -> Path | None:
     """Return /etc/netns/NAME for the path of a namespace of `ip netns`, or None for any other path."""
     directory, name = os.path.split(sandbox_path)
-    return ETC / name if directory == str(NETNS_DIRECTORY) and name else None
+    return ETC / name if directory == str(NETNS_DIRECTORY) and name not in ("", KEPT.name) else None
+
+
+def _fill(file: Path, data: bytes) -> None:
+    """Write a file in place, because mounts refer to it; if the write fails, its beginning is still `MARK`."""
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "wb") as opened:
+        opened.write(data)
+        opened.truncate()
+        os.fchmod(fd, 0o644)
 
 
 def _keep(target: Path, kept: Path) -> None:

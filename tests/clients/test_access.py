@@ -5,9 +5,13 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import socket
+import ssl
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from api.docker.exchange import Exchange
+from api.docker.stream import Hijacked
 from tests.conftest import let_others_pass, until
 
 from .conftest import Service
@@ -91,6 +97,18 @@ def test_a_client_with_a_certificate_of_the_authority_is_served(remote, authorit
     assert (listed.returncode, len(listed.stdout.split()), listed.stderr) == (0, 3, "")
 
 
+def test_streams_pass_through_tls(remote, service, authority):
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    flags = [part for pair in authority.issue("client").items() for part in pair]
+    done = remote.host.run(
+        "docker", "-H", f"tcp://{ADDRESS}", "--tlsverify", *flags, "exec", "-i", "c1", "sh", "-c",
+        "cat; for n in 1 2 3 4; do cat /bin/busybox; done", input="abc" * 100_000, stdin=None, timeout=60,
+        env={**os.environ, "DOCKER_CONFIG": str(service.host.state)}, errors="replace", check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("abc" * 100_000)
+    assert (done.returncode, done.stderr, len(done.stdout) > 1_000_000) == (0, "", True)
+
+
 def test_clients_without_one_are_not(remote, authority, tmp_path):
     plain = ask(remote)
     assert plain.returncode != 0 and plain.stdout == ""
@@ -99,6 +117,81 @@ def test_clients_without_one_are_not(remote, authority, tmp_path):
     other = Authority(tmp_path / "other").issue("client") | {"--tlscacert": f"{authority.directory}/ca.pem"}
     forged = ask(remote, "--tlsverify", *[part for pair in other.items() for part in pair])
     assert forged.returncode != 0 and forged.stdout == ""
+
+
+@pytest.fixture
+def tls_ends(authority):
+    """The exchange and the client of a TLS connection."""
+    authority.issue("server")
+    ours, theirs = socket.socketpair()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.directory / "server.pem", authority.directory / "server.key")
+    trusting = ssl.create_default_context(cafile=str(authority.directory / "ca.pem"))
+    theirs.settimeout(60)
+    with ThreadPoolExecutor() as pool:
+        accepted = pool.submit(context.wrap_socket, ours, server_side=True)
+        client = trusting.wrap_socket(theirs, server_hostname="127.0.0.1")
+    with client, accepted.result() as server:
+        yield server, client
+
+
+def hijacked(server: ssl.SSLSocket, client: ssl.SSLSocket) -> Hijacked:
+    client.sendall(b"POST /exec HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    exchange = Exchange(server, ())
+    assert exchange.next_request() is not None
+    return exchange.hijack("application/x-raw")
+
+
+def test_the_end_of_a_hijacked_tls_connection_loses_no_output(tls_ends):
+    server, client = tls_ends
+    threads, size = threading.active_count(), 3 << 20
+
+    def talk() -> None:
+        with server, hijacked(server, client) as conversation:
+            conversation.socket.sendall(b"x" * size)
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    received = b"".join(iter(lambda: client.recv(65536), b""))
+    talking.join(60)
+    assert received.partition(b"\r\n\r\n")[2] == b"x" * size
+    until(lambda: threading.active_count() == threads)
+
+
+def test_a_hijacked_tls_connection_is_read_and_written_at_the_same_time(tls_ends):
+    server, client = tls_ends
+    data = os.urandom(4 << 20)
+
+    def echo() -> None:
+        with server, hijacked(server, client) as conversation:
+            while piece := conversation.socket.recv(65536):
+                conversation.socket.sendall(piece)
+
+    received = bytearray()
+    with ThreadPoolExecutor() as pool:
+        echoing = pool.submit(echo)
+        while b"\r\n\r\n" not in received:
+            received += client.recv(65536)
+        head = len(received)
+        for start in range(0, len(data), 65536):
+            client.sendall(data[start : start + 65536])
+            while len(received) < head + start:  # the piece before comes back meanwhile
+                received += client.recv(65536)
+        while len(received) < head + len(data):
+            received += client.recv(65536)
+        client.close()
+        echoing.result(60)
+    assert bytes(received).partition(b"\r\n\r\n")[2] == data
+
+
+def test_output_for_a_tls_client_that_has_gone_is_an_error(tls_ends):
+    server, client = tls_ends
+    with hijacked(server, client) as conversation:
+        client.close()
+        conversation.socket.settimeout(60)
+        with pytest.raises(BrokenPipeError):
+            while True:
+                conversation.socket.sendall(bytes(65536))
 
 
 def test_tcp_without_tls_is_refused(service):

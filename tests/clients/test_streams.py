@@ -115,6 +115,18 @@ def test_an_exec_instance_has_a_document(service):
     assert service.ask("POST", "/containers/c1/exec", {"Cmd": []}).status == 400
 
 
+def test_an_exec_instance_that_could_not_be_started_does_not_run(service):
+    service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
+    size = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"], "Tty": True, "ConsoleSize": [1 << 16, 80]})
+    assert (size.status, size.message) == (400, "invalid ConsoleSize: [65536 80]")
+    exec_id = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"]}).json["Id"]
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(service.socket))
+        head = "Host: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+        connection.sendall(f"POST /exec/{exec_id}/start HTTP/1.1\r\n{head}{{}}".encode())
+    until(lambda: service.ask("GET", f"/exec/{exec_id}/json").json["ExitCode"] is not None)
+
+
 def test_logs(service):
     docker = service.docker
     docker("run", "--name", "c1", "bb", "sh", "-c", "echo one; echo two >&2; sleep 0.2; echo three")

@@ -18,7 +18,7 @@ from api.docker.detach_keys import detach_keys
 from api.docker.errors import ApiError, bad_request
 from api.docker.execs import EXECS, Exec
 from api.docker.frames import media_type
-from api.docker.handlers.attach import size
+from api.docker.handlers.attach import SIZE_LIMIT, size
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.router import Route
 from api.docker.stream import Hijacked
@@ -65,15 +65,20 @@ def start(request: Request) -> Response | None:
     body = request.json("ExecStartCheck")
     document = request.engine.containers.inspect(instance.container_id)
     _require_running(document)
-    instance.claim()
     rows, columns = _console_size(body.numbers("ConsoleSize"))
-    if rows or columns:
-        instance.size = rows, columns
-    if body.flag("Detach"):
-        _start_detached(request, instance)
-        return EMPTY
-    with request.hijack(media_type(request.version, tty=instance.command.tty)) as connection:
-        (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection)
+    instance.claim()
+    try:
+        if rows or columns:
+            instance.size = rows, columns
+        if body.flag("Detach"):
+            _start_detached(request, instance)
+            return EMPTY
+        with request.hijack(media_type(request.version, tty=instance.command.tty)) as connection:
+            (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection)
+    except BaseException:
+        if instance.exit_code is None:  # the client has gone, or descriptors have run out
+            instance.finish(FAILED)
+        raise
     return None
 
 
@@ -226,7 +231,11 @@ def _execute(engine: Engine, files: list[int], container_id: str, command: ExecC
 
 
 def _console_size(numbers: Sequence[int]) -> tuple[int, int]:
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
+    """Return the rows and columns of a ConsoleSize, zeros without one; raises ApiError (400)."""
+    rows, columns = numbers if len(numbers) == 2 else (0, 0)
+    if not (0 <= rows <= SIZE_LIMIT and 0 <= columns <= SIZE_LIMIT):
+        raise bad_request(f"invalid ConsoleSize: [{rows} {columns}]")
+    return rows, columns
 
 
 def _null() -> int:

@@ -7,6 +7,7 @@ kernel state come next, then drops that hawse's own rules intend, then a port wi
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -24,7 +25,7 @@ from engine.diagnosis.trace.names import not_same_network
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import Place, Records
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import br_netfilter
+from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.store.api import Reader
@@ -244,13 +245,14 @@ class Explanation:
         detail = f"{what} drops the {'answer' if event.reply else 'probe'} by {rule or f'rule {event.handle}'}"
         if self._way.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
             return br_netfilter(what, detail, self._way.inner_address.version)
-        fix = f"let the packets pass there: nft insert rule {event.table} {event.chain} … accept"
+        fix = f"let the packets pass there: nft insert rule {in_shell(event.table, event.chain)} … accept"
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
     def _of_legacy(self, place: Place, rule: Dropping) -> Culprit:
         what = f"{rule.program} table {rule.table} chain {rule.chain}"
         detail = f"{what} drops the probe by {f'rule {rule.number}' if rule.number else 'its policy'}"
-        fix = f"look at it: {rule.program} -t {rule.table} -L {rule.chain} -n -v --line-numbers"
+        where = f" in {place.name}" if place.path else ""
+        fix = f"look at it{where}: {rule.program} -t {rule.table} -L {shlex.quote(rule.chain)} -n -v --line-numbers"
         if place.path:
             return Culprit(
                 "container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix
@@ -267,7 +269,10 @@ class Explanation:
                 if REDIRECTING.search(rule):
                     what = f"table {event.table} chain {event.chain}"
                     detail = f"{what} sends the probe somewhere else by {rule}"
-                    fix = f"remove that rule: nft delete rule {event.table} {event.chain} handle {event.handle}"
+                    named = in_shell(event.table, event.chain)
+                    fix = f"remove that rule: nft delete rule {named} handle {event.handle}"
+                    if place.path:
+                        fix = CHANGE_THERE.format(place.name)
                     return Culprit("foreign-firewall", what, f"{place}, {what}", detail, fix)
         return None
 
@@ -276,7 +281,7 @@ class Explanation:
         what = f"table {event.table} chain {event.chain}"
         which = "answer" if event.reply else "probe"
         detail = f"{what} in {place.name} drops the {which} by {rule}"
-        fix = f"change that rule in {place.name}: nsenter into its network namespace, then nft"
+        fix = CHANGE_THERE.format(place.name)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
 
     def _own_drop(self, event: Event) -> Culprit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from engine.diagnosis.trace.records import HOST, Place, address_of
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of, port_of
 
+CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then nft"
 IP = ("inet", "ip", "ip6")
 Step = tuple[Place, str, tuple[str, ...], Packet]
 """A hook that the packet passes: the place, the hook, the families of tables, and the packet's fields at the hook."""
@@ -114,12 +116,17 @@ def _culprit(place: Place, drop: Drop, *, bridged: bool, version: int) -> Culpri
     rule = place.inside(lambda: rule_text(drop.table, drop.chain, drop.handle)) if drop.handle else "its policy"
     detail = f"{what} drops such packets by {rule}"
     if place.path:
-        fix = f"change that rule in {place.name}: nsenter into its network namespace, then nft"
+        fix = CHANGE_THERE.format(place.name)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix)
     if bridged and not drop.handle:
         return br_netfilter(what, detail, version)
-    fix = f"let the packets pass there: nft insert rule {drop.table} {drop.chain} … accept, or remove the rule"
+    fix = f"let the packets pass there: nft insert rule {in_shell(drop.table, drop.chain)} … accept, or remove the rule"
     return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+
+
+def in_shell(table: str, chain: str) -> str:
+    """Return a table (family and name) and a chain for a command; the kernel allows any characters in their names."""
+    return shlex.join([*table.split(" ", 1), chain])
 
 
 def br_netfilter(what: str, detail: str, version: int) -> Culprit:

@@ -217,6 +217,16 @@ def test_a_dry_run_changes_nothing_and_shows_what_the_command_then_does(twin: Tw
     hawse("network", "rm", "app", "six")
 
 
+def test_a_dry_run_writes_no_id_and_pulls_no_image(twin: Twin, tmp_path: Path) -> None:
+    written = tmp_path / "cid"
+    done = twin.hawse("--dry-run", "run", "-d", "--cidfile", str(written), "hostfs", "true")
+    assert (done.stdout, written.exists()) == ("", False)
+    for pull in ("missing", "always"):
+        lacking = twin.hawse("--dry-run", "run", "-d", "--pull", pull, "127.0.0.1:1/nothere", "true", check=False)
+        assert lacking.returncode == 125
+        assert "Error response from daemon: No such image: 127.0.0.1:1/nothere" in lacking.stderr
+
+
 def test_a_dry_run_that_cannot_be_true_is_refused(twin: Twin) -> None:
     hawse = twin.hawse
     for words in (("rm", "-f", "web"), ("system", "uninstall"), ("network", "prune", "-f"), ("network", "ls")):

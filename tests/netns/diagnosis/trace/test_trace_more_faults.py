@@ -114,3 +114,12 @@ def test_without_an_agent(lab):
         lab.hawse("network", "create", "again")
         lab.hawse("network", "rm", "again")
         until(lambda: lab.trace("db", "web:80")["reachable"])
+
+
+def test_a_redirection_in_a_container_is_not_to_be_removed_on_the_host(lab):
+    lab.at("db", "nft 'add table ip foreign; add chain ip foreign c { type nat hook output priority -100; }; "
+                 "add rule ip foreign c tcp dport 80 dnat to 172.31.0.4:99'")  # fmt: skip
+    culprit = lab.trace("db", "web:80")["culprit"]
+    lab.at("db", "nft delete table ip foreign")
+    assert "table ip foreign chain c sends the probe somewhere else" in culprit["detail"]
+    assert culprit["fix"] == "change that rule in db: nsenter into its network namespace, then nft"

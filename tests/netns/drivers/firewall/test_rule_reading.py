@@ -4,6 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from drivers.firewall.packet_trace import rule_text
 from drivers.firewall.rule_reading import Drop, Packet, find_drop
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
@@ -77,3 +78,13 @@ def test_an_answer(netns):
     assert read(netns.path, "tcp sport 80 drop", "", ANSWER) is not None
     assert read(netns.path, "tcp dport 80 drop", "", ANSWER) is None
     assert read(netns.path, "ct state established accept; drop", "", ANSWER) is None
+
+
+def test_the_name_of_a_table_adds_no_commands(netns):
+    def act():
+        libnftables.run("add table ip x\nadd chain ip x c\nadd rule ip x c drop")
+        hostile = "ip x c; add table ip added; list chain ip x"
+        return rule_text("ip x", "c", 2), rule_text(hostile, "c", 2), rule_text("ip x", "c; add table ip added", 2)
+
+    assert namespaces.run_in_netns(netns.path, act) == ("drop", "", "")
+    assert netns.run("nft", "list", "tables").stdout == "table ip x\n"

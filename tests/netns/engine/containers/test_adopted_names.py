@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,27 @@ from tests.conftest import COUNTER, Host, Netns, Peer, require_root, until
 pytestmark = pytest.mark.netns
 IDLE = "ip link set lo up; exec sleep 1d"
 READ = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone())"
+FULL_DISK = """
+import os, subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from engine.containers import namespace_files
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", "/etc/netns"], check=True)
+own = Path("/etc/netns/lab/resolv.conf")
+own.parent.mkdir()
+own.write_text("nameserver 10.9.8.7")
+try:
+    Path("/etc/netns/other").write_bytes(bytes(1 << 20))
+except OSError:
+    record, host = SimpleNamespace(sandbox_path="/run/netns/lab"), SimpleNamespace(root=Path("/nowhere"))
+    for _ in range(2):
+        try:
+            namespace_files.write(host, record, "nameserver 127.0.0.11")
+        except OSError as error:
+            print(error.errno)
+    namespace_files.restore(host, record)
+    print(own.read_text(), os.listdir(own.parent))
+"""
 STATUS = "SELECT json_extract(body, '$.status') FROM containers WHERE adopted"
 
 
@@ -104,6 +126,12 @@ def test_a_resolv_conf_of_the_users_is_obeyed_kept_and_comes_back(host, lab, tmp
     host.hawse(*leave, lab.name)
     assert os.readlink(own) == str(real)
     shutil.rmtree(own.parent)
+
+
+def test_a_resolv_conf_of_the_users_survives_a_full_disk():
+    Path("/etc/netns").mkdir(exist_ok=True)
+    done = subprocess.run(["unshare", "-m", sys.executable, "-c", FULL_DISK], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("28\n28\nnameserver 10.9.8.7 ['resolv.conf']\n", "")
 
 
 def test_a_process_and_a_mounted_file_have_names_too(host, tmp_path):

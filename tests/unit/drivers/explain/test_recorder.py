@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -35,3 +36,12 @@ def test_forked_children_add_to_the_commands():
     assert recorder.commands == [
         "sysctl -w net.ipv4.ip_forward=1", "sysctl -w net/ipv4/conf/eth0.10/forwarding=1", "touch '/tmp/a b'",
     ]  # fmt: skip
+
+
+def test_no_part_of_a_comment_is_executed(tmp_path):
+    recorder, flag = CommandRecorder(), tmp_path / "flag"
+    recorder.comment(f"/etc/netns/x\ntouch {flag}\r/resolv.conf gets the address of the resolver.")
+    recorder.command(("wg", f"x\ntouch {flag}"), lambda: None, secret=True)
+    subprocess.run(["sh"], input="\n".join(recorder.commands), text=True, check=True)
+    assert len(recorder.commands) == 2
+    assert not flag.exists()
