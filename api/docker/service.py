@@ -10,15 +10,18 @@ import os
 import select
 import signal
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from api.docker import workers
 from api.docker.front import OUTDATED, Front, close_quietly
 from api.docker.router import Router
+
+if TYPE_CHECKING:
+    import ssl
 
 RESTART_SECONDS = 0.5  # between the end of a front and the start of the next
 
