@@ -11,11 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module, util
-from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING
 
 from drivers.api import Driver, DriverFacts, Missing, examine
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 GROUP = "hawse.drivers"
 NAME = re.compile("[a-z][a-z0-9]*")
@@ -99,12 +102,19 @@ def _own_types() -> tuple[str, ...]:
 
 
 def _entry_point(type_name: str) -> type | None:
-    for point in entry_points(group=GROUP, name=type_name):
-        factory = point.load()
-        return factory if isinstance(factory, type) else None
+    for point in _points():
+        if point.name == type_name:
+            factory = point.load()
+            return factory if isinstance(factory, type) else None
     return None
 
 
 @cache
 def _outsiders() -> frozenset[str]:
-    return frozenset(point.name for point in entry_points(group=GROUP)) - set(_own_types())
+    return frozenset(point.name for point in _points()) - set(_own_types())
+
+
+def _points() -> EntryPoints:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=GROUP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import metadata
 from typing import Any
 
 OUTSIDE: dict[str, Any] = {
@@ -17,6 +16,8 @@ the zeros, because templates of ``--format`` read these numbers too.
 
 def version_text() -> str:
     """Return the version of hawse itself, not that of Docker."""
+    from importlib import metadata
+
     try:
         return metadata.version("hawse")
     except metadata.PackageNotFoundError:

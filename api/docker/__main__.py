@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from api.docker import early  # noqa: F401
-from api.docker.listeners import Settings, given, tcp_listener, tls_context, unix_listener
+from api.docker.listeners import Settings, given, tcp_listener, unix_listener
 from api.docker.router import Router
 from api.docker.routes import ROUTES
 from api.docker.service import Service
@@ -25,9 +25,12 @@ def main() -> int:
     settings = Settings(**json.loads(sys.argv[1]))
     os.umask(0o022)
     listeners = given()
-    made = None
+    made, tls = None, None
     try:
-        tls = tls_context(settings) if settings.address else None
+        if settings.address:
+            from api.docker.tls import tls_context
+
+            tls = tls_context(settings)
         if settings.path and not listeners:
             listeners.append(unix_listener(settings))
             made = Path(settings.path)

@@ -6,13 +6,12 @@ import gc
 import os
 import select
 import socket
-import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qs, unquote
 
 import h11
@@ -27,6 +26,9 @@ from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
 from engine.version import API_VERSION, DOCKER_VERSION
+
+if TYPE_CHECKING:
+    import ssl
 
 STACK_BYTES = 512 << 10  # of one thread; only the part that is used takes memory
 COLLECTED_OBJECTS = 20_000

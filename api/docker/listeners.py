@@ -5,7 +5,6 @@ from __future__ import annotations
 import grp
 import os
 import socket
-import ssl
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -86,19 +85,6 @@ def tcp_listener(settings: Settings) -> socket.socket:
         return socket.create_server((host, int(port)), family=family, backlog=BACKLOG)
     except (OSError, ValueError, OverflowError) as error:
         raise Unavailable(f"cannot listen on tcp://{settings.address}: {error}") from error
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Return the context that requires a client certificate of the given authority; raises EngineError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        context.load_verify_locations(settings.cacert)
-        context.load_cert_chain(settings.cert, settings.key)
-    except (OSError, ValueError) as error:
-        raise InvalidArgument(f"the TLS files cannot be used: {error}") from error
-    return context
 
 
 def _group(name: str) -> int | None:

@@ -10,17 +10,26 @@ import os
 import select
 import signal
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
-from api.docker import workers
+from api.docker import rehearsal, workers
 from api.docker.front import OUTDATED, Front, close_quietly
 from api.docker.router import Router
+from engine.runtime.prefork import IdleChild
+
+if TYPE_CHECKING:
+    import ssl
 
 RESTART_SECONDS = 0.5  # between the end of a front and the start of the next
+PREFORK_DELAY_SECONDS = 0.05
+"""Seconds from the start of a job until the next worker is forked; the delay keeps the fork from slowing the job.
+
+If the job ends earlier, the next worker is forked at the job's end.
+"""
 
 
 class Service:
@@ -30,6 +39,7 @@ class Service:
         self._router, self._listeners, self._tls = router, listeners, tls
         self._front, self._channel = 0, socket.socket()
         self._code: int | None = None
+        self._idle, self._busy = IdleChild(self._be_idle), False
 
     def run(self) -> int:
         """Serve; return the exit code of the process."""
@@ -38,18 +48,23 @@ class Service:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._end(0))
+        rehearsal.create_scratch_host()  # at the end of this child, the first idle worker is forked
         gc.collect()
         gc.freeze()  # children then do not scan the present objects, and share their memory
         self._start_front()
         while self._code is None:
             channel = self._channel.fileno()
-            readable, _, _ = select.select([wake, channel], [], [])
+            readable, _, _ = select.select([wake, channel], [], [], PREFORK_DELAY_SECONDS if self._busy else None)
             if wake in readable:
                 self._reap(wake)
             elif channel in readable:
-                self._fork_worker()
+                self._start_worker()
+                self._busy = True
+            else:
+                self._prepare()
         with suppress(ProcessLookupError):
             os.kill(self._front, signal.SIGKILL)
+        rehearsal.forget()
         return self._code
 
     def _end(self, code: int) -> None:
@@ -61,12 +76,14 @@ class Service:
         self._front = os.fork()
         if self._front == 0:
             self._channel.close()
+            self._idle.dismiss()  # closes only the front's copy of the channel
             _forget_signals()
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the front
             Front(self._router, theirs, self._tls).run(self._listeners)
         theirs.close()
 
-    def _fork_worker(self) -> None:
+    def _start_worker(self) -> None:
+        """Pass the channel of a job to the idle worker; if there is none, fork a worker."""
         try:
             _, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
         except OSError:
@@ -75,19 +92,33 @@ class Service:
             return  # the front has ended, and SIGCHLD follows
         channel = socket.socket(fileno=descriptors[0])
         with channel, suppress(OSError):
-            if os.fork() == 0:
-                self._channel.close()
-                close_quietly(self._listeners)
-                _forget_signals()
+            if not self._idle.hand_over(channel.fileno()) and os.fork() == 0:
+                self._become_worker()
                 workers.serve(channel)
+
+    def _prepare(self) -> None:
+        self._busy = False
+        self._idle.prepare()
+
+    def _be_idle(self, channel: socket.socket) -> NoReturn:
+        self._become_worker()
+        workers.wait_for_job(channel)
+
+    def _become_worker(self) -> None:
+        self._channel.close()
+        close_quietly(self._listeners)
+        _forget_signals()
 
     def _reap(self, wake: int) -> None:
         with suppress(BlockingIOError):
             os.read(wake, 512)
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._idle.ended(ended[0])
                 if ended[0] == self._front and self._code is None:
                     self._front_ended(os.waitstatus_to_exitcode(ended[1]))
+        if self._code is None:
+            self._prepare()
 
     def _front_ended(self, code: int) -> None:
         if code == OUTDATED:

@@ -18,10 +18,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
+from api.docker import rehearsal
 from api.docker.errors import ApiError, from_engine
 from engine.api import Engine
 from engine.core import open_engine
 from engine.errors import EngineError
+from engine.runtime import prefork
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -135,6 +137,17 @@ class Workers:
             turn.release()
             raise ApiError(500, f"no process for the request could be started: {error}") from error
         return Job(ours, descriptors[0], turn)
+
+
+def wait_for_job(idle: socket.socket) -> NoReturn:
+    """Rehearse until the channel of a job comes, then run the job; does not return."""
+    try:
+        rehearsal.warm_up(until=lambda: prefork.has_come(idle))
+        channel = socket.socket(fileno=prefork.receive(idle))
+        idle.close()
+        serve(channel)
+    finally:
+        os._exit(1)
 
 
 def serve(channel: socket.socket) -> NoReturn:

@@ -11,17 +11,17 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib import import_module
 
 from cli.app import App
 from cli.root import run
 from cli.warm.socket import directory
-from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
-from engine.store.codec import prepare
 
 SCRATCH = b"warm.rehearsal"
+REHEARSAL = "engine.rehearsal"
+"""The module of the engine that `cli.warm.preload` imports together with all others, after it watches their files."""
 COMMANDS = (
     ("network", "inspect", "bridge"),
     ("network", "create", "--help"),
@@ -55,14 +55,8 @@ def create_scratch_host() -> None:
 
 
 def compile_tables() -> None:
-    """Compile the tables that hawse and pyroute2 compile at first use, so that each forked child has them.
-
-    This saves 1.3 ms of CPU time in ``network connect``. Errors are ignored, as in `warm_up`.
-    """
-    with suppress(Exception):
-        prepare(NetworkRecord, ContainerRecord, EndpointRecord, ImageRecord)
-        import_module("drivers.registry").prepare()
-        import_module("drivers.linux.rehearsal").encode_all()
+    """Compile what hawse and pyroute2 compile at first use, so that each forked child finds it."""
+    import_module(REHEARSAL).compile_tables()
 
 
 def run_silently(command: tuple[str, ...]) -> None:
@@ -81,34 +75,13 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
             if until():
                 return
             run_silently(command)
-    with suppress(Exception):
-        with import_module("drivers.linux.netlink").session() as opened:
-            import_module("drivers.linux.link").find(opened, "lo")
-            # Read addresses here, and routes in the next line. pyroute2 needs 0.2 ms more for the first netlink message
-            # of each kind, and the user's command must not spend this time.
-            import_module("drivers.linux.address").all_addresses(opened)
-            import_module("drivers.linux.route").widest(opened)
-        if not until():
-            import_module("drivers.linux.libnftables").run("")
+    import_module(REHEARSAL).open_libraries(until)
 
 
-@contextmanager
-def elsewhere() -> Iterator[None]:
-    """Use the directories of the scratch host (the made-up host of rehearsals) while the context manager is active.
-
-    The environment variables HAWSE_ROOT, HAWSE_RUN and HAWSE_CONFIG are restored at the end.
-    """
-    place = os.fsdecode(scratch_environment())
-    saved = {name: os.environ.get(name) for name in ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")}
-    os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def elsewhere() -> AbstractContextManager[None]:
+    """Return the context manager in which commands use the scratch host (the made-up host of rehearsals)."""
+    scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_environment()))
+    return scratch
 
 
 def forget() -> None:

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NoReturn
 
 from cli.launcher.launch import EXITED, KILLED, STOPPED, message
 from cli.warm import worker
@@ -19,6 +19,7 @@ from cli.warm.socket import WarmSocket
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.runtime import peer
+from engine.runtime.prefork import IdleChild
 
 POLL_INTERVAL_SECONDS = 30.0
 """Seconds between two checks of whether the server's socket still exists.
@@ -33,17 +34,6 @@ If the command ends earlier, the next child is forked at the command's end.
 """
 
 
-class IdleChild(NamedTuple):
-    """The server's record of a forked child that waits for a command, with the server's end of the ``channel`` to the
-    child.
-
-    The child exits when the server closes this end of the channel.
-    """
-
-    pid: int
-    channel: socket.socket
-
-
 class WarmServer:
     """Runs commands until no command has come for ``idle`` seconds, or until one of hawse's source files changes."""
 
@@ -52,7 +42,7 @@ class WarmServer:
         self._place: WarmSocket
         self._children: dict[int, socket.socket] = {}
         self._identity = peer.identity(os.getpid())
-        self._spare: IdleChild | None = None
+        self._spare = IdleChild(self._be_idle)
         self._served, self._leaving = True, False
 
     def run(self, place: WarmSocket) -> None:
@@ -75,7 +65,7 @@ class WarmServer:
             self._leaving = True
             self._loop.forget(self._place.listener.fileno())
             self._place.leave()
-            self._take_spare()
+            self._spare.dismiss()
         if not self._children:
             self._loop.stop()
 
@@ -102,11 +92,9 @@ class WarmServer:
 
         Return the process id of the child.
         """
-        spare = self._take_spare()
-        if spare is not None:
-            with suppress(OSError), spare.channel:
-                socket.send_fds(spare.channel, [b"."], [connection.fileno()])
-                return spare.pid
+        pid = self._spare.hand_over(connection.fileno())
+        if pid:
+            return pid
         pid = os.fork()
         if pid == 0:
             worker.serve(connection, self._identity)
@@ -114,19 +102,11 @@ class WarmServer:
 
     def _prepare(self) -> None:
         """Fork an idle child for the next command, unless an idle child exists or the server is ending."""
-        if self._spare is not None or self._leaving:
-            return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with suppress(OSError), theirs:
-            pid = os.fork()
-            if pid == 0:
-                ours.close()
-                worker.wait_for_client(theirs, self._identity)
-            self._spare = IdleChild(pid, ours)
+        if not self._leaving:
+            self._spare.prepare()
 
-    def _take_spare(self) -> IdleChild | None:
-        spare, self._spare = self._spare, None
-        return spare
+    def _be_idle(self, channel: socket.socket) -> NoReturn:
+        worker.wait_for_client(channel, self._identity)
 
     def _hung_up(self, pid: int, events: int) -> None:
         """Kill the child whose launcher has closed the connection, and fork the next idle child.
@@ -151,8 +131,7 @@ class WarmServer:
             self._loop.stop()
 
     def _tell(self, pid: int, status: int) -> None:
-        if self._spare is not None and self._spare.pid == pid:
-            self._take_spare()
+        self._spare.ended(pid)
         connection = self._children.get(pid)
         if connection is None:
             return

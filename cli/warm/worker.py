@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import resource
-import select
 import signal
 import socket
 import sys
@@ -24,7 +23,7 @@ from cli.root import run as run_command
 from cli.warm import process_attributes
 from cli.warm.prefault import warm_up
 from cli.warm.request import MalformedRequest, WarmRequest, receive
-from engine.runtime import peer, syscalls
+from engine.runtime import peer, prefork, syscalls
 
 CONNECTION = 3
 MODES = ("r", "w", "w")
@@ -47,13 +46,11 @@ def wait_for_client(channel: socket.socket, identity: peer.Identity) -> NoReturn
     close_inherited(channel)
     try:
         channel = socket.socket(fileno=CONNECTION)
-        warm_up(until=lambda: bool(select.select([channel], [], [], 0)[0]))
-        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
-        if not descriptors:
-            os._exit(0)
+        warm_up(until=lambda: prefork.has_come(channel))
+        descriptor = prefork.receive(channel)
         channel.close()
-        os.dup2(descriptors[0], CONNECTION, inheritable=False)
-        os.close(descriptors[0])
+        os.dup2(descriptor, CONNECTION, inheritable=False)
+        os.close(descriptor)
         serve_launcher(identity)
     finally:
         os._exit(1)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.cluster.etcd import Client
     from engine.cluster.model import ClusterMembership
 
-FILE = "membership.json"
+DIRECTORY, FILE = "cluster", "membership.json"
 AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
 NODE, MANAGER = "node.pem", "manager.pem"
 """Names of this host's certificate files. Each file also holds the private key, so that one write replaces both."""
@@ -43,12 +43,12 @@ _changing = threading.Lock()
 
 def directory(root: Path) -> Path:
     """Return the directory of a host's cluster files (mode 0700)."""
-    return root / "cluster"
+    return root / DIRECTORY
 
 
 def exists(root: Path) -> bool:
     """Return whether this host is in a cluster."""
-    return (directory(root) / FILE).exists()
+    return os.path.exists(f"{root}/{DIRECTORY}/{FILE}")
 
 
 def load(root: Path) -> ClusterMembership | None:

@@ -107,6 +107,35 @@ class Hawse(Product):
         self("network", "ls")
 
 
+class HawseService(Hawse):
+    """hawse's service of the Docker API, which docker's own command line uses."""
+
+    def start(self) -> None:
+        super().start()
+        self.socket = self.host.run_dir / "docker.sock"
+        with (self.state / "service.log").open("wb") as log:
+            self.service = self.host.popen(
+                str(self.binary), "system", "service",
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**self.environment(), "HAWSE_WARM": "off"},
+            )  # fmt: skip
+
+    def stop(self) -> None:
+        super().stop()
+        self.service.terminate()
+        self.service.wait()
+
+    def argv(self, *words: str) -> list[str]:
+        return ["/usr/bin/docker", "-H", f"unix://{self.socket}", *words]
+
+    def warm_up(self) -> None:
+        """Wait until the service answers."""
+        deadline = time.monotonic() + START_TIME
+        while self("network", "ls", check=False).code:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the service did not start: {(self.state / 'service.log').read_text()[-2000:]}")
+            time.sleep(0.2)
+
+
 class Docker(Product):
     """A real dockerd in the host's network namespace, with its own mount namespace."""
 
@@ -175,7 +204,7 @@ def products(state: Path, *kinds: type[Product]) -> Iterator[tuple[Netns, list[P
 
     The neighbour is a namespace that acts as another machine on the hosts' network.
     """
-    available = [kind for kind in kinds if kind is Hawse or which(kind.name)]
+    available = [kind for kind in kinds if issubclass(kind, Hawse) or which(kind.name)]
     with hosts(state, len(available)) as (neighbour, places), ExitStack() as stack:
         made = []
         for number, (kind, host) in enumerate(zip(available, places, strict=True)):

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from tests.benchmark.results import Settings, Table
 
-FILES = ("commands", "completion", "ports", "attach", "endpoints", "crowd", "dns", "connections", "overlay", "memory")
+FILES = (
+    "commands", "api", "completion", "ports", "attach", "endpoints", "crowd", "dns", "connections", "overlay", "memory",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -168,18 +169,44 @@ def test_parallel_clients_get_their_own_answers(service):
 
 def test_memory_of_the_idle_service(service):
     until(lambda: answers(service))
-    pids = (service.process.pid, front_of(service))
+    until(lambda: idle_worker(service))
+    pids = (service.process.pid, front_of(service), idle_worker(service))
     rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
     assert sum(int(text.split("\nPss:")[1].split()[0]) for text in rollups) < 40_000  # kB
 
 
+def test_a_killed_idle_worker_is_replaced(service):
+    killed = until(lambda: idle_worker(service))
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: idle_worker(service) not in (0, killed))
+    assert service.ask("POST", "/networks/create", {"Name": "app"}).status == 201
+
+
+def test_the_idle_worker_takes_the_next_job(service):
+    waiting = until(lambda: idle_worker(service))
+    assert service.ask("POST", "/networks/create", {"Name": "app"}).status == 201
+    until(lambda: idle_worker(service) not in (0, waiting))
+    assert not Path(f"/proc/{waiting}").exists()
+
+
+def idle_worker(service: Service) -> int:
+    """Return the pid of the worker that waits for a job: the child of the service with one thread, or 0."""
+    pids = [pid for pid, threads in children(service) if threads == 1]
+    return pids[0] if len(pids) == 1 else 0
+
+
 def front_of(service: Service) -> int:
     """Return the pid of the front: the child of the service with several threads, or 0."""
-    children = subprocess.run(
-        ["ps", "-o", "pid=,nlwp=", "--ppid", str(service.process.pid)], capture_output=True, text=True
+    return next((pid for pid, threads in children(service) if threads > 1), 0)
+
+
+def children(service: Service) -> list[tuple[int, int]]:
+    """Return the pid and the number of threads of each child of the service."""
+    done = subprocess.run(
+        ["ps", "-o", "pid=,nlwp=,stat=", "--ppid", str(service.process.pid)], capture_output=True, text=True
     )
-    rows = [line.split() for line in children.stdout.splitlines()]
-    return next((int(pid) for pid, threads in rows if int(threads) > 1), 0)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return [(int(pid), int(threads)) for pid, threads, state in rows if not state.startswith("Z")]
 
 
 def answers(service: Service) -> bool:

@@ -123,19 +123,24 @@ def grow(product: Product, existing: int, total: int) -> None:
 
 
 def measure(contenders: Sequence[Contender], level: int, number: int) -> Table:
-    """Return a table with the times of every operation; the contenders take turns in each round."""
+    """Return a table with the times of every operation at this number of networks."""
     rows = [Row(o.what, target=o.crowded or o.target if level >= CROWDED else o.target) for o in OPERATIONS]
+    fill(rows, OPERATIONS, contenders, number)
+    columns = tuple(c for c in COLUMNS if any(c in row.samples for row in rows))
+    return Table(f"commands-{level}", f"Commands at {level:,} existing networks", "ms", columns, rows)
+
+
+def fill(rows: Sequence[Row], operations: Sequence[Operation], contenders: Sequence[Contender], number: int) -> None:
+    """Add the times of each operation to its row; the contenders take turns in each of ``number`` rounds."""
     for contender in contenders:
-        for operation in OPERATIONS:
+        for operation in operations:
             contender.time(operation)  # this run warms the product up and is not measured
     for _, order in turns(contenders, number):
-        for row, operation in zip(rows, OPERATIONS, strict=True):
+        for row, operation in zip(rows, operations, strict=True):
             for contender in order:
                 value = contender.time(operation)
                 if value is not None:
                     row.add(contender.column, value)
-    columns = tuple(c for c in COLUMNS if any(c in row.samples for row in rows))
-    return Table(f"commands-{level}", f"Commands at {level:,} existing networks", "ms", columns, rows)
 
 
 def against_itself(tables: Sequence[Table]) -> list[Table]:

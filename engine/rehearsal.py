@@ -1,0 +1,66 @@
+"""Prepare a process for the work of commands before there is a command: compile tables, and touch memory.
+
+The warm server and the service of the Docker API fork a child for each command or request. A forked process needs time
+for each page of memory when it first touches the page. For all pages together, this takes several times as long as the
+command itself. An idle child therefore rehearses on a scratch host: a directory with the records of a made-up host.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from drivers import registry
+from drivers.linux import address, libnftables, link, route
+from drivers.linux import rehearsal as messages
+from drivers.linux.netlink import session
+from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRecord
+from engine.store.codec import prepare
+
+VARIABLES = ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")
+
+
+def compile_tables() -> None:
+    """Compile what hawse and pyroute2 compile at first use, so that each forked child finds it.
+
+    This saves 1.3 ms of CPU time in ``network connect``. Errors are ignored, because the command will report them.
+    """
+    with suppress(Exception):
+        prepare(NetworkRecord, ContainerRecord, EndpointRecord, ImageRecord)
+        registry.prepare()
+        messages.encode_all()
+
+
+def open_libraries(until: Callable[[], bool]) -> None:
+    """Open the libraries that commands use, and read what they read of the kernel; changes nothing.
+
+    Stops early when ``until`` returns True. Errors are ignored, because the command will report them.
+    """
+    with suppress(Exception):
+        with session() as opened:
+            link.find(opened, "lo")
+            # Read addresses here, and routes in the next line: the first netlink message of each kind costs pyroute2
+            # 0.2 ms more, and the real command must not spend this time.
+            address.all_addresses(opened)
+            route.widest(opened)
+        if not until():
+            libnftables.run("")
+
+
+@contextmanager
+def scratch_host(place: str) -> Iterator[None]:
+    """Use the directories of a scratch host below ``place`` while the context manager is active.
+
+    The environment variables HAWSE_ROOT, HAWSE_RUN and HAWSE_CONFIG are restored at the end.
+    """
+    saved = {name: os.environ.get(name) for name in VARIABLES}
+    os.environ.update(HAWSE_ROOT=f"{place}/root", HAWSE_RUN=f"{place}/run", HAWSE_CONFIG=os.devnull)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

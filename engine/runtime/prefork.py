@@ -1,0 +1,71 @@
+"""One idle child process, forked before there is work for it. The work comes to the child as a file descriptor.
+
+The parent has one thread. The child exits when the parent has ended or has dismissed the child.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+
+class IdleChild:
+    """At most one idle child.
+
+    ``work`` runs in the child, with the child's end of a channel. It gets the descriptor by `receive`.
+    """
+
+    def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:
+        self._work = work
+        self._pid = 0
+        self._channel: socket.socket | None = None
+
+    def prepare(self) -> None:
+        """Fork the idle child, unless it exists. An error of the fork is ignored, because work needs no idle child."""
+        if self._channel is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with suppress(OSError), theirs:
+            pid = os.fork()
+            if pid == 0:
+                ours.close()
+                self._work(theirs)
+            self._pid, self._channel = pid, ours
+
+    def hand_over(self, descriptor: int) -> int:
+        """Pass a descriptor to the idle child; return the child's process id, or 0 if there is no idle child."""
+        pid, channel = self._pid, self._channel
+        self._pid, self._channel = 0, None
+        if channel is not None:
+            with suppress(OSError), channel:
+                socket.send_fds(channel, [b"."], [descriptor])
+                return pid
+        return 0
+
+    def ended(self, pid: int) -> None:
+        """Forget the idle child if it is the process ``pid``, which has ended."""
+        if pid == self._pid:
+            self.dismiss()
+
+    def dismiss(self) -> None:
+        """Let the idle child exit; idempotent."""
+        if self._channel is not None:
+            self._channel.close()
+        self._pid, self._channel = 0, None
+
+
+def has_come(channel: socket.socket) -> bool:
+    """Return whether work waits in the channel of an idle child, or the parent has closed the channel."""
+    return bool(select.select([channel], [], [], 0)[0])
+
+
+def receive(channel: socket.socket) -> int:
+    """Wait for the work of an idle child, and return its descriptor. Exit if the parent needs the child no more."""
+    _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+    if not descriptors:
+        os._exit(0)
+    return descriptors[0]

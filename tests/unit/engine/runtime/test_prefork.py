@@ -1,0 +1,64 @@
+"""An idle child gets its work as a descriptor, and ends when it is not needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from engine.runtime.prefork import IdleChild, receive
+from tests.conftest import until
+
+
+def work(channel):
+    """Write this process's id to the descriptor that comes over the channel."""
+    try:
+        os.write(receive(channel), str(os.getpid()).encode())
+    finally:
+        os._exit(7)
+
+
+@pytest.fixture
+def answer():
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def test_the_child_that_waits_gets_the_work(answer):
+    reading, writing = answer
+    idle = IdleChild(work)
+    assert idle.hand_over(writing) == 0
+    idle.prepare()
+    idle.prepare()
+    pid = idle.hand_over(writing)
+    assert os.read(reading, 100) == str(pid).encode()
+    assert os.waitpid(pid, 0)[1] == 7 << 8
+    assert idle.hand_over(writing) == 0
+
+
+def test_a_child_that_is_not_needed_exits(answer):
+    idle = IdleChild(work)
+    idle.prepare()
+    idle.dismiss()
+    idle.dismiss()
+    assert os.waitpid(-1, 0)[1] == 0
+
+
+def test_no_work_goes_to_a_killed_child(answer):
+    _, writing = answer
+    idle = IdleChild(work)
+    idle.prepare()
+    (pid,) = map(int, until(Path(f"/proc/self/task/{os.getpid()}/children").read_text).split())
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert idle.hand_over(writing) == 0
+    os.waitpid(pid, 0)
+    idle.prepare()
+    idle.ended(pid)
+    second = idle.hand_over(writing)
+    assert second not in (0, pid)
+    os.waitpid(second, 0)
