@@ -22,14 +22,15 @@ def scratch() -> str:
     return str(run_directory() / SCRATCH)
 
 
-def create_scratch_host() -> None:
-    """Create the scratch host with one container, in a child process that this function does not wait for.
+def create_scratch_host() -> int:
+    """Create the scratch host with one container, in a child process; return the child's id without waiting for it.
 
     The child has a network namespace of its own, because the engine also prepares the namespace in which it is.
     """
     compile_tables()
-    if os.fork():
-        return
+    pid = os.fork()
+    if pid:
+        return pid
     with suppress(Exception):
         forget()
         syscalls.unshare(syscalls.CLONE_NEWNET)

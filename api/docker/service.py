@@ -30,6 +30,8 @@ PREFORK_DELAY_SECONDS = 0.05
 
 If the job ends earlier, the next worker is forked at the job's end.
 """
+IDLE_SECONDS = 60.0
+"""Seconds without a job after which the idle worker ends, because it takes 5 MB. The next job forks its worker."""
 
 
 class Service:
@@ -40,6 +42,7 @@ class Service:
         self._front, self._channel = 0, socket.socket()
         self._code: int | None = None
         self._idle, self._busy = IdleChild(self._be_idle), False
+        self._scratch = 0  # the process at whose end the first idle worker is forked
 
     def run(self) -> int:
         """Serve; return the exit code of the process."""
@@ -48,20 +51,23 @@ class Service:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._end(0))
-        rehearsal.create_scratch_host()  # at the end of this child, the first idle worker is forked
+        self._scratch = rehearsal.create_scratch_host()
         gc.collect()
         gc.freeze()  # children then do not scan the present objects, and share their memory
         self._start_front()
         while self._code is None:
             channel = self._channel.fileno()
-            readable, _, _ = select.select([wake, channel], [], [], PREFORK_DELAY_SECONDS if self._busy else None)
+            patience = PREFORK_DELAY_SECONDS if self._busy else IDLE_SECONDS
+            readable, _, _ = select.select([wake, channel], [], [], patience)
             if wake in readable:
                 self._reap(wake)
             elif channel in readable:
                 self._start_worker()
                 self._busy = True
-            else:
+            elif self._busy:
                 self._prepare()
+            else:
+                self._idle.dismiss()
         with suppress(ProcessLookupError):
             os.kill(self._front, signal.SIGKILL)
         rehearsal.forget()
@@ -115,10 +121,10 @@ class Service:
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 self._idle.ended(ended[0])
+                if self._code is None and (self._busy or ended[0] == self._scratch):
+                    self._prepare()
                 if ended[0] == self._front and self._code is None:
                     self._front_ended(os.waitstatus_to_exitcode(ended[1]))
-        if self._code is None:
-            self._prepare()
 
     def _front_ended(self, code: int) -> None:
         if code == OUTDATED:

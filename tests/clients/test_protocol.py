@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -169,42 +171,66 @@ def test_parallel_clients_get_their_own_answers(service):
 
 def test_memory_of_the_idle_service(service):
     until(lambda: answers(service))
-    until(lambda: idle_worker(service))
-    pids = (service.process.pid, front_of(service), idle_worker(service))
+    pids = (new_idle_worker(service), service.process.pid, front_of(service))
     rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
     assert sum(int(text.split("\nPss:")[1].split()[0]) for text in rollups) < 40_000  # kB
 
 
-def test_a_killed_idle_worker_is_replaced(service):
-    killed = until(lambda: idle_worker(service))
+def test_a_killed_idle_worker_is_replaced_after_the_next_job(service):
+    killed = new_idle_worker(service)
     os.kill(killed, signal.SIGKILL)
-    until(lambda: idle_worker(service) not in (0, killed))
+    until(lambda: not Path(f"/proc/{killed}").exists())
     assert service.ask("POST", "/networks/create", {"Name": "app"}).status == 201
+    until(lambda: idle_worker(service) not in (0, killed))
 
 
 def test_the_idle_worker_takes_the_next_job(service):
-    waiting = until(lambda: idle_worker(service))
+    waiting = new_idle_worker(service)
     assert service.ask("POST", "/networks/create", {"Name": "app"}).status == 201
     until(lambda: idle_worker(service) not in (0, waiting))
     assert not Path(f"/proc/{waiting}").exists()
 
 
+SHORT_IDLE = """
+import sys
+from api.docker import __main__, service
+service.IDLE_SECONDS = 0.5
+sys.exit(__main__.main())
+"""
+
+
+def test_the_idle_worker_ends_without_jobs(service, tmp_path):
+    settings = json.dumps({"path": str(tmp_path / "short.sock")})
+    command = ["ip", "netns", "exec", service.host.name, sys.executable, "-c", SHORT_IDLE, settings]
+    environment = service.host.env(HAWSE_RUN=str(tmp_path))
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as started:
+        until(lambda: sorted(threads > 1 for _, threads in children(started.pid)) == [False, True])
+        until((tmp_path / "service.rehearsal/root/hawse.db").exists)
+        until(lambda: len(children(started.pid)) == 1, 5)
+        started.terminate()
+    assert not (tmp_path / "service.rehearsal").exists()
+
+
+def new_idle_worker(service: Service) -> int:
+    """Return the pid of the idle worker that is there after a job."""
+    assert service.ask("DELETE", "/networks/missing").status == 404
+    return until(lambda: idle_worker(service))
+
+
 def idle_worker(service: Service) -> int:
     """Return the pid of the worker that waits for a job: the child of the service with one thread, or 0."""
-    pids = [pid for pid, threads in children(service) if threads == 1]
+    pids = [pid for pid, threads in children(service.process.pid) if threads == 1]
     return pids[0] if len(pids) == 1 else 0
 
 
 def front_of(service: Service) -> int:
     """Return the pid of the front: the child of the service with several threads, or 0."""
-    return next((pid for pid, threads in children(service) if threads > 1), 0)
+    return next((pid for pid, threads in children(service.process.pid) if threads > 1), 0)
 
 
-def children(service: Service) -> list[tuple[int, int]]:
-    """Return the pid and the number of threads of each child of the service."""
-    done = subprocess.run(
-        ["ps", "-o", "pid=,nlwp=,stat=", "--ppid", str(service.process.pid)], capture_output=True, text=True
-    )
+def children(service: int) -> list[tuple[int, int]]:
+    """Return the pid and the number of threads of each child of the process ``service``."""
+    done = subprocess.run(["ps", "-o", "pid=,nlwp=,stat=", "--ppid", str(service)], capture_output=True, text=True)
     rows = [line.split() for line in done.stdout.splitlines()]
     return [(int(pid), int(threads)) for pid, threads, state in rows if not state.startswith("Z")]
 
