@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -71,14 +72,18 @@ def exec_pid(host: Host, reference: str, runner: int) -> int:
 
 
 def _output(pids: set[int], arguments: Sequence[str]) -> str:
-    """Return the output of ps. Some options exclude -q, so ps shows all processes then."""
+    """Return the output of ps. Some options exclude -q, so ps shows all processes then.
+
+    The user's COLUMNS and PS_FORMAT have no effect, because Docker's daemon does not get them either.
+    """
     program = shutil.which("ps")
     if program is None:
         raise EngineError("the program ps is missing (install procps)")
     chosen = [f"-q{','.join(map(str, sorted(pids)))}"] if pids else []
+    kept = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
     for options in (chosen, []):
         done = subprocess.run(
-            [program, *options, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL
+            [program, *options, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, env=kept
         )
         if done.returncode == 0:
             return done.stdout.decode("utf-8", "surrogateescape")

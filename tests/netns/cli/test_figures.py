@@ -40,7 +40,7 @@ def pid_of(host: Host, name: str) -> str:
 
 
 def test_top_shows_the_processes_of_a_container_with_host_pids(machine: Host) -> None:
-    titles, first, second = machine.hawse("top", "busy").stdout.splitlines()
+    titles, first, second = machine.hawse("top", "busy", env={"COLUMNS": "80"}).stdout.splitlines()
     assert titles == "".join(
         f"{title:20}" for title in ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME")
     ) + "CMD"  # fmt: skip
