@@ -83,7 +83,7 @@ def sign(lock: int) -> None:
 def holder(run: str, name: str) -> int:
     """Return the pid of the process that has signed the lock file ``name``, or 0 if that process has ended."""
     try:
-        with open(os.path.join(run, name), encoding="ascii", errors="replace") as file:
+        with open(os.path.join(run, name), encoding="utf-8", errors="replace") as file:
             signature = file.read(64)
     except OSError:
         return 0
