@@ -61,10 +61,10 @@ def main() -> int:
     lock = inherited if inherited >= 0 else unit.take_lock(run_dir)
     if lock is None:
         return 0
-    resident.sign(lock)
     claimed = resident.claim(str(run_dir), client.SOCKET)
     if claimed is None:
         return 0
+    resident.sign(lock)
     if not unit.runs_this_process:
         cgroup.leave()
     store = SqliteStore(root / NAME, recall=DecodeCache())

@@ -374,8 +374,10 @@ def main(run: str) -> None:
     os.chdir("/")
     os.umask(0o077)
     lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    claimed = resident.claim(run, SOCKET) if resident.try_lock(lock) else None
-    if claimed is None:
+    # Claim the address before the lock. After another program has deleted the lock file, the running supervisor locks a
+    # new file, and must not find its lock taken by processes that end at once.
+    claimed = resident.claim(run, SOCKET)
+    if claimed is None or not resident.try_lock(lock):
         return
     resident.sign(lock)
     syscalls.set_process_name("hawse-supervise")
