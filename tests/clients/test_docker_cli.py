@@ -47,18 +47,20 @@ def test_a_container_s_life(service):
     docker("network", "disconnect", "n2", "c1")
     busy = docker("network", "rm", "n1", check=False)
     assert "has active endpoints" in busy.stderr
-    docker("rename", "c1", "c2")
-    docker("update", "--restart", "always", "c2")
-    assert docker("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "c2").stdout == "always\n"
-    docker("restart", "-t", "0", "c2")
-    docker("kill", "c2")
-    docker("stop", "-t", "0", "c2")
-    running = docker("kill", "c2", check=False)
+    docker("rename", "c1", "renamed")
+    docker("update", "--restart", "always", "renamed")
+    assert docker("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "renamed").stdout == "always\n"
+    docker("restart", "-t", "0", "renamed")
+    docker("kill", "renamed")
+    docker("stop", "-t", "0", "renamed")
+    running = docker("kill", "renamed", check=False)
     assert running.stderr.endswith("is not running\n")
-    assert docker("ps", "-a", "--filter", "name=c2", "--format", "{{.Names}} {{.State}}").stdout == "c2 exited\n"
-    assert docker("rm", "c2").stdout == "c2\n"
-    missing = docker("inspect", "c2", check=False)
-    assert (missing.returncode, missing.stderr) == (1, "Error: No such object: c2\n")
+    assert (
+        docker("ps", "-a", "--filter", "name=renamed", "--format", "{{.Names}} {{.State}}").stdout == "renamed exited\n"
+    )
+    assert docker("rm", "renamed").stdout == "renamed\n"
+    missing = docker("inspect", "renamed", check=False)
+    assert (missing.returncode, missing.stderr) == (1, "Error: No such object: renamed\n")
 
 
 def test_start_and_stop_tell_whether_they_did_anything(service):

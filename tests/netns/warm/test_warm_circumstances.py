@@ -111,7 +111,7 @@ def observed(host, program, shell):
 SHELLS = {
     "plain": 'exec "$@"',
     "directory": 'cd /usr/share; umask 027; exec "$@"',
-    "limits": 'ulimit -n 100; ulimit -Sc 0; exec "$@"',
+    "limits": 'ulimit -n 900; ulimit -Sc 0; exec "$@"',
     "deaf": 'trap "" INT HUP TERM; exec "$@"',
     "no input": 'exec "$@" <&-',
     "no output": 'exec "$@" >&-',

@@ -40,19 +40,30 @@ def test_the_child_that_waits_gets_the_work(answer):
     assert idle.hand_over(writing) == 0
 
 
+def prepared(idle: IdleChild) -> int:
+    """Prepare the idle child, and return its pid. This process may also have children of other tests."""
+    before = children()
+    idle.prepare()
+    (pid,) = until(lambda: children() - before)
+    return pid
+
+
+def children() -> set[int]:
+    return set(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+
+
 def test_a_child_that_is_not_needed_exits(answer):
     idle = IdleChild(work)
-    idle.prepare()
+    pid = prepared(idle)
     idle.dismiss()
     idle.dismiss()
-    assert os.waitpid(-1, 0)[1] == 0
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_no_work_goes_to_a_killed_child(answer):
     _, writing = answer
     idle = IdleChild(work)
-    idle.prepare()
-    (pid,) = map(int, until(Path(f"/proc/self/task/{os.getpid()}/children").read_text).split())
+    pid = prepared(idle)
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert idle.hand_over(writing) == 0
