@@ -305,16 +305,17 @@ def errors(host, seed):
 def inside(container, containers, dice):
     """Return the wrong connections of one container to others, by name and by address."""
     own = addresses(container)
-    may, must_not, script = {}, {}, []
+    may, must_not, script = [], {}, []
     others = [c for c in containers if c is not container]
     for other in dice.sample(others, min(8, len(others))):
         shared = [network for network in addresses(other) if network in own]
-        if any(network != "apart" for network in shared):
-            may[other["Name"][1:]] = shared
+        if connected := [addresses(other)[network] for network in shared if network != "apart"]:
+            # The name stands for an address in the first network that both share, and "apart" comes first.
+            may += connected if "apart" in shared else [other["Name"][1:], *connected]
         elif "closed" in own or not shared:
             for network, address in addresses(other).items():
                 must_not[address] = network
-    script += [f"busybox ping -c1 -W2 {name} >/dev/null 2>&1 || echo lost {name}" for name in may]
+    script += [f"busybox ping -c1 -W2 {target} >/dev/null 2>&1 || echo lost {target}" for target in may]
     script += [f"busybox ping -c1 -W1 {a} >/dev/null 2>&1 && echo open {a}" for a in list(must_not)[:2]]
     argv = ["nsenter", "-t", str(container["State"]["Pid"]), "-n", "-m", "sh", "-c", "\n".join([*script, "true"])]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
