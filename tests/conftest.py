@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -215,6 +216,17 @@ def let_others_pass(path: Path) -> None:
 def require_root() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root and a real kernel")
+
+
+@contextmanager
+def new_host(state: Path, *, ipv6: bool) -> Iterator[Host]:
+    """Make a host with a peer for the ``with`` block of a fixture that several tests share. ``ipv6`` is the peer's."""
+    require_root()
+    peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=ipv6)
+    host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, state)
+    yield host
+    host.delete()
+    peer.delete()
 
 
 @pytest.fixture

@@ -62,15 +62,9 @@ class DryRunRecorder(CommandRecorder):
         if session.protocol == NETFILTER and messages[0].kind == BEGIN:
             self._check(session, namespace, messages)
         elif session.protocol != NETFILTER:
-            names = self._names(session)
             for message in messages:
                 if TRANSLATIONS[message.kind] is links.command:
-                    content = decode(ifinfmsg, message.body)
-                    if message.flags & NLM_F_CREATE:
-                        kinds.require(content.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND"))
-                    name = names.link(content["index"])
-                    self._lose(session, message, name)
-                    self._links.apply(namespace, message, name)
+                    self._imagine(session, namespace, message)
         self._keep(texts)
         return nothing
 
@@ -116,6 +110,18 @@ class DryRunRecorder(CommandRecorder):
             return None
         found = self._links.find(namespace, name)
         return found.index if found else 0
+
+    def _imagine(self, session: Session, namespace: int, message: Message) -> None:
+        """Apply a message about a link to the imagined links.
+
+        Raises OSError if the kernel does not support the kind of a new link.
+        """
+        content = decode(ifinfmsg, message.body)
+        if message.flags & NLM_F_CREATE:
+            kinds.require(content.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND"))
+        name = self._names(session).link(content["index"])
+        self._lose(session, message, name)
+        self._links.apply(namespace, message, name)
 
     def _lose(self, session: Session, message: Message, name: str) -> None:
         """Record the index of the other end of a veth pair that is deleted.

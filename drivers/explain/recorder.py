@@ -135,7 +135,10 @@ class CommandRecorder:
         if session.protocol == NETFILTER and not any(message.kind == conntrack.DELETE for message in messages):
             text = netfilter.script(messages)
             prefix = self._prefix(session.namespace()) if text else None
-            return [] if prefix is None else [netfilter.quoted([*prefix, *(n := netfilter.nft(text))[0]], n[1])]
+            if prefix is None:
+                return []
+            words, given = netfilter.nft(text)
+            return [netfilter.quoted([*prefix, *words], given)]
         names = self._names(session)
         found = [self._words(session, message, names) for message in messages]
         prefix = self._prefix(session.namespace()) if any(found) else None

@@ -46,6 +46,11 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
         os.close(fd)
 
 
+def is_namespace_file(status: os.stat_result) -> bool:
+    """Return whether a file that has been examined with stat(2) is a namespace of any kind."""
+    return status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
+
+
 def is_network_namespace(fd: int) -> bool:
     """Return whether a file descriptor refers to a network namespace.
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import struct
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from drivers.api import IPAddress
+from drivers.linux import socket_filter
 from drivers.linux.probes import PORTS, Tuple
+from drivers.linux.socket_filter import DROP, Instruction
 
 EVERY = 0x0003  # ETH_P_ALL
 IPV4, IPV6 = 0x0800, 0x86DD
 OUTGOING = 4  # PACKET_OUTGOING
-ATTACH_FILTER = 26  # SO_ATTACH_FILTER
 LOAD_PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL
 LENGTH = 256
 READS = 500  # maximum packets of one read, because a flood of packets must not block the caller
-Instruction = tuple[int, int, int, int]
 
 
 class Sight(NamedTuple):
@@ -45,17 +43,11 @@ class Tap:
         kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_PACKET, kind, 0)
         try:
-            self._filter(_program(probe))
+            socket_filter.attach(self._socket, _program(probe))
             self._socket.bind((interface, EVERY))
         except BaseException:
             self._socket.close()
             raise
-
-    def _filter(self, program: list[Instruction]) -> None:
-        code = b"".join(struct.pack("HBBI", *one) for one in program)
-        buffer = ctypes.create_string_buffer(code, len(code))
-        fprog = struct.pack("HL", len(program), ctypes.addressof(buffer))
-        self._socket.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, fprog)
 
     def fileno(self) -> int:
         """Return the file descriptor that becomes readable when the tap has received a packet."""
@@ -89,7 +81,7 @@ class Tap:
 
 def _program(probe: Tuple) -> list[Instruction]:
     """Return the classic BPF program that passes the probe and its answer, from the network header on."""
-    load_half, load_byte, equal, accept, reject = 0x28, 0x30, 0x15, (6, 0, 0, LENGTH), (6, 0, 0, 0)
+    load_half, load_byte, equal, accept = 0x28, 0x30, 0x15, (6, 0, 0, LENGTH)
     number = {"tcp": 6, "udp": 17, "icmp": 1 if probe.version == 4 else 58}[probe.protocol]
     places = (4,) if probe.protocol == "icmp" else (0, 2)
     tests: list[Instruction] = []
@@ -98,7 +90,7 @@ def _program(probe: Tuple) -> list[Instruction]:
         tests += [one for place in places for one in ((0x48, 0, 0, place), (equal, 1, 0, probe.number))]
     else:
         tests += [one for place in places for one in ((load_half, 0, 0, 40 + place), (equal, 1, 0, probe.number))]
-    # A match must jump to ``accept``, which follows ``reject`` at the end.
+    # A match must jump to ``accept``, which follows `DROP` at the end.
     last = len(tests) - 1
     tests = [(c, last - i + 1 if c == equal else t, f, k) for i, (c, t, f, k) in enumerate(tests)]
     head: list[Instruction] = [
@@ -107,4 +99,4 @@ def _program(probe: Tuple) -> list[Instruction]:
         (load_byte, 0, 0, 9 if probe.version == 4 else 6),
         (equal, 0, len(tests), number),
     ]
-    return [*head, *tests, reject, accept]
+    return [*head, *tests, DROP, accept]

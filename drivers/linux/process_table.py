@@ -11,8 +11,8 @@ from drivers.linux.process import stat_fields
 TICKS = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second; the unit of the times in /proc/PID/stat."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Indexes into the fields of `stat_fields`: parent, own and reaped children's times, threads, resident pages.
-_PARENT, _TIMES, _THREADS, _RESIDENT = 1, slice(11, 15), 17, 21
+# Indexes into the fields of `stat_fields`: parent, own and reaped children's times, threads.
+_PARENT, _TIMES, _THREADS = 1, slice(11, 15), 17
 SECOND = 1_000_000_000  # nanoseconds
 
 
@@ -28,7 +28,6 @@ class Process:
     user: int
     system: int
     threads: int
-    resident: int  # bytes
     pid_namespace: str
     net_namespace: str
 
@@ -50,7 +49,6 @@ def _read(pid: int) -> Process | None:
         user + reaped_user,
         system + reaped_system,
         int(fields[_THREADS]),
-        int(fields[_RESIDENT]) * PAGE_BYTES,
         namespace(pid, "pid"),
         namespace(pid, "net"),
     )

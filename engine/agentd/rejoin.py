@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from drivers.linux import netns
 from engine.agent.service import Snapshot
 from engine.containers import adopted
 from engine.eventloop.inotify import Inotify
@@ -104,6 +105,6 @@ def _namespace(path: str) -> int:
     """Return the inode of the namespace at a path, or 0 if there is none (yet)."""
     try:
         status = os.stat(path)
-        return status.st_ino if status.st_dev == os.stat("/proc/self/ns/net").st_dev else 0
+        return status.st_ino if netns.is_namespace_file(status) else 0
     except OSError:
         return 0

@@ -250,8 +250,7 @@ def is_gone(record: ContainerRecord) -> bool:
         status = os.stat(record.sandbox_path)
     except OSError:
         return True
-    is_namespace = status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
-    return is_namespace and status.st_ino != (record.sandbox_inode or record.pid_start)
+    return netns.is_namespace_file(status) and status.st_ino != (record.sandbox_inode or record.pid_start)
 
 
 def is_waiting(record: ContainerRecord) -> bool:
@@ -320,8 +319,7 @@ def _opened(path: str, reference: str) -> Iterator[int]:
     InvalidArgument if the file is not a network namespace, and NotFound if the file is missing.
     """
     try:
-        is_namespace = os.stat(path).st_dev == os.stat("/proc/thread-self/ns/net").st_dev
-        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if is_namespace else -1
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if netns.is_namespace_file(os.stat(path)) else -1
     except OSError:
         raise _missing(reference) from None
     try:

@@ -20,7 +20,6 @@ from engine.model import ContainerRecord
 from engine.runtime.rootfs import DEFAULT_SYSCTLS
 
 T = TypeVar("T")
-DNS_PORT = 53
 SERVES_NAMES = "The agent serves DNS in the container's network namespace, at 127.0.0.11."
 
 
@@ -64,7 +63,7 @@ def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
     recording.comment(SERVES_NAMES)
     port = _bound_port(record)
     if port:
-        script = resolver_redirect.script(IPv4Address(INTERNAL_RESOLVER), DNS_PORT, port)
+        script = resolver_redirect.script(IPv4Address(INTERNAL_RESOLVER), resolver_redirect.PORT, port)
         _inside(record, partial(recording.recorder.nft, script, lambda: None))
 
 

@@ -21,6 +21,7 @@ from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.store.api import Reader
+from engine.validate.host_config import shared_container
 
 INTERVAL_SECONDS = 1.0  # between two documents of a container
 RECURSIVE = (
@@ -74,8 +75,8 @@ def after(before: Json, now: Json) -> Json:
 def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, list[str]]:
     """Return the container whose sandbox a container uses, and the names of that sandbox's interfaces."""
     owner = record
-    while owner.host.network_mode.startswith("container:"):
-        joined = reader.container(owner.host.network_mode.partition(":")[2])
+    while target := shared_container(owner.host.network_mode):
+        joined = reader.container(target)
         if joined is None:
             return owner, []
         owner = joined

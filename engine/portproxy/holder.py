@@ -9,22 +9,18 @@ entries.
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import struct
 import sys
 from contextlib import suppress
 from ipaddress import ip_address
 from itertools import islice
 
 from drivers.api import DriverError, PortBinding
+from drivers.linux import socket_filter
 from drivers.linux.conntrack import forget_untranslated
 from engine.agent.service import Snapshot
 from engine.ports.held import HostPort, held_ports
 
-SO_ATTACH_FILTER = 26
-DROP = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # struct sock_filter: BPF_RET, 0 bytes
-FILTER = struct.pack("HP", 1, ctypes.addressof(DROP))  # struct sock_fprog: one instruction
 FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
 """The socket option (IP_FREEBIND) that allows binding an address that the host does not have now."""
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -84,7 +80,7 @@ def held(port: HostPort) -> socket.socket:
     family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
     sock = socket.socket(family, KINDS[port.protocol])
     try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, FILTER)
+        socket_filter.attach(sock, [socket_filter.DROP])
         sock.setsockopt(*FREEBIND[family], 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

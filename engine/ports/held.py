@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from engine.model import EndpointRecord, NetworkRecord
-from engine.ports.proxied import is_translated
+from engine.ports.proxied import is_translated, publishing
 
 PROTOCOLS = ("tcp", "udp")
 RANGE_LIMIT = 1000
@@ -26,11 +26,8 @@ def held_ports(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRe
 
     Networks whose gateway mode is routed or isolated publish no port on the host.
     """
-    by_id = {network.id: network for network in networks if not network.internal}
-    for endpoint in endpoints:
-        network = by_id.get(endpoint.network_id)
-        if endpoint.ports and endpoint.phase == "live" and network is not None:
-            yield from _of(network, endpoint)
+    for network, endpoint in publishing(networks, endpoints):
+        yield from _of(network, endpoint)
 
 
 def _of(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[HostPort]:

@@ -76,11 +76,20 @@ class Forwards:
 
 def forwards(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[ProxiedPort]:
     """Yield all port ranges that the agent forwards on this host."""
-    by_id = {n.id: n for n in networks if not n.internal}
+    for network, endpoint in publishing(networks, endpoints):
+        if translates(network, bool(endpoint.ipv6)):
+            yield from forwards_of(endpoint)
+
+
+def publishing(
+    networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]
+) -> Iterator[tuple[NetworkRecord, EndpointRecord]]:
+    """Yield the live endpoints with published ports on networks that are not internal, each with its network."""
+    by_id = {network.id: network for network in networks if not network.internal}
     for endpoint in endpoints:
         network = by_id.get(endpoint.network_id)
-        if endpoint.ports and endpoint.phase == "live" and network and translates(network, bool(endpoint.ipv6)):
-            yield from forwards_of(endpoint)
+        if endpoint.ports and endpoint.phase == "live" and network is not None:
+            yield network, endpoint
 
 
 def translates(network: NetworkRecord, has_ipv6: bool) -> bool:

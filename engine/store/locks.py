@@ -65,32 +65,19 @@ def _acquire(path: Path, timeout: float) -> int:
 
 
 def _lock(descriptor: int, timeout: float, name: str, kind: int = fcntl.LOCK_EX) -> None:
-    pause, looked = 0.001, time.monotonic()
-    with Wait(lambda: _other_command(descriptor, name)) as wait:
+    pause = 0.001
+    with Wait(f"another command on {name}", lambda: lock_holder.of_file(descriptor)) as wait:
         while True:
             try:
                 fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                now = time.monotonic()
-            if now - wait.began > timeout:
-                raise _timed_out(descriptor, name, timeout)
-            if now - looked > lock_holder.STOP_CHECK_SECONDS:
-                looked = now
-                if lock_holder.is_stopped(lock_holder.of_file(descriptor)):
-                    raise _timed_out(descriptor, name, now - wait.began)
+                waited = time.monotonic() - wait.began
+            if waited > timeout or wait.is_in_vain():
+                raise Unavailable(f"timed out after {min(waited, timeout):.3g} s waiting for {wait.described()}")
             wait.check()
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
-
-
-def _timed_out(descriptor: int, name: str, seconds: float) -> Unavailable:
-    return Unavailable(f"timed out after {seconds:.3g} s waiting for {_other_command(descriptor, name)}")
-
-
-def _other_command(descriptor: int, name: str) -> str:
-    """Return the words for the command that holds the lock of an open file."""
-    return f"another command on {name}{lock_holder.described(lock_holder.of_file(descriptor))}"
 
 
 def _still_named(descriptor: int, path: Path) -> bool:

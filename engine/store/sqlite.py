@@ -235,25 +235,17 @@ class SqliteStore:
 
     def _wait_for_lock(self, connection: sqlite3.Connection, begin: str) -> None:
         """Begin a transaction. Raises SQLite's error after ``busy_seconds``, or if a stopped process holds the lock."""
-        looked = time.monotonic()
-        with Wait(lambda: f"another command that writes the store{self._holder()}") as wait:
+        with Wait("another command that writes the store", lambda: lock_holder.writer(self.path)) as wait:
             while True:
                 try:
                     connection.execute(begin)
                     return
                 except sqlite3.OperationalError as error:
-                    now = time.monotonic()
-                    if _code(error) != sqlite3.SQLITE_BUSY or now - wait.began >= self.busy_seconds:
+                    if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() - wait.began >= self.busy_seconds:
                         raise
-                    if now - looked >= lock_holder.STOP_CHECK_SECONDS:
-                        looked = now
-                        if lock_holder.is_stopped(lock_holder.writer(self.path)):
-                            raise
+                    if wait.is_in_vain():
+                        raise
                 wait.check()
-
-    def _holder(self) -> str:
-        """Return the words for the process that writes the store, or ""."""
-        return lock_holder.described(lock_holder.writer(self.path))
 
     def _is_current(self, key: PoolKey) -> bool:
         """Return whether the file of a connection is still at the path of the store."""
@@ -352,7 +344,8 @@ class SqliteStore:
         if code in (sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             return self._not_allowed()
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return Unavailable(f"the store {self.path} is locked by another command{self._holder()}")
+            holder = lock_holder.described(lock_holder.writer(self.path))
+            return Unavailable(f"the store {self.path} is locked by another command{holder}")
         if code == sqlite3.SQLITE_CANTOPEN and self._is_read_only():
             return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_READONLY]}")
         if code == sqlite3.SQLITE_CANTOPEN and not os.access(self.path, os.R_OK | os.W_OK):

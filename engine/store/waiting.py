@@ -1,4 +1,4 @@
-"""Tell the user at the terminal which command a command waits for.
+"""Wait for a lock: find out whether its holder is stopped, and show the holder to the user at the terminal.
 
 The command line sets the notice. Without a notice (in a pipe, in a resident process), nothing is shown.
 """
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Self
+
+from engine.store import lock_holder
 
 NOTICE_DELAY_SECONDS = 0.5
 Notice = Callable[[str], AbstractContextManager[object]]
@@ -25,11 +27,15 @@ def set_notice(notice: Notice | None) -> None:
 
 
 class Wait:
-    """A context manager around a loop that waits; each turn of the loop calls `check`."""
+    """A context manager around a loop that waits for a lock; each turn of the loop calls `check`.
 
-    def __init__(self, what: Callable[[], str]) -> None:
-        self.what, self.began, self._shown = what, time.monotonic(), ExitStack()
-        self._is_shown = _notice is None
+    ``what`` describes the command that holds the lock. ``holder`` returns its pid, or 0 if it is not found.
+    """
+
+    def __init__(self, what: str, holder: Callable[[], int]) -> None:
+        self._what, self._holder, self._shown = what, holder, ExitStack()
+        self.began = self._looked = time.monotonic()
+        self._is_shown = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,4 +49,16 @@ class Wait:
         """Show what this process waits for, if the wait has taken half a second."""
         if not self._is_shown and _notice and time.monotonic() - self.began >= NOTICE_DELAY_SECONDS:
             self._is_shown = True
-            self._shown.enter_context(_notice(f"Waiting for {self.what()}"))
+            self._shown.enter_context(_notice(f"Waiting for {self.described()}"))
+
+    def is_in_vain(self) -> bool:
+        """Return whether the holder of the lock is stopped; looks once in `lock_holder.STOP_CHECK_SECONDS`."""
+        now = time.monotonic()
+        if now - self._looked < lock_holder.STOP_CHECK_SECONDS:
+            return False
+        self._looked = now
+        return lock_holder.is_stopped(self._holder())
+
+    def described(self) -> str:
+        """Return the words for the command that holds the lock, with its process if that is found."""
+        return f"{self._what}{lock_holder.described(self._holder())}"

@@ -21,7 +21,7 @@ import dns.message
 import pytest
 
 from engine.agent import client
-from tests.conftest import COUNTER, HAWSE, Host, Peer, require_root, until
+from tests.conftest import HAWSE, new_host, until
 from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
@@ -145,15 +145,11 @@ class Scenario:
 
 @pytest.fixture(scope="module")
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
-    require_root()
-    peer = Peer(f"hwt{os.getpid()}fp{next(COUNTER)}", ipv6=True)
-    host = Host(f"hwt{os.getpid()}fh{next(COUNTER)}", peer, tmp_path_factory.mktemp("floods"))
-    made = Scenario(host)
-    yield made
-    os.close(made.here)
-    os.close(made.there)
-    host.delete()
-    peer.delete()
+    with new_host(tmp_path_factory.mktemp("floods"), ipv6=True) as host:
+        made = Scenario(host)
+        yield made
+        os.close(made.here)
+        os.close(made.there)
 
 
 @pytest.fixture

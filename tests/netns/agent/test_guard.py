@@ -13,7 +13,7 @@ import pytest
 
 from engine.agent import client
 from engine.runtime import resident
-from tests.conftest import COUNTER, Host, Peer, require_root, until
+from tests.conftest import Host, new_host, until
 
 pytestmark = pytest.mark.netns
 
@@ -59,19 +59,15 @@ def serves(host) -> None:
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host with two containers on one network. Each can resolve the other's name, and one writes output."""
-    require_root()
-    peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=False)
-    host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path_factory.mktemp("named"))
-    host.hawse("network", "create", "app")
-    host.hawse(
-        "run", "-d", "--name", "web", "--network", "app", "hostfs", "sh", "-c", "while :; do date; sleep .05; done"
-    )
-    host.hawse("run", "-d", "--name", "db", "--network", "app", "hostfs", "sleep", "1000")
-    healed(host)
-    time.sleep(1.2)  # until the guard has connected to both
-    yield host
-    host.delete()
-    peer.delete()
+    with new_host(tmp_path_factory.mktemp("named"), ipv6=False) as host:
+        host.hawse("network", "create", "app")
+        host.hawse(
+            "run", "-d", "--name", "web", "--network", "app", "hostfs", "sh", "-c", "while :; do date; sleep .05; done"
+        )
+        host.hawse("run", "-d", "--name", "db", "--network", "app", "hostfs", "sleep", "1000")
+        healed(host)
+        time.sleep(1.2)  # until the guard has connected to both
+        yield host
 
 
 ORDERS = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import COUNTER, Host, Peer, require_root
+from tests.conftest import Host, new_host
 
 pytestmark = pytest.mark.netns
 SIZES = {"B": 1, "kB": 10**3, "MB": 10**6}
@@ -20,19 +19,15 @@ SIZES = {"B": 1, "kB": 10**3, "MB": 10**6}
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A host with the containers busy, idle (both on the network app), wide (in all of the host's namespaces), off."""
-    require_root()
-    peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=False)
-    host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path_factory.mktemp("figures"))
-    host.hawse("network", "create", "app")
-    host.hawse(
-        "run", "-d", "--name", "busy", "--network", "app", "hostfs", "sh", "-c", "sleep 1000 & while :; do :; done"
-    )
-    host.hawse("run", "-d", "--name", "idle", "--network", "app", "hostfs", "sleep", "1000")
-    host.hawse("run", "-d", "--name", "wide", "--network", "host", "--pid", "host", "hostfs", "sleep", "1000")
-    host.hawse("create", "--name", "off", "hostfs", "true")
-    yield host
-    host.delete()
-    peer.delete()
+    with new_host(tmp_path_factory.mktemp("figures"), ipv6=False) as host:
+        host.hawse("network", "create", "app")
+        host.hawse(
+            "run", "-d", "--name", "busy", "--network", "app", "hostfs", "sh", "-c", "sleep 1000 & while :; do :; done"
+        )
+        host.hawse("run", "-d", "--name", "idle", "--network", "app", "hostfs", "sleep", "1000")
+        host.hawse("run", "-d", "--name", "wide", "--network", "host", "--pid", "host", "hostfs", "sleep", "1000")
+        host.hawse("create", "--name", "off", "hostfs", "true")
+        yield host
 
 
 def pid_of(host: Host, name: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import COUNTER, Host, Peer, require_root, until
+from tests.conftest import COUNTER, Host, new_host, until
 
 pytestmark = pytest.mark.netns
 LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)) (.*)")
@@ -129,12 +129,8 @@ def now() -> str:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    require_root()
-    peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=False)
-    host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, tmp_path_factory.mktemp("events"))
-    yield host
-    host.delete()
-    peer.delete()
+    with new_host(tmp_path_factory.mktemp("events"), ipv6=False) as host:
+        yield host
 
 
 class Follower:

@@ -12,7 +12,7 @@ import pytest
 from drivers.linux import netns as namespaces
 from engine.agent.client import LOCK
 from engine.runtime.resident import holder
-from tests.conftest import COUNTER, Host, Peer, require_root, until
+from tests.conftest import new_host, until
 from tests.netns.drivers.conftest import Server, ask
 
 pytestmark = pytest.mark.netns
@@ -22,14 +22,10 @@ KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
     """A host with the networks aaa, mid and zoo."""
-    require_root()
-    peer = Peer(f"hwt{os.getpid()}hp{next(COUNTER)}", ipv6=True)
-    host = Host(f"hwt{os.getpid()}hh{next(COUNTER)}", peer, tmp_path_factory.mktemp("held"))
-    for network in ("aaa", "mid", "zoo"):
-        host.hawse("network", "create", network)
-    yield host
-    host.delete()
-    peer.delete()
+    with new_host(tmp_path_factory.mktemp("held"), ipv6=True) as host:
+        for network in ("aaa", "mid", "zoo"):
+            host.hawse("network", "create", network)
+        yield host
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COUNTER, Host, Netns, Peer, require_root, until
+from tests.conftest import COUNTER, Netns, new_host, until
 
 pytestmark = pytest.mark.netns
 IDLE = "ip link set lo up; exec sleep 1d"
@@ -42,14 +42,10 @@ STATUS = "SELECT json_extract(body, '$.status') FROM containers WHERE adopted"
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
     """A host with the network app and the container web on it."""
-    require_root()
-    peer = Peer(f"hwt{os.getpid()}ap{next(COUNTER)}", ipv6=True)
-    host = Host(f"hwt{os.getpid()}ah{next(COUNTER)}", peer, tmp_path_factory.mktemp("adopted"))
-    host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
-    host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
-    yield host
-    host.delete()
-    peer.delete()
+    with new_host(tmp_path_factory.mktemp("adopted"), ipv6=True) as host:
+        host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
+        host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
+        yield host
 
 
 @pytest.fixture

@@ -51,6 +51,6 @@ def test_a_short_wait_is_silent(notices, tmp_path):
 
 
 def test_without_a_notice_nothing_is_asked():
-    with waiting.Wait(lambda: pytest.fail("asked")) as wait:
+    with waiting.Wait("another command", lambda: pytest.fail("asked")) as wait:
         wait.began = time.monotonic() - 60
         wait.check()

@@ -1,0 +1,21 @@
+"""Filters of sockets: a classic BPF program decides for each packet how many bytes of it the socket gets."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Sequence
+
+ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+Instruction = tuple[int, int, int, int]
+"""The fields of struct sock_filter."""
+DROP: Instruction = (0x06, 0, 0, 0)
+"""The instruction that ends the program and drops the packet (BPF_RET, 0 bytes)."""
+
+
+def attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
+    """Attach a filter to a socket. The kernel copies the program."""
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    sock.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(buffer)))
