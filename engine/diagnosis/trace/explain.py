@@ -13,6 +13,8 @@ from itertools import chain
 
 from drivers import bridge_options
 from drivers.api import Difference, DriverError
+from drivers.firewall import spoof_guard
+from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.linux import path_lookup
@@ -30,9 +32,7 @@ from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.store.api import Reader
 
-OWN = ("inet hawse", "bridge hawse", "inet hawse_standby")
 SUBINTERFACES = ("macvlan", "ipvlan")
-GUARD = "bridge hawse"
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
@@ -157,7 +157,9 @@ class Explanation:
             try:
                 found = self._state.firewall(self._reader)
                 # The table "bridge hawse" only drops packets. No packet is lost because this table is missing.
-                self._differences = [d for d in found if not (d.place.startswith(GUARD) and d.kind == "missing")]
+                self._differences = [
+                    d for d in found if not (d.place.startswith(spoof_guard.TABLE) and d.kind == "missing")
+                ]
             except (DriverError, OSError):
                 self._differences = []
         if not self._differences:
@@ -229,7 +231,7 @@ class Explanation:
         """Return the culprit of a drop that nftables reported."""
         if place.path:
             return self._container_firewall(place, event)
-        if event.table in OWN:
+        if event.table in OURS:
             damage = self.own_damage()
             state = next(self._state_faults(), None) or next(self._routes.routes(), None)
             forbidden = self.policy()
@@ -264,7 +266,7 @@ class Explanation:
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the rule of another program that sent the probe to another destination, or None."""
         for place, event in seen.events:
-            if event.handle and not event.dropped and not event.reply and event.table not in OWN:
+            if event.handle and not event.dropped and not event.reply and event.table not in OURS:
                 rule = rule_in(place, event)
                 if REDIRECTING.search(rule):
                     what = f"table {event.table} chain {event.chain}"
