@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from drivers.api import DriverError, IPAddress, PeerProgrammer
 from drivers.firewall.packet_trace import PacketTrace, rule_text
 from drivers.linux import path_lookup
+from drivers.linux.features import mtu_of
 from drivers.linux.probes import Probe, TunnelFlow
 from drivers.overlay.options import is_encrypted
 from engine import dispatch
@@ -21,7 +22,6 @@ from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.snapshot import View
 from engine.diagnosis.trace import probing
-from engine.diagnosis.trace.checks import mtu_of
 from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
