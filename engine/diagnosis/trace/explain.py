@@ -16,7 +16,7 @@ from drivers.api import Difference, DriverError
 from drivers.firewall import spoof_guard
 from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.packet_trace import Event, rule_text
+from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
 from engine import dispatch
 from engine.diagnosis.trace import rules
@@ -27,7 +27,7 @@ from engine.diagnosis.trace.names import not_same_network
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import Place, Records
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell
+from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.store.api import Reader
@@ -242,9 +242,8 @@ class Explanation:
                 or forbidden
                 or self._own_drop(event)
             )
-        rule = rule_text(event.table, event.chain, event.handle) if event.handle else "its policy"
         what = f"table {event.table} chain {event.chain}"
-        detail = f"{what} drops the {'answer' if event.reply else 'probe'} by {rule or f'rule {event.handle}'}"
+        detail = f"{what} drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
         if self._way.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
             return br_netfilter(what, detail, self._way.inner_address.version)
         fix = f"let the packets pass there: nft insert rule {in_shell(event.table, event.chain)} … accept"
@@ -333,13 +332,6 @@ class Explanation:
         detail = f"the probe left this host, and {way.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {way.address}", "outside", detail, fix)
-
-
-def rule_in(place: Place, event: Event) -> str:
-    """Return the text of the rule or policy that decided in an event's chain."""
-    if not event.handle:
-        return "its policy"
-    return place.inside(lambda: rule_text(event.table, event.chain, event.handle)) or f"rule {event.handle}"
 
 
 def hidden_filter(interfaces: Iterable[str]) -> Culprit | None:

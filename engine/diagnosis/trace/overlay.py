@@ -12,7 +12,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from drivers.api import DriverError, IPAddress, PeerProgrammer
-from drivers.firewall.packet_trace import PacketTrace, rule_text
+from drivers.firewall.packet_trace import PacketTrace
 from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.probes import Probe, TunnelFlow
@@ -26,7 +26,8 @@ from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import Place, Records, addresses
+from engine.diagnosis.trace.records import HOST, Place, Records, addresses
+from engine.diagnosis.trace.rules import rule_in
 from engine.errors import EngineError
 from engine.host import Host
 
@@ -228,7 +229,7 @@ class Overlay:
                 time.sleep(0.05)
                 for event in trace.read():
                     if event.dropped:
-                        rule = rule_text(event.table, event.chain, event.handle) if event.handle else "its policy"
+                        rule = rule_in(HOST, event)
                         what = f"table {event.table} chain {event.chain}"
                         detail = f"{what} drops the VXLAN packets (UDP 4789) to or from {other} by {rule}"
                         fix = f"let UDP 4789 from and to {other} pass in {what}"
