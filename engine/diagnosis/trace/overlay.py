@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from drivers.api import DriverError, IPAddress, PeerProgrammer
 from drivers.firewall.packet_trace import PacketTrace
-from drivers.linux import path_lookup
+from drivers.linux import echo, path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.probes import Probe, TunnelFlow
 from drivers.overlay.options import is_encrypted
@@ -189,7 +189,7 @@ class Overlay:
         if self._dry:
             return None
         small = self._small_underlay(way, found.interface)
-        if not _pings(other):
+        if not echo.answering([other], PING_SECONDS):
             dropped = self._tunnel_drop(way, other)
             return dropped or Culprit("peer-unreachable", shown, where, f"{shown} does not answer a ping", fix)
         if small is not None:
@@ -257,19 +257,3 @@ class Overlay:
         if self._view is None or way.target_member is None:
             return None
         return self._view.nodes.get(way.target_member.endpoint.container_id.partition("/")[0])
-
-
-def _pings(address: IPAddress) -> bool:
-    """Return whether an address answers an ICMP echo request of the host."""
-    probe = Probe("icmp", address, 0)
-    try:
-        deadline = time.monotonic() + PING_SECONDS
-        while time.monotonic() < deadline:
-            probe.send()
-            for _ in range(5):
-                if probe.poll() == "open":
-                    return True
-                time.sleep(0.04)
-        return False
-    finally:
-        probe.close()
