@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from drivers.api import IPAddress
+from drivers.linux.checksum import checksum
 
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
@@ -167,11 +168,3 @@ def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_po
         if probe.version == 6:
             raw.setsockopt(SOL_RAW, CHECKSUM_OFFSET, 6)
         raw.sendto(struct.pack("!4H", port, client_port, 8, 0), (str(client), 0))
-
-
-def checksum(data: bytes) -> int:
-    """Return the internet checksum (RFC 1071) of data."""
-    padded = data + bytes(len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
