@@ -77,8 +77,8 @@ class TunnelFlow:
 class Probe:
     """One probe to ``address`` and ``port`` from the network namespace of the calling thread; port 0 means ICMP."""
 
-    def __init__(self, protocol: str, address: IPAddress, port: int, size: int = 0) -> None:
-        self.address, self.port, self.size = address, port, size
+    def __init__(self, protocol: str, address: IPAddress, port: int) -> None:
+        self.address, self.port = address, port
         self.socket = self._opened(protocol)
         self.socket.setblocking(False)
         number = secrets.randbelow(1 << 16) if protocol == "icmp" else self.socket.getsockname()[1]
@@ -116,7 +116,7 @@ class Probe:
             self._fail(error.errno or errno.EIO)
 
     def _echo(self) -> bytes:
-        head = struct.pack("!BBHHH", ECHO[self.address.version], 0, 0, self.tuple.number, 1) + bytes(self.size)
+        head = struct.pack("!BBHHH", ECHO[self.address.version], 0, 0, self.tuple.number, 1)
         return head if self.address.version == 6 else head[:2] + struct.pack("!H", checksum(head)) + head[4:]
 
     def poll(self) -> str:

@@ -123,13 +123,13 @@ class Watching:
         self.seen.sights += [(place, sight) for sight in tap.read()]
 
 
-def run(way: Way, port: int | None = None) -> Observation:
+def run(way: Way) -> Observation:
     """Send a probe along a path and return the observation; blocks a little longer than `WAIT_SECONDS` at most."""
     if way.source.kind == OUTSIDE:
         return _injected(way)
     with ExitStack() as stack:
         try:
-            probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port if port is None else port))
+            probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port))
         except OSError as error:
             return Observation(impossible=str(error))
         stack.callback(probe.close)
