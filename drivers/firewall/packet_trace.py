@@ -24,8 +24,8 @@ from drivers.linux.probes import TunnelFlow, Tuple
 
 ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE
 TRACE = 10 << 8 | 17  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE
-TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, NETWORK, TRANSPORT = 1, 2, 3, 4, 5, 6, 8, 9  # attributes NFTA_TRACE_*
-IN, OUT, POLICY, CODE = 10, 12, 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
+TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, TRANSPORT = 1, 2, 3, 4, 5, 6, 9  # attributes NFTA_TRACE_*
+POLICY, CODE = 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
 READS = 200  # maximum messages of one read, because a flood of packets must not block the caller
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
@@ -49,8 +49,7 @@ class Event(NamedTuple):
     """One trace event: a packet met a rule, or a policy, of a chain.
 
     ``table`` is family and name. ``handle`` is the rule's number, or 0 for a policy. ``dropped`` says whether this rule
-    or policy dropped the packet. ``reply`` is True for a packet in the direction of the answer. ``received`` and
-    ``sent`` are the names of the interfaces, or "".
+    or policy dropped the packet. ``reply`` is True for a packet in the direction of the answer.
     """
 
     table: str
@@ -58,8 +57,6 @@ class Event(NamedTuple):
     handle: int
     dropped: bool
     reply: bool
-    received: str
-    sent: str
 
 
 class PacketTrace:
@@ -77,7 +74,6 @@ class PacketTrace:
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
         self.answers: list[bool] = []  # for each answer that was seen in the namespace: whether it is a TCP reset
-        self._names = dict(socket.if_nameindex())
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
@@ -150,8 +146,6 @@ class PacketTrace:
                 _number(values, HANDLE) if kind_of == BY_RULE else 0,
                 kind_of in (BY_POLICY, BY_RULE) and code == DROP,
                 self._replies.get(values.get(ID, b""), False),
-                self._names.get(_number(values, IN), ""),
-                self._names.get(_number(values, OUT), ""),
             )
 
     def _remember_direction(self, values: dict[int, bytes]) -> None:

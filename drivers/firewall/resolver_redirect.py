@@ -9,14 +9,12 @@ reach the container's own rules. Answers are changed after they have passed the 
 from __future__ import annotations
 
 import errno
-import sys
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from drivers.api import Difference
 from drivers.firewall import table_structure
 from drivers.firewall.notifications import NEW_GENERATION, PROCESS, follow, is_own
-from drivers.linux import libnftables, nfnetlink
+from drivers.linux import libnftables, listeners, nfnetlink
 from drivers.linux.attributes import read
 from drivers.linux.netlink import HEADER, RECEIVE
 from drivers.linux.nfnetlink import NFGENMSG
@@ -42,15 +40,9 @@ def bound_port() -> int:
 def serving_port(address: IPv4Address) -> int:
     """Return the UDP port other than 53 to which a socket at ``address`` is bound, or 0 if there is none.
 
-    Runs in the calling thread's network namespace. The kernel lists the address as a hexadecimal number in the byte
-    order of this machine.
+    Runs in the calling thread's network namespace.
     """
-    wanted = f"{int.from_bytes(address.packed, sys.byteorder):08X}"
-    for line in Path("/proc/thread-self/net/udp").read_text().splitlines()[1:]:
-        local, _, port = line.split()[1].partition(":")
-        if local == wanted and int(port, 16) != PORT:
-            return int(port, 16)
-    return 0
+    return next((port for port in listeners.udp_ports(address) if port != PORT), 0)
 
 
 def redirect(address: IPv4Address, public: int, bound: int) -> None:

@@ -12,11 +12,11 @@ from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
 from drivers.api import IPAddress
-from drivers.firewall import standby_table
-from drivers.firewall.table import TABLE
+from drivers.firewall import resolver_redirect
+from drivers.firewall.foreign_drops import OURS
 from drivers.linux import libnftables
 
-OWN = (TABLE, standby_table.TABLE, "bridge hawse", "ip hawse_resolver")
+OWN = (*OURS, f"ip {resolver_redirect.TABLE}")
 ICMP = {("icmp", 4): "icmp", ("icmp", 6): "ipv6-icmp"}
 NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps

@@ -63,13 +63,7 @@ class ConntrackFlow:
 
 def forget_ports(ports: Iterable[PortBinding]) -> None:
     """Delete the conntrack entries of connections to published host ports; idempotent."""
-    bindings = list(ports)
-    for version in FAMILY:
-        chosen = [binding for binding in bindings if binding.host_ip.version == version]
-        if chosen:
-            few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
-            filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
-            _forget(version, partial(_leads_to_any, chosen), filters)
+    _forget_ports(ports, _leads_to_any)
 
 
 def forget_untranslated(ports: Iterable[PortBinding]) -> None:
@@ -78,13 +72,7 @@ def forget_untranslated(ports: Iterable[PortBinding]) -> None:
     Such an entry is made while the port is not published, or while the firewall's rules are missing. Because of this
     entry, the kernel would deliver all further packets of the flow to the host.
     """
-    bindings = list(ports)
-    for version in FAMILY:
-        chosen = [binding for binding in bindings if binding.host_ip.version == version]
-        if chosen:
-            few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
-            filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
-            _forget(version, partial(_leads_to_host, chosen), filters, at_once=False)
+    _forget_ports(ports, _leads_to_host, at_once=False)
 
 
 def forget_addresses(addresses: Iterable[IPAddress]) -> None:
@@ -133,6 +121,22 @@ def is_full() -> tuple[int, int] | None:
     """Return the number of flows and the limit if the namespace has reached its limit, otherwise None."""
     used, most = (int(sysctl.read(f"net/netfilter/nf_conntrack_{key}") or 0) for key in ("count", "max"))
     return (used, most) if 0 < most <= used else None
+
+
+def _forget_ports(
+    ports: Iterable[PortBinding],
+    matches: Callable[[Sequence[PortBinding], ConntrackFlow], bool],
+    *,
+    at_once: bool = True,
+) -> None:
+    """Delete the conntrack entries to published host ports for which ``matches`` is True; see `_forget`."""
+    bindings = list(ports)
+    for version in FAMILY:
+        chosen = [binding for binding in bindings if binding.host_ip.version == version]
+        if chosen:
+            few = sum(map(len, map(_numbers, chosen))) <= FEW_FILTERS
+            filters = [_port_filter(b, port) for b in chosen for port in _numbers(b)] if few else [b""]
+            _forget(version, partial(matches, chosen), filters, at_once=at_once)
 
 
 def _packed(address: str) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from drivers.api import IPAddress
+from drivers.linux.checksum import checksum
 
 KINDS = {4: (socket.AF_INET, socket.IPPROTO_ICMP, 8, 0), 6: (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129)}
 """Address family, protocol, and the message types of echo request and echo reply, by IP version."""
@@ -49,9 +50,7 @@ def _request(version: int, identifier: int, number: int) -> bytes:
     message = HEADER.pack(kind, 0, 0, identifier, number)
     if version == 6:
         return message  # the kernel fills in the checksum
-    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
-    total = (total >> 16) + (total & 0xFFFF)
-    return HEADER.pack(kind, 0, ~total & 0xFFFF, identifier, number)
+    return HEADER.pack(kind, 0, checksum(message), identifier, number)
 
 
 def _collect(

@@ -12,7 +12,8 @@ import socket
 import struct
 
 from drivers.api import IPAddress, Unsupported
-from drivers.linux.probes import ECHO, ICMP, NUMBERS, Tuple, checksum
+from drivers.linux.checksum import checksum
+from drivers.linux.probes import ECHO, ICMP, NUMBERS, Tuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
 BPF = {"x86_64": 321}.get(os.uname().machine, 280)  # system call number; 280 on architectures with the generic table

@@ -1,4 +1,4 @@
-"""Find the sockets that receive packets at a port, in /proc/net of the calling thread's network namespace."""
+"""Find the sockets at a port or an address, in /proc/net of the calling thread's network namespace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ WAITING = {"tcp": "0A", "udp": "07"}  # TCP_LISTEN; TCP_CLOSE, the state of a UD
 
 def at(protocol: str, port: int) -> list[IPAddress]:
     """Return the local addresses of the sockets that receive packets at a port."""
-    return [address for file in FILES[protocol] for address in _read(file, protocol, port)]
+    sockets = (one for file in FILES[protocol] for one in _read(file))
+    return [_address(place) for place, number, state in sockets if (number, state) == (port, WAITING[protocol])]
+
+
+def udp_ports(address: IPv4Address) -> list[int]:
+    """Return the ports of the UDP sockets that are bound to an IPv4 address, connected ones too."""
+    return [number for place, number, _ in _read("udp") if _address(place) == address]
 
 
 def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
@@ -27,14 +33,14 @@ def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
     return any(address in (*wildcards, target, mapped) for address in addresses)
 
 
-def _read(file: str, protocol: str, port: int) -> Iterator[IPAddress]:
+def _read(file: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the address (as the kernel prints it), the port and the state of each socket in a file."""
     try:
         with open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
             for line in table.readlines()[1:]:
                 fields = line.split()
                 place, _, number = fields[1].partition(":")
-                if int(number, 16) == port and fields[3] == WAITING[protocol]:
-                    yield _address(place)
+                yield place, int(number, 16), fields[3]
     except OSError:
         return
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import closing
 
 from drivers.api import IPAddress
+from drivers.linux.checksum import checksum
 
 BROADCAST, ALL_NODES_MAC = b"\xff" * 6, b"\x33\x33\0\0\0\x01"
 ALL_NODES = bytes.fromhex("ff02" + "00" * 13 + "01")
@@ -39,13 +40,5 @@ def frame(mac_text: str, address: IPAddress) -> bytes:
 def _advertisement(address: IPAddress, mac: bytes) -> bytes:
     body = struct.pack("!BBHI", 136, 0, 0, OVERRIDE) + address.packed + b"\x02\x01" + mac
     pseudo = address.packed + ALL_NODES + struct.pack("!II", len(body), socket.IPPROTO_ICMPV6)
-    body = body[:2] + _checksum(pseudo + body).to_bytes(2, "big") + body[4:]
+    body = body[:2] + checksum(pseudo + body).to_bytes(2, "big") + body[4:]
     return struct.pack("!IHBB", 6 << 28, len(body), socket.IPPROTO_ICMPV6, 255) + address.packed + ALL_NODES + body
-
-
-def _checksum(data: bytes) -> int:
-    """Return the Internet checksum (RFC 1071) of an even number of bytes."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from drivers.api import IPAddress
+from drivers.linux.checksum import checksum
 
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
@@ -76,8 +77,8 @@ class TunnelFlow:
 class Probe:
     """One probe to ``address`` and ``port`` from the network namespace of the calling thread; port 0 means ICMP."""
 
-    def __init__(self, protocol: str, address: IPAddress, port: int, size: int = 0) -> None:
-        self.address, self.port, self.size = address, port, size
+    def __init__(self, protocol: str, address: IPAddress, port: int) -> None:
+        self.address, self.port = address, port
         self.socket = self._opened(protocol)
         self.socket.setblocking(False)
         number = secrets.randbelow(1 << 16) if protocol == "icmp" else self.socket.getsockname()[1]
@@ -115,7 +116,7 @@ class Probe:
             self._fail(error.errno or errno.EIO)
 
     def _echo(self) -> bytes:
-        head = struct.pack("!BBHHH", ECHO[self.address.version], 0, 0, self.tuple.number, 1) + bytes(self.size)
+        head = struct.pack("!BBHHH", ECHO[self.address.version], 0, 0, self.tuple.number, 1)
         return head if self.address.version == 6 else head[:2] + struct.pack("!H", checksum(head)) + head[4:]
 
     def poll(self) -> str:
@@ -167,11 +168,3 @@ def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_po
         if probe.version == 6:
             raw.setsockopt(SOL_RAW, CHECKSUM_OFFSET, 6)
         raw.sendto(struct.pack("!4H", port, client_port, 8, 0), (str(client), 0))
-
-
-def checksum(data: bytes) -> int:
-    """Return the internet checksum (RFC 1071) of data."""
-    padded = data + bytes(len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF

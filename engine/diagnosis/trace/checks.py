@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, ip_address
 from drivers import bridge_options
 from drivers.api import DriverError, IPAddress
 from drivers.linux import address, address_conflict, conntrack, link, listeners, path_lookup, sysctl
+from drivers.linux.features import mtu_of
 from drivers.linux.netlink import session
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, ROUTED, Way
 from engine.diagnosis.trace.model import Culprit
@@ -350,13 +351,6 @@ def _too_small(name: str, size: int, other: str, other_size: int, where: str, wh
     )
     fix = f"make them equal: ip link set {name} mtu {other_size}"
     return Culprit("mtu", f"interface {name} {whose}", where, detail, fix)
-
-
-def mtu_of(interface: str) -> int:
-    """Return the MTU of an interface of the calling thread's network namespace, or 0 if it does not exist."""
-    with session() as opened:
-        found = link.find(opened, interface) if interface else None
-    return found.mtu if found is not None else 0
 
 
 def _mac(interface: str) -> str:

@@ -6,7 +6,7 @@ import secrets
 import select
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ from drivers.api import IPAddress
 from engine.dns import wire
 
 TIMEOUT_SECONDS = 1.5
-KINDS = {4: wire.A, 6: wire.AAAA}
 
 
 class Reply(NamedTuple):
@@ -24,25 +23,27 @@ class Reply(NamedTuple):
     addresses: tuple[IPAddress, ...] = ()
 
 
-def ask(server: str, name: str, versions: Iterable[int] = (4, 6), timeout: float = TIMEOUT_SECONDS) -> Reply:
-    """Ask a server for the addresses of a name; blocks up to ``timeout`` seconds."""
+def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
+    """Ask a server for the IPv4 and IPv6 addresses of a name; blocks up to ``timeout`` seconds."""
     encoded = wire.encode_name(name)
     if encoded is None:
         return Reply(wire.NXDOMAIN)
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        pending, replies = {}, list[Reply]()
+        pending, replies = set[int](), list[Reply]()
         try:
             sock.connect((server, wire.PORT))
-            for version in versions:
+            for kind in (wire.A, wire.AAAA):
                 number = secrets.randbelow(1 << 16)
-                pending[number] = version
+                pending.add(number)
                 head = number.to_bytes(2, "big") + wire.RD.to_bytes(2, "big") + b"\0\1" + bytes(6)
-                sock.send(head + wire.question(encoded, KINDS[version]))
+                sock.send(head + wire.question(encoded, kind))
             deadline = time.monotonic() + timeout
             while pending and select.select([sock], [], [], max(0, deadline - time.monotonic()))[0]:
                 data = sock.recv(4096)
-                if len(data) >= wire.HEADER and pending.pop(int.from_bytes(data[:2]), 0):
+                number = int.from_bytes(data[:2])
+                if len(data) >= wire.HEADER and number in pending:
+                    pending.remove(number)
                     replies.append(Reply(data[3] & 15, tuple(_addresses(data))))
         except OSError:
             return Reply(-1)

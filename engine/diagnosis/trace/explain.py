@@ -13,8 +13,10 @@ from itertools import chain
 
 from drivers import bridge_options
 from drivers.api import Difference, DriverError
+from drivers.firewall import spoof_guard
+from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.packet_trace import Event, rule_text
+from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
 from engine import dispatch
 from engine.diagnosis.trace import rules
@@ -25,14 +27,12 @@ from engine.diagnosis.trace.names import not_same_network
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import Place, Records
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell
+from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State, bridge_of, port_of
 from engine.store.api import Reader
 
-OWN = ("inet hawse", "bridge hawse", "inet hawse_standby")
 SUBINTERFACES = ("macvlan", "ipvlan")
-GUARD = "bridge hawse"
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
@@ -157,7 +157,9 @@ class Explanation:
             try:
                 found = self._state.firewall(self._reader)
                 # The table "bridge hawse" only drops packets. No packet is lost because this table is missing.
-                self._differences = [d for d in found if not (d.place.startswith(GUARD) and d.kind == "missing")]
+                self._differences = [
+                    d for d in found if not (d.place.startswith(spoof_guard.TABLE) and d.kind == "missing")
+                ]
             except (DriverError, OSError):
                 self._differences = []
         if not self._differences:
@@ -229,7 +231,7 @@ class Explanation:
         """Return the culprit of a drop that nftables reported."""
         if place.path:
             return self._container_firewall(place, event)
-        if event.table in OWN:
+        if event.table in OURS:
             damage = self.own_damage()
             state = next(self._state_faults(), None) or next(self._routes.routes(), None)
             forbidden = self.policy()
@@ -240,9 +242,8 @@ class Explanation:
                 or forbidden
                 or self._own_drop(event)
             )
-        rule = rule_text(event.table, event.chain, event.handle) if event.handle else "its policy"
         what = f"table {event.table} chain {event.chain}"
-        detail = f"{what} drops the {'answer' if event.reply else 'probe'} by {rule or f'rule {event.handle}'}"
+        detail = f"{what} drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
         if self._way.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
             return br_netfilter(what, detail, self._way.inner_address.version)
         fix = f"let the packets pass there: nft insert rule {in_shell(event.table, event.chain)} … accept"
@@ -264,7 +265,7 @@ class Explanation:
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the rule of another program that sent the probe to another destination, or None."""
         for place, event in seen.events:
-            if event.handle and not event.dropped and not event.reply and event.table not in OWN:
+            if event.handle and not event.dropped and not event.reply and event.table not in OURS:
                 rule = rule_in(place, event)
                 if REDIRECTING.search(rule):
                     what = f"table {event.table} chain {event.chain}"
@@ -331,13 +332,6 @@ class Explanation:
         detail = f"the probe left this host, and {way.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {way.address}", "outside", detail, fix)
-
-
-def rule_in(place: Place, event: Event) -> str:
-    """Return the text of the rule or policy that decided in an event's chain."""
-    if not event.handle:
-        return "its policy"
-    return place.inside(lambda: rule_text(event.table, event.chain, event.handle)) or f"rule {event.handle}"
 
 
 def hidden_filter(interfaces: Iterable[str]) -> Culprit | None:

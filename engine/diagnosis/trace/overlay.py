@@ -12,8 +12,9 @@ from functools import partial
 from ipaddress import ip_address
 
 from drivers.api import DriverError, IPAddress, PeerProgrammer
-from drivers.firewall.packet_trace import PacketTrace, rule_text
-from drivers.linux import path_lookup
+from drivers.firewall.packet_trace import PacketTrace
+from drivers.linux import echo, path_lookup
+from drivers.linux.features import mtu_of
 from drivers.linux.probes import Probe, TunnelFlow
 from drivers.overlay.options import is_encrypted
 from engine import dispatch
@@ -21,12 +22,12 @@ from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.snapshot import View
 from engine.diagnosis.trace import probing
-from engine.diagnosis.trace.checks import mtu_of
 from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import Place, Records, addresses
+from engine.diagnosis.trace.records import HOST, Place, Records, addresses
+from engine.diagnosis.trace.rules import rule_in
 from engine.errors import EngineError
 from engine.host import Host
 
@@ -188,7 +189,7 @@ class Overlay:
         if self._dry:
             return None
         small = self._small_underlay(way, found.interface)
-        if not _pings(other):
+        if not echo.answering([other], PING_SECONDS):
             dropped = self._tunnel_drop(way, other)
             return dropped or Culprit("peer-unreachable", shown, where, f"{shown} does not answer a ping", fix)
         if small is not None:
@@ -228,7 +229,7 @@ class Overlay:
                 time.sleep(0.05)
                 for event in trace.read():
                     if event.dropped:
-                        rule = rule_text(event.table, event.chain, event.handle) if event.handle else "its policy"
+                        rule = rule_in(HOST, event)
                         what = f"table {event.table} chain {event.chain}"
                         detail = f"{what} drops the VXLAN packets (UDP 4789) to or from {other} by {rule}"
                         fix = f"let UDP 4789 from and to {other} pass in {what}"
@@ -256,19 +257,3 @@ class Overlay:
         if self._view is None or way.target_member is None:
             return None
         return self._view.nodes.get(way.target_member.endpoint.container_id.partition("/")[0])
-
-
-def _pings(address: IPAddress) -> bool:
-    """Return whether an address answers an ICMP echo request of the host."""
-    probe = Probe("icmp", address, 0)
-    try:
-        deadline = time.monotonic() + PING_SECONDS
-        while time.monotonic() < deadline:
-            probe.send()
-            for _ in range(5):
-                if probe.poll() == "open":
-                    return True
-                time.sleep(0.04)
-        return False
-    finally:
-        probe.close()

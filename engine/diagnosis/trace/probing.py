@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_interface
 from secrets import randbelow
 
 from drivers.api import DriverError, IPAddress
@@ -21,7 +21,7 @@ from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import Probe, Tuple, answer
 from engine.diagnosis.trace.destination import EXTERNAL, Way
 from engine.diagnosis.trace.records import HOST, Place
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.source import OUTSIDE, anywhere
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 WAIT_SECONDS = 1.3
@@ -123,13 +123,13 @@ class Watching:
         self.seen.sights += [(place, sight) for sight in tap.read()]
 
 
-def run(way: Way, port: int | None = None) -> Observation:
+def run(way: Way) -> Observation:
     """Send a probe along a path and return the observation; blocks a little longer than `WAIT_SECONDS` at most."""
     if way.source.kind == OUTSIDE:
         return _injected(way)
     with ExitStack() as stack:
         try:
-            probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port if port is None else port))
+            probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port))
         except OSError as error:
             return Observation(impossible=str(error))
         stack.callback(probe.close)
@@ -240,15 +240,10 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     for entry in path_lookup.neighbours(interface):
         if any(entry.address in subnet.network for subnet in subnets):
             return entry.address, entry.mac, own_mac
-    gateway = path_lookup.route(_far(target.version)).gateway
+    gateway = path_lookup.route(anywhere(target.version)).gateway
     if gateway is not None and any(gateway in s.network for s in subnets):
         return gateway, "02:00:00:00:00:01", own_mac
     for subnet in subnets:
-        candidates = ip_network(subnet.network)
-        chosen = next((a for a in (candidates[1], candidates[2]) if a != subnet.ip), None)
+        chosen = next((a for a in (subnet.network[1], subnet.network[2]) if a != subnet.ip), None)
         return chosen, "02:00:00:00:00:01", own_mac
     return None, "", own_mac
-
-
-def _far(version: int) -> IPAddress:
-    return ip_network("192.0.2.0/24" if version == 4 else "2001:db8::/32")[1]

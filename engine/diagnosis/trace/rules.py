@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from drivers.api import DriverError
-from drivers.firewall.packet_trace import rule_text
+from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.rule_reading import Drop, Packet, find_drop
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
@@ -113,8 +113,7 @@ def _out(way: Way) -> str:
 
 def _culprit(place: Place, drop: Drop, *, bridged: bool, version: int) -> Culprit:
     what = f"table {drop.table} chain {drop.chain}"
-    rule = place.inside(lambda: rule_text(drop.table, drop.chain, drop.handle)) if drop.handle else "its policy"
-    detail = f"{what} drops such packets by {rule}"
+    detail = f"{what} drops such packets by {rule_in(place, drop)}"
     if place.path:
         fix = CHANGE_THERE.format(place.name)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix)
@@ -122,6 +121,14 @@ def _culprit(place: Place, drop: Drop, *, bridged: bool, version: int) -> Culpri
         return br_netfilter(what, detail, version)
     fix = f"let the packets pass there: nft insert rule {in_shell(drop.table, drop.chain)} … accept, or remove the rule"
     return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+
+
+def rule_in(place: Place, decision: Drop | Event) -> str:
+    """Return the text of the rule or policy that decided in a chain."""
+    if not decision.handle:
+        return "its policy"
+    text = place.inside(lambda: rule_text(decision.table, decision.chain, decision.handle))
+    return text or f"rule {decision.handle}"
 
 
 def in_shell(table: str, chain: str) -> str:

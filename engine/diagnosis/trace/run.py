@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.diagnosis.trace import probing, rules, source
-from engine.diagnosis.trace.destination import EXTERNAL, LOCAL, REMOTE, Destinations, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.names import Names
@@ -100,7 +102,7 @@ class _Tracer:
     def _without_probe(self, way: Way, explanation: Explanation) -> Trace:
         for culprit in explanation.faults():
             return self._ended(False, culprit)
-        if way.kind not in (LOCAL, "bridged"):
+        if way.kind not in (LOCAL, BRIDGED):
             damage = explanation.own_damage()
             if damage is not None:
                 return self._ended(False, damage)
@@ -151,7 +153,7 @@ class _Tracer:
         at = {(str(place), sight.interface) for place, sight in seen.sights if not sight.reply}
         for number, hop in enumerate(self._log.hops):
             if (hop.where, hop.what.partition(" ")[2]) in at:
-                self._log.hops[number] = type(hop)(hop.what, hop.where, hop.ok, hop.detail, True)
+                self._log.hops[number] = replace(hop, seen=True)
         passed = dict.fromkeys(
             (str(p), f"{e.table} {e.chain}") for p, e in seen.events if not e.dropped and not e.reply
         )

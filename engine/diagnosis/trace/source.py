@@ -62,7 +62,7 @@ def _interface(name: str) -> str:
     if name:
         return name
     for version in (4, 6):
-        found = path_lookup.route(_anywhere(version))
+        found = path_lookup.route(anywhere(version))
         if found.interface:
             return found.interface
     for candidate in _own_links():
@@ -70,8 +70,8 @@ def _interface(name: str) -> str:
     raise InvalidArgument("this host has no interface to the outside: name one (outside:IFACE)")
 
 
-def _anywhere(version: int) -> IPAddress:
-
+def anywhere(version: int) -> IPAddress:
+    """Return an address that no network has, whose route is the default route."""
     return ip_address(ANYWHERE[version])
 
 

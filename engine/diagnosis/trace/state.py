@@ -70,12 +70,12 @@ class State:
             fix = f"{REPAIR} reconnect it: hawse restart {owner.name}"
             yield Culprit("no-route", f"default route of {owner.name}", f"container {owner.name}", detail, fix)
 
-    def firewall(self, reader: Reader, driver_name: str = "bridge") -> list[Difference]:
+    def firewall(self, reader: Reader) -> list[Difference]:
         """Return the differences between hawse's own firewall and the records, except routine updates."""
-        driver = self._host.driver(driver_name)
+        driver = self._host.driver("bridge")
         if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
             return []
-        found = driver.compare(shared_state.of(reader, driver_name))
+        found = driver.compare(shared_state.of(reader, "bridge"))
         return [one for one in found if one.kind != "upkeep"]
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
