@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from drivers import bridge_options
 from drivers.api import Difference
 from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
+from engine.dispatch import network_spec
 from engine.endpoints import shared_state
 from engine.events import differences as texts
 from engine.host import Host
@@ -68,6 +70,12 @@ class Examined:
         """The networks whose kernel objects must exist now."""
         live = [n for n in self.records.networks if n.phase == "live" and not n.config_only]
         return live if self.records.of_this_boot else []
+
+    @cached_property
+    def bridges(self) -> Mapping[str, str]:
+        """The name of each bridge network's bridge, by the network's id."""
+        specs = [network_spec(network) for network in self.networks if network.driver == "bridge"]
+        return {spec.id: bridge_options.parse(spec).bridge for spec in specs}
 
     @cached_property
     def containers(self) -> Sequence[ContainerRecord]:

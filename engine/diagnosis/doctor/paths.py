@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 
-from drivers import bridge_options
 from drivers.api import DriverError, IPAddress
 from drivers.linux import features, netns, path_lookup
 from drivers.linux.features import Interface
 from drivers.linux.path_lookup import Neighbour
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.dispatch import network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 SHARING_MAC = ("ipvlan",)
@@ -78,9 +76,8 @@ def _joined(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator
     for endpoint in examined.records.endpoints:
         container, network = containers.get(endpoint.container_id), networks.get(endpoint.network_id)
         if container is not None and network is not None and endpoint.phase == "live" and endpoint.interface:
-            is_bridge = network.driver == "bridge"
-            name = bridge_options.parse(network_spec(network)).bridge if is_bridge else ""
-            yield Joined(container, endpoint, network, interfaces.get(name))
+            bridge = interfaces.get(examined.bridges.get(network.id, ""))
+            yield Joined(container, endpoint, network, bridge)
 
 
 def _by_bridge(joined: Sequence[Joined]) -> Mapping[str, Sequence[Joined]]:
