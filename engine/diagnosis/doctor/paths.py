@@ -59,11 +59,12 @@ def check(examined: Examined) -> Iterator[Check]:
     interfaces = features.interfaces()
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
+    ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     found: list[Check] = []
     for bridge, members in _by_bridge(joined).items():
         found += _on_host(bridge, members)
     for one in joined:
-        found += _inside(one, holders, interfaces)
+        found += _inside(one, holders, ports.get(one.endpoint.id))
     if joined and not found:
         yield ok("paths", "routes, neighbour entries, MACs and MTUs lead to all containers")
     yield from found
@@ -115,10 +116,11 @@ def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
     return fault(name, f"{what} {entry.mac}, which is another MAC than its own", cause, fix)
 
 
-def _inside(
-    one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], interfaces: Mapping[str, Interface]
-) -> Iterator[Check]:
-    """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries."""
+def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: Interface | None) -> Iterator[Check]:
+    """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries.
+
+    ``port`` is the host's end of the endpoint's veth pair, or None if there is none.
+    """
     container, interface = one.container, one.endpoint.interface
 
     def look() -> tuple[Interface | None, Sequence[Neighbour]]:
@@ -141,7 +143,7 @@ def _inside(
             fix = f"nsenter -t {container.pid} -n ip addr del {address} dev {interface}"
             yield fault(one.name, what, "a program in the container added it", fix)
     yield from _neighbours(one, neighbours, holders)
-    yield from _mtu(one, present, interfaces)
+    yield from _mtu(one, present, port)
 
 
 def _neighbours(
@@ -158,12 +160,11 @@ def _neighbours(
             yield _stale(one.name, f"it takes {entry.address} for", entry, fix)
 
 
-def _mtu(one: Joined, present: Interface, interfaces: Mapping[str, Interface]) -> Iterator[Check]:
+def _mtu(one: Joined, present: Interface, port: Interface | None) -> Iterator[Check]:
     """Check that the bridge, its port and the container's interface have the same MTU.
 
     Otherwise, large packets are lost.
     """
-    port = next((i for i in interfaces.values() if i.endpoint_id == one.endpoint.id), None)
     ends = [end for end in (one.bridge, port) if end is not None and end.mtu != present.mtu]
     if one.bridge is not None and ends:
         others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)
