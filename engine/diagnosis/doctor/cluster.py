@@ -157,8 +157,7 @@ def _version(name: str, node: Node) -> Iterator[Check]:
 
 def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
     """Compare this host's clock with the Date of an answer of a manager's server, which has whole seconds."""
-    where = f"[{node.address}]" if ":" in node.address else node.address
-    url = f"https://{where}:{node.enrollment_port}"
+    url = etcd_member.url(node.address, node.enrollment_port)
     try:
         connection = EtcdConnection(url, lambda: memberships.node_context(host.root), ANSWER_SECONDS, MANAGER_NAME)
         try:
