@@ -223,7 +223,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
         pid = daemons.pid_of(host.run, name)
         if pid and process.is_stopped(pid):
             os.kill(pid, signal.SIGCONT)
-    if any(check.status != "ok" for check in ages.check(host.root, membership)):
+    if ages.are_stale(host.root, membership):
         certificates.renew_manager(host.root)
     if not membership.external:
         etcd_member.keep(host.run, host.root)
@@ -232,8 +232,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
 def _repair_with_store(examined: Examined) -> None:
     host = examined.host
     with memberships.connected(host) as (client, membership):
-        stale = any(check.status != "ok" for check in ages.check(host.root, membership))
-        if stale and not membership.is_manager:
+        if not membership.is_manager and ages.are_stale(host.root, membership):
             certificates.renew_worker(host.root, client, membership)
         for network in examined.networks:
             if swarm_verify.spans_hosts(host, network):
