@@ -105,6 +105,6 @@ def read_records(reader: Reader) -> Snapshot:
 
 def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
     """Yield one fault for each kind and place of difference. A routine update that is due is not a fault."""
-    damage = [difference for difference in found if difference.kind != "upkeep"]
+    damage = [difference for difference in found if difference.is_damage]
     for group, whats in texts.grouped(damage).items():
         yield fault(name, f"{group}: {texts.brief(whats)}", cause)
