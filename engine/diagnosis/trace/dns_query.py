@@ -37,8 +37,7 @@ def ask(server: str, name: str, versions: Iterable[int] = (4, 6), timeout: float
             for version in versions:
                 number = secrets.randbelow(1 << 16)
                 pending[number] = version
-                head = number.to_bytes(2, "big") + wire.RD.to_bytes(2, "big") + b"\0\1" + bytes(6)
-                sock.send(head + wire.question(encoded, KINDS[version]))
+                sock.send(wire.make_query(number.to_bytes(2, "big"), encoded, KINDS[version]))
             deadline = time.monotonic() + timeout
             while pending and select.select([sock], [], [], max(0, deadline - time.monotonic()))[0]:
                 data = sock.recv(4096)
