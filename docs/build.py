@@ -7,7 +7,7 @@ With ``--check`` it writes nothing, lists the pages that are not current, and ex
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from docs import compatibility, manpages, reference
@@ -25,18 +25,24 @@ def generated() -> Iterator[tuple[Path, str]]:
 
 def stale() -> list[Path]:
     """Return the pages that are not current: missing, different, or made from a command that no longer exists."""
-    pages = dict(generated())
+    return outdated(dict(generated()))
+
+
+def outdated(pages: Mapping[Path, str]) -> list[Path]:
+    """Return the files that differ from these pages, which are all generated pages."""
     wrong = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     return wrong + [path for directory in OWNED for path in sorted(directory.glob("*")) if path not in pages]
 
 
 def build() -> None:
     """Write all generated pages, and remove pages of commands that no longer exist."""
-    for path in stale():
-        path.unlink(missing_ok=True)
-    for path, text in generated():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    pages = dict(generated())
+    for path in outdated(pages):
+        if path in pages:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(pages[path], encoding="utf-8")
+        else:
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from cli import examples
-from cli.completion.sources import SOURCES
 from cli.completion.tree import CommandNode, nodes
 from cli.pflag import Flag
 from cli.root import SECTIONS, root
@@ -58,11 +57,7 @@ def flag_item(flag: Flag, source: str) -> list[str]:
     """Return the entry of a flag."""
     names = [flag.short] if flag.short and not flag.short_deprecated else []
     left = ", ".join(f"\\fB{escaped(name)}\\fR" for name in [*names, flag.long])
-    text = reference.meaning(flag)
-    if source and (values := reference.listed_values(SOURCES[source])):
-        text += f". Values: {values}"
-    if flag.default_text:
-        text += f". Default: {flag.default_text}"
+    text = reference.meaning(flag, source)
     if flag.effect:
         text += f". {flag.effect.capitalize()} by hawse"
     return item(left + ("" if flag.kind.bare else f" \\fI{escaped(flag.kind.name)}\\fR"), f"{text.rstrip('.')}.")
@@ -70,8 +65,7 @@ def flag_item(flag: Flag, source: str) -> list[str]:
 
 def example_lines(node: CommandNode) -> list[str]:
     """Return the notes and examples of a command in lines of their own."""
-    text = next((text for path in node.paths if (text := examples.notes(f"hawse {path}"))), "")
-    lines = textwrap.dedent(text).partition("Examples:\n")
+    lines = textwrap.dedent(reference.notes(node)).partition("Examples:\n")
     made = [".SH NOTES", ".nf", escaped(lines[0].rstrip()), ".fi"] if lines[0].strip() else []
     if lines[2]:
         made += [".SH EXAMPLES", ".nf", escaped(textwrap.dedent(lines[2])), ".fi"]

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
+
+from docs.session import exported
 
 HERE = Path(__file__).parent
 NAMESPACE = f"hwpic{os.getpid()}"
@@ -140,9 +141,7 @@ def screenshot(host: Host, *argv: str) -> str:
     console.print(Text(f"# hawse {' '.join(argv)}", style="bold"))
     shown = host.on_terminal(*argv).replace(f"{host.directory}/root", "/var/lib/hawse")
     console.print(Text.from_ansi(re.sub(r"(Linux \d+\.\d+)[^,]*", r"\1", shown)))
-    # The viewer's monospace font is used, because a picture in a README must load no other file.
-    form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace("Fira Code, ", "")
-    return console.export_svg(title="hawse", unique_id=f"hawse-{argv[0]}", code_format=form)
+    return exported(console, f"hawse-{argv[0]}")
 
 
 PICTURES: dict[str, Callable[[Host], str]] = {"map.svg": network_map, "doctor.svg": doctor, "trace.svg": trace}

@@ -122,9 +122,15 @@ def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
             yield flag, offered[flag.long]
 
 
-def meaning(flag: Flag) -> str:
-    """Return the help text of a flag in one paragraph, without marks."""
-    return " ".join(flag.usage.replace("`", "").split())
+def meaning(flag: Flag, source: str) -> str:
+    """Return the help text of a flag in one paragraph, with its values and its default.
+
+    ``source`` is the name of the flag's completion source, or "".
+    """
+    text = " ".join(flag.usage.replace("`", "").split())
+    if source and (values := listed_values(SOURCES[source])):
+        text += f". Values: {values}"
+    return text + (f". Default: `{flag.default_text}`" if flag.default_text else "")
 
 
 def listed_values(source: Source) -> str:
@@ -140,13 +146,8 @@ def flag_rows(facts: compatibility.Facts, node: CommandNode) -> Iterator[tuple[s
     for flag, source in shown_flags(node):
         names = f"`{flag.long}`" + (f", `{flag.short}`" if flag.short and not flag.short_deprecated else "")
         kind = "" if flag.kind.bare else f" *{flag.kind.name}*"
-        text = meaning(flag)
-        if source and (values := listed_values(SOURCES[source])):
-            text += f". Values: {values}"
-        if flag.default_text:
-            text += f". Default: `{flag.default_text}`"
         state, why = facts.flag(node.paths, flag.long, ours=True)
-        yield names + kind, text, "" if state == "same" else f"{state}: {why}" if why else state
+        yield names + kind, meaning(flag, source), "" if state == "same" else f"{state}: {why}" if why else state
 
 
 def commands_page() -> str:
@@ -166,13 +167,18 @@ def commands_page() -> str:
         rows = list(flag_rows(facts, node))
         if rows:
             lines += [*compatibility.table(("Flag", "Meaning", "Compared with Docker 26.1.5"), rows), ""]
-        lines += notes(node)
+        lines += notes_block(node)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def notes(node: CommandNode) -> list[str]:
+def notes(node: CommandNode) -> str:
+    """Return the notes and examples of a command, or ""."""
+    return next((text for path in node.paths if (text := examples.notes(f"hawse {path}"))), "")
+
+
+def notes_block(node: CommandNode) -> list[str]:
     """Return the notes and examples of a command as a block of code, or nothing."""
-    text = next((text for path in node.paths if (text := examples.notes(f"hawse {path}"))), "")
+    text = notes(node)
     return ["```sh", *(line.removeprefix("  ") for line in text.splitlines()), "```"] if text else []
 
 

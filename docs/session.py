@@ -5,18 +5,19 @@ A test runs this session and compares the output, so the picture shows what haws
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
-from rich import _export_format
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
-from rich.terminal_theme import MONOKAI
+from rich.terminal_theme import MONOKAI, TerminalTheme
 from rich.text import Text
 
 HERE = Path(__file__).parent
 TARGET = HERE / "session.svg"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FONTS = re.compile(r"@font-face \{\{.*?\}\}\n", re.DOTALL)  # the picture must load no other file
+FONTS = re.compile(r"@font-face \{\{.*?\}\}", re.DOTALL)
 WIDTH = 108  # columns
 LONG_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -41,11 +42,19 @@ def styled(line: str) -> Text:
 
 def picture() -> str:
     """Return the picture as SVG."""
-    console = Console(record=True, width=WIDTH, file=open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
     for line in session():
         console.print(styled(line), soft_wrap=True)
-    template = FONTS.sub("", _export_format.CONSOLE_SVG_FORMAT)
-    return console.export_svg(title="hawse", theme=MONOKAI, code_format=template, unique_id="hawse")
+    return exported(console, "hawse", MONOKAI)
+
+
+def exported(console: Console, identity: str, theme: TerminalTheme | None = None) -> str:
+    """Return the recorded output of a console as SVG. ``identity`` must differ between the pictures of a page.
+
+    The viewer's monospace font is used, because a picture in a README must load no other file.
+    """
+    template = FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, ", "")
+    return console.export_svg(title="hawse", theme=theme, code_format=template, unique_id=identity)
 
 
 if __name__ == "__main__":

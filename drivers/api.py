@@ -177,6 +177,11 @@ class Difference:
     opens: bool = False
     detail: object = None
 
+    @property
+    def is_damage(self) -> bool:
+        """Whether something is damaged, so that more than a normal update is due."""
+        return self.kind != "upkeep"
+
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:

@@ -197,6 +197,13 @@ class Host(Netns):
                 shutil.rmtree(f"/etc/netns/{entry.name}", ignore_errors=True)
 
 
+class InstalledHost(Host):
+    """A host on which commands run in the same way as with an installed hawse, by the warm server."""
+
+    def command(self, *argv: str) -> list[str]:
+        return ["ip", "netns", "exec", self.name, *WARM, *argv]
+
+
 def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) -> T:
     """Call ``condition`` every ``pause`` seconds until its value is true. Return the value; fail after ``seconds``."""
     deadline = time.monotonic() + seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cli.diagram.parts import Json, addresses, clean, colour, groups, ports, subnets
+from cli.diagram.parts import Json, addresses, clean, colour, facts, groups, ports
 
 
 def draw(document: Json) -> str:
@@ -16,9 +16,8 @@ def draw(document: Json) -> str:
 def _lines(document: Json) -> Iterator[str]:
     nodes: dict[str, str] = {}
     for number, network in enumerate(document["Networks"]):
-        facts = [network["Driver"], *subnets(network), *(["internal"] if network["Internal"] else [])]
         style = f'style=filled, fontcolor=white, color="{colour(network["Driver"])}"'
-        yield f"    n{number} [label={_quoted(network['Name'], *facts)}, shape=ellipse, {style}];"
+        yield f"    n{number} [label={_quoted(network['Name'], *facts(network))}, shape=ellipse, {style}];"
         for place, group in enumerate(groups(network)):
             new = [container for container in group.containers if container["Id"] not in nodes]
             if group.title and new:

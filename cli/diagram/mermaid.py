@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cli.diagram.parts import Json, addresses, clean, colour, drivers, groups, ports, subnets
+from cli.diagram.parts import Json, addresses, clean, colour, drivers, facts, groups, ports
 
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._-/:,()")
 
@@ -17,8 +17,7 @@ def draw(document: Json) -> str:
 def _lines(document: Json) -> Iterator[str]:
     nodes: dict[str, str] = {}
     for number, network in enumerate(document["Networks"]):
-        facts = [network["Driver"], *subnets(network), *(["internal"] if network["Internal"] else [])]
-        yield f"    n{number}{{{{{_label(network['Name'], ', '.join(facts))}}}}}:::{_class(network['Driver'])}"
+        yield f"    n{number}{{{{{_label(network['Name'], ', '.join(facts(network)))}}}}}:::{_class(network['Driver'])}"
         for place, group in enumerate(groups(network)):
             if group.title:
                 yield f"    subgraph n{number}h{place}[{_label(group.title)}]"

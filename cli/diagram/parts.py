@@ -55,6 +55,11 @@ def subnets(network: Json) -> list[str]:
     return [pool["Subnet"] for pool in network["Subnets"]]
 
 
+def facts(network: Json) -> list[str]:
+    """Return the words that describe a network beside its name: the driver, the subnets and "internal"."""
+    return [network["Driver"], *subnets(network), *(["internal"] if network["Internal"] else [])]
+
+
 def ports(container: Json) -> list[str]:
     """Return short texts for the published ports. One text covers a port on all addresses of both families."""
     return list(dict.fromkeys(_short(port) for port in container["Ports"]))

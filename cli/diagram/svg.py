@@ -74,16 +74,16 @@ class _Panel:
 
         The frame comes first because later elements cover earlier ones.
         """
-        trial = _Panel(Canvas(), self.network, self.joined)
-        height = HEADER + PAD + trial.contents(area)
         canvas, dashed, inner = self.canvas, self.network["Internal"], area.width - 2 * PAD
+        place = Area(area.x + PAD, area.y + HEADER + PAD, inner)
+        height = HEADER + PAD + _Panel(Canvas(), self.network, self.joined).contents(place)
         canvas.box(*area, height, radius=14, stroke=self.paint, stroke_width=2, dashed=dashed)
         canvas.header(*area, HEADER, 14, self.paint)
         right, kind = area.x + area.width - PAD, self.network["Driver"] + (", internal" if dashed else "")
         canvas.text(area.x + PAD, area.y + 25, self.network["Name"], inner - 150, size=17, fill=WHITE, bold=True)
         canvas.text(right, area.y + 25, kind, 140, fill=WHITE, to_the_left=True)
         canvas.text(area.x + PAD, area.y + 46, " · ".join(subnets(self.network)), inner, font=MONO, fill=WHITE)
-        self.contents(Area(area.x + PAD, area.y + HEADER + PAD, inner))
+        self.contents(place)
         return height
 
     def contents(self, area: Area) -> float:

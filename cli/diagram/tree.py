@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.diagram.parts import Json, addresses, groups, ports, subnets
+from cli.diagram.parts import Json, addresses, facts, groups, ports
 from cli.output.console import text
 
 STYLES = {"bridge": "bold blue", "overlay": "bold magenta", "macvlan": "bold green", "ipvlan": "bold cyan"}
@@ -28,8 +28,7 @@ def draw(document: Json) -> Tree:
 
 
 def _network(network: Json) -> Text:
-    facts = [network["Driver"], *subnets(network), *(["internal"] if network["Internal"] else [])]
-    return Text("  ").join([text(network["Name"], STYLES.get(network["Driver"], "bold")), *map(text, facts)])
+    return Text("  ").join([text(network["Name"], STYLES.get(network["Driver"], "bold")), *map(text, facts(network))])
 
 
 def _container(container: Json) -> Text:

@@ -30,7 +30,7 @@ def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds:
 
     Logs nothing if nothing was damaged.
     """
-    damage = described([difference for difference in differences if difference.kind != "upkeep"])
+    damage = described([difference for difference in differences if difference.is_damage])
     if damage:
         cause = f"{by} changed what the networks share" if by else "differs from the records"
         say(f"{name}: {cause}: {damage}; repaired in {seconds * 1000:.0f} ms")

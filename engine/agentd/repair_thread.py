@@ -201,7 +201,7 @@ class RepairThread:
         if not self._foreign:
             with self._store.read() as reader:
                 differences = frozenset(self._compared(reader))
-            chosen = frozenset(d for d in differences if d.opens or d.kind == "upkeep" or d in self._suspects)
+            chosen = frozenset(d for d in differences if d.opens or not d.is_damage or d in self._suspects)
             if not chosen:
                 self._suspects = differences
                 return []
@@ -210,7 +210,7 @@ class RepairThread:
             # Hold a write transaction, so that no network becomes active or inactive between comparison and repair.
             with self._store.write() as tx:
                 repaired = self._repair(tx, certain)
-                damage = [difference for difference in repaired if difference.kind != "upkeep"]
+                damage = [difference for difference in repaired if difference.is_damage]
                 if damage and self._pace.rest < LONGEST_REST_SECONDS:
                     values = repairs.attributes(self._by if self._foreign else "", damage)
                     repairs.add(tx, "driver", self._name, repairs.REPAIR, values)

@@ -28,7 +28,8 @@ def document(host: Host, references: Sequence[str]) -> Json:
     """
     view, membership = _cluster(host)
     with host.store.read() as reader:
-        chosen = {find(reader, r).id: find(reader, r) for r in references} if references else _all(reader)
+        found = [find(reader, reference) for reference in references] if references else _all(reader)
+        chosen = {record.id: record for record in found}
         networks = [_network(reader, record, view, membership) for record in chosen.values()]
     shown = [n for n in networks if references or n["Containers"] or not n["Predefined"]]
     return {"Host": os.uname().nodename, "Networks": sorted(shown, key=lambda n: natural_key(n["Name"]))}
@@ -38,8 +39,8 @@ def _cluster(host: Host) -> tuple[View | None, ClusterMembership | None]:
     return network_hooks.current_view(host) if memberships.exists(host.root) else (None, None)
 
 
-def _all(reader: Reader) -> dict[str, NetworkRecord]:
-    return {n.id: n for n in reader.networks() if n.phase in PRESENT and not n.config_only}
+def _all(reader: Reader) -> list[NetworkRecord]:
+    return [n for n in reader.networks() if n.phase in PRESENT and not n.config_only]
 
 
 def _network(reader: Reader, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:

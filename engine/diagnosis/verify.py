@@ -54,7 +54,7 @@ def _local(host: Host, record: NetworkRecord, *, fix: bool) -> Strings:
                 continue
             with host.store.read() as reader:
                 differences += compare.compare(reader, subject).differences
-    return [f"{d.kind}: {d.place} {d.what}" for d in differences if d.kind != "upkeep"]
+    return [f"{d.kind}: {d.place} {d.what}" for d in differences if d.is_damage]
 
 
 def _shared(host: Host, reader: Reader, record: NetworkRecord) -> Sequence[Difference]:

@@ -1,4 +1,4 @@
-"""DNS messages (RFC 1035, EDNS of RFC 6891): parses queries and builds replies, as bytes.
+"""DNS messages (RFC 1035, EDNS of RFC 6891): parses and builds queries, and builds replies, as bytes.
 
 This module knows only the message format, no networks or sockets. A *question* is the encoded name, type and class as
 in a message. Its lookup key is the same bytes in lower case. Lower-casing the bytes changes only letters of the name.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-A, PTR, MX, AAAA, OPT = 1, 12, 15, 28, 41
+A, NS, PTR, MX, AAAA, OPT = 1, 2, 12, 15, 28, 41
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 PORT = 53
 HEADER = 12
@@ -106,6 +106,11 @@ def encode_name(name: str) -> bytes | None:
 def question(name: bytes, kind: int) -> bytes:
     """Return the lookup key of an encoded name and a type, in class IN."""
     return name.lower() + kind.to_bytes(2, "big") + CLASS_IN
+
+
+def make_query(identity: bytes, name: bytes, kind: int) -> bytes:
+    """Return a query for an encoded name and a type, with the two bytes ``identity`` as its id."""
+    return identity + RD.to_bytes(2, "big") + b"\0\1" + bytes(6) + question(name, kind)
 
 
 def record(kind: int, ttl: int, data: bytes) -> bytes:

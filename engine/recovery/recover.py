@@ -121,7 +121,7 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
                 desired = shared_state.of(tx, driver.type)
                 differences = driver.compare(desired)
                 driver.repair(desired, differences)
-                damage = [difference for difference in differences if difference.kind != "upkeep"]
+                damage = [difference for difference in differences if difference.is_damage]
                 if damage:
                     repairs.add(tx, "driver", driver.type, repairs.REPAIR, repairs.attributes(cause, damage))
             announce(host)

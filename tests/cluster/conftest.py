@@ -20,26 +20,21 @@ from pathlib import Path
 import pytest
 
 from engine.agent.client import ask
-from tests.conftest import WARM, Host, Netns, Peer, require_root, until
+from tests.conftest import InstalledHost, Netns, Peer, require_root, until
 
 LEASE = 4  # seconds until the etcd lease of a dead host expires
 COUNTER = itertools.count(1)
 
 
-class Member(Host):
+class Member(InstalledHost):
     """A host of the cluster. Its lease in the etcd store is short, so that the cluster notices the host's death within
     a test.
-
-    Commands run on this host in the same way as with an installed hawse.
     """
 
     settings = {"HAWSE_LEASE": str(LEASE)}
 
     def env(self, **extra):
         return super().env(**{**self.settings, **extra})
-
-    def command(self, *argv):
-        return ["ip", "netns", "exec", self.name, *WARM, *argv]
 
     def begin(self, *argv):
         """Start a hawse command that a test can kill, and return its process.

@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.agent import client
-from tests.conftest import COUNTER, WARM, Host, Peer
+from tests.conftest import COUNTER, InstalledHost, Peer
 
 NETWORKS = {
     "red": (),
@@ -45,13 +45,6 @@ COMMAND_SECONDS = 60.0
 DISK_BYTES = 512 << 20
 SAMPLE = 25
 """Number of containers whose connections are checked."""
-
-
-class SoakedHost(Host):
-    """A host whose commands use the warm server, as with an installed hawse."""
-
-    def command(self, *argv):
-        return ["ip", "netns", "exec", self.name, *WARM, *argv]
 
 
 class Soak:
@@ -377,7 +370,7 @@ def main(seconds=600, size=200, seed=None):
         disk = Path(directory) / "h1"
         disk.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)], check=True)
-        host = SoakedHost(f"hws{os.getpid()}h{next(COUNTER)}", peer, Path(directory))
+        host = InstalledHost(f"hws{os.getpid()}h{next(COUNTER)}", peer, Path(directory))
         try:
             soak = Soak(host, size, seed)
             soak.prepare()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from engine.api import Check
+from engine.api import OK, Check
 from engine.cluster import membership as memberships
 from engine.cluster.model import ClusterMembership
 from engine.diagnosis.doctor.checks import fault, ok, warning
@@ -28,6 +28,11 @@ def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
     for file, name in FILES.items():
         if membership.is_manager or file != memberships.MANAGER:
             yield _check(directory / file, name)
+
+
+def are_stale(root: Path, membership: ClusterMembership) -> bool:
+    """Return whether there is a finding for any certificate of this host."""
+    return any(result.status != OK for result in check(root, membership))
 
 
 def _check(path: Path, name: str) -> Check:

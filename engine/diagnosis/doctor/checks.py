@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from drivers import bridge_options
 from drivers.api import Difference
 from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
+from engine.dispatch import network_spec
 from engine.endpoints import shared_state
 from engine.events import differences as texts
 from engine.host import Host
@@ -70,6 +72,12 @@ class Examined:
         return live if self.records.of_this_boot else []
 
     @cached_property
+    def bridges(self) -> Mapping[str, str]:
+        """The name of each bridge network's bridge, by the network's id."""
+        specs = [network_spec(network) for network in self.networks if network.driver == "bridge"]
+        return {spec.id: bridge_options.parse(spec).bridge for spec in specs}
+
+    @cached_property
     def containers(self) -> Sequence[ContainerRecord]:
         """The containers that run according to the records."""
         running = [c for c in self.records.containers if c.status == "running" and c.sandbox_path]
@@ -97,6 +105,6 @@ def read_records(reader: Reader) -> Snapshot:
 
 def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
     """Yield one fault for each kind and place of difference. A routine update that is due is not a fault."""
-    damage = [difference for difference in found if difference.kind != "upkeep"]
+    damage = [difference for difference in found if difference.is_damage]
     for group, whats in texts.grouped(damage).items():
         yield fault(name, f"{group}: {texts.brief(whats)}", cause)

@@ -157,8 +157,7 @@ def _version(name: str, node: Node) -> Iterator[Check]:
 
 def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
     """Compare this host's clock with the Date of an answer of a manager's server, which has whole seconds."""
-    where = f"[{node.address}]" if ":" in node.address else node.address
-    url = f"https://{where}:{node.enrollment_port}"
+    url = etcd_member.url(node.address, node.enrollment_port)
     try:
         connection = EtcdConnection(url, lambda: memberships.node_context(host.root), ANSWER_SECONDS, MANAGER_NAME)
         try:
@@ -224,7 +223,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
         pid = daemons.pid_of(host.run, name)
         if pid and process.is_stopped(pid):
             os.kill(pid, signal.SIGCONT)
-    if any(check.status != "ok" for check in ages.check(host.root, membership)):
+    if ages.are_stale(host.root, membership):
         certificates.renew_manager(host.root)
     if not membership.external:
         etcd_member.keep(host.run, host.root)
@@ -233,8 +232,7 @@ def _repair_manager(host: Host, membership: ClusterMembership) -> None:
 def _repair_with_store(examined: Examined) -> None:
     host = examined.host
     with memberships.connected(host) as (client, membership):
-        stale = any(check.status != "ok" for check in ages.check(host.root, membership))
-        if stale and not membership.is_manager:
+        if not membership.is_manager and ages.are_stale(host.root, membership):
             certificates.renew_worker(host.root, client, membership)
         for network in examined.networks:
             if swarm_verify.spans_hosts(host, network):

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
-from drivers import bridge_options
 from drivers.api import DriverError, HealthReporter
 from drivers.firewall import foreign_rules
 from drivers.linux import features, sysctl
@@ -116,7 +115,7 @@ def _tracking() -> Check:
 def _overlaps(examined: Examined) -> Iterator[Check]:
     """Find interfaces of other programs whose subnets overlap with a network, for example those of a VPN."""
     bridged = [n for n in examined.networks if n.driver == "bridge"]
-    own = {bridge_options.parse(network_spec(n)).bridge for n in bridged}
+    own = set(examined.bridges.values())
     foreign = [pair for pair in features.foreign_subnets() if pair[0] not in own] if bridged else []
     pools = [(n, ip_network(p.subnet)) for n in bridged for p in n.pools if not p.unused]
     for network, subnet in pools:
@@ -141,8 +140,8 @@ def _foreign(examined: Examined) -> Iterator[Check]:
 
 def _rules(examined: Examined) -> Iterator[Check]:
     """Yield a fault for each dropping rule that names a network, a warning if it only names ports."""
-    bridged = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
-    known = {bridge_options.parse(spec).bridge: [pool.subnet for pool in spec.pools] for spec in bridged}
+    specs = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
+    known = {examined.bridges[spec.id]: [pool.subnet for pool in spec.pools] for spec in specs}
     for rule in foreign_rules.find_dropping_rules(known) if known else ():
         fix = f"nft -a list chain {rule.chain}, and delete or narrow the rule"
         if rule.networks:

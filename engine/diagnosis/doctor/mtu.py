@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from drivers import bridge_options
 from drivers.api import DriverError
 from drivers.linux import features
 from drivers.options import MTU
@@ -24,7 +23,7 @@ def check(examined: Examined) -> Iterator[Check]:
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     overlays = [n for n in examined.networks if n.driver == "overlay"]
     try:
-        found = [*_bridges(outward), *_overlays(examined.host, overlays)]
+        found = [*_bridges(examined, outward), *_overlays(examined.host, overlays)]
     except DriverError as error:
         yield warning("mtu", f"cannot be read: {error}")
         return
@@ -33,11 +32,10 @@ def check(examined: Examined) -> Iterator[Check]:
     yield from found
 
 
-def _bridges(networks: Sequence[NetworkRecord]) -> Iterator[Check]:
+def _bridges(examined: Examined, networks: Sequence[NetworkRecord]) -> Iterator[Check]:
     uplink, limit = features.way_out() if networks else ("", 0)
     for network in networks if limit else ():
-        bridge = bridge_options.parse(network_spec(network)).bridge
-        mtu = features.mtu_of(bridge)
+        mtu = features.mtu_of(examined.bridges[network.id])
         if mtu > limit:
             what = f"its MTU {mtu} is larger than the MTU {limit} of {uplink}, the way out"
             fix = f"create it again with -o {MTU}={limit}"

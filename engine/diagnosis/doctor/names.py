@@ -110,8 +110,7 @@ def _datagram() -> socket.socket:
 
 
 def _probe(made: socket.socket, place: tuple[str | int, ...], name: bytes, kind: int) -> Probe:
-    message = os.urandom(2) + wire.RD.to_bytes(2, "big") + b"\0\1" + bytes(6) + wire.question(name, kind)
-    probe = Probe(made, message)
+    probe = Probe(made, wire.make_query(os.urandom(2), name, kind))
     made.setblocking(False)
     try:
         made.connect(place)
@@ -156,10 +155,7 @@ def _outside(upstream: Upstream) -> Probe | None:
         made = socket.socket(family, socket.SOCK_DGRAM)
     except OSError:
         return None
-    return _probe(made, place, b"\0", NAME_SERVERS)
-
-
-NAME_SERVERS = 2  # the DNS record type NS (RFC 1035)
+    return _probe(made, place, b"\0", wire.NS)
 
 
 def ask(probes: Iterable[Probe]) -> None:

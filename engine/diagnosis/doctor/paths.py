@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 
-from drivers import bridge_options
 from drivers.api import DriverError, IPAddress
 from drivers.linux import features, netns, path_lookup
 from drivers.linux.features import Interface
 from drivers.linux.path_lookup import Neighbour
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.dispatch import network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
 SHARING_MAC = ("ipvlan",)
@@ -61,11 +59,12 @@ def check(examined: Examined) -> Iterator[Check]:
     interfaces = features.interfaces()
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
+    ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
     found: list[Check] = []
     for bridge, members in _by_bridge(joined).items():
         found += _on_host(bridge, members)
     for one in joined:
-        found += _inside(one, holders, interfaces)
+        found += _inside(one, holders, ports.get(one.endpoint.id))
     if joined and not found:
         yield ok("paths", "routes, neighbour entries, MACs and MTUs lead to all containers")
     yield from found
@@ -78,9 +77,8 @@ def _joined(examined: Examined, interfaces: Mapping[str, Interface]) -> Iterator
     for endpoint in examined.records.endpoints:
         container, network = containers.get(endpoint.container_id), networks.get(endpoint.network_id)
         if container is not None and network is not None and endpoint.phase == "live" and endpoint.interface:
-            is_bridge = network.driver == "bridge"
-            name = bridge_options.parse(network_spec(network)).bridge if is_bridge else ""
-            yield Joined(container, endpoint, network, interfaces.get(name))
+            bridge = interfaces.get(examined.bridges.get(network.id, ""))
+            yield Joined(container, endpoint, network, bridge)
 
 
 def _by_bridge(joined: Sequence[Joined]) -> Mapping[str, Sequence[Joined]]:
@@ -118,10 +116,11 @@ def _stale(name: str, what: str, entry: Neighbour, fix: str) -> Check:
     return fault(name, f"{what} {entry.mac}, which is another MAC than its own", cause, fix)
 
 
-def _inside(
-    one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], interfaces: Mapping[str, Interface]
-) -> Iterator[Check]:
-    """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries."""
+def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: Interface | None) -> Iterator[Check]:
+    """Check the endpoint's interface in the sandbox, and the sandbox's neighbour entries.
+
+    ``port`` is the host's end of the endpoint's veth pair, or None if there is none.
+    """
     container, interface = one.container, one.endpoint.interface
 
     def look() -> tuple[Interface | None, Sequence[Neighbour]]:
@@ -144,7 +143,7 @@ def _inside(
             fix = f"nsenter -t {container.pid} -n ip addr del {address} dev {interface}"
             yield fault(one.name, what, "a program in the container added it", fix)
     yield from _neighbours(one, neighbours, holders)
-    yield from _mtu(one, present, interfaces)
+    yield from _mtu(one, present, port)
 
 
 def _neighbours(
@@ -161,12 +160,11 @@ def _neighbours(
             yield _stale(one.name, f"it takes {entry.address} for", entry, fix)
 
 
-def _mtu(one: Joined, present: Interface, interfaces: Mapping[str, Interface]) -> Iterator[Check]:
+def _mtu(one: Joined, present: Interface, port: Interface | None) -> Iterator[Check]:
     """Check that the bridge, its port and the container's interface have the same MTU.
 
     Otherwise, large packets are lost.
     """
-    port = next((i for i in interfaces.values() if i.endpoint_id == one.endpoint.id), None)
     ends = [end for end in (one.bridge, port) if end is not None and end.mtu != present.mtu]
     if one.bridge is not None and ends:
         others = ", ".join(f"{end.name} has {end.mtu}" for end in ends)

@@ -11,7 +11,6 @@ from contextlib import suppress
 from drivers.api import LinkRepairer, Repairer
 from drivers.linux import process
 from engine.agent import client
-from engine.agent.service import Snapshot
 from engine.api import Check
 from engine.cluster import membership
 from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, ok, warning
@@ -87,13 +86,11 @@ def agent_is_needed(examined: Examined) -> bool:
     if guarded.is_saved(str(host.run), guarded.AGENT) or membership.exists(host.root):
         return True
     drivers = {network.driver for network in examined.networks}
-    repairs = any(isinstance(host.driver(name), (Repairer, LinkRepairer)) for name in drivers)
-    return (host.config.heal and repairs) or any(_named(records, c.id) for c in examined.containers)
-
-
-def _named(records: Snapshot, container_id: str) -> bool:
+    if host.config.heal and any(isinstance(host.driver(name), (Repairer, LinkRepairer)) for name in drivers):
+        return True
     named = {network.id for network in records.networks if has_names(network)}
-    return any(e.container_id == container_id and e.network_id in named for e in records.endpoints)
+    running = {container.id for container in examined.containers}
+    return any(e.container_id in running and e.network_id in named for e in records.endpoints)
 
 
 def supervisor_is_needed(examined: Examined) -> bool:

@@ -36,8 +36,7 @@ def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
             for kind in (wire.A, wire.AAAA):
                 number = secrets.randbelow(1 << 16)
                 pending.add(number)
-                head = number.to_bytes(2, "big") + wire.RD.to_bytes(2, "big") + b"\0\1" + bytes(6)
-                sock.send(head + wire.question(encoded, kind))
+                sock.send(wire.make_query(number.to_bytes(2, "big"), encoded, kind))
             deadline = time.monotonic() + timeout
             while pending and select.select([sock], [], [], max(0, deadline - time.monotonic()))[0]:
                 data = sock.recv(4096)

@@ -76,7 +76,7 @@ class State:
         if not isinstance(driver, Repairer) or not shared_state.is_of_this_boot(reader):
             return []
         found = driver.compare(shared_state.of(reader, "bridge"))
-        return [one for one in found if one.kind != "upkeep"]
+        return [one for one in found if one.is_damage]
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
         try:
