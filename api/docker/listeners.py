@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError, InvalidArgument, Unavailable
-from engine.paths import make_private_directory, run_directory
+from engine.paths import api_socket, make_private_directory, run_directory
 
-SOCKET = "docker.sock"
 BACKLOG = 512
 FIRST_GIVEN = 3
 """The number of the first descriptor that systemd passes to a process (sd_listen_fds(3))."""
@@ -35,11 +34,6 @@ class Settings:
     key: str = ""
 
 
-def default_path() -> Path:
-    """Return the socket's default path: docker.sock in HAWSE_RUN."""
-    return run_directory() / SOCKET
-
-
 def given() -> list[socket.socket]:
     """Return the listening sockets that systemd has passed to this process."""
     if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
@@ -55,7 +49,7 @@ def unix_listener(settings: Settings) -> socket.socket:
     """
     path = Path(settings.path).absolute()
     group = _group(settings.group)
-    if path == default_path():
+    if path == api_socket():
         make_private_directory(path.parent)
     _make_way(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
