@@ -12,10 +12,9 @@ from pathlib import Path
 
 from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.paths import api_socket, make_private_directory, run_directory
+from engine.runtime import resident
 
 BACKLOG = 512
-FIRST_GIVEN = 3
-"""The number of the first descriptor that systemd passes to a process (sd_listen_fds(3))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,11 @@ class Settings:
 
 def given() -> list[socket.socket]:
     """Return the listening sockets that systemd has passed to this process."""
-    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+    if not resident.is_given():
         return []
+    del os.environ["LISTEN_PID"]
     number = int(os.environ.pop("LISTEN_FDS", "0") or 0)
-    return [socket.socket(fileno=fd) for fd in range(FIRST_GIVEN, FIRST_GIVEN + number)]
+    return [socket.socket(fileno=fd) for fd in range(resident.FIRST_GIVEN, resident.FIRST_GIVEN + number)]
 
 
 def unix_listener(settings: Settings) -> socket.socket:
