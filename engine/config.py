@@ -65,13 +65,18 @@ class _Wrong(Exception):
     """A configuration value that is invalid for its key; the message says which value is expected."""
 
 
+def config_path() -> Path:
+    """Return the path of the configuration file."""
+    return Path(os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH)
+
+
 def load_config(path: Path | None = None) -> Config:
     """Read the configuration file.
 
     Raises `InvalidArgument` if a key or a value is invalid; the message names the file and the key.
     """
     if path is None:
-        path = Path(os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH)
+        path = config_path()
     values = {}
     for key, value in _read(path).items():
         if key in _IGNORED:

@@ -218,6 +218,11 @@ def run_directory() -> Path:
     return _directory("HAWSE_RUN", DEFAULT_RUN)
 
 
+def api_socket() -> Path:
+    """Return the default path of the socket of Docker's API; raises PermissionDenied as `root_directory` does."""
+    return run_directory() / "docker.sock"
+
+
 def _directory(name: str, default: str) -> Path:
     path = Path(os.environ.get(name) or default).absolute()
     check(path, name)

@@ -139,7 +139,7 @@ class Exchange:
         self._socket.settimeout(None)
         self._write(b"".join((status, _LINE_END, header_lines(headers), self._common, _LINE_END)))
         plain, finish = _plain(self._socket)
-        return Hijacked(plain, self._http.trailing_data[0], finish, upgraded=upgrade)
+        return Hijacked(plain, self._http.trailing_data[0], finish)
 
     def next_cycle(self) -> bool:
         """Prepare for the next request on the connection; return False if the connection must be closed."""

@@ -29,21 +29,21 @@ class Fields:
         """Return whether the object has a value for the key, apart from null."""
         return key.lower() in self._values
 
-    def text(self, key: str, default: str = "") -> str:
-        """Return a string."""
-        return str(self._typed(key, str, "string", default))
+    def text(self, key: str) -> str:
+        """Return a string; "" if the object has none."""
+        return str(self._typed(key, str, "string", ""))
 
-    def flag(self, key: str, default: bool = False) -> bool:
-        """Return a boolean."""
-        return bool(self._typed(key, bool, "bool", default))
+    def flag(self, key: str) -> bool:
+        """Return a boolean; False if the object has none."""
+        return bool(self._typed(key, bool, "bool", False))
 
     def optional_flag(self, key: str) -> bool | None:
         """Return a boolean, or None if the object has none."""
         return self.flag(key) if self.has(key) else None
 
-    def number(self, key: str, default: int = 0) -> int:
-        """Return a whole number."""
-        value = self._values.get(key.lower(), default)
+    def number(self, key: str) -> int:
+        """Return a whole number; 0 if the object has none."""
+        value = self._values.get(key.lower(), 0)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._mismatch(key, value, "int64")
         return value
@@ -84,10 +84,6 @@ class Fields:
         name = f"{self._name}.{key}"
         return [self._object(key, value, name) for value in self._typed(key, list, "[]object", [])]
 
-    def items(self, key: str) -> Iterator[tuple[str, Any]]:
-        """Yield the names and values of an object whose names the user chose."""
-        yield from self._typed(key, dict, "map", {}).items()
-
     def objects(self, key: str) -> Mapping[str, Fields]:
         """Return a map of objects, such as EndpointsConfig; a null value counts as an empty object."""
         name = f"{self._name}.{key}"
@@ -96,14 +92,15 @@ class Fields:
 
     def lists(self, key: str) -> Mapping[str, Sequence[Fields]]:
         """Return a map of lists of objects, such as PortBindings; a null list counts as an empty one."""
-        name = f"{self._name}.{key}"
-        lists = Fields(self._typed(key, dict, "map", {}), name)
-        return {each: lists.children(each) for each, _ in self.items(key)}
+        values = self._typed(key, dict, "map", {})
+        lists = Fields(values, f"{self._name}.{key}")
+        return {each: lists.children(each) for each in values}
 
     def numbers(self, key: str) -> list[int]:
         """Return a list of whole numbers; empty if there is none."""
-        values = Fields({str(n): value for n, value in enumerate(self._typed(key, list, "[]uint", []))}, key)
-        return [values.number(str(n)) for n in range(len(self._typed(key, list, "[]uint", [])))]
+        values = self._typed(key, list, "[]uint", [])
+        members = Fields({str(n): value for n, value in enumerate(values)}, key)
+        return [members.number(str(n)) for n in range(len(values))]
 
     def value(self, key: str) -> Any:
         """Return a value of any type, or None if the object has none."""

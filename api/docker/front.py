@@ -18,7 +18,7 @@ import h11
 
 from api.docker.errors import ApiError, ClientGone, from_engine
 from api.docker.exchange import Exchange
-from api.docker.messages import Request, Response, encode
+from api.docker.messages import Request, Response, json_response
 from api.docker.router import Router
 from api.docker.shared_engine import SharedEngine
 from api.docker.versions import split
@@ -135,7 +135,7 @@ class Front:
             try:
                 head = exchange.next_request()
             except ApiError as error:
-                exchange.answer(error.status, _JSON, encode({"message": str(error)}))
+                _send(exchange, _error(error))
                 return
             if head is None:
                 return
@@ -151,7 +151,7 @@ class Front:
         except EngineError as error:
             response = _error(from_engine(error))
             if isinstance(error, Outdated):
-                exchange.answer(response.status, response.headers, response.body)
+                _send(exchange, response)
                 os._exit(OUTDATED)
         except ApiError as error:
             response = _error(error)
@@ -161,14 +161,14 @@ class Front:
             sys.excepthook(*sys.exc_info())
             response = _error(ApiError(500, f"hawse: unexpected {type(error).__name__}: {error}"))
         if response is not None and exchange.can_answer():
-            exchange.answer(response.status, response.headers, response.body)
+            _send(exchange, response)
 
     def _handle(self, exchange: Exchange, head: h11.Request, path: str, query: str) -> Response | None:
         version, rest = split(path)
         method = head.method.decode("ascii")
         match = self._router.find(method, rest)
         if match is None:
-            exchange.answer(404, _JSON, encode({"message": "page not found"}), common=False)
+            _send(exchange, _error(ApiError(404, "page not found")), common=False)
             return None
         request = Request(
             method=method,
@@ -184,11 +184,12 @@ class Front:
         return match.handler(request)
 
 
-_JSON = (("Content-Type", "application/json"),)
-
-
 def _error(error: ApiError) -> Response:
-    return Response(error.status, encode({"message": str(error)}), _JSON)
+    return json_response({"message": str(error)}, error.status)
+
+
+def _send(exchange: Exchange, response: Response, *, common: bool = True) -> None:
+    exchange.answer(response.status, response.headers, response.body, common=common)
 
 
 def close_quietly(sockets: Sequence[socket.socket]) -> None:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import EngineError, InvalidArgument, Unavailable
-from engine.paths import make_private_directory, run_directory
+from engine.paths import api_socket, make_private_directory, run_directory
+from engine.runtime import resident
 
-SOCKET = "docker.sock"
 BACKLOG = 512
-FIRST_GIVEN = 3
-"""The number of the first descriptor that systemd passes to a process (sd_listen_fds(3))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +33,13 @@ class Settings:
     key: str = ""
 
 
-def default_path() -> Path:
-    """Return the socket's default path: docker.sock in HAWSE_RUN."""
-    return run_directory() / SOCKET
-
-
 def given() -> list[socket.socket]:
     """Return the listening sockets that systemd has passed to this process."""
-    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+    if not resident.is_given():
         return []
+    del os.environ["LISTEN_PID"]
     number = int(os.environ.pop("LISTEN_FDS", "0") or 0)
-    return [socket.socket(fileno=fd) for fd in range(FIRST_GIVEN, FIRST_GIVEN + number)]
+    return [socket.socket(fileno=fd) for fd in range(resident.FIRST_GIVEN, resident.FIRST_GIVEN + number)]
 
 
 def unix_listener(settings: Settings) -> socket.socket:
@@ -55,7 +49,7 @@ def unix_listener(settings: Settings) -> socket.socket:
     """
     path = Path(settings.path).absolute()
     group = _group(settings.group)
-    if path == default_path():
+    if path == api_socket():
         make_private_directory(path.parent)
     _make_way(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

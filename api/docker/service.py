@@ -19,17 +19,12 @@ from typing import TYPE_CHECKING, NoReturn
 from api.docker import rehearsal, workers
 from api.docker.front import OUTDATED, Front, close_quietly
 from api.docker.router import Router
-from engine.runtime.prefork import IdleChild
+from engine.runtime.prefork import DELAY_SECONDS, IdleChild
 
 if TYPE_CHECKING:
     import ssl
 
 RESTART_SECONDS = 0.5  # between the end of a front and the start of the next
-PREFORK_DELAY_SECONDS = 0.05
-"""Seconds from the start of a job until the next worker is forked; the delay keeps the fork from slowing the job.
-
-If the job ends earlier, the next worker is forked at the job's end.
-"""
 IDLE_SECONDS = 60.0
 """Seconds without a job after which the idle worker ends, because it takes 5 MB. The next job forks its worker."""
 
@@ -57,7 +52,7 @@ class Service:
         self._start_front()
         while self._code is None:
             channel = self._channel.fileno()
-            patience = PREFORK_DELAY_SECONDS if self._busy else IDLE_SECONDS
+            patience = DELAY_SECONDS if self._busy else IDLE_SECONDS
             readable, _, _ = select.select([wake, channel], [], [], patience)
             if wake in readable:
                 self._reap(wake)

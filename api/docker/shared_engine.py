@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 
 from engine.api import Engine
-from engine.config import DEFAULT_PATH
+from engine.config import config_path
 from engine.core import open_engine
 
 
@@ -14,7 +14,7 @@ class SharedEngine:
     """Opens the engine once, and again after a change of the configuration file."""
 
     def __init__(self) -> None:
-        self._path = os.environ.get("HAWSE_CONFIG") or DEFAULT_PATH
+        self._path = config_path()
         self._known: tuple[object, Engine] | None = None
 
     def get(self) -> Engine:

@@ -51,28 +51,16 @@ class ChunkedStream:
             raise ClientGone
         return list(ready)
 
-    def client_is_gone(self) -> bool:
-        """Return whether the client has closed its connection; does not wait."""
-        try:
-            self.wait(0)
-        except ClientGone:
-            return True
-        return False
-
 
 class Hijacked:
     """A connection that no longer speaks HTTP.
 
     ``socket`` is a plain socket, also for a TLS client. ``received`` are the bytes that the client has already sent
-    after its request. ``upgraded`` says whether the client got 101.
-    ``finish`` is called after the end of the conversation.
+    after its request. ``finish`` is called after the end of the conversation.
     """
 
-    def __init__(
-        self, connection: socket.socket, received: bytes, finish: Callable[[], None], *, upgraded: bool
-    ) -> None:
-        self.socket, self.received, self.upgraded = connection, received, upgraded
-        self._finish = finish
+    def __init__(self, connection: socket.socket, received: bytes, finish: Callable[[], None]) -> None:
+        self.socket, self.received, self._finish = connection, received, finish
 
     def __enter__(self) -> Hijacked:
         return self

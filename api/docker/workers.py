@@ -23,7 +23,7 @@ from api.docker.errors import ApiError, from_engine
 from engine.api import Engine
 from engine.core import open_engine
 from engine.errors import EngineError
-from engine.runtime import prefork
+from engine.runtime import prefork, protocol
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,7 +33,6 @@ FILES_LIMIT = 8
 PARALLEL_LIMIT = 200
 """Workers that run at the same time; further jobs wait for their turn."""
 _LENGTH = struct.Struct("!Q")
-_PIECE_BYTES = 64 << 10
 
 
 class Job:
@@ -194,15 +193,5 @@ def _send(channel: socket.socket, data: bytes) -> None:
 
 def _receive(channel: socket.socket) -> Any:
     """Return the next object of the channel. Both ends are processes of one service, so pickle is safe here."""
-    (length,) = _LENGTH.unpack(_exactly(channel, _LENGTH.size))
-    return pickle.loads(_exactly(channel, length))
-
-
-def _exactly(channel: socket.socket, length: int) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        piece = channel.recv(min(_PIECE_BYTES, length - len(data)))
-        if not piece:
-            raise EOFError
-        data += piece
-    return bytes(data)
+    (length,) = _LENGTH.unpack(protocol.exactly(channel, _LENGTH.size))
+    return pickle.loads(protocol.exactly(channel, length))

@@ -12,9 +12,8 @@ from cli.docker_types.system_types import DOCKER_INFO
 from cli.output.documents import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
-from cli.system.service import SOCKET
 from cli.system.version import client_document, title
-from engine.paths import run_directory
+from engine.paths import api_socket
 from engine.runtime import resident
 
 Json = dict[str, Any]
@@ -87,9 +86,9 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 
 def served() -> str:
     """Return the address at which ``hawse system service`` listens, or the command that starts it."""
-    run = run_directory()
-    if resident.is_listening(str(run), SOCKET):
-        return f"unix://{run}/{SOCKET}"
+    socket = api_socket()
+    if resident.is_listening(str(socket.parent), socket.name):
+        return f"unix://{socket}"
     return "not served (start it with: hawse system service)"
 
 

@@ -12,9 +12,8 @@ import click
 from cli.app import App, StatusError
 from cli.launcher.launch import PACKAGES
 from cli.pflag import LIST, STRING, command, exactly, flag
-from engine.paths import run_directory
+from engine.paths import api_socket, run_directory
 
-SOCKET = "docker.sock"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 KEPT = ("PATH", "LISTEN_PID", "LISTEN_FDS", "TZ", *PROXIES, *map(str.lower, PROXIES))
 """The environment variables that the service keeps, in addition to those of hawse itself. Pulls use the proxies."""
@@ -61,7 +60,7 @@ def service_settings(group: str, hosts: Sequence[str], socket: str, tls: Mapping
         raise StatusError(NEEDS_TLS)
     if files and not addresses:
         raise StatusError("hawse: --tlscacert, --tlscert and --tlskey are for --host tcp://…")
-    path = os.path.abspath(paths[0]) if paths else "" if addresses else str(run_directory() / SOCKET)
+    path = os.path.abspath(paths[0]) if paths else "" if addresses else str(api_socket())
     if group and not path:
         raise StatusError("hawse: --group is for a unix socket")
     return {"path": path, "group": group, "address": "".join(addresses), **files}

@@ -19,18 +19,12 @@ from cli.warm.socket import WarmSocket
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.runtime import peer
-from engine.runtime.prefork import IdleChild
+from engine.runtime.prefork import DELAY_SECONDS, IdleChild
 
 POLL_INTERVAL_SECONDS = 30.0
 """Seconds between two checks of whether the server's socket still exists.
 
 Launchers find the server by the socket's path, so a server whose socket was removed must end.
-"""
-PREFORK_DELAY_SECONDS = 0.05
-"""Seconds from the start of a command until the next child is forked; the delay keeps the fork from slowing the
-command.
-
-If the command ends earlier, the next child is forked at the command's end.
 """
 
 
@@ -84,7 +78,7 @@ class WarmServer:
             connection.close()  # the launcher notices the closed connection and runs the command in its own process
             return
         self._children[pid] = connection
-        self._loop.after(PREFORK_DELAY_SECONDS, self._prepare)
+        self._loop.after(DELAY_SECONDS, self._prepare)
         self._loop.watch(connection.fileno(), lambda events: self._hung_up(pid, events), select.EPOLLRDHUP)
 
     def _hand_over(self, connection: socket.socket) -> int:

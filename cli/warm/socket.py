@@ -14,9 +14,6 @@ from cli.launcher.launch import DEFAULT_RUN, LOCK, SOCKET
 from engine.paths import check, make_private_directory, open_private
 from engine.runtime import resident
 
-FIRST_GIVEN = 3
-"""The number of the first file descriptor that systemd passes to a process (sd_listen_fds(3))."""
-
 
 def directory() -> bytes:
     """Return the directory that the environment variable HAWSE_RUN names, as an absolute path.
@@ -77,16 +74,11 @@ def lock() -> int | None:
     check(path, "HAWSE_RUN")
     make_private_directory(path)
     descriptor = open_private(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT)
-    if resident.try_lock(descriptor) or is_given():
+    if resident.try_lock(descriptor) or resident.is_given():
         resident.sign(descriptor)
         return descriptor
     os.close(descriptor)
     return None
-
-
-def is_given() -> bool:
-    """Return whether systemd started this process with a listening socket as file descriptor."""
-    return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
 def listen(locked: int) -> WarmSocket:
@@ -94,9 +86,9 @@ def listen(locked: int) -> WarmSocket:
 
     The caller holds the lock of HAWSE_RUN; ``locked`` is the file descriptor of this lock.
     """
-    if is_given():
-        os.set_inheritable(FIRST_GIVEN, False)
-        return WarmSocket(socket.socket(fileno=FIRST_GIVEN), None, locked)
+    if resident.is_given():
+        os.set_inheritable(resident.FIRST_GIVEN, False)
+        return WarmSocket(socket.socket(fileno=resident.FIRST_GIVEN), None, locked)
     run = directory()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     resident.listen(listener, os.fsdecode(run), os.fsdecode(SOCKET))

@@ -12,6 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+DELAY_SECONDS = 0.05
+"""Seconds from the start of some work until the next idle child is forked; the delay keeps the fork from slowing the
+work.
+
+If the work ends earlier, the next child is forked at the end of the work.
+"""
+
 
 class IdleChild:
     """At most one idle child.

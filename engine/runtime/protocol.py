@@ -71,10 +71,13 @@ def send(connection: socket.socket, document: dict[str, Any], fds: Sequence[int]
 
 def receive(connection: socket.socket) -> dict[str, Any]:
     """Wait for one control frame, and read no byte after the frame; raises `Broken` if the connection ends."""
-    kind, length = _HEADER.unpack(_exactly(connection, _HEADER.size))
-    if kind != CONTROL or length > _LONGEST:
-        raise Broken("unexpected frame")
-    document: dict[str, Any] = json.loads(_exactly(connection, length))
+    try:
+        kind, length = _HEADER.unpack(exactly(connection, _HEADER.size))
+        if kind != CONTROL or length > _LONGEST:
+            raise Broken("unexpected frame")
+        document: dict[str, Any] = json.loads(exactly(connection, length))
+    except EOFError:
+        raise Broken("the supervisor has gone") from None
     return document
 
 
@@ -87,11 +90,12 @@ def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
     return data, [fd for _, _, packed in ancillary for (fd,) in struct.iter_unpack("=i", packed)]
 
 
-def _exactly(connection: socket.socket, length: int) -> bytes:
+def exactly(connection: socket.socket, length: int) -> bytes:
+    """Wait for ``length`` bytes, and read no byte after them; raises EOFError if the connection ends before."""
     data = bytearray()
     while len(data) < length:
-        chunk = connection.recv(length - len(data))
+        chunk = connection.recv(min(_CHUNK, length - len(data)))
         if not chunk:
-            raise Broken("the supervisor has gone")
+            raise EOFError
         data += chunk
     return bytes(data)

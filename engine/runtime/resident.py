@@ -27,6 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FIRST_GIVEN = 3
+"""The number of the first file descriptor that systemd passes to a process (sd_listen_fds(3))."""
 _BACKLOG = 128
 STOPPED_SECONDS = 0.5
 """Seconds after which a client kills a server that does not answer, if a signal (SIGSTOP) has stopped the server."""
@@ -71,6 +73,11 @@ def listen(listener: socket.socket, run: str, name: str) -> None:
         finally:
             os.umask(mask)
     listener.listen(_BACKLOG)
+
+
+def is_given() -> bool:
+    """Return whether systemd started this process with a listening socket as file descriptor."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
 def sign(lock: int) -> None:

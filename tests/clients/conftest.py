@@ -75,11 +75,16 @@ class Service:
     def url(self) -> str:
         return f"unix://{self.socket}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which docker's own command line uses this service."""
+        return {**os.environ, "DOCKER_HOST": self.url, "DOCKER_CONFIG": str(self.host.state)}
+
     def docker(
         self, *argv: str, check: bool = True, input: str | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run docker's own command line on this service."""
-        environment = {**os.environ, "DOCKER_HOST": self.url, "DOCKER_CONFIG": str(self.host.state), **variables}
+        environment = {**self.environment, **variables}
         kw = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
         done = subprocess.run(
             ["docker", *argv], env=environment, capture_output=True, text=True, timeout=60, cwd=self.host.state, **kw

@@ -141,7 +141,7 @@ def test_slow_and_silent_clients_hold_up_nobody(service):
 
 
 def test_a_killed_front_is_replaced(service):
-    before = front_of(service)
+    before = until(lambda: front_of(service))
     os.kill(before, 9)
     until(lambda: front_of(service) not in (0, before))
     assert until(lambda: answers(service))
@@ -194,7 +194,7 @@ def test_the_idle_worker_takes_the_next_job(service):
 SHORT_IDLE = """
 import sys
 from api.docker import __main__, service
-service.IDLE_SECONDS = 0.5
+service.IDLE_SECONDS = 1.0
 sys.exit(__main__.main())
 """
 
@@ -205,7 +205,9 @@ def test_the_idle_worker_ends_without_jobs(service, tmp_path):
     environment = service.host.env(HAWSE_RUN=str(tmp_path))
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as started:
         until(lambda: sorted(threads > 1 for _, threads in children(started.pid)) == [False, True])
+        scratch = until(lambda: waiting(started.pid))  # the process that makes the scratch host
         until((tmp_path / "service.rehearsal/root/hawse.db").exists)
+        until(lambda: waiting(started.pid) not in (0, scratch))
         until(lambda: len(children(started.pid)) == 1, 5)
         started.terminate()
     assert not (tmp_path / "service.rehearsal").exists()
@@ -219,7 +221,12 @@ def new_idle_worker(service: Service) -> int:
 
 def idle_worker(service: Service) -> int:
     """Return the pid of the worker that waits for a job: the child of the service with one thread, or 0."""
-    pids = [pid for pid, threads in children(service.process.pid) if threads == 1]
+    return waiting(service.process.pid)
+
+
+def waiting(service: int) -> int:
+    """Return the pid of the only child of the process ``service`` with one thread, or 0."""
+    pids = [pid for pid, threads in children(service) if threads == 1]
     return pids[0] if len(pids) == 1 else 0
 
 
@@ -229,10 +236,17 @@ def front_of(service: Service) -> int:
 
 
 def children(service: int) -> list[tuple[int, int]]:
-    """Return the pid and the number of threads of each child of the process ``service``."""
-    done = subprocess.run(["ps", "-o", "pid=,nlwp=,stat=", "--ppid", str(service)], capture_output=True, text=True)
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return [(int(pid), int(threads)) for pid, threads, state in rows if not state.startswith("Z")]
+    """Return the pid and the number of threads of each child of the process ``service`` that works on no job.
+
+    A worker with a job has a session of its own. It still exists for a moment after the answer to the client.
+    """
+    command = ["ps", "-o", "pid=,nlwp=,sess=,stat=", "--ppid", str(service)]
+    rows = [line.split() for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()]
+    return [
+        (int(pid), int(threads))
+        for pid, threads, session, state in rows
+        if session != pid and not state.startswith("Z")
+    ]
 
 
 def answers(service: Service) -> bool:

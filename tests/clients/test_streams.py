@@ -19,8 +19,7 @@ def terminal(service):
     started = []
 
     def spawn(*argv: str) -> pexpect.spawn:
-        environment = {**os.environ, "DOCKER_HOST": service.url, "DOCKER_CONFIG": str(service.host.state)}
-        started.append(pexpect.spawn("docker", list(argv), env=environment, dimensions=(33, 101), timeout=15))
+        started.append(pexpect.spawn("docker", list(argv), env=service.environment, dimensions=(33, 101), timeout=15))
         return started[-1]
 
     yield spawn
@@ -36,8 +35,8 @@ def ended(session: pexpect.spawn) -> int:
 
 def open_docker(service, *argv: str, **kw) -> subprocess.Popen:
     """Start docker's command line without waiting for its end."""
-    environment = {**os.environ, "DOCKER_HOST": service.url, "DOCKER_CONFIG": str(service.host.state)}
-    return subprocess.Popen(["docker", *argv], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kw)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kw}
+    return subprocess.Popen(["docker", *argv], env=service.environment, **pipes)
 
 
 def test_run_passes_streams_and_the_exit_code(service):
