@@ -161,10 +161,11 @@ class App:
         ``total`` is the size of the work in bytes. The context manager yields a function that gets the number of
         completed bytes. Without a terminal, nothing is shown.
         """
-        text = _escaping().escaped_line(text)
         if not self.has_color(self.stderr):
             yield lambda _: None
-        elif self._progress:
+            return
+        text = _escaping().escaped_line(text)
+        if self._progress:
             progress, before = self._progress, self._progress.text
             progress.show(text)
             try:
