@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar, cast
 
@@ -161,10 +161,11 @@ class App:
         ``total`` is the size of the work in bytes. The context manager yields a function that gets the number of
         completed bytes. Without a terminal, nothing is shown.
         """
-        text = _escaping().escaped_line(text)
         if not self.has_color(self.stderr):
             yield lambda _: None
-        elif self._progress:
+            return
+        text = _escaping().escaped_line(text)
+        if self._progress:
             progress, before = self._progress, self._progress.text
             progress.show(text)
             try:
@@ -180,6 +181,10 @@ class App:
             finally:
                 self._progress.close()
                 self._progress = None
+
+    def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
+        """Show on the terminal that the command removes objects, if there are `MANY`, as `waiting` does."""
+        return self.waiting(f"Removing {number} {kind}") if number >= MANY else nullcontext()
 
     @property
     def is_dry_run(self) -> bool:

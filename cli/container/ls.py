@@ -10,7 +10,7 @@ from cli.app import App, StatusError
 from cli.container.row import HEADER, empty_row, row
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError, parse
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import write_listing
+from cli.output.listing import omittable, write_listing
 from cli.pflag import FILTER, INT, STRING, changed, command, flag
 
 ALIASES = "hawse container ls, hawse container list, hawse container ps, hawse ps"
@@ -69,7 +69,7 @@ def list_containers(ctx: click.Context, flags: dict[str, Any]) -> None:
     limit = 1 if flags["latest"] and flags["last"] == -1 else flags["last"]
     containers = app.engine.containers.list(flags["filter"], all=flags["all"], limit=limit, size=size)
     rows = [row(container, trunc=not flags["no_trunc"]) for container in containers]
-    elided = ELIDED if format in ("", "table") and not flags["no_trunc"] else ()
+    elided = omittable(ELIDED, format, no_trunc=flags["no_trunc"])
     write_listing(app, template(format, quiet=quiet, size=size), rows, HEADER, failing=FAILED, elided=elided)
 
 

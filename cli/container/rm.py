@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import click
 
-from cli.app import MANY, App, StatusError
+from cli.app import App, StatusError
 from cli.container.each import Outcome, report
 from cli.pflag import at_least, command, flag
 from engine.errors import Conflict, EngineError, NotFound
@@ -32,7 +31,7 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
     if named and not link:
         outcomes = app.engine.containers.remove_each(named, force=force, volumes=volumes)
     each = (next(outcomes) if reference else StatusError(NO_NAME) for reference in references)
-    with app.waiting(f"Removing {len(named)} containers") if len(named) >= MANY else nullcontext():
+    with app.removing(len(named), "containers"):
         report(app, zip(containers, each, strict=True), forgiven=(NotFound,) if force else ())
 
 

@@ -16,6 +16,7 @@ from cli.output.rows import FormatContext
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import NotFound
 from engine.golang.units import binary_size, human_size
+from engine.names import short_id
 
 TABLE = "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}"
 HEADER = {
@@ -77,7 +78,7 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
         listed = [document["Id"] for document in app.engine.containers.list({}, all=everything)]
         with suppress(NotFound):  # a container was removed since the listing
             documents = app.engine.containers.figures(listed)
-            return [(document["id"][:12], document) for document in documents]
+            return [(short_id(document["id"]), document) for document in documents]
 
 
 def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
@@ -88,7 +89,7 @@ def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> For
         "BlockIO": " / ".join(human_size(disk(now, word), precision=3) for word in ("read", "write")),
         "CPUPerc": f"{share(before.get(now['id'], now), now):.2f}%",
         "Container": name,
-        "ID": now["id"][:12] if trunc else now["id"],
+        "ID": short_id(now["id"]) if trunc else now["id"],
         "MemPerc": f"{100 * used / limit if limit else 0:.2f}%",
         "MemUsage": f"{binary_size(used)} / {binary_size(limit)}",
         "Name": now["name"].removeprefix("/"),

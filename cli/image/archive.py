@@ -1,4 +1,4 @@
-"""Read an image archive, and show on a terminal how much of it has been read."""
+"""Open an image archive, and show on a terminal how much of it has been read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from cli.app import App
+from cli.app import App, StatusError
+
+
+@contextmanager
+def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
+    """Open an archive, or standard input if ``path`` is None; a terminal shows how much has been read.
+
+    Raises StatusError for an OSError of the file, also inside of the ``with`` block.
+    """
+    if path is None:
+        with shown_reading(app, app.stdin, "standard input") as archive:
+            yield archive
+        return
+    try:
+        with open(path, "rb") as file, shown_reading(app, file, path) as archive:
+            yield archive
+    except OSError as error:
+        raise StatusError(f"open {path}: {str(error.strerror).lower()}") from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.app import App, StatusError
-from cli.image.archive import shown_reading
+from cli.image.archive import opened_archive
 from cli.options.image_reference import check_reference
 from cli.pflag import LIST, STRING, at_least, command, flag
 
@@ -35,16 +35,6 @@ def import_(app: App, source: str, name: str | None, change: tuple[str, ...], me
         reference = check_reference(name) if name else ""
     except ValueError as error:
         raise StatusError(str(error)) from error
-    app.out(import_from(app, source, reference) + "\n")
-
-
-def import_from(app: App, source: str, reference: str) -> str:
-    """Import an archive from a file, or from standard input if ``source`` is ``-``; return the image's id."""
-    if source == "-":
-        with shown_reading(app, app.stdin, "standard input") as archive:
-            return app.engine.images.import_archive(archive, reference)
-    try:
-        with open(source, "rb") as file, shown_reading(app, file, source) as archive:
-            return app.engine.images.import_archive(archive, reference)
-    except OSError as error:
-        raise StatusError(f"open {source}: {str(error.strerror).lower()}") from error
+    with opened_archive(app, None if source == "-" else source) as archive:
+        image_id = app.engine.images.import_archive(archive, reference)
+    app.out(image_id + "\n")

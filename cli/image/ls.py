@@ -11,7 +11,7 @@ import click
 from cli.app import App
 from cli.container.row import moment
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import write_listing
+from cli.output.listing import omittable, write_listing
 from cli.output.rows import FormatContext
 from cli.pflag import FILTER, STRING, at_most, command, flag
 from engine.golang.units import human_duration, human_size
@@ -70,7 +70,7 @@ def list_images(app: App, flags: Mapping[str, Any]) -> None:
     format = flags["format"]
     shown = {"trunc": not flags["no_trunc"], "digests": flags["digests"]}
     rows = [row for image in app.engine.images.list(filters) for row in rows_of(image, **shown)]
-    elided = ELIDED if format in ("", "table") and not flags["no_trunc"] else ()
+    elided = omittable(ELIDED, format, no_trunc=flags["no_trunc"])
     text = template(format, quiet=flags["quiet"], digests=flags["digests"])
     write_listing(app, text, rows, HEADER, elided=elided)
 

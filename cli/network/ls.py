@@ -10,7 +10,7 @@ import click
 
 from cli.app import App
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import write_columns, write_listing
+from cli.output.listing import omittable, write_columns, write_listing
 from cli.output.rows import FormatContext, shows_only
 from cli.pflag import FILTER, STRING, command, flag
 from engine.model import NetworkSummary
@@ -35,10 +35,10 @@ TIMESTAMP = re.compile(r"(\S+)T(\d\d:\d\d:\d\d)(?:(\.\d*[1-9])0*|\.0+)?(Z|[+-]\d
 @click.pass_obj
 def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, no_trunc: bool, quiet: bool) -> None:
     """Print a table of the networks, sorted by name in natural order (``net2`` before ``net10``)."""
-    text, elided = template(format, quiet=quiet), ELIDED if format in ("", "table") and not no_trunc else ()
+    text = template(format, quiet=quiet)
     if shows_only(text, IN_BRIEF):
         cells = columns(app.engine.networks.summaries(filter), no_trunc=no_trunc)
-        return write_columns(app, text, cells, HEADER, elided=elided)
+        return write_columns(app, text, cells, HEADER, elided=omittable(ELIDED, format, no_trunc=no_trunc))
     networks = sorted(app.engine.networks.list(filter), key=lambda network: natural_key(network["Name"]))
     return write_listing(app, text, [row(network, no_trunc=no_trunc) for network in networks], HEADER)
 

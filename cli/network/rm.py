@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import click
 
-from cli.app import MANY, App, StatusError
+from cli.app import App, StatusError
 from cli.options.image_reference import path_segment
 from cli.pflag import at_least, command, flag
 from cli.prompt import confirmed
@@ -42,7 +41,7 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
             if not confirmed(app, INGRESS_WARNING):
                 continue
         chosen.append(name)
-    with app.waiting(f"Removing {len(chosen)} networks") if len(chosen) >= MANY else nullcontext():
+    with app.removing(len(chosen), "networks"):
         failed |= remove(app, chosen, force=force)
     if failed:
         raise StatusError()

@@ -9,7 +9,7 @@ import click
 
 from cli.app import App
 from cli.output.documents import LIST_FORMAT
-from cli.output.listing import write_listing
+from cli.output.listing import omittable, write_listing
 from cli.output.rows import FormatContext
 from cli.pflag import FILTER, STRING, command, flag
 from engine.names import natural_key
@@ -39,7 +39,7 @@ def ls(app: App, filter: dict[str, tuple[str, ...]], format: str, quiet: bool) -
     documents = list(app.engine.swarm.nodes(filter))
     documents.sort(key=lambda d: (natural_key(d["Description"]["Hostname"]), d["ID"]))
     node_id = app.engine.swarm.node_id()
-    elided = ELIDED if format in ("", "table") else ()
+    elided = omittable(ELIDED, format)
     write_listing(app, template(format, quiet=quiet), [row(d, node_id) for d in documents], HEADER, elided=elided)
 
 

@@ -6,7 +6,6 @@ All text that comes from data is escaped before rich sees it, because names may 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from cli.app import App
 from cli.output.terminal_escapes import escaped_line
 
 UNLIMITED = 100_000  # columns of a pipe: each row is one line
-NARROWEST = 60
+NARROWEST, UNKNOWN = 60, 80  # columns of a terminal: the least width, and the width if it is unknown
 
 
 class Cell(NamedTuple):
@@ -40,7 +39,7 @@ def show(app: App, renderable: RenderableType) -> None:
         file=io.StringIO(),
         force_terminal=app.color,
         color_system="standard" if app.color else None,
-        width=max(NARROWEST, _columns(app)) if app.on_terminal else UNLIMITED,
+        width=max(NARROWEST, app.columns or UNKNOWN) if app.on_terminal else UNLIMITED,
         highlight=False,
         emoji=False,
         markup=False,
@@ -59,10 +58,3 @@ def print_table(app: App, header: Sequence[str], rows: Sequence[Sequence[Cell]])
     for row in rows:
         table.add_row(*(Text("\n").join([text(c.text, c.style), *map(text, c.below)]) for c in row))
     show(app, table)
-
-
-def _columns(app: App) -> int:
-    try:
-        return os.get_terminal_size(app.stdout.fileno()).columns
-    except (OSError, ValueError):
-        return 80

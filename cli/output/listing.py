@@ -73,6 +73,11 @@ def write_columns(
     return write(app, lines, headed=listing.is_table)
 
 
+def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
+    """Return the titles as ``elided`` for the command's own table, or () for another format or ``--no-trunc``."""
+    return titles if format in ("", "table") and not no_trunc else ()
+
+
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
     """Return whether a table is fitted into the terminal.
 

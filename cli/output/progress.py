@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
@@ -138,8 +139,6 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
         kept = connection.fileno()
         os.closerange(3, kept)
         os.closerange(kept + 1, 1 << 16)
-        import sys
-
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         draw(connection, _Line(text, total, lambda: connection.send(DRAWING)))
     finally:

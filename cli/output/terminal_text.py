@@ -39,9 +39,8 @@ def report_line(line: str) -> str:
 
 def first_word(text: str, colour: str) -> str:
     """Return the text with its first word in this colour; a text that begins with white space has no such word."""
-    return FIRST_WORD.sub(lambda match: click.style(match[0], fg=colour, bold=True), text, count=1) if (
-        FIRST_WORD.match(text)
-    ) else text  # fmt: skip
+    word = FIRST_WORD.match(text)
+    return click.style(word[0], fg=colour, bold=True) + text[word.end() :] if word else text
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:
@@ -104,6 +103,5 @@ def _help_colours(line: str) -> str:
         return click.style(heading[1], bold=True) + line[heading.end(1) :]
     if line.startswith("  # "):
         return click.style(line, fg="bright_black")
-    return NAMES.sub(lambda match: match[1] + click.style(match[2], fg="cyan"), line, count=1) if (
-        NAMES.match(line)
-    ) else line  # fmt: skip
+    names = NAMES.match(line)
+    return names[1] + click.style(names[2], fg="cyan") + line[names.end() :] if names else line

@@ -11,7 +11,8 @@ from engine.errors import InvalidArgument, NotFound, quoted, shown
 from engine.images.document import list_at, object_at, parse_document, text_at
 from engine.images.limits import Limits
 from engine.images.platform import Platform, choose, platform_of
-from engine.images.skopeo import Skopeo, sizes
+from engine.images.skopeo import Skopeo
+from engine.names import short_id
 from engine.validate.image_reference import ImageReference
 
 Message = dict[str, Any]
@@ -59,17 +60,15 @@ class Pull:
         if self.is_list:
             self._choose_platform()
         layers = self._layers()
-        short = {digest: digest.removeprefix(_ALGORITHM)[:12] for digest, _ in layers}
-        yield from ({"status": "Pulling fs layer", "progressDetail": {}, "id": name} for name in short.values())
-        progress = _Progress(layers, directory)
-        for _ in self._skopeo.download(self.manifest_digest, directory):
-            yield from progress.messages()
-        yield from progress.messages(last=True)
+        yield from (_layer_message("Pulling fs layer", digest) for digest in dict(layers))
+        progress = _Progress(layers)
+        for sizes in self._skopeo.download(self.manifest_digest, directory):
+            yield from progress.messages(sizes)
+        yield from progress.completed()
 
     def finished(self) -> Iterator[Message]:
         """Yield the messages after all layers have been unpacked."""
-        for digest, _ in dict.fromkeys(self._layers()):
-            yield {"status": "Pull complete", "progressDetail": {}, "id": digest.removeprefix(_ALGORITHM)[:12]}
+        yield from (_layer_message("Pull complete", digest) for digest in dict(self._layers()))
 
     def check_platform(self, config: Mapping[str, Any]) -> None:
         """Raise NotFound if the configuration of the image states another platform than the wanted one."""
@@ -111,23 +110,35 @@ class Pull:
 class _Progress:
     """Compares the files of a download with the layers' sizes."""
 
-    def __init__(self, layers: Sequence[tuple[str, int]], directory: Path) -> None:
-        self._missing, self._directory = dict(layers), directory
+    def __init__(self, layers: Sequence[tuple[str, int]]) -> None:
+        self._missing = dict(layers)
         self._told: dict[str, int] = {}
 
-    def messages(self, *, last: bool = False) -> Iterator[Message]:
-        """Yield a message for each layer that has grown or is complete since the last call."""
-        found = sizes(self._directory)
-        for digest in [d for d in self._missing if last or d.removeprefix(_ALGORITHM) in found]:
-            del self._missing[digest]
-            for status in ("Verifying Checksum", "Download complete"):
-                yield {"status": status, "progressDetail": {}, "id": digest.removeprefix(_ALGORITHM)[:12]}
-        growing = sorted((size for name, size in found.items() if name.startswith("dir-put-blob")), reverse=True)
+    def messages(self, sizes: Mapping[str, int]) -> Iterator[Message]:
+        """Yield a message for each layer that has grown or is complete since the last call.
+
+        ``sizes`` maps the name of each file of the download to its size in bytes.
+        """
+        yield from self._complete([d for d in self._missing if d.removeprefix(_ALGORITHM) in sizes])
+        growing = sorted((size for name, size in sizes.items() if name.startswith("dir-put-blob")), reverse=True)
         for (digest, total), current in zip(self._missing.items(), growing, strict=False):
             if 0 < current <= total and self._told.get(digest, 0) < current:
                 self._told[digest] = current
-                detail = {"current": current, "total": total}
-                yield {"status": "Downloading", "progressDetail": detail, "id": digest.removeprefix(_ALGORITHM)[:12]}
+                yield _layer_message("Downloading", digest, {"current": current, "total": total})
+
+    def completed(self) -> Iterator[Message]:
+        """Yield the messages of the layers that were not yet complete in the last call of `messages`."""
+        yield from self._complete(list(self._missing))
+
+    def _complete(self, digests: Sequence[str]) -> Iterator[Message]:
+        for digest in digests:
+            del self._missing[digest]
+            for status in ("Verifying Checksum", "Download complete"):
+                yield _layer_message(status, digest)
+
+
+def _layer_message(status: str, digest: str, detail: Mapping[str, int] | None = None) -> Message:
+    return {"status": status, "progressDetail": detail or {}, "id": short_id(digest)}
 
 
 def _digest(data: bytes) -> str:

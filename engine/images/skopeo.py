@@ -68,11 +68,11 @@ class Skopeo:
             output.seek(0)
             return output.read()
 
-    def download(self, digest: str, directory: Path) -> Iterator[None]:
-        """Download an image by the digest of its manifest; yield several times a second during the download.
+    def download(self, digest: str, directory: Path) -> Iterator[Mapping[str, int]]:
+        """Download an image by the digest of its manifest; yield the sizes of its files several times a second.
 
-        ``directory`` is a new directory for the manifest and the blobs. Raises `EngineError`. If the caller closes the
-        iterator, the download ends.
+        ``directory`` is a new directory for the manifest and the blobs. The sizes are in bytes, by the names of the
+        files. Raises `EngineError`. If the caller closes the iterator, the download ends.
         """
         directory.mkdir(mode=0o700)
         secure = f"--src-tls-verify={self._verification()}"
@@ -80,9 +80,10 @@ class Skopeo:
         arguments = ["copy", secure, f"--src-authfile={self._auth_file}", self._source(f"@{digest}"), target]
         with self._running(arguments, subprocess.DEVNULL, self._limits.size) as (process, messages):
             while process.poll() is None:
-                if sum(sizes(directory).values()) > self._limits.size:
+                sizes = _sizes(directory)
+                if sum(sizes.values()) > self._limits.size:
                     raise InvalidArgument(self._limits.too_large("image"))
-                yield
+                yield sizes
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(_POLL_SECONDS)
             if process.returncode:
@@ -147,7 +148,7 @@ class Skopeo:
         return EngineError(f"pulling {self._reference} failed: {_printable(reason) or 'skopeo was killed'}")
 
 
-def sizes(directory: Path) -> dict[str, int]:
+def _sizes(directory: Path) -> dict[str, int]:
     """Return the size in bytes of each file in a directory. A file that vanishes during the call is skipped."""
     found = {}
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
