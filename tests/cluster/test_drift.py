@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from engine.cluster.local_networks import NETWORKS_LOCK
+from engine.store.locks import locked
 from tests.cluster.conftest import eventually
 
 pytestmark = pytest.mark.netns
@@ -54,3 +56,13 @@ def test_damage_is_repaired_without_any_command(pair, fault, capsys):
         print(f"\n  {took * 1000:6.0f} ms", end=" ")
     assert took < BOUND
     assert a.verify("app").stdout == "ok\n"
+
+
+def test_no_network_is_repaired_while_a_command_may_be_deleting_it(pair):
+    a, _ = pair
+    log = (a.run_dir / "agent.log").read_text()
+    with locked(a.run_dir, *NETWORKS_LOCK):
+        a.tool("app", "damage", "ip link delete vxlan0")
+        eventually(lambda: "timed out after 0.2 s" in (a.run_dir / "agent.log").read_text().removeprefix(log))
+        assert a.verify("app").stdout != "ok\n"
+    eventually(lambda: a.verify("app").stdout == "ok\n")

@@ -24,8 +24,12 @@ from engine.cluster.snapshot import View
 from engine.core import open_engine
 from engine.events import record as events
 from engine.model import EndpointRecord, NetworkRecord
+from engine.store.locks import locked
 from engine.swarm import certificates, daemons, etcd_member
 from engine.swarm.enrollment import Manager
+
+REPAIR_LOCK_SECONDS = 0.2
+"""Seconds that a repair waits for commands that create or delete networks. The repair is tried again later."""
 
 
 class ClusterNode:
@@ -163,8 +167,17 @@ class ClusterNode:
             self._programmer.tell(networks={n.id: encryption.spec(n, self._membership, nodes) for n in self._live})
 
     def verify(self, network_id: str) -> Sequence[str]:
-        """Repair a network's devices and tables on this host; return one line for each difference."""
-        return self._programmer.verify(network_id)
+        """Repair a network's devices and tables on this host; return one line for each difference.
+
+        A command that removes the network also deletes its devices. Therefore the repair waits for such a command, and
+        does nothing if the network is no longer active. Raises `Unavailable` after `REPAIR_LOCK_SECONDS`.
+        """
+        with locked(self._run, *local_networks.NETWORKS_LOCK, REPAIR_LOCK_SECONDS):
+            with self._host.store.read() as reader:
+                record = reader.network(network_id)
+            if record is None or record.phase != "live":
+                return ()
+            return self._programmer.verify(network_id)
 
     def remote_endpoints(self, networks: Iterable[NetworkRecord]) -> list[EndpointRecord]:
         """Return the endpoints of other hosts on networks that are active on this host."""
