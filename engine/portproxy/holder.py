@@ -3,21 +3,17 @@
 While the firewall's rules exist, no packet reaches such a socket, because the rules change the packet's destination
 first. While the rules are missing (`nft flush ruleset`), a filter of the socket drops all packets. The socket neither
 accepts a connection nor refuses one. Therefore a client sends its SYN again, and reaches the container as soon as the
-agent has restored the rules. An entry of the first SYN in conntrack would prevent this, so the agent deletes such
-entries.
+agent has restored the rules. An entry of the first SYN in conntrack would prevent this, so the repair of the rules
+deletes such entries.
 """
 
 from __future__ import annotations
 
 import socket
 import sys
-from contextlib import suppress
-from ipaddress import ip_address
 from itertools import islice
 
-from drivers.api import DriverError, PortBinding
 from drivers.linux import socket_filter
-from drivers.linux.conntrack import forget_untranslated
 from engine.agent.service import Snapshot
 from engine.ports.held import HostPort, held_ports
 
@@ -45,11 +41,9 @@ class HoldService:
         for port in self._held.keys() - wanted.keys():
             self._held.pop(port).close()
         self._refused &= wanted.keys()
-        added = [port for port in wanted if port not in self._held]
-        for port in added:
-            self._hold(port)
-        with suppress(DriverError):  # without the deletion, clients with an early SYN wait longer
-            forget_untranslated(map(_binding, added))
+        for port in wanted:
+            if port not in self._held:
+                self._hold(port)
 
     def _hold(self, port: HostPort) -> None:
         try:
@@ -69,10 +63,6 @@ class HoldService:
         for sock in self._held.values():
             sock.close()
         self._held.clear()
-
-
-def _binding(port: HostPort) -> PortBinding:
-    return PortBinding(port.protocol, ip_address(port.address), port.port, port.port, port.port, port.port)
 
 
 def held(port: HostPort) -> socket.socket:
