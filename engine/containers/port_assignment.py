@@ -104,6 +104,8 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     current = next((m for m in members if m.endpoint.ports), None)
     if target is None or (current is not None and current.endpoint.id == target.endpoint.id):
         return list(members)
+    if current is None and not requested_ports(record):
+        return list(members)  # most containers publish no port: save a transaction
     with host.store.write() as tx:
         if current is not None:
             tx.put_endpoint(replace(current.endpoint, ports=()))
