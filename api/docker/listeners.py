@@ -34,7 +34,7 @@ class Settings:
 
 
 def given() -> list[socket.socket]:
-    """Return the listening sockets that systemd has passed to this process."""
+    """Return the listening sockets that systemd passed to this process."""
     if not resident.is_given():
         return []
     del os.environ["LISTEN_PID"]
@@ -91,7 +91,7 @@ def _group(name: str) -> int | None:
 
 
 def _make_way(path: Path) -> None:
-    """Remove the socket of a service that has ended; raises EngineError if another process listens there."""
+    """Remove the socket of a service that has ended; raises EngineError if another process listens on it."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise EngineError(f"cannot listen on {path}: the file exists and is no socket")

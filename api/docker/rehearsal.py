@@ -1,4 +1,4 @@
-"""The rehearsal of an idle worker: it reads the records of a scratch host, so that its first job is faster."""
+"""Warm up an idle worker: it reads the records of a scratch host, so that its first job is faster."""
 
 from __future__ import annotations
 
