@@ -56,8 +56,8 @@ def open_default_engine() -> Engine:
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     """Return the byte stream of a standard stream.
 
-    If this process was started with the standard stream closed, the byte stream is that of the null device. The null
-    device gets the file descriptor number of the closed stream, so that no file opened later gets this number.
+    If the standard stream was closed when this process started, return a stream of the null device. The null device
+    then has the file descriptor number of the closed stream, so that no file opened later gets this number.
     """
     if stream is not None:
         return stream.buffer

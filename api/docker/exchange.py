@@ -249,7 +249,7 @@ class _SharedTls:
             rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
 
     def shutdown(self, how: int) -> None:
-        """End one direction; TLS clients are told of the end of the output (close_notify)."""
+        """Close one direction; at the end of the output, a TLS client gets close_notify."""
         if how == socket.SHUT_WR:
             with suppress(OSError):
                 self._when_ready(self._tell_end)

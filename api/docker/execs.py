@@ -20,7 +20,7 @@ from engine.model import ExecCreate
 from engine.runtime import terminal
 
 REMEMBERED_LIMIT = 4096
-"""The number of exec instances that are remembered. Above it, the oldest that do not run are forgotten."""
+"""Maximum number of exec instances. Above it, the oldest instances that do not run are deleted."""
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ COMMON_HEADERS = (
     ("Server", f"Docker/{DOCKER_VERSION} (linux)"),
 )
 OUTDATED = 75
-"""Exit code of the front after another version of hawse has changed the store; the service then ends."""
+"""Exit code of the front if another version of hawse has changed the store; the service then ends."""
 
 
 class Acceptors:

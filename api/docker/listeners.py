@@ -45,7 +45,8 @@ def given() -> list[socket.socket]:
 def unix_listener(settings: Settings) -> socket.socket:
     """Listen on the unix socket, mode 0660, root and the group; raises EngineError.
 
-    A socket on which another process listens is not replaced. In HAWSE_RUN, the group may also enter the directory.
+    A socket on which another process listens is not replaced. If the socket is in HAWSE_RUN, the group also gets the
+    right to enter this directory.
     """
     path = Path(settings.path).absolute()
     group = _group(settings.group)

@@ -90,7 +90,9 @@ class Request:
             raise ApiError(500, f'strconv.Atoi: parsing "{text}": invalid syntax') from None  # Docker's status too
 
     def filters(self) -> dict[str, list[str]]:
-        """Return the query parameter ``filters``: a map of lists, or a map of maps with true; raises ApiError (400)."""
+        """Return the query parameter ``filters``, a map of lists or of maps whose values are true; raises ApiError
+        (400).
+        """
         text = self.value("filters")
         if not text:
             return {}
@@ -146,7 +148,7 @@ class Request:
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job like `start_job` that may run for as long as a container."""
+        """Start a job as `start_job` does; the job may run for as long as a container."""
         return self.workers.start(job, arguments, files=files, counted=False)
 
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:

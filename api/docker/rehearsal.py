@@ -25,7 +25,7 @@ def scratch() -> str:
 def create_scratch_host() -> int:
     """Create the scratch host with one container, in a child process; return the child's id without waiting for it.
 
-    The child has a network namespace of its own, because the engine also prepares the namespace in which it is.
+    The child has a network namespace of its own, because the engine changes the namespace in which it runs.
     """
     compile_tables()
     pid = os.fork()

@@ -33,7 +33,7 @@ _SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
 }
 """Settings without effect. The test of each setting is true for values that ask for what hawse does anyway."""
 RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") if name != "Annotations")
-"""The ignored settings that a body of POST /containers/{id}/update may have."""
+"""The settings that POST /containers/{id}/update accepts and ignores."""
 
 
 def refuse(host: Fields) -> None:

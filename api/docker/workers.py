@@ -87,7 +87,7 @@ class Job:
 
 
 class Workers:
-    """The front's side: starts jobs in workers. Threads may share it."""
+    """Starts jobs in workers, on behalf of the front. Threads may share it."""
 
     def __init__(self, parent: socket.socket) -> None:
         self._parent = parent

@@ -74,7 +74,9 @@ def write_columns(
 
 
 def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
-    """Return the titles as ``elided`` for the command's own table, or () for another format or ``--no-trunc``."""
+    """Return the titles of columns that may be omitted: ``titles``, or () with another format or with
+    ``--no-trunc``.
+    """
     return titles if format in ("", "table") and not no_trunc else ()
 
 

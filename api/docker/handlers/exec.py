@@ -192,7 +192,7 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> 
 
 
 def _job(request: Request, instance: Exec, files: Sequence[int]) -> Job:
-    """Start the command in a worker; closes the files, of which the worker has copies."""
+    """Start the command in a worker, then close ``files``, because the worker has copies."""
     try:
         return request.start_session(_execute, instance.container_id, instance.command, files=files)
     except ApiError:

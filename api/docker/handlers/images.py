@@ -104,7 +104,7 @@ class _Output:
         os.close(self.reader)
 
     def lend(self) -> None:
-        """Close the writing end, of which the worker has a copy; idempotent."""
+        """Close the writing end in this process, because the worker has a copy; idempotent."""
         if self.writer >= 0:
             os.close(self.writer)
             self.writer = -1
