@@ -238,9 +238,9 @@ def environment_page() -> str:
     return "\n".join([
         "# Environment variables and exit codes", "", GENERATED, "## Environment variables", "",
         *compatibility.table(("Variable", "Meaning"), ((f"`{name}`", text) for name, text in variables.items())), "",
-        "A number that is not valid counts as not given.", "", "## Exit codes", "",
+        "An invalid number is ignored.", "", "## Exit codes", "",
         *compatibility.table(("Code", "Meaning"), ((code, text) for code, text in tables["exit"].items())),
-        "| other | The exit code of the container's command (`run`, `exec`, `start -a`, `wait` prints it). |", "",
+        "| other | The exit code of the container's command, for `run`, `exec` and `start -a`. `wait` prints it. |", "",
     ])  # fmt: skip
 
 
