@@ -171,7 +171,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("one field", "hawse info -f '{{.Swarm.LocalNodeState}}'"),
     ),
     "version": (
-        ("the version of hawse, and of the Docker whose behaviour it copies", "hawse version"),
+        ("the versions of hawse and of the Docker release that it copies", "hawse version"),
         ("one field", "hawse version -f '{{.Server.Version}}'"),
     ),
     "network connect": (
@@ -260,8 +260,8 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("by each image and container", "hawse system df -v"),
     ),
     "system prune": (
-        ("remove stopped containers and unused networks and images", "hawse system prune"),
-        ("also images with names, without a question", "hawse system prune -af"),
+        ("remove stopped containers, unused networks and images without a name", "hawse system prune"),
+        ("also unused images with a name, without a question", "hawse system prune -af"),
     ),
     "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
     "service": (
