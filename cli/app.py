@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FLAG_ERROR = 125
-"""Exit code of hawse for an invalid flag, and for a `run` whose container could not be started."""
+"""Exit code of hawse for an invalid flag, and for a `run` that could not start its container."""
 
 MANY = 10
-"""If at least so many objects are removed, the terminal shows that the command works."""
+"""From this number of removed objects on, the terminal shows that the command works."""
 
 
 class StatusError(Exception):
@@ -56,8 +56,8 @@ def open_default_engine() -> Engine:
 def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     """Return the byte stream of a standard stream.
 
-    If this process was started with the standard stream closed, the byte stream is that of the null device. The null
-    device gets the file descriptor number of the closed stream, so that no file opened later gets this number.
+    If the standard stream was closed when this process started, return a stream of the null device. The null device
+    then has the file descriptor number of the closed stream, so that no file opened later gets this number.
     """
     if stream is not None:
         return stream.buffer
@@ -183,7 +183,7 @@ class App:
                 self._progress = None
 
     def removing(self, number: int, kind: str) -> AbstractContextManager[object]:
-        """Show on the terminal that the command removes objects, if there are `MANY`, as `waiting` does."""
+        """Show on the terminal that the command removes objects, if there are at least `MANY`; see `waiting`."""
         return self.waiting(f"Removing {number} {kind}") if number >= MANY else nullcontext()
 
     @property
@@ -202,12 +202,12 @@ class App:
         return self.stdout.isatty()
 
     def has_color(self, stream: BinaryIO) -> bool:
-        """Return whether the stream may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
+        """Return whether the stream may have colour: only a terminal may, and only without NO_COLOR and TERM=dumb."""
         return not self.no_color and stream.isatty() and self.environ.get("TERM") != "dumb"
 
     @property
     def color(self) -> bool:
-        """Whether stdout may have colour: it is a terminal, and neither NO_COLOR nor TERM=dumb is set."""
+        """Whether stdout may have colour; see `has_color`."""
         return self.has_color(self.stdout)
 
     @property

@@ -17,11 +17,11 @@ from engine.errors import InvalidArgument
 STYLES = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
 HEADER = ("STATUS", "OBJECT", "FINDING", "CAUSE", "FIX")
 MANY = 5
-"""If one kind of object has at least so many good results, one line shows all of them."""
+"""From this number on, the good results about one kind of object are shown in one line."""
 
 
 @command("doctor [OPTIONS]", "Check everything on this host that hawse's networks need")
-@flag("--fix", usage="Repair what is hawse's own, and check again")
+@flag("--fix", usage="Repair hawse's own objects, then check again")
 @flag("--format", kind=STRING, usage='"json": one JSON document')
 @click.pass_obj
 def doctor(app: App, fix: bool, format: str) -> None:
@@ -44,7 +44,7 @@ def doctor(app: App, fix: bool, format: str) -> None:
 
 
 def diagnosed(app: App, *, fix: bool) -> Diagnosis:
-    """Return the diagnosis. An invalid configuration file is a fault, and prevents all other checks."""
+    """Return the diagnosis. If the configuration file is invalid, this is the only check."""
     try:
         engine = app.engine
     except InvalidArgument as error:
@@ -55,7 +55,9 @@ def diagnosed(app: App, *, fix: bool) -> Diagnosis:
 
 
 def write(app: App, diagnosis: Diagnosis, *, fix: bool) -> None:
-    """Print the checks as a table, the worst last, next to the prompt; then print the repairs and a summary."""
+    """Print the checks as a table, the worst at the end, nearest to the prompt; then print the repairs and a
+    summary.
+    """
     shown = summarised(diagnosis.checks)
     if app.on_terminal:
         print_table(app, HEADER[:3], [(*_head(check), _finding(check)) for check in shown])
@@ -73,13 +75,13 @@ def _head(check: Check) -> tuple[Cell, Cell]:
 
 
 def _finding(check: Check) -> Cell:
-    """Return the finding with its cause and remedy on lines below. On a terminal, the table has no space beside it."""
+    """Return the finding, with its cause and remedy on lines below, because a terminal has no room for more columns."""
     named = (("cause", check.cause), ("fix", check.fix))
     return Cell(check.what, below=[f"  {name}: {value}" for name, value in named if value])
 
 
 def summarised(checks: Sequence[Check]) -> list[Check]:
-    """Return the checks, the worst last. Many good results about one kind of object become one result."""
+    """Return the checks, the worst at the end. Many good results about one kind of object become one result."""
     alike: dict[tuple[str, str], list[Check]] = {}
     for check in checks:
         if check.status == OK:

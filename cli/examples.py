@@ -19,7 +19,7 @@ ADOPTED = """Container:
 TRACE = """Source:
   NAME           a container; netns:NAME and pid:N are namespaces
   host           this host
-  outside[:IF]   a machine outside, whose packets arrive by the interface IF
+  outside[:IF]   an external machine, whose packets arrive at the interface IF
 Target:
   web:80, web:53/udp, web (ping), 10.0.0.3:80, [fd00::3]:80, http://web/,
   published:8080 (a port that a container publishes on this host)"""
@@ -28,8 +28,8 @@ GUIDE = """Image:
   or an image of "hawse pull" (a registry, with skopeo) or "hawse load" (an archive).
 
 Container:
-  Any network namespace can join a network in the place of a container:
-  netns:NAME is one of "ip netns", and pid:N is the one of a process."""
+  Any network namespace can be used as a container: netns:NAME is a namespace
+  of "ip netns", and pid:N is the namespace of the process N."""
 """The text at the end of the help of hawse itself."""
 
 Example = tuple[str, str]
@@ -39,12 +39,12 @@ NOTES: Mapping[str, str] = {"run": IMAGE, "create": IMAGE, "network connect": AD
 EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "attach": (
         ("see and type what the container's command sees; ctrl-p ctrl-q leaves it", "hawse attach web"),
-        ("only look", "hawse attach --no-stdin web"),
+        ("only see the output", "hawse attach --no-stdin web"),
     ),
     "completion": (
         ("bash, until the shell ends", "source <(hawse completion bash)"),
-        ("fish, for good", "hawse completion fish > ~/.config/fish/completions/hawse.fish"),
-        ("zsh, for good", "hawse completion zsh > /usr/local/share/zsh/site-functions/_hawse"),
+        ("fish, permanently", "hawse completion fish > ~/.config/fish/completions/hawse.fish"),
+        ("zsh, permanently", "hawse completion zsh > /usr/local/share/zsh/site-functions/_hawse"),
     ),
     "create": (
         ("prepare a container, and start it later", "hawse create --name db --network app hostfs sleep 1d"),
@@ -68,8 +68,8 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("let it read its configuration again", "hawse kill -s HUP web"),
     ),
     "logs": (
-        ("the last lines, and those that follow", "hawse logs -f --tail 20 web"),
-        ("of the last ten minutes, with times", "hawse logs -t --since 10m web"),
+        ("the last 20 lines, then new lines", "hawse logs -f --tail 20 web"),
+        ("the lines of the last ten minutes, with times", "hawse logs -t --since 10m web"),
     ),
     "ps": (
         ("all containers, stopped ones too", "hawse ps -a"),
@@ -86,7 +86,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "container prune": (
         ("remove all stopped containers", "hawse container prune -f"),
-        ("those of yesterday and before", "hawse container prune --filter until=24h"),
+        ("those that are older than 24 hours", "hawse container prune --filter until=24h"),
     ),
     "publish": (
         ("one more port of a running container", "hawse publish -p 9090:90 web"),
@@ -108,7 +108,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "rm": (
         ("remove a stopped container", "hawse rm web"),
-        ("stop it first, where it runs", "hawse rm -f web"),
+        ("remove it even if it runs", "hawse rm -f web"),
     ),
     "run": (
         ("a web server of this host's files, at port 8080", "hawse run -d --name web -p 8080:80 "
@@ -118,15 +118,15 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "start": (
         ("start a stopped container", "hawse start web"),
-        ("and show its output", "hawse start -a web"),
+        ("start it and show its output", "hawse start -a web"),
     ),
     "stats": (
-        ("a live table of all that run", "hawse stats"),
-        ("what went over the network, once", "hawse stats --no-stream --format 'table {{.Name}}\t{{.NetIO}}'"),
+        ("a live table of the running containers", "hawse stats"),
+        ("the network traffic, once", "hawse stats --no-stream --format 'table {{.Name}}\t{{.NetIO}}'"),
     ),
     "stop": (
-        ("stop, within ten seconds", "hawse stop web"),
-        ("stop all that run", "hawse stop $(hawse ps -q)"),
+        ("stop; kill it after ten seconds", "hawse stop web"),
+        ("stop all running containers", "hawse stop $(hawse ps -q)"),
     ),
     "top": (
         ("the processes of a container", "hawse top web"),
@@ -171,7 +171,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("one field", "hawse info -f '{{.Swarm.LocalNodeState}}'"),
     ),
     "version": (
-        ("hawse's version, and that of Docker whose behaviour it has", "hawse version"),
+        ("the versions of hawse and of the Docker release that it copies", "hawse version"),
         ("one field", "hawse version -f '{{.Server.Version}}'"),
     ),
     "network connect": (
@@ -180,14 +180,14 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("a process, with a port of the host", "hawse network connect -p 8080:80 app pid:1234"),
     ),
     "network create": (
-        ("a network that finds its own subnet", "hawse network create app"),
+        ("a network with a free subnet", "hawse network create app"),
         ("with a subnet, dual-stack", "hawse network create --subnet 172.30.0.0/16 --ipv6 app"),
         ("across the hosts of a swarm", "hawse network create -d overlay --attachable app"),
-        ("show the equal commands of ip, bridge and nft", "hawse network create --explain app"),
-        ("show them, and do nothing", "hawse network create --dry-run app"),
+        ("show the equivalent commands of ip, bridge and nft", "hawse network create --explain app"),
+        ("only show them", "hawse network create --dry-run app"),
     ),
     "network disconnect": (
-        ("take a container off", "hawse network disconnect app db"),
+        ("disconnect a container", "hawse network disconnect app db"),
         ("a namespace", "hawse network disconnect app netns:lab1"),
     ),
     "network inspect": (
@@ -211,11 +211,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "network rm": (
         ("remove two networks", "hawse network rm app back"),
-        ("no error where it does not exist", "hawse network rm -f app"),
+        ("no error if it does not exist", "hawse network rm -f app"),
     ),
     "network verify": (
         ("is the network as recorded?", "hawse network verify app"),
-        ("and repair the differences", "hawse network verify --fix app"),
+        ("repair the differences", "hawse network verify --fix app"),
     ),
     "node inspect": (
         ("this host", "hawse node inspect --pretty self"),
@@ -231,12 +231,12 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("in your own etcd", "hawse swarm init --store https://etcd.example:2379 --cacert ca.pem"),
     ),
     "swarm join": (
-        ("as the join token says", "hawse swarm join --token SWMTKN-1-… 192.0.2.11:2377"),
+        ("in the role of the token", "hawse swarm join --token SWMTKN-1-… 192.0.2.11:2377"),
         ("as a manager; a worker token is refused", "hawse swarm join --manager --token SWMTKN-1-… 192.0.2.11:2377"),
     ),
     "swarm join-token": (
         ("the line for a new worker", "hawse swarm join-token worker"),
-        ("make the old token void", "hawse swarm join-token --rotate worker"),
+        ("replace the token", "hawse swarm join-token --rotate worker"),
     ),
     "swarm leave": (
         ("a worker", "hawse swarm leave"),
@@ -248,11 +248,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "doctor": (
         ("what is wrong on this host, and why", "hawse doctor"),
-        ("repair what is hawse's own", "hawse doctor --fix"),
+        ("repair hawse's own objects", "hawse doctor --fix"),
         ("for a program", "hawse doctor --format json"),
     ),
     "check": (
-        ("is the database whole?", "hawse system check"),
+        ("is the database intact?", "hawse system check"),
         ("rebuild a damaged or deleted database", "hawse system check --repair"),
     ),
     "system df": (
@@ -260,13 +260,13 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("by each image and container", "hawse system df -v"),
     ),
     "system prune": (
-        ("remove all that is stopped or unused", "hawse system prune"),
-        ("and unused images, without a question", "hawse system prune -af"),
+        ("remove stopped containers, unused networks and images without a name", "hawse system prune"),
+        ("also unused images with a name, without a question", "hawse system prune -af"),
     ),
     "install": (("let systemd start hawse's agent and warm server", "hawse system install"),),
     "service": (
         (
-            "let docker, compose and others in this shell use hawse",
+            "let docker, compose and other clients in this shell use hawse",
             "hawse system service & export DOCKER_HOST=unix:///run/hawse/docker.sock",
         ),
         ("let a group use it, whose members are then root", "hawse system service --group hawse"),

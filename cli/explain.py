@@ -1,6 +1,6 @@
-"""The global flags ``--explain`` and ``--dry-run``: after the command, print its changes of the kernel on stderr.
+"""The global flags ``--explain`` and ``--dry-run``: after the command, print its changes to the kernel on stderr.
 
-The changes are printed as equal shell commands. A dry run has no other output.
+The changes are printed as equivalent shell commands. A dry run has no other output.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _dry_runs: list[DryRun] = []
 
 
 def record() -> None:
-    """Record this process's changes of the kernel from now on."""
+    """Record this process's changes to the kernel from now on."""
     explain.start()
 
 
 def dry_engine(app: App) -> Engine:
-    """Return an engine that only records. The command's own output is discarded, because no change is made."""
+    """Return an engine that only records. The command's own output is discarded, because nothing is changed."""
     app.stdout = io.BytesIO()
     dry_run = DryRun()
     _dry_runs.append(dry_run)
@@ -36,7 +36,7 @@ def show(app: App) -> None:
     """Print the recorded commands, with colours on a terminal."""
     commands = explain.stop()
     if app.is_dry_run and not _dry_runs:
-        return  # the command was refused
+        return  # an error ended the command before its dry run began
     text = "".join(f"{command}\n" for command in ([DRY, *commands] if _dry_runs else commands or [NOTHING]))
     while _dry_runs:
         dry_run = _dry_runs.pop()

@@ -63,9 +63,9 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 
 
 def absent(app: App, kind: str, name: str) -> Json:
-    """Return the document of a swarm node; for all other kinds, raise Docker's error.
+    """Return the document of a swarm node, or raise Docker's error for a kind of object that hawse lacks.
 
-    This function is called only for nodes, and for the kinds of objects that hawse does not have, such as volumes.
+    The caller passes only nodes and kinds that hawse lacks, such as volumes.
     """
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))

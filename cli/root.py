@@ -74,9 +74,9 @@ FLAGS = [
     Flag(["--config"], kind=STRING, usage="Location of client config files; hawse has none", effect="ignored"),
     Flag(["--context", "-c"], kind=STRING, usage='Only "default", which is this host'),
     Flag(["--debug", "-D"], usage="Enable debug mode: show the traceback of an unexpected error"),
-    Flag(["--dry-run"], usage="Do nothing, and show the commands that --explain would show", everywhere=True),
-    Flag(["--explain"], usage="Show the equal ip, bridge, nft and sysctl commands on stderr", everywhere=True),
-    Flag(["--host", "-H"], kind=LIST, usage="Only a unix socket, which is this host (unix://…)"),
+    Flag(["--dry-run"], usage="Change nothing; show the commands that --explain would show", everywhere=True),
+    Flag(["--explain"], usage="Show the equivalent ip, bridge, nft and sysctl commands on stderr", everywhere=True),
+    Flag(["--host", "-H"], kind=LIST, usage="Only a unix socket of this host (unix://…)"),
     Flag(["--log-level", "-l"], kind=STRING, usage="Set the logging level", default_value="info",
          hidden=True, effect="ignored"),
     Flag(["--no-color"], usage="Never use colour, even on a terminal"),
@@ -87,7 +87,9 @@ DRY_RUNS = (
     "network create", "network connect", "network disconnect", "network rm",
     "create", "run", "publish", "unpublish",
 )  # fmt: skip
-"""The commands that support ``--dry-run``. Other commands change more than records and the kernel's network."""
+"""The commands that support ``--dry-run``. Other commands also change more than records and the kernel's
+network state.
+"""
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes: 128 + signal number, as in a shell
 
@@ -109,7 +111,7 @@ class Root(Group):
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError for a command with ``--dry-run`` that does not support this flag."""
+        """Raise StatusError if ``--dry-run`` was given and the command does not support it."""
         line = path(ctx).removeprefix("hawse ").removeprefix("container ")
         if ctx.obj.is_dry_run and not isinstance(ctx.command, Group) and line not in DRY_RUNS:
             raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)
@@ -193,7 +195,7 @@ def _run_command(argv: Sequence[str], app: App) -> int:
 
 
 def fail(app: App, text: str, exit_code: int) -> int:
-    """Print the error text ``text``, unless this text is empty, and the app's hint; return ``exit_code``."""
+    """Print the error text, unless it is empty, and the app's hint; return ``exit_code``."""
     if text:
         app.error(text + "\n")
     if app.hint and app.stderr.isatty():

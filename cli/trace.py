@@ -18,7 +18,7 @@ UNKNOWN = 2
 
 
 @command("trace [OPTIONS] SOURCE TARGET", "Say why SOURCE can or cannot reach TARGET", exactly(2))
-@flag("--dry", usage="Send no probe: judge by records and kernel state only")
+@flag("--dry", usage="Send no probe; use only the records and the kernel's state")
 @flag("--format", kind=STRING, usage="Output format: text or json", default_value="text", default_text='"text"')
 @click.argument("origin")
 @click.argument("target")

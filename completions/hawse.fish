@@ -154,14 +154,14 @@ function __hawse_source
                     __hawse_source overlay-option
             end
         case bridge-option
-            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'Let containers reach each other' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'Masquerade packets to the outside' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'Leave the bridge without an IPv4 address' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'What IPv4 packets of the outside reach' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'What IPv6 packets of the outside reach' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'Default address of published ports' 'com.docker.network.bridge.name=' 'none' 'Name of the bridge' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'Interfaces whose neighbours may reach containers directly' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change' 'com.docker.network.host_ipv4=' 'none' 'Source address of IPv4 packets to the outside' 'com.docker.network.host_ipv6=' 'none' 'Source address of IPv6 packets to the outside' 'com.hawse.bridge.spoof_guard=' 'bool' 'Drop packets from addresses that are not the container\'s'
+            __hawse_keys 'com.docker.network.bridge.enable_icc=' 'bool' 'Let containers reach each other' 'com.docker.network.bridge.enable_ip_masquerade=' 'bool' 'Masquerade packets to the outside' 'com.docker.network.bridge.inhibit_ipv4=' 'bool' 'Leave the bridge without an IPv4 address' 'com.docker.network.bridge.gateway_mode_ipv4=' 'gateway-mode' 'Ports that IPv4 packets from outside can reach' 'com.docker.network.bridge.gateway_mode_ipv6=' 'gateway-mode' 'Ports that IPv6 packets from outside can reach' 'com.docker.network.bridge.host_binding_ipv4=' 'host-binding' 'Default address of published ports' 'com.docker.network.bridge.name=' 'none' 'Name of the bridge' 'com.docker.network.bridge.trusted_host_interfaces=' 'interfaces' 'Interfaces whose neighbours may reach containers directly' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change' 'com.docker.network.host_ipv4=' 'none' 'Source address of IPv4 packets to the outside' 'com.docker.network.host_ipv6=' 'none' 'Source address of IPv6 packets to the outside' 'com.hawse.bridge.spoof_guard=' 'bool' 'Drop packets with source addresses that are not the container\'s'
         case ipvlan-option
-            __hawse_keys 'parent=' 'interfaces' 'Interface of the host that endpoints branch off from' 'ipvlan_mode=' 'ipvlan-mode' 'Layer that the parent forwards on' 'ipvlan_flag=' 'ipvlan-flag' 'How endpoints of one parent reach each other' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
+            __hawse_keys 'parent=' 'interfaces' 'Parent interface of the endpoints, on the host' 'ipvlan_mode=' 'ipvlan-mode' 'Layer at which the parent forwards packets' 'ipvlan_flag=' 'ipvlan-flag' 'How endpoints of one parent reach each other' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case macvlan-option
-            __hawse_keys 'parent=' 'interfaces' 'Interface of the host that endpoints branch off from' 'macvlan_mode=' 'macvlan-mode' 'How endpoints of one parent reach each other' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
+            __hawse_keys 'parent=' 'interfaces' 'Parent interface of the endpoints, on the host' 'macvlan_mode=' 'macvlan-mode' 'How endpoints of one parent reach each other' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case overlay-option
             __hawse_words 'encrypted'\t'Encrypt packets between hosts'
-            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'VXLAN ids, one a subnet, separated by commas' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
+            __hawse_keys 'com.docker.network.driver.overlay.vxlanid_list=' 'none' 'VXLAN ids, one per subnet, separated by commas' 'com.docker.network.driver.mtu=' 'mtu' 'MTU of the endpoints, in bytes' 'hawse.heal=' 'bool' 'Let the agent repair links that other programs change'
         case gateway-mode
             __hawse_words 'nat'\t'Masqueraded, only published ports open' 'nat-unprotected'\t'Masqueraded, every port open' 'routed'\t'Not masqueraded, only published ports open' 'isolated'\t'No address on the bridge (internal networks)'
         case host-binding
@@ -189,11 +189,11 @@ function __hawse_source
         case network-prune-filter
             __hawse_keys 'label=' 'network-labels' '' 'label!=' 'network-labels' '' 'until=' 'age' ''
         case network-format
-            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}'\t'NETWORK ID' '{{.Name}}'\t'NAME' '{{.Driver}}'\t'DRIVER' '{{.Scope}}'\t'SCOPE' '{{.IPv4}}'\t'IPV4' '{{.IPv6}}'\t'IPV6' '{{.Internal}}'\t'INTERNAL' '{{.Labels}}'\t'LABELS' '{{.CreatedAt}}'\t'CREATED AT' '{{json .}}'
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object per line' 'raw'\t'One field per line' '{{.ID}}'\t'NETWORK ID' '{{.Name}}'\t'NAME' '{{.Driver}}'\t'DRIVER' '{{.Scope}}'\t'SCOPE' '{{.IPv4}}'\t'IPV4' '{{.IPv6}}'\t'IPV6' '{{.Internal}}'\t'INTERNAL' '{{.Labels}}'\t'LABELS' '{{.CreatedAt}}'\t'CREATED AT' '{{json .}}'
         case endpoint-option
             __hawse_keys 'com.docker.network.endpoint.sysctls=' 'none' ''
         case default-route
-            __hawse_words 'auto'\t'Only if the namespace has no default route' 'yes'\t'Before the existing default routes' 'no'\t'Never'
+            __hawse_words 'auto'\t'Only if the namespace has no default route' 'yes'\t'It takes precedence over existing default routes' 'no'\t'Never'
         case network-mode
             __hawse_behind_comma
             __hawse_words 'host'\t'The host\'s network' 'none'\t'No network' 'bridge'\t'The default bridge'
@@ -237,14 +237,14 @@ function __hawse_source
         case container-prune-filter
             __hawse_keys 'label=' 'container-labels' '' 'label!=' 'container-labels' '' 'until=' 'age' ''
         case stats-format
-            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.BlockIO}}'\t'BLOCK I/O' '{{.CPUPerc}}'\t'CPU %' '{{.Container}}'\t'CONTAINER' '{{.ID}}'\t'CONTAINER ID' '{{.MemPerc}}'\t'MEM %' '{{.MemUsage}}'\t'MEM USAGE / LIMIT' '{{.Name}}'\t'NAME' '{{.NetIO}}'\t'NET I/O' '{{.PIDs}}'\t'PIDS' '{{json .}}'
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object per line' 'raw'\t'One field per line' '{{.BlockIO}}'\t'BLOCK I/O' '{{.CPUPerc}}'\t'CPU %' '{{.Container}}'\t'CONTAINER' '{{.ID}}'\t'CONTAINER ID' '{{.MemPerc}}'\t'MEM %' '{{.MemUsage}}'\t'MEM USAGE / LIMIT' '{{.Name}}'\t'NAME' '{{.NetIO}}'\t'NET I/O' '{{.PIDs}}'\t'PIDS' '{{json .}}'
         case container-format
-            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}'\t'CONTAINER ID' '{{.Names}}'\t'NAMES' '{{.Image}}'\t'IMAGE' '{{.Command}}'\t'COMMAND' '{{.CreatedAt}}'\t'CREATED AT' '{{.RunningFor}}'\t'CREATED' '{{.Ports}}'\t'PORTS' '{{.State}}'\t'STATE' '{{.Status}}'\t'STATUS' '{{.Size}}'\t'SIZE' '{{.Labels}}'\t'LABELS' '{{.Mounts}}'\t'MOUNTS' '{{.LocalVolumes}}'\t'LOCAL VOLUMES' '{{.Networks}}'\t'NETWORKS' '{{json .}}'
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object per line' 'raw'\t'One field per line' '{{.ID}}'\t'CONTAINER ID' '{{.Names}}'\t'NAMES' '{{.Image}}'\t'IMAGE' '{{.Command}}'\t'COMMAND' '{{.CreatedAt}}'\t'CREATED AT' '{{.RunningFor}}'\t'CREATED' '{{.Ports}}'\t'PORTS' '{{.State}}'\t'STATE' '{{.Status}}'\t'STATUS' '{{.Size}}'\t'SIZE' '{{.Labels}}'\t'LABELS' '{{.Mounts}}'\t'MOUNTS' '{{.LocalVolumes}}'\t'LOCAL VOLUMES' '{{.Networks}}'\t'NETWORKS' '{{json .}}'
         case restart
             __hawse_words 'no'\t'Never' 'always'\t'Each time it ends' 'unless-stopped'\t'Each time it ends, unless it was stopped' 'on-failure'\t'If its exit code is not 0'
             __hawse_keys 'on-failure:' 'none' ''
         case pull
-            __hawse_words 'missing'\t'hawse never pulls' 'never'
+            __hawse_words 'missing'\t'Pull the image if it is missing' 'never'
         case stream
             __hawse_words 'stdin' 'stdout' 'stderr'
         case signal
@@ -281,7 +281,7 @@ function __hawse_source
         case host-private
             __hawse_words 'host'\t'Share the host\'s namespace' 'private'\t'A new namespace'
         case text-json
-            __hawse_words 'text'\t'A tree for a person' 'json'\t'For a program'
+            __hawse_words 'text'\t'A tree for users' 'json'\t'For programs'
         case detach-keys
             __hawse_words 'ctrl-p,ctrl-q'
         case environment
@@ -314,7 +314,7 @@ function __hawse_source
         case image-filter
             __hawse_keys 'before=' 'images' '' 'dangling=' 'bool' '' 'label=' 'none' '' 'reference=' 'images' '' 'since=' 'images' ''
         case image-format
-            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object a line' 'raw'\t'One field a line' '{{.ID}}'\t'IMAGE ID' '{{.Repository}}'\t'REPOSITORY' '{{.Tag}}'\t'TAG' '{{.Digest}}'\t'DIGEST' '{{.CreatedSince}}'\t'CREATED' '{{.CreatedAt}}'\t'CREATED AT' '{{.Size}}'\t'SIZE' '{{.Containers}}'\t'CONTAINERS' '{{.VirtualSize}}'\t'SIZE' '{{.SharedSize}}'\t'SHARED SIZE' '{{.UniqueSize}}'\t'UNIQUE SIZE' '{{json .}}'
+            __hawse_words 'table'\t'A table with headers' 'json'\t'One JSON object per line' 'raw'\t'One field per line' '{{.ID}}'\t'IMAGE ID' '{{.Repository}}'\t'REPOSITORY' '{{.Tag}}'\t'TAG' '{{.Digest}}'\t'DIGEST' '{{.CreatedSince}}'\t'CREATED' '{{.CreatedAt}}'\t'CREATED AT' '{{.Size}}'\t'SIZE' '{{.Containers}}'\t'CONTAINERS' '{{.VirtualSize}}'\t'SIZE' '{{.SharedSize}}'\t'SHARED SIZE' '{{.UniqueSize}}'\t'UNIQUE SIZE' '{{json .}}'
         case document-format
             __hawse_words 'json'\t'One line of JSON' '{{json .}}' '{{.Id}}' '{{.Name}}'
         case container-document-format
@@ -324,7 +324,7 @@ function __hawse_source
         case map-format
             __hawse_words 'tree'\t'A tree, as without the flag' 'mermaid'\t'A flowchart, which GitHub shows' 'dot'\t'A graph for Graphviz' 'svg'\t'A picture' 'json'\t'For programs'
         case doctor-format
-            __hawse_words 'table'\t'A line for each check' 'json'\t'For programs'
+            __hawse_words 'table'\t'One line per check' 'json'\t'For programs'
         case event-filter
             __hawse_keys 'container=' 'containers' '' 'daemon=' 'none' '' 'event=' 'event' '' 'image=' 'images' '' 'label=' 'container-labels' '' 'network=' 'networks' '' 'node=' 'none' '' 'scope=' 'scope' '' 'type=' 'event-type' ''
         case event
@@ -332,7 +332,7 @@ function __hawse_source
         case event-type
             __hawse_words 'container' 'daemon' 'image' 'network' 'node'
         case event-format
-            __hawse_words 'json'\t'One JSON object a line' '{{json .}}' '{{.Type}}' '{{.Action}}' '{{.Actor.ID}}' '{{.Actor.Attributes.name}}'
+            __hawse_words 'json'\t'One JSON object per line' '{{json .}}' '{{.Type}}' '{{.Action}}' '{{.Actor.ID}}' '{{.Actor.Attributes.name}}'
         case system-format
             __hawse_words 'json'\t'One line of JSON' '{{json .}}'
         case role
@@ -385,10 +385,10 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a wait -d 'Block until one or
 complete -c hawse -n '__hawse_flags_of \'\'' -l config -x -a '(__hawse_offer directories)' -d 'Location of client config files; hawse has none'
 complete -c hawse -n '__hawse_flags_of \'\'' -s c -l context -x -a '(__hawse_offer context)' -d 'Only "default", which is this host'
 complete -c hawse -n '__hawse_flags_of \'\'' -s D -l debug -d 'Enable debug mode: show the traceback of an unexpected error'
-complete -c hawse -n '__hawse_flags_of \'\'' -l dry-run -d 'Do nothing, and show the commands that --explain would show'
-complete -c hawse -n '__hawse_flags_of \'\'' -l explain -d 'Show the equal ip, bridge, nft and sysctl commands on stderr'
+complete -c hawse -n '__hawse_flags_of \'\'' -l dry-run -d 'Change nothing; show the commands that --explain would show'
+complete -c hawse -n '__hawse_flags_of \'\'' -l explain -d 'Show the equivalent ip, bridge, nft and sysctl commands on stderr'
 complete -c hawse -n '__hawse_flags_of \'\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_flags_of \'\'' -s H -l host -x -a '(__hawse_offer none)' -d 'Only a unix socket, which is this host (unix://…)'
+complete -c hawse -n '__hawse_flags_of \'\'' -s H -l host -x -a '(__hawse_offer none)' -d 'Only a unix socket of this host (unix://…)'
 complete -c hawse -n '__hawse_flags_of \'\'' -s l -l log-level -x -a '(__hawse_offer log-level)' -d 'Set the logging level'
 complete -c hawse -n '__hawse_flags_of \'\'' -l no-color -d 'Never use colour, even on a terminal'
 complete -c hawse -n '__hawse_flags_of \'\'' -s v -l version -d 'Print version information and quit'
@@ -723,7 +723,7 @@ complete -c hawse -n '__hawse_argument_of 1+ \'container unpublish\' \'unpublish
 complete -c hawse -n '__hawse_flags_of \'container wait\' \'wait\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0+ \'container wait\' \'wait\'' -a '(__hawse_offer more-containers)'
 
-complete -c hawse -n '__hawse_flags_of \'doctor\'' -l fix -d 'Repair what is hawse\'s own, and check again'
+complete -c hawse -n '__hawse_flags_of \'doctor\'' -l fix -d 'Repair hawse\'s own objects, then check again'
 complete -c hawse -n '__hawse_flags_of \'doctor\'' -l format -x -a '(__hawse_offer doctor-format)' -d '"json": one JSON document'
 complete -c hawse -n '__hawse_flags_of \'doctor\'' -l help -d 'Print usage'
 
@@ -944,14 +944,14 @@ complete -c hawse -n '__hawse_argument_of 0 \'swarm join-token\'' -a '(__hawse_o
 complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -s f -l force -d 'Force this node to leave the swarm, ignoring warnings'
 complete -c hawse -n '__hawse_flags_of \'swarm leave\'' -l help -d 'Print usage'
 
-complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a boot -d 'Bring networks, containers and adopted namespaces back after a boot'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a boot -d 'Restore networks, containers and adopted namespaces after a boot'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a check -d 'Check the database of networks and containers'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a df -d 'Show hawse disk usage'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a events -d 'Get real time events from the server'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a info -d 'Display system-wide information'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a install -d 'Install units with which systemd starts the resident processes of hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a prune -d 'Remove unused data'
-complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a service -d 'Serve Docker\'s Engine API, so that docker, compose and others use hawse'
+complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a service -d 'Serve Docker\'s Engine API, so that docker, compose and other clients use hawse'
 complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove the units that hawse system install wrote'
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
@@ -959,7 +959,7 @@ complete -c hawse -n '__hawse_flags_of \'system boot\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system boot\'' -l timeout -x -a '(__hawse_offer none)' -d 'Seconds to wait for the cluster\'s store (default 60)'
 
 complete -c hawse -n '__hawse_flags_of \'system check\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_flags_of \'system check\'' -l repair -d 'Repair what is damaged; the old database is kept'
+complete -c hawse -n '__hawse_flags_of \'system check\'' -l repair -d 'Repair the database; the old file is kept'
 
 complete -c hawse -n '__hawse_flags_of \'system df\'' -l format -x -a '(__hawse_offer none)' -d 'Format output using a custom template'
 complete -c hawse -n '__hawse_flags_of \'system df\'' -l help -d 'Print usage'
@@ -978,14 +978,14 @@ complete -c hawse -n '__hawse_flags_of \'system service\'' -l group -x -a '(__ha
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l host -x -a '(__hawse_offer none)' -d 'Address to listen on: unix://PATH, or tcp://HOST:PORT (only with TLS)'
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l socket -x -a '(__hawse_offer none)' -d 'Path of the unix socket (default HAWSE_RUN/docker.sock)'
-complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscacert -x -a '(__hawse_offer none)' -d 'File with the authority whose clients are accepted over TCP'
+complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscacert -x -a '(__hawse_offer none)' -d 'File with the CA certificate that verifies clients over TCP'
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlscert -x -a '(__hawse_offer none)' -d 'File with the certificate of this server'
 complete -c hawse -n '__hawse_flags_of \'system service\'' -l tlskey -x -a '(__hawse_offer none)' -d 'File with the private key of --tlscert'
 
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__hawse_offer none)' -d 'Remove below this directory, for a system that is not running'
 
-complete -c hawse -n '__hawse_flags_of \'trace\'' -l dry -d 'Send no probe: judge by records and kernel state only'
+complete -c hawse -n '__hawse_flags_of \'trace\'' -l dry -d 'Send no probe; use only the records and the kernel\'s state'
 complete -c hawse -n '__hawse_flags_of \'trace\'' -l format -x -a '(__hawse_offer text-json)' -d 'Output format: text or json'
 complete -c hawse -n '__hawse_flags_of \'trace\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0 \'trace\'' -a '(__hawse_offer running)'

@@ -83,7 +83,7 @@ class Facts:
         raise Unclassified(f"{paths[0]} {name}")
 
     def recorded(self, path: str, kind: str) -> Iterable[str]:
-        """Return the recorded flags of a Docker command; ``kind`` is "flags" or "hidden"."""
+        """Return the names of a Docker command's recorded flags; ``kind`` is "flags" or "hidden"."""
         found: list[str] = self.docker.get(path, {}).get(kind, [])
         return found
 
@@ -121,7 +121,7 @@ def command_rows(facts: Facts, tree: Iterable[CommandNode]) -> Iterator[Sequence
         yield shown(node.paths), *facts.command(node.paths, ours=True)
     for path in sorted(set(facts.docker) - ours):
         state, why = facts.command([path], ours=False)
-        if path in facts.commands:  # the commands below an absent group get no row
+        if path in facts.commands:  # no rows for the commands below an absent group
             yield f"`docker {path}`", state, why
 
 

@@ -33,7 +33,7 @@ from engine.system import network_drivers
 HERE = Path(__file__).parent
 SOURCE = HERE.parent
 GENERATED = "`python -m docs.build` writes this page; do not edit it.\n"
-LISTED = 16  # a flag with more values than this is described without them
+LISTED = 16  # a flag with more values is described without its values
 KEYS = ("com.docker.", "com.hawse.", "hawse.heal")
 CODES = (
     0,
@@ -47,7 +47,7 @@ CODES = (
     BROKEN_PIPE,
 )
 OPEN = ("mtu", "host-binding")
-"""The kinds of option values that accept more than the values that completion offers."""
+"""The kinds of option values for which completion offers only a part of the valid values."""
 VALUES = {
     "boolean": "`true` or `false`",
     "interface": "an interface of the host",
@@ -115,7 +115,7 @@ def usage(path: str) -> str:
 
 
 def shown_flags(node: CommandNode) -> Iterator[tuple[Flag, str]]:
-    """Yield the flags of a command that a user may give, each with the name of its completion source."""
+    """Yield the flags of a command that users may give, each with the name of its completion source."""
     offered = {entry.long: entry.source for entry in node.flags if entry.offered}
     for flag in sorted(flags_of(command_at(node.paths[0])), key=lambda flag: flag.long):
         if flag.long in offered and flag.long != "--help":
@@ -238,9 +238,9 @@ def environment_page() -> str:
     return "\n".join([
         "# Environment variables and exit codes", "", GENERATED, "## Environment variables", "",
         *compatibility.table(("Variable", "Meaning"), ((f"`{name}`", text) for name, text in variables.items())), "",
-        "A number that is not valid counts as not given.", "", "## Exit codes", "",
+        "An invalid number is ignored.", "", "## Exit codes", "",
         *compatibility.table(("Code", "Meaning"), ((code, text) for code, text in tables["exit"].items())),
-        "| other | The exit code of the container's command (`run`, `exec`, `start -a`, `wait` prints it). |", "",
+        "| other | The exit code of the container's command, for `run`, `exec` and `start -a`. `wait` prints it. |", "",
     ])  # fmt: skip
 
 

@@ -381,8 +381,8 @@ class BridgeDriver:
     def saved_state(self) -> Sequence[str]:
         """Return text lines that record the sysctls which this process changed to enable IP forwarding.
 
-        hawse must restore these sysctls later. Until then, hawse must block forwarding for interfaces that are not its
-        bridges.
+        hawse must later restore these sysctls. Until then, hawse must block forwarding between interfaces that are not
+        its bridges.
         """
         return forwarding.kept()
 
@@ -505,7 +505,7 @@ class _Bridge:
 
     def _is_ours(self, bridge: link.Link) -> bool:
         # Because the kernel ignores an alias in the message that creates a link, an interrupted creation may leave a
-        # bridge without the mark. Then the generated name or the network's MAC proves that hawse made the bridge.
+        # bridge without the mark. In this case, the generated name or the network's MAC proves that hawse made it.
         unmarked = bridge.alias == "" and bridge.mac == _mac(self.network.id)
         return bridge.alias == self.mark or unmarked or self.name == names.bridge_name(self.network.id)
 

@@ -34,8 +34,8 @@ FACTS = {
     PREFIX + "enable_icc": OptionFacts("Let containers reach each other", "boolean"),
     PREFIX + "enable_ip_masquerade": OptionFacts("Masquerade packets to the outside", "boolean"),
     PREFIX + "inhibit_ipv4": OptionFacts("Leave the bridge without an IPv4 address", "boolean"),
-    PREFIX + "gateway_mode_ipv4": OptionFacts("What IPv4 packets of the outside reach", "gateway-mode", _MODES),
-    PREFIX + "gateway_mode_ipv6": OptionFacts("What IPv6 packets of the outside reach", "gateway-mode", _MODES),
+    PREFIX + "gateway_mode_ipv4": OptionFacts("Ports that IPv4 packets from outside can reach", "gateway-mode", _MODES),
+    PREFIX + "gateway_mode_ipv6": OptionFacts("Ports that IPv6 packets from outside can reach", "gateway-mode", _MODES),
     PREFIX + "host_binding_ipv4": OptionFacts("Default address of published ports", "host-binding", _BINDINGS),
     NAME: OptionFacts("Name of the bridge"),
     TRUSTED: OptionFacts("Interfaces whose neighbours may reach containers directly", "interface"),
@@ -43,7 +43,7 @@ FACTS = {
     options.HEAL: options.HEAL_FACTS,
     HOST_IPV4: OptionFacts("Source address of IPv4 packets to the outside"),
     HOST_IPV6: OptionFacts("Source address of IPv6 packets to the outside"),
-    SPOOF_GUARD: OptionFacts("Drop packets from addresses that are not the container's", "boolean"),
+    SPOOF_GUARD: OptionFacts("Drop packets with source addresses that are not the container's", "boolean"),
 }
 
 

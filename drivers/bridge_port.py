@@ -93,8 +93,8 @@ class Port:
                     yield candidate
 
     def _is_ours(self, interface: link.Link) -> bool:
-        # Also accept a link without a mark if the link is on the bridge. An interrupted creation may leave a port
-        # without a mark, and such a port is always on the bridge, because hawse creates it there.
+        # Also accept a link without a mark if it is on the bridge. An interrupted creation may leave a port without a
+        # mark; hawse creates each port on the bridge.
         unmarked = interface.alias == "" and interface.master == link.index(self.options.bridge) > 0
         return interface.alias == self.mark or unmarked
 

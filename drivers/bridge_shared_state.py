@@ -31,8 +31,8 @@ def compare(desired: Desired, settings: Settings) -> list[Difference]:
 def repair(desired: Desired, differences: Sequence[Difference], settings: Settings) -> None:
     """Repair the ``differences`` that `compare` found.
 
-    The firewall's rules are repaired first, because route_localnet is safe only with those rules. At the end, the
-    conntrack entries of clients whose packets have reached the host instead of a container are replaced.
+    The firewall's rules are repaired first, because route_localnet is safe only with those rules. At the end, conntrack
+    entries are deleted whose flows reached the host instead of a container while the rules were missing.
     """
     ports = _ports(desired.networks)
     table.repair(_contents(desired, settings), _of(table.TABLE, differences), _marks(settings, ports))

@@ -32,7 +32,7 @@ class IpvlanDriver(ParentedDriver):
         offers_gateway=True,
         options={
             PARENT: PARENT_FACTS,
-            MODE: OptionFacts("Layer that the parent forwards on", "ipvlan-mode", dict.fromkeys(MODES, "")),
+            MODE: OptionFacts("Layer at which the parent forwards packets", "ipvlan-mode", dict.fromkeys(MODES, "")),
             FLAG: OptionFacts("How endpoints of one parent reach each other", "ipvlan-flag", dict.fromkeys(FLAGS, "")),
             options.MTU: options.MTU_FACTS,
             options.HEAL: options.HEAL_FACTS,

@@ -1,6 +1,6 @@
 """The ``macvlan`` driver: endpoints have MACs of their own on the Ethernet segment of a parent interface.
 
-By the design of macvlan, the host itself cannot reach the endpoints through the parent.
+With macvlan, the host itself cannot reach the endpoints through the parent.
 """
 
 from __future__ import annotations

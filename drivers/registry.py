@@ -40,7 +40,7 @@ def load(type_name: str) -> Driver:
 
 
 def prepare() -> None:
-    """Examine now which protocols hawse's own drivers implement, so that each isinstance() is fast."""
+    """Fill the cache of isinstance() results for hawse's own drivers, so that later calls are fast."""
     for type_name in _own_types():
         examine(load(type_name))
 

@@ -39,7 +39,7 @@ from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply
 
 PARENT = "parent"
-PARENT_FACTS = OptionFacts("Interface of the host that endpoints branch off from", "interface")
+PARENT_FACTS = OptionFacts("Parent interface of the endpoints, on the host", "interface")
 MAX_VLAN = 4094
 
 
@@ -209,8 +209,8 @@ class ParentedDriver:
             link.add(opened, parent, kind, **attributes)
         except KernelError as error:
             raise _explained(error, prefix) from error
-        # The host must ignore router advertisements on the parent, because the routers on the parent's wire serve the
-        # containers and not the host.
+        # Ignore router advertisements on the parent, because the routers on the parent's wire serve the containers and
+        # not the host.
         sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
         link.change(opened, link.index(parent), ifalias=names.network_mark(network.id), state="up")
 

@@ -15,7 +15,7 @@ from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
 from engine.validate.host_config import is_container_mode
 
 SEVERAL_NETWORKS: Version = (1, 44)
-"""From this version, a new container may have several networks, and MAC addresses belong to its networks."""
+"""From this API version on, a new container may join several networks, and each network may set its MAC address."""
 NO_VOLUMES = "hawse keeps no volumes. Mount a directory of this host: /srv/data:/data"
 
 
@@ -65,7 +65,7 @@ def container_config(body: Fields) -> ContainerConfig:
 
 
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
-    """Return the request with the meaning that it has in the client's version of the API; raises ApiError.
+    """Return the request as the client's version of the API defines it; raises ApiError.
 
     Before 1.44, a container starts on one network, and its MAC address is the one in Config. Since 1.44, that address
     applies to the main network if the settings of this network have no MAC address.

@@ -22,22 +22,22 @@ _GONE = select.POLLHUP | select.POLLERR
 
 
 class Sink(Protocol):
-    """Takes the client's input; `has_unsent` is True while no more can be taken."""
+    """Receives the client's input. While `has_unsent` is True, it accepts no more input."""
 
     @property
     def has_unsent(self) -> bool:
-        """Whether input waits."""
+        """Whether accepted input has not been written yet."""
 
     def send_input(self, data: bytes) -> bool:
-        """Take data, or the end of the input for b""; return False if nobody reads the input any more."""
+        """Accept data, or the end of the input for b""; return False if no process reads the input any more."""
 
 
 class Client:
     """The client's side of a hijacked connection.
 
-    ``sink`` takes its input; with None, the input is discarded. ``keys`` are the detach keys that end the conversation.
-    With ``stays``, the end of the input goes to the sink, and the output continues. Without it, the end of the input
-    detaches the client, as in Docker for a terminal.
+    ``sink`` receives the client's input; without a sink, the input is discarded. The detach keys ``keys`` end the
+    connection. With ``stays``, the end of the input is passed to the sink, and the output continues. Without it, the
+    end of the input detaches the client, as in Docker for a terminal.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Client:
             self._pass_on(self._connection.received)
 
     def register(self, poll: select.poll) -> None:
-        """Wait for input, if more can be taken, and for the end of the connection."""
+        """Register the connection for its end and, if the sink accepts more, for input."""
         if self.is_there:
             waiting = self._reading and not (self._sink is not None and self._sink.has_unsent)
             poll.register(self._connection.socket.fileno(), select.POLLIN if waiting else 0)
 
     def handle(self, ready: dict[int, int]) -> None:
-        """Read input, if there is any."""
+        """Read the available input, or leave if the connection has ended."""
         events = ready.get(self._connection.socket.fileno(), 0) if self.is_there else 0
         if events & select.POLLIN and self._reading:
             try:
@@ -127,16 +127,16 @@ class InputPipe:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether input waits until the pipe is writable."""
+        """Whether accepted input waits until the pipe is writable."""
         return bool(self._unsent)
 
     def register(self, poll: select.poll) -> None:
-        """Register the pipe for writing, if input waits."""
+        """Register the pipe for writing, if it has unwritten input."""
         if self._unsent:
             poll.register(self._descriptor, select.POLLOUT)
 
     def send_input(self, data: bytes) -> bool:
-        """Write data, or end the input for b""; return False if nobody reads the input any more."""
+        """Write data, or end the input for b""; return False if no process reads the input any more."""
         if self._descriptor < 0:
             return False
         self._ended = self._ended or not data
@@ -144,7 +144,7 @@ class InputPipe:
         return self.flush()
 
     def flush(self) -> bool:
-        """Write the waiting input; return False if nobody reads the input any more."""
+        """Write the waiting input; return False if no process reads the input any more."""
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._descriptor, self._unsent[:CHUNK_BYTES])]

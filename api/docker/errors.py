@@ -14,7 +14,7 @@ class ApiError(Exception):
 
 
 class ClientGone(Exception):
-    """The client has closed its connection, or has not read for so long that it counts as gone."""
+    """The client has closed its connection, or has not read for so long that hawse gives it up."""
 
 
 def bad_request(message: str) -> ApiError:

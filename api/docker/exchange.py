@@ -1,7 +1,7 @@
-"""One HTTP connection: reads requests and writes answers with h11, and gives the connection away for a hijack.
+"""One HTTP connection: reads requests and writes answers with h11, and hands the connection over for a hijack.
 
-A thread of its own uses each connection, so a slow client delays nobody else. A client may be idle between two requests
-for as long as it likes. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
+Each connection has a thread of its own, so a slow client delays no other client. Between two requests, a client may be
+idle without a limit. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
 DRAIN_LIMIT_BYTES = 1 << 20
-"""Up to so many unread bytes of a body, the connection is kept. With a longer body, the connection is closed."""
+"""The connection is kept if at most this number of bytes of a body is unread. Otherwise it is closed."""
 PIECE_BYTES = 64 << 10
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ _LINE_END = b"\r\n"
 
 
 class Exchange:
-    """The requests and answers of one connection, one after the other."""
+    """The sequence of requests and answers on one connection."""
 
     def __init__(self, connection: socket.socket, common: Headers) -> None:
         self._socket, self._common = connection, header_lines(common)
@@ -82,7 +82,7 @@ class Exchange:
         """Yield the rest of the request's body in pieces; raises ClientGone."""
         if self._http.they_are_waiting_for_100_continue:
             self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
-        while self._http.their_state is h11.SEND_BODY:  # afterwards, h11 would wait for the next request
+        while self._http.their_state is h11.SEND_BODY:  # after the body, next_event() would read the next request
             try:
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:
@@ -167,8 +167,8 @@ class Exchange:
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
         """Return the head of an answer.
 
-        h11 writes the lines that depend on the request. The lines that each answer has are added as they are, because
-        h11 takes 0.02 ms to check them, and several times as long in a process that was idle.
+        h11 writes the lines that depend on the request. The constant lines are added without h11, because h11 takes
+        0.02 ms to check them, and several times as long in a process that was idle.
         """
         response = h11.Response(status_code=status, headers=headers, reason=reason(status))
         line, _, lines = (self._http.send(response) or b"").partition(_LINE_END)
@@ -191,7 +191,7 @@ def header_lines(headers: Headers) -> bytes:
 
 @lru_cache(maxsize=1)
 def date(seconds: int) -> bytes:
-    """Return the line of the header ``Date`` for a Unix time; it is formatted once a second."""
+    """Return the line of the header ``Date`` for a Unix time; cached, because it changes only once a second."""
     return f"Date: {email.utils.formatdate(seconds, usegmt=True)}\r\n".encode()
 
 
@@ -249,7 +249,7 @@ class _SharedTls:
             rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
 
     def shutdown(self, how: int) -> None:
-        """End one direction; TLS clients are told of the end of the output (close_notify)."""
+        """Close one direction; at the end of the output, a TLS client gets close_notify."""
         if how == socket.SHUT_WR:
             with suppress(OSError):
                 self._when_ready(self._tell_end)

@@ -20,7 +20,7 @@ from engine.model import ExecCreate
 from engine.runtime import terminal
 
 REMEMBERED_LIMIT = 4096
-"""The number of exec instances that are remembered. Above it, the oldest that do not run are forgotten."""
+"""Maximum number of exec instances. Above it, the oldest instances that do not run are deleted."""
 
 
 @dataclass(slots=True)
@@ -30,12 +30,12 @@ class Exec:
     id: str
     container_id: str
     command: ExecCreate
-    attached: tuple[bool, bool]  # stdout, stderr
+    attached: tuple[bool, bool]  # whether stdout and stderr are attached
     keys: str = ""
     started: bool = False
     exit_code: int | None = None
     size: tuple[int, int] = (0, 0)  # rows and columns of the terminal
-    terminal: int = -1  # the master of the terminal between the service and the worker
+    terminal: int = -1  # master of the pseudo-terminal between the service and the worker
     job: Job | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -63,7 +63,7 @@ class Exec:
                     self.job.kill(SIGWINCH)
 
     def connect(self, master: int, job: Job) -> None:
-        """Note the job that runs the command and, for a command with a terminal, the terminal's master."""
+        """Set the job that runs the command and, for a command with a terminal, the terminal's master."""
         with self.lock:
             self.terminal, self.job = master, job
 
@@ -81,7 +81,7 @@ class Exec:
             return 0 if self.job is None else max(self.job.pid(), 0)
 
     def document(self, pid: int) -> dict[str, Any]:
-        """Return the document of GET /exec/{id}/json; ``pid`` is that of the command, or 0."""
+        """Return the document of GET /exec/{id}/json; ``pid`` is the command's pid, or 0."""
         command = self.command
         return {
             "ID": self.id,

@@ -60,7 +60,7 @@ class Fields:
         return [self._is_text(key, value) for value in values]
 
     def words(self, key: str) -> list[str] | None:
-        """Return a list of strings like `texts`; a single string counts as a list of one (Go's strslice)."""
+        """Return a list of strings like `texts`; a single string becomes a list of one (Go's strslice)."""
         value = self._values.get(key.lower())
         return [value] if isinstance(value, str) else self.texts(key)
 
@@ -107,7 +107,7 @@ class Fields:
         return self._values.get(key.lower())
 
     def truthy(self, *keys: str) -> Iterator[str]:
-        """Yield those of the keys whose values are not empty (0, "", [] and {} are empty)."""
+        """Yield those of the keys whose values are not empty (0, "", [] and {} count as empty)."""
         yield from (key for key in keys if self._values.get(key.lower()))
 
     def _object(self, key: str, value: Any, name: str) -> Fields:

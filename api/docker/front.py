@@ -30,12 +30,15 @@ from engine.version import API_VERSION, DOCKER_VERSION
 if TYPE_CHECKING:
     import ssl
 
-STACK_BYTES = 512 << 10  # of one thread; only the part that is used takes memory
+STACK_BYTES = 512 << 10  # of one thread's stack; only the used part takes memory
 COLLECTED_OBJECTS = 20_000
-"""New objects after which the garbage collector looks for cycles. With Python's 700, it takes a quarter of the time."""
+"""Number of new objects after which the garbage collector runs.
+
+With Python's default of 700, the garbage collector takes a quarter of the CPU time.
+"""
 HANDSHAKE_SECONDS = 10.0
-PAUSE_SECONDS = 0.2  # before the next attempt to accept, when descriptors have run out
-FREE_THREADS = 2  # of each listening socket
+PAUSE_SECONDS = 0.2  # pause before the next accept if descriptors have run out
+FREE_THREADS = 2  # threads of each socket that wait for a connection
 COMMON_HEADERS = (
     ("Api-Version", API_VERSION),
     ("Docker-Experimental", "false"),
@@ -43,7 +46,7 @@ COMMON_HEADERS = (
     ("Server", f"Docker/{DOCKER_VERSION} (linux)"),
 )
 OUTDATED = 75
-"""Exit code of the front after another version of hawse has changed the store; the service then ends."""
+"""Exit code of the front if another version of hawse has changed the store; the service then ends."""
 
 
 class Acceptors:

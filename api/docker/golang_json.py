@@ -1,4 +1,4 @@
-"""JSON as Go reads it: the treatment of text that is no Unicode, and Go's texts for documents that are refused."""
+"""JSON as Go reads it: invalid Unicode is replaced, and refused documents get Go's error texts."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _port(text: str, entries: Sequence[Fields]) -> Iterator[PortSpec]:
 
 
 class _Series:
-    """A key function that gives the same value to ports that continue the port before them."""
+    """A key function for groupby: consecutive ports with consecutive host ports get the same key."""
 
     def __init__(self) -> None:
         self._number, self._expected = 0, ("", "", 0, 0)
@@ -92,7 +92,7 @@ def _joined(specs: Sequence[PortSpec]) -> list[PortSpec]:
 
 
 def _mounted(mount: Fields) -> str:
-    """Return a bind mount of ``Mounts`` in the form of ``Binds``; raises EngineError for other mounts."""
+    """Return an entry of ``Mounts`` as a text of ``Binds``; raises EngineError for other mounts than bind mounts."""
     kind = mount.text("Type")
     if kind != "bind":
         raise NotImplementedByHawse(f'mount type "{kind}" is not supported: use bind (hawse keeps no volumes)')

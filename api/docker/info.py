@@ -1,4 +1,4 @@
-"""The document of /info in the shape and order of Docker 26: what hawse has, and empty values for all else."""
+"""The document of /info in the shape and order of Docker 26; fields that hawse lacks have empty values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _REGISTRY: Json = {
 
 
 def complete(document: Json) -> Json:
-    """Return the engine's document with all fields of Docker's, in Docker's order; fields of hawse's own come last."""
+    """Return the engine's document with all fields of Docker in Docker's order, followed by the fields that only hawse
+    has.
+    """
     known = {**_DOCKER, **document}
     known["RegistryConfig"] = {**_REGISTRY, **known["RegistryConfig"]}
     known["Plugins"] = {"Volume": [], "Network": [], "Authorization": None, "Log": [], **known["Plugins"]}

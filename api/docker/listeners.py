@@ -34,7 +34,7 @@ class Settings:
 
 
 def given() -> list[socket.socket]:
-    """Return the listening sockets that systemd has passed to this process."""
+    """Return the listening sockets that systemd passed to this process."""
     if not resident.is_given():
         return []
     del os.environ["LISTEN_PID"]
@@ -45,7 +45,8 @@ def given() -> list[socket.socket]:
 def unix_listener(settings: Settings) -> socket.socket:
     """Listen on the unix socket, mode 0660, root and the group; raises EngineError.
 
-    A socket on which another process listens is not replaced. In HAWSE_RUN, the group may also enter the directory.
+    A socket on which another process listens is not replaced. If the socket is in HAWSE_RUN, the group also gets the
+    right to enter this directory.
     """
     path = Path(settings.path).absolute()
     group = _group(settings.group)
@@ -91,7 +92,7 @@ def _group(name: str) -> int | None:
 
 
 def _make_way(path: Path) -> None:
-    """Remove the socket of a service that has ended; raises EngineError if another process listens there."""
+    """Remove the socket of a service that has ended; raises EngineError if another process listens on it."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise EngineError(f"cannot listen on {path}: the file exists and is no socket")

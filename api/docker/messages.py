@@ -42,7 +42,7 @@ def json_response(document: Any, status: int = 200) -> Response:
 
 
 def encode(document: Any) -> bytes:
-    """Return a document as one line of JSON. Text that came from arguments that are not UTF-8 gets U+FFFD, as in Go."""
+    """Return a document as one line of JSON; bytes that are not UTF-8 become U+FFFD, as in Go."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace") + b"\n"
 
@@ -90,7 +90,9 @@ class Request:
             raise ApiError(500, f'strconv.Atoi: parsing "{text}": invalid syntax') from None  # Docker's status too
 
     def filters(self) -> dict[str, list[str]]:
-        """Return the query parameter ``filters``: a map of lists, or a map of maps with true; raises ApiError (400)."""
+        """Return the query parameter ``filters``, a map of lists or of maps whose values are true; raises ApiError
+        (400).
+        """
         text = self.value("filters")
         if not text:
             return {}
@@ -136,7 +138,8 @@ class Request:
     def change(self, job: Callable[Concatenate[Engine, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run a job in a worker, and return its result; raises ApiError.
 
-        ``job`` is a function at module level. It gets an engine of its own first. Arguments and result are pickled.
+        ``job`` is a function at module level, and its first argument is the worker's engine. Arguments and result are
+        pickled.
         """
         return self.workers.run(job, *arguments, **keywords)
 
@@ -145,17 +148,17 @@ class Request:
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job like `start_job` that may run for as long as a container."""
+        """Start a job as `start_job` does; the job may run for as long as a container."""
         return self.workers.start(job, arguments, files=files, counted=False)
 
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:
-        """Send the head of a chunked answer now; the handler writes the rest, and returns None."""
+        """Send the head of a chunked answer now; the handler then writes the body to the stream, and returns None."""
         return self.exchange.open_stream(status, (("Content-Type", content_type),))
 
     def hijack(self, content_type: str = RAW_STREAM) -> Hijacked:
         """Answer 101 UPGRADED (or 200 if the client asks for no upgrade), and return the bare connection.
 
-        The handler returns None when the conversation has ended; the connection is then closed.
+        The handler returns None when it has finished; the connection is then closed.
         """
         return self.exchange.hijack(content_type)
 

@@ -6,8 +6,8 @@ from api.docker.errors import bad_request
 from engine.golang.strconv import parse_int
 from engine.golang.time import parse_rfc3339
 
-_DIGITS = 9  # of a fraction of a second
-_SECOND = 1_000_000_000  # nanoseconds
+_DIGITS = 9  # digits of a fraction of a second
+_SECOND = 1_000_000_000  # nanoseconds in a second
 
 
 def nanoseconds(text: str) -> int | None:

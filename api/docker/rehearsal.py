@@ -1,4 +1,4 @@
-"""The rehearsal of an idle worker: it reads the records of a scratch host, so that its first job is faster."""
+"""Warm up an idle worker: it reads the records of a scratch host, so that its first job is faster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def scratch() -> str:
 def create_scratch_host() -> int:
     """Create the scratch host with one container, in a child process; return the child's id without waiting for it.
 
-    The child has a network namespace of its own, because the engine also prepares the namespace in which it is.
+    The child has a network namespace of its own, because the engine changes the namespace in which it runs.
     """
     compile_tables()
     pid = os.fork()

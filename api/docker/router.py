@@ -39,7 +39,7 @@ class Router:
                 self._exact.setdefault((method, path), handler)
 
     def find(self, method: str, path: str) -> Match | None:
-        """Return the handler for a method and a path without version, or None if there is no such route."""
+        """Return the handler for a method and a path (without the version), or None if no route matches."""
         handler = self._exact.get((method, path))
         if handler is not None:
             return Match(handler, {})

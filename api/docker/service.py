@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 RESTART_SECONDS = 0.5  # between the end of a front and the start of the next
 IDLE_SECONDS = 60.0
-"""Seconds without a job after which the idle worker ends, because it takes 5 MB. The next job forks its worker."""
+"""Seconds after which an idle worker ends, because it takes 5 MB. The next job then forks a worker."""
 
 
 class Service:
@@ -37,7 +37,7 @@ class Service:
         self._front, self._channel = 0, socket.socket()
         self._code: int | None = None
         self._idle, self._busy = IdleChild(self._be_idle), False
-        self._scratch = 0  # the process at whose end the first idle worker is forked
+        self._scratch = 0  # pid that creates the scratch host; afterwards, the first idle worker is forked
 
     def run(self) -> int:
         """Serve; return the exit code of the process."""
@@ -48,7 +48,7 @@ class Service:
             signal.signal(number, lambda *_: self._end(0))
         self._scratch = rehearsal.create_scratch_host()
         gc.collect()
-        gc.freeze()  # children then do not scan the present objects, and share their memory
+        gc.freeze()  # children then do not scan the existing objects, and share their memory
         self._start_front()
         while self._code is None:
             channel = self._channel.fileno()

@@ -55,8 +55,8 @@ class ChunkedStream:
 class Hijacked:
     """A connection that no longer speaks HTTP.
 
-    ``socket`` is a plain socket, also for a TLS client. ``received`` are the bytes that the client has already sent
-    after its request. ``finish`` is called after the end of the conversation.
+    ``socket`` is a plain socket, also for a TLS client. ``received`` holds the bytes that the client has already sent
+    after its request. ``finish`` is called when the connection has ended.
     """
 
     def __init__(self, connection: socket.socket, received: bytes, finish: Callable[[], None]) -> None:
@@ -69,6 +69,6 @@ class Hijacked:
         self.close()
 
     def close(self) -> None:
-        """End the conversation; blocks until a TLS client has got everything, or has gone; idempotent."""
+        """End the connection; blocks until a TLS client has received everything or has gone; idempotent."""
         self.socket.close()
         self._finish()

@@ -15,7 +15,7 @@ from engine.validate.logging import IGNORED_OPTIONS, OTHER_DRIVERS
 
 _REFUSED = ("Devices", "DeviceRequests", "GroupAdd", "Tmpfs", "VolumesFrom")
 _CONFINEMENT = {"apparmor": "unconfined", "label": "disable"}
-"""The only value of these security options that hawse accepts, because it uses neither AppArmor nor SELinux."""
+"""The only value that hawse accepts for these security options, because it uses neither AppArmor nor SELinux."""
 _IGNORED = (
     "Annotations", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
     "BlkioWeight", "BlkioWeightDevice", "CgroupParent", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod",
@@ -31,9 +31,9 @@ _SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
     "PidsLimit": lambda value: value in (0, -1),
     "Runtime": lambda value: value in ("", "runc"),
 }
-"""Settings without effect. The test of each is true for the values that ask for hawse's own behaviour."""
+"""Settings without effect. The test of each setting is true for values that ask for what hawse does anyway."""
 RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") if name != "Annotations")
-"""The ignored settings that a body of POST /containers/{id}/update may have."""
+"""The settings that POST /containers/{id}/update accepts and ignores."""
 
 
 def refuse(host: Fields) -> None:

@@ -1,4 +1,4 @@
-"""The versions of the API: which a path may name, and which one an answer announces."""
+"""The API versions that a path may name, and the version that an answer announces."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 FILES_LIMIT = 8
 """Descriptors that a job may get."""
 PARALLEL_LIMIT = 200
-"""Workers that run at the same time; further jobs wait for their turn."""
+"""Workers that run at the same time; further jobs wait."""
 _LENGTH = struct.Struct("!Q")
 
 
@@ -51,7 +51,7 @@ class Job:
         try:
             with open(f"/proc/self/fdinfo/{self._pidfd}", encoding="ascii") as file:
                 return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
-        except OSError:  # another thread has closed the descriptor
+        except OSError:  # another thread has already closed the descriptor
             return -1
 
     def has_ended(self, seconds: float = 0.0) -> bool:
@@ -87,7 +87,7 @@ class Job:
 
 
 class Workers:
-    """The front's side: starts jobs in workers. Threads may share it."""
+    """Starts jobs in workers, on behalf of the front. Threads may share it."""
 
     def __init__(self, parent: socket.socket) -> None:
         self._parent = parent
@@ -161,11 +161,11 @@ def serve(channel: socket.socket) -> NoReturn:
         socket.send_fds(channel, [b"p"], [pidfd])
         os.close(pidfd)
         answer = _outcome(job, [files, *arguments] if pass_files else arguments, keywords)
-        with suppress(BrokenPipeError, ConnectionError):  # nobody waits for the result
+        with suppress(BrokenPipeError, ConnectionError):  # the front no longer waits for the result
             _send(channel, answer)
         code = 0
     except EOFError:
-        code = 0  # the front has ended before it sent the job
+        code = 0  # the front ended before it sent the job
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

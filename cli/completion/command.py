@@ -26,7 +26,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     if shell.lower() in ("powershell", "pwsh"):
         raise StatusError("hawse completion: hawse has no script for PowerShell: use bash, fish or zsh")
     if shell not in SHELLS:
-        raise StatusError(f"hawse completion: '{shell}' is not a shell it knows: use bash, fish or zsh")
+        raise StatusError(f"hawse completion: unknown shell '{shell}': use bash, fish or zsh")
     app.out(script(shell, cast("Group", ctx.find_root().command)))
 
 

@@ -106,7 +106,7 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process in another network namespace than this process."""
+    """Yield the pid and the name of each process that is in another network namespace than this process."""
     own = os.stat("/proc/self/ns/net").st_ino
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):

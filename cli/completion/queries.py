@@ -56,7 +56,7 @@ def users(reader: Reader, network: NetworkRecord) -> set[str]:
 def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
     """Yield the names of the networks that have containers.
 
-    If the command line names a container after the completed position, yield only the networks of this container.
+    If the command line names a container after the completed word, yield only this container's networks.
     """
     named = {container.id for word in behind for container in reader.find_containers(word)}
     for network in reader.networks():

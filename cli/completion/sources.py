@@ -70,7 +70,7 @@ def list_format(fields: Mapping[str, str]) -> Source:
     """Return the completion source for the ``--format`` flag of a list command such as ``ps`` that shows these
     fields.
     """
-    named = {"table": "A table with headers", "json": "One JSON object a line", "raw": "One field a line"}
+    named = {"table": "A table with headers", "json": "One JSON object per line", "raw": "One field per line"}
     return Source({**named, **{f"{{{{.{name}}}}}": title for name, title in fields.items()}, "{{json .}}": ""})
 
 
@@ -136,7 +136,7 @@ NETWORKS: Mapping[str, Source] = {
     "default-route": Source(
         {
             "auto": "Only if the namespace has no default route",
-            "yes": "Before the existing default routes",
+            "yes": "It takes precedence over existing default routes",
             "no": "Never",
         }
     ),
@@ -206,7 +206,7 @@ CONTAINERS: Mapping[str, Source] = {
         },
         keys={"on-failure:": "none"},
     ),
-    "pull": Source({"missing": "hawse never pulls", "never": ""}),
+    "pull": Source({"missing": "Pull the image if it is missing", "never": ""}),
     "stream": plain("stdin", "stdout", "stderr"),
     "signal": plain(*SIGNALS),
     "capability": plain("ALL", *CAPABILITIES.split()),
@@ -241,7 +241,7 @@ CONTAINERS: Mapping[str, Source] = {
     ),
     "host-mode": Source({"host": "Share the host's namespace"}),
     "host-private": Source({"host": "Share the host's namespace", "private": "A new namespace"}),
-    "text-json": Source({"text": "A tree for a person", "json": "For a program"}),
+    "text-json": Source({"text": "A tree for users", "json": "For programs"}),
     "detach-keys": plain("ctrl-p,ctrl-q"),
     "environment": Source(names=("environment",)),
 }
@@ -294,7 +294,7 @@ OTHERS: Mapping[str, Source] = {
             "json": "For programs",
         }
     ),
-    "doctor-format": Source({"table": "A line for each check", "json": "For programs"}),
+    "doctor-format": Source({"table": "One line per check", "json": "For programs"}),
     "event-filter": Source(
         keys={
             "container=": "containers",
@@ -312,7 +312,7 @@ OTHERS: Mapping[str, Source] = {
     "event-type": plain("container", "daemon", "image", "network", "node"),
     "event-format": Source(
         {
-            "json": "One JSON object a line",
+            "json": "One JSON object per line",
             "{{json .}}": "",
             "{{.Type}}": "",
             "{{.Action}}": "",

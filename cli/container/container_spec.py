@@ -118,7 +118,7 @@ def warn(app: App, request: ContainerCreate) -> None:
 def reference(image: str) -> str:
     """Check the name of an image and return the image's full name.
 
-    Return "" if ``image`` is a directory, an image id, or ``hostfs``, which means a container on the host's own files.
+    Return "" for a directory, an image id, or ``hostfs`` (the host's own files).
     """
     if image == HOSTFS or image.startswith("/") or is_identifier(image):
         return ""

@@ -24,7 +24,7 @@ HEADER = {
     "MemUsage": "MEM USAGE / LIMIT", "Name": "NAME", "NetIO": "NET I/O", "PIDs": "PIDS",
 }  # fmt: skip
 FIRST_SECONDS, PAUSE_SECONDS = 1.0, 0.5
-"""Seconds between the first two readings, and between two tables."""
+"""Seconds between the first two readings, and between two later readings."""
 CLEAR = "\x1b[2J\x1b[H"
 
 
@@ -53,8 +53,8 @@ def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stre
 def readings(
     app: App, containers: Sequence[str], *, everything: bool
 ) -> Iterator[list[tuple[str, Mapping[str, Json], Json]]]:
-    """Yield the figures at each reading: for each container its shown name, the earlier documents by id, and the
-    present one.
+    """Yield a list at each reading: for each container, its name in the table, the previous documents by id, and its
+    present document.
 
     Without ``containers``, all running containers are read; with ``everything``, all containers.
     """
@@ -70,19 +70,19 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return the figures of containers, each with the user's word for it, otherwise with its short id."""
+    """Return the figures of each container, with the name that the user typed, or else with the short id."""
     if containers:
         names = list(map(container_path_segment, containers))
         return list(zip(containers, app.engine.containers.figures(names), strict=True))
     while True:
         listed = [document["Id"] for document in app.engine.containers.list({}, all=everything)]
-        with suppress(NotFound):  # a container was removed since the listing
+        with suppress(NotFound):  # a container was removed after the listing
             documents = app.engine.containers.figures(listed)
             return [(short_id(document["id"]), document) for document in documents]
 
 
 def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
-    """Return the row of a container; ``before`` has the earlier documents by id."""
+    """Return the row of a container; ``before`` holds the previous documents by id."""
     used, limit = memory(now)
     received, sent = (sum(n[key] for n in now.get("networks", {}).values()) for key in ("rx_bytes", "tx_bytes"))
     fields = {

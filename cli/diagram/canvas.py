@@ -8,7 +8,7 @@ from cli.diagram.parts import clean
 
 SANS, MONO = "sans-serif", "monospace"
 LETTER = {SANS: 0.62, MONO: 0.61}
-"""Estimated width of a letter relative to the font size. Most letters are a little narrower."""
+"""Estimated width of a letter as a part of the font size. Most letters are a little narrower."""
 INK, SOFT, WHITE = "#0f172a", "#475569", "#ffffff"
 
 
@@ -58,9 +58,9 @@ class Canvas:
         bold: bool = False,
         to_the_left: bool = False,
     ) -> None:
-        """Add a text of at most ``room`` pixels; the data is escaped, and cut if it may not fit."""
+        """Add a text of at most ``room`` pixels; the data is escaped, and is cut if it may be wider."""
         shown = clean(data, max(1, int(room / (size * LETTER[font]))))
-        # XML has no code for the noncharacters U+FFFE and U+FFFF, not even an escape.
+        # Replace U+FFFE and U+FFFF, because XML allows neither of them, not even as an escape.
         safe = escape(shown.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd"))
         weight = ' font-weight="bold"' if bold else ""
         anchor = ' text-anchor="end"' if to_the_left else ""

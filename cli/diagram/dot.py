@@ -34,6 +34,6 @@ def _lines(document: Json) -> Iterator[str]:
 
 
 def _quoted(*lines: str) -> str:
-    r"""Return a quoted label of several lines; a backslash is doubled, because ``\N`` in a label has a meaning."""
+    r"""Return a quoted label of several lines; backslashes are doubled, because DOT replaces escapes such as ``\N``."""
     escaped = (clean(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines if line)
     return '"' + "\\n".join(escaped) + '"'

@@ -36,12 +36,12 @@ def _lines(document: Json) -> Iterator[str]:
 
 
 def _class(driver: str) -> str:
-    """Return the name of a driver's style; a driver of another package may have any name."""
+    """Return the name of a driver's style. A driver from another package may have any name."""
     return f"driver_{''.join(c for c in driver if c.isascii() and c.isalnum())}"
 
 
 def _label(*lines: str) -> str:
-    """Return a quoted label; every character with a meaning in Mermaid or HTML is a numeric entity."""
+    """Return a quoted label; each character that is special in Mermaid or HTML becomes a numeric entity."""
     return '"' + "<br/>".join(_escaped(clean(line)) for line in lines) + '"'
 
 

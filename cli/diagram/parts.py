@@ -1,4 +1,4 @@
-"""The common parts of all drawings of a map: the containers of a network by host, short texts, and colours."""
+"""Functions that all drawings of a map use: the containers of a network by host, short texts, and colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cli.output.text import ellipsis
 
 Json = Mapping[str, Any]
 LONGEST = 48
-"""Terminal columns after which a name is cut."""
+"""Terminal columns to which a name is cut."""
 EVERYWHERE = ("0.0.0.0:", "[::]:")
 COLOURS = {
     "bridge": "#2563eb", "overlay": "#7c3aed", "macvlan": "#059669", "ipvlan": "#0d9488", "host": "#d97706",
@@ -20,7 +20,7 @@ OTHER_COLOUR = "#db2777"
 
 
 class HostGroup(NamedTuple):
-    """The containers that one host has on a network; ``title`` is "" on a network of this host alone."""
+    """The containers that one host has on a network; ``title`` is "" if the network exists on this host only."""
 
     title: str
     containers: Sequence[Json]

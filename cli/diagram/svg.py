@@ -13,17 +13,17 @@ from cli.diagram.canvas import INK, MONO, SANS, SOFT, WHITE, Canvas
 from cli.diagram.parts import Json, addresses, also_on, clean, colour, drivers, groups, ports, subnets
 from cli.output.text import columns
 
-WIDTH, MARGIN, GAP = 1200, 40, 24  # the picture's width, its margin, and the gap between panels
+WIDTH, MARGIN, GAP = 1200, 40, 24  # width and margin of the picture, gap between panels
 PAD, CARD_GAP, SMALLEST_CARD = 16, 12, 236
-TITLE, LEGEND, HEADER, GROUP_TITLE, EMPTY = 64, 30, 58, 26, 28  # heights
+TITLE, LEGEND, HEADER, GROUP_TITLE, EMPTY = 64, 30, 58, 26, 28  # heights of these parts
 LINE, CARD_TOP, CARD_BOTTOM = 18, 30, 10
-ABREAST = 2  # columns of panels
+ABREAST = 2  # number of panels side by side
 FEW = 6  # maximum number of ports in a card
 PAPER, BORDER = "#f8fafc", "#cbd5e1"
 
 
 class Area(NamedTuple):
-    """The place for a part of the picture, which grows downward."""
+    """A part of the picture into which drawings are placed from top to bottom."""
 
     x: float
     y: float
@@ -70,9 +70,9 @@ class _Panel:
         self.paint = colour(network["Driver"])
 
     def draw(self, area: Area) -> float:
-        """Draw the frame, then the contents. A trial drawing gives the frame's height.
+        """Draw the frame, then the contents, because later elements cover earlier ones.
 
-        The frame comes first because later elements cover earlier ones.
+        The contents are drawn once on trial before, because the frame needs their height.
         """
         canvas, dashed, inner = self.canvas, self.network["Internal"], area.width - 2 * PAD
         place = Area(area.x + PAD, area.y + HEADER + PAD, inner)

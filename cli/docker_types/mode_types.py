@@ -10,7 +10,7 @@ from cli.gotemplate.gotypes import Method, Raw, integer
 
 
 def _shared(text: str) -> str:
-    """Return NAME if ``text`` is a mode of the form ``container:NAME``, or the empty string for other modes."""
+    """Return NAME if ``text`` is a mode of the form ``container:NAME``, else ""."""
     return text.removeprefix("container:") if _is_container(text) else ""
 
 

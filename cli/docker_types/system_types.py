@@ -27,7 +27,7 @@ from cli.gotemplate.timetypes import TIME
 UINT32 = basic("uint32")
 STATUS_PAIRS = slice_of(array_of(2, STRING))
 
-# version
+# Types for ``version``.
 PLATFORM_INFO = struct("system.platformInfo", Name=optional(STRING))
 CLIENT_VERSION = struct(
     "system.clientVersion",
@@ -60,7 +60,7 @@ SERVER_VERSION = struct(
 )
 VERSION_INFO = struct("system.versionInfo", Client=CLIENT_VERSION, Server=pointer_to(SERVER_VERSION))
 
-# info
+# Types for ``info``.
 PLUGINS_INFO = struct("system.PluginsInfo", Volume=STRINGS, Network=STRINGS, Authorization=STRINGS, Log=STRINGS)
 INDEX_INFO = struct("registry.IndexInfo", Name=STRING, Mirrors=STRINGS, Secure=BOOL, Official=BOOL)
 REGISTRY_CONFIG = struct(

@@ -38,7 +38,7 @@ Final = Value | None | MissingArgument
 class EvaluatorSettings(NamedTuple):
     """The values that all template invocations of one execution share: functions, budget and the missingkey option.
 
-    The budget is the number of steps and output bytes that the execution may still use.
+    The budget limits the steps and the output bytes of the execution.
     """
 
     builtins: Mapping[str, Function]

@@ -1,4 +1,4 @@
-"""Open an image archive, and show on a terminal how much of it has been read."""
+"""Open an image archive, and show on a terminal how many of its bytes have been read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cli.app import App, StatusError
 
 @contextmanager
 def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
-    """Open an archive, or standard input if ``path`` is None; a terminal shows how much has been read.
+    """Open an archive, or standard input if ``path`` is None; a terminal shows how many bytes have been read.
 
-    Raises StatusError for an OSError of the file, also inside of the ``with`` block.
+    Raises StatusError for an OSError of the file, also for one inside the ``with`` block.
     """
     if path is None:
         with shown_reading(app, app.stdin, "standard input") as archive:
@@ -30,7 +30,7 @@ def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def shown_reading(app: App, archive: BinaryIO, name: str) -> Iterator[BinaryIO]:
-    """Yield a stream that reads the archive; a terminal shows ``name`` beside the amount."""
+    """Yield a stream that reads the archive; a terminal shows ``name`` and the number of bytes."""
     if not app.has_color(app.stderr):
         yield archive
         return

@@ -60,7 +60,7 @@ def pull_image(app: App, reference: ImageReference, platform: str, stream: Binar
 
 
 def without_progress(messages: Iterable[Json]) -> Iterable[Json]:
-    """Leave out the messages that Docker's client shows only on a terminal."""
+    """Omit the messages that Docker's client shows only on a terminal."""
     return (message for message in messages if not message.get("progressDetail"))
 
 

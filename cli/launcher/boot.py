@@ -22,7 +22,7 @@ if __name__ == "__main__":
     if not locale:
         posix.environ.pop(b"LC_CTYPE", None)
         posix.unsetenv(b"LC_CTYPE")
-    elif locale != b"C.UTF-8":  # if the locale is C.UTF-8, the interpreter has already set LC_CTYPE to it
+    elif locale != b"C.UTF-8":  # with C.UTF-8, the interpreter has already set LC_CTYPE
         posix.environ[b"LC_CTYPE"] = locale
         posix.putenv(b"LC_CTYPE", locale)
     prefix, version = __file__.rsplit("/", 3)[0], sys.version_info

@@ -165,9 +165,9 @@ def connect() -> _socket.socket:
 
 
 def await_answer(server: _socket.socket) -> None:
-    """Wait until the warm server has answered or has closed the connection.
+    """Wait until the warm server answers or closes the connection.
 
-    Raises TimeoutError after the time-out, and `ServerStopped` if two checks in a row find that the server is stopped.
+    Raises TimeoutError after ANSWER_TIMEOUT_SECONDS, and `ServerStopped` if two checks in a row find a stopped server.
     """
     only = posix.environ.get(MODE_VARIABLE) == b"only"
     limit, checks, stopped = SERVER_TIMEOUT_SECONDS if only else ANSWER_TIMEOUT_SECONDS, 0, False
@@ -212,9 +212,9 @@ def read_file(path: bytes) -> bytes:
 
 
 def end_server() -> bool:
-    """Kill a warm server that is stopped; return whether this process must start the next warm server.
+    """Kill a stopped warm server; return whether this process must start the next one.
 
-    Return False if something still listens: another server, or systemd, which starts the next server.
+    Return False if another process still listens: a further server, or systemd, which starts the next server.
     """
     try:
         pid = server_pid()

@@ -18,7 +18,7 @@ from engine.model import Adoption, EndpointIPAM, EndpointSettings, PortSpec
 def default_route(word: str) -> str:
     """Parse a ``--default-route`` value; raises ValueError if the value is invalid.
 
-    The value "auto" has the same effect as a command line without this flag.
+    The value "auto" has the same effect as no flag.
     """
     if word not in ("yes", "no", "auto"):
         raise ValueError('must be "yes", "no" or "auto"')

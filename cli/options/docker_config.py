@@ -13,8 +13,8 @@ CONFIG_LIMIT_BYTES = 1 << 20
 def registry_credentials(environ: Mapping[str, str], domain: str) -> dict[str, Any]:
     """Return the part of docker's configuration that has the credentials for registries, or {} without the file.
 
-    ``domain`` is the registry that will be used. The configured program for all registries (``credsStore``) is returned
-    as the program for this registry. Raises ValueError for a file that is not valid.
+    ``domain`` is the registry that will be used. If ``credsStore`` names a credential program for all registries, the
+    result names this program for ``domain``. Raises ValueError for a file that is not valid.
     """
     directory = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".docker")
     path = os.path.join(directory, "config.json")

@@ -1,4 +1,4 @@
-"""Check image references (names or ids of images) as the command line accepts them."""
+"""Check image references (names or ids) as Docker's command line does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Print tables and trees of hawse's own commands with rich: in colour and wrapped on a terminal, plain in a pipe.
+"""Print tables and trees of hawse's own commands with rich: coloured and wrapped on a terminal, plain in a pipe.
 
-All text that comes from data is escaped before rich sees it, because names may contain control characters.
+All text that comes from data is escaped before rich gets it, because names may contain control characters.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rich.text import Text
 from cli.app import App
 from cli.output.terminal_escapes import escaped_line
 
-UNLIMITED = 100_000  # columns of a pipe: each row is one line
-NARROWEST, UNKNOWN = 60, 80  # columns of a terminal: the least width, and the width if it is unknown
+UNLIMITED = 100_000  # width for a pipe, so that each row is one line
+NARROWEST, UNKNOWN = 60, 80  # columns of a terminal: the least width, and the width if the terminal reports none
 
 
 class Cell(NamedTuple):
-    """A cell of a table with a rich style, such as "bold red", and further lines below without a style."""
+    """A cell of a table. ``style`` is a style of rich, such as "bold red"; the lines ``below`` have no style."""
 
     text: str
     style: str = ""
@@ -34,7 +34,7 @@ def text(data: str, style: str = "") -> Text:
 
 
 def show(app: App, renderable: RenderableType) -> None:
-    """Print a renderable of rich to stdout; only a terminal gets colour, and only lines of a terminal are wrapped."""
+    """Print a renderable object of rich to stdout; only on a terminal is it coloured and wrapped."""
     console = Console(
         file=io.StringIO(),
         force_terminal=app.color,

@@ -28,8 +28,8 @@ def write_listing(
 ) -> None:
     """Print all rows of a list command in the given format; if the template fails for one row, print no rows.
 
-    ``failing`` is the text that precedes the error text of a template that fails during execution. ``elided`` has the
-    titles of the columns that may be left out of a table that does not fit a terminal (see `fits_terminal`).
+    ``failing`` is the prefix of the error text if the template fails. ``elided`` has the titles of the columns that may
+    be omitted if the table is wider than the terminal (see `fits_terminal`).
     """
     try:
         listing = ListFormat(template)
@@ -74,12 +74,14 @@ def write_columns(
 
 
 def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> Sequence[str]:
-    """Return the titles as ``elided`` for the command's own table, or () for another format or ``--no-trunc``."""
+    """Return the titles of columns that may be omitted: ``titles``, or () with another format or with
+    ``--no-trunc``.
+    """
     return titles if format in ("", "table") and not no_trunc else ()
 
 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether a table is fitted into the terminal.
+    """Return whether a table is fitted into the terminal's width.
 
     This applies to a command's own table on a terminal with colour.
     """
@@ -87,7 +89,7 @@ def fits_terminal(app: App, elided: Sequence[str]) -> bool:
 
 
 def write_fitted(app: App, rows: Sequence[Sequence[str]], elided: Sequence[str]) -> None:
-    """Print a table that fits the terminal; the first row has the titles."""
+    """Print a table that is fitted into the terminal's width; the first row has the titles."""
     room = app.columns
     shown = [[revealed(cell) for cell in row] for row in rows]
     app.out_rendered("".join(f"{line}\n" for line in table_lines(shown, elided, room)))

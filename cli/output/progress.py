@@ -19,13 +19,13 @@ from engine.store import lock_holder
 
 DELAY_SECONDS = 0.5
 LOOK_SECONDS = 0.2  # seconds between two checks whether ctrl-Z has stopped the command
-PAUSE, TEXT, DONE = b"P", b"T", b"D"  # messages of the command
-PAUSED, DRAWING = b"K", b"W"  # answers of the child
+PAUSE, TEXT, DONE = b"P", b"T", b"D"  # messages from the command to the child
+PAUSED, DRAWING = b"K", b"W"  # answers of the child to the command
 MESSAGE_BYTES = 4096
 
 
 class Progress:
-    """The line of one command. ``total`` is the number of bytes of the whole work, or 0 if it is unknown."""
+    """The line that one command shows. ``total`` is the size of the whole work in bytes, or 0 if it is unknown."""
 
     def __init__(self, terminal: int, text: str, total: int = 0) -> None:
         self.text, self._sent = text, 0
@@ -36,14 +36,14 @@ class Progress:
         theirs.close()
 
     def pause(self) -> None:
-        """Remove the line, because the command prints. The line is drawn again after half a second without output."""
+        """Remove the line, because the command prints. The child draws it again after half a second without output."""
         self._send(PAUSE)
         with suppress(OSError):
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
                 pass
 
     def show(self, text: str) -> None:
-        """Replace the text."""
+        """Replace the text of the line."""
         self.text = text
         self._send(TEXT + text.encode(errors="replace")[: MESSAGE_BYTES - 1])
 
@@ -56,7 +56,7 @@ class Progress:
     def close(self) -> None:
         """Remove the line and wait until the child has ended; idempotent.
 
-        A child that has drawn nothing is killed. It may be importing rich, and that takes longer than all other steps.
+        A child that has not drawn yet is killed, because it may still be importing rich, which takes long.
         """
         if self._child and not self._has_drawn():
             os.kill(self._child, signal.SIGKILL)
@@ -69,7 +69,7 @@ class Progress:
                 os.waitpid(child, 0)
 
     def _has_drawn(self) -> bool:
-        """Return whether the child has reported, since the last pause, that it draws."""
+        """Return whether the child has drawn the line since the last pause."""
         try:
             return self._connection.recv(MESSAGE_BYTES, socket.MSG_DONTWAIT) == DRAWING
         except OSError:
@@ -81,7 +81,7 @@ class Progress:
 
 
 class _Line:
-    """The line as the child draws it."""
+    """The line, in the child process that draws it."""
 
     def __init__(self, text: str, total: int, announce: Callable[[], object]) -> None:
         self.text, self.total, self.amount, self._announce = text, total, 0, announce
@@ -89,7 +89,7 @@ class _Line:
         self._update: Callable[[], None] = lambda: None
 
     def show(self) -> None:
-        """Draw the line, unless the line is already drawn."""
+        """Draw the line; idempotent."""
         if self._stop is None:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn

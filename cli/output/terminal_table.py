@@ -18,7 +18,7 @@ Row = Sequence[str]
 """The cells of one line of a table."""
 
 GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
-LEAST, LEAST_NAME = 10, 24  # a column is omitted if fewer terminal columns than this are left for it
+LEAST, LEAST_NAME = 10, 24  # least width of a column, and of the name column: a column with less room is omitted
 OMITTED = "…"  # the title and the cells of columns that are left out
 STATE_TITLES = ("STATUS", "STATE")
 COLOURS = tuple(
@@ -54,14 +54,14 @@ def coloured(state: str) -> str:
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the smallest width to which a column may be cut while no column is omitted."""
+    """Return the width to which a column may be cut before another column is omitted."""
     if title.split()[-1:] == ["ID"]:
         return width
     return min(width, LEAST if title in elided else LEAST_NAME)
 
 
 def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) -> list[bool]:
-    """Return for each column whether it stays in a table of ``room`` columns."""
+    """Return for each column whether it is kept in a table of ``room`` columns."""
     kept = [True] * len(titles)
     for title in (title for title in elided if title in titles):
         left = _without(titles, kept)
@@ -75,7 +75,7 @@ def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) 
 
 
 def _without(row: Row, kept: Sequence[bool]) -> list[str]:
-    """Return the row with one mark in place of each group of columns that are left out."""
+    """Return the row with one mark in place of each group of omitted columns."""
     cells: list[str] = []
     for place, cell in enumerate(row):
         if kept[place]:
@@ -86,7 +86,7 @@ def _without(row: Row, kept: Sequence[bool]) -> list[str]:
 
 
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
-    """Return the width of each column, so that the table has at most ``room`` columns if its ids allow this."""
+    """Return the width of each column. The table has at most ``room`` columns, unless its ids need more."""
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
     excess = sum(widths) + GAP * (len(widths) - 1) - room

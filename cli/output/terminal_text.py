@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import click
 
-NARROWEST = 24  # columns beside an indentation; a narrower text starts at the indentation DEEP
+NARROWEST = 24  # minimum width of a text after its indentation; with less room, the indentation is DEEP
 DEEP = 8
 HEADING = re.compile(r"([A-Z][\w ]*:)( *)(?=$|  )")
-COLUMN = re.compile(r" +\S+(?: \S+)*?(  +)(?=\S)")  # a name, then at least two spaces before the text beside it
+COLUMN = re.compile(r" +\S+(?: \S+)*?(  +)(?=\S)")  # a name, followed by at least two spaces and its text
 NAMES = re.compile(r"( {2,6})((?:-\w, )?--[\w.-]+|[a-z][\w:/\[\].-]*(?=  ))", re.ASCII)
-PROSE = re.compile(r"  [A-Za-z](?!.*\S  )(?!.*, hawse )")  # a line of a paragraph: a line without a second column
+PROSE = re.compile(r"  [A-Za-z](?!.*\S  )(?!.*, hawse )")  # a line of a paragraph, which has no second column
 FIRST_WORD = re.compile(r"\"[^\"\n]*\"|[^\s\"]\S*")
 KEY = re.compile(r"( +)([^:\n]+:)(?= |$)")
 
@@ -44,7 +44,7 @@ def first_word(text: str, colour: str) -> str:
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:
-    """Yield the lines, with the lines of each indented paragraph joined to one."""
+    """Yield the lines; the lines of each indented paragraph are joined to one."""
     joined = ""
     for line in lines:
         prose = bool(PROSE.match(line)) and not line.startswith("  hawse ")
@@ -61,7 +61,7 @@ def _paragraphs(lines: list[str]) -> Iterator[str]:
 
 
 def _wrapped(line: str, width: int) -> Iterator[str]:
-    """Yield the lines of at most ``width`` columns into which a line of a help text is divided."""
+    """Split a line of a help text, and yield lines of at most ``width`` columns."""
     if len(line) <= width:
         yield line
     elif line.startswith("  hawse ") and ", hawse " not in line:
@@ -77,7 +77,7 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
 
 
 def _wrapped_command(line: str, width: int) -> Iterator[str]:
-    """Yield the lines of a shell command; all but the last end with a backslash."""
+    """Split a shell command, and yield its lines; all but the last end with a backslash."""
     try:
         words = [word.replace("\0", " ") for word in _quoted_blanks(line).split()]
     except ValueError:
@@ -92,13 +92,13 @@ def _wrapped_command(line: str, width: int) -> Iterator[str]:
 
 
 def _quoted_blanks(line: str) -> str:
-    """Return the line with NUL for each blank inside of quotes; raises ValueError for quotes that do not match."""
+    """Return the line with NUL for each blank inside quotes; raises ValueError if the quotes do not match."""
     shlex.split(line)
     return re.sub(r"'[^']*'|\"[^\"]*\"|\$\([^)]*\)", lambda match: match[0].replace(" ", "\0"), line)
 
 
 def _help_colours(line: str) -> str:
-    """Return a line of a help text in its colours."""
+    """Return a line of a help text with colours."""
     if heading := HEADING.match(line):
         return click.style(heading[1], bold=True) + line[heading.end(1) :]
     if line.startswith("  # "):

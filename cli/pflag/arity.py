@@ -19,7 +19,7 @@ class Arity:
 
 
 def plural(count: int) -> str:
-    """Return the word "argument" or "arguments", whichever Docker uses for ``count``."""
+    """Return "argument" or "arguments", as Docker does for ``count``."""
     return "argument" if count == 1 else "arguments"
 
 

@@ -82,7 +82,7 @@ class Group(click.Group):
             raise StatusError(f"{line}: '{name}' is not a hawse command.\n{why}\nSee '{line} --help'")
 
     def absent(self, line: str) -> str:
-        """Return the reason why the command ``line`` does not exist; "" without a particular reason."""
+        """Return the reason why the command ``line`` does not exist, or "" if no reason is known."""
         return ""
 
     def unknown(self, ctx: click.Context, args: list[str]) -> StatusError:
@@ -111,7 +111,7 @@ class Group(click.Group):
             return sub.command.invoke(sub)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if a flag of ``hawse`` itself forbids the command.
+        """Raise StatusError if a global flag of ``hawse`` forbids the command.
 
         The command's flags are already parsed.
         """

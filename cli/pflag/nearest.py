@@ -17,7 +17,9 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
 
 def distance(one: str, other: str) -> int:
-    """Return how many letters must be added, removed, replaced or swapped with a neighbour to make ``other``."""
+    """Return the number of letters to add, remove, replace or swap with a neighbour to change ``one`` into
+    ``other``.
+    """
     rows = [list(range(len(other) + 1))]
     for i, letter in enumerate(one, 1):
         row = [i]

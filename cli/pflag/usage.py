@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cli.pflag.flag import Flag
 
-SLOP = 5  # characters by which the last line may exceed the width, so that no short word has its own line
+SLOP = 5  # characters by which the last line may exceed the width, so that no short word stands alone
 NARROWEST = 24  # minimal width of a help text beside its flag, in characters; a narrower text gets its own lines
 
 

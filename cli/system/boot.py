@@ -8,14 +8,14 @@ from cli.app import App, StatusError
 from cli.pflag import INT, command, exactly, flag
 
 
-@command("boot [OPTIONS]", "Bring networks, containers and adopted namespaces back after a boot", exactly(0))
+@command("boot [OPTIONS]", "Restore networks, containers and adopted namespaces after a boot", exactly(0))
 @flag("--timeout", kind=INT, default=60, usage="Seconds to wait for the cluster's store (default 60)")
 @click.pass_obj
 def boot(app: App, timeout: int) -> None:
-    """Start the containers and networks of the last boot according to the restart policies, and print their numbers.
+    """Start the networks and containers of the last boot, as the restart policies say, and print how many were started.
 
-    Each failure is one line on standard error; the exit code is then 1. The command may run at any time and any number
-    of times. It continues the work of a killed command.
+    Each failure is one line on standard error; the exit code is then 1. The command is idempotent, and continues the
+    work of a killed command.
     """
     done = app.engine.system.boot(max(timeout, 0))
     app.out(f"Networks: {done.networks}, containers: {done.containers}, namespaces: {done.namespaces}\n")

@@ -9,12 +9,12 @@ from cli.pflag import command, exactly, flag
 
 
 @command("check [OPTIONS]", "Check the database of networks and containers", exactly(0))
-@flag("--repair", usage="Repair what is damaged; the old database is kept")
+@flag("--repair", usage="Repair the database; the old file is kept")
 @click.pass_obj
 def check(app: App, repair: bool) -> None:
-    """Print each damage of the store, and with ``--repair`` each step of its repair.
+    """Print each fault of the store and, with ``--repair``, each step of the repair.
 
-    The exit code is 0 if the store is sound or is repaired now, and 1 if it is damaged or cannot be repaired.
+    The exit code is 0 if the store is intact or was repaired, and 1 if it is damaged or cannot be repaired.
     """
     report = app.engine.system.check(repair=repair)
     app.out_lines([*(f"damaged: {line}" for line in report.problems), *(f"repair: {line}" for line in report.done)])

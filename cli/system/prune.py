@@ -70,7 +70,7 @@ def question(filters: Filters, *, all: bool, volumes: bool) -> str:
 
 
 def write(app: App, title: str, names: Any) -> None:
-    """Print a list of removed objects with its title, unless it is empty."""
+    """Print the title and the names of removed objects; print nothing if there are none."""
     if names:
         app.out_lines([title, *names, ""])
 

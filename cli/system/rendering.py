@@ -47,5 +47,5 @@ def write_document(app: App, document: Json, type_: Type, format: str, name: str
 
 
 def _named(text: str, name: str) -> str:
-    """Return the text of a template error with the name of the template, as Go writes it."""
+    """Return a template's error text with the name of the template, as Go writes it."""
     return text.replace("template: :", f"template: {name}:", 1).replace('executing ""', f'executing "{name}"', 1)

@@ -16,7 +16,9 @@ from engine.paths import api_socket, run_directory
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 KEPT = ("PATH", "LISTEN_PID", "LISTEN_FDS", "TZ", *PROXIES, *map(str.lower, PROXIES))
-"""The environment variables that the service keeps, in addition to those of hawse itself. Pulls use the proxies."""
+"""The environment variables that the service keeps, besides hawse's own variables. Image pulls use the proxy
+variables.
+"""
 BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from api.docker.__main__ import main; sys.exit(main())"
 TLS_FLAGS = ("tlscacert", "tlscert", "tlskey")
 NEEDS_TLS = (
@@ -25,11 +27,13 @@ NEEDS_TLS = (
 )
 
 
-@command("service [OPTIONS]", "Serve Docker's Engine API, so that docker, compose and others use hawse", exactly(0))
+@command(
+    "service [OPTIONS]", "Serve Docker's Engine API, so that docker, compose and other clients use hawse", exactly(0)
+)
 @flag("--group", kind=STRING, usage="Group that may use the socket; each of its members is then root on this host")
 @flag("--host", kind=LIST, usage="Address to listen on: unix://PATH, or tcp://HOST:PORT (only with TLS)")
 @flag("--socket", kind=STRING, usage="Path of the unix socket (default HAWSE_RUN/docker.sock)")
-@flag("--tlscacert", kind=STRING, usage="File with the authority whose clients are accepted over TCP")
+@flag("--tlscacert", kind=STRING, usage="File with the CA certificate that verifies clients over TCP")
 @flag("--tlscert", kind=STRING, usage="File with the certificate of this server")
 @flag("--tlskey", kind=STRING, usage="File with the private key of --tlscert")
 @click.pass_obj

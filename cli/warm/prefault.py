@@ -21,7 +21,10 @@ from cli.warm.socket import directory
 
 SCRATCH = b"warm.rehearsal"
 REHEARSAL = "engine.rehearsal"
-"""The module of the engine that `cli.warm.preload` imports together with all others, after it watches their files."""
+"""The engine's rehearsal module.
+
+It is imported by this name, because `cli.warm.preload` must watch hawse's files before it imports any of them.
+"""
 COMMANDS = (
     ("network", "inspect", "bridge"),
     ("network", "create", "--help"),
@@ -55,7 +58,7 @@ def create_scratch_host() -> None:
 
 
 def compile_tables() -> None:
-    """Compile what hawse and pyroute2 compile at first use, so that each forked child finds it."""
+    """Fill the tables that hawse and pyroute2 compile at first use, so that each forked child inherits them."""
     import_module(REHEARSAL).compile_tables()
 
 
@@ -79,7 +82,7 @@ def warm_up(until: Callable[[], bool] = lambda: False) -> None:
 
 
 def elsewhere() -> AbstractContextManager[None]:
-    """Return the context manager in which commands use the scratch host (the made-up host of rehearsals)."""
+    """Return a context manager that makes commands use the scratch host (the made-up host of rehearsals)."""
     scratch: AbstractContextManager[None] = import_module(REHEARSAL).scratch_host(os.fsdecode(scratch_environment()))
     return scratch
 

@@ -32,7 +32,7 @@ MODES = ("r", "w", "w")
 def serve(connection: socket.socket, identity: peer.Identity) -> NoReturn:
     """Run the command of one launcher in a forked child of the warm server; does not return.
 
-    After this call, the child uses no sockets and signal handlers of the server.
+    The child stops using the server's sockets and signal handlers.
     """
     close_inherited(connection)
     serve_launcher(identity)
@@ -180,7 +180,7 @@ def take_streams(streams: dict[int, int]) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; return the exit code with which a new Python process would end after this command line."""
+    """Run the command line; return the exit code that a new Python process would have."""
     try:
         return run_command(arguments, App()) & 0xFF
     except SystemExit as end:

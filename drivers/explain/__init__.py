@@ -1,5 +1,5 @@
-"""Shell commands that equal the drivers' changes: decoded from the drivers' messages to the kernel.
+"""Translate the drivers' messages to the kernel into the equivalent shell commands.
 
-`drivers.explain.recorder` collects the changes. The other modules each translate the messages of one kind of object.
-Nothing here changes the kernel.
+`drivers.explain.recorder` collects the changes. Each of the other modules translates the messages about one kind of
+object. Nothing here changes the kernel.
 """

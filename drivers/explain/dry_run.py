@@ -1,8 +1,8 @@
 """The recorder of ``--dry-run``: it records the command for each change, and does not make the change.
 
-Reads go to the kernel, except reads of links and sysctls that earlier steps would have made. A firewall transaction is
-first checked by the kernel: the kernel validates a transaction without its end mark, and then discards it. The recorder
-tries in a scratch namespace whether the kernel supports a kind of link.
+Reads go to the kernel, except reads of links and sysctls that earlier steps would have made. The kernel checks each
+firewall transaction: it validates a transaction without its end mark, and then discards it. To find out whether the
+kernel supports a kind of link, the recorder creates such a link in a scratch namespace.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NFT_CHANGES = (BEGIN, END, ADD, DESTROY)
 
 
 class DryRunRecorder(CommandRecorder):
-    """The commands that equal the changes which this process would make."""
+    """Records the commands for the changes that this process would make."""
 
     is_dry_run = True
 
@@ -57,7 +57,7 @@ class DryRunRecorder(CommandRecorder):
             answer = self._answer(session, namespace, messages[0])
             return act() if answer is None else answer  # type: ignore[return-value]
         if self._prefix(namespace) is None:
-            return act()  # a scratch namespace of this process
+            return act()  # change in a scratch namespace of this process
         texts = self._described(session, messages)
         if session.protocol == NETFILTER and messages[0].kind == BEGIN:
             self._check(session, namespace, messages)
@@ -78,7 +78,7 @@ class DryRunRecorder(CommandRecorder):
         return [body for body in bodies if decode(rtmsg, body).get_attr("RTA_OIF") not in self._lost]
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Keep the command and the value."""
+        """Record the command, and the value for later reads."""
         super().sysctl(path, value, lambda: None)
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
@@ -100,7 +100,7 @@ class DryRunRecorder(CommandRecorder):
         self._tables |= {(namespace, table) for table in FILES if f"add table {table}\n" in script}
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Keep the command."""
+        """Record the command."""
         super().command(argv, lambda: None, secret=secret)
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:

@@ -107,6 +107,6 @@ def of_link(path: str) -> str:
 
 
 def for_new_links(path: str) -> str:
-    """Return the path of the default: the sysctl whose value a new link copies to its own sysctl ``path``."""
+    """Return the path of the sysctl with the default for new links: a new link copies its value to ``path``."""
     parts = path.split("/")
     return "/".join([*parts[:3], "default", *parts[4:]])

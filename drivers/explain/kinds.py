@@ -1,4 +1,4 @@
-"""Test whether the kernel supports a kind of link. The test makes the link in a scratch namespace, and deletes both."""
+"""Test whether the kernel supports a kind of link, by the creation of such a link in a scratch namespace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_
 def require(kind: str) -> None:
     """Raise OSError if the kernel refuses to make a link of this kind.
 
-    Kinds that are not listed above are not tested.
+    Kinds without an entry in this module are not tested.
     """
     if kind not in (*WITH_PARENT, *ALONE):
         return

@@ -115,4 +115,4 @@ def _special(name: str, value: Any, names: Names) -> Iterator[str]:
     elif name == "IFLA_VXLAN_PROXY":
         yield "proxy" if value else "noproxy"
     else:
-        yield f"<{name}={value}>"  # an attribute for which this module has no word
+        yield f"<{name}={value}>"  # this module has no word for the attribute

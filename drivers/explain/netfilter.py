@@ -35,7 +35,7 @@ ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--repl
 
 
 def script(messages: Iterable[Message]) -> str:
-    """Return the nftables script that equals a transaction; other messages than those about elements have no text."""
+    """Return the nftables script that equals a transaction. Messages that are not about elements give no text."""
     changes = [change for message in messages if message.kind in VERBS for change in _changes(message)]
     lines: list[str] = []
     for (verb, table), group in groupby(changes, key=lambda change: change[:2]):
@@ -56,7 +56,7 @@ def _changes(message: Message) -> list[tuple[str, str, Element]]:
 def nft(text: str) -> tuple[list[str], str]:
     """Return the words of the command that runs a script, and the command's input. A script of one line is an argument.
 
-    hawse's static rules are represented by the name of their file, because they would hide the other lines.
+    hawse's static rules are replaced by the name of their file, because their length would hide the other lines.
     """
     for table, file in FILES.items():
         text = text.replace(ruleset(table), f'include "{rules_file(file)}"')
@@ -101,6 +101,6 @@ def _ports(data: bytes, *, filtered: bool) -> list[str]:
 
 
 def quoted(words: Sequence[str], given: str = "") -> str:
-    """Return a command as a person types it in a shell, with ``given`` as its input."""
+    """Return a command as a user types it in a shell, with ``given`` as its input."""
     line = shlex.join(words)
     return f"{line} <<'EOF'\n{given}EOF" if given else line

@@ -1,6 +1,6 @@
-"""The recorder of ``--explain``: it lets each change happen, and keeps the command that equals the change.
+"""The recorder of ``--explain``: it makes each change, and records the equivalent command.
 
-A change that the kernel refuses is not kept. Names of links are looked up before the change, because the change may
+A change that the kernel refuses is not recorded. Names of links are looked up before the change, because the change may
 remove or rename a link.
 """
 
@@ -34,11 +34,10 @@ NAMED = "/run/netns/"  # directory of the namespaces that ip-netns(8) knows by n
 
 
 class CommandRecorder:
-    """The commands that equal the changes of this process, in order, each in the form in which a user types it in a
-    shell.
+    """Records the commands for the changes of this process, in order, as a user types them in a shell.
 
     Commands are for a shell in the network namespace in which the recorder was created. A change in another namespace
-    is kept if the namespace was opened by its path; other namespaces are scratch namespaces of this process.
+    is recorded if the namespace was opened by its path; other namespaces are scratch namespaces of this process.
     """
 
     is_dry_run = False
@@ -54,7 +53,7 @@ class CommandRecorder:
         return text.decode("utf-8", "surrogateescape").split(END)[:-1]
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Make the change and record its commands, without those that the result lists as refused."""
+        """Make the change and record its commands, except the commands of messages that the kernel refused."""
         texts = self._described(session, messages)
         result = act()
         refused = {item[0] for item in result if isinstance(item, tuple)} if isinstance(result, list) else ()
@@ -62,19 +61,19 @@ class CommandRecorder:
         return result
 
     def sysctl(self, path: str, value: str, act: Callable[[], object]) -> None:
-        """Write the sysctl and keep the command."""
+        """Write the sysctl and record the command."""
         name = path if "." in path else path.replace("/", ".")
         self._changed(["sysctl", "-w", f"{name}={value}"], "", act)
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Run the script and keep the command."""
+        """Run the script and record the command."""
         if script.strip():
             self._changed(*netfilter.nft(script), act)
         else:
             act()
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Make the change and keep the command, as a comment if its input has secrets."""
+        """Make the change and record the command, as a comment if its input has secrets."""
         prefix = self._prefix(os.stat(HERE).st_ino)
         act()
         if prefix is not None:

@@ -84,7 +84,7 @@ def of_ports(
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """The ways in which packets to published ports of one protocol on one host address reach an endpoint.
+    """How packets to the published ports of one protocol on one host address reach an endpoint.
 
     ``carried`` are the destination prefixes that the agent proxies. Each other field holds the endpoint's address, or
     "" if the field does not apply. ``rewritten``: DNAT replaces the destination by this address. ``opened``: all

@@ -19,16 +19,16 @@ from drivers.linux.attributes import read
 from drivers.linux.netlink import Session
 from drivers.linux.nfnetlink import NETFILTER
 
-HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
-INPUT = b"\0\0\0\1"  # NF_INET_LOCAL_IN
+HOOKS = (b"\0\0\0\0", FORWARD, b"\0\0\0\4")  # hooks NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING
+INPUT = b"\0\0\0\1"  # hook NF_INET_LOCAL_IN
 OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
-BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # NFTA_PAYLOAD_BASE, _OFFSET and values of the base
+BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # attributes NFTA_PAYLOAD_BASE, _OFFSET; values of the base
 KEY, INTERFACES, PROTOCOLS = 2, (6, 7), (15, 16)  # NFTA_META_KEY; NFT_META_IIFNAME, _OIFNAME; _NFPROTO, _L4PROTO
-MASK = 4  # NFTA_BITWISE_MASK
+MASK = 4  # attribute NFTA_BITWISE_MASK
 OFFSETS = {12: 4, 16: 4, 8: 6, 24: 6}
-"""The IP version by the offset of the source or destination address in the header."""
+"""IP version by the header offset of a source or destination address."""
 LENGTH = {4: 4, 6: 16}  # bytes of an address
-SHORTEST = 2  # bytes: a comparison of a single byte in an IP header is not one of an address
+SHORTEST = 2  # in bytes: a rule that compares one byte of an IP header does not compare an address
 WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", "meta", "payload", "target")
 
 
@@ -65,8 +65,8 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]]) -> list[Droppi
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
 
-    A chain with the policy to drop is reported unless a rule of its table compares the port, or accepts by address or
-    interface.
+    A chain with the policy "drop" is reported, unless a rule of its table compares the port, or accepts packets by
+    address or interface.
     """
     wanted, found = port.to_bytes(2, "big"), dict[str, bool]()
     session = Session(NETFILTER)

@@ -73,7 +73,7 @@ class PacketTrace:
         neighbours: Collection[IPAddress] = (),
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
-        self.answers: list[bool] = []  # for each answer that was seen in the namespace: whether it is a TCP reset
+        self.answers: list[bool] = []  # one item for each answer seen in the namespace: True for a TCP reset
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
@@ -160,10 +160,10 @@ class PacketTrace:
 
 
 def rule_text(table: str, chain: str, handle: int) -> str:
-    """Return the rule with this handle as nft prints it, or "" if the rule does not exist any more.
+    """Return the rule with this handle as nft prints it, or "" if the rule no longer exists.
 
-    Also returns "" for other names than nft(8) can read. The kernel allows any characters, so that a name from a
-    container could add commands.
+    Also returns "" for a name with special characters. Because the kernel allows any character in a name, a name made
+    in a container could otherwise add commands to the script.
     """
     if not all(READABLE.fullmatch(name) for name in (*table.split(" ", 1), chain)):
         return ""

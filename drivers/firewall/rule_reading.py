@@ -136,7 +136,7 @@ class _Reader:
             elif kind == "vmap":
                 return self._looked_up(body)
             elif kind in ("xt", "limit", "quota", "connlimit", "ct count", "synproxy", "queue"):
-                return None  # it is unknown whether the rule has a verdict
+                return None  # unknown whether the rule has a verdict
         return None
 
     def _looked_up(self, body: Json) -> tuple[str, str] | None:
@@ -223,7 +223,7 @@ def _options(right: Any) -> list[Any]:
 
 
 def _equal(value: Any, option: Any) -> bool | None:
-    """Return whether the packet's value equals, or is in, one option of a match; None if this is unknown."""
+    """Return whether the packet's value equals one option of a match, or is in it; None if this is unknown."""
     if isinstance(option, dict) and "elem" in option:
         option = option["elem"].get("val")
     if isinstance(option, dict) and "concat" in option:

@@ -117,8 +117,8 @@ def _rule(attributes: Mapping[int, bytes], anonymous: Mapping[bytes, frozenset[b
 def _expression(name: bytes, data: bytes, anonymous: Mapping[bytes, frozenset[bytes]]) -> object:
     """Return a rule's expression in a form that is the same each time the rule is loaded.
 
-    The name of an anonymous set is replaced by the set's elements, because the kernel gives such a set another number
-    each time.
+    The name of an anonymous set is replaced by the set's elements, because the kernel gives the set another number at
+    each load.
     """
     if name.startswith(b"lookup"):
         attributes = read(data)

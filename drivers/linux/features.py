@@ -20,7 +20,7 @@ ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
 
 
 def missing(kinds: Iterable[str]) -> list[str]:
-    """Return those of these kinds of link, or "nf_tables", that this kernel lacks; ``kinds`` begins with "bridge"."""
+    """Return the ``kinds`` that this kernel lacks: kinds of link, or "nf_tables". "bridge" must be the first."""
     with netns.new_netns(), session() as opened:
         lost = [kind for kind in kinds if not _can_make(opened, kind)]
         try:
@@ -31,7 +31,7 @@ def missing(kinds: Iterable[str]) -> list[str]:
 
 
 def _can_make(opened: Session, kind: str) -> bool:
-    """Make a link in the new namespace. A link that needs a parent gets the bridge, which was made first."""
+    """Return whether a link of this kind can be made. A kind with a parent uses the bridge, which was made first."""
     parent = {"link": link.index(PREFIX + PARENT)} if kind in CHILDREN else {}
     try:
         link.add(opened, PREFIX + kind, kind, **parent, **ATTRIBUTES.get(kind, {}))
@@ -84,7 +84,7 @@ def mtu_of(name: str) -> int:
 
 
 def holder_of(ip: IPAddress) -> tuple[str, int]:
-    """Return the name and MTU of the interface that has an address; ("", 0) if none has it."""
+    """Return the name and MTU of the interface that has an address, or ("", 0) if none has it."""
     with session() as opened:
         index = address.holder(opened, ip)
         found = next((one for one in link.all_links(opened) if index and one.index == index), None)
@@ -92,7 +92,7 @@ def holder_of(ip: IPAddress) -> tuple[str, int]:
 
 
 def way_out() -> tuple[str, int]:
-    """Return the name and MTU of the interface of the default route; ("", 0) without one."""
+    """Return the name and MTU of the interface of the default route, or ("", 0) without a default route."""
     with session() as opened:
         index = next((r.link for r in route.widest(opened) if r.destination.prefixlen == 0 and r.link), 0)
         found = next((one for one in link.all_links(opened) if index and one.index == index), None)

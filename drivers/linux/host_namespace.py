@@ -55,7 +55,7 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # hawse may open the given namespace but not this path, so the path leads to another namespace
+        return False  # hawse may open ``namespace`` but not this path, so the path leads to another namespace
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""Deliver a frame to an interface as if it had arrived from the wire, without a change of the host.
+"""Deliver a frame to an interface as if it had arrived from the wire; changes nothing on the host.
 
-A BPF program of four instructions calls bpf_clone_redirect(BPF_F_INGRESS) for the frame (bpf-helpers(7)). The program
-runs once by BPF_PROG_TEST_RUN. The kernel removes it when its file descriptor is closed.
+A BPF program of four instructions calls bpf_clone_redirect(BPF_F_INGRESS) for the frame (bpf-helpers(7)).
+BPF_PROG_TEST_RUN runs the program once. The kernel removes it when its file descriptor is closed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def deliver(interface: str, mac: str, sender_mac: str, packet: bytes, version: i
 
 
 def _load(index: int) -> int:
-    """Return the file descriptor of the program that redirects its frame to the ingress of a link."""
+    """Load the program that redirects a frame to the ingress of a link, and return its file descriptor."""
     code = b"".join(
         struct.pack("<BBhi", *one)
         for one in ((0xB7, 2, 0, index), (0xB7, 3, 0, INGRESS), (0x85, 0, 0, CLONE_REDIRECT), (0x95, 0, 0, 0))

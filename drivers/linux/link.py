@@ -29,7 +29,7 @@ SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # request flag RTEXT_FILTER_SKIP_ST
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 GROUPS = range(1 << 16, 1 << 31)
-"""The link groups from which `delete_all` chooses one at random. Users number their groups from zero."""
+"""The link groups from which `delete_all` chooses one at random, far above the numbers that users choose."""
 
 
 @dataclass(frozen=True, slots=True)

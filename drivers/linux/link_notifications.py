@@ -29,10 +29,10 @@ GET_LINK = 18
 NEW, GONE = {16: "link", 20: "address", 24: "route", 28: "neighbor", 80: "forwarding"}, 1
 LINK, ADDRESS, ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBI"), struct.Struct("=BBBBBBBBI")
 NEIGHBOR, NETCONF = struct.Struct("=BxxxiHBB"), struct.Struct("=Bxxx")
-UP, MAIN, ALL_LINKS, PERMANENT = 1, 254, -1, 0x80 | 0x40  # IFF_UP, RT_TABLE_MAIN, NETCONFA_IFINDEX_ALL, NUD_*
-MAC, NAME, MASTER, ALIAS = 1, 3, 10, 20  # IFLA_*
-OTHER_END, OWN, DESTINATION, OUT = 1, 2, 1, 4  # IFA_ADDRESS, IFA_LOCAL, RTA_DST, RTA_OIF
-OF_LINK, FORWARDS = 1, 2  # NETCONFA_IFINDEX, NETCONFA_FORWARDING
+UP, MAIN, ALL_LINKS, PERMANENT = 1, 254, -1, 0x80 | 0x40  # IFF_UP, RT_TABLE_MAIN, NETCONFA_IFINDEX_ALL; NUD_* flags
+MAC, NAME, MASTER, ALIAS = 1, 3, 10, 20  # attributes IFLA_*
+OTHER_END, OWN, DESTINATION, OUT = 1, 2, 1, 4  # attributes IFA_ADDRESS, IFA_LOCAL, RTA_DST, RTA_OIF
+OF_LINK, FORWARDS = 1, 2  # attributes NETCONFA_IFINDEX, NETCONFA_FORWARDING
 
 
 class Change(NamedTuple):
@@ -123,7 +123,7 @@ def _authors(data: bytes) -> Iterator[int]:
     start = 0
     while start + 16 <= len(data):
         length, author = struct.unpack_from("=I8xI", data, start)
-        yield author if author < 1 << 22 else 0  # the number of a process's second socket is no process id
+        yield author if author < 1 << 22 else 0  # the number of a process's second socket is not its pid
         start += length + 3 & ~3
 
 

@@ -14,10 +14,10 @@ from drivers.linux.netlink import session
 
 
 class FoundLink(NamedTuple):
-    """A link with its addresses. ``network_id`` or ``endpoint_id`` is from the link's mark; both are "" without mark.
+    """A link with its addresses. The mark gives ``network_id`` or ``endpoint_id``; without a mark, both are "".
 
-    ``number`` is the link's index, and ``master`` is the index of its bridge. ``peer`` is the index of the other end
-    in the namespace of the other end.
+    ``number`` is the link's index, and ``master`` is the index of its bridge. ``peer`` is the index of the other end in
+    the other end's namespace.
     """
 
     name: str

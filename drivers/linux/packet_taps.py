@@ -11,16 +11,18 @@ from drivers.linux import socket_filter
 from drivers.linux.probes import PORTS, Tuple
 from drivers.linux.socket_filter import DROP, Instruction
 
-EVERY = 0x0003  # ETH_P_ALL
+EVERY = 0x0003  # kernel constant ETH_P_ALL
 IPV4, IPV6 = 0x0800, 0x86DD
-OUTGOING = 4  # PACKET_OUTGOING
-LOAD_PROTOCOL = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL
+OUTGOING = 4  # packet type PACKET_OUTGOING
+LOAD_PROTOCOL = 0xFFFFF000  # address of the protocol for BPF: SKF_AD_OFF + SKF_AD_PROTOCOL
 LENGTH = 256
 READS = 500  # maximum packets of one read, because a flood of packets must not block the caller
 
 
 class Sight(NamedTuple):
-    """The probe (with ``reply``, its answer) at one interface, with the addresses that it has there."""
+    """A packet of the probe at one interface, with the addresses that it has there. With ``reply``, it is the
+    answer.
+    """
 
     interface: str
     reply: bool
@@ -80,7 +82,7 @@ class Tap:
 
 
 def _program(probe: Tuple) -> list[Instruction]:
-    """Return the classic BPF program that passes the probe and its answer, from the network header on."""
+    """Return the classic BPF program that accepts the probe and its answer; its offsets start at the network header."""
     load_half, load_byte, equal, accept = 0x28, 0x30, 0x15, (6, 0, 0, LENGTH)
     number = {"tcp": 6, "udp": 17, "icmp": 1 if probe.version == 4 else 58}[probe.protocol]
     places = (4,) if probe.protocol == "icmp" else (0, 2)

@@ -25,12 +25,12 @@ from drivers.linux.rtnetlink import decode, dump, encode
 GET_QDISC, KIND = 38, 1  # kernel constants RTM_GETQDISC, TCA_KIND
 TCMSG = struct.Struct("=BxxxiIII")
 LOOKUP_TABLE = 0x1000  # request flag RTM_F_LOOKUP_TABLE: return the table of the matching route
-KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # RTN_*
+KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # route types RTN_*
 KIND_OF_ERROR = {errno.EINVAL: "blackhole", errno.EHOSTUNREACH: "unreachable", errno.EACCES: "prohibit"}
 
 
 class Found(NamedTuple):
-    """The route of a packet. ``kind`` is ``unicast``, ``local``, ``blackhole`` …, or "" if there is no route."""
+    """The route of a packet. ``kind`` is ``unicast``, ``local``, ``blackhole`` …, or "" without a route."""
 
     kind: str
     interface: str = ""
@@ -104,7 +104,7 @@ def static_ports(bridge: str) -> dict[str, str]:
 
 
 def has_filter(interface: str) -> bool:
-    """Return whether an interface has a queueing discipline that traffic control filters need (tc: ingress, clsact)."""
+    """Return whether an interface has a queueing discipline that can hold tc filters (ingress or clsact)."""
     try:
         index = socket.if_nametoindex(interface)
     except OSError:

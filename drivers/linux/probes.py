@@ -1,4 +1,4 @@
-"""Probes: one small packet each, sent from a network namespace to an address, and the answer to it.
+"""Probes: small packets to an address, sent from a network namespace, and their answers.
 
 A probe is a TCP connection that is closed at once, an empty UDP datagram, or an ICMP echo request. No other flow has
 the probe's source port (or ICMP id). Therefore the probe and its answer are recognised everywhere on the path.
@@ -28,10 +28,9 @@ ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """The key of a probe's packets: protocol (``tcp``, ``udp``, ``icmp``), IP version, and a number that no other flow
-    has.
+    """The key of a probe's packets: protocol (``tcp``, ``udp``, ``icmp``), IP version and number.
 
-    ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request.
+    ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other flow has it.
     """
 
     protocol: str
@@ -101,7 +100,7 @@ class Probe:
         return self.socket.fileno()
 
     def send(self) -> None:
-        """Send the probe; a second call repeats it, except for TCP, which the kernel repeats."""
+        """Send the probe; a second call sends it again, except for TCP, because the kernel repeats TCP itself."""
         try:
             if self.tuple.protocol == "tcp":
                 code = self.socket.connect_ex((str(self.address), self.port))
@@ -159,7 +158,7 @@ class Probe:
 
 
 def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
-    """Send a UDP answer in the place of a service, from ``own``:``port`` to the probe's sender.
+    """Send a UDP answer from ``own``:``port`` to the probe's sender, as if the service had answered.
 
     The service itself may send no answer. Runs in the network namespace of the service.
     """

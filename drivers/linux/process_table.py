@@ -1,4 +1,4 @@
-"""All processes of this host with the values for a container's figures, read from /proc in one pass."""
+"""Read all processes of this host from /proc in one pass, with the values for a container's figures."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from drivers.linux.process import stat_fields
 TICKS = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second; the unit of the times in /proc/PID/stat."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Indexes into the fields of `stat_fields`: parent, own and reaped children's times, threads.
+# Indexes into the fields of `stat_fields`: parent, CPU times (own, and those of ended children), threads.
 _PARENT, _TIMES, _THREADS = 1, slice(11, 15), 17
 SECOND = 1_000_000_000  # nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. ``user`` and ``system`` are in nanoseconds, and include the ended children whose status it has read.
+    """One process. ``user`` and ``system`` are CPU times in nanoseconds, with those of ended children that were waited
+    for.
 
     ``pid_namespace`` is "" if this process may not read it.
     """
@@ -77,7 +78,7 @@ def descendants(processes: dict[int, Process], first: int) -> set[int]:
 
 
 def proportional_memory(pids: Iterable[int]) -> int:
-    """Return the memory of processes in bytes. A page that several processes share counts once in the sum."""
+    """Return the memory of processes in bytes. A page that several processes share is counted once."""
     return sum(_labelled(f"/proc/{pid}/smaps_rollup", b"Pss:") * 1024 for pid in pids)
 
 
@@ -88,7 +89,7 @@ def disk_bytes(pids: Iterable[int]) -> tuple[int, int]:
 
 
 def _labelled(path: str, label: bytes) -> int:
-    """Return the number after a label at the begin of a line, or 0 if there is none."""
+    """Return the number after a label at the beginning of a line of a file, or 0 without such a line."""
     try:
         with open(path, "rb", buffering=0) as file:
             lines = file.read().splitlines()
@@ -98,7 +99,7 @@ def _labelled(path: str, label: bytes) -> int:
 
 
 def processor_time() -> int:
-    """Return the nanoseconds that this host's processors have spent, busy and idle, as the sum of all processors."""
+    """Return the nanoseconds that all processors of this host have spent, busy and idle together."""
     with open("/proc/stat", "rb") as file:
         return sum(map(int, file.readline().split()[1:8])) * SECOND // TICKS
 

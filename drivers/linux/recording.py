@@ -1,4 +1,4 @@
-"""The recorder of ``--explain`` and ``--dry-run``, which gets each change of the kernel before the change is made.
+"""The recorder of ``--explain`` and ``--dry-run``, which receives each change to the kernel before it is made.
 
 The modules that change the kernel (`drivers.linux.netlink`, `drivers.linux.sysctl`, `drivers.linux.libnftables` and
 `drivers.linux.persistent_netns`) pass each change to the recorder. Without a recorder, they only compare one variable
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Recorder(Protocol):
-    """The methods that the changing modules call. Each method that gets ``act`` returns the result of ``act``.
+    """The interface of recorders. The modules that change the kernel call these methods.
 
-    If the recorder does not make the change, the method returns another value of the same type. A recorder keeps only
-    changes that the kernel accepted. Errors of ``act`` pass through.
+    ``act`` makes the change. A method with ``act`` returns the result of ``act``, or a value of the same type if it
+    does not call ``act``. A recorder records only changes that the kernel accepted. Errors of ``act`` are raised.
     """
 
     def netlink(self, session: Any, messages: Sequence[Any], act: Callable[[], T], nothing: T) -> T:
@@ -33,7 +33,9 @@ class Recorder(Protocol):
         """Record an nftables script in the calling thread's network namespace."""
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record a change that equals a command. With ``secret``, the command's input has secrets and is not shown."""
+        """Record a change that equals a command. With ``secret``, the command's input contains secrets and is not
+        shown.
+        """
 
     def comment(self, text: str) -> None:
         """Record a comment line about the work of another process."""
@@ -42,8 +44,9 @@ class Recorder(Protocol):
         """Record the path of a network namespace that was opened."""
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return the value of a sysctl that only the recorder knows, in the calling thread's network namespace, or
-        None.
+        """Return the value of a sysctl that only the recorder knows, else None.
+
+        The sysctl is in the calling thread's network namespace.
         """
 
     def link_index(self, name: str, session: Any = None) -> int | None:
@@ -53,7 +56,7 @@ class Recorder(Protocol):
         """
 
     def listed(self, session: Any, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return the kernel's list of objects, without objects that a recorded change would have removed."""
+        """Return the kernel's list of objects, without the objects that a recorded change would have removed."""
 
     @property
     def is_dry_run(self) -> bool:
@@ -65,7 +68,7 @@ recorder: Recorder | None = None
 
 
 def stop() -> None:
-    """Make changes without a recorder from now on. A process that outlives the command calls this function."""
+    """Record no further changes. A process that outlives the command calls this function."""
     global recorder  # noqa: PLW0603
     recorder = None
 
@@ -82,7 +85,7 @@ def comment(text: str) -> None:
 
 
 def command(*argv: str, act: Callable[[], object] = lambda: None, secret: bool = False) -> None:
-    """Make a change that equals a command, and record the command if a recorder is on."""
+    """Make a change that equals a command; with a recorder, also record the command."""
     if recorder is None:
         act()
     else:

@@ -44,7 +44,7 @@ HIGHEST_METRIC = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the main table that leads out of the link with index ``link``, with or without a gateway.
+    """A route of the main table that leads out of the link with the index ``link``, with or without a gateway.
 
     For a route with several next hops, and for a route that refuses packets, ``gateway`` is None and ``link`` is 0.
     """
@@ -108,7 +108,7 @@ def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
         return True
     family = f"ipv{subnet.version}"
     if any(sysctl.read(sysctl.conf(family, i, "ignore_routes_with_linkdown")) == "1" for i in ("all", name)):
-        return True  # the lookup would omit the route of a link without carrier
+        return True  # a route lookup would omit the route of a link without carrier
     other = subnet[-2] if subnet[-2] != interface.ip else subnet[1]
     fields = {"family": FAMILIES[subnet.version], "dst_len": subnet.max_prefixlen, "flags": FIB_MATCH}
     bodies: list[bytes] = []

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Sequence
 
-ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+ATTACH_FILTER = 26  # socket option SO_ATTACH_FILTER
 Instruction = tuple[int, int, int, int]
 """The fields of struct sock_filter."""
 DROP: Instruction = (0x06, 0, 0, 0)

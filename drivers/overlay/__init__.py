@@ -263,7 +263,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the firewall elements to add and to remove, so that only the hosts of ``peers`` may send tunnel
+    """Return the firewall elements to add and to remove, after which only the hosts of ``peers`` may send tunnel
     packets.
     """
     gate = _gate(network)

@@ -13,7 +13,7 @@ from drivers.overlay.wireguard_config import WireguardConfig
 
 FACTS = {
     ENCRYPTED: OptionFacts("Encrypt packets between hosts", "flag"),
-    VNIS: OptionFacts("VXLAN ids, one a subnet, separated by commas"),
+    VNIS: OptionFacts("VXLAN ids, one per subnet, separated by commas"),
     options.MTU: options.MTU_FACTS,
     options.HEAL: options.HEAL_FACTS,
 }

@@ -84,7 +84,7 @@ class Tunnel:
         if self.is_there():
             return
         with session() as host, netns.netns_fd(self.place.path) as namespace:
-            # Use an interface that is still in the host's namespace. An interrupted creation left this interface there.
+            # Use an interface that an interrupted creation left in the host's namespace.
             if not link.index(self.name) and not self._in_kernel(host, namespace):
                 self._start_process()
             if link.index(self.name):

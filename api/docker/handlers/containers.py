@@ -31,7 +31,7 @@ def list_containers(request: Request) -> Response:
 
 
 def without_empty_size(document: Json) -> Json:
-    """Return a container's entry of a list as Go writes it: a size of 0 is omitted."""
+    """Return a list entry of a container without a size of 0, because Go omits it."""
     return {key: value for key, value in document.items() if key != "SizeRw" or value}
 
 
@@ -104,7 +104,7 @@ def prune(request: Request) -> Response:
 
 
 def with_old_aliases(document: Json) -> Json:
-    """Return a container's document as versions before 1.45 have it: its own names are aliases."""
+    """Return a container's document for versions before 1.45: Aliases also has the container's own names."""
     own = [document["Id"][:SHORT_ID], document["Config"]["Hostname"]]
     for network, settings in document["NetworkSettings"]["Networks"].items():
         if is_user_defined(network):

@@ -1,7 +1,7 @@
 """/containers/{id}/exec and /exec: run further commands in containers.
 
-The command runs in a worker. The worker gets pipes or a terminal. This process copies between their other ends and the
-client.
+The command runs in a worker with pipes or a terminal. This process copies between the client and the other ends of the
+pipes or of the terminal.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def start(request: Request) -> Response | None:
         with request.hijack(media_type(request.version, tty=instance.command.tty)) as connection:
             (_run_in_terminal if instance.command.tty else _run_with_pipes)(request, instance, connection)
     except BaseException:
-        if instance.exit_code is None:  # the client has gone, or descriptors have run out
+        if instance.exit_code is None:  # the client has gone, or no descriptor was free
             instance.finish(FAILED)
         raise
     return None
@@ -128,7 +128,7 @@ def _start_detached(request: Request, instance: Exec) -> None:
 
 
 def _await_end(instance: Exec, job: Job, master: int) -> None:
-    """Read what a detached command writes on its terminal, and note its end."""
+    """Read the terminal output of a detached command to its end, and record its exit code."""
     poll = select.poll()
     poll.register(job.fileno(), select.POLLIN)
     if master >= 0:
@@ -192,7 +192,7 @@ def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> 
 
 
 def _job(request: Request, instance: Exec, files: Sequence[int]) -> Job:
-    """Start the command in a worker; closes the files, of which the worker has copies."""
+    """Start the command in a worker, then close ``files``, because the worker has copies."""
     try:
         return request.start_session(_execute, instance.container_id, instance.command, files=files)
     except ApiError:

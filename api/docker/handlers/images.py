@@ -29,7 +29,7 @@ PIECE_BYTES = 64 << 10
 def list_images(request: Request) -> Response:
     """Answer GET /images/json."""
     filters = request.filters()
-    if name := request.value("filter"):  # before version 1.41
+    if name := request.value("filter"):  # parameter of clients before API version 1.41
         filters["reference"] = [*filters.get("reference", ()), name]
     return json_response(request.engine.images.list(filters))
 
@@ -86,7 +86,7 @@ def refuse_save(_: Request) -> None:
 
 
 def _reference(name: str, tag: str) -> ImageReference:
-    """Return the reference of the parameters for a name and for a tag or a digest; raises `InvalidArgument`."""
+    """Return the image reference for a name and for a tag or a digest; raises `InvalidArgument`."""
     if not tag:
         return parse_reference(name)
     return parse_reference(f"{name}@{tag}" if ":" in tag else f"{parse_reference(name).name}:{tag}")
@@ -104,7 +104,7 @@ class _Output:
         os.close(self.reader)
 
     def lend(self) -> None:
-        """Close the writing end, of which the worker has a copy; idempotent."""
+        """Close the writing end in this process, because the worker has a copy; idempotent."""
         if self.writer >= 0:
             os.close(self.writer)
             self.writer = -1

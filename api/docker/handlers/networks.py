@@ -35,7 +35,7 @@ def inspect(request: Request) -> Response:
 
 
 def verbose(text: str) -> bool:
-    """Return the value of the query parameter ``verbose``, which has Go's words; raises ApiError."""
+    """Return the value of the query parameter ``verbose``, a boolean in Go's spelling; raises ApiError."""
     try:
         return bool(text) and parse_bool(text)
     except ValueError:

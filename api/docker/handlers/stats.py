@@ -49,9 +49,9 @@ def _now(request: Request, reference: str) -> Json:
 
 
 def _after(before: Json, now: Json) -> Json:
-    """Return the document ``now`` with the times of the document before it.
+    """Return the document ``now`` with the CPU times of the document ``before``.
 
-    Clients compute CPU percentages from both.
+    Clients compute CPU percentages from the difference.
     """
     return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
 

@@ -10,7 +10,7 @@ from api.docker.router import Route
 from engine.api import Engine, SwarmInit, SwarmJoin
 from engine.errors import InvalidArgument, NotImplementedByHawse
 
-SUBNET_SIZE = 24  # bits; Docker's default
+SUBNET_SIZE = 24  # prefix length of subnets; Docker's default
 ROLES = ("Worker", "Manager")
 UNCHANGEABLE = "hawse's cluster has no keys to unlock and no settings to change later"
 NO_TASKS = "hawse's cluster shares networks, not services: a node has no tasks and no availability"
