@@ -17,7 +17,7 @@ from engine.eventloop.netns import PinnedNamespace
 from engine.model import ContainerRecord
 
 LOOK_INTERVAL_SECONDS = 0.5
-"""Seconds between two checks whether the names of waiting namespaces exist. Without a waiting one, nothing is
+"""Seconds between two checks whether the names of waiting namespaces exist. If no namespace waits, nothing is
 checked.
 """
 
