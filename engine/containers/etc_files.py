@@ -56,7 +56,7 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the files of `paths`, with the container's own binds over them, as inspect shows them."""
+    """Return the files of `paths` as inspect shows them: the container's own binds replace files of hawse."""
     return {**paths(host, record), **_bound(record)}
 
 

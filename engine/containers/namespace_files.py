@@ -49,7 +49,7 @@ def user_text(sandbox_path: str) -> str:
 def write(host: Host, record: ContainerRecord, text: str) -> None:
     """Write the resolv.conf of an adopted namespace; the user's own file is kept.
 
-    If /etc is read-only, the file is not written. This is no error, because packets pass without names.
+    If /etc is read-only, the file is not written. This is no error, because the network works without names.
     """
     target, place = path(host, record), _of_name(record.sandbox_path)
     recording.comment(f"{target} gets the address of the resolver, 127.0.0.11.")
