@@ -118,9 +118,9 @@ class Checks:
     # ----------------------------------------------------------------------------------------- conflict
 
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
-        """Yield a culprit if two endpoints hold the target's or the source's address.
+        """Yield a culprit if two endpoints have the target's or the source's address.
 
-        ``sending`` also sends ARP requests.
+        With ``sending``, ARP requests are sent too.
         """
         for member in (self._way.target_member, self._way.source_member):
             value = address_of(member.endpoint, self._version) if member is not None else None
