@@ -33,7 +33,7 @@ from engine.store.api import Reader, Taken, Transaction
 
 
 def keep_for_next_run(tx: Transaction, container_id: str) -> None:
-    """Keep the addresses and ports of a container whose run ended with the host, until the container starts again."""
+    """Keep the addresses and ports of a container whose run ended at a reboot, until the container starts again."""
     for endpoint in tx.endpoints(container_id=container_id):
         tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
 
@@ -79,8 +79,8 @@ def reserve(
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
     Addresses that the user did not choose are those of the endpoint ``former``, if they are free. Raises Forbidden or
-    KernelFailure with Docker's error text if an address is not available, and InvalidArgument if a link-local address
-    of the settings is not link-local.
+    KernelFailure with Docker's error text if an address is not available. Raises InvalidArgument if a link-local
+    address in the settings is of another kind.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
