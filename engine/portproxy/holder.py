@@ -48,7 +48,7 @@ class HoldService:
         added = [port for port in wanted if port not in self._held]
         for port in added:
             self._hold(port)
-        with suppress(DriverError):  # without the deletion, clients with an early SYN wait longer
+        with suppress(DriverError):  # if this fails, clients that sent an early SYN wait longer
             forget_untranslated(map(_binding, added))
 
     def _hold(self, port: HostPort) -> None:
