@@ -65,7 +65,7 @@ kind, the resolver takes the necessary locks itself.
 """
 
 ENDINGS = (IntentKind.CONTAINER_START, IntentKind.CONTAINER_REMOVE)
-"""The kinds of intents that finish a run which ended with the host."""
+"""The kinds of intents by which a boot finishes a run that ended with the host."""
 
 ATTEMPT_INTERVAL_SECONDS = 0.5
 """Seconds between two attempts to start containers for which the cluster's store was unavailable."""
