@@ -306,13 +306,13 @@ class ContainerStreams(Protocol):
         """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none."""
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input, or its end for b""; return False if nobody reads the input any more."""
+        """Send data to the standard input, or its end for b""; return False if no process reads the input any more."""
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of the container's terminal."""
 
     def flush(self) -> bool:
-        """Send what waits to be sent; return False if nobody reads the input any more."""
+        """Send the waiting input; return False if no process reads the input any more."""
 
     def close(self) -> None:
         """Close the connection without waiting; idempotent."""

@@ -132,7 +132,7 @@ def keep_state(directory: ContainerDirectory) -> dict[str, int]:
 
 
 def restore_state(kept: Mapping[str, int]) -> None:
-    """Write those of crun's files again that were deleted; idempotent."""
+    """Write again each of crun's files that was deleted; idempotent."""
     for path, fd in kept.items():
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

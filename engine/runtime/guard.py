@@ -30,7 +30,7 @@ LOOK_INTERVAL_SECONDS = 1.0
 """Seconds between two checks of the state of each process."""
 PING_INTERVAL_SECONDS = 5.0
 HANG_SECONDS = 10.0
-"""A process counts as hanging if it has slept for so many seconds and used no processor time.
+"""A process counts as hanging if it has slept for this number of seconds and used no processor time.
 
 A process that is only slow uses processor time, or waits for a processor or a disk, so it is never killed.
 """
@@ -65,7 +65,7 @@ class Ward:
 
     @property
     def needed(self) -> bool:
-        """Whether the process runs, or has not ended by itself."""
+        """Whether the process is connected, or must run because it has not ended by itself."""
         return self._connection is not None or guarded.is_saved(self._run, self._name)
 
     def look(self) -> None:
@@ -80,7 +80,7 @@ class Ward:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 os.close(pidfd)
         elif self._watch.is_ping_due():
-            with contextlib.suppress(OSError):  # a process that reads nothing has a full socket
+            with contextlib.suppress(OSError):  # the socket is full if the process reads nothing
                 self._connection.send(self._ping, socket.MSG_DONTWAIT)
 
     def _connect(self) -> bool:

@@ -137,7 +137,7 @@ class Guarded:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(
                     self._guard, signal.SIGKILL
-                )  # no other process has this pid, because the guard's connection lives
+                )  # no other process has this pid while the guard's connection is open
         self._stopped = stopped
         self._loop.after(CHECK_INTERVAL_SECONDS, self._check)
 

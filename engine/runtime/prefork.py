@@ -71,7 +71,7 @@ def has_come(channel: socket.socket) -> bool:
 
 
 def receive(channel: socket.socket) -> int:
-    """Wait for the work of an idle child, and return its descriptor. Exit if the parent needs the child no more."""
+    """Wait for the work of an idle child, and return its descriptor. Exit if the parent no longer needs the child."""
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if not descriptors:
         os._exit(0)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERVAL_SECONDS = 0.25  # between two checks; a check costs four system calls
-LOOKS_LIMIT = 2  # checks that may wait for the end of a change
+LOOKS_LIMIT = 2  # maximum number of checks that wait until a change is complete
 
 
 class RunWatch:
