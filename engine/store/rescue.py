@@ -172,7 +172,10 @@ def _replace(store: Path, repaired: Path) -> list[str]:
 
 
 def _free_name(store: Path) -> str:
-    """Return a name for the old file. If a killed repair moved the old file, but not its log, return the same name."""
+    """Return an unused name for the old file.
+
+    If a killed repair has moved the old file but not its log, return the name that this repair used.
+    """
     started = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
     if started and not store.exists() and not os.path.exists(f"{started[-1]}-wal"):
         return str(started[-1])
