@@ -33,7 +33,7 @@ def compile_tables() -> None:
 
 
 def open_libraries(until: Callable[[], bool]) -> None:
-    """Open the libraries that commands use, and read what they read of the kernel; changes nothing.
+    """Load the libraries that commands use, and send the first requests of commands to the kernel; changes nothing.
 
     Stops early when ``until`` returns True. Errors are ignored, because the command will report them.
     """
