@@ -166,7 +166,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 HOST, PEER, WEB, DB, GATEWAY = "192.168.99.11", "192.168.99.99", "172.31.0.2", "172.31.0.3", "172.31.0.1"
 BOUND = 3.0
 """Seconds within which traffic must continue on a busy machine. Usually this takes a tenth of a second."""
-QUERY = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\x02db\0\0\x01\0\x01"  # the address of "db"
+QUERY = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\x02db\0\0\x01\0\x01"  # DNS query for the address of "db"
 
 
 class Drifting(Guarded):

@@ -134,4 +134,4 @@ def test_nothing_is_repaired_where_the_user_says_so(world, traffic, kind, tmp_pa
     assert "inet " not in world.inside(path, "ip addr show eth0")
     world.hawse("rm", "-f", "free")
     world.hawse("network", "rm", "loose")
-    world.damaged = 5  # so the next test starts another agent, without this daemon.json
+    world.damaged = 5  # after so many damages, the next test starts another agent, without this daemon.json

@@ -49,7 +49,7 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # maximum damages to the firewall by tests before a test starts a new agent
+ENOUGH = 4  # number of damages by tests after which a test starts a new agent
 TOOK: dict[str, float] = {}
 
 
@@ -307,4 +307,4 @@ def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeyp
     guarded.nft("flush ruleset")
     guarded.until(without)
     assert guarded.agent() == agent
-    guarded.damaged = ENOUGH + 1  # so the next test starts another agent, without this daemon.json
+    guarded.damaged = ENOUGH + 1  # after so many damages, the next test starts another agent, without this daemon.json

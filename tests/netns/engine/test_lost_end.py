@@ -28,7 +28,7 @@ def settings(tmp_path):
 
 
 def test_the_next_command_that_changes_something_settles_it(host, settings, tmp_path):
-    script = f"test -e {tmp_path}/$1 && exec sleep 99; touch {tmp_path}/$1; sleep 1.5"  # the second run lasts
+    script = f"test -e {tmp_path}/$1 && exec sleep 99; touch {tmp_path}/$1; sleep 1.5"  # only the second run lasts
     flags = {"kept": ["-p", "8081:80"], "gone": ["-p", "8082:80", "--rm"], "again": ["--restart", "always"]}
     for name, more in flags.items():
         command = ("sh", "-c", script, "sh", name)

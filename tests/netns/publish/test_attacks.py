@@ -243,7 +243,7 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # flush both: the sender may get its own broadcast
+    for path in (target, scenario.paths[attacker]):  # the attacker may get its own broadcast
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned

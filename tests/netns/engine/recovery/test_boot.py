@@ -175,4 +175,4 @@ def test_a_namespace_whose_name_is_made_later_is_told_and_joined_then(host, name
     )
     run(host, "new", "--network", "app")
     named.__init__(named.name)
-    until(lambda: addresses(host, "app").items() >= before.items())  # the agent has connected it again
+    until(lambda: addresses(host, "app").items() >= before.items())  # the agent has connected the namespace again
