@@ -40,7 +40,7 @@ def resident_processes_end(tmp_path):
 
 
 def killed(mark: bytes) -> bool:
-    """Kill the processes that have the variable ``mark``; return whether there was one."""
+    """Kill the processes whose environment has the variable ``mark``; return whether there was one."""
     found = False
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # the process has ended
