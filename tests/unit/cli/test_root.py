@@ -166,7 +166,7 @@ def test_an_unknown_command_of_a_group_gets_its_suggestion_last(cli):
 
 DEPARTURES = tomllib.loads((CHECKOUT / "docs" / "departures.toml").read_text())
 LACKING = {path for entry in DEPARTURES["command"] if entry["state"] == "absent" for path in entry["commands"]}
-LACKING -= {"completion powershell"}  # the shell is an argument here
+LACKING -= {"completion powershell"}  # in hawse, powershell is an argument of a command
 
 
 @pytest.mark.parametrize("path", [*sorted(LACKING), "compose", "buildx"])
@@ -191,7 +191,7 @@ def test_flags_that_mean_this_host_are_accepted(cli):
 
 
 def test_flags_that_mean_another_host_are_refused(cli):
-    """The first lines are those of Docker, where Docker refuses too."""
+    """If Docker refuses the flags too, the first line of the error is Docker's."""
     failed = "Failed to initialize: unable to resolve docker endpoint:"
     for flags, error in (
         (["-H", "ssh://other"], "hawse: --host ssh://other is not this host"),

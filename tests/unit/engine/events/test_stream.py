@@ -90,7 +90,7 @@ def test_a_follower_sees_each_event_once_soon_and_none_of_the_past(
         add(store, f"kill {number}")
     until(50, seen)
     assert [event.action for _, event in seen] == [f"kill {number}" for number in range(50)]
-    time.sleep(0.3)  # wait until the reads after a report are over: the thread waits for the kernel
+    time.sleep(0.3)  # wait until the thread has made its extra reads and waits for the kernel
     began = time.monotonic()
     add(store, "start")
     until(51, seen)

@@ -20,7 +20,7 @@ def test_way_to_a_container_is_probed_and_given_up_after_seconds():
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         idle, interval, count = (sock.getsockopt(socket.IPPROTO_TCP, option) for option in KEEPALIVE)
         assert idle + interval * count <= 150
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 3  # one try and 3 retries: 1 + 2 + 4 + 8 s
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 3  # one attempt and 3 retries: 1 + 2 + 4 + 8 s
 
 
 def test_no_way_is_an_error_at_once():

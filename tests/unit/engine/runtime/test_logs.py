@@ -297,7 +297,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
     kept = numbers(path)
     with open(path + ".compressing", "wb") as file:
         file.write(b"half")
-    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # a killed compressor leaves both
+    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # a kill leaves both files
         packed.write(plain.read())
     assert numbers(path) == kept
     children = Children()
@@ -441,7 +441,7 @@ TORN = [
 @pytest.mark.parametrize("torn", TORN, ids=lambda torn: ascii(torn[:40]))
 @pytest.mark.parametrize("options", [{}, {"tail": 5}, {"since": 1.0}, {"until": 4e9}], ids=str)
 def test_a_torn_line_does_not_end_the_reading(path, torn, options):
-    """A full disk or a power failure leaves such lines in the middle of a log."""
+    """A full disk or a power failure leaves incomplete lines in the middle of a log."""
     writer = LogWriter(path)
     write(writer, [1, 2])
     writer.close()

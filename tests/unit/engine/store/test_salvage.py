@@ -18,7 +18,7 @@ from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostC
 from engine.store import backup, rescue, salvage, schema, sqlite, store_file
 from engine.store.sqlite import SqliteStore
 
-NUMBER = 60  # of containers; their rows fill several pages
+NUMBER = 60  # number of containers; their rows fill several pages
 
 
 def network(name):
