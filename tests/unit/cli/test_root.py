@@ -81,7 +81,7 @@ def test_quiet_endings(cli, error, code):
         ("((sleep 0.3; {} nosuch; echo $? >&3) 2>&1 | true) 3>&2", 0, "141\n"),
     ],
 )
-def test_output_that_nobody_takes(shell, code, error):
+def test_output_to_a_closed_pipe(shell, code, error):
     """The reader of the output closes the pipe before hawse writes to the pipe.
 
     The expected results are those of Docker for ``docker --version`` and ``docker nosuch``.

@@ -134,7 +134,7 @@ def test_a_waiting_follower_does_not_read_the_store(
     assert max(looks) < min(looks) + 0.6
 
 
-def test_a_stream_ends_at_its_end(store: SqliteStore) -> None:
+def test_a_stream_ends_at_until(store: SqliteStore) -> None:
     began = time.time_ns()
     with EventStream(store, store.path.parent, EventOptions(until=began + 300_000_000)) as events:
         add(store, "start")

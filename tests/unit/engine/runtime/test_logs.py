@@ -210,7 +210,7 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
     assert step > 3
 
 
-def test_an_entry_that_was_cut_off_costs_itself_only(path):
+def test_only_a_cut_off_entry_is_lost(path):
     writer = LogWriter(path)
     writer.write("stdout", b"1\n")
     writer.close()
@@ -223,7 +223,7 @@ def test_an_entry_that_was_cut_off_costs_itself_only(path):
 
 
 @pytest.mark.parametrize("line", [b"null", b"[]", b"{}", b'{"log":1,"stream":"x","time":"y"}', b"\xff", b""])
-def test_lines_that_are_no_entries_are_passed_over(path, line):
+def test_lines_that_are_no_entries_are_skipped(path, line):
     os.makedirs(os.path.dirname(path))
     entry = jsonlog.encode_entry("stdout", b"1\n", 10**18)
     with open(path, "wb") as file:
@@ -367,7 +367,7 @@ def test_follow_across_rotations(path, compress, tail):
 
 
 @pytest.mark.parametrize("files", [2, 5])
-def test_what_is_read_while_files_are_rotated_is_in_order(path, files):
+def test_lines_are_read_in_order_during_a_rotation(path, files):
     os.makedirs(os.path.dirname(path))
     done = threading.Event()
 
@@ -410,7 +410,7 @@ def test_following_begins_before_the_log(path):
     assert got == [b"1\n", b"2\n", b"3\n"]
 
 
-def test_a_directory_that_is_gone_is_an_empty_log(path):
+def test_a_missing_directory_is_an_empty_log(path):
     end = End()
     assert list(logs.read(path, LogOptions(), lambda: end.ours)) == []
     assert list(logs.read(path, LogOptions(follow=True), lambda: end.ours)) == []

@@ -76,7 +76,7 @@ def test_a_stopped_container_is_refused_by_its_configuration(mode, configured, n
 
 
 @pytest.mark.parametrize("network", [N1, N2, CFG])
-def test_a_stopped_container_may_be_connected_twice_or_in_vain(network):
+def test_a_stopped_container_may_be_connected_twice_or_to_a_missing_network(network):
     check_connect(container("n1", N1, running=False), network, PLAIN, [])
 
 
@@ -84,7 +84,7 @@ def test_a_container_disconnected_from_none_is_free():
     check_connect(container("none"), N1, PLAIN, [])
 
 
-def test_settings_come_before_what_is_there_already():
+def test_settings_are_checked_before_existing_connections():
     settings = EndpointSettings(EndpointIPAM("bogus"))
     for record, network in ((container("n1", N1), N1), (container("host", HOST), N1)):
         with pytest.raises(InvalidArgument, match=r"^invalid endpoint settings:\n\* invalid IPv4 address: bogus"):
