@@ -63,7 +63,7 @@ def cut(host):
         host.repair()
 
 
-def test_a_killed_agent_is_missed_by_nobody(three):
+def test_a_killed_agent_interrupts_no_traffic_and_no_names(three):
     _, b, c = three
     agent = b.agent_pid()
     kill(agent)

@@ -111,7 +111,7 @@ def test_wrong_tokens_leave_no_half_joined_host(cluster, outsider, spoil, text):
     assert_outside(outsider)
 
 
-def test_nobody_there_is_told_at_once(cluster, outsider):
+def test_an_address_without_a_manager_is_reported_immediately(cluster, outsider):
     began = time.monotonic()
     assert "connection refused" in refused(outsider, "swarm", "join", "--token", cluster.token(), "192.168.99.11:2399")
     assert time.monotonic() - began < 10

@@ -81,7 +81,7 @@ def logged(host, container):
     return int(host.hawse("logs", "--tail", "1", container).stdout)
 
 
-def test_what_was_deleted_is_back_within_a_second(busy):
+def test_deleted_files_are_restored_within_a_second(busy):
     before, pids = tree(busy), residents(busy)
     for part in ("netns", "containers", "crun", "."):
         wipe(busy.run_dir / part)

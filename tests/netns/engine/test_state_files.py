@@ -43,7 +43,7 @@ def test_full_disk_keeps_nobody_from_removing_what_filled_it(host, small_disk):
     assert host.hawse("ps", "-aq").stdout == ""
 
 
-def test_full_disk_is_told_in_one_line(host, small_disk):
+def test_a_full_disk_is_reported_in_one_line(host, small_disk):
     host.hawse("create", "--name", "made", "hostfs", "true")
     fill(small_disk / "fill")
     for command, code in ((("run", "hostfs", "true"), 125), (("start", "made"), 1), (("create", "hostfs", "true"), 1)):
@@ -111,7 +111,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
+def test_commands_work_with_any_text_in_a_containers_hosts_file(host):
     """A container may write any bytes into its own hosts file, for example invalid text or more text than hawse edits.
 
     hawse's commands must work even with such a hosts file.

@@ -52,7 +52,7 @@ def read(path: Path) -> bytes:
         return b""
 
 
-def test_a_process_killed_before_its_start_is_told_of(lab):
+def test_a_process_killed_before_its_start_is_reported(lab):
     created = lab.runtime.create(lab.spec("one", "true"))
     os.kill(created.pid, signal.SIGKILL)
     lab.await_death(created.pid)
@@ -117,7 +117,7 @@ def test_output_while_there_is_no_supervisor_is_not_lost(lab):
     lab.await_output("one", "between")
 
 
-def test_end_that_nobody_can_tell_of_is_recorded_as_255(lab):
+def test_an_unknown_exit_code_is_recorded_as_255(lab):
     lab.launch("one", "sleep", "60")
     pid = lab.runtime.state("one").pid
     lab.kill_supervisor()
