@@ -86,7 +86,7 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket, unit: Unit) -> Agent:
     """Create the agent with all its services.
 
-    The agent answers commands on the listener of ``place``, and holds the address ``claimed``.
+    The agent answers commands on the listener of ``place``, and keeps the reserved address ``claimed`` open.
     """
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
