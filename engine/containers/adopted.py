@@ -142,7 +142,9 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
 
 
 def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
-    """Return the configuration of a namespace. Its DNS settings are those of the user's own file for the namespace."""
+    """Return the configuration of a namespace. Its DNS settings come from the user's own resolv.conf for the
+    namespace.
+    """
     own = parse(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",

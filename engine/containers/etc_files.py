@@ -103,7 +103,7 @@ def remove_network(
     The own lines for all networks of the container are removed, because all own lines contain the same host name. After
     the container has left a predefined network, nothing is removed, because containers have no names on predefined
     networks. ``network`` is the network that the container has left, or None if the network is not known. ``members``
-    are the endpoints that are left.
+    are the endpoints that the container keeps.
     """
     if record.kind == "adopted":
         if members:

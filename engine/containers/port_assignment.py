@@ -55,7 +55,7 @@ def allocate(
     specs: Sequence[PortSpec],
     avoided: Sequence[PortRecord] = (),
 ) -> list[PortRecord]:
-    """Choose host ports for ``specs``, which will be published on one endpoint, other than those in ``avoided``.
+    """Choose host ports for ``specs``, which will be published on one endpoint. Ports in ``avoided`` are not chosen.
 
     Raises KernelFailure with Docker's error text if a host port is already in use.
     """

@@ -159,7 +159,7 @@ def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
 
 
 def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
-    """Return whether the attachment is to the default bridge, and daemon.json says that there is none."""
+    """Return whether the attachment is to the default bridge although daemon.json says that there is none."""
     return attachment.network == "bridge" and host.config.bridge == NO_BRIDGE
 
 

@@ -110,7 +110,7 @@ def _ended(
 
 
 def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
-    """Record that the user has stopped a container whose process the runtime does not know, with an event."""
+    """Record, with an event, that the user has stopped a container whose process the runtime does not know."""
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is not None and record.status == "running":
