@@ -77,7 +77,7 @@ class Destinations:
         self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> Way:
-        """Return the path to ``published:PORT``; raises `Found` if it is not published there."""
+        """Return the path to ``published:PORT``; raises `Found` if the source cannot reach such a published port."""
         found = self._publishing(target.port, target.protocol)
         if not found:
             raise Found(self._nothing_published(target))

@@ -80,7 +80,7 @@ class Explanation:
                     yield from (c for c in self._state.default_routes(place.record) if self._concerns(c))
 
     def _concerns(self, culprit: Culprit) -> bool:
-        """Return whether a state fault can stop packets on this path. Its layer and its IP version decide."""
+        """Return whether a state fault can stop packets on this path. The fault's layer and IP version decide."""
         way = self._way
         if culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding

@@ -1,4 +1,4 @@
-"""Compare the kernel with the records for the networks and endpoints on a path, and make culprits of differences.
+"""Compare the kernel with the records for the networks and endpoints on a path, and convert differences to culprits.
 
 The comparisons are the agent's own (`drivers.api.LinkRepairer`, `drivers.api.Repairer`). Nothing is repaired.
 """
