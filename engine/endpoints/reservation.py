@@ -121,11 +121,11 @@ def _link_local(text: str) -> str:
 def _allocate_in_pools(
     tx: Transaction, network: NetworkRecord, version: int, requested: str, holder: str, former: str
 ) -> str:
-    """Reserve the address ``requested``, or else the address ``former``, or else an address in the first subnet of the
-    IP version that has a free address.
+    """Reserve the address ``requested``, or else the address ``former``, or else any address of the first subnet with a
+    free address.
 
-    Return the address with its prefix length, or "" if the network has no subnet for it. Raises Forbidden or
-    KernelFailure.
+    Only subnets of the IP version ``version`` are used. Return the address with its prefix length, or "" if the network
+    has no such subnet. Raises Forbidden or KernelFailure.
     """
     subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
     pools = [pool for pool, subnet in subnets if subnet.version == version]
