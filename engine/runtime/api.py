@@ -242,7 +242,7 @@ class Runtime(Protocol):
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
         """Return a descriptor that is readable at the end of the container's run.
 
-        With ``next_run``, a container without a process is not started yet, and the watch is for its next run.
+        ``next_run`` is for a container whose process is not started yet: the watch is then for its next run.
         """
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:

@@ -187,7 +187,9 @@ class Watch:
         return stopped or (self._unanswered and self._hangs(pid, state))
 
     def _hangs(self, pid: int, state: bytes) -> bool:
-        """Return whether the main thread has slept without processor time (not for a disk) for too long."""
+        """Return whether the main thread has slept for too long without using the processor; a wait for a disk does not
+        count.
+        """
         used = _processor_time(pid)
         if state != b"S" or used != self._used:
             self._used, self._asleep = used, time.monotonic()

@@ -23,7 +23,7 @@ If the work ends earlier, the next child is forked at the end of the work.
 class IdleChild:
     """At most one idle child.
 
-    ``work`` runs in the child, with the child's end of a channel. It gets the descriptor by `receive`.
+    ``work`` runs in the child, with the child's end of a channel. ``work`` calls `receive` to get the descriptor.
     """
 
     def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:

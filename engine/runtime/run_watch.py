@@ -29,7 +29,7 @@ class RunWatch:
         """Return whether a directory has changed since the last call of `accept`; checks at most four times a second.
 
         The change may be the deletion of many files. Therefore the result is False until two checks in a row see the
-        same state, or until `LOOKS_LIMIT` checks have waited for that.
+        same state, or until `LOOKS_LIMIT` checks have seen different states.
         """
         now = time.monotonic()
         if now < self._next:
