@@ -118,7 +118,7 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
     """Add the records that the store has lost and the backup has; return the actions.
 
-    Records of unfinished work (intents) are not taken from the backup, because the work has ended since.
+    Records of unfinished work (intents) are not taken from the backup, because this work has ended after the backup.
     """
     saved = backup.path_of(store)
     if not saved.exists():
