@@ -267,7 +267,7 @@ class Containers(Protocol):
         """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
 
     def figures(self, references: Sequence[str]) -> Documents:
-        """Return the document of GET /containers/{id}/stats of each container now, without ``precpu_stats``."""
+        """Return the present document of GET /containers/{id}/stats of each container, without ``precpu_stats``."""
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).

@@ -371,6 +371,6 @@ class ContainerVerbs(Verbs):
     def rejoin(self) -> None:
         """Record the end of adopted namespaces that no longer exist.
 
-        Connect those that left their networks because of a boot, when their names exist again.
+        Connect the namespaces that left their networks because of a boot, when their names exist again.
         """
         rejoining.follow_all(self.changing())

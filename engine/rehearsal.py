@@ -22,7 +22,7 @@ VARIABLES = ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")
 
 
 def compile_tables() -> None:
-    """Compile what hawse and pyroute2 compile at first use, so that each forked child finds it.
+    """Compile what hawse and pyroute2 compile at first use, so that forked children need not compile it.
 
     This saves 1.3 ms of CPU time in ``network connect``. Errors are ignored, because the command will report them.
     """
