@@ -20,7 +20,7 @@ from tests.conftest import until
 from .conftest import Service
 
 
-def test_ping_tells_clients_what_they_negotiate_with(service):
+def test_ping_gives_the_headers_for_version_negotiation(service):
     for method, body in (("HEAD", b""), ("GET", b"OK")):
         answer = service.ask(method, "/_ping")
         assert (answer.status, answer.body) == (200, body)
