@@ -181,7 +181,7 @@ def test_a_dead_host_s_addresses_stay_its_own_until_it_is_removed(three):
 
 
 @pytest.mark.slow
-def test_an_address_of_a_removed_host_reaches_its_heir_only_even_when_the_host_comes_back(cluster, three):
+def test_an_address_of_a_removed_host_reaches_only_its_new_container_even_when_the_host_returns(cluster, three):
     a, _, c = three
     lost = cluster.join()
     lost.start("old", "app")
@@ -235,7 +235,7 @@ def test_a_watch_gap_with_compaction_is_caught_up(three):
     eventually(lambda: clean(three))
 
 
-def test_verify_tells_what_others_changed_and_fixes_it(three):
+def test_verify_reports_and_repairs_changes_of_other_programs(three):
     a, b, _ = three
     a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "hawse.heal=false", "left-alone")
     a.start("l1", "left-alone")

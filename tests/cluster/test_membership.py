@@ -65,7 +65,7 @@ def test_init_prints_the_join_line_and_makes_what_docker_makes(first):
     assert facts.stdout == "true 1 24\n"
 
 
-def test_secrets_are_for_root_alone(first):
+def test_only_root_can_read_the_secrets(first):
     modes = subprocess.run(["find", first.root / "cluster", "-perm", "/077"], capture_output=True, text=True)
     assert modes.stdout == ""
 
