@@ -243,7 +243,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifting]:
 
 @pytest.fixture
 def traffic(world: Guarded) -> Traffic:
-    """Traffic on an undamaged host. Its agent has made few repairs, so it does not delay a repair."""
+    """Traffic on an undamaged host. The agent has made few repairs, so the agent does not delay its next repair."""
     if world.damaged > 4:
         world.calm_down()
     world.damaged += 1

@@ -18,7 +18,9 @@ SIZES = {"B": 1, "kB": 10**3, "MB": 10**6}
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """A host with the containers busy, idle (both on the network app), wide (in all of the host's namespaces), off."""
+    """A host with four containers: "busy" and "idle" on the network app, "wide" in the host's namespaces, "off" not
+    started.
+    """
     with new_host(tmp_path_factory.mktemp("figures"), ipv6=False) as host:
         host.hawse("network", "create", "app")
         host.hawse(

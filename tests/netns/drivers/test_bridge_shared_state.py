@@ -107,7 +107,7 @@ def test_foreign_elements_go_from_every_set(lab, scenario):
     assert state(lab) == before
 
 
-def test_every_element_of_ours_comes_back_alone(lab, scenario):
+def test_each_missing_element_is_restored_without_other_changes(lab, scenario):
     members, fields = scenario
     before = sorted(lab.elements())
     for element in before:

@@ -280,7 +280,7 @@ def test_a_sandbox_interface_can_be_listed_and_renamed(lab):
     assert "172.30.0.2" in c1.run("ip", "addr", "show", "lan")
 
 
-def test_sysctls_are_set_in_the_sandbox_alone(lab):
+def test_sysctls_are_set_only_in_the_sandbox(lab):
     c1 = lab.sandbox()
     sandboxes.set_sysctls(c1.sandbox, {"net.ipv4.ip_forward": "1", "net/ipv4/conf/lo/log_martians": "1"})
     assert c1.run("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv4.conf.lo.log_martians") == "1\n1\n"

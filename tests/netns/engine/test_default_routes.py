@@ -145,7 +145,7 @@ def test_default_route_no_adds_none_and_auto_is_the_default(app, netns, zoo):
     assert defaults(netns) == []
 
 
-def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
+def test_the_default_route_moves_only_between_networks_of_hawse(app, lab, zoo):
     """The first of hawse's networks in the alphabet gets the default route, unless the user chooses another network.
 
     hawse never replaces a default route that the user added.
@@ -313,7 +313,7 @@ def test_a_container_keeps_a_default_route_that_it_has_set_itself(app, zoo):
     assert "via 172.31.0.99 dev eth0" in app.sh(inside + f"ip route get {FAR}")
 
 
-def test_a_container_may_be_told_which_network_gives_its_default_route(app, zoo):
+def test_the_user_may_choose_the_network_of_the_default_route(app, zoo):
     app.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
     app.hawse("network", "connect", "--default-route", "yes", "zoo", "web")
     app.hawse("network", "create", "aaa")

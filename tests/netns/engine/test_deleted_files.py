@@ -117,7 +117,7 @@ def test_everything_works_on_the_containers_that_ran(busy, peer, tmp_path):
     assert list((busy.run_dir / "netns").iterdir()) == []
 
 
-def test_the_next_supervisor_goes_on_with_the_logs(busy):
+def test_the_next_supervisor_continues_the_logs(busy):
     before = tree(busy)
     wipe(busy.run_dir)
     until(lambda: tree(busy) == before)

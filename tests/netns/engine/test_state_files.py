@@ -13,7 +13,7 @@ from engine.runtime import syscalls
 pytestmark = pytest.mark.netns
 
 
-def test_all_directories_are_roots_alone(host):
+def test_only_root_can_use_the_directories(host):
     """Only root can use hawse's directories, including the parent directories that hawse had to create."""
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
@@ -31,7 +31,7 @@ def small_disk(host):
     syscalls.unmount(str(host.root))
 
 
-def test_full_disk_keeps_nobody_from_removing_what_filled_it(host, small_disk):
+def test_a_full_disk_does_not_prevent_removals(host, small_disk):
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--name", "one", "--network", "app", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "loud", "--network", "app", "hostfs", "sh", "-c", "yes >&2")
@@ -82,7 +82,7 @@ def fill(path: Path) -> None:
     assert os.statvfs(path).f_bfree == 0
 
 
-def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
+def test_a_lost_run_directory_does_not_prevent_stop_and_remove(host):
     """A user deletes the run directory, as with `rm -r /run/hawse`. Containers can still be stopped and removed."""
     pids = []
     for name in ("one", "two", "three"):

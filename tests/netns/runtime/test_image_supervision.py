@@ -154,7 +154,7 @@ def descendants(pid: int) -> list[int]:
     return pids
 
 
-def test_new_supervisor_learns_the_exit_code_of_an_inherited_container(lab, image, tmp_path):
+def test_new_supervisor_records_the_exit_code_of_an_inherited_container(lab, image, tmp_path):
     lab.launch("one", "sh", "-c", "echo before; sleep 1; echo after; exit 9", **image)
     lab.await_output("one", "before")
     lab.kill_supervisor()

@@ -22,7 +22,7 @@ from engine.runtime.local import LocalRuntime
 pytestmark = pytest.mark.netns
 
 
-def test_files_are_roots_alone(lab):
+def test_only_root_can_use_the_files(lab):
     lab.launch("one", "sleep", "60")
     assert stat.S_IMODE(lab.run_dir.stat().st_mode) == 0o700
     assert stat.S_IMODE((lab.run_dir / "supervisor.sock").stat().st_mode) == 0o600
@@ -86,7 +86,7 @@ def test_supervisor_ends_when_nothing_needs_it(lab, monkeypatch):
     assert lab.run("two", "true")[0] == 0
 
 
-def test_containers_survive_their_supervisor_and_the_next_one_learns_the_exit_code(lab):
+def test_containers_survive_their_supervisor_and_the_next_one_records_the_exit_code(lab):
     lab.launch(
         "one",
         "sh",

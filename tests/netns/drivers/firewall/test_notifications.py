@@ -61,7 +61,7 @@ def test_no_change_gives_no_notification(place):
         ("add element inet other s { 80 }; add element inet hawse bridges { x }", False),
     ],
 )
-def test_changes_of_another_program_are_told_with_its_name(place, script, lost):
+def test_changes_of_another_program_are_reported_with_its_name(place, script, lost):
     place.sh(f"nft '{script}'")
     news = place.listener.read()
     assert (news.foreign, news.lost, news.own) == (True, lost, False)

@@ -69,7 +69,7 @@ def test_multicast_and_broadcast_reach_every_host_once(cluster):
         assert [sender.sends_to_all(group, others)] == [[1, 1, 1]]
 
 
-def test_the_kernel_learns_no_address_from_frames(cluster):
+def test_the_kernel_does_not_learn_macs_from_frames(cluster):
     o1 = cluster.network("o1", *PLAIN)
     victim, attacker, client = o1.container(0), o1.container(1), o1.container(0)
     before = o1.members[0].inside("bridge fdb")
