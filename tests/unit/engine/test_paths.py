@@ -74,7 +74,7 @@ def test_an_own_directory_in_a_sticky_directory_is_accepted(tmp_path):
     assert f"{tmp_path}/sticky can be written" in refusal(tmp_path / "sticky" / "run" / "..")
 
 
-def test_own_links_are_followed_and_their_targets_are_checked(tmp_path):
+def test_own_symbolic_links_are_followed_and_their_targets_are_checked(tmp_path):
     (tmp_path / "real" / "run").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real/./run")
     (tmp_path / "far").symlink_to(f"{tmp_path}/link")

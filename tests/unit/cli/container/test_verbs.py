@@ -157,7 +157,7 @@ def test_attach(cli):
 
 
 @pytest.mark.parametrize("argv", [("attach", "c1"), ("exec", "c1", "sh")])
-def test_typing_the_escape_sequence_is_told_as_a_failure(cli, argv):
+def test_typing_the_detach_keys_is_a_failure(cli, argv):
     """``attach`` and ``exec`` fail when the user types the detach keys, as with a real dockerd. ``run`` and ``start``
     succeed.
     """

@@ -1,4 +1,6 @@
-"""The stream of events: order, bounds of time, waking without a poll, other processes, a replaced store, the limit."""
+"""The stream of events: order, start and end times, wake-up without polling, other processes, a replaced
+store, limits.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +144,7 @@ def test_a_stream_ends_at_until(store: SqliteStore) -> None:
     assert 0.29 < (time.time_ns() - began) / 1e9 < 1.0
 
 
-def test_a_stream_goes_on_with_a_replaced_store(store: SqliteStore) -> None:
+def test_a_stream_continues_with_a_replaced_store(store: SqliteStore) -> None:
     add(store, *map(str, range(20)))
     with EventStream(store, store.path.parent, EventOptions()) as events:
         new = SqliteStore(store.path.parent / "new.db")

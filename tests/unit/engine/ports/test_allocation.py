@@ -108,7 +108,7 @@ def test_a_gap_on_one_side_begins_another_record():
     ]
 
 
-def test_a_port_that_several_bindings_share_stands_apart_from_its_range():
+def test_a_port_with_several_bindings_has_its_own_entry():
     """A container port with several bindings has its own entry, apart from the range that contains the port.
 
     In the output of ``docker inspect``, the last binding of such a port comes first, wherever the port is in its range.

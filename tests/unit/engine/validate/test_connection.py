@@ -107,7 +107,7 @@ def test_a_malformed_link_is_refused_while_running(link, text):
     assert str(caught.value) == text
 
 
-def test_a_container_that_is_not_connected_is_told_by_state():
+def test_the_error_for_a_container_that_is_not_connected_depends_on_its_state():
     for running, text in ((True, "to network n2"), (False, "to the network n2")):
         with pytest.raises(EngineError) as caught:
             check_disconnect(container("n1", N1, running=running), N2, connected=False)

@@ -111,7 +111,7 @@ def test_all_faults_of_a_pool_are_listed(config, faults):
     assert fault(InvalidArgument, ipam_config=config) == f"invalid network config:\n{faults}"
 
 
-def test_an_ipv6_subnet_is_looked_at_on_an_ipv6_network_alone():
+def test_an_ipv6_subnet_is_checked_only_on_an_ipv6_network():
     bad = pool("fd79::1/64", "bogus", "bogus")
     assert create(ipam_config=bad).ipam_config == bad
     assert fault(InvalidArgument, ipam_config=bad, enable_ipv6=True) == (

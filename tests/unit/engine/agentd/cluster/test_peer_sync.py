@@ -84,7 +84,7 @@ def comes_true(condition):
         time.sleep(0.005)
 
 
-def test_a_small_change_is_programmed_alone(told, tables, first):
+def test_a_small_change_causes_no_comparison(told, tables, first):
     told.tell(view=snapshot.after(first, 2, [appears("e2")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
     assert tables.comparisons == 1
