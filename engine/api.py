@@ -128,7 +128,7 @@ class EventStream(Protocol):
         """End the iteration soon, even if it waits for an event; idempotent, and callable from any thread."""
 
     def close(self) -> None:
-        """Close the stream after the iteration; idempotent. The stream is also a context manager that does so."""
+        """Close the stream after the iteration; idempotent. As a context manager, the stream closes itself."""
 
     def __enter__(self) -> EventStream: ...
 
@@ -160,7 +160,7 @@ class Networks(Protocol):
         """Remove a network that has no active endpoints."""
 
     def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
-        """Remove networks, which share the work.
+        """Remove several networks together.
 
         For each reference, in order, yields None after the removal of the network, or the error.
         """
@@ -227,7 +227,7 @@ class Containers(Protocol):
     def remove_each(
         self, references: Sequence[str], *, force: bool = False, volumes: bool = False
     ) -> Iterator[EngineError | None]:
-        """Remove containers, which share the work.
+        """Remove several containers together.
 
         For each reference, in order, yields None after the removal of the container, or the error.
         """
@@ -267,7 +267,7 @@ class Containers(Protocol):
         """Return the pid of the command that the process ``runner`` executes with `exec`, or 0 if there is none."""
 
     def figures(self, references: Sequence[str]) -> Documents:
-        """Return the document of GET /containers/{id}/stats of each container now, without ``precpu_stats``."""
+        """Return the present document of GET /containers/{id}/stats of each container, without ``precpu_stats``."""
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
         """Yield the documents of GET /containers/{id}/stats, one a second, until the container is removed (NotFound).

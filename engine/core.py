@@ -196,7 +196,7 @@ class NetworkVerbs(Verbs):
                 raise error
 
     def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
-        """Remove networks, which share the work."""
+        """Remove several networks together."""
         try:
             host = self.changing()
         except EngineError as error:
@@ -273,7 +273,7 @@ class ContainerVerbs(Verbs):
     def remove_each(
         self, references: Sequence[str], *, force: bool = False, volumes: bool = False
     ) -> Iterator[EngineError | None]:
-        """Remove containers, which share the work; ``volumes`` has no effect, because hawse has no volumes."""
+        """Remove several containers together; ``volumes`` has no effect, because hawse has no volumes."""
         del volumes
         try:
             host = self.changing()
@@ -371,6 +371,6 @@ class ContainerVerbs(Verbs):
     def rejoin(self) -> None:
         """Record the end of adopted namespaces that no longer exist.
 
-        Connect those that left their networks because of a boot, when their names exist again.
+        Connect the namespaces that left their networks because of a boot, when their names exist again.
         """
         rejoining.follow_all(self.changing())

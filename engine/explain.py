@@ -1,4 +1,4 @@
-"""Record the changes of the kernel that this process makes, or would make, as equal shell commands."""
+"""Record the changes of the kernel that this process makes, or would make, as equivalent shell commands."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _recorder: CommandRecorder | None = None
 
 
 def start(*, dry_run: bool = False) -> None:
-    """Record all changes from now on; with ``dry_run``, they do not happen.
+    """Record all changes from now on; with ``dry_run``, the changes are only recorded and not made.
 
-    The commands are for a shell in the network namespace that the process is in now.
+    The recorded commands are for a shell in the present network namespace of this process.
     """
     global _recorder  # noqa: PLW0603  (a process runs one command)
     _recorder = DryRunRecorder() if dry_run else CommandRecorder()

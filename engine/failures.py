@@ -1,4 +1,4 @@
-"""Convert failures of the operating system and of the runtime into engine errors, at the border to the command line."""
+"""Convert failures of the operating system and of the runtime into engine errors, before the command line sees them."""
 
 from __future__ import annotations
 

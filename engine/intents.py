@@ -39,7 +39,7 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
-    """Record an intent: this process works on an object, or the process with the identity ``owner``.
+    """Record the intent that a process works on an object: this process, or the process with the identity ``owner``.
 
     Call this function in the transaction that also reserves the object.
     """

@@ -22,7 +22,7 @@ VARIABLES = ("HAWSE_ROOT", "HAWSE_RUN", "HAWSE_CONFIG")
 
 
 def compile_tables() -> None:
-    """Compile what hawse and pyroute2 compile at first use, so that each forked child finds it.
+    """Compile what hawse and pyroute2 compile at first use, so that forked children need not compile it.
 
     This saves 1.3 ms of CPU time in ``network connect``. Errors are ignored, because the command will report them.
     """
@@ -33,7 +33,7 @@ def compile_tables() -> None:
 
 
 def open_libraries(until: Callable[[], bool]) -> None:
-    """Open the libraries that commands use, and read what they read of the kernel; changes nothing.
+    """Load the libraries that commands use, and send the first requests of commands to the kernel; changes nothing.
 
     Stops early when ``until`` returns True. Errors are ignored, because the command will report them.
     """

@@ -214,7 +214,7 @@ def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) 
 
 
 def let_others_pass(path: Path) -> None:
-    """Let other users pass through the directories above ``path`` that are below /tmp."""
+    """Allow other users to enter the directories between /tmp and ``path``."""
     for parent in path.parents:
         if parent != Path("/tmp") and parent.is_relative_to("/tmp"):
             parent.chmod(parent.stat().st_mode | 0o011)
@@ -227,7 +227,7 @@ def require_root() -> None:
 
 @contextmanager
 def new_host(state: Path, *, ipv6: bool) -> Iterator[Host]:
-    """Make a host with a peer for the ``with`` block of a fixture that several tests share. ``ipv6`` is the peer's."""
+    """Make a host with a peer for the ``with`` block of a shared fixture. ``ipv6`` says whether the peer has IPv6."""
     require_root()
     peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=ipv6)
     host = Host(f"hwt{os.getpid()}h{next(COUNTER)}", peer, state)

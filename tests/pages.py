@@ -59,7 +59,7 @@ def session(host: Host, commands: list[str], bin: Path) -> list[str]:
 
 
 def constant(text: str) -> str:
-    """Return the text with a constant word for each kind of id and time."""
+    """Replace each id and each time in a text by a word for its kind."""
     for pattern, word in VARYING:
         text = pattern.sub(word, text)
     return text

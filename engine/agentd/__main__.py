@@ -86,7 +86,7 @@ def main() -> int:
 def serving(root: Path, run_dir: Path, store: Store, place: resident.Residence, claimed: socket, unit: Unit) -> Agent:
     """Create the agent with all its services.
 
-    The agent answers commands on the listener of ``place``, and holds the address ``claimed``.
+    The agent answers commands on the listener of ``place``, and keeps the reserved address ``claimed`` open.
     """
     home()
     libnftables.reserve_fds()  # reserve low descriptor numbers for libnftables before the agent opens many sockets
@@ -129,7 +129,7 @@ def heals() -> bool:
 
 
 def execute(argv: list[str], environment: dict[str, str]) -> None:
-    """Start a process of its own session, which writes to the agent's log and is no child of the agent."""
+    """Start a detached process in its own session. It writes to the agent's log and is no child of the agent."""
     null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     shell = ["/bin/sh", "-c", '"$@" &', "sh", *argv]
     with suppress(OSError):

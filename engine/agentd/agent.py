@@ -50,7 +50,7 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled = False, False
-        self._known = False  # True if the last state had networks; a used store always has the predefined networks
+        self._known = False  # whether the last state had networks; a used store always has the predefined networks
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.

@@ -51,7 +51,7 @@ class BackupService:
     def _begin(self) -> None:
         self._timer, self._last = None, time.monotonic()
         if self._thread is not None:
-            self._thread.join()  # it began `INTERVAL_SECONDS` ago, so it has normally ended
+            self._thread.join()  # it started over `INTERVAL_SECONDS` ago, so it has normally ended
         self._thread = threading.Thread(target=self._make, name="backup", daemon=True)
         self._thread.start()
 

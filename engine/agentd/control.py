@@ -99,7 +99,7 @@ class Control:
             self._close(connection, self._status() if line == b"status" else "")
 
     def _answer_guard(self, connection: socket.socket) -> None:
-        """Answer a line of the guard; if the guard has ended, report this."""
+        """Answer a line of the guard. If the guard has ended, report this to ``guarded``."""
         try:
             data = connection.recv(LINE)
         except BlockingIOError:

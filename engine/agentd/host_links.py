@@ -37,7 +37,10 @@ class HostLinks:
         loop.watch(self._listener.fileno(), lambda _: self._heard())
 
     def follow(self, names: Mapping[str, Subject]) -> None:
-        """Watch the networks with these links, also links that hawse did not make."""
+        """Watch exactly these links. ``names`` maps a link's name to its network or endpoint.
+
+        Links that hawse did not make are watched too.
+        """
         self._names = names
         known = set(self._bridges.values())
         for name, subject in names.items():
@@ -103,7 +106,7 @@ class HostLinks:
 
         watches = []
         for family in ("ipv4", "ipv6"):
-            with suppress(OSError):  # no IPv6 or no more watches: the slow comparison remains
+            with suppress(OSError):  # without IPv6 or with too many watches, only the slow comparison finds changes
                 watches.append(self._inotify.add(f"/proc/sys/net/{family}/conf/{name}", MODIFY, seen))
         return watches
 
@@ -120,7 +123,7 @@ class HostLinks:
 
 
 def marked(change: Change) -> Subject | None:
-    """Return the network or endpoint whose mark a link has, or None."""
+    """Return the network or endpoint that the mark of the changed link names, or None."""
     for mark, kind in ((NETWORK_MARK, NETWORK), (ENDPOINT_MARK, ENDPOINT)):
         if change.alias.startswith(mark):
             return Subject(kind, change.alias.removeprefix(mark))

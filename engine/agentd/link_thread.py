@@ -31,7 +31,7 @@ QUIET_SHARE = 20
 times T.
 """
 FIRST_SHARE, SHARE = 4, 2000
-"""After a comparison without report that took T seconds, the next one starts after this number times T or later.
+"""A comparison that took T seconds delays the next comparison without report by this number times T seconds.
 
 ``FIRST_SHARE`` applies to the first comparison of each subject, because changes before the agent's start are unknown.
 """
@@ -194,7 +194,7 @@ class LinkThread:
             for member in compared.members if compared.differences else ():
                 self._paces.setdefault(member, Pace(now)).own(now, 0)
         elif not pace.rest and subject not in self._known and pace.due == NEVER:
-            del self._paces[subject]  # a network that is new or deleted
+            del self._paces[subject]  # this network is new or deleted, so it needs no schedule yet
         return (pace.rest if damaged else 0.0), by
 
     def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:

@@ -67,7 +67,7 @@ class KnownNetwork:
 
 @dataclass(slots=True)
 class Watched:
-    """A watched namespace: its listeners, and the changes in it that may concern hawse."""
+    """A watched namespace and its listeners. ``concerns`` returns the subject that a change may have damaged."""
 
     place: Place
     namespace: PinnedNamespace

@@ -17,20 +17,20 @@ from engine.eventloop.netns import PinnedNamespace
 from engine.model import ContainerRecord
 
 LOOK_INTERVAL_SECONDS = 0.5
-"""Seconds between two checks whether the names of waiting namespaces exist. Without a waiting one, nothing is
+"""Seconds between two checks whether the names of waiting namespaces exist. If no namespace waits, nothing is
 checked.
 """
 
 
 Place = tuple[str, int, int, int]
-"""An adopted namespace: its path, its inode, and the pid and the start time of its process or 0."""
+"""An adopted namespace: its path, its inode, and the pid and start time of its process, or zeros without a process."""
 
 
 class RejoinService:
     """Calls ``begin`` when an adopted namespace ends, or when a namespace appears for which a record waits.
 
-    ``begin`` starts the command that records this in the store. It is called once for each namespace, whether or not
-    the command succeeds.
+    ``begin`` starts the command that records the change in the store. ``begin`` is called once for each namespace, even
+    if the command fails.
     """
 
     name = "rejoin"

@@ -70,8 +70,8 @@ def reserve_endpoints(
 def _shut(host: Host, network: NetworkRecord) -> None:
     """Make the driver block the packets that containers send into the network's tunnels.
 
-    The caller calls this function before it reserves the endpoint. Other hosts accept this host's packets from the
-    reservation on.
+    The caller calls this function before it reserves the endpoint, because other hosts accept this host's packets as
+    soon as the endpoint is reserved.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):

@@ -2,8 +2,8 @@
 
 ``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
 of a process. Each namespace has one default name, however the user refers to it: the last part of a path is its name,
-and ``netns:/proc/N/ns/net`` is ``pid:N``. A reference to the namespace of a container of hawse's own means
-the container.
+and ``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
+reference means that container.
 
 An adopted sandbox has a container record only while it is connected to a network. The record is created together with
 the first endpoint and deleted together with the last endpoint.
@@ -142,7 +142,9 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
 
 
 def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
-    """Return the configuration of a namespace. Its DNS settings are those of the user's own file for the namespace."""
+    """Return the configuration of a namespace. Its DNS settings come from the user's own resolv.conf for the
+    namespace.
+    """
     own = parse(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",
@@ -154,7 +156,10 @@ def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
 
 
 def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
-    """Return the restart policy of a namespace: whether it is connected again after a boot. A process never is."""
+    """Return the restart policy of an adopted namespace: whether hawse connects it again after a boot.
+
+    A namespace given as ``pid:N`` is never connected again.
+    """
     return RestartPolicy("no" if place.pid else asked.restart or "unless-stopped")
 
 
@@ -167,8 +172,8 @@ def known_id(host: Host, place: NamespaceReference) -> str:
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     """Return the container record of a namespace given as ``netns:`` or ``pid:``, even if the record has another name.
 
-    The name of ``ip netns`` alone also finds the record. A reference to the namespace of a container of hawse's own
-    finds the container. The list is empty for any other reference, and if there is no record.
+    The name of ``ip netns`` alone also finds the record. If the reference names the namespace of a container that hawse
+    created, that container is returned. The list is empty for any other reference, and if there is no record.
     """
     if not is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []
@@ -201,7 +206,7 @@ def _at(reader: Reader, path: str) -> list[ContainerRecord]:
 
 
 def _own(reader: Reader, path: str) -> list[ContainerRecord]:
-    """Return the running container of hawse's own whose sandbox is the namespace at this path."""
+    """Return the running container that hawse created and whose sandbox is the namespace at this path."""
     try:
         inode = os.stat(path).st_ino
     except OSError:
@@ -288,7 +293,9 @@ def forget_if_unused(host: Host, container_id: str) -> None:
 
 
 def locate(reference: str) -> tuple[str, int]:
-    """Return the path and the inode of a namespace given as ``netns:`` or ``pid:``; raises NotFound without it."""
+    """Return the path and the inode of a namespace given as ``netns:`` or ``pid:``; raises NotFound if there
+    is none.
+    """
     _, path, _ = _parsed(reference)
     with _opened(path, reference) as namespace:
         return path, os.fstat(namespace).st_ino

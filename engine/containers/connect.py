@@ -106,9 +106,9 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
 
 
 def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
-    """Return the record of a container, or None and the reference of a namespace that has to be opened by its path.
+    """Return the record of a container, or None and a reference by which a namespace must be opened.
 
-    A namespace that hawse did not create has to be opened if it is not in use now, whichever name the user gave.
+    A namespace that hawse did not create must be opened if it is on no network, whichever name the user gave.
     """
     if adopted.is_adoptable(container):
         with host.store.read() as reader:
@@ -265,7 +265,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     members = _rerouted(host, container, members)
     members = port_assignment.move(host, container, members)
     for member in members:
-        sandbox.publish(host, container, member, member.endpoint.ports)  # a port in the record may be unpublished
+        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded ports may be unpublished
     etc_files.remove_network(host, container, None, members)
     announce(host)
 

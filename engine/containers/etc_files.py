@@ -56,7 +56,7 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the files of `paths`, with the container's own binds over them, as inspect shows them."""
+    """Return the files of `paths` as inspect shows them: the container's own binds replace files of hawse."""
     return {**paths(host, record), **_bound(record)}
 
 
@@ -103,7 +103,7 @@ def remove_network(
     The own lines for all networks of the container are removed, because all own lines contain the same host name. After
     the container has left a predefined network, nothing is removed, because containers have no names on predefined
     networks. ``network`` is the network that the container has left, or None if the network is not known. ``members``
-    are the endpoints that are left.
+    are the endpoints that the container keeps.
     """
     if record.kind == "adopted":
         if members:

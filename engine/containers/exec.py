@@ -40,7 +40,7 @@ descriptor that reports a removal.
 """
 
 REMOVAL_TIMEOUT_SECONDS = 5.0
-"""Seconds that a waiting command leaves for the removal of a container with --rm. The supervisor normally starts a
+"""Seconds that a waiting command allows for the removal of a container with --rm. The supervisor normally starts a
 hawse process that removes the container. After this time, the waiting command removes the container itself.
 """
 

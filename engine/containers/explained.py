@@ -1,4 +1,4 @@
-"""Changes that other processes make in a container's network namespace for a command, for ``--explain``.
+"""For ``--explain``: the changes that other processes make in a container's network namespace for a command.
 
 The container's own process and the agent make these changes. Because the command does not make them itself, the
 recorder does not see them. The functions have no effect without a recorder.

@@ -22,7 +22,7 @@ from engine.store.api import Transaction
 UNKNOWN = ProcessState(running=False)
 
 SANDBOX_ENDS = "The network namespace ends with its processes. The kernel deletes its links, and their other ends."
-"""The objects that end without a command when a container ends, as a comment for ``--explain``."""
+"""A comment for ``--explain``: what the kernel deletes by itself when a container ends."""
 
 
 def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:

@@ -69,8 +69,9 @@ def _ingress_endpoint(tx: Transaction, network: NetworkRecord) -> EndpointRecord
 
 
 def release_ingress_address(host: Host) -> None:
-    """Release the address of the gateway bridge (docker_gwbridge) for the ingress sandbox, because this host leaves its
-    cluster.
+    """Release the address of the gateway bridge (docker_gwbridge) that is reserved for the ingress sandbox.
+
+    This is done when the host leaves its cluster.
     """
     with host.store.write() as tx:
         for endpoint in [e for e in tx.endpoints() if e.container_id == INGRESS_SANDBOX]:

@@ -59,7 +59,7 @@ def resolve(host: Host, reference: str) -> ContainerRecord:
 def resolve_own(host: Host, reference: str) -> ContainerRecord:
     """Find a container that hawse started, as `resolve` does.
 
-    Raises Conflict for a namespace that hawse did not create, because hawse has no process, log or terminal of it.
+    Raises Conflict for a namespace that hawse did not create, because hawse runs no process and keeps no log for it.
     """
     record = resolve(host, reference)
     if record.kind == "adopted":

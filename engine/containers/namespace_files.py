@@ -25,7 +25,9 @@ ETC = Path("/etc/netns")
 KEPT = ETC / ".hawse"
 NAME = "resolv.conf"
 NEW = ".resolv.conf.hawse"
-"""The name of a new file until it is complete. A resolv.conf without `MARK` counts as the user's, also an empty one."""
+"""The name of a new file until it is complete. A resolv.conf without `MARK` counts as the user's file, even if
+empty.
+"""
 MARK = "# Written by hawse while this namespace is on its networks. An earlier file comes back afterwards.\n"
 LARGEST = 1 << 20
 """Size limit in bytes. A user's file that is larger is not read."""
@@ -49,7 +51,7 @@ def user_text(sandbox_path: str) -> str:
 def write(host: Host, record: ContainerRecord, text: str) -> None:
     """Write the resolv.conf of an adopted namespace; the user's own file is kept.
 
-    If /etc is read-only, the file is not written. This is no error, because packets pass without names.
+    If /etc is read-only, the file is not written. This is no error, because the network works without names.
     """
     target, place = path(host, record), _of_name(record.sandbox_path)
     recording.comment(f"{target} gets the address of the resolver, 127.0.0.11.")
@@ -104,7 +106,9 @@ def _of_name(sandbox_path: str) -> Path | None:
 
 
 def _fill(file: Path, data: bytes) -> None:
-    """Write a file in place, because mounts refer to it; if the write fails, its beginning is still `MARK`."""
+    """Write a file in place, because mounts refer to the file. If the write fails, the file still begins with
+    `MARK`.
+    """
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with open(fd, "wb") as opened:
         opened.write(data)

@@ -55,12 +55,12 @@ def allocate(
     specs: Sequence[PortSpec],
     avoided: Sequence[PortRecord] = (),
 ) -> list[PortRecord]:
-    """Choose host ports for ``specs``, which will be published on one endpoint, other than those in ``avoided``.
+    """Choose host ports for ``specs``, which will be published on one endpoint. Ports in ``avoided`` are not chosen.
 
     Raises KernelFailure with Docker's error text if a host port is already in use.
     """
     if not specs:
-        return []  # without ports to choose, the ports of all other endpoints need not be read
+        return []  # nothing to choose: do not read the ports of all other endpoints
     with _docker_error_text(tx, record, member.endpoint):
         return allocation.allocate_ports(specs, [*tx.ports(), *avoided], _host_side(host, member.network))
 
@@ -68,9 +68,9 @@ def allocate(
 def _allocate_again(
     tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, former: Sequence[PortRecord]
 ) -> list[PortRecord]:
-    """Choose host ports for a container whose ports move to another endpoint. ``former`` are the ports that it had.
+    """Choose host ports for a container whose ports move to another endpoint. ``former`` are its present ports.
 
-    As in Docker, the container keeps host ports that the user chose, and gets another one of a range or of all ports.
+    As in Docker, the container keeps each host port that the user chose. All other host ports change.
     """
     specs = requested_ports(record)
     fixed = [spec for spec in specs if len(spec.host_ports) == len(spec.ports)]
@@ -97,8 +97,7 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     endpoints.
 
     The host ports are allocated from the container's configuration. A host port that the user did not choose changes.
-    If no endpoint has ports yet, the networks of the container could not publish ports, and the container now joins a
-    network that can.
+    No endpoint has ports yet if none of the networks before this one could publish ports.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)

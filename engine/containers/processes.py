@@ -45,8 +45,8 @@ def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
 def top(host: Host, reference: str, arguments: str) -> Json:
     """Return the document of GET /containers/{id}/top: the titles of ps(1), and the lines of the container's processes.
 
-    ``arguments`` are options of ps; "" means ``-ef``. Raises NotFound without a container, Conflict if it is not
-    running, InvalidArgument for options that hide the pids, and EngineError with the error text of ps.
+    ``arguments`` are options of ps; "" means ``-ef``. Raises NotFound if there is no such container, and Conflict if it
+    is not running. Raises InvalidArgument for options that hide the pids, and EngineError with the error text of ps.
     """
     arguments = arguments or "-ef"
     for column, title in RENAMED.findall(arguments):
@@ -63,7 +63,7 @@ def exec_pid(host: Host, reference: str, runner: int) -> int:
     """Return the pid of the command that the process ``runner`` executes in a container, or 0 if there is none.
 
     The command is a child of the runner's child, which is crun or waits for the command. In an adopted namespace, the
-    command is the runner's child itself. Raises NotFound without a container, Conflict if it is not running.
+    command is the runner's child itself. Raises NotFound if there is no such container, Conflict if it is not running.
     """
     adopted = running(host, reference).kind == "adopted"
     parents = {process.pid: process.parent for process in process_table.read().values()}
@@ -72,7 +72,7 @@ def exec_pid(host: Host, reference: str, runner: int) -> int:
 
 
 def _output(pids: set[int], arguments: Sequence[str]) -> str:
-    """Return the output of ps. Some options exclude -q, so ps shows all processes then.
+    """Return the output of ps. If an option excludes -q, the output has all processes.
 
     The user's COLUMNS and PS_FORMAT have no effect, because Docker's daemon does not get them either.
     """

@@ -1,4 +1,4 @@
-"""Connect an adopted network namespace to its networks again, after a boot or after its name was made again."""
+"""Connect an adopted network namespace to its networks again, after a boot or after a new namespace got its name."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ from engine.store.locks import locked
 BUNCH = 100
 """Maximum number of containers that are removed together.
 
-The removal of a bunch needs the same number of transactions and of requests to the kernel as that of one container. The
-number is limited because the kernel's list of links is locked while it deletes the links of a bunch.
+Removing many containers together needs as many transactions and kernel requests as removing one. The number is limited
+because the kernel locks its list of links while it deletes their links.
 """
 
 
@@ -70,7 +70,7 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
     """Take references from ``left``; return for each reference the container's id, or the error of the search.
 
-    A second reference to a container stays for the next bunch, so that the search for it fails.
+    If a container has two references, the second one stays for the next bunch, where the search finds no container.
     """
     found: list[str | EngineError] = []
     with host.store.read() as reader:
@@ -151,7 +151,7 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
 
 
 def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord:
-    """Return the container's record; raises NotFound without record, and Conflict if the container must be stopped."""
+    """Return the container's record; raises NotFound if it has no record, and Conflict if it must be stopped first."""
     record = finalize_exit(host, container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")

@@ -85,7 +85,7 @@ def _link(path: Path, target: str, ours: str) -> bool:
             os.symlink(target, path)
             return True
         return found == target
-    except OSError:  # no link, or another process has made or removed it
+    except OSError:  # no such link, or another process has made or removed it
         return False
 
 

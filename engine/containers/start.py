@@ -66,7 +66,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        host.runtime.delete(record.id)  # its process may run: a new network namespace, but no boot
+        host.runtime.delete(record.id)  # its process may run: a new host namespace counts as a boot
     try:
         _start(host, record)
     except EngineError as error:
@@ -108,8 +108,8 @@ def _with_namespace(host: Host, record: ContainerRecord) -> tuple[ContainerRecor
     """Return the container's record, and the network namespace for the container's process.
 
     The namespace is the path of another container's sandbox, "host" for the host's network namespace, or "" for a new
-    one. If the container joins another container's sandbox, the record gets the host name and domain name of that
-    container. Raises Forbidden if the other container is not running, and EngineError if it is the container itself.
+    namespace. If the container joins another container's sandbox, the record gets the host name and domain name of that
+    container. Raises Forbidden if that container is not running, and EngineError if a container would join itself.
     """
     mode = record.host.network_mode
     if mode == "host":
@@ -144,7 +144,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
 
 
 def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
-    """Create the default bridge if the container reaches the host by its address (``--add-host x:host-gateway``).
+    """Create the default bridge if the container needs the bridge's address for ``--add-host x:host-gateway``.
 
     Raises EngineError if there is no default bridge, and daemon.json names no other address.
     """
@@ -159,7 +159,7 @@ def _prepare_host_gateway(host: Host, record: ContainerRecord) -> None:
 
 
 def _is_without_bridge(host: Host, attachment: NetworkAttachment) -> bool:
-    """Return whether the attachment is to the default bridge, and daemon.json says that there is none."""
+    """Return whether the attachment is to the default bridge although daemon.json says that there is none."""
     return attachment.network == "bridge" and host.config.bridge == NO_BRIDGE
 
 
@@ -384,7 +384,7 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # no second automatic attempt
+            status = "exited" if record.status == "restarting" else record.status  # no further automatic attempt
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 

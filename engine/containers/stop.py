@@ -61,7 +61,7 @@ def stop(host: Host, container_id: str, timeout: int | None, signal: str) -> boo
 
 
 def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
-    """Stop a container that waits for an automatic restart; no effect if the restart is done first."""
+    """Stop a container that waits for an automatic restart; no effect if the container has restarted meanwhile."""
     if signal:
         parse_signal(signal)  # raise for an invalid signal before anything is recorded
     with locked(host.run, "container", record.id):
@@ -100,7 +100,7 @@ def _ended(
     if not 0 < number <= RTMAX:
         number, seconds = 0, UNKNOWN_SIGNAL_WAIT_SECONDS
     request = StopRequest(number, None if seconds < 0 else seconds, restart)
-    # Do not hold the end of a container with --rm, because the program that handles the end removes the container.
+    # With --rm, leave the end to the program that handles it, because this program also removes the container.
     hold = restart or not record.host.auto_remove
     try:
         with host.runtime.stop(record.id, request, hold=hold):
@@ -110,7 +110,7 @@ def _ended(
 
 
 def _mark_stopped(host: Host, container_id: str, action: str = "") -> None:
-    """Record that the user has stopped a container whose process the runtime does not know, with an event."""
+    """Record, with an event, that the user has stopped a container whose process the runtime does not know."""
     with host.store.write() as tx:
         record = tx.container(container_id)
         if record is not None and record.status == "running":
@@ -147,7 +147,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
 
 
 def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
-    """Send a signal to the container's process. The restart policy has then no effect at the end of this run."""
+    """Send a signal to the container's process. The restart policy then starts no run after this one."""
     try:
         host.runtime.request_stop(record.id, StopRequest(number))
     except RuntimeFailure as error:

@@ -16,7 +16,7 @@ from engine.host import Host
 class DiagnosisVerbs:
     """The diagnosis of one host.
 
-    ``reading`` prepares the host for operations that only read, and returns it. ``changing`` does so for changes.
+    ``reading`` returns the host, prepared for an operation that only reads. ``changing`` prepares it for changes.
     """
 
     def __init__(self, host: Host, reading: Callable[[], Host], changing: Callable[[], Host]) -> None:

@@ -154,7 +154,7 @@ def serving_pair() -> tuple[socket.socket, socket.socket]:
     try:
         known = bound_port()
         if known:
-            with suppress(OSError):  # another program may have bound the port since then
+            with suppress(OSError):  # another program may have bound the earlier port
                 return pair(known)
         udp, tcp = pair(0)
         redirect(IPv4Address(ADDRESS), wire.PORT, udp.getsockname()[1])

@@ -142,7 +142,7 @@ class DnsService:
         if resident is None:
             return False
         if resident.view is view and not view.links:
-            resident.resolver.responder.ready.clear()  # the tables may have changed, and the networks have not
+            resident.resolver.responder.ready.clear()  # a table may have changed, although the networks are the same
         else:
             resident.view = view
             resident.resolver.responder = Responder(view, self._tables)

@@ -44,9 +44,7 @@ class Waiting(Protocol):
 
 
 class FreshSockets:
-    """A stock of unused UDP sockets of one sandbox; the more queries are unanswered, the more sockets are made
-    together.
-    """
+    """The unused UDP sockets of one sandbox. The more queries are unanswered, the more sockets are made together."""
 
     __slots__ = ("_ready",)
 

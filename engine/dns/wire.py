@@ -54,7 +54,7 @@ class Query(NamedTuple):
 
     @property
     def optional(self) -> bool:
-        """Whether the query has more than a question and an OPT record, or has EDNS options in the OPT record.
+        """Whether the query has EDNS options, or a record besides the question and the OPT record.
 
         Because such a query is hardly ever repeated, its reply is not cached.
         """

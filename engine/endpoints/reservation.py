@@ -33,7 +33,7 @@ from engine.store.api import Reader, Taken, Transaction
 
 
 def keep_for_next_run(tx: Transaction, container_id: str) -> None:
-    """Keep the addresses and ports of a container whose run ended with the host, until the container starts again."""
+    """Keep the addresses and ports of a container whose run ended at a reboot, until the container starts again."""
     for endpoint in tx.endpoints(container_id=container_id):
         tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
 
@@ -79,8 +79,8 @@ def reserve(
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
     Addresses that the user did not choose are those of the endpoint ``former``, if they are free. Raises Forbidden or
-    KernelFailure with Docker's error text if an address is not available, and InvalidArgument if a link-local address
-    of the settings is not link-local.
+    KernelFailure with Docker's error text if an address is not available. Raises InvalidArgument if a link-local
+    address in the settings is of another kind.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
@@ -121,11 +121,11 @@ def _link_local(text: str) -> str:
 def _allocate_in_pools(
     tx: Transaction, network: NetworkRecord, version: int, requested: str, holder: str, former: str
 ) -> str:
-    """Reserve the address ``requested``, or else the address ``former``, or else an address in the first subnet of the
-    IP version that has a free address.
+    """Reserve the address ``requested``, or else the address ``former``, or else any address of the first subnet with a
+    free address.
 
-    Return the address with its prefix length, or "" if the network has no subnet for it. Raises Forbidden or
-    KernelFailure.
+    Only subnets of the IP version ``version`` are used. Return the address with its prefix length, or "" if the network
+    has no such subnet. Raises Forbidden or KernelFailure.
     """
     subnets = [(pool, ip_network(pool.subnet)) for pool in network.pools if not pool.unused]
     pools = [pool for pool, subnet in subnets if subnet.version == version]

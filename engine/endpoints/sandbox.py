@@ -262,7 +262,7 @@ def gateways(
 
 
 def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:
-    """Set the sandbox's default routes to the endpoints that should hold the default routes.
+    """Set the sandbox's default routes, which lead through the endpoints that `gateways` returns.
 
     Routes that other programs have set are not changed.
     """

@@ -16,7 +16,7 @@ def described(differences: Sequence[Difference]) -> str:
 
 
 def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
-    """Return the differing values by "kind place", such as "missing address", in sorted order."""
+    """Group differences by kind and place, such as "missing address"; return the sorted values of each group."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for difference in differences:
         groups[f"{difference.kind} {difference.place}"].append(difference.what)

@@ -10,7 +10,7 @@ from engine.model import Event, Filters
 NAMES = ("daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config")
 """The filter keys whose values are prefixes of the id or the name of an event's object, whatever its type."""
 WITH_COMMAND = ("health_status", "exec_create", "exec_start")
-"""Actions with a text after a colon. A filter with one of these words compares the beginning of actions."""
+"""Actions that end with a colon and a text. A filter with one of these words matches any such text."""
 TAG = re.compile(r"(?s)(?P<name>.+?)(?::[^/]*)?(?:@.*)?")
 
 

@@ -10,16 +10,18 @@ from engine.events.differences import described
 from engine.store.api import Store, Transaction
 
 REPAIR, DRIFT = "repair", "drift"
-"""The actions: a repair was made; the next repair waits, because another program repeatedly undoes the repairs."""
+"""The actions of the events: a repair was made; a repair is delayed, because another program repeatedly undoes it."""
 
 
 def attributes(by: str, differences: Sequence[Difference]) -> dict[str, str]:
-    """Return the attributes of a repair; ``by`` names the program that made the changes, or is ""."""
+    """Return the attributes of a "repair" event; ``by`` names the program that made the changes, or is ""."""
     return {"cause": by or "another program", "action": described(differences)}
 
 
 def resting(by: str, seconds: float) -> dict[str, str]:
-    """Return the attributes of a drift: the program that undoes the repairs, and the pause before the next one."""
+    """Return the attributes of a "drift" event: the program that undoes the repairs, and the seconds to the next
+    repair.
+    """
     return {"cause": by or "another program", "action": f"wait {seconds:g} s"}
 
 

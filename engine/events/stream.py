@@ -63,7 +63,7 @@ class EventStream:
     def __iter__(self) -> Iterator[Event]:
         looks: Iterator[float] = iter(())
         while True:
-            over = self._is_over()  # before the read, because the last read must come after the end
+            over = self._is_over()  # check before the read, so that the last read comes after the end
             yield from self._look()
             if over:
                 return

@@ -114,7 +114,7 @@ class _Files(ABC):
 class _Directory(_Files):
     """The files in a directory that skopeo has written: the manifest, and a file for each blob, named by its digest.
 
-    The files are opened at once, because the process that unpacks layers has another root directory.
+    The constructor opens all files, because the process that unpacks layers has another root directory.
     """
 
     def __init__(self, directory: str, stack: ExitStack) -> None:

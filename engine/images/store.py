@@ -83,7 +83,10 @@ class ImageStore:
         return self._import(source, new_name(reference) if reference else "")[0].id
 
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
-        """Import all images of an archive as `import_archive` does; return a record with the new names of each."""
+        """Import all images of an archive, as `import_archive` does.
+
+        Return a record of each image, with only the names that are new.
+        """
         return self._import(source, "")
 
     def _import(self, source: BinaryIO, name: str) -> Sequence[ImageRecord]:

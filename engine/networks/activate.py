@@ -57,7 +57,7 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
 
 
 MANY = 50
-"""If at least so many networks are removed, the command does not wait until the kernel has deleted their links."""
+"""From this number of networks on, the command does not wait until the kernel has deleted their links."""
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:

@@ -1,8 +1,8 @@
 """The three predefined networks of every host: bridge, host and none.
 
 The three networks are recorded when a command uses the store for the first time. The kernel objects of the default
-bridge are created only when a container first uses the default bridge. If the configuration file's keys for the default
-bridge change, the network is recorded anew as soon as no container uses the network.
+bridge are created only when a container first uses it. If the configuration file's keys for the default bridge change,
+the bridge is recorded again as soon as no container uses it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def record(host: Host) -> str:
 
 
 def follow_settings(host: Host, recorded: str) -> None:
-    """Record the default bridge anew if its settings in the configuration file have changed.
+    """Record the default bridge again if its settings in the configuration file have changed.
 
     Removes the kernel objects with the old settings; the next container that uses the network creates the new ones. A
     default bridge that is in use does not change. A later command then changes it.

@@ -22,7 +22,7 @@ from engine.validate.network import check_network_remove
 BUNCH = 100
 """Maximum number of networks that are removed together.
 
-The number is limited because the kernel's list of links is locked while it deletes the bridges of a bunch.
+The number is limited because the kernel locks its list of links while it deletes the bridges of these networks.
 """
 
 

@@ -69,8 +69,7 @@ class Flows:
         self._groups: dict[Hashable, dict[ProxyFlow, float]] = {}
         """Maps each client and each group to its flows, in the order of the CLOCK algorithm.
 
-        Each flow maps to a time: the last use of the flow (``last``) when the flow was added or was last moved to the
-        end.
+        The value of each flow is its last use (``last``) at the moment when the flow was added or moved to the end.
         """
 
     def get(self, key: Key) -> ProxyFlow | None:

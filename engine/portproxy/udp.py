@@ -24,7 +24,7 @@ DATAGRAM = 65535
 BATCH = 16
 """Maximum number of datagrams handled per wake-up; after that, other handlers run."""
 IDLE = 90.0
-"""Seconds after which a flow without datagrams in both directions is removed."""
+"""Seconds after which a flow that had no datagram in either direction is removed."""
 TRUST = 2.0
 """Seconds of a client's silence after which the proxy asks connection tracking again for the original destination of
 the client's datagrams.

@@ -26,7 +26,7 @@ other port is tried.
 NO_PROTOCOL = "protocol not supported"
 """The error text if the kernel does not support a protocol (SCTP is a kernel module).
 
-With this error text, the message that the user sees contains no address.
+The message that the user then sees has this text and no address.
 """
 
 

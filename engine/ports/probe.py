@@ -79,7 +79,7 @@ class HostProbe:
         return reason
 
     def _is_own(self, protocol: str, port: int) -> bool:
-        """Return whether the agent has bound a port, and no other program has, on any address."""
+        """Return whether the agent, and no other program, has bound a port on any address."""
         end, holders = f":{port:04X}", set[int]()
         for table in (protocol, f"{protocol}6"):
             for line in self._lines(table):

@@ -50,7 +50,8 @@ def begin(host: Host, *, again: bool = False) -> None:
 def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) -> None:
     """Record the end of a container's run, and intents for what has to be done about the container.
 
-    A container that starts again, and an adopted namespace, keep the addresses and ports of their endpoints until then.
+    If a container starts again, its endpoints keep their addresses and ports until that start. An adopted namespace
+    keeps them until it is connected again.
     """
     ended = booted and record.status == "running"
     if ended:
@@ -67,7 +68,7 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
         tx.put_container(replace(record, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
     elif starts and (booted or not _is_waited_for(tx, record)):
-        if booted:  # later in a boot, the other endpoints belong to a killed start, whose rollback releases them
+        if booted:  # after a kill, the other endpoints are of a killed start, whose rollback releases them
             reservation.keep_for_next_run(tx, record.id)
         tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
         intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)

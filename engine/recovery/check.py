@@ -1,4 +1,4 @@
-"""Check the store for consistency, also with the kernel and the runtime's files, and repair a damaged store.
+"""Check whether the store is consistent and agrees with the kernel and the runtime's files; repair a damaged store.
 
 A repair keeps the old file and writes a new one. The new file has the readable rows, then lost records from the backup,
 then new records of bridges and running containers that have no other record.

@@ -230,7 +230,7 @@ class LinkRepair:
 
 
 def _specs(reader: Reader, endpoints: Sequence[EndpointRecord]) -> list[EndpointSpec]:
-    """Return the live endpoints among these in the form that drivers use."""
+    """Return the live ones of these endpoints in the form that drivers use."""
     pairs = ((e, reader.container(e.container_id)) for e in endpoints if e.phase == "live")
     return [dispatch.endpoint_spec(endpoint, container) for endpoint, container in pairs if container is not None]
 

@@ -33,7 +33,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job failed. With ``may_pass``, something was unavailable, and another attempt may succeed."""
+    """The reason why a job failed. With ``may_pass``, something was unavailable, and another attempt may succeed."""
 
     text: str
     may_pass: bool = False

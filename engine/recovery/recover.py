@@ -65,7 +65,7 @@ kind, the resolver takes the necessary locks itself.
 """
 
 ENDINGS = (IntentKind.CONTAINER_START, IntentKind.CONTAINER_REMOVE)
-"""The kinds of intents that finish a run which ended with the host."""
+"""The kinds of intents by which a boot finishes a run that ended with the host."""
 
 ATTEMPT_INTERVAL_SECONDS = 0.5
 """Seconds between two attempts to start containers for which the cluster's store was unavailable."""
@@ -189,7 +189,7 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
 
 
 def boot(host: Host, patience: float) -> BootReport:
-    """Restore all objects that the last boot of the host ended: ``hawse system boot``.
+    """Restore all objects that a reboot of the host has ended: ``hawse system boot``.
 
     A call in the same boot continues what a killed process has begun. It also starts each container that its restart
     policy requires to run. The objects that need the cluster's store come last; the store is awaited for ``patience``

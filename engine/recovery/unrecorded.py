@@ -166,7 +166,7 @@ def _container(host: Host, container_id: str, known: Mapping[str, Any], spec: Ma
 def _endpoints(container: ContainerRecord, links: Mapping[int, FoundLink]) -> Iterator[EndpointRecord]:
     """Yield the endpoints of a container: the interfaces in its sandbox whose other end is a port of hawse's bridge.
 
-    ``links`` maps the index of each of the host's links that hawse made to the link.
+    ``links`` maps interface indexes of the host to the links that hawse made.
     """
     if container.host.network_mode == "host":
         return

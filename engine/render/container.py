@@ -170,8 +170,8 @@ def _network_settings(
 def _sandbox_key(record: ContainerRecord) -> str:
     """Return the path of the link to the container's network namespace.
 
-    The path is "" if the sandbox belongs to another container, which shows the path. Containers in host mode share one
-    link.
+    The path is "" if the sandbox belongs to another container, because inspect shows the path for that container only.
+    Containers in host mode share one link.
     """
     if is_container_mode(record.host.network_mode) or not record.sandbox_path:
         return ""

@@ -79,7 +79,7 @@ def _shown(record: ContainerRecord) -> Sequence[NetworkAttachment]:
 
 
 def _split(interface: str) -> tuple[str, int]:
-    address, _, prefix = interface.partition("/")  # the store's text is canonical, so parsing would only take time
+    address, _, prefix = interface.partition("/")  # the store's text is canonical, so it need not be parsed
     return address, int(prefix or 0)
 
 

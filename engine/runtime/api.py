@@ -242,7 +242,7 @@ class Runtime(Protocol):
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
         """Return a descriptor that is readable at the end of the container's run.
 
-        With ``next_run``, a container without a process is not started yet, and the watch is for its next run.
+        ``next_run`` is for a container whose process is not started yet: the watch is then for its next run.
         """
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
@@ -306,13 +306,13 @@ class ContainerStreams(Protocol):
         """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none."""
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input, or its end for b""; return False if nobody reads the input any more."""
+        """Send data to the standard input, or its end for b""; return False if no process reads the input any more."""
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of the container's terminal."""
 
     def flush(self) -> bool:
-        """Send what waits to be sent; return False if nobody reads the input any more."""
+        """Send the waiting input; return False if no process reads the input any more."""
 
     def close(self) -> None:
         """Close the connection without waiting; idempotent."""

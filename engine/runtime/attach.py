@@ -52,7 +52,7 @@ class SupervisedStreams:
         return output
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input, or its end for b""; return False if nobody reads the input any more."""
+        """Send data to the standard input, or its end for b""; return False if no process reads the input any more."""
         return self._send(protocol.frame(protocol.STDIN, data))
 
     def resize(self, rows: int, columns: int) -> None:
@@ -60,7 +60,7 @@ class SupervisedStreams:
         self._send(protocol.control({"op": "resize", "rows": rows, "columns": columns}))
 
     def flush(self) -> bool:
-        """Send what waits to be sent; return False if nobody reads the input any more."""
+        """Send the waiting input; return False if no process reads the input any more."""
         return self._send(b"")
 
     def close(self) -> None:

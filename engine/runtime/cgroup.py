@@ -36,7 +36,7 @@ def leave() -> None:
 def _move(kind: str, name: str) -> None:
     """Move this process in one hierarchy.
 
-    The hierarchy is mounted anew, without a mount point, because ``ip netns exec`` hides the host's mounts below /sys.
+    The hierarchy is mounted again, without a mount point, because ``ip netns exec`` hides the host's mounts below /sys.
     """
     with contextlib.suppress(OSError):
         root = syscalls.open_file_system(kind, {"none": None, "name": name} if name else {})

@@ -68,7 +68,7 @@ class Container:
         self._mounts = MountNamespace()
         self._jobs, self._holders = jobs, 0
         self._job: Job | None = None  # runs ``on_exit``; None before the end, or if the end has been handled
-        self._kept: dict[str, int] = {}  # crun's files of the container, each with an open descriptor
+        self._kept: dict[str, int] = {}  # crun's files of the container: path and open descriptor
 
     # -------------------------------------------------------------------------------------------- birth
 
@@ -202,7 +202,7 @@ class Container:
             self._hold_mounts(fds)
             try:
                 self._note_process(document["pid"], document["start"])
-            except OSError as error:  # a full disk: without the file, no successor would find the process
+            except OSError as error:  # on a full disk: without the file, the next supervisor would not find the process
                 self.failure = {"kind": OTHER, "message": message(SetupFailed(OTHER, describe(error)), CREATE)}
                 os.kill(document["pid"], signal.SIGKILL)
             if self.stage == "waiting":
@@ -321,7 +321,7 @@ class Container:
             self._settle()
 
     def _cause(self) -> dict[str, bool]:
-        """Return what the file ``exit`` says about the cause of the end.
+        """Return the fields of the file ``exit`` that say why the process ended.
 
         The kernel log is read only if the process was killed and no client has ordered or handles the end.
         """

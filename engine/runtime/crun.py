@@ -119,9 +119,10 @@ def forget(run: str, container_id: str) -> None:
 
 
 def keep_state(directory: ContainerDirectory) -> dict[str, int]:
-    """Open crun's files of a started container, so that their contents survive their deletion; return path: descriptor.
+    """Open crun's files of a started container, and return a map from path to descriptor.
 
-    ``exec`` needs these files, and without ``seccomp.bpf`` it would let a command make all system calls.
+    The open descriptors keep the files' contents if the files are deleted. ``exec`` needs these files. Without the file
+    ``seccomp.bpf``, a command of ``exec`` could make all system calls.
     """
     state = os.path.join(state_root(directory.run), os.path.basename(directory.path))
     kept = {}
@@ -132,7 +133,7 @@ def keep_state(directory: ContainerDirectory) -> dict[str, int]:
 
 
 def restore_state(kept: Mapping[str, int]) -> None:
-    """Write those of crun's files again that were deleted; idempotent."""
+    """Write again each of crun's files that was deleted; idempotent."""
     for path, fd in kept.items():
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -122,7 +122,9 @@ class ContainerDirectory(DocumentDirectory):
         self.write("spec", spec)
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a document as `DocumentDirectory.write` does, and note the end of the container with ``exit``."""
+        """Write a document as `DocumentDirectory.write` does. For the file ``exit``, also make the container's file in
+        `ENDED`.
+        """
         if name == "exit":
             self._note_end()
         super().write(name, document)
@@ -153,7 +155,7 @@ class ContainerDirectory(DocumentDirectory):
                     raise
 
     def _note_end(self) -> None:
-        with contextlib.suppress(OSError):  # the file only finds an end that nobody else has handled
+        with contextlib.suppress(OSError):  # the file is only needed to find ends that no process has handled
             os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
             os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))
 

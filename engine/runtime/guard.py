@@ -30,7 +30,7 @@ LOOK_INTERVAL_SECONDS = 1.0
 """Seconds between two checks of the state of each process."""
 PING_INTERVAL_SECONDS = 5.0
 HANG_SECONDS = 10.0
-"""A process counts as hanging if it has slept for so many seconds and used no processor time.
+"""A process counts as hanging if it has slept for this number of seconds and used no processor time.
 
 A process that is only slow uses processor time, or waits for a processor or a disk, so it is never killed.
 """
@@ -65,7 +65,7 @@ class Ward:
 
     @property
     def needed(self) -> bool:
-        """Whether the process runs, or has not ended by itself."""
+        """Whether the process is connected, or must run because it has not ended by itself."""
         return self._connection is not None or guarded.is_saved(self._run, self._name)
 
     def look(self) -> None:
@@ -80,7 +80,7 @@ class Ward:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 os.close(pidfd)
         elif self._watch.is_ping_due():
-            with contextlib.suppress(OSError):  # a process that reads nothing has a full socket
+            with contextlib.suppress(OSError):  # the socket is full if the process reads nothing
                 self._connection.send(self._ping, socket.MSG_DONTWAIT)
 
     def _connect(self) -> bool:
@@ -187,7 +187,9 @@ class Watch:
         return stopped or (self._unanswered and self._hangs(pid, state))
 
     def _hangs(self, pid: int, state: bytes) -> bool:
-        """Return whether the main thread has slept without processor time (not for a disk) for too long."""
+        """Return whether the main thread has slept for too long without using the processor; a wait for a disk does not
+        count.
+        """
         used = _processor_time(pid)
         if state != b"S" or used != self._used:
             self._used, self._asleep = used, time.monotonic()

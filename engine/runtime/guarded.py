@@ -28,7 +28,7 @@ AGENT, SUPERVISOR = "agent", "supervisor"
 JOIN_SECONDS = 0.5
 """Seconds after its start in which a process starts no guard, so that the command which started it gets the processor.
 
-A guard that starts afterwards ends at once if the host has a guard.
+A guard that starts afterwards ends immediately if the host has a guard.
 """
 CHECK_INTERVAL_SECONDS = 3.0
 """Seconds between two checks whether the record exists and the guard is not stopped."""
@@ -95,7 +95,7 @@ def _path(run: str, name: str) -> str:
 
 
 class Guarded:
-    """The record and the guard of this process, which is the agent or the supervisor by ``name``.
+    """The record and the guard of this process; ``name`` says whether this process is the agent or the supervisor.
 
     The process reports the guard's connections to this object.
     """
@@ -137,7 +137,7 @@ class Guarded:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(
                     self._guard, signal.SIGKILL
-                )  # no other process has this pid, because the guard's connection lives
+                )  # no other process has this pid while the guard's connection is open
         self._stopped = stopped
         self._loop.after(CHECK_INTERVAL_SECONDS, self._check)
 

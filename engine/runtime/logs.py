@@ -122,7 +122,7 @@ class _File:
         return _seek_last(self.file, count), 0
 
     def _decompressed(self) -> Iterator[bytes]:
-        """Yield the lines of a compressed file. Of a damaged file, yield the lines before the damage."""
+        """Yield the lines of a compressed file. If the file is damaged, yield the lines before the damage."""
         with suppress(EOFError, gzip.BadGzipFile, zlib.error), gzip.open(self.file) as content:
             yield from content
 

@@ -45,7 +45,7 @@ _SAME = (
 _NAMESPACES = ("user", "pid", "uts", "ipc", "cgroup", "time")
 
 OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespace"
-"""Two reasons to refuse a peer, for which the supervisor has special reactions.
+"""Two reasons to refuse a peer. The supervisor treats them differently from all other reasons.
 
 The supervisor sends no reply to a peer of another user. An idle supervisor ends if a peer is in another network
 namespace.

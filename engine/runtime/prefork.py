@@ -23,7 +23,7 @@ If the work ends earlier, the next child is forked at the end of the work.
 class IdleChild:
     """At most one idle child.
 
-    ``work`` runs in the child, with the child's end of a channel. It gets the descriptor by `receive`.
+    ``work`` runs in the child, with the child's end of a channel. ``work`` calls `receive` to get the descriptor.
     """
 
     def __init__(self, work: Callable[[socket.socket], NoReturn]) -> None:
@@ -71,7 +71,7 @@ def has_come(channel: socket.socket) -> bool:
 
 
 def receive(channel: socket.socket) -> int:
-    """Wait for the work of an idle child, and return its descriptor. Exit if the parent needs the child no more."""
+    """Wait for the work of an idle child, and return its descriptor. Exit if the parent no longer needs the child."""
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if not descriptors:
         os._exit(0)

@@ -214,11 +214,11 @@ def _inode(run: str, name: str) -> int:
 
 
 def claim(run: str, name: str) -> socket.socket | None:
-    """Reserve an address that is no file for the resident process ``name`` of ``run``, until the result is closed.
+    """Reserve an abstract socket address for the resident process ``name`` of ``run``, until the result is closed.
 
-    When the lock file of a running process is deleted, its lock is lost. The address cannot be deleted. Returns None if
-    a process of the same directory has the address. If a foreign process has the address, the start continues without
-    it.
+    When the lock file of a running process is deleted, its lock is lost. The address is no file, so it cannot be
+    deleted. Returns None if a process of the same directory has the address. If a foreign process has the address, the
+    start continues without it.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

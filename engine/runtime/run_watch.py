@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERVAL_SECONDS = 0.25  # between two checks; a check costs four system calls
-LOOKS_LIMIT = 2  # checks that may wait for the end of a change
+LOOKS_LIMIT = 2  # maximum number of checks that wait until a change is complete
 
 
 class RunWatch:
@@ -29,7 +29,7 @@ class RunWatch:
         """Return whether a directory has changed since the last call of `accept`; checks at most four times a second.
 
         The change may be the deletion of many files. Therefore the result is False until two checks in a row see the
-        same state, or until `LOOKS_LIMIT` checks have waited for that.
+        same state, or until `LOOKS_LIMIT` checks have seen different states.
         """
         now = time.monotonic()
         if now < self._next:

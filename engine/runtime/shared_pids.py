@@ -1,8 +1,8 @@
 """End the remaining processes of a container with the host's pid namespace after its first process has ended.
 
-In a pid namespace of its own, the kernel ends all processes together with the first one. With ``--pid host``, the other
-processes continue to run. They are recognized by the container's mount namespace. This module has few imports, because
-the supervisor uses it and must use little memory.
+If a container has its own pid namespace, the kernel ends all its processes together with the first one. With ``--pid
+host``, the other processes continue to run. They are recognized by the container's mount namespace. This module has few
+imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ class StopOrder:
             self._timer = None
 
     def outcome(self) -> dict[str, bool]:
-        """Return what the file ``exit`` says about the order; empty if the container ended without an order."""
+        """Return the fields of the file ``exit`` that describe the order; empty if the container ended without an
+        order.
+        """
         if not self._given:
             return {}
         return {"stopped": True, "restart": self.restart, "killed": self._killed, "stopping": self._stopping}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHUNK = 65536
-FULL_BYTES = 1 << 18  # of input that waits; no more is then read from clients
+FULL_BYTES = 1 << 18  # of waiting input; above this limit, no input is read from clients
 _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 

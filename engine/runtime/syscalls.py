@@ -37,7 +37,7 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 1, 4, 15, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 
 _FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2, _MOUNT_SETATTR = 430, 431, 432, 437, 442
-_CLOEXEC, _SET_FLAG, _SET_STRING, _CREATE = 1, 0, 1, 6  # of fsopen and fsmount; commands of fsconfig
+_CLOEXEC, _SET_FLAG, _SET_STRING, _CREATE = 1, 0, 1, 6  # flag of fsopen and fsmount; commands of fsconfig
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPABILITY_VERSION_3 = 0x20080522
 _RACES = 128  # maximum attempts to resolve a path; an attempt fails if another process renames files

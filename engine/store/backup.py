@@ -1,4 +1,4 @@
-"""The backup of a store: one file next to the store's file, which replaces the backup before it.
+"""The backup of a store: one file next to the store's file. A new backup replaces the previous one.
 
 A backup is a consistent snapshot, made by SQLite's backup function. Commands do not wait for it, because in WAL mode a
 reader blocks no writer. A damaged store never replaces a good backup. A backup, a repair and the creation of the store

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _scan = json.JSONDecoder().raw_decode  # works as json.loads does, with fewer function calls
 Decoder = Callable[[Any], Any]
 LONG_CHARACTERS = 1 << 16
-"""Length of a document from which `decode` remembers the record. Few records have more than thousand characters."""
+"""Minimum length of documents that `decode` remembers. Few records have more than a thousand characters."""
 
 
 class Decode(Protocol):

@@ -51,7 +51,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def described(pid: int) -> str:
-    """Return the process as the end of an error message, or "" for the pid 0."""
+    """Return the words that name a process at the end of an error message, or "" for the pid 0."""
     if not pid:
         return ""
     command = b""

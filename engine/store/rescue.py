@@ -118,7 +118,7 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
     """Add the records that the store has lost and the backup has; return the actions.
 
-    Records of unfinished work (intents) are not taken from the backup, because the work has ended since.
+    Records of unfinished work (intents) are not taken from the backup, because this work has ended after the backup.
     """
     saved = backup.path_of(store)
     if not saved.exists():
@@ -172,7 +172,10 @@ def _replace(store: Path, repaired: Path) -> list[str]:
 
 
 def _free_name(store: Path) -> str:
-    """Return a name for the old file. If a killed repair moved the old file, but not its log, return the same name."""
+    """Return an unused name for the old file.
+
+    If a killed repair has moved the old file but not its log, return the name that this repair used.
+    """
     started = sorted(store.parent.glob(f"{store.name}{DAMAGED}*[0-9]"))
     if started and not store.exists() and not os.path.exists(f"{started[-1]}-wal"):
         return str(started[-1])

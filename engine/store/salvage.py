@@ -44,9 +44,9 @@ WAL_HEADER, FRAME_HEADER = struct.Struct(">IIII16x"), struct.Struct(">II16x")
 class Salvaged:
     """The records of a store's file. Each mapping is by id, in the order of creation.
 
-    ``broken`` has the names of the tables of which unknown rows are lost. ``lost`` has the ids of the unreadable
-    records of each table. ``problems`` has one line for each damage. ``backup`` has the records of the backup.
-    ``sequences`` has the highest row number that each table has had; the numbers only grow.
+    ``broken`` has the names of the tables that have lost unknown rows. ``lost`` has the ids of the unreadable records
+    of each table. ``problems`` has one line for each damage. ``backup`` has the records of the backup. ``sequences``
+    has the highest row number that each table has had; the numbers only grow.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=lambda: {table: {} for table in KINDS})
@@ -72,7 +72,7 @@ def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
     salvaged = read_file(copy)
     if not salvaged.broken or any(salvaged.records.values()):
         return salvaged
-    _copied(store, scratch, opened)  # because SQLite may have changed the first copy
+    _copied(store, scratch, opened)  # copy again, because SQLite may have changed the first copy
     if not _mend_first_page(copy, scratch):
         return salvaged
     mended = read_file(copy)
@@ -188,14 +188,15 @@ def _mend_first_page(copy: Path, scratch: Path) -> bool:
         return False
     empty = scratch / "empty.db"
     store_file.write_new(empty)
-    if len(data) <= PAGE:  # the log has the pages that changed since the store was created
+    if len(data) <= PAGE:  # the log has the changes of all pages since the store was created
         data = bytearray(empty.read_bytes())
     if page is None:
         page = empty.read_bytes()[:PAGE]
         fields = list(HEADER.unpack_from(page))
         fields[-3], fields[-2], fields[-1] = len(data) // PAGE, 0, 0
         page = HEADER.pack(*fields) + page[HEADER.size :]
-        page = page[:92] + page[24:28] + page[96:]  # the number of pages is valid for this value of the change counter
+        # SQLite uses the page count only if this field is equal to the change counter.
+        page = page[:92] + page[24:28] + page[96:]
     data[:PAGE] = page
     copy.write_bytes(data)
     return True

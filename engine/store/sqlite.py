@@ -209,8 +209,8 @@ class SqliteStore:
         try:
             return self._begun_with_log(begin)
         except sqlite3.OperationalError as error:
-            # Because SQLite cannot create the files next to the store on a full or read-only disk, the store is read
-            # without them. Without a log, the store's file has all records.
+            # On a full or read-only disk, SQLite cannot create the files next to the store. The store is then read
+            # without these files. If there is no log, the store's file has all records.
             if begin == WRITE or _code(error) not in _NO_SPACE or store_file.has_log(self.path):
                 raise
             uri = f"file:{quote(str(self.path))}?immutable=1"

@@ -52,7 +52,10 @@ class Wait:
             self._shown.enter_context(_notice(f"Waiting for {self.described()}"))
 
     def is_in_vain(self) -> bool:
-        """Return whether the holder of the lock is stopped; looks once in `lock_holder.STOP_CHECK_SECONDS`."""
+        """Return whether the holder of the lock is stopped, so that waiting is useless.
+
+        Checks this at most once in `lock_holder.STOP_CHECK_SECONDS`.
+        """
         now = time.monotonic()
         if now - self._looked < lock_holder.STOP_CHECK_SECONDS:
             return False

@@ -37,7 +37,9 @@ A host renews its certificate after half of this time. Therefore a host that is 
 certificate.
 """
 TOLERANCE = timedelta(minutes=10)
-"""A certificate is valid from this time span before its issue on, because a joining host's clock may be slow."""
+"""The time by which the validity of a certificate begins before its issue, because a joining host's clock may
+be slow.
+"""
 
 
 def lifetime() -> int:

@@ -1,4 +1,4 @@
-"""Who may use the API: a group by its socket, and other hosts with a certificate only."""
+"""Access to the API: local users need the group of the socket, and other hosts need a certificate."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_clients_without_one_are_not(remote, authority, tmp_path):
 
 @pytest.fixture
 def tls_ends(authority):
-    """The exchange and the client of a TLS connection."""
+    """The two ends of a TLS connection: the server's `Exchange`, and the client's socket."""
     authority.issue("server")
     ours, theirs = socket.socketpair()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -175,7 +175,7 @@ def test_a_hijacked_tls_connection_is_read_and_written_at_the_same_time(tls_ends
         head = len(received)
         for start in range(0, len(data), 65536):
             client.sendall(data[start : start + 65536])
-            while len(received) < head + start:  # the piece before comes back meanwhile
+            while len(received) < head + start:  # first receive the echo of all earlier pieces
                 received += client.recv(65536)
         while len(received) < head + len(data):
             received += client.recv(65536)
@@ -234,4 +234,4 @@ def test_systemd_may_pass_the_socket(service, tmp_path):
         answer = subprocess.run(["curl", "-s", "--unix-socket", str(path), "http://x/_ping"], capture_output=True)
         activated.terminate()
     assert answer.stdout == b"OK"
-    assert path.exists()  # the socket belongs to systemd
+    assert path.exists()  # the service does not delete the socket of systemd

@@ -57,7 +57,7 @@ async def messages_of(stream):
 
 
 async def one_session(url: str, host) -> list[tuple[str, str]]:
-    """Use the API as a program does, and return the events of that time: type and action."""
+    """Use the API as a program does; return type and action of each event that occurred meanwhile."""
     async with aiodocker.Docker(url=url) as docker:
         assert (await docker.version())["ApiVersion"] == "1.45"
         subscriber = docker.events.subscribe()

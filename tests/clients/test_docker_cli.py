@@ -63,7 +63,7 @@ def test_a_container_s_life(service):
     assert (missing.returncode, missing.stderr) == (1, "Error: No such object: renamed\n")
 
 
-def test_start_and_stop_tell_whether_they_did_anything(service):
+def test_start_and_stop_report_whether_they_changed_anything(service):
     service.docker("create", "--name", "c1", "bb", "sleep", "300")
     assert [service.ask("POST", "/containers/c1/start").status for _ in range(2)] == [204, 304]
     assert [service.ask("POST", "/containers/c1/stop?t=0").status for _ in range(2)] == [204, 304]

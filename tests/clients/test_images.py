@@ -62,7 +62,7 @@ def test_a_pull_ends_when_the_client_goes(service):
 
 
 def test_credentials_may_come_with_the_request(service):
-    """The registry of this test asks for credentials, and keeps what it gets."""
+    """The registry of this test asks for credentials, and records those that it gets."""
     seen = service.host.state / "seen"
     script = (
         "import http.server, sys\n"

@@ -20,7 +20,7 @@ from tests.conftest import until
 from .conftest import Service
 
 
-def test_ping_tells_clients_what_they_negotiate_with(service):
+def test_ping_gives_the_headers_for_version_negotiation(service):
     for method, body in (("HEAD", b""), ("GET", b"OK")):
         answer = service.ask(method, "/_ping")
         assert (answer.status, answer.body) == (200, body)
@@ -214,7 +214,7 @@ def test_the_idle_worker_ends_without_jobs(service, tmp_path):
 
 
 def new_idle_worker(service: Service) -> int:
-    """Return the pid of the idle worker that is there after a job."""
+    """Send a request, and return the pid of the idle worker that the service starts afterwards."""
     assert service.ask("DELETE", "/networks/missing").status == 404
     return until(lambda: idle_worker(service))
 
@@ -236,7 +236,7 @@ def front_of(service: Service) -> int:
 
 
 def children(service: int) -> list[tuple[int, int]]:
-    """Return the pid and the number of threads of each child of the process ``service`` that works on no job.
+    """Return the pid and the number of threads of each child of the process ``service`` that has no job.
 
     A worker with a job has a session of its own. It still exists for a moment after the answer to the client.
     """

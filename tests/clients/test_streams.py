@@ -158,14 +158,14 @@ def test_followed_logs_and_waits_end_when_the_client_goes(service):
 
 
 def threads(service) -> int:
-    """Return the number of threads of the service's processes, a thread for each connection."""
+    """Return the number of threads of the service's processes. Each connection has one thread."""
     pid = str(service.process.pid)
     children = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True).stdout.split()
     return sum(len(os.listdir(f"/proc/{each}/task")) for each in [pid, *children])
 
 
 def test_hundreds_of_clients_follow_one_container(service):
-    """There are more clients than inotify descriptors of a user, and they need descriptors above 1024."""
+    """The clients outnumber a user's inotify descriptors, and some of their descriptors are above 1024."""
     script = "while [ ! -e /go ]; do sleep 0.2; done; echo now; sleep 300"
     service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", script)
     paths = ("GET /containers/c1/logs?follow=1&stdout=1", "POST /containers/c1/attach?stream=1&stdout=1")

@@ -1,4 +1,4 @@
-"""testcontainers, unmodified, on hawse's API. Its helper Ryuk is an image of a registry, and therefore off."""
+"""testcontainers, unmodified, on hawse's API. Its helper Ryuk is disabled, because it is an image in a registry."""
 
 from __future__ import annotations
 

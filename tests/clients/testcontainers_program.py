@@ -13,7 +13,9 @@ SERVE = "echo content > /index.html; echo ready; httpd -f -p 80 -h /"
 
 
 def main() -> None:
-    """Start a web server and a second container on one network, and ask the server from there and from the host."""
+    """Start a web server and a second container on one network. Request a page from that container and from
+    the host.
+    """
     with Network() as network:
         web = DockerContainer("bb").with_command(["sh", "-c", SERVE]).with_exposed_ports(80)
         web = web.with_network(network).with_network_aliases("web").with_env("A", "1")

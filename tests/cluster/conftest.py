@@ -173,7 +173,7 @@ class Cluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-eventually = partial(until, pause=0.1)  # most conditions run a hawse command
+eventually = partial(until, pause=0.1)  # a longer pause, because most conditions run a hawse command
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def test_large_packets_and_the_mtu(pair):
     assert b.hawse("exec", "box", "busybox", "ping", "-c1", "-W5", "-s", "4000", "web").returncode == 0
 
 
-def test_ports_are_published_by_the_container_s_host_alone(pair):
+def test_ports_are_published_only_on_the_containers_host(pair):
     a, b = pair
     assert a.peer.run("busybox", "wget", "-T2", "-qO-", f"http://{a.underlay}:8080/hostname").returncode == 0
     assert a.peer.run("busybox", "wget", "-T2", "-qO-", f"http://{b.underlay}:8080/", check=False).returncode != 0

@@ -35,7 +35,7 @@ def ends(host, name):
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
-def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
+def test_certificates_are_renewed_and_the_cluster_continues(cluster, pair, tmp_path):
     """Hosts renew their certificates and keep working after the old certificates have expired.
 
     The test also covers managers. The managers' etcd members use the renewed certificates for the connections between
@@ -58,7 +58,7 @@ def test_they_are_renewed_and_the_cluster_goes_on(cluster, pair, tmp_path):
     stale.close()
 
 
-def test_a_host_that_was_off_for_too_long_is_told_what_to_do(pair):
+def test_the_error_of_a_host_that_was_off_for_too_long_says_what_to_do(pair):
     _, b = pair
     b.kill_processes()
     time.sleep(LIFETIME + 1)

@@ -82,7 +82,7 @@ def test_a_host_that_cannot_encrypt_has_no_part_in_it_until_it_can(cluster, pair
     assert a.verify("vault").stdout == "ok\n"
 
 
-def test_keys_are_rotated_and_traffic_goes_on(pair):
+def test_keys_are_rotated_and_traffic_continues(pair):
     a, b = pair
     before = public_keys(a)
     eventually(lambda: len(before & public_keys(a)) < len(before), 40)

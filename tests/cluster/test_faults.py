@@ -63,7 +63,7 @@ def cut(host):
         host.repair()
 
 
-def test_a_killed_agent_is_missed_by_nobody(three):
+def test_a_killed_agent_interrupts_no_traffic_and_no_names(three):
     _, b, c = three
     agent = b.agent_pid()
     kill(agent)
@@ -181,7 +181,7 @@ def test_a_dead_host_s_addresses_stay_its_own_until_it_is_removed(three):
 
 
 @pytest.mark.slow
-def test_an_address_of_a_removed_host_reaches_its_heir_only_even_when_the_host_comes_back(cluster, three):
+def test_an_address_of_a_removed_host_reaches_only_its_new_container_even_when_the_host_returns(cluster, three):
     a, _, c = three
     lost = cluster.join()
     lost.start("old", "app")
@@ -235,7 +235,7 @@ def test_a_watch_gap_with_compaction_is_caught_up(three):
     eventually(lambda: clean(three))
 
 
-def test_verify_tells_what_others_changed_and_fixes_it(three):
+def test_verify_reports_and_repairs_changes_of_other_programs(three):
     a, b, _ = three
     a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "hawse.heal=false", "left-alone")
     a.start("l1", "left-alone")
@@ -268,7 +268,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
     assert other.reaches("c3", "kept")
     host.reboot()
     assert not other.reaches("c3", address)
-    booted = host.hawse("system", "boot")  # a systemd unit runs it; the store is late, because the agent starts it
+    booted = host.hawse("system", "boot")  # as systemd does; the store is late, because the agent starts it
     assert (booted.stdout, booted.stderr) == ("Networks: 1, containers: 1, namespaces: 0\n", "")
     assert host.ip("kept", "app") == address
     eventually(lambda: other.reaches("c3", "kept"), 30)

@@ -86,7 +86,7 @@ def test_another_cluster_in_the_same_store_is_refused(cluster, store):
     assert not (stranger.root / "cluster").exists()
 
 
-def test_a_removed_host_that_goes_on_leaves_nothing_in_the_store(cluster):
+def test_a_removed_host_that_keeps_running_leaves_nothing_in_the_store(cluster):
     first, second = cluster.hosts[:2]
     node = second.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     first.hawse("node", "rm", "--force", node)

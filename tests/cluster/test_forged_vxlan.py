@@ -53,7 +53,7 @@ class Target:
             return False
 
 
-def test_frames_come_from_hosts_of_the_network_alone(cluster):
+def test_only_hosts_of_the_network_may_send_frames(cluster):
     a, b = cluster.grow(2)
     for host in (a, b):
         host.sh("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0")

@@ -48,7 +48,7 @@ def test_the_loss_of_one_manager_stops_nothing(cluster, managers):
     eventually(lambda: "after" in first.hawse("network", "ls").stdout, 30)
 
 
-def test_a_worker_whose_manager_falls_silent_goes_on_with_another(cluster, managers):
+def test_a_worker_changes_to_another_manager_if_its_manager_is_silent(cluster, managers):
     worker = cluster.hosts[3]
     places = worker.sh("ss -Htn state established dport = :2377").split()
     silent = next(h for h in managers if f"{h.underlay}:2377" in places)

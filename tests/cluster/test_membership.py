@@ -65,7 +65,7 @@ def test_init_prints_the_join_line_and_makes_what_docker_makes(first):
     assert facts.stdout == "true 1 24\n"
 
 
-def test_secrets_are_for_root_alone(first):
+def test_only_root_can_read_the_secrets(first):
     modes = subprocess.run(["find", first.root / "cluster", "-perm", "/077"], capture_output=True, text=True)
     assert modes.stdout == ""
 
@@ -111,7 +111,7 @@ def test_wrong_tokens_leave_no_half_joined_host(cluster, outsider, spoil, text):
     assert_outside(outsider)
 
 
-def test_nobody_there_is_told_at_once(cluster, outsider):
+def test_an_address_without_a_manager_is_reported_immediately(cluster, outsider):
     began = time.monotonic()
     assert "connection refused" in refused(outsider, "swarm", "join", "--token", cluster.token(), "192.168.99.11:2399")
     assert time.monotonic() - began < 10

@@ -95,7 +95,7 @@ def test_a_stale_peer_table(pair):
     mac = json.loads(pair[0].hawse("inspect", "web").stdout)[0]["NetworkSettings"]["Networks"]["app"]["MacAddress"]
     inside(b, f"bridge fdb del {mac} dev vxlan0 dst {pair[0].underlay} self")
     try:
-        found = trace(b, "box", "web:80")  # the frames are flooded, so they arrive
+        found = trace(b, "box", "web:80")  # the frames still arrive, because they are flooded
         assert (found["reachable"], found["culprit"]["kind"]) == (True, "peer-table-stale"), found
         inside(b, f"bridge fdb replace {mac} dev vxlan0 dst 192.168.99.77 self")
         found = culprit(b, "box", "web:80")

@@ -118,7 +118,7 @@ def test_what_is_no_request_of_a_guest_is_refused_at_once(connect, request_line)
     assert ended(secure, began) < GUEST_SECONDS / 2
 
 
-def test_another_version_of_hawse_is_told_so(connect):
+def test_another_version_of_hawse_gets_a_clear_error(connect):
     for layout in (b"", b"Hawse-Layout: 1\r\n", b"Hawse-Layout: 3\r\n"):
         secure = secured(connect())
         secure.sendall(b"POST /hawse/authority HTTP/1.1\r\nContent-Length: 2\r\n" + layout + b"\r\n{}")

@@ -5,8 +5,8 @@
     - docker rm -f c1                    run, not compared: preparation
     # a comment
 
-One ``sh`` runs all lines of a scenario, so shell variables keep their values. All that a scenario created is removed
-before the next scenario.
+One ``sh`` runs all lines of a scenario, so shell variables keep their values. Everything that a scenario created is
+removed before the next scenario.
 """
 
 from __future__ import annotations

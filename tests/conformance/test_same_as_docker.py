@@ -1,6 +1,7 @@
 """Each line of each scenario gives the same exit code, output and errors on hawse as on a running dockerd.
 
-A sample of the scenarios also runs with docker's own command line on hawse's API; HAWSE_TEST_API=on runs all so.
+A sample of the scenarios also runs with docker's own command line on hawse's API. With HAWSE_TEST_API=on, all scenarios
+run in this way.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ NETWORKS = {
     "apart": ("-o", "com.docker.network.bridge.enable_icc=false"),
 }
 PUBLISHED = 5
-"""One container of this many publishes its port 80."""
+"""Every ``PUBLISHED``-th container publishes its port 80."""
 FIRST_PORT = 20000
 WORKERS = 4
 PATIENCE_SECONDS = 30.0
@@ -284,7 +284,7 @@ def addresses(container):
 
 
 def errors(host, seed):
-    """Return a line for each connection that should work and does not, or works and should not."""
+    """Return a line for each connection that fails but should work, and for each that works but should fail."""
     containers, dice = running(host), random.Random(seed)
     dice.shuffle(containers)
     found = []
@@ -296,14 +296,14 @@ def errors(host, seed):
 
 
 def inside(container, containers, dice):
-    """Return the wrong connections of one container to others, by name and by address."""
+    """Test the connections from one container to others, by name and by address; return those with a wrong result."""
     own = addresses(container)
     may, must_not, script = [], {}, []
     others = [c for c in containers if c is not container]
     for other in dice.sample(others, min(8, len(others))):
         shared = [network for network in addresses(other) if network in own]
         if connected := [addresses(other)[network] for network in shared if network != "apart"]:
-            # The name stands for an address in the first network that both share, and "apart" comes first.
+            # The name resolves to the address on the first common network, and "apart" comes first.
             may += connected if "apart" in shared else [other["Name"][1:], *connected]
         elif "closed" in own or not shared:
             for network, address in addresses(other).items():

@@ -108,7 +108,7 @@ def test_in_double_quotes_bash_is_not_offered_such_a_name(hostile, started, unto
 
 
 @pytest.mark.parametrize(("line", "word"), [("hawse network rm n", "n14"), ("hawse network ls -f label=", "good")])
-def test_what_nobody_can_type_is_not_offered(shell, hostile, untouched, line, word):
+def test_names_that_cannot_be_typed_are_not_offered(shell, hostile, untouched, line, word):
     shown = shell.offered(line, word)
     assert word in shown
     assert [text for text in ("n20", "n21", "txt", "line", "n24", "n25", "n26", "/x", "l1") if text in shown] == []

@@ -40,7 +40,7 @@ def resident_processes_end(tmp_path):
 
 
 def killed(mark: bytes) -> bool:
-    """Kill the processes that have the variable ``mark``; return whether there was one."""
+    """Kill the processes whose environment has the variable ``mark``; return whether there was one."""
     found = False
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # the process has ended
@@ -110,7 +110,7 @@ def program(seconds: float) -> pexpect.spawn:
     return pexpect.spawn(sys.executable, ["-c", SLOW, str(seconds)], encoding="utf-8", timeout=60, env=env)
 
 
-def test_the_line_gives_way_to_output_and_is_gone_at_the_end():
+def test_the_progress_line_is_removed_before_output_and_at_the_end():
     child = program(0.9)
     child.expect("Counting to three")
     child.expect("\x1b\\[2K" + "one\r\n")

@@ -159,7 +159,9 @@ def test_zsh_puts_a_template_into_quotes(started, directory):
 
 @pytest.mark.parametrize("start", ["--format ", "--format="])
 def test_zsh_and_fish_complete_a_template_without_quotes(started, directory, start):
-    """zsh keeps braces without quotes; fish gets quotes, because a closed brace after an open one is an error there."""
+    """zsh accepts a template without quotes. For fish, hawse adds quotes, because fish refuses unquoted
+    closing braces.
+    """
     for name, template in (("zsh", "{{.Names}}"), ("fish", "'{{.Names}}'")):
         expected = f"hawse ps {start}{template} Z"
         assert started(name, directory).completed(f"hawse ps {start}{{{{.Na", expected) == expected
@@ -191,7 +193,7 @@ def test_bash_puts_a_template_into_quotes(started, directory):
 
 @pytest.mark.parametrize("package", [False, True])
 def test_bash_completes_docker_where_it_is_an_alias(started, directory, package):
-    """Where docker is no alias, Docker's own completion is restored, if it is installed."""
+    """In a shell where docker is no alias, the completion that another program has set for docker stays."""
     shell = started("bash", directory, package=package)
     shell.keys("-l", "alias docker=hawse")
     shell.keys("Enter")

@@ -1,4 +1,4 @@
-"""The documentation: generated pages are current, links lead to something, and command lines are valid."""
+"""The documentation: generated pages are current, each link has a target, and command lines are valid."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ class PeerSync:
     def verify(self, identity: str) -> Sequence[str]:
         """Repair a network's devices and tables on this host; return one line for each difference.
 
-        Other threads call this after the kernel reported a change. A tunnel that is missing is left out, because only
-        the cluster's records can supply it.
+        Other threads call this after the kernel reported a change. A missing tunnel is not repaired, because only the
+        cluster's records describe it.
         """
         with self._condition:
             view, spec = self._view, self._networks.get(identity)

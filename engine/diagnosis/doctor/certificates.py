@@ -14,7 +14,9 @@ from engine.cluster.model import ClusterMembership
 from engine.diagnosis.doctor.checks import fault, ok, warning
 
 RENEWED_SHARE = 0.25
-"""The share of a certificate's lifetime that is always left, because the agent renews it after half of its lifetime."""
+"""If less than this share of a certificate's lifetime is left, the check reports it: the agent renews after
+half of it.
+"""
 FILES = {
     memberships.NODE: "certificate of this node",
     memberships.MANAGER: "certificate of this manager",
@@ -31,7 +33,7 @@ def check(root: Path, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def are_stale(root: Path, membership: ClusterMembership) -> bool:
-    """Return whether there is a finding for any certificate of this host."""
+    """Return whether `check` reports a warning or a fault for any certificate of this host."""
     return any(result.status != OK for result in check(root, membership))
 
 

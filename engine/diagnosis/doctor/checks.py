@@ -1,4 +1,4 @@
-"""Make the results of checks. Hold the records, and find the reasons why damage has not been repaired."""
+"""The results of checks, and the data that all checks share: the host, its records, and why damage was not repaired."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Examined:
 
     @property
     def fights(self) -> Sequence[str]:
-        """The agent's sentences about other programs that repeatedly undo its repairs."""
+        """The agent's warnings about other programs that repeatedly undo its repairs."""
         return self._answer[1]
 
     @cached_property
@@ -104,7 +104,10 @@ def read_records(reader: Reader) -> Snapshot:
 
 
 def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
-    """Yield one fault for each kind and place of difference. A routine update that is due is not a fault."""
+    """Group the differences by kind and place, and yield one fault for each group.
+
+    Routine updates are left out, because they are no damage.
+    """
     damage = [difference for difference in found if difference.is_damage]
     for group, whats in texts.grouped(damage).items():
         yield fault(name, f"{group}: {texts.brief(whats)}", cause)

@@ -32,7 +32,10 @@ from engine.version import version_text
 
 ANSWER_SECONDS = 1.0
 SKEW_SECONDS, LARGE_SKEW_SECONDS = 5.0, 300.0
-"""Differences between clocks. Certificates tolerate ten minutes; smaller differences make logs hard to compare."""
+"""Seconds between this host's clock and a manager's clock. A larger difference gives a warning, or a fault.
+
+Certificates tolerate ten minutes. Smaller differences make logs hard to compare.
+"""
 DAEMONS = {"etcd": "etcd", "server": "manager's server"}
 
 
@@ -156,7 +159,7 @@ def _version(name: str, node: Node) -> Iterator[Check]:
 
 
 def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
-    """Compare this host's clock with the Date of an answer of a manager's server, which has whole seconds."""
+    """Compare this host's clock with a manager's clock: the HTTP header Date of an answer, which has whole seconds."""
     url = etcd_member.url(node.address, node.enrollment_port)
     try:
         connection = EtcdConnection(url, lambda: memberships.node_context(host.root), ANSWER_SECONDS, MANAGER_NAME)
@@ -207,7 +210,7 @@ def _tunnel_ports(examined: Examined) -> Iterator[Check]:
 
 
 def repair(examined: Examined) -> None:
-    """Start what has ended, renew certificates and repair the overlay networks, as far as the store answers."""
+    """Start ended cluster processes and renew certificates. If the store answers, also repair the overlay networks."""
     host = examined.host
     membership = memberships.load(host.root)
     if membership is None:

@@ -27,11 +27,11 @@ from engine.store.store_file import NAME
 Area = tuple[str, Callable[[Examined], Iterable[Check]]]
 FAILURES = (EngineError, DriverError, RuntimeFailure, OSError)
 COMPARISONS, PAUSE_SECONDS = 5, 0.2
-"""Maximum number of comparisons while commands run, and the pause, which grows by this time after each comparison."""
+"""Maximum number of comparisons if commands change the records meanwhile. Each pause is `PAUSE_SECONDS` longer."""
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
 STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
-"""The objects that answer only some time after their start. While one has a fault, the second examination is
-repeated.
+"""The objects that answer only some time after their start. While one of them has a fault, `_settled` repeats the
+examination.
 """
 
 
@@ -53,7 +53,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
 
 def _settled(host: Host) -> list[Check]:
-    """Examine the host until all processes that were started answer, at most for `SETTLE_SECONDS`."""
+    """Examine the host again and again until all started processes answer, for at most `SETTLE_SECONDS`."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         after = examine(host)
@@ -85,7 +85,7 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
             examined = Examined(host, read_records(reader), partial(processes.agent_state, host))
             compared: list[Area] = [
                 ("networks", partial(links.check, reader=reader)),
-                ("intents", lambda _: links.unfinished(reader)),  # called at once
+                ("intents", lambda _: links.unfinished(reader)),  # called before ``reader`` changes
                 ("paths", paths.check),
                 ("names", names.check),
             ]

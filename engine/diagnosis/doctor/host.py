@@ -75,9 +75,9 @@ def _programs(examined: Examined) -> Iterator[Check]:
 
 
 def _forwarding(examined: Examined) -> Iterator[Check]:
-    """Check forwarding if daemon.json forbids hawse to enable it.
+    """Check IP forwarding if daemon.json forbids hawse to enable it.
 
-    Otherwise the comparison of the networks checks it.
+    If hawse may enable it, the comparison of the networks checks it.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     uplink, _ = features.way_out() if outward else ("", 0)

@@ -21,7 +21,7 @@ from engine.recovery.link_repair import CONTAINER, NETWORK, LinkRepair, Subject
 from engine.store.api import Reader
 
 HOST_PLACE = "forwarding"
-"""The place of differences that concern the host and not one network (`drivers.bridge`)."""
+"""The place (`Difference.place`) of differences that concern the whole host and not one network."""
 
 
 def check(examined: Examined, reader: Reader) -> Iterator[Check]:
@@ -38,7 +38,7 @@ def check(examined: Examined, reader: Reader) -> Iterator[Check]:
 
 
 def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
-    """Return the agent's own comparison, for all objects that hawse made."""
+    """Return the agent's comparison, which here includes objects whose automatic repair the user has disabled."""
     by_sandbox = {container.sandbox_id or container.id: container for container in containers}
     return LinkRepair(
         host.store,
@@ -50,7 +50,7 @@ def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
 
 
 def _resolver_port(by_sandbox: Mapping[str, ContainerRecord], sandbox_id: str) -> int:
-    """Return the port in a sandbox at which the agent's resolver listens and that needs a redirection, or 0."""
+    """Return the port of the agent's resolver in a sandbox if port 53 must be redirected to it, else 0."""
     container = by_sandbox.get(sandbox_id)
     if container is None:
         return 0
@@ -139,7 +139,7 @@ def unfinished(reader: Reader) -> Iterator[Check]:
 
 
 def repair(examined: Examined) -> None:
-    """Repair the firewall, the networks and then the containers, by difference."""
+    """Repair the differences of the firewall, then of the networks, and then of the containers."""
     host = examined.host
     recover.repair(host, whole=False)
     compare = comparison(host, examined.containers)

@@ -26,7 +26,7 @@ from engine.model import ContainerRecord, EndpointRecord
 ANSWER_SECONDS = 1.0
 """The time limit in seconds for the answers of all servers. After half of this time, each query is repeated once."""
 BATCH = 200
-"""Maximum number of queries at once, because each has a socket."""
+"""Maximum number of parallel queries, because each query has a socket."""
 FEW = 3  # maximum number of servers that one line names
 
 

@@ -30,7 +30,7 @@ WARM_LOCK = "warm.lock"  # the same name as in cli/launcher/launch.py
 def agent_state(host: Host) -> tuple[str, Sequence[str]]:
     """Return the agent's state (`RUNNING`, `STOPPED`, `SILENT` or `ENDED`) and its warnings about other programs.
 
-    Waits up to `STARTING_SECONDS` for an agent that is starting. Does not replace a stopped agent, as `ask` does.
+    Waits up to `STARTING_SECONDS` for an agent that is starting. Unlike `ask`, it does not replace a stopped agent.
     """
     deadline = time.monotonic() + STARTING_SECONDS
     while True:
@@ -81,7 +81,10 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 
 
 def agent_is_needed(examined: Examined) -> bool:
-    """Return whether the agent must run now. The containers' records or the record of the agent's start decide."""
+    """Return whether the agent must run now.
+
+    This is so if the guard has a record of it, if the host is in a cluster, or if a network or container needs it.
+    """
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or membership.exists(host.root):
         return True
@@ -94,7 +97,7 @@ def agent_is_needed(examined: Examined) -> bool:
 
 
 def supervisor_is_needed(examined: Examined) -> bool:
-    """Return whether the process of any container runs. Its parent must be a supervisor."""
+    """Return whether the process of any container runs, because the parent of such a process must be a supervisor."""
     return any(container.kind == "process" for container in examined.containers)
 
 

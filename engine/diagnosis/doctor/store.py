@@ -13,13 +13,13 @@ from engine.recovery import check as checks
 from engine.store.store_file import NAME
 
 FULL_BYTES = 1 << 20
-"""If fewer bytes are free, commands fail, because the store's log can grow to this size."""
+"""If fewer bytes are free, the check reports the disk: the store's log may grow to this size."""
 LOW_BYTES = 16 << 20
 FEW_FILES = 64
 
 
 def check(host: Host) -> Iterator[Check]:
-    """Yield the results for the store, for both directories and for daemon.json."""
+    """Yield the results for the store, for HAWSE_ROOT and HAWSE_RUN, and for daemon.json."""
     yield from integrity(host)
     yield _space("HAWSE_ROOT", host.root)
     if _device(host.run) != _device(host.root):

@@ -1,6 +1,6 @@
 """Checks of single hops by kernel state: neighbours, sysctls, MTUs, listening sockets, connection tracking.
 
-Each check yields the culprits that it proves. Those on the source's side come first. Nothing is changed.
+Each check yields the culprits that it proves, beginning on the source's side. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ class Checks:
     # ----------------------------------------------------------------------------------------- conflict
 
     def duplicates(self, *, sending: bool) -> Iterator[Culprit]:
-        """Yield a culprit if two endpoints hold the target's or the source's address.
+        """Yield a culprit if two endpoints have the target's or the source's address.
 
-        ``sending`` also sends ARP requests.
+        With ``sending``, ARP requests are sent too.
         """
         for member in (self._way.target_member, self._way.source_member):
             value = address_of(member.endpoint, self._version) if member is not None else None
@@ -200,7 +200,7 @@ class Checks:
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
         """Yield a culprit if a reverse path filter drops the packet or its answer; ``source`` is the sender's address.
 
-        A strict filter (1) accepts a packet only if the route to its sender leaves by the interface at which it
+        A strict filter (1) accepts a packet only if the route to its sender leaves by the interface at which the packet
         arrived.
         """
         way, own = self._way, source or self._way.source_address

@@ -77,7 +77,7 @@ class Destinations:
         self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> Way:
-        """Return the path to ``published:PORT``; raises `Found` if it is not published there."""
+        """Return the path to ``published:PORT``; raises `Found` if the source cannot reach such a published port."""
         found = self._publishing(target.port, target.protocol)
         if not found:
             raise Found(self._nothing_published(target))
@@ -88,7 +88,7 @@ class Destinations:
         return self._through(endpoint, binding, address, target.port)
 
     def way(self, target: Target, addresses: Sequence[IPAddress]) -> Way:
-        """Return the path to the best of the target's addresses."""
+        """Return the path to the target, with the address that `_best` chooses."""
         address = self._best(addresses)
         if self._source.kind == OUTSIDE:
             return self._from_outside(target, address)
@@ -106,9 +106,9 @@ class Destinations:
         return self._elsewhere_or_outside(target, address)
 
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
-        """Return the address on a network that the source shares.
+        """Return the first address on a network of the source.
 
-        Otherwise return the first whose IP version the source has.
+        If there is none, return the first address of an IP version that the source has.
         """
         shared = {m.network.id for m in self._members}
         for address in addresses:
@@ -160,7 +160,9 @@ class Destinations:
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
     def _from_outside(self, target: Target, address: IPAddress) -> Way:
-        """Return the path from outside: to the port's published host port, otherwise to the address itself."""
+        """Return the path from an external machine: through the host port if the target's port is published, else to
+        the address itself.
+        """
         held = self._records.at(address)
         if not held:
             return (

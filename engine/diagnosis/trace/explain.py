@@ -1,7 +1,7 @@
-"""Name the culprit, by the observation of the probe, by the comparison with the records, and by single checks.
+"""Find the culprit from the observed probe, from the comparison with the records, and from single checks.
 
-The first culprit on the path that is proven is the result. A drop that nftables reports comes first. Faults of the
-kernel state come next, then drops that hawse's own rules intend, then a port without a listener.
+The result is the first proven culprit on the path. A drop that nftables reports comes first. Faults of the kernel state
+come next, then drops that hawse's own rules intend, then a port without a listener.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Explanation:
                     yield from (c for c in self._state.default_routes(place.record) if self._concerns(c))
 
     def _concerns(self, culprit: Culprit) -> bool:
-        """Return whether a state fault can stop packets on this path. Its layer and its IP version decide."""
+        """Return whether a state fault can stop packets on this path. The fault's layer and IP version decide."""
         way = self._way
         if culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding
@@ -156,7 +156,7 @@ class Explanation:
         if self._differences is None:
             try:
                 found = self._state.firewall(self._reader)
-                # The table "bridge hawse" only drops packets. No packet is lost because this table is missing.
+                # The table "bridge hawse" only drops packets, so packets are not lost if it is missing.
                 self._differences = [
                     d for d in found if not (d.place.startswith(spoof_guard.TABLE) and d.kind == "missing")
                 ]
@@ -181,7 +181,7 @@ class Explanation:
     # ----------------------------------------------------------------------------------------- with probe
 
     def of(self, seen: Observation) -> Culprit | None:
-        """Return the culprit of a probe without the expected answer, or None if nothing proves a culprit."""
+        """Return the culprit if a probe did not get the expected answer, or None if nothing proves a culprit."""
         for place, event in seen.drops():
             return self.of_drop(place, event)
         for place, rule in seen.legacy:
@@ -292,7 +292,7 @@ class Explanation:
         return Culprit("not-published", f"port {way.service} of {way.target_name} ({chain_name})", "host", detail, fix)
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        """Return the culprit of a probe that was lost without a drop by nftables."""
+        """Return the culprit if a probe was lost although nftables reported no drop."""
         way = self._way
         if way.kind == EXTERNAL:
             return self._of_external(seen)

@@ -23,7 +23,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """The cause: one of the stable ``kind`` words, the object at fault, its place, the fault, and the remedy."""
+    """The cause of a failure. ``kind`` is a fixed word for scripts; ``object`` is the object at fault."""
 
     kind: str
     object: str
@@ -71,7 +71,7 @@ class Log:
         self.hops.append(Hop(what, where, ok, detail, seen))
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Add a hop that was seen after the first group of hops in the same place."""
+        """Insert a hop that the probe has passed, after the first consecutive hops in the place ``where``."""
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
         self.hops.insert(end + 1, Hop(what, where, True, detail, True))

@@ -56,7 +56,10 @@ class Names:
         return self._asked(name, members)
 
     def _recorded(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
-        """Return the recorded addresses of a name on the source's networks, or of the source's short names."""
+        """Return the addresses that the records have for a name.
+
+        They come from the endpoints on the source's networks, or else from the source's legacy links (``--link``).
+        """
         found: list[IPAddress] = []
         for member in members:
             if has_names(member.network):
@@ -209,7 +212,10 @@ class Names:
         return Culprit("upstream-dns-down", f"DNS servers {listed}", self._where, detail, fix)
 
     def _from_host(self, name: str) -> list[IPAddress]:
-        """Return a name's addresses for a source that is no container: a container's, else the host's DNS's."""
+        """Return a name's addresses for a source other than a container.
+
+        They are the addresses of the container with this name. Without such a container, the host's DNS is asked.
+        """
         for container in self._records.containers.values():
             if name in (container.name, container.id, container.id[:12]):
                 require_running(container)

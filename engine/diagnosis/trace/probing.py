@@ -27,16 +27,16 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 WAIT_SECONDS = 1.3
 """Seconds without an answer after which a probe counts as lost. TCP repeats a lost SYN after one second."""
 AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
-"""Seconds after which a datagram is repeated, and after which an answer is sent in the place of a UDP service."""
+"""Seconds after which a UDP probe is sent again, and after which the trace itself answers for a silent UDP service."""
 DROPPED_SECONDS = 0.2  # seconds to wait for an answer after nftables has reported a drop
-LATE_SECONDS = 0.3  # seconds after which an answer that cannot leave the host counts as seen
-SETTLE_SECONDS = 0.02  # seconds in which the last events of a finished probe arrive
+LATE_SECONDS = 0.3  # seconds to wait until an answer counts that was seen only on the host
+SETTLE_SECONDS = 0.02  # seconds to wait for the last events of a finished probe
 NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
 
 
 @dataclass
 class Observation:
-    """The observation of a probe. ``result`` is that of `Probe.poll`; "" means that no answer came."""
+    """The observation of a probe. ``result`` is the value of `Probe.poll`; "" means that no answer came."""
 
     result: str = ""
     events: list[tuple[Place, Event]] = field(default_factory=list)
@@ -185,7 +185,7 @@ def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
 
 
 def _injected(way: Way) -> Observation:
-    """Deliver a probe to the host's interface in the name of an external machine, and watch for the answer."""
+    """Inject a probe at the host's external interface, as if an external machine had sent it; watch for the answer."""
     number = NEAR_PORTS[0] + randbelow(NEAR_PORTS[1])
     probe = Tuple(way.protocol, way.address.version, number)
     interface = way.source.interface

@@ -132,12 +132,18 @@ def rule_in(place: Place, decision: Drop | Event) -> str:
 
 
 def in_shell(table: str, chain: str) -> str:
-    """Return a table (family and name) and a chain for a command; the kernel allows any characters in their names."""
+    """Quote the names of a table (with its family) and of a chain for a shell command.
+
+    The kernel allows any characters in these names.
+    """
     return shlex.join([*table.split(" ", 1), chain])
 
 
 def br_netfilter(what: str, detail: str, version: int) -> Culprit:
-    """Return the culprit for a policy that drops packets within a bridge. It sees them only because of br_netfilter."""
+    """Return the culprit for a policy that drops packets within a bridge.
+
+    The policy applies to these packets only because br_netfilter is on.
+    """
     key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
     said = f"{key}=1 sends packets within a bridge through the IP firewall, where {detail}"
     fix = f"sysctl -w {key}=0, or accept the packets in {what}"

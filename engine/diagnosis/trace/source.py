@@ -16,7 +16,7 @@ from engine.model import ContainerRecord
 from engine.store.api import Reader
 
 OUTSIDE = "outside"
-ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # for documentation (RFC 5737, RFC 3849)
+ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)
 
 
 def place_of(reader: Reader, records: Records, reference: str) -> Place:
@@ -56,7 +56,9 @@ def require_running(record: ContainerRecord) -> None:
 
 
 def _interface(name: str) -> str:
-    """Return the interface by which packets from outside arrive: the given one, or that of the default route."""
+    """Return the interface by which packets from outside arrive: ``name``, or else the interface of the
+    default route.
+    """
     if name and not link.index(name):
         raise InvalidArgument(f"no such interface: {name}")
     if name:
@@ -71,7 +73,7 @@ def _interface(name: str) -> str:
 
 
 def anywhere(version: int) -> IPAddress:
-    """Return an address that no network has, whose route is the default route."""
+    """Return an address that belongs to no network, so that its route is the default route."""
     return ip_address(ANYWHERE[version])
 
 

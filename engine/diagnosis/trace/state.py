@@ -1,4 +1,4 @@
-"""Compare the kernel with the records for the networks and endpoints on a path, and make culprits of differences.
+"""Compare the kernel with the records for the networks and endpoints on a path, and convert differences to culprits.
 
 The comparisons are the agent's own (`drivers.api.LinkRepairer`, `drivers.api.Repairer`). Nothing is repaired.
 """
@@ -157,7 +157,10 @@ def bridge_of(network: NetworkRecord) -> str:
 
 
 def port_of(member: JoinedEndpoint) -> str:
-    """Return the host end of an endpoint's veth pair: its present name, or without it the name that hawse gives."""
+    """Return the name of the host end of an endpoint's veth pair.
+
+    If there is no veth pair, return the name that hawse would give to it.
+    """
     candidates = names.host_end_names(member.endpoint.id)
     mark = names.endpoint_mark(member.endpoint.id)
     with session() as opened:

@@ -1,6 +1,6 @@
-"""Bench: docker's own command line on hawse's service of the Docker API, beside the same on a real dockerd.
+"""Bench: docker's own command line on hawse's service of the Docker API, compared with the same on a real dockerd.
 
-The time is that of the whole command. The memory is that of the processes that wait for the first request.
+The times are those of whole commands. The memory is measured before the first request.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ OPERATIONS = (
 )
 TARGET = 1.0
 READING, READING_ROUNDS = ("network ls", "network inspect"), 4
-"""Commands that only read differ by less than a millisecond, so they get this many times the rounds of the others."""
+"""The commands that only read, and the factor for their number of rounds.
+
+They get more rounds, because their times differ by less than a millisecond.
+"""
 
 
 def run(settings: Settings, state: Path) -> list[Table]:

@@ -166,7 +166,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 HOST, PEER, WEB, DB, GATEWAY = "192.168.99.11", "192.168.99.99", "172.31.0.2", "172.31.0.3", "172.31.0.1"
 BOUND = 3.0
 """Seconds within which traffic must continue on a busy machine. Usually this takes a tenth of a second."""
-QUERY = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\x02db\0\0\x01\0\x01"  # the address of "db"
+QUERY = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\x02db\0\0\x01\0\x01"  # DNS query for the address of "db"
 
 
 class Drifting(Guarded):
@@ -243,7 +243,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifting]:
 
 @pytest.fixture
 def traffic(world: Guarded) -> Traffic:
-    """Traffic on an undamaged host. Its agent has made few repairs, so it does not delay a repair."""
+    """Traffic on an undamaged host. The agent has made few repairs, so the agent does not delay its next repair."""
     if world.damaged > 4:
         world.calm_down()
     world.damaged += 1

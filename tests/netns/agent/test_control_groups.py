@@ -44,7 +44,7 @@ def unit() -> Iterator[list[Path]]:
     for directory in made:
         until(lambda directory=directory: not (directory / "cgroup.procs").read_text())
         directory.rmdir()
-        with suppress(OSError):  # processes of another host use the group
+        with suppress(OSError):  # processes of another test host use the group
             (directory.parent / "hawse/shared").rmdir()
             (directory.parent / "hawse").rmdir()
 
@@ -58,7 +58,7 @@ def test_the_end_of_the_first_commands_unit_kills_nothing(unit, host):
     container = int(host.hawse("inspect", "-f", "{{.State.Pid}}", "web").stdout)
     moved = [pid_of(host, "supervisor"), container]
     assert [set(groups_of(pid).values()) for pid in moved] == [{SHARED}] * 2
-    for directory in unit:  # as systemd does when it stops a unit
+    for directory in unit:  # kill the unit's processes, as systemd does
         for pid in (directory / "cgroup.procs").read_text().split():
             os.kill(int(pid), 9)
     time.sleep(0.2)

@@ -13,7 +13,7 @@ from tests.netns.agent.conftest import BOUND, GATEWAY, PEER, WEB
 pytestmark = pytest.mark.netns
 
 
-def test_what_the_containers_user_did_stays(world, traffic):
+def test_changes_by_the_containers_user_stay(world, traffic):
     web = world.paths_of["web"]
     world.inside(
         web,
@@ -35,7 +35,7 @@ def test_what_the_containers_user_did_stays(world, traffic):
     assert "own0" not in world.inside(web, "ip route")
 
 
-def test_what_commands_do_is_no_damage(world, traffic):
+def test_changes_by_commands_are_not_repaired(world, traffic):
     log = world.log()
     world.hawse("network", "create", "--subnet", "172.35.0.0/16", "brief")
     world.containers(quiet=["--network", "brief", "-p", "9200:80"])
@@ -59,7 +59,7 @@ def test_isolated_ports_stay_isolated(world, traffic):
     world.hawse("network", "rm", "closed")
 
 
-def test_a_fight_is_noticed_and_ends(world, traffic):
+def test_a_conflict_is_reported_and_ends(world, traffic):
     log, web = world.log(), world.paths_of["web"]
     world.damaged = 5
     for _ in range(200):
@@ -120,7 +120,7 @@ def test_an_adopted_namespace_is_repaired(world, traffic):
 
 
 @pytest.mark.parametrize("kind", ["network", "container", "daemon.json"])
-def test_nothing_is_repaired_where_the_user_says_so(world, traffic, kind, tmp_path, monkeypatch):
+def test_nothing_is_repaired_if_the_user_disables_repairs(world, traffic, kind, tmp_path, monkeypatch):
     if kind == "daemon.json":
         (tmp_path / "daemon.json").write_text('{"heal": false}')
         monkeypatch.setenv("HAWSE_CONFIG", str(tmp_path / "daemon.json"))
@@ -134,4 +134,4 @@ def test_nothing_is_repaired_where_the_user_says_so(world, traffic, kind, tmp_pa
     assert "inet " not in world.inside(path, "ip addr show eth0")
     world.hawse("rm", "-f", "free")
     world.hawse("network", "rm", "loose")
-    world.damaged = 5  # so the next test starts another agent, without this daemon.json
+    world.damaged = 5  # after so many damages, the next test starts another agent, without this daemon.json

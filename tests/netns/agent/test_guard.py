@@ -1,4 +1,4 @@
-"""While networks or containers need them, agent and supervisor are started again after any kill, without a command."""
+"""Agent and supervisor are started again after any kill, without a command, while networks or containers need them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def healed(host, *before: int) -> float:
 
 
 def serves(host) -> None:
-    """Fail unless names resolve, output is logged, ends are recorded and traffic passes."""
+    """Fail unless names resolve, output is logged, the ends of containers are recorded and traffic passes."""
     answer = until(lambda: host.hawse("exec", "db", "busybox", "nslookup", "-type=a", "web.", check=False).stdout)
     assert "172.18.0.2" in answer
     lines = len(host.hawse("logs", "web").stdout)
@@ -66,7 +66,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         )
         host.hawse("run", "-d", "--name", "db", "--network", "app", "hostfs", "sleep", "1000")
         healed(host)
-        time.sleep(1.2)  # until the guard has connected to both
+        time.sleep(1.2)  # until the guard has connected to both processes
         yield host
 
 
@@ -170,5 +170,5 @@ def test_a_guard_whose_lock_file_was_deleted_stays_the_only_one(named):
     until(lambda: pid_of(named, "guard") == before)
     os.kill(pid_of(named, "supervisor"), signal.SIGKILL)
     healed(named)
-    time.sleep(2)  # the new supervisor would start another guard, and the old guard would end
+    time.sleep(2)  # time in which another guard would replace this one
     assert pid_of(named, "guard") == before

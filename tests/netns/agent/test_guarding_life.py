@@ -67,7 +67,7 @@ def agents(host) -> list[int]:
 
 
 @pytest.mark.parametrize("command", [["network", "create", "app"], CONTAINER], ids=["empty network", "default bridge"])
-def test_an_agent_guards_whatever_is_up(host, command):
+def test_the_agent_repairs_the_firewall_after_each_first_command(host, command):
     host.hawse(*command)
     until(lambda: agent(host))
     until(lambda: TABLE in host.sh("nft list tables"))
@@ -98,7 +98,7 @@ def test_a_flush_just_after_the_agent_was_killed_is_repaired_by_the_one_that_com
     assert agent(host) not in (0, first)
 
 
-def test_an_agent_that_guards_nothing_any_more_lets_go_and_ends(host):
+def test_an_agent_without_networks_to_guard_ends(host):
     env = {"HAWSE_AGENT_IDLE": "2"}
     host.hawse("network", "create", "app", env=env)
     until(lambda: TABLE in host.sh("nft list tables"))

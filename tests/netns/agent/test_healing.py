@@ -49,7 +49,7 @@ FAULTS = {
     "the spoof guard is deleted": "delete table bridge hawse",
     "the guarded ports are flushed": "flush set bridge hawse ports",
 }
-ENOUGH = 4  # maximum damages to the firewall by tests before a test starts a new agent
+ENOUGH = 4  # number of damages by tests after which a test starts a new agent
 TOOK: dict[str, float] = {}
 
 
@@ -207,7 +207,7 @@ def test_commands_and_flushes_at_once_end_well(calm):
     assert calm.until(before) < 40
 
 
-def test_what_commands_do_is_no_damage(calm):
+def test_changes_by_commands_are_not_repaired(calm):
     time.sleep(2.5)  # wait until the agent has repaired the damage of other tests
     before = calm.log()
     calm.containers(quiet=["--network", "app", "-p", "9200:80", "-p", "[::1]:9201:80"])
@@ -285,7 +285,7 @@ def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guard
     assert guarded.until(before, 40) < 40
 
 
-def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeypatch):
+def test_the_agent_follows_changed_settings(guarded, tmp_path, monkeypatch):
     """A user adds a firewall mark to the configuration file daemon.json, or removes a mark from the file.
 
     The agent adds or removes the mark's firewall rule without a restart.
@@ -307,4 +307,4 @@ def test_the_agent_heeds_the_settings_as_they_are_now(guarded, tmp_path, monkeyp
     guarded.nft("flush ruleset")
     guarded.until(without)
     assert guarded.agent() == agent
-    guarded.damaged = ENOUGH + 1  # so the next test starts another agent, without this daemon.json
+    guarded.damaged = ENOUGH + 1  # after so many damages, the next test starts another agent, without this daemon.json

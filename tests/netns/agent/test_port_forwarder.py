@@ -182,7 +182,7 @@ def test_client_that_ends_its_side_first_still_hears_the_server(place):
     assert read_all(asking) == b"late"
 
 
-def test_last_words_before_a_reset_still_arrive(place):
+def test_data_before_a_reset_still_arrives(place):
     server = place.serve("192.168.99.99", 80)
     place.publish(tcp("::1", 8080, 80))
     asking = place.dial("::1", 8080)
@@ -196,7 +196,7 @@ def test_last_words_before_a_reset_still_arrive(place):
         assert asking.recv(1) == b""
 
 
-def test_nobody_listening_in_the_container_closes_the_connection(place):
+def test_a_connection_without_a_server_in_the_container_is_closed(place):
     place.publish(tcp("::1", 8080, 81))
     asking = place.dial("::1", 8080)
     with suppress(ConnectionResetError):
@@ -254,7 +254,7 @@ def agents_sockets(place) -> dict[str, int]:
     return dict(namespaces.run_in_netns(place.host.path, proxy_redirect.sockets))
 
 
-def test_the_agents_own_socket_is_nobodys_door(place):
+def test_clients_cannot_connect_to_the_proxys_socket_directly(place):
     server = place.serve("192.168.99.99", 80)
     place.publish(tcp("::", 8080, 80), PortRecord("udp", "::", 8080, 8080, 80, 80))
     inner = agents_sockets(place)["tcp"]
@@ -295,7 +295,7 @@ def test_ten_thousand_ports_are_one_socket(place):
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))
     place.publish(tcp("::", 20000, 20000, 10_001))
     time.sleep(2 * CLOSE_DELAY_SECONDS)
-    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # the connection for the status query may use one
+    assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors  # one may be the status query's
     server = place.serve("192.168.99.99", 30000)
     place.dial("::1", 30000).sendall(b"x")
     assert server.accept()[0].recv(1) == b"x"

@@ -1,6 +1,6 @@
 """Commands while a resident process is stopped (SIGSTOP): no command waits long, and the process is replaced.
 
-The guard is stopped too, so that the commands themselves must detect this.
+The guard is stopped too, so that the commands themselves must detect the stopped process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The agent as systemd runs it: it stays when idle, and the guard leaves its restart and its end to systemd."""
+"""The agent as the main process of a systemd unit. It also runs when idle; systemd, not the guard, starts and
+ends it.
+"""
 
 from __future__ import annotations
 

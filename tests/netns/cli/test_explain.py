@@ -43,7 +43,7 @@ class Twin:
 
     def check(self) -> None:
         for path in [path for path in self.sandboxes if not os.path.exists(path)]:
-            self.sandboxes.pop(path).delete()  # as the container's namespace, so that the kernel deletes its links
+            self.sandboxes.pop(path).delete()  # so that the kernel deletes its links, as those of the container
         until(lambda: links_of(self.fresh) == links_of(self.host))
         assert state(self.fresh) == state(self.host)
         for path, copy in self.sandboxes.items():

@@ -18,7 +18,9 @@ SIZES = {"B": 1, "kB": 10**3, "MB": 10**6}
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """A host with the containers busy, idle (both on the network app), wide (in all of the host's namespaces), off."""
+    """A host with four containers: "busy" and "idle" on the network app, "wide" in the host's namespaces, "off" not
+    started.
+    """
     with new_host(tmp_path_factory.mktemp("figures"), ipv6=False) as host:
         host.hawse("network", "create", "app")
         host.hawse(
@@ -43,7 +45,7 @@ def test_top_shows_the_processes_of_a_container_with_host_pids(machine: Host) ->
     assert second.endswith(" sleep 1000")
     pid = pid_of(machine, "wide")
     assert machine.hawse("top", "wide", "-o", "pid,comm").stdout == f"PID                 COMMAND\n{pid:20}sleep\n"
-    assert len(machine.hawse("top", "busy", "axf", "-o", "pid").stdout.splitlines()) == 3  # f excludes -q
+    assert len(machine.hawse("top", "busy", "axf", "-o", "pid").stdout.splitlines()) == 3  # ps refuses f with -q
     events = machine.hawse(
         "events", "--since", "1m", "--until", f"{time.time():.9f}", "--filter", "event=top"
     ).stdout.splitlines()

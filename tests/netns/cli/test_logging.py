@@ -70,7 +70,7 @@ def test_options_of_the_daemons_file(host, configured):
     assert refused.stderr == "Error response from daemon: configured logging driver does not support reading\n"
 
 
-def test_what_is_ignored_is_told(host):
+def test_ignored_options_are_reported(host):
     result = host.hawse(
         "run", "--log-driver", "syslog", "--log-opt", "syslog-address=x", "--name", "c1", "hostfs", "echo", "hi"
     )

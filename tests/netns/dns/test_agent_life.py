@@ -108,7 +108,7 @@ def test_agent_that_nothing_needs_ends(host, world):
     assert world.status()["pid"] != pid
 
 
-def test_files_are_for_root_alone(app):
+def test_only_root_can_use_the_files(app):
     app.start()
     for name in ("agent.sock", "agent.lock", "agent.log"):
         assert stat.S_IMODE((app.host.run_dir / name).stat().st_mode) == 0o600

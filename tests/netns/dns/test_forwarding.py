@@ -189,7 +189,7 @@ def test_silent_server_is_followed_by_the_next_and_then_asked_last(world, upstre
     assert len(silent.asked) == count and good.asked
 
 
-def test_unreachable_server_fails_at_once_and_holds_up_nobody(app):
+def test_unreachable_server_fails_at_once_and_delays_no_other_query(app):
     app.start()
     begin = time.monotonic()
     assert app.sandboxes[0].resolve("peer.example.test") == ["SERVFAIL"]
@@ -274,7 +274,7 @@ def test_servers_follow_the_hosts_resolv_conf(app, upstream, peer):
         time.sleep(0.05)
 
 
-def test_one_sandboxes_flood_leaves_the_others_their_answers(app, upstream):
+def test_flood_of_one_sandbox_does_not_stop_answers_for_others(app, upstream):
     server = upstream()
     server.silent = True
     app.start()
@@ -334,7 +334,7 @@ def test_sandbox_with_many_outstanding_queries_leaves_places_for_another(app, up
     assert app.log() == ""
 
 
-def test_slow_tcp_clients_of_one_sandbox_leave_others_theirs(app, upstream):
+def test_slow_tcp_clients_of_one_sandbox_do_not_stop_answers_for_others(app, upstream):
     upstream()
     app.limit = 1024
     app.start()

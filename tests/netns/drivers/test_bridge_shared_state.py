@@ -107,7 +107,7 @@ def test_foreign_elements_go_from_every_set(lab, scenario):
     assert state(lab) == before
 
 
-def test_every_element_of_ours_comes_back_alone(lab, scenario):
+def test_each_missing_element_is_restored_without_other_changes(lab, scenario):
     members, fields = scenario
     before = sorted(lab.elements())
     for element in before:
@@ -124,14 +124,14 @@ def test_every_element_of_ours_comes_back_alone(lab, scenario):
     assert sorted(lab.elements()) == before
 
 
-def test_what_forwarding_was_switched_on_is_recalled(lab, scenario):
+def test_enabled_forwarding_is_recorded_again_after_a_flush(lab, scenario):
     members, fields = scenario
     lab.host.sh("nft flush ruleset")
     lab.repair(members, **fields)
     assert Element("forwarding", "ipv4") in lab.elements()
 
 
-def test_a_value_that_was_changed_is_ours_again(lab, scenario, peer):
+def test_a_changed_element_gets_its_value_again(lab, scenario, peer):
     members, fields = scenario
     lab.host.sh("nft 'delete element inet hawse any4 { tcp . 8080 }; "
                 "add element inet hawse any4 { tcp . 8080 : 172.31.0.2 . 80 }'")  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_value_that_was_changed_is_ours_again(lab, scenario, peer):
     assert Element("any4", "tcp . 8080", "172.30.0.2 . 80") in lab.elements("any4")
 
 
-def test_a_foreign_range_in_the_way_of_ours_goes_first(lab, scenario):
+def test_a_foreign_range_that_overlaps_ours_is_removed_first(lab, scenario):
     members, fields = scenario
     before = sorted(lab.elements())
     lab.host.sh(
@@ -151,7 +151,7 @@ def test_a_foreign_range_in_the_way_of_ours_goes_first(lab, scenario):
     assert sorted(lab.elements()) == before
 
 
-def test_sets_that_the_agent_fills_are_judged_by_who_knows_them(lab, scenario):
+def test_sets_that_the_agent_fills_are_compared_only_by_the_agent(lab, scenario):
     members, fields = scenario
     carried = {"tcp": 40000}
     lab.repair(members, relay=carried, **fields)

@@ -129,7 +129,7 @@ def test_packets_with_the_accepted_mark_come_in(lab, peer):
         assert lab.silent(peer, "172.32.0.2", UNPUBLISHED), "an internal network stays closed"
 
 
-def test_new_settings_call_for_a_repair_that_heeds_them(lab, peer):
+def test_new_settings_need_a_repair_that_applies_them(lab, peer):
     wires = Wires(lab, peer)
     state = [(network, [e for n, e in wires.web.endpoints if n is network]) for network in lab.networks]
     driver = lab.driver

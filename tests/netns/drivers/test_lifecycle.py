@@ -74,7 +74,7 @@ def test_a_failed_join_leaves_nothing(lab):
     assert lab.host.sh("ip -o link") == before
 
 
-def test_a_link_of_the_same_name_that_is_somebody_elses_stays(lab):
+def test_a_link_of_another_program_with_the_same_name_stays(lab):
     """Another program's link has the name that the endpoint's link would get. hawse gives the endpoint's link another
     name.
 
@@ -127,7 +127,7 @@ def test_a_table_of_another_version_is_written_anew(lab, monkeypatch):
     assert not lab.on_host(lab.driver.needs_repair)
 
 
-def test_repair_removes_what_nobody_owns_and_restores_lost_rules(lab):
+def test_a_repair_removes_unowned_elements_and_restores_lost_rules(lab):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     web = lab.container(n1, 2, [lab.binding(8080, 80), lab.binding(8081, 81, host_ip="::")])
     lab.repair([(n1, [web.endpoint])])
@@ -206,7 +206,7 @@ def test_default_routes_follow_what_is_asked(lab):
     assert c1.run("ip", "route", "show", "default") == c1.run("ip", "-6", "route", "show", "default") == ""
 
 
-def test_a_way_out_without_a_next_hop_leads_through_the_link(lab):
+def test_a_default_route_without_next_hop_leads_through_the_link(lab):
     c1 = lab.container(lab.network("n1", "172.30.0.0/16", "fd00:30::/64", gateways=False), 2)
     ways = [WayOut(version, "eth0") for version in (4, 6)]
     for _ in range(2):
@@ -241,7 +241,7 @@ def test_routes_of_others_are_neither_replaced_nor_removed(lab):
         assert c1.run("sh", "-c", "ip route; ip -6 route") == before
 
 
-def test_what_cannot_be_taken_over_is_told_and_left(lab):
+def test_a_conflict_is_reported_and_left_unchanged(lab):
     """The driver reports a conflict, such as a default route that a VPN has replaced, and changes nothing."""
     c1 = lab.container(lab.network("n1", "172.30.0.0/16"), 2)
     c1.run("sh", "-c", "ip route replace default via 172.30.0.9; ip route add 128.0.0.0/1 via 172.30.0.9")
@@ -255,7 +255,7 @@ def test_what_cannot_be_taken_over_is_told_and_left(lab):
     ]
 
 
-def test_a_namespace_that_is_another_one_by_now_is_not_entered(lab):
+def test_a_replaced_namespace_is_not_entered(lab):
     n1 = lab.network("n1", "172.30.0.0/16")
     container = lab.sandbox()
     stale = replace(container.sandbox, inode=os.stat(container.path).st_ino + 1)
@@ -280,7 +280,7 @@ def test_a_sandbox_interface_can_be_listed_and_renamed(lab):
     assert "172.30.0.2" in c1.run("ip", "addr", "show", "lan")
 
 
-def test_sysctls_are_set_in_the_sandbox_alone(lab):
+def test_sysctls_are_set_only_in_the_sandbox(lab):
     c1 = lab.sandbox()
     sandboxes.set_sysctls(c1.sandbox, {"net.ipv4.ip_forward": "1", "net/ipv4/conf/lo/log_martians": "1"})
     assert c1.run("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv4.conf.lo.log_martians") == "1\n1\n"

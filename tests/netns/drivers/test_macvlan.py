@@ -85,7 +85,7 @@ def test_a_kernel_without_the_link_kind_says_so(macvlan):
         macvlan.on_host(lambda: macvlan.driver.delete_network(network))  # noqa: B023
 
 
-def test_deleting_a_network_leaves_the_users_parent_alone(macvlan):
+def test_deleting_a_network_keeps_the_users_parent_interface(macvlan):
     network = macvlan.network("m1", "192.168.99.0/24", options={"parent": "ext0"})
     for _ in range(2):
         macvlan.on_host(lambda: macvlan.driver.delete_network(network))

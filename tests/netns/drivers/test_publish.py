@@ -59,7 +59,7 @@ def test_a_port_published_on_one_address_answers_there_only(lab, peer):
     assert lab.silent(lab.host, "172.30.0.1", 8080)
 
 
-def test_a_port_published_on_loopback_is_the_hosts_alone(lab, peer):
+def test_a_port_published_on_loopback_is_reached_only_by_the_host(lab, peer):
     n1 = lab.network("n1", "172.30.0.0/16")
     ports = [lab.binding(8080, 80, host_ip="127.0.0.1"), lab.binding(8080, 80, "udp", "127.0.0.1")]
     web = lab.container(n1, 2, ports)

@@ -89,7 +89,7 @@ def test_senders_that_the_host_does_not_route_to_are_not_heard(site):
 
 
 @pytest.mark.parametrize(("version", "client", "server"), [(4, PEER, FAR), (6, PEER6, FAR6)])
-def test_container_tells_those_outside_what_does_not_fit_into_its_tunnel(site, version, client, server):
+def test_container_reports_its_tunnels_mtu_to_other_machines(site, version, client, server):
     site.know_routes()
     near, far = bound(site.far, version, 5000), bound(site.peer, version, 7)
     with near, far:
@@ -101,7 +101,7 @@ def test_container_tells_those_outside_what_does_not_fit_into_its_tunnel(site, v
 
 
 @pytest.mark.parametrize(("version", "server"), [(4, FAR), (6, FAR6)])
-def test_container_tells_the_host_what_does_not_fit_into_its_tunnel(site, version, server):
+def test_container_reports_its_tunnels_mtu_to_the_host(site, version, server):
     site.know_routes()
     with bound(site.host, version, 5000) as near:
         near.connect((server, 7))

@@ -116,7 +116,7 @@ def test_only_a_family_without_default_route_gets_ours_in_its_place(app, lab):
     assert routes(lab) == before
 
 
-def test_a_route_that_refuses_everything_else_goes_on_refusing(app, netns):
+def test_an_unreachable_default_route_stays(app, netns):
     netns.sh("ip route add unreachable default metric 4294967295; ip -6 route add blackhole default metric 7")
     before = routes(netns)
     app.hawse("network", "connect", "app", f"netns:{netns.name}")
@@ -126,7 +126,7 @@ def test_a_route_that_refuses_everything_else_goes_on_refusing(app, netns):
     assert routes(netns) == before
 
 
-def test_yes_takes_over_without_touching_what_is_there(app, lab):
+def test_default_route_yes_takes_precedence_and_keeps_other_routes(app, lab):
     before = routes(lab)
     app.hawse("network", "connect", "--default-route=yes", "app", f"netns:{lab.name}")
     assert (way(lab), way(lab, FAR6)) == ("eth1", "eth1")
@@ -135,7 +135,7 @@ def test_yes_takes_over_without_touching_what_is_there(app, lab):
     assert routes(lab) == before
 
 
-def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
+def test_default_route_no_adds_none_and_auto_is_the_default(app, netns, zoo):
     reference = f"netns:{netns.name}"
     app.hawse("network", "connect", "--default-route", "no", "app", reference)
     assert defaults(netns) == []
@@ -145,7 +145,7 @@ def test_no_adds_none_and_auto_is_the_default(app, netns, zoo):
     assert defaults(netns) == []
 
 
-def test_the_default_route_moves_between_our_networks_alone(app, lab, zoo):
+def test_the_default_route_moves_only_between_networks_of_hawse(app, lab, zoo):
     """The first of hawse's networks in the alphabet gets the default route, unless the user chooses another network.
 
     hawse never replaces a default route that the user added.
@@ -275,7 +275,7 @@ def test_many_commands_on_one_namespace_leave_one_record_and_its_own_routes(app,
     assert recorded(app) == []
 
 
-def test_a_namespace_made_anew_under_the_same_name_begins_anew(app, netns, zoo):
+def test_a_new_namespace_with_an_old_name_is_not_taken_for_the_old_one(app, netns, zoo):
     """A network namespace was connected to a network and then deleted. A new namespace gets the same name.
 
     No command runs between deletion and creation. The first command on the new namespace must not take the new
@@ -313,7 +313,7 @@ def test_a_container_keeps_a_default_route_that_it_has_set_itself(app, zoo):
     assert "via 172.31.0.99 dev eth0" in app.sh(inside + f"ip route get {FAR}")
 
 
-def test_a_container_may_be_told_which_network_gives_its_default_route(app, zoo):
+def test_the_user_may_choose_the_network_of_the_default_route(app, zoo):
     app.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
     app.hawse("network", "connect", "--default-route", "yes", "zoo", "web")
     app.hawse("network", "create", "aaa")

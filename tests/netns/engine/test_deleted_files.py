@@ -17,7 +17,7 @@ pytestmark = pytest.mark.netns
 GET = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=2).status)"
 SERVER = (sys.executable, "-m", "http.server", "80")
 TALKING = ("sh", "-c", "while :; do date +%s; sleep 0.1; done")
-REPAIR_SECONDS = 1.0 if os.cpu_count() > 4 else 3.0  # the machine may be busy
+REPAIR_SECONDS = 1.0 if os.cpu_count() > 4 else 3.0  # longer on a small machine, which may be busy
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def logged(host, container):
     return int(host.hawse("logs", "--tail", "1", container).stdout)
 
 
-def test_what_was_deleted_is_back_within_a_second(busy):
+def test_deleted_files_are_restored_within_a_second(busy):
     before, pids = tree(busy), residents(busy)
     for part in ("netns", "containers", "crun", "."):
         wipe(busy.run_dir / part)
@@ -95,7 +95,7 @@ def test_everything_works_on_the_containers_that_ran(busy, peer, tmp_path):
     pids = residents(busy)
     wipe(busy.run_dir)
     for container in ("web", "talk", "own"):
-        assert busy.hawse("exec", container, "cat", "/etc/hosts").stdout.endswith("\n")  # even without the file
+        assert busy.hawse("exec", container, "cat", "/etc/hosts").stdout.endswith("\n")  # although its file is deleted
     assert busy.hawse("exec", "talk", "getent", "hosts", "web").stdout.endswith("web\n")
     assert "Seccomp:\t2" in busy.hawse("exec", "own", "grep", "Seccomp:", "/proc/self/status").stdout
     assert peer.run(sys.executable, "-c", GET, f"http://{busy.address}:8080").stdout == "200\n"
@@ -117,7 +117,7 @@ def test_everything_works_on_the_containers_that_ran(busy, peer, tmp_path):
     assert list((busy.run_dir / "netns").iterdir()) == []
 
 
-def test_the_next_supervisor_goes_on_with_the_logs(busy):
+def test_the_next_supervisor_continues_the_logs(busy):
     before = tree(busy)
     wipe(busy.run_dir)
     until(lambda: tree(busy) == before)

@@ -145,9 +145,11 @@ class Follower:
         until(self._follows, 20)
 
     def _follows(self) -> bool:
-        """Return whether the process waits for changes; ``ip netns exec`` has become the command."""
+        """Return whether the process waits for changes by inotify. ``ip netns exec`` has executed hawse with the same
+        pid.
+        """
         for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # the process has closed it since
+            with suppress(FileNotFoundError):  # the process has closed the descriptor
                 if "inotify" in os.readlink(descriptor):
                     return True
         return False
@@ -245,7 +247,7 @@ def test_a_killed_stop_loses_no_event(machine: Host) -> None:
     stopping = subprocess.Popen(
         machine.command("stop", "-t", "1", "slow"), env=machine.env(), stdout=subprocess.DEVNULL
     )
-    follower.lines(1)  # the signal has been sent
+    follower.lines(1)  # wait for the event of the stop signal
     time.sleep(0.3)
     stopping.kill()
     stopping.wait()

@@ -139,7 +139,7 @@ def test_an_interface_whose_parent_is_elsewhere_is_a_sign_and_a_veth_pair_is_non
     assert "172.30.0.2/16" in netns.sh("ip -br addr show eth1")
 
 
-def test_endpoints_of_ours_are_no_sign(app, netns):
+def test_hawses_own_endpoints_do_not_mark_a_host(app, netns):
     """The parent link of a macvlan endpoint is in the host's namespace.
 
     For this reason alone, hawse must not conclude that the endpoint's namespace belongs to a host.
@@ -154,7 +154,7 @@ def test_endpoints_of_ours_are_no_sign(app, netns):
     ]
 
 
-def test_force_connects_all_the_same_and_leaves_as_it_came(app, netns):
+def test_force_connects_and_disconnect_restores_the_namespace(app, netns):
     app.sh(f"ip link add uplink link ext0 type macvlan; ip link set uplink netns {netns.name}")
     netns.sh("ip link set uplink addrgenmode none; ip addr add 192.168.99.50/24 dev uplink; ip link set uplink up")
     netns.sh("ip route add default via 192.168.99.99")
@@ -218,7 +218,7 @@ def test_settling_work_on_a_container_of_the_hosts_network_leaves_the_hosts_rout
     assert routes(host) == [line for line in before.splitlines() if line.startswith("default")] != []
 
 
-def test_what_is_no_network_namespace_is_not_opened(app, tmp_path):
+def test_a_file_that_is_no_network_namespace_is_not_opened(app, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", Path("/proc/self/ns/mnt"), Path("/dev/null")):
         done = app.hawse("network", "connect", "app", f"netns:{path}", check=False)

@@ -15,7 +15,7 @@ from tests.netns.engine.services import Service
 
 pytestmark = pytest.mark.netns
 
-POINTS = 6  # points of one command at which it is killed
+POINTS = 6  # number of points at which one command is killed
 OBEDIENT = "trap 'exit 0' TERM; sleep 1d & wait"  # the first process of a pid namespace ignores SIGTERM by default
 STUBBORN = "trap '' TERM; while :; do sleep 0.05; done"
 

@@ -85,7 +85,7 @@ def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where
     assert state(web) == (["zoo"], ["zoo"], True, ["zoo"])
 
 
-def test_connect_that_the_kernel_refuses_leaves_the_ports_too(web):
+def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
     """The kernel refuses the connect, because another program's link already has the name of the endpoint's link.
 
     The container must then keep its networks, default route and published port.
@@ -127,7 +127,7 @@ def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")
 
 
-def test_default_bridge_goes_though_the_sweep_of_an_unused_host_is_killed(host):
+def test_the_default_bridge_is_removed_after_a_killed_cleanup(host):
     code = "import os, sys; from engine.recovery import recover; from engine.core import open_engine\n"
     code += "import drivers.bridge as m; m.BridgeDriver.delete_network = lambda *a, **k: os.kill(os.getpid(), 9)\n"
     code += "recover.remove_idle_state(open_engine().host)"
@@ -164,7 +164,7 @@ def engine(host, monkeypatch):
         syscalls.setns(before.fileno(), syscalls.CLONE_NEWNET)
 
 
-def test_undoing_a_killed_start_gives_way_to_who_has_undone_it_and_started_anew(host, engine):
+def test_undoing_a_killed_start_does_not_stop_a_new_run(host, engine):
     """Two commands find the intent (the record of an unfinished command) of a killed start. The faster command undoes
     the start.
 
@@ -202,7 +202,7 @@ def rebooted(host):
         tx.set_meta(BOOT, f"{linux_host.boot_identity()}-before")
 
 
-def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host):
+def test_the_second_command_after_a_reboot_finishes_a_killed_first_one(host):
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--name", "once", "--network", "app", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "again", "--restart", "always", "--network", "app", "hostfs", "sleep", "1d")
@@ -218,7 +218,7 @@ def test_reboot_whose_first_command_is_killed_is_made_up_for_by_the_second(host)
     assert [m["Name"] for m in members.values()] == ["again"]
 
 
-def test_agent_notices_what_it_was_not_told(host):
+def test_the_agent_notices_changes_without_notification(host):
     """A command changes the host's state, but is killed before it notifies the agent.
 
     The agent must notice the changed state without a notification.

@@ -1,4 +1,4 @@
-"""hawse obeys a container's restart policy, whichever of its own processes is killed.
+"""hawse obeys a container's restart policy even if one of hawse's own processes is killed.
 
 The supervisor waits for the time of the restart, and then executes a program that starts the container.
 """
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 
 
 def helpers(service):
-    """Return the pids of the processes that handle the end of a container."""
+    """Return the pids of the hawse processes that record the end of a container."""
     pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
     return [int(pid) for pid in pids if b"\0__exited\0" + service.id.encode() in command_line(pid)]
 

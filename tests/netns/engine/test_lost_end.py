@@ -27,8 +27,8 @@ def settings(tmp_path):
     return file
 
 
-def test_the_next_command_that_changes_something_settles_it(host, settings, tmp_path):
-    script = f"test -e {tmp_path}/$1 && exec sleep 99; touch {tmp_path}/$1; sleep 1.5"  # the second run lasts
+def test_the_next_changing_command_handles_the_end(host, settings, tmp_path):
+    script = f"test -e {tmp_path}/$1 && exec sleep 99; touch {tmp_path}/$1; sleep 1.5"  # only the second run lasts
     flags = {"kept": ["-p", "8081:80"], "gone": ["-p", "8082:80", "--rm"], "again": ["--restart", "always"]}
     for name, more in flags.items():
         command = ("sh", "-c", script, "sh", name)
@@ -41,14 +41,14 @@ def test_the_next_command_that_changes_something_settles_it(host, settings, tmp_
     host.hawse("run", "-d", "-p", "8081:80", "-p", "8082:80", "hostfs", "sleep", "9")
 
 
-def test_who_waits_for_a_removal_at_the_end_does_it_in_the_end(host, settings):
+def test_a_command_that_waits_for_a_removal_removes_the_container_itself(host, settings):
     seen = f"echo broken > {settings}; exit 3"
     done = host.hawse("run", "--rm", "hostfs", "sh", "-c", seen, env={"HAWSE_CONFIG": str(settings)}, check=False)
     assert done.returncode == 3
     assert host.hawse("ps", "-aq").stdout == ""
 
 
-def test_what_was_to_be_removed_at_its_end_is_gone_after_a_reboot(host):
+def test_a_container_with_rm_is_removed_after_a_reboot(host):
     host.hawse("run", "-d", "--name", "gone", "--rm", "hostfs", "sleep", "99")
     host.hawse("run", "-d", "--name", "kept", "hostfs", "sleep", "99")
     host.kill_processes()

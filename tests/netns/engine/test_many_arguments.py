@@ -1,4 +1,6 @@
-"""Commands with many arguments: the arguments share the work, and each of them has its own outcome, as in Docker."""
+"""Commands with many arguments: hawse works on all arguments together, and reports a result for each, as
+Docker does.
+"""
 
 import errno
 import json
@@ -110,7 +112,7 @@ def test_each_network_has_its_own_outcome_in_the_order_of_the_arguments(host):
     assert host.sh("ip -br link show type bridge").count("br-") == 1
 
 
-def test_prune_keeps_what_is_used_and_leaves_nothing_of_the_rest(host):
+def test_prune_keeps_used_objects_and_removes_all_others(host):
     host.hawse("network", "create", "used")
     host.hawse("run", "-d", "--name", "web", "--network", "used", "hostfs", "sleep", "1d")
     before = host.sh("ip -br link show type bridge; nft list table inet hawse")
@@ -129,7 +131,7 @@ def test_the_next_command_finishes_a_killed_prune(host):
     assert host.sh("ip -br link show type bridge").count("br-") == 1
 
 
-def test_an_error_of_one_network_concerns_no_other(host, monkeypatch):
+def test_an_error_of_one_network_does_not_affect_others(host, monkeypatch):
     """The driver cannot delete the network n2. Therefore it fails to delete any networks together with n2."""
     for name, value in host.env().items():
         monkeypatch.setenv(name, value)

@@ -44,7 +44,7 @@ def test_containers_listen_to_routers_only_where_they_are_to(app):
     assert later == ["0", "2", "0"]
 
 
-def test_an_adopted_namespace_keeps_listening_to_its_own_routers_alone(app, netns, peer):
+def test_an_adopted_namespace_accepts_only_its_own_routers(app, netns, peer):
     peer.sh(f"ip link add lab0 type veth peer name eth0 netns {netns.name}; ip link set lab0 master br0 up")
     netns.sh("ip link set eth0 up")
     app.hawse("network", "connect", "app", f"netns:{netns.name}")

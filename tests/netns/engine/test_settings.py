@@ -34,7 +34,7 @@ def hawse(host, tmp_path: Path):
     return run
 
 
-def test_settings_are_heeded_by_the_next_command(host, hawse):
+def test_changed_settings_take_effect_with_the_next_command(host, hawse):
     host.peer.sh(f"ip route add 172.30.0.0/16 via {host.address}")
     hawse({}, "network", "create", "--subnet", "172.30.0.0/16", "app")
     hawse(
@@ -171,7 +171,7 @@ def test_an_empty_bridge_of_the_user_gets_the_default_networks_address(host, haw
     assert host.sh("ip -br -4 addr show mine0").split()[2:] == []
 
 
-def test_the_default_bridge_moves_to_changed_addresses_once_nobody_uses_it(host, hawse):
+def test_the_default_bridge_gets_changed_addresses_when_no_container_uses_it(host, hawse):
     first, second = {"bip": "10.99.1.1/24"}, {"bip": "10.99.2.5/24", "ipv6": True, "fixed-cidr-v6": "fd00:9::/64"}
     hawse(first, "run", "-d", "--name", "keep", "hostfs", "sleep", "1000")
     assert "10.99.1.3/24" in hawse(second, "run", "--rm", *ADDRESSES).stdout

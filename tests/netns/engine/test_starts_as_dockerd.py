@@ -16,7 +16,7 @@ def inspect(host, container, template):
     return host.hawse("inspect", "-f", template, container).stdout.rstrip("\n")
 
 
-def test_whoever_has_waited_finds_the_network_free(host):
+def test_a_network_is_free_when_run_returns(host):
     host.hawse("network", "create", "n1")
     host.hawse("run", "--name", "c1", "--network", "n1", "hostfs", "true")
     host.hawse("network", "disconnect", "n1", "c1")
@@ -49,7 +49,7 @@ def test_the_hosts_own_sysctls_are_not_a_containers_to_set(host):
     assert host.sh("cat /proc/sys/net/core/somaxconn") == before
 
 
-def test_links_tell_where_the_other_listens_and_what_it_was_told(host):
+def test_link_variables_have_ports_and_variables_of_the_target(host):
     host.hawse("run", "-d", "--name", "db", "--expose", "5432", "-e", "SECRET=42", "hostfs", "sleep", "1d")
     variables = host.hawse("run", "--rm", "--name", "web", "--link", "db:store", "hostfs", "env").stdout.splitlines()
     assert {"STORE_PORT=tcp://172.17.0.2:5432", "STORE_NAME=/web/store", "STORE_ENV_SECRET=42"} <= set(variables)
@@ -58,7 +58,7 @@ def test_links_tell_where_the_other_listens_and_what_it_was_told(host):
     assert names == "app/d,db\n"
 
 
-def test_who_joins_anothers_sandbox_has_its_host_name_and_files(host):
+def test_a_container_that_joins_another_sandbox_has_its_host_name_and_files(host):
     host.hawse("run", "-d", "--name", "base", "-h", "basehost", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "joined", "--network", "container:base", "hostfs", "sleep", "1d")
     assert host.hawse("exec", "joined", "cat", "/proc/sys/kernel/hostname").stdout == "basehost\n"

@@ -13,7 +13,7 @@ from engine.runtime import syscalls
 pytestmark = pytest.mark.netns
 
 
-def test_all_directories_are_roots_alone(host):
+def test_only_root_can_use_the_directories(host):
     """Only root can use hawse's directories, including the parent directories that hawse had to create."""
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
@@ -31,7 +31,7 @@ def small_disk(host):
     syscalls.unmount(str(host.root))
 
 
-def test_full_disk_keeps_nobody_from_removing_what_filled_it(host, small_disk):
+def test_a_full_disk_does_not_prevent_removals(host, small_disk):
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--name", "one", "--network", "app", "hostfs", "sleep", "1d")
     host.hawse("run", "-d", "--name", "loud", "--network", "app", "hostfs", "sh", "-c", "yes >&2")
@@ -43,7 +43,7 @@ def test_full_disk_keeps_nobody_from_removing_what_filled_it(host, small_disk):
     assert host.hawse("ps", "-aq").stdout == ""
 
 
-def test_full_disk_is_told_in_one_line(host, small_disk):
+def test_a_full_disk_is_reported_in_one_line(host, small_disk):
     host.hawse("create", "--name", "made", "hostfs", "true")
     fill(small_disk / "fill")
     for command, code in ((("run", "hostfs", "true"), 125), (("start", "made"), 1), (("create", "hostfs", "true"), 1)):
@@ -82,7 +82,7 @@ def fill(path: Path) -> None:
     assert os.statvfs(path).f_bfree == 0
 
 
-def test_lost_run_directory_keeps_nobody_from_stopping_and_removing(host):
+def test_a_lost_run_directory_does_not_prevent_stop_and_remove(host):
     """A user deletes the run directory, as with `rm -r /run/hawse`. Containers can still be stopped and removed."""
     pids = []
     for name in ("one", "two", "three"):
@@ -111,7 +111,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_what_a_container_writes_into_its_own_hosts_file_is_no_matter(host):
+def test_commands_work_with_any_text_in_a_containers_hosts_file(host):
     """A container may write any bytes into its own hosts file, for example invalid text or more text than hawse edits.
 
     hawse's commands must work even with such a hosts file.

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.netns
 RECORDED = Path(__file__).parent / "docker-26.1.5-system.jsonl"  # a real dockerd's answers to version and info -f json
 NOT_IN_HAWSE = {"Client.GitCommit", "Client.GoVersion", "Client.BuildTime", "Server.BuildTime"}
 NOT_IN_HAWSE |= {f"ClientInfo.{key.partition('.')[2]}" for key in NOT_IN_HAWSE}
-OPEN = ("Runtimes", "IndexConfigs", "Status")  # objects whose keys are values
+OPEN = ("Runtimes", "IndexConfigs", "Status")  # objects whose keys differ from host to host
 
 
 def fields(document: dict[str, Any], prefix: str = "") -> set[str]:

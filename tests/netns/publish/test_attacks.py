@@ -228,7 +228,7 @@ def neighbour_entry(scenario, path: str, address: str) -> str:
 @pytest.mark.parametrize(("network", "attacker", "victim", "poisoned"), [
     ("guarded", "mallory", "alice", False), ("app", "web", "private", True),
 ])  # fmt: skip
-def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network, attacker, victim, poisoned, version):
+def test_spoof_guard_protects_the_gateway_of_other_containers(scenario, network, attacker, victim, poisoned, version):
     """An attacker claims to other containers on its network that the gateway's address has the attacker's MAC.
 
     The spoof guard stops the attack. Without the spoof guard the attack succeeds, which proves that the test sends a
@@ -243,7 +243,7 @@ def test_neighbours_of_a_guarded_container_keep_their_gateway(scenario, network,
     (claim_by_arp if version == 4 else claim_by_nd)(scenario.paths[attacker], address, gateway)
     time.sleep(0.2)
     after = neighbour_entry(scenario, target, gateway)
-    for path in (target, scenario.paths[attacker]):  # flush both: the sender may get its own broadcast
+    for path in (target, scenario.paths[attacker]):  # the attacker may get its own broadcast
         scenario.world.inside(path, "ip neigh flush all")
     assert before
     assert (after != before) is poisoned
@@ -345,7 +345,7 @@ def test_client_that_never_pauses_follows_the_port(scenario, address):
             assert not answered(0.5)
 
 
-def test_heir_of_an_address_hears_nothing_that_was_meant_for_the_one_before(scenario):
+def test_new_container_gets_no_packets_for_the_previous_owner_of_its_address(scenario):
     """A new container gets the address of a removed container. The new container must receive no packets of the removed
     container's flows.
 

@@ -106,15 +106,15 @@ def test_clients_meet_the_container_and_never_the_holder(host):
                 assert ask(host.path, address, 8080, protocol), (protocol, address)
             assert ask(host.peer.path, host.address, 8080, protocol)
         agent = holder(str(host.run_dir), LOCK)
-        os.kill(agent, signal.SIGSTOP)  # the guard replaces it after a while
+        os.kill(agent, signal.SIGSTOP)  # the guard replaces a stopped agent after a while
         host.sh("nft delete table inet hawse")
         client = namespaces.run_in_netns(host.path, socket.socket)
         client.setblocking(False)
         client.connect_ex((host.address, 8080))
         time.sleep(0.3)
-        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0  # not refused
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0  # the connection was not refused
         with pytest.raises(OSError):
-            client.getpeername()  # not accepted either
+            client.getpeername()  # the connection was not accepted
         os.kill(agent, signal.SIGCONT)
         until(lambda: is_connected(client))  # the kernel has sent the SYN again
         client.close()
@@ -144,7 +144,7 @@ def test_ports_that_the_user_did_not_choose_change_with_the_gateway_network(host
         host.hawse("network", *argv, "web")
         seen.append(ports(host, "web"))
         assert {f"0.0.0.0:{port}" for port in seen[-1].values()} <= listed(host, "tcp")
-    assert seen[1] == before  # the gateway network is still mid
+    assert seen[1] == before  # the default route is still on mid
     assert len({one["80/tcp"] for one in seen}) == 3
     assert [one["81/tcp"] for one in seen] == [8100, 8100, 8101, 8100]
     assert {one["70/tcp"] for one in seen} == {7000}

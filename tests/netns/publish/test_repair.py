@@ -123,7 +123,7 @@ def without_agent(world) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_what_was_taken_out_comes_back_whole(world, scenario, loss):
+def test_removed_elements_are_restored_completely(world, scenario, loss):
     before = tables(world)
     world.host.sh(loss)
     assert settled(world, before) == before
@@ -138,7 +138,7 @@ def test_without_an_agent_the_next_command_brings_it_back(world, scenario, witho
     assert tables(world) == before
 
 
-def test_what_came_back_works(world, scenario):
+def test_restored_ports_work(world, scenario):
     before = tables(world)
     world.host.sh("nft flush ruleset")
     assert settled(world, before) == before
@@ -149,7 +149,7 @@ def test_what_came_back_works(world, scenario):
     assert world.silent(world.question(scenario["other"], db, 80), world.question(world.peer.path, HOST, 8081))
 
 
-def test_a_link_follows_whom_it_leads_to(world, scenario):
+def test_a_link_follows_its_restarted_and_renamed_target(world, scenario):
     world.hawse("stop", "-t", "0", "db")
     world.containers(squatter=["--network", "bridge"])
     world.hawse("start", "db")
@@ -164,7 +164,7 @@ def test_a_link_follows_whom_it_leads_to(world, scenario):
     assert "store" in world.hawse("exec", "client", "cat", "/etc/hosts")
 
 
-def test_a_repair_brings_nothing_back_that_is_leaving(world, scenario):
+def test_a_repair_restores_nothing_of_leaving_endpoints(world, scenario):
     world.containers(leaving=["--network", "app", "-p", "8090:80", "-p", "9100-9109:9100-9109"])
     assert any("8090" in line for line in tables(world))
     world.host.run(sys.executable, "-c", REPAIR_WHILE_LEAVING, "rm", "-f", "leaving", env=world.host.env())

@@ -76,7 +76,7 @@ def test_container_that_was_never_started_goes_with_its_supervisor(lab, image):
     assert parts(lab) == []
 
 
-def test_waiting_process_that_is_killed_is_told_of(lab, image):
+def test_a_killed_waiting_process_is_reported(lab, image):
     lab.runtime.create(lab.spec("one", "sleep", "60", **image))
     waiting = lab.runtime.prepared("one")
     os.kill(waiting.pid, signal.SIGKILL)
@@ -154,7 +154,7 @@ def descendants(pid: int) -> list[int]:
     return pids
 
 
-def test_new_supervisor_learns_the_exit_code_of_an_inherited_container(lab, image, tmp_path):
+def test_new_supervisor_records_the_exit_code_of_an_inherited_container(lab, image, tmp_path):
     lab.launch("one", "sh", "-c", "echo before; sleep 1; echo after; exit 9", **image)
     lab.await_output("one", "before")
     lab.kill_supervisor()
@@ -164,7 +164,7 @@ def test_new_supervisor_learns_the_exit_code_of_an_inherited_container(lab, imag
     assert lab.output("one") == "before\nafter\n"
 
 
-def test_first_process_is_the_one_that_is_told_of(lab, image):
+def test_the_reported_pid_is_that_of_the_first_process(lab, image):
     created = lab.runtime.create(lab.spec("one", "sleep", "60", **image))
     prepared = lab.runtime.prepared("one")
     assert os.readlink(created.netns) == os.readlink(prepared.netns)

@@ -217,7 +217,7 @@ def test_id_cannot_be_a_path(lab, name):
         lab.runtime.delete(name)
 
 
-def test_settling_command_runs_after_the_end(lab, tmp_path):
+def test_on_exit_runs_after_the_end(lab, tmp_path):
     proof = tmp_path / "proof"
     script = 'echo "$WHO $(readlink /proc/self/ns/net)" > "$0.new"; mv "$0.new" "$0"'
     lab.run("one", "true", on_exit=["sh", "-c", script, str(proof)], on_exit_env={"WHO": "me"})
@@ -233,7 +233,7 @@ def await_file(path: Path) -> None:
     raise AssertionError(f"{path} does not appear")
 
 
-def test_who_settles_an_end_keeps_the_settling_command_away(lab, tmp_path):
+def test_on_exit_does_not_run_if_a_caller_handles_the_end(lab, tmp_path):
     proofs = [tmp_path / name for name in ("one", "two")]
     for proof in proofs:
         lab.launch(proof.name, "sleep", "60", on_exit=["touch", str(proof)])
@@ -246,7 +246,7 @@ def test_who_settles_an_end_keeps_the_settling_command_away(lab, tmp_path):
     assert not proofs[0].exists()
 
 
-def test_settling_command_runs_where_nobody_settled_the_end_after_all(lab, tmp_path):
+def test_on_exit_runs_if_the_caller_does_not_handle_the_end(lab, tmp_path):
     proof = tmp_path / "proof"
     lab.launch("one", "sleep", "60", on_exit=["touch", str(proof)])
     with lab.runtime.ending("one"):
@@ -256,7 +256,7 @@ def test_settling_command_runs_where_nobody_settled_the_end_after_all(lab, tmp_p
     await_file(proof)
 
 
-def test_settling_command_runs_when_the_one_who_settles_is_killed(lab, tmp_path):
+def test_on_exit_runs_if_the_caller_that_handles_the_end_is_killed(lab, tmp_path):
     proof = tmp_path / "proof"
     lab.launch("one", "sleep", "60", on_exit=["touch", str(proof)])
     settler = os.fork()

@@ -75,7 +75,7 @@ def test_supervisors_that_are_killed_leave_a_whole_log(lab):
     assert len(got) >= 400 - 6 * 3
 
 
-def test_following_goes_on_across_rotations_and_supervisors(lab):
+def test_following_continues_across_rotations_and_supervisors(lab):
     lab.launch("one", "sh", "-c", COUNT.format(300, "; sleep 0.005"), log_max_size=1000, log_max_files=50)
     got: list[int] = []
 

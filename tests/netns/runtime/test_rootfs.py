@@ -39,7 +39,7 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {"/etc/hosts": str(tmp_path / "hosts"), "/etc/resolv.conf": str(tmp_path / "resolv")}
 
 
-def test_hostfs_has_its_own_etc_files_and_leaves_the_hosts_alone(lab, files):
+def test_hostfs_has_its_own_etc_files_and_does_not_change_the_hosts(lab, files):
     def snapshot() -> tuple[list[tuple[str, int]], bytes]:
         return sorted((e.name, e.inode()) for e in os.scandir("/etc")), Path("/etc/hosts").read_bytes()
 
@@ -51,7 +51,7 @@ def test_hostfs_has_its_own_etc_files_and_leaves_the_hosts_alone(lab, files):
     assert Path(files["/etc/hosts"]).read_text().endswith("mine\n")
 
 
-def test_hostfs_file_that_the_host_lacks_is_made_for_the_container_alone(lab, files, tmp_path):
+def test_file_that_the_host_lacks_is_created_only_for_the_container(lab, files, tmp_path):
     etc = tmp_path / "etc"
     (etc / "sub").mkdir(parents=True)
     (etc / "other").write_text("other\n")

@@ -81,7 +81,7 @@ def test_long_line_is_cut_at_16_kib(lab):
     assert [len(entry) for entry in entries] == [16384, 16384, 7233]
 
 
-def test_log_goes_on_after_a_restart(lab):
+def test_log_continues_after_a_restart(lab):
     for word in ("first", "second"):
         lab.run("one", "echo", word)
     assert lab.output("one") == "first\nsecond\n"

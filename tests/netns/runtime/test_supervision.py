@@ -22,7 +22,7 @@ from engine.runtime.local import LocalRuntime
 pytestmark = pytest.mark.netns
 
 
-def test_files_are_roots_alone(lab):
+def test_only_root_can_use_the_files(lab):
     lab.launch("one", "sleep", "60")
     assert stat.S_IMODE(lab.run_dir.stat().st_mode) == 0o700
     assert stat.S_IMODE((lab.run_dir / "supervisor.sock").stat().st_mode) == 0o600
@@ -52,7 +52,7 @@ def read(path: Path) -> bytes:
         return b""
 
 
-def test_a_process_killed_before_its_start_is_told_of(lab):
+def test_a_process_killed_before_its_start_is_reported(lab):
     created = lab.runtime.create(lab.spec("one", "true"))
     os.kill(created.pid, signal.SIGKILL)
     lab.await_death(created.pid)
@@ -86,7 +86,7 @@ def test_supervisor_ends_when_nothing_needs_it(lab, monkeypatch):
     assert lab.run("two", "true")[0] == 0
 
 
-def test_containers_survive_their_supervisor_and_the_next_one_learns_the_exit_code(lab):
+def test_containers_survive_their_supervisor_and_the_next_one_records_the_exit_code(lab):
     lab.launch(
         "one",
         "sh",
@@ -117,7 +117,7 @@ def test_output_while_there_is_no_supervisor_is_not_lost(lab):
     lab.await_output("one", "between")
 
 
-def test_end_that_nobody_can_tell_of_is_recorded_as_255(lab):
+def test_an_unknown_exit_code_is_recorded_as_255(lab):
     lab.launch("one", "sleep", "60")
     pid = lab.runtime.state("one").pid
     lab.kill_supervisor()

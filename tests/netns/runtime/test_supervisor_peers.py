@@ -135,7 +135,7 @@ def test_answers_of_a_program_in_the_supervisors_place_are_not_believed(lab, tmp
             impostor.kill()
 
 
-def test_supervisor_with_nothing_to_do_gives_way_to_one_of_another_network_namespace(lab):
+def test_supervisor_without_containers_ends_when_its_namespace_is_replaced(lab):
     """A host's network namespace was deleted and created again, while the supervisor of the old namespace had no
     containers.
 

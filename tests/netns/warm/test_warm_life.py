@@ -67,7 +67,7 @@ def test_a_changed_file_replaces_the_server(own_packages, is_alive):
     assert own_packages.start() not in (0, pid)
 
 
-def test_another_copy_of_hawse_runs_cold_and_leaves_the_server_alone(warm, own_packages):
+def test_another_copy_of_hawse_does_not_use_the_server(warm, own_packages):
     pid = warm.pid()
     assert own_packages.run("network", "ls").returncode == 125
     assert own_packages.run("network", "ls", HAWSE_WARM="on").returncode == 0

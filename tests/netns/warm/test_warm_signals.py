@@ -156,7 +156,7 @@ def test_exec_on_a_terminal(person):
     person.expect("code 3")
 
 
-def test_what_is_left_by_keys_goes_on_with_its_terminal(person, job, tmp_path):
+def test_a_detached_command_keeps_its_terminal(person, job, tmp_path):
     person.sendline(f"hawse exec -it job sh -c 'echo be''gun; sleep 1; tty > {tmp_path}/tty; sleep 9'")
     person.expect("begun")
     person.send("\x10\x11")

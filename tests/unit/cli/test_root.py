@@ -81,7 +81,7 @@ def test_quiet_endings(cli, error, code):
         ("((sleep 0.3; {} nosuch; echo $? >&3) 2>&1 | true) 3>&2", 0, "141\n"),
     ],
 )
-def test_output_that_nobody_takes(shell, code, error):
+def test_output_to_a_closed_pipe(shell, code, error):
     """The reader of the output closes the pipe before hawse writes to the pipe.
 
     The expected results are those of Docker for ``docker --version`` and ``docker nosuch``.
@@ -166,7 +166,7 @@ def test_an_unknown_command_of_a_group_gets_its_suggestion_last(cli):
 
 DEPARTURES = tomllib.loads((CHECKOUT / "docs" / "departures.toml").read_text())
 LACKING = {path for entry in DEPARTURES["command"] if entry["state"] == "absent" for path in entry["commands"]}
-LACKING -= {"completion powershell"}  # the shell is an argument here
+LACKING -= {"completion powershell"}  # in hawse, powershell is an argument of a command
 
 
 @pytest.mark.parametrize("path", [*sorted(LACKING), "compose", "buildx"])
@@ -191,7 +191,7 @@ def test_flags_that_mean_this_host_are_accepted(cli):
 
 
 def test_flags_that_mean_another_host_are_refused(cli):
-    """The first lines are those of Docker, where Docker refuses too."""
+    """If Docker refuses the flags too, the first line of the error is Docker's."""
     failed = "Failed to initialize: unable to resolve docker endpoint:"
     for flags, error in (
         (["-H", "ssh://other"], "hawse: --host ssh://other is not this host"),

@@ -90,7 +90,7 @@ def test_every_key_is_read_in_canonical_form(tmp_path):
         heal=False,
         netns_names=False,
     )
-    assert load_config(written(tmp_path, {"bridge": "br0"})).bridge == "br0"  # excludes bip
+    assert load_config(written(tmp_path, {"bridge": "br0"})).bridge == "br0"  # the key bridge excludes the key bip
     keys = {key.replace("-", "_") for key in (*document, "bridge")}
     assert keys - {"iptables", "ip6tables"} == set(Config.__dataclass_fields__)
 

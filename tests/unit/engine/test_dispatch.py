@@ -55,7 +55,7 @@ def test_every_driver_error_has_a_kind_of_the_engine():
 
 
 @pytest.mark.parametrize("missing", KINDS, ids=lambda kind: kind.__name__)
-def test_a_gap_is_noticed(missing):
+def test_a_missing_mapping_is_found(missing):
     assert unmapped({kind for kind in KINDS if kind is not missing}) == {missing}
 
 
@@ -69,7 +69,7 @@ def raised() -> Iterator[tuple[str, str]]:
                 yield str(file.relative_to(FOLDER)), name.rpartition(".")[2]
 
 
-def test_drivers_raise_nothing_else_that_is_not_caught():
+def test_drivers_raise_only_mapped_errors():
     kinds = {kind.__name__ for kind in KINDS}
     assert {place for place in raised() if place[1] not in kinds} == CAUGHT | BUGS
 
@@ -82,7 +82,7 @@ def test_the_text_is_kept_behind_the_prefix():
         raise Refused("nftables: Error: x")
 
 
-def test_a_kind_of_another_package_is_what_its_base_is():
+def test_an_error_of_another_package_is_mapped_by_its_base_class():
     class NoRing(Missing):
         """An error class of a driver that another Python distribution provides."""
 

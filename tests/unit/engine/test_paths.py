@@ -29,13 +29,13 @@ def umask(request):
     os.umask(before)
 
 
-def test_what_is_made_is_for_its_owner_alone_whatever_the_umask(tmp_path, umask):
+def test_created_directories_and_files_are_private_with_any_umask(tmp_path, umask):
     paths.make_private_directory(tmp_path / "a" / "b")
     os.close(paths.open_private(tmp_path / "a" / "file", os.O_RDWR | os.O_CREAT))
     assert [mode(tmp_path / name) for name in ("a", "a/b", "a/file")] == [0o700, 0o700, 0o600]
 
 
-def test_file_that_others_could_read_is_theirs_no_more(tmp_path):
+def test_an_opened_file_gets_mode_0600(tmp_path):
     path = tmp_path / "note"
     path.touch(mode=0o644)
     os.close(paths.open_private(path, os.O_RDONLY))
@@ -55,7 +55,7 @@ def test_directory_that_others_can_write_is_refused(tmp_path, how):
         paths.make_private_directory(path)
 
 
-def test_so_is_one_below_such_a_directory_whether_it_exists_or_not(tmp_path):
+def test_a_directory_below_a_writable_one_is_refused_even_if_missing(tmp_path):
     (tmp_path / "open" / "run").mkdir(parents=True)
     (tmp_path / "open").chmod(0o777)
     for name in ("run", "missing", "missing/run"):
@@ -65,7 +65,7 @@ def test_so_is_one_below_such_a_directory_whether_it_exists_or_not(tmp_path):
     assert not (tmp_path / "open" / "new").exists()
 
 
-def test_directory_of_ours_in_a_sticky_one_is_not(tmp_path):
+def test_an_own_directory_in_a_sticky_directory_is_accepted(tmp_path):
     (tmp_path / "sticky").mkdir()
     (tmp_path / "sticky").chmod(0o1777)
     paths.check(tmp_path / "sticky" / "run", "HAWSE_RUN")
@@ -74,7 +74,7 @@ def test_directory_of_ours_in_a_sticky_one_is_not(tmp_path):
     assert f"{tmp_path}/sticky can be written" in refusal(tmp_path / "sticky" / "run" / "..")
 
 
-def test_links_of_ours_are_followed_and_where_they_lead_is_checked(tmp_path):
+def test_own_symbolic_links_are_followed_and_their_targets_are_checked(tmp_path):
     (tmp_path / "real" / "run").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real/./run")
     (tmp_path / "far").symlink_to(f"{tmp_path}/link")

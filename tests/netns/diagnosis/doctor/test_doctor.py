@@ -129,7 +129,7 @@ def foreign_table(name: str, rules: str, policy: str = "accept") -> str:
     return f"add table inet {name}; add {chain}; " + "; ".join(f"add rule inet {name} c {r}" for r in rules if r)
 
 
-def test_foreign_firewalls_are_named_and_left_alone(patient):
+def test_foreign_firewalls_are_named_and_not_changed(patient):
     for name, (rule, *_) in FOREIGN.items():
         policy = "drop" if name == "policy" else "accept"
         patient.host.run("nft", foreign_table(f"other_{name}", [rule % patient.links], policy))
@@ -139,7 +139,7 @@ def test_foreign_firewalls_are_named_and_left_alone(patient):
     patient.host.run("nft", "; ".join(f"delete table inet other_{name}" for name in FOREIGN))
 
 
-def test_a_foreign_firewall_that_drops_nothing_of_hawse_is_no_finding(patient):
+def test_a_foreign_firewall_that_drops_no_packets_of_hawse_is_not_reported(patient):
     patient.host.run("nft", foreign_table("other", HARMLESS))
     assert patient.findings() == []
     patient.host.run("nft", "delete table inet other")

@@ -99,7 +99,7 @@ def test_the_answer_in_words(lab):
         (("netns:nowhere-here", "web"), "No such network namespace: nowhere-here"),
     ],
 )
-def test_what_cannot_be_told(lab, argv, text):
+def test_invalid_arguments_are_refused_with_a_reason(lab, argv, text):
     done = lab.host.hawse("trace", *argv, check=False)
     assert done.returncode == 2
     assert text in done.stderr

@@ -1,4 +1,4 @@
-"""Faults that the first table lacks: other filters, name files, stopped containers, lost links, an ended agent."""
+"""Faults that test_trace_faults.py lacks: other filters, name files, stopped containers, lost links, an ended agent."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_the_sockets_of_relayed_ports_are_read_back(there):
     assert there(proxy_redirect.sockets) == set()
 
 
-def test_a_table_that_is_not_there_is_told(netns):
+def test_a_missing_table_is_reported(netns):
     with pytest.raises(libnftables.Refused) as refused:
         namespaces.run_in_netns(netns.path, lambda: transaction.change(table.TABLE, [Element("bridges", '"br-1"')], []))
     assert refused.value.nothing_there
@@ -140,7 +140,7 @@ def test_thousands_at_once_by_the_root_of_a_user_namespace():
     assert (result.stdout, result.stderr) == ("3001\n", "")
 
 
-def test_without_the_right_it_is_told_in_one_word(there, monkeypatch):
+def test_a_missing_right_is_reported_in_one_word(there, monkeypatch):
     def refused(*_):
         raise PermissionError(1, "refused by the kernel")
 

@@ -42,7 +42,7 @@ def change(place, **changes) -> None:
     namespaces.run_in_netns(place.path, lambda: table.change(**changes))
 
 
-def test_silence_is_no_news(place):
+def test_no_change_gives_no_notification(place):
     assert place.listener.read() == NOTHING
     assert not place.listener.missed()
 
@@ -61,7 +61,7 @@ def test_silence_is_no_news(place):
         ("add element inet other s { 80 }; add element inet hawse bridges { x }", False),
     ],
 )
-def test_changes_of_another_program_are_told_with_its_name(place, script, lost):
+def test_changes_of_another_program_are_reported_with_its_name(place, script, lost):
     place.sh(f"nft '{script}'")
     news = place.listener.read()
     assert (news.foreign, news.lost, news.own) == (True, lost, False)
@@ -79,13 +79,13 @@ def test_changes_of_another_program_are_told_with_its_name(place, script, lost):
         "delete table inet other",
     ],
 )
-def test_other_tables_are_no_news_whatever_they_hold(place, script):
+def test_changes_of_other_tables_are_not_reported(place, script):
     place.sh(f"nft '{script}'")
     assert place.listener.read() == NOTHING
     assert not place.listener.missed()
 
 
-def test_hawses_own_changes_are_told_apart(place):
+def test_hawses_own_changes_are_recognised(place):
     change(place, add=[Element("bridges", '"br-1"')])
     change(place, remove=[Element("bridges", '"br-1"')])
     assert place.listener.read() == News(own=True)
@@ -102,7 +102,7 @@ def test_thousands_of_elements_of_another_program_are_passed_over(place):
         assert place.listener.read() == NOTHING
 
 
-def test_what_the_kernel_had_to_drop_may_have_been_anything(place):
+def test_lost_notifications_count_as_any_change(place):
     place.listener._socket.setsockopt(socket.SOL_SOCKET, notifications.BUFFER_FORCE, 1)
     elements = ", ".join(map(str, range(1, 3000)))
     place.run("nft", "-f", "-", stdin=None, input=f"add element inet other s {{ {elements} }}\n")
@@ -111,7 +111,7 @@ def test_what_the_kernel_had_to_drop_may_have_been_anything(place):
     assert not place.listener.missed()
 
 
-def test_a_change_that_was_never_told_is_noticed_once(place):
+def test_a_change_without_notification_is_noticed_once(place):
     place.listener._socket.setsockopt(SOL_NETLINK, 2, notifications.GROUP)  # option 2: NETLINK_DROP_MEMBERSHIP
     place.sh("nft flush chain inet hawse forward")
     assert place.listener.read() == NOTHING
@@ -119,7 +119,7 @@ def test_a_change_that_was_never_told_is_noticed_once(place):
     assert not place.listener.missed()
 
 
-def test_a_change_that_waits_to_be_read_is_not_missed(place):
+def test_an_unread_notification_is_not_lost(place):
     place.sh("nft flush chain inet hawse forward")
     assert not place.listener.missed()
     assert place.listener.read().foreign

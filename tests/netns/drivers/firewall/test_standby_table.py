@@ -62,7 +62,7 @@ def test_no_other_program_changes_or_flushes_it(lab, watch):
     assert lab.host.sh(f"nft list table {TABLE}") == before
 
 
-def test_it_goes_with_whoever_made_it(lab, watch):
+def test_the_table_ends_with_the_process_that_made_it(lab, watch):
     watch.close()
     assert TABLE not in lab.host.sh("nft list tables")
 

@@ -92,7 +92,7 @@ def test_flows_of_an_address_and_no_others(lab, peer, way):
     assert "172.30.0.3 " in left and "fd00:30::3 " in left
 
 
-def test_no_list_is_asked_for_of_what_a_filter_can_say(lab, lists):
+def test_no_list_is_requested_if_a_filter_suffices(lab, lists):
     n1 = lab.network("n1", "172.30.0.0/16")
     c1 = lab.container(
         n1, 2, [lab.binding(8080, 80, "udp"), lab.binding(9000, 9000, host_port_end=9003, port_end=9003)]
@@ -106,7 +106,7 @@ def test_no_list_is_asked_for_of_what_a_filter_can_say(lab, lists):
     assert not lists or not able
 
 
-def test_what_came_through_ports_ends_when_the_endpoint_leaves(lab, peer):
+def test_flows_of_published_ports_end_when_the_endpoint_leaves(lab, peer):
     n1 = lab.network("n1", "172.30.0.0/16")
     ports = [lab.binding(8080, 80, "udp", ip) for ip in ("0.0.0.0", "::")]
     c1, c2 = lab.container(n1, 2, ports), lab.container(n1, 3, [lab.binding(8081, 80, "udp")])

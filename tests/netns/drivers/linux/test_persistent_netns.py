@@ -70,7 +70,7 @@ def test_it_outlives_a_mount_namespace_that_ends(way, file):
 
 
 @pytest.mark.parametrize("content", ["", "1", "999999999 5", "no numbers"])
-def test_what_a_crash_left_is_no_namespace_and_is_made_good(way, file, content):
+def test_a_file_that_a_crash_left_is_replaced(way, file, content):
     file.parent.mkdir()
     file.write_text(content)
     assert not persistent_netns.exists(file)

@@ -102,7 +102,7 @@ def lan(mybr, netns):
     return netns
 
 
-def test_a_bridge_with_a_wire_goes_on_listening_there_and_to_no_container(mybr, lan):
+def test_a_bridge_with_a_wire_accepts_advertisements_from_the_wire_only(mybr, lan):
     n1 = mybr.network("n1", V4, V6, options=NAMED)
     c1, c2 = mybr.container(n1, 2), mybr.container(n1, 3)
     assert not hears(mybr, c1)

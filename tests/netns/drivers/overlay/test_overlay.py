@@ -69,7 +69,7 @@ def test_multicast_and_broadcast_reach_every_host_once(cluster):
         assert [sender.sends_to_all(group, others)] == [[1, 1, 1]]
 
 
-def test_frames_teach_nothing(cluster):
+def test_the_kernel_does_not_learn_macs_from_frames(cluster):
     o1 = cluster.network("o1", *PLAIN)
     victim, attacker, client = o1.container(0), o1.container(1), o1.container(0)
     before = o1.members[0].inside("bridge fdb")
@@ -136,7 +136,7 @@ def test_verify_mends_lost_devices(cluster):
     assert here.pings(there.ipv4)
 
 
-def test_a_peer_that_left_is_forgotten_and_news_in_the_wrong_order_do_no_harm(cluster):
+def test_a_removed_peer_is_deleted_and_late_changes_do_no_harm(cluster):
     o1 = cluster.network("o1", *DUAL, hosts=3)
     here, there = o1.container(0), o1.container(1)
     member, peer = o1.members[0], o1.peer(there)
@@ -150,7 +150,7 @@ def test_a_peer_that_left_is_forgotten_and_news_in_the_wrong_order_do_no_harm(cl
     assert not here.pings(there.ipv4, wait=0.3)
 
 
-def test_a_row_that_stays_is_not_touched(cluster):
+def test_an_unchanged_entry_is_not_written(cluster):
     o1 = cluster.network("o1", *DUAL, hosts=3)
     _, there = o1.container(0), o1.container(1)
     with o1.members[0].monitor() as seen:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.netns
 
 
 class At:
-    """A namespace that is known only by a path, as a place for `state`."""
+    """A namespace that has a path but no name. `state` accepts it instead of a `Netns`."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -72,7 +72,7 @@ def test_the_explained_commands_make_the_same_overlay(cluster, fresh):
         here.remove_peer(here.peers[0])
 
     text, overlay = recorded(here.host, act), here.place.sandbox.path
-    assert "unshare --net" in text  # a comment if a process keeps the namespace, because process 1 is not accessible
+    assert "unshare --net" in text  # in a comment, if a process and not a mount keeps the namespace
     again, copies = fresh(), {}
     rerun(without_namespace(text), again, copies, fresh)
     originals = {overlay: At(overlay), f"/run/netns/{namespace}": At(f"/run/netns/{namespace}")}

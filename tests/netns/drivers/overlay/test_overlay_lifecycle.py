@@ -46,7 +46,7 @@ def test_nothing_is_left_behind(cluster):
     assert list(host.run_dir.rglob("*")) == []
 
 
-def test_its_own_namespace_is_told_from_a_sandbox(cluster):
+def test_the_overlay_namespace_is_distinguished_from_a_sandbox(cluster):
     o1 = cluster.network("o1", *DUAL, hosts=1)
     with netns.netns_fd(o1.members[0].place.sandbox.path) as opened:
         assert host_namespace.of(opened, ("agent.sock",))[0] == "networks of hawse: br0"
@@ -62,7 +62,7 @@ def test_a_network_in_use_is_made_and_joined_again_without_harm(cluster):
     assert here.pings(there.ipv6)
 
 
-def test_a_failed_creation_leaves_a_network_in_use_alone(cluster):
+def test_a_failed_creation_does_not_change_a_network_in_use(cluster):
     o1 = cluster.network("o1", "10.0.1.0/24")
     here, there = o1.container(0), o1.container(1)
     member = o1.members[0]

@@ -188,7 +188,7 @@ def test_hosts_are_let_in_as_long_as_they_have_containers_on_the_network(field):
     assert field.senders(0) == set()
 
 
-def test_verify_tells_of_the_hosts_that_are_let_in(field):
+def test_verify_reports_and_repairs_the_set_of_allowed_senders(field):
     member, version = field.members[0], field.version
     places = [f"{field.address(n)} . {VXLAN_PORT} . {VNI}" for n in (1, 2)]
     name = f"tunnel_peers{version}"
@@ -233,7 +233,7 @@ def test_lost_firewall_is_made_again_from_what_the_kernel_knows(field):
     assert field.senders(0) == set()
 
 
-def test_vxlan_of_others_on_the_same_port_is_left_alone(field):
+def test_vxlan_of_other_programs_on_the_same_port_still_works(field):
     first, third = field.cluster.hosts[0], field.third
     for host, local, remote, address in ((first, 0, 2, "10.9.0.1"), (third, 2, 0, "10.9.0.3")):
         ends = f"local {field.address(local)} remote {field.address(remote)} dev ext0"

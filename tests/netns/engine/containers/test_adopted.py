@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.netns
 
 
-def test_a_named_namespace_joins_publishes_and_is_let_go(host, netns):
+def test_a_named_namespace_joins_publishes_and_leaves(host, netns):
     host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
     host.hawse("network", "connect", "-p", "8080:80", "app", f"netns:{netns.name}")
     assert "172.30.0.2/16" in netns.sh("ip -br addr show eth0")
@@ -31,7 +31,7 @@ def test_a_named_namespace_joins_publishes_and_is_let_go(host, netns):
     assert host.hawse("ps", "-aq").stdout == ""
 
 
-def test_a_process_is_adopted_and_let_go_when_it_dies(host):
+def test_a_process_is_adopted_and_released_at_its_end(host):
     host.hawse("network", "create", "app")
     process = subprocess.Popen(["unshare", "-n", "sleep", "1000"])
     try:
@@ -46,7 +46,7 @@ def test_a_process_is_adopted_and_let_go_when_it_dies(host):
     host.hawse("network", "rm", "app")
 
 
-def test_what_is_not_there_is_refused(host):
+def test_a_missing_namespace_is_refused(host):
     host.hawse("network", "create", "app")
     for reference, text in (
         ("netns:nosuch", "No such network namespace: nosuch"),
@@ -65,7 +65,7 @@ def lab(host, netns):
 
 
 @pytest.mark.parametrize("verb", ["logs", "attach", "start", "stop", "restart", "kill", "wait"])
-def test_a_verb_that_needs_a_process_of_hawses_is_refused(host, lab, verb):
+def test_a_command_that_needs_a_container_process_is_refused(host, lab, verb):
     refused = host.hawse(verb, lab, check=False)
     assert refused.returncode == 1
     assert f"{lab} is a network namespace that hawse did not start" in refused.stderr.splitlines()[0]

@@ -76,7 +76,7 @@ def test_a_container_has_its_name_through_restarts_and_renames(hosts, name):
     host.hawse("rename", name, new)
     assert inside(name, "true") is None
     assert inside(new, "getent", "hosts", new).split()[0] == address(host, new)
-    host.hawse("network", "connect", "bridge", f"netns:{new}")  # this means the container
+    host.hawse("network", "connect", "bridge", f"netns:{new}")  # the name means the container
     assert "eth1" in inside(new, "ip", "-br", "link")
     assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == f"{new}\n"
     host.hawse("stop", "-t0", new)
@@ -89,7 +89,7 @@ def test_a_container_has_its_name_through_restarts_and_renames(hosts, name):
     host.hawse("rm", new)
 
 
-def test_what_another_program_has_made_is_never_touched(hosts, name):
+def test_names_of_other_programs_are_never_changed(hosts, name):
     host, foreign = hosts[0], Netns(name)
     inode = os.stat(foreign.path).st_ino
     run(host, name)

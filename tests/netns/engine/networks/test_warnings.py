@@ -73,7 +73,7 @@ def test_chain_that_lets_the_network_through(host, accepting):
     assert host.hawse(*APP).stderr == ""
 
 
-def test_chains_that_drop_nothing_of_ours(host):
+def test_chains_that_drop_no_packets_of_hawse_give_no_warning(host):
     load(host, HARMLESS)
     assert host.hawse(*APP).stderr == ""
     assert host.hawse("info").stderr == ""

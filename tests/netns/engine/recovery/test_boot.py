@@ -42,13 +42,13 @@ def addresses(host, network):
 
 @pytest.fixture
 def named(request, host):
-    """A namespace of ``ip netns`` that no reboot of the test deletes; the test makes it again."""
+    """A namespace of ``ip netns``. `reboot` does not delete the namespace; the tests delete and create it again."""
     namespace = Netns(f"{host.name}a")
     yield namespace
     namespace.delete()
 
 
-def test_networks_containers_ports_and_adopted_namespaces_are_back_with_their_addresses(host, peer, named):
+def test_networks_containers_ports_and_adopted_namespaces_are_restored_with_their_addresses(host, peer, named):
     host.hawse("network", "create", "app")
     run(host, "db", "--restart", "always")
     run(host, "web", "--network", "app", "--restart", "always", "-p", "8080:80", command=SERVER)
@@ -132,7 +132,7 @@ def test_a_boot_that_is_killed_is_continued_by_the_next(host, where):
     assert (states(host), addresses(host, "app")) == ({"one": "running", "two": "running"}, before)
 
 
-def test_a_start_that_is_killed_is_told_and_made_up_for(host):
+def test_a_killed_start_is_reported_and_repeated(host):
     run(host, "one", "--restart", "always")
     reboot(host)
     code = "import os, sys, engine.core; from engine.containers import start; from cli.app import App\n"
@@ -144,7 +144,7 @@ def test_a_start_that_is_killed_is_told_and_made_up_for(host):
     assert states(host) == {"one": "running"}
 
 
-def test_a_foreign_interface_with_a_bridges_name_is_told_and_stops_nothing_else(host):
+def test_a_foreign_interface_with_a_bridges_name_is_reported_and_the_rest_is_restored(host):
     host.hawse("network", "create", "-o", "com.docker.network.bridge.name=mine", "app")
     host.hawse("network", "create", "other")
     run(host, "one", "--network", "app", "--restart", "always")
@@ -162,7 +162,7 @@ def test_a_foreign_interface_with_a_bridges_name_is_told_and_stops_nothing_else(
     assert states(host) == {"one": "running", "two": "running"}
 
 
-def test_a_namespace_whose_name_is_made_later_is_told_and_joined_then(host, named):
+def test_a_namespace_that_is_created_later_is_reported_and_then_connected(host, named):
     host.hawse("network", "create", "app")
     host.hawse("network", "connect", "app", f"netns:{named.name}")
     before = addresses(host, "app")
@@ -175,4 +175,4 @@ def test_a_namespace_whose_name_is_made_later_is_told_and_joined_then(host, name
     )
     run(host, "new", "--network", "app")
     named.__init__(named.name)
-    until(lambda: addresses(host, "app").items() >= before.items())  # the agent has connected it again
+    until(lambda: addresses(host, "app").items() >= before.items())  # the agent has connected the namespace again

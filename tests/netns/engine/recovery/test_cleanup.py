@@ -27,7 +27,7 @@ def settled(host, expected):
     return now
 
 
-def test_a_host_that_nobody_uses_any_more_is_as_it_was_before_hawse(host):
+def test_an_emptied_host_is_in_the_state_before_hawse(host):
     before = dump(host)
     host.hawse("network", "create", "n1")
     host.hawse("network", "create", "--ipv6", "--subnet", "fd00:77::/64", "--internal", "n2")
@@ -44,7 +44,7 @@ def test_a_host_that_nobody_uses_any_more_is_as_it_was_before_hawse(host):
     assert settled(host, before) == before
 
 
-def test_removing_one_container_takes_its_elements_and_files_alone(host):
+def test_removing_one_container_removes_only_its_elements_and_files(host):
     host.hawse("network", "create", "n1")
     host.hawse("run", "-d", "--name", "stays", "--network", "n1", "-p", "80:80", "hostfs", "sleep", "1d")
     before = dump(host)

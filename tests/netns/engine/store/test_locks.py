@@ -38,7 +38,7 @@ def test_no_command_leaves_a_lock_behind(host):
     until(lambda: locks(host) == ["host"])
 
 
-def test_who_comes_when_the_container_has_gone_leaves_no_lock(host):
+def test_a_lock_of_a_removed_container_is_not_left_behind(host):
     container = host.hawse("create", "hostfs", "true").stdout.strip()
     host.hawse("rm", container)
     host.hawse("__exited", container)

@@ -62,7 +62,7 @@ def deleted(host):
 
 
 @pytest.mark.parametrize("damage", [truncated, record, deleted])
-def test_damage_is_told_at_once_and_repaired(web, damage):
+def test_damage_is_reported_immediately_and_repaired(web, damage):
     before = listing(web)
     damage(web)
     for command in (("ps", "-a"), ("rm", "-f", "web")):

@@ -22,7 +22,7 @@ def ends():
         yield Exchange(server, (("Ostype", "linux"),)), client
 
 
-def test_two_requests_on_one_connection_with_a_body_that_nobody_reads(ends):
+def test_an_unread_body_is_skipped_before_the_next_request(ends):
     exchange, client = ends
     client.sendall(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: x\r\n\r\n")
     assert exchange.next_request().target == b"/a"

@@ -66,7 +66,7 @@ def test_a_container_that_is_gone_already_still_has_an_exit_code(cli, answers):
     assert cli("run", "--rm", "hostfs", "false").code == 5
 
 
-def test_detaching_leaves_the_container_alone(cli, answers):
+def test_detaching_does_not_end_the_container(cli, answers):
     answers["open_attachment"] = session = Session(detached=True)
     assert cli("run", "hostfs", "sleep", "9").code == 0
     assert verbs(cli) == ["create", "open_attachment", "start"]
@@ -171,7 +171,7 @@ def test_proxy_restores_handlers_after_a_failure():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_person_learns_how_to_get_a_shell(cli, answers):
+def test_on_a_terminal_the_message_says_how_to_get_a_shell(cli, answers):
     answers["create"] = InvalidArgument("no command specified")
     text = "hawse: Error response from daemon: no command specified.\nSee 'hawse run --help'.\n"
     assert cli("run", "hostfs").err == text

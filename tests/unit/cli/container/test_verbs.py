@@ -26,7 +26,7 @@ def answers(names, **_):
 
 
 @pytest.mark.parametrize("verb", ["stop", "restart", "kill", "rm"])
-def test_good_ones_are_printed_and_errors_come_at_the_end(cli, verb):
+def test_successes_are_printed_and_errors_come_at_the_end(cli, verb):
     cli.engine.answers["containers"].update(dict.fromkeys(("stop", "restart", "kill"), answer), remove_each=answers)
     result = cli(verb, "nosuch", "c2", "nosuch2")
     assert (result.code, result.out) == (1, "c2\n")
@@ -157,7 +157,7 @@ def test_attach(cli):
 
 
 @pytest.mark.parametrize("argv", [("attach", "c1"), ("exec", "c1", "sh")])
-def test_typing_the_escape_sequence_is_told_as_a_failure(cli, argv):
+def test_typing_the_detach_keys_is_a_failure(cli, argv):
     """``attach`` and ``exec`` fail when the user types the detach keys, as with a real dockerd. ``run`` and ``start``
     succeed.
     """
@@ -227,7 +227,7 @@ def test_inspect_finds_any_kind(cli):
     assert result.err == "WARNING: --size ignored for network\n"
 
 
-def test_inspect_of_what_is_nowhere(cli):
+def test_inspect_of_a_missing_object(cli):
     answers = cli.engine.answers
     answers["containers"]["inspect"] = no_such("x")
     answers["images"]["inspect"] = NotFound("No such image: x:latest")

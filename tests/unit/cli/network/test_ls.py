@@ -161,6 +161,6 @@ def test_what_is_listed_in_brief_reads_the_same_as_in_full(cli, monkeypatch, net
 
 
 @pytest.mark.parametrize("format", ["json", "{{.Labels}}", "table {{.ID}}\\t{{.IPv6}}", "{{upper .Name}}", "no field"])
-def test_what_a_summary_does_not_tell_is_listed_in_full(cli, ls, format):
+def test_formats_that_need_more_than_summaries_read_full_records(cli, ls, format):
     ls("--format", format)
     assert cli.engine.call == ("list", ({},), {})

@@ -96,7 +96,7 @@ def test_prune_by_force_with_nothing_to_remove_is_silent(cli):
     assert (result.code, result.out, result.err) == (0, "", "")
 
 
-def test_a_person_learns_how_to_find_the_members_of_a_network(cli):
+def test_on_a_terminal_the_error_says_how_to_find_the_members_of_a_network(cli):
     error = Forbidden("error while removing network: network app id 1 has active endpoints")
     cli.engine.answers["networks"]["remove_each"] = lambda references: iter([error])
     text = f"Error response from daemon: {error}\n"

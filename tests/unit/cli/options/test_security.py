@@ -19,7 +19,7 @@ def test_what_is_no_file_is_sent_as_it_is(option):
     assert security_options([option]) == [option]
 
 
-def test_paths_of_the_system_are_told_apart():
+def test_systempaths_is_removed_from_the_security_options():
     assert security_options(["systempaths=unconfined", "label=disable"]) == ["label=disable"]
 
 

@@ -16,7 +16,7 @@ def test_columns_are_at_least_ten_wide_with_three_blanks_between():
     ]
 
 
-def test_a_header_alone():
+def test_a_table_without_rows():
     assert align(["NETWORK ID\tNAME\tDRIVER\tSCOPE"]) == ["NETWORK ID   NAME      DRIVER    SCOPE"]
 
 

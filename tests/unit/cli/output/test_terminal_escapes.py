@@ -75,7 +75,7 @@ def app(request):
     return App(stdin=io.BytesIO(), stdout=stream(), stderr=stream())
 
 
-def test_text_is_spelled_on_a_terminal_alone(app):
+def test_text_is_escaped_only_on_a_terminal(app):
     spell = app.on_terminal
     app.out(f"{HOSTILE}\n")
     app.err(f"{HOSTILE}\n")

@@ -20,7 +20,7 @@ def test_a_damaged_store_names_the_repair(cli):
     assert checked(cli, CheckReport(["it is empty"])) == (1, "damaged: it is empty\n", error)
 
 
-def test_a_repair_tells_each_step(cli):
+def test_a_repair_prints_each_step(cli):
     report = CheckReport(["it is empty"], ["read the backup", "dropped x"], repaired=True)
     lines = "damaged: it is empty\nrepair: read the backup\nrepair: dropped x\nThe database is repaired.\n"
     assert checked(cli, report, "--repair") == (0, lines, "")

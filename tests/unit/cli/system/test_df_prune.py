@@ -101,7 +101,7 @@ def test_prune_removes_what_is_unused(cli):
     ("filter", "removed"),
     [("label=role", "bb"), ("label=role=new", ""), ("label!=role", BARE), ("until=1970-01-01T00:30:00Z", "bb")],
 )
-def test_prune_heeds_filters_for_images(cli, filter, removed):
+def test_prune_applies_filters_for_images(cli, filter, removed):
     shown = cli("system", "prune", "-af", "--filter", filter).out.partition("Deleted Images:\n")[2]
     assert ("bb:latest" in shown, BARE in shown) == (removed == "bb", removed == BARE)
 

@@ -58,7 +58,7 @@ def test_version_as_json(cli):
     assert document["Client"]["ApiVersion"] == "1.45"
 
 
-def test_version_without_an_engine_still_tells_the_client(cli):
+def test_version_without_an_engine_still_shows_the_client(cli):
     cli.engine.answers["system"]["version"] = Unavailable("store is gone")
     result = cli("version")
     assert (result.code, result.err) == (1, "Error response from daemon: store is gone\n")
@@ -129,7 +129,7 @@ def test_info(cli, tmp_path, monkeypatch):
     )
 
 
-def test_info_tells_how_logs_are_bounded(cli):
+def test_info_shows_the_log_limits(cli):
     logging = {"LoggingDriver": "json-file", "DefaultLogOpts": {"max-size": "20m", "max-file": "5"}}
     cli.engine.answers["system"]["info"] = INFO | logging
     assert "\n Logging Driver: json-file\n  Default Options: max-file=5 max-size=20m\n Plugins:" in cli("info").out

@@ -93,7 +93,7 @@ def test_rows_of_the_forwarding_table_are_shown():
         assert shlex.join(routes.neighbour(neighbor._added(row), NAMES)) == command
 
 
-def test_the_static_rules_are_named_by_their_file():
+def test_the_static_rules_appear_as_their_file_name():
     words, given = netfilter.nft(f"add table inet hawse\n{ruleset()}\nadd element inet hawse bridges {{ x }}\n")
     assert words == ["nft", "-f", "-"]
     assert given.count("\n") == 3 and "ruleset.nft" in given

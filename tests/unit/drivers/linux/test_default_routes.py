@@ -55,7 +55,7 @@ def test_others_than_the_holder_offer_what_is_ours_to_remove(asked):
     assert asked == [([chosen], [first, WayOut(4, "ethb"), WayOut(6, "ethb")], OURS)]
 
 
-def test_routes_of_a_container_look_as_dockers_and_those_of_the_host_are_nobodys_business(asked):
+def test_default_routes_are_set_only_in_a_containers_own_namespace(asked):
     sandbox.route(container(), [])
     sandbox.route(container(mode="host"), [])
     assert asked == [([], [], BOOT)]

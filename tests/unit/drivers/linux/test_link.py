@@ -22,7 +22,7 @@ def message(index: int, flags: int, **attributes) -> bytes:
     return rtnetlink.encode(ifinfmsg, named, index=index, flags=flags)
 
 
-def test_a_network_card_is_told_by_its_bus_device():
+def test_a_network_card_is_recognized_by_its_bus_device():
     card = message(4, IFF_UP, ifname="eth0", mtu=1500, parent_dev_name="0000:00:03.0", parent_dev_bus_name="pci")
     loopback = message(1, IFF_UP | IFF_LOOPBACK, ifname="lo", mtu=65536)
     links = link.all_links(Kernel(card, loopback))

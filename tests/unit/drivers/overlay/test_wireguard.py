@@ -58,6 +58,6 @@ def test_a_kernel_without_wireguard_leaves_it_to_the_program():
 @pytest.mark.parametrize(
     "refusal", [NoPermission("create wireguard"), KernelError("create wireguard", NAME, errno.EEXIST)]
 )
-def test_any_other_refusal_is_told_and_not_worked_around(refusal):
+def test_any_other_refusal_is_reported_as_an_error(refusal):
     with pytest.raises(type(refusal)):
         ask(Kernel(refusal))

@@ -52,7 +52,7 @@ def test_a_change_is_backed_up_later_and_the_next_only_after_the_interval(store)
     assert backed_up(store) == ["one", "two"]
 
 
-def test_a_backup_that_fails_is_logged_and_the_agent_goes_on(store, capsys):
+def test_a_failed_backup_is_logged_and_the_agent_continues(store, capsys):
     loop = Loop(catches=False)
     service = BackupService(loop, store.path)
     service.reconcile(Snapshot())

@@ -82,7 +82,7 @@ def test_the_containers_of_a_repaired_network_are_compared_after_it(kernel, thre
     assert kernel.until(2)[:2] == [APP, WEB]
 
 
-def test_what_a_command_works_on_is_compared_later(kernel, thread, monkeypatch):
+def test_an_object_that_a_command_changes_is_compared_later(kernel, thread, monkeypatch):
     monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.1)
     answers = iter((Comparison(busy=True), Comparison(busy=True), NOTHING))
     kernel.answer = lambda _: next(answers)
@@ -107,7 +107,7 @@ def test_a_locked_store_is_tried_again(kernel, thread, monkeypatch):
     kernel.until(2)
 
 
-def test_a_fight_is_told_and_met_ever_more_seldom(kernel, thread, capfd):
+def test_a_conflict_is_reported_and_its_comparisons_become_rarer(kernel, thread, capfd):
     kernel.answer = lambda s: DAMAGED if s == WEB else NOTHING
     deadline = time.monotonic() + 10
     while not thread.fights():

@@ -8,7 +8,7 @@ import sys
 from engine.agentd import repair_log
 
 
-def test_a_long_log_begins_anew(tmp_path, monkeypatch):
+def test_a_long_log_is_emptied(tmp_path, monkeypatch):
     monkeypatch.setattr(repair_log, "LONG_LOG_BYTES", 1000)
     path = tmp_path / "agent.log"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "w") as log:

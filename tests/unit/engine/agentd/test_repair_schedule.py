@@ -35,7 +35,7 @@ def test_nothing_is_due_without_a_cause():
     assert Pace(0.0).due == NEVER
 
 
-def test_another_programs_change_is_looked_at_at_once():
+def test_a_change_by_another_program_is_compared_immediately():
     pace = Pace(0.0)
     pace.foreign(5.0)
     assert (pace.due, pace.resting(5.0)) == (5.0, False)
@@ -43,7 +43,7 @@ def test_another_programs_change_is_looked_at_at_once():
     assert pace.due == NEVER
 
 
-def test_own_changes_are_looked_at_when_they_have_settled():
+def test_own_changes_are_compared_after_the_settle_time():
     pace = Pace(0.0)
     pace.own(5.0)
     pace.own(5.5)
@@ -52,7 +52,7 @@ def test_own_changes_are_looked_at_when_they_have_settled():
     assert pace.due == 5.6
 
 
-def test_looks_after_own_changes_take_a_small_share_of_the_time():
+def test_comparisons_after_own_changes_take_a_small_share_of_the_time():
     pace = Pace(0.0)
     pace.looked(10.0, 10.5)
     pace.own(10.6)
@@ -61,7 +61,7 @@ def test_looks_after_own_changes_take_a_small_share_of_the_time():
     assert pace.due == 10.7, "damage does not wait for that"
 
 
-def test_a_program_that_undoes_every_repair_is_met_ever_more_seldom():
+def test_comparisons_become_rarer_if_a_program_undoes_every_repair():
     pace = Pace(0.0)
     now = fight(pace, 0.0, int(PATIENCE_ROUNDS))
     assert pace.rest == 0.0
@@ -74,7 +74,7 @@ def test_a_program_that_undoes_every_repair_is_met_ever_more_seldom():
     assert pace.due == now + LONGEST_REST_SECONDS
 
 
-def test_a_look_ends_each_rest_even_where_nothing_more_has_happened():
+def test_each_delay_ends_with_a_comparison_even_without_another_change():
     pace = Pace(0.0)
     now = fight(pace, 0.0, int(PATIENCE_ROUNDS) + 1)
     assert (pace.rest, pace.due) == (1.0, now + 1.0)
@@ -82,7 +82,7 @@ def test_a_look_ends_each_rest_even_where_nothing_more_has_happened():
     assert (pace.rest, pace.due) == (0.0, NEVER)
 
 
-def test_patience_comes_back_in_quiet_times_only():
+def test_patience_grows_only_without_changes():
     pace = Pace(0.0)
     now = fight(pace, 0.0, int(PATIENCE_ROUNDS) + 3)
     now = fight(pace, now, 1)
@@ -95,7 +95,7 @@ def test_patience_comes_back_in_quiet_times_only():
     assert pace.rest > 0.0
 
 
-def test_changes_far_apart_never_make_it_wait():
+def test_rare_changes_are_never_delayed():
     pace, now = Pace(0.0), 0.0
     for _ in range(100):
         now = fight(pace, now + RECOVERY_SECONDS, 1)

@@ -119,7 +119,7 @@ def running(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
     made.thread.close()
 
 
-def test_what_another_program_did_is_repaired_at_once(running, capfd):
+def test_a_change_by_another_program_is_repaired_immediately(running, capfd):
     running.driver.found = [HARMLESS, OPEN]
     running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
     running.until(lambda: running.driver.repaired)
@@ -128,7 +128,7 @@ def test_what_another_program_did_is_repaired_at_once(running, capfd):
     assert "bridge: nft (7) changed what the networks share: missing set (element)" in capfd.readouterr().err
 
 
-def test_what_hawse_may_be_about_counts_when_it_is_seen_twice(running, capfd):
+def test_after_hawses_own_change_a_difference_is_repaired_when_seen_twice(running, capfd):
     running.driver.found = [HARMLESS]
     running.driver.tell(News(own=True))
     running.until(lambda: running.driver.repaired)
@@ -136,7 +136,7 @@ def test_what_hawse_may_be_about_counts_when_it_is_seen_twice(running, capfd):
     assert "bridge: differs from the records: missing set (element)" in capfd.readouterr().err
 
 
-def test_what_a_command_had_not_yet_done_is_left_to_it(running):
+def test_a_difference_that_a_command_removes_is_not_repaired(running):
     before = running.driver.looks
     running.driver.found = [HARMLESS]
     running.thread.changed()
@@ -147,7 +147,7 @@ def test_what_a_command_had_not_yet_done_is_left_to_it(running):
 
 
 @pytest.mark.parametrize("difference", [OPEN, UPKEEP])
-def test_what_stands_open_or_is_no_damage_is_put_right_at_the_first_look(running, difference):
+def test_an_open_or_routine_difference_is_repaired_at_the_first_comparison(running, difference):
     before = running.driver.looks
     running.driver.found = [difference]
     running.thread.changed()
@@ -155,7 +155,7 @@ def test_what_stands_open_or_is_no_damage_is_put_right_at_the_first_look(running
     assert running.driver.looks == before + 2
 
 
-def test_upkeep_is_not_worth_a_line(running, capfd):
+def test_a_routine_update_is_not_logged(running, capfd):
     running.driver.found = [UPKEEP]
     running.thread.changed()
     running.until(lambda: running.driver.repaired)
@@ -163,13 +163,13 @@ def test_upkeep_is_not_worth_a_line(running, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_what_was_never_told_is_found_by_the_check(running):
+def test_a_change_without_notification_is_found_by_the_regular_check(running):
     running.driver.found = [OPEN]
     running.driver.unheard = True
     running.until(lambda: running.driver.repaired)
 
 
-def test_a_look_that_fails_is_repeated_and_told(running, capfd):
+def test_a_failed_comparison_is_logged_and_repeated(running, capfd):
     running.driver.fails = 2
     running.driver.found = [OPEN]
     running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
@@ -178,7 +178,7 @@ def test_a_look_that_fails_is_repeated_and_told(running, capfd):
     running.until(lambda: running.driver.blocked[-1] is False)
 
 
-def test_what_cannot_be_heard_is_tried_again(store, monkeypatch, capfd):
+def test_a_failed_watch_is_started_again(store, monkeypatch, capfd):
     monkeypatch.setattr(repair_thread, "CHECK_SECONDS", 0.05)
     driver, tries = StandIn(), []
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_heard_is_tried_again(store, monkeypatch, capfd):
     assert capfd.readouterr().err.count("cannot follow other programs' changes") == 2
 
 
-def test_new_connections_stay_out_while_it_rests_from_a_fight(running, monkeypatch, capfd):
+def test_new_connections_are_blocked_while_a_repair_is_delayed(running, monkeypatch, capfd):
     monkeypatch.setattr(repair_schedule, "FIRST_REST_SECONDS", 0.3)
     driver = running.driver
     driver.found, driver.stubborn = [OPEN], True
@@ -209,7 +209,7 @@ def test_new_connections_stay_out_while_it_rests_from_a_fight(running, monkeypat
     running.until(lambda: driver.blocked[-1] is False)
 
 
-def test_a_rest_longer_than_the_time_between_checks_costs_nothing(running, monkeypatch):
+def test_a_delayed_repair_costs_no_processor_time(running, monkeypatch):
     monkeypatch.setattr(repair_schedule, "FIRST_REST_SECONDS", 1.0)
     driver = running.driver
     driver.found, driver.stubborn = [OPEN], True
@@ -221,7 +221,7 @@ def test_a_rest_longer_than_the_time_between_checks_costs_nothing(running, monke
     assert time.process_time() - used < 0.1
 
 
-def test_a_command_that_sits_on_the_store_delays_only_what_is_not_open(running, store):
+def test_a_locked_store_delays_only_harmless_differences(running, store):
     running.driver.found = [HARMLESS, OPEN]
     with store.write():
         running.driver.tell(News(foreign=True, lost=True, by="nft (7)"))
@@ -230,14 +230,14 @@ def test_a_command_that_sits_on_the_store_delays_only_what_is_not_open(running, 
     running.until(lambda: running.driver.repaired == [OPEN, HARMLESS])
 
 
-def test_the_agent_is_told_when_no_network_is_up(running, store):
+def test_the_agent_is_notified_when_no_network_is_active(running, store):
     with store.write() as tx:
         tx.delete_network("a" * 64)
     running.thread.changed()
     running.until(lambda: running.words == ["unneeded"])
 
 
-def test_records_of_an_earlier_boot_call_for_nothing(store, monkeypatch):
+def test_records_of_an_earlier_boot_cause_no_comparison(store, monkeypatch):
     with store.write() as tx:
         tx.set_meta(shared_state.BOOT, "earlier")
     made = Running(StandIn(), store)
@@ -246,14 +246,14 @@ def test_records_of_an_earlier_boot_call_for_nothing(store, monkeypatch):
     assert (made.driver.looks, set(made.words)) == (0, {"unneeded"})
 
 
-def test_an_agent_of_another_version_is_told_to_leave_what_it_finds_later(running):
+def test_a_table_that_another_version_replaces_later_is_reported_and_not_repaired(running):
     running.driver.found = [SUPERSEDED]
     running.driver.tell(News(foreign=True, lost=True, by="python3 (7)"))
     running.until(lambda: "superseded" in running.words)
     assert running.driver.repaired == []
 
 
-def test_what_another_version_left_is_made_new_at_the_first_look(store):
+def test_a_table_of_another_version_is_replaced_at_the_first_comparison(store):
     driver = StandIn()
     driver.found = [SUPERSEDED]
     made = Running(driver, store)

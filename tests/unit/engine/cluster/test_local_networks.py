@@ -32,7 +32,7 @@ def names(host):
         return {n.name for n in reader.networks()}
 
 
-def test_what_the_cluster_has_is_learned_and_what_it_has_no_more_forgotten(host):
+def test_networks_of_the_cluster_are_copied_and_removed_networks_deleted(host):
     local_networks.follow(host, lambda: [network("one"), network("two")], ME)
     assert names(host) == {"one", "two"}
     local_networks.follow(host, lambda: [network("two")], ME)
@@ -51,7 +51,7 @@ def test_a_network_that_a_command_makes_meanwhile_stays(host):
     assert names(host) == {"one", "two"}
 
 
-def test_a_host_that_leaves_meanwhile_learns_nothing(host):
+def test_a_host_that_leaves_meanwhile_copies_no_network(host):
     local_networks.import_network(host, network("one"), ME)
 
     def read():

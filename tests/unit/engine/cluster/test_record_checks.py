@@ -13,7 +13,7 @@ NODE = Node("a", "now", "host", "worker", "192.0.2.1", "192.0.2.1", 1)
 ENDPOINT = SharedEndpoint("e", "n", "c", "a", "02:42:00:00:00:01", "10.0.1.2/24", "fd00::2/64", ("web",), "1:2")
 
 
-def test_good_ones_are_read():
+def test_valid_records_are_read():
     assert record_checks.read_node(keys.node("a"), encode(NODE)) == NODE
     assert record_checks.read_endpoint(keys.endpoint("n", "a", "e"), encode(ENDPOINT)) == ENDPOINT
 
@@ -27,7 +27,7 @@ def test_good_ones_are_read():
     ],
     ids=str,
 )  # fmt: skip
-def test_a_node_that_cannot_be(lie):
+def test_an_invalid_node_record_is_refused(lie):
     with pytest.raises(ValueError):
         record_checks.read_node(keys.node("a"), encode(replace(NODE, **lie)))
 
@@ -43,13 +43,13 @@ def test_a_node_that_cannot_be(lie):
     ],
     ids=str,
 )  # fmt: skip
-def test_an_endpoint_that_cannot_be(lie):
+def test_an_invalid_endpoint_record_is_refused(lie):
     with pytest.raises(ValueError):
         record_checks.read_endpoint(keys.endpoint("n", "a", "e"), encode(replace(ENDPOINT, **lie)))
 
 
 @pytest.mark.parametrize("value", ["", "{", "[]", "null", "7", '{"id": "a"}', "[" * 100_000, "\udc80"])
-def test_a_bad_value_costs_the_others_nothing(value):
+def test_an_invalid_record_does_not_affect_the_others(value):
     bad = [keys.node("x"), keys.network("x"), keys.endpoint("n", "a", "x"), keys.balancer("n", "x")]
     good = {keys.node("a"): encode(NODE), keys.alive("a"): "1", keys.endpoint("n", "a", "e"): encode(ENDPOINT)}
     first = snapshot.make(1, {**good, **dict.fromkeys(bad, value)})

@@ -23,7 +23,7 @@ class Driver:
         self.events.append(f"shut {network.name}")
 
 
-def test_containers_are_kept_out_of_the_tunnels_before_the_other_hosts_hear_of_this_one(monkeypatch, tmp_path):
+def test_containers_are_blocked_from_tunnels_before_the_endpoint_is_reserved(monkeypatch, tmp_path):
     events: list[str] = []
     network = NetworkRecord(
         id="n" * 25, name="app", created="", driver="overlay", options={}, labels={}, scope="swarm", attachable=True

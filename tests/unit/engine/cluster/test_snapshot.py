@@ -38,7 +38,7 @@ def test_events_add_and_remove_endpoints():
     assert [e.id for e in snapshot.after(start(), 6, [new, gone]).endpoints("n1")] == ["e3"]
 
 
-def test_a_view_survives_the_disk(tmp_path):
+def test_a_saved_snapshot_is_loaded_unchanged(tmp_path):
     (tmp_path / "cluster").mkdir()
     snapshot.save(tmp_path, start())
     again = snapshot.saved(tmp_path)
@@ -46,7 +46,7 @@ def test_a_view_survives_the_disk(tmp_path):
     assert [e.id for e in again.endpoints("n1")] == ["e1"]
 
 
-def test_a_damaged_view_is_no_view(tmp_path):
+def test_a_damaged_saved_snapshot_is_ignored(tmp_path):
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster" / "view.json").write_text('{"revision": 5')
     assert snapshot.saved(tmp_path) is None

@@ -42,6 +42,6 @@ def test_three_ports_in_a_row_are_a_range_and_two_are_none():
     }
 
 
-def test_its_variables_are_passed_on_but_for_path_home_and_names_alone():
+def test_variables_of_the_target_are_passed_except_path_home_and_bare_names():
     environment = variables(env=["SECRET=4=2", "EMPTY=", "ALONE", "PATH=/x", "HOME=/y"])
     assert environment == {"X_NAME": "/web/x", "X_ENV_SECRET": "4=2", "X_ENV_EMPTY": ""}

@@ -83,5 +83,5 @@ def test_link_is_followed_to_a_file_whose_directory_comes_late_and_goes(watched)
         assert watched.tells(lambda: shutil.rmtree(directory.parent))
 
 
-def test_nothing_is_told_of_neighbours(watched):
+def test_changes_of_other_files_are_not_reported(watched):
     assert not watched.tells(lambda: watched.path.with_name("other").write_text("x"))

@@ -30,7 +30,7 @@ def test_known_queries_are_answered_under_their_ids_and_others_handed_over(pair)
     assert unknown == [(query, client.getsockname()) for query in (b"2:what", b"3:", b"4", b"")]
 
 
-def test_a_batch_is_all_that_is_taken_at_once(pair):
+def test_one_call_receives_at_most_one_batch(pair):
     server, client = pair
     datagrams, known = Datagrams(), {b"ping": b"pong"}.get
     for number in range(SIZE + 3):
@@ -49,7 +49,7 @@ def test_a_query_longer_than_its_room_is_cut(pair):
     assert unknown == [(bytes(ROOM), client.getsockname())]
 
 
-def test_a_client_that_is_gone_keeps_nobody_from_an_answer(pair):
+def test_a_closed_client_does_not_prevent_answers_to_others(pair):
     server, client = pair
     with socket.socket(type=socket.SOCK_DGRAM) as gone:
         gone.connect(server.getsockname())
@@ -59,7 +59,7 @@ def test_a_client_that_is_gone_keeps_nobody_from_an_answer(pair):
     assert client.recv(100) == b"2:pong"
 
 
-def test_a_query_that_breaks_its_handling_does_not_break_the_others(pair):
+def test_an_error_for_one_query_does_not_affect_the_others(pair):
     server, client = pair
     for query in (b"1:ping", b"2:oops"):
         client.send(query)

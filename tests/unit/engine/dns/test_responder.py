@@ -79,7 +79,7 @@ def test_ndots_of_the_user_makes_single_labels_empty():
     assert ask(patient, "nobody.example") == "forward"
 
 
-def test_links_stand_for_their_target_and_hide_others_while_it_is_away():
+def test_a_link_resolves_to_its_target_and_hides_other_names():
     linked = replace(VIEW, links=(LinkAlias("store", "db", "app"), LinkAlias("web", "gone", "app")))
     assert ask(linked, "store") == ["10.0.0.2"]
     assert ask(linked, "STORE.app") == ["10.0.0.2"]
@@ -89,14 +89,14 @@ def test_links_stand_for_their_target_and_hide_others_while_it_is_away():
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_stop_it(message):
+def test_any_bytes_are_answered_or_ignored(message):
     result = Responder(VIEW, TABLES).respond(message)
     if isinstance(result, bytes):
         assert result[:2] == message[:2] and result[2] & 0x80
 
 
 @given(st.data())
-def test_no_damage_to_a_query_stops_it(data):
+def test_a_damaged_query_raises_no_error(data):
     message = bytearray(dns.message.make_query("web.back", "AAAA", use_edns=0).to_wire())
     for _ in range(data.draw(st.integers(1, 4))):
         message[data.draw(st.integers(2, len(message) - 1))] = data.draw(st.integers(0, 255))
@@ -105,7 +105,7 @@ def test_no_damage_to_a_query_stops_it(data):
     Responder(VIEW, TABLES).respond(bytes(message), stream=True)
 
 
-def test_a_reply_is_kept_ready_for_the_same_query_whatever_its_id():
+def test_a_reply_is_cached_for_the_same_query_with_any_id():
     responder = Responder(VIEW, TABLES)
     for options in ({}, {"use_edns": 0}, {"flags": dns.flags.CD}):
         first, again = (dns.message.make_query("WEB", "A", id=number, **options).to_wire() for number in (1, 2))
@@ -113,7 +113,7 @@ def test_a_reply_is_kept_ready_for_the_same_query_whatever_its_id():
         assert responder.ready[again[2:]] == reply[2:] == responder.respond(again)[2:]
 
 
-def test_nothing_is_kept_ready_that_is_shuffled_forwarded_refused_or_hardly_asked_again():
+def test_shuffled_forwarded_refused_and_rare_replies_are_not_cached():
     shared = table("shared", endpoint("a", "10.0.0.1/8", "", "all"), endpoint("b", "10.0.0.2/8", "", "all"))
     responder = Responder(replace(VIEW, networks=("shared",), upstreams=()), {"shared": shared})
     cookie = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"12345678")
@@ -127,7 +127,7 @@ def test_nothing_is_kept_ready_that_is_shuffled_forwarded_refused_or_hardly_aske
     assert not responder.ready
 
 
-def test_replies_kept_ready_are_few():
+def test_the_reply_cache_is_limited():
     responder = Responder(VIEW, TABLES)
     for number in range(5 * MOST_READY):
         query = dns.message.make_query("web", "A", use_edns=0, payload=600 + number)

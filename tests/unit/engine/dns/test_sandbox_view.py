@@ -46,7 +46,7 @@ def test_networks_are_searched_by_gateway_priority_then_name_internal_ones_last(
     assert view(order, record).networks == ("z", "a", "b", "aa")
 
 
-def test_view_names_the_place_of_the_sandbox():
+def test_a_view_has_path_and_process_of_the_sandbox():
     sandbox = view([network("n")], plain("n"))
     assert (sandbox.id, sandbox.netns_path, sandbox.pid, sandbox.pid_start) == ("s", "/proc/7/ns/net", 7, 9)
 
@@ -59,13 +59,13 @@ def test_only_running_containers_on_user_defined_networks_are_served():
     assert views([network("n", driver="host")], [plain("n")], joined("n"), HOST) == []
 
 
-def test_a_sandbox_served_before_is_served_on():
+def test_a_sandbox_with_bound_sockets_is_served_further():
     predefined = [network("bridge", predefined=True)]
     (kept,) = views(predefined, [plain("bridge")], joined("bridge"), HOST, bound={"s"})
     assert kept.networks == ()
 
 
-def test_a_view_is_made_anew_only_when_what_it_is_made_of_is_another():
+def test_a_view_is_computed_again_only_if_its_inputs_change():
     networks, record, made = [network("n"), network("m")], plain("n"), {}
     (first,) = views(networks, [record], joined("n"), HOST, made=made)
     assert views(networks, [record], joined("n"), HOST, made=made)[0] is first
@@ -88,7 +88,7 @@ def test_at_most_three_servers_are_asked():
     assert len(view([network("n")], plain("n", dns=servers)).upstreams) == 3
 
 
-def test_servers_of_the_configuration_stand_in_for_the_hosts():
+def test_servers_of_daemon_json_replace_those_of_the_host():
     defaults = Defaults(HOST.host, dns=("198.51.100.1",), options=("ndots:2",))
     sandbox = view([network("n")], plain("n"), defaults)
     assert sandbox.upstreams == (Upstream("198.51.100.1"),)
@@ -100,7 +100,7 @@ def test_servers_over_ipv6_are_asked_from_the_host_for_a_sandbox_without_ipv6():
     assert view([network("n")], plain("n"), defaults).upstreams == (Upstream("2001:db8::53", on_host=True),)
 
 
-def test_a_server_that_is_no_address_leaves_its_container_without():
+def test_a_container_with_an_invalid_server_has_no_servers():
     assert view([network("n")], plain("n", dns=["nonsense"])).upstreams == ()
 
 

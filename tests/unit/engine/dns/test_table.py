@@ -51,7 +51,7 @@ def test_alias_of_several_has_all_their_addresses():
     assert addresses(made, "all") == {b"\x0a\0\0\2"}
 
 
-def test_update_leaves_no_trace_of_what_left():
+def test_an_update_removes_all_answers_of_removed_endpoints():
     made = table(endpoint("a", "10.0.0.1/8", "fd00::1/64", aliases=("x", "y.z")))
     made.update([])
     assert not made.plain

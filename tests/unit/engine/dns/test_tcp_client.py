@@ -83,7 +83,7 @@ def test_questions_wait_while_many_answers_are_due(server):
     assert len(server.asked) == 3 * DUE
 
 
-def test_who_does_not_fetch_answers_is_asked_no_more_and_loses_none(server):
+def test_a_client_that_reads_no_answers_is_not_read_and_loses_none(server):
     answered: list[bytes] = []
     server.answer = lambda message: answered.append(message) or bytes(60000)
     server.client.sendall(framed(*[b"?"] * 100))

@@ -146,7 +146,7 @@ def test_responses_and_fragments_get_no_reply():
         (lambda m: m[:12] + b"\x7f" + m[13:], dns.rcode.FORMERR),
     ],
 )
-def test_malformed_queries_are_refused_by_a_header_alone(change, rcode):
+def test_malformed_queries_are_refused_by_a_reply_of_only_a_header(change, rcode):
     message = change(dns.message.make_query("web", "A").to_wire())
     with pytest.raises(wire.MalformedMessage) as refused:
         wire.parse_query(message)

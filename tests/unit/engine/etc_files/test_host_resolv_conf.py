@@ -3,7 +3,7 @@ from __future__ import annotations
 from engine.etc_files.resolv_conf import read_host_resolv_conf
 
 
-def test_stub_of_systemd_resolved_stands_for_the_servers_behind_it(tmp_path):
+def test_stub_of_systemd_resolved_is_replaced_by_its_upstream_servers(tmp_path):
     system, behind = tmp_path / "resolv.conf", tmp_path / "behind.conf"
     system.write_text("nameserver 127.0.0.53\n")
     assert read_host_resolv_conf(system, behind) == "nameserver 127.0.0.53\n"

@@ -47,7 +47,7 @@ def test_servers_of_the_flags_stay_on_the_default_bridge_even_when_local():
     assert not made.used_defaults
 
 
-def test_upstreams_tell_which_namespace_reaches_them():
+def test_each_upstream_server_names_the_namespace_that_reaches_it():
     made = resolv_conf("nameserver 127.0.0.53\nnameserver 9.9.9.9\n", Transform.INTERNAL, Overrides(), ipv6=False)
     assert [(u.address, u.on_host) for u in made.upstreams] == [("127.0.0.53", True), ("9.9.9.9", False)]
 

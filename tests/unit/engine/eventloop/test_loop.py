@@ -35,7 +35,7 @@ def test_exception_of_a_handler_stops_nothing(loop, capsys):
     assert "ValueError: broken" in capsys.readouterr().err
 
 
-def test_handlers_hear_of_readiness_until_forgotten(loop):
+def test_handlers_are_called_until_their_descriptor_is_forgotten(loop):
     reader, writer = os.pipe()
     heard: list[bytes] = []
 
@@ -81,7 +81,7 @@ def test_cancelled_timers_do_not_pile_up_until_they_are_due(loop):
     loop.run()
 
 
-def test_handler_of_a_descriptor_that_was_closed_and_reused_hears_nothing_of_the_old_one(loop):
+def test_a_reused_descriptor_gets_no_event_of_the_closed_one(loop):
     pipes = [os.pipe() for _ in range(2)]
     heard: list[str] = []
 
@@ -106,7 +106,7 @@ def test_handler_of_a_descriptor_that_was_closed_and_reused_hears_nothing_of_the
     assert heard == []
 
 
-def test_background_handlers_give_way_to_the_loops_own(loop):
+def test_background_handlers_run_after_the_loops_own_handlers(loop):
     background, order, pipes = Background(loop), [], [os.pipe() for _ in range(10 * TURN)]
     for reader, writer in pipes:
         os.write(writer, b"x")

@@ -22,14 +22,14 @@ def fill(quota: Quota, *claims: Claim) -> int:
     return taken
 
 
-def test_one_greedy_holder_gets_half_and_the_next_ones_their_part_of_the_rest():
+def test_a_greedy_client_gets_half_of_the_free_places():
     quota = Quota(1000)
     assert fill(quota, Claim("a")) == 500
     assert fill(quota, Claim("b")) == 250
     assert fill(quota, Claim("c")) == 125
 
 
-def test_members_of_a_group_leave_room_in_the_group_and_groups_leave_room_for_others():
+def test_a_group_member_leaves_places_to_its_group_and_a_group_to_others():
     quota = Quota(1000)
     assert fill(quota, Claim("a"), Claim("group", 2)) == 500
     assert fill(quota, Claim("b"), Claim("group", 2)) == 167
@@ -46,7 +46,7 @@ def test_place_given_back_can_be_taken_again():
     assert quota.take([Claim("a")])
 
 
-def test_last_place_is_for_one_that_has_none():
+def test_the_last_free_place_is_for_a_client_without_places():
     quota = Quota(4)
     for holder in "aab":
         assert quota.take([Claim(holder)])
@@ -56,7 +56,7 @@ def test_last_place_is_for_one_that_has_none():
 
 
 @given(st.integers(1, 50), st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=200))
-def test_never_more_than_all_places_and_all_come_back(total, steps):
+def test_no_more_places_than_exist_are_taken_and_all_are_released(total, steps):
     quota, open_places = Quota(total), []
     for holder, take in steps:
         claims = (Claim(holder), Claim("all", 4))

@@ -1,4 +1,6 @@
-"""The stream of events: order, bounds of time, waking without a poll, other processes, a replaced store, the limit."""
+"""The stream of events: order, start and end times, wake-up without polling, other processes, a replaced
+store, limits.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,7 @@ def test_a_follower_sees_each_event_once_soon_and_none_of_the_past(
         add(store, f"kill {number}")
     until(50, seen)
     assert [event.action for _, event in seen] == [f"kill {number}" for number in range(50)]
-    time.sleep(0.3)  # wait until the reads after a report are over: the thread waits for the kernel
+    time.sleep(0.3)  # wait until the thread has made its extra reads and waits for the kernel
     began = time.monotonic()
     add(store, "start")
     until(51, seen)
@@ -134,7 +136,7 @@ def test_a_waiting_follower_does_not_read_the_store(
     assert max(looks) < min(looks) + 0.6
 
 
-def test_a_stream_ends_at_its_end(store: SqliteStore) -> None:
+def test_a_stream_ends_at_until(store: SqliteStore) -> None:
     began = time.time_ns()
     with EventStream(store, store.path.parent, EventOptions(until=began + 300_000_000)) as events:
         add(store, "start")
@@ -142,7 +144,7 @@ def test_a_stream_ends_at_its_end(store: SqliteStore) -> None:
     assert 0.29 < (time.time_ns() - began) / 1e9 < 1.0
 
 
-def test_a_stream_goes_on_with_a_replaced_store(store: SqliteStore) -> None:
+def test_a_stream_continues_with_a_replaced_store(store: SqliteStore) -> None:
     add(store, *map(str, range(20)))
     with EventStream(store, store.path.parent, EventOptions()) as events:
         new = SqliteStore(store.path.parent / "new.db")

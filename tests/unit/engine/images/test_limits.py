@@ -48,5 +48,5 @@ def test_free_space(disk):
     limits = limits_for("/x")
     assert (limits.size, limits.members) == (4096 * 900, 900)
     assert limits.too_large("archive").endswith("(nine tenths of the free space of /x)")
-    disk(4096 * 1000, 0, 0)  # 0 inodes in all: the file system creates inodes on demand
+    disk(4096 * 1000, 0, 0)  # 0 inodes in total: the file system creates inodes on demand
     assert limits_for("/x").members == DEFAULT_MEMBERS

@@ -17,5 +17,5 @@ GATEWAY = int(ip_network("10.0.0.0/24").network_address) + 1
         ("fd00::/64", [], None, Usage(1, 2**64 - 1)),
     ],
 )
-def test_a_pool_tells_what_is_in_use_and_what_is_left(subnet, used, ip_range, expected):
+def test_a_pool_counts_used_and_free_addresses(subnet, used, ip_range, expected):
     assert usage(ip_network(subnet), used, ip_network(ip_range) if ip_range else None) == expected

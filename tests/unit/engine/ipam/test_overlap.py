@@ -47,7 +47,7 @@ def test_occupied_agrees_with_the_union_of_addresses(networks, window):
 
 
 @given(st.lists(small_networks(), max_size=6), st.lists(small_networks(), max_size=6))
-def test_occupied_says_the_same_whatever_it_has_been_asked_before(networks, windows):
+def test_occupied_answers_do_not_depend_on_earlier_queries(networks, windows):
     occupied = Occupied(map(bounds, networks))
     for window in map(bounds, windows):
         assert occupied.last_within(*window) == Occupied(map(bounds, networks)).last_within(*window)

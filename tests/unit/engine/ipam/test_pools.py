@@ -58,13 +58,13 @@ def test_a_freed_subnet_is_not_reused_at_once_and_the_search_wraps():
     assert str(allocate_pool(LOCAL_POOLS, 4, taken, last=end)) == "172.19.0.0/16"
 
 
-def test_the_last_one_itself_is_given_again_when_it_alone_is_free():
+def test_the_last_allocated_subnet_is_reused_if_no_other_is_free():
     last = ip_network("10.0.1.0/24")
     others = [subnet for subnet in fill(SMALL) if subnet != last]
     assert allocate_pool(SMALL, 4, others, last=last) == last
 
 
-def test_a_cursor_that_the_pools_do_not_know_starts_from_the_beginning():
+def test_a_last_subnet_outside_all_pools_starts_from_the_beginning():
     for last in ("172.18.0.0/16", "10.0.0.0/25", "fd00::/64"):
         assert str(allocate_pool(SMALL, 4, [], last=ip_network(last))) == "10.0.0.0/24"
 
@@ -74,7 +74,7 @@ def test_subnets_on_host_interfaces_are_skipped_even_by_one_address():
     assert str(allocate_pool(LOCAL_POOLS, 4, on_host)) == "172.20.0.0/16"
 
 
-def test_another_size_is_cut_out_of_the_same_pools_from_the_start():
+def test_another_prefix_length_is_taken_from_the_same_pools_from_the_start():
     last = ip_network("172.20.0.0/16")
     assert str(allocate_pool(LOCAL_POOLS, 4, [], last=last, size=24)) == "172.17.0.0/24"
     assert str(allocate_pool(LOCAL_POOLS, 4, [ip_network("172.17.0.0/24")], size=24)) == "172.17.1.0/24"
@@ -99,7 +99,7 @@ def test_a_host_has_an_ipv6_pool_of_its_own():
 
 
 @given(st.lists(st.integers(0, 1023).map(lambda n: IPv4Network((0x0A000000 + n, 32))), max_size=12), st.integers(0, 7))
-def test_what_is_given_is_free_of_a_default_pool_and_nothing_free_is_left_out(in_use, start):
+def test_every_free_subnet_is_allocated_and_no_used_one(in_use, start):
     candidates = [*ip_network("10.0.0.0/22").subnets(new_prefix=24), *ip_network("10.1.0.0/23").subnets(new_prefix=25)]
     free = [candidate for candidate in candidates if overlapping(candidate, in_use) is None]
     turned = candidates[start + 1 :] + candidates[: start + 1]

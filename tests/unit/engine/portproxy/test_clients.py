@@ -26,11 +26,11 @@ def shared(one: tuple, other: tuple) -> int:
     return sum(same)
 
 
-def test_each_share_is_twice_as_wide_as_the_one_before():
+def test_each_group_limit_is_twice_the_limit_of_the_smaller_group():
     assert [claim.share for claim in claims("fd00::1", WEB, TARGET)] == [1, 2, 4, 8]
 
 
-def test_clients_share_what_they_have_in_common():
+def test_clients_share_the_limits_of_their_common_groups():
     first = ("fd00::1", WEB, TARGET)
     assert shared(first, first) == 4
     assert shared(first, ("fd00::1", API, TARGET)) == 3

@@ -32,7 +32,7 @@ class Table:
         flow.last = self.clock
 
 
-def test_own_flow_of_a_greedy_client_gives_way_first():
+def test_a_greedy_client_loses_its_own_flows_first():
     table = Table(8)
     other = table.add("other", 0)
     for number in range(20):
@@ -44,7 +44,7 @@ def test_own_flow_of_a_greedy_client_gives_way_first():
         table.flows.remove(flow)
 
 
-def test_flow_in_use_stays_while_silent_ones_go():
+def test_a_used_flow_stays_and_unused_flows_are_removed():
     table = Table(8)
     busy = table.add("greedy", 0)
     for number in range(1, 50):

@@ -11,7 +11,7 @@ from engine.portproxy.tcp import connecting
 KEEPALIVE = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
 
 
-def test_way_to_a_container_is_probed_and_given_up_after_seconds():
+def test_a_connection_attempt_to_a_container_fails_after_seconds():
     """A connection attempt to a container ends after some seconds.
 
     With the kernel's default, the attempt would last two minutes and keep two file descriptors open.
@@ -20,9 +20,9 @@ def test_way_to_a_container_is_probed_and_given_up_after_seconds():
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         idle, interval, count = (sock.getsockopt(socket.IPPROTO_TCP, option) for option in KEEPALIVE)
         assert idle + interval * count <= 150
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 3  # one try and 3 retries: 1 + 2 + 4 + 8 s
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT) == 3  # one attempt and 3 retries: 1 + 2 + 4 + 8 s
 
 
-def test_no_way_is_an_error_at_once():
+def test_a_missing_route_is_an_immediate_error():
     with pytest.raises(OSError, match="no way to"):
         connecting(("255.255.255.255", 80))

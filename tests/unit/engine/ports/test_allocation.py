@@ -93,14 +93,14 @@ def test_host_addresses_that_a_binding_means(text, host, addresses):
     assert [r.host_ip for r in publish(text, **host)] == addresses
 
 
-def test_ports_that_advance_together_are_one_record():
+def test_consecutive_ports_on_both_sides_become_one_record():
     assert shown(publish("8000>80", "8001>81", "8002>82")) == [
         "tcp 0.0.0.0 8000-8002 > 80-82",
         "tcp :: 8000-8002 > 80-82",
     ]
 
 
-def test_a_step_on_one_side_alone_begins_another_record():
+def test_a_gap_on_one_side_begins_another_record():
     assert shown(publish("9000>80", "9001>81", "9002>83", "9003>84/udp", ipv6=False)) == [
         "udp 0.0.0.0 9003-9003 > 84-84",
         "tcp 0.0.0.0 9002-9002 > 83-83",
@@ -108,7 +108,7 @@ def test_a_step_on_one_side_alone_begins_another_record():
     ]
 
 
-def test_a_port_that_several_bindings_share_stands_apart_from_its_range():
+def test_a_port_with_several_bindings_has_its_own_entry():
     """A container port with several bindings has its own entry, apart from the range that contains the port.
 
     In the output of ``docker inspect``, the last binding of such a port comes first, wherever the port is in its range.
@@ -203,7 +203,7 @@ def test_a_foreign_listener_in_a_host_range_is_an_error_as_on_docker():
     assert "listen tcp4 0.0.0.0:9500: bind: address already in use" in conflict("9500-9510>80", kernel=kernel)
 
 
-def test_fixed_ports_are_settled_before_ranges_and_ranges_before_random_ones():
+def test_fixed_ports_are_allocated_first_and_random_ports_last():
     kernel = Kernel(ports=(range(8000, 8003),))
     got = publish(">82", "8000-8002>80", "8001>79", kernel=kernel, ipv6=False)
     assert {r.port: r.host_port for r in got} == {79: 8001, 80: 8000, 82: 8002}
@@ -235,7 +235,7 @@ def test_an_address_that_is_not_local_is_not_tried_ten_thousand_times():
 
 
 @given(count=st.integers(1, 12), random=st.integers(0, 12))
-def test_whatever_is_given_out_never_collides(count, random):
+def test_allocated_ports_never_collide(count, random):
     kernel = Kernel(ports=(range(50000, 50016), range(50020, 50030)))
     records = publish(
         *(f"{8000 + n}>{n + 1}" for n in range(count)), *(f">{n + 1}" for n in range(random)), kernel=kernel
@@ -268,7 +268,7 @@ def test_a_range_costs_the_questions_of_one_port():
         ["127.0.0.1#8000-8004>80-84", "8005-8009>85-89", "0.0.0.0#8010>90"],
     ],
 )
-def test_a_range_is_what_its_ports_one_by_one_would_be(specs):
+def test_a_range_is_allocated_like_its_single_ports(specs):
     singles = []
     for text in specs:
         entry = spec(text)

@@ -46,11 +46,11 @@ def test_each_port_of_each_address_is_held():
         (network(v4="routed"), endpoint(port(address="::"), ipv6="")),
     ],
 )
-def test_what_is_not_published_on_the_host_is_not_held(of, at):
+def test_ports_not_published_on_the_host_are_not_held(of, at):
     assert list(held_ports([of], [at])) == []
 
 
-def test_a_mode_concerns_its_own_family():
+def test_a_gateway_mode_applies_only_to_its_ip_version():
     ports = endpoint(port(), port(address="::"))
     assert [p.address for p in held_ports([network(v4="routed")], [ports])] == ["::"]
     assert [p.address for p in held_ports([network(v6="routed", v4="nat-unprotected")], [ports])] == ["0.0.0.0"]

@@ -60,14 +60,14 @@ def test_a_port_that_only_the_agent_has_bound_is_free():
         assert probe.refusal("udp", "0.0.0.0", port_of(sock)) is None
 
 
-def test_a_bound_udp_socket_refuses(probe):
+def test_a_bound_udp_socket_blocks_its_port(probe):
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         assert probe.refusal("udp", "0.0.0.0", port_of(sock)) == IN_USE
         assert probe.refusal("tcp", "0.0.0.0", port_of(sock)) is None
 
 
-def test_a_connection_in_time_wait_does_not(probe):
+def test_a_connection_in_time_wait_does_not_block_a_port(probe):
     with listener() as sock:
         port = port_of(sock)
         with socket.create_connection(("127.0.0.1", port)) as client:
@@ -76,7 +76,7 @@ def test_a_connection_in_time_wait_does_not(probe):
     assert probe.refusal("tcp", "127.0.0.1", port) is None
 
 
-def test_an_address_of_nobody_here(probe):
+def test_an_address_that_the_host_lacks_cannot_be_bound(probe):
     assert probe.refusal("tcp", "192.0.2.77", 8080) == "cannot assign requested address"
     assert probe.refusal("udp", "2001:db8::77", 8080) == "cannot assign requested address"
 

@@ -33,7 +33,7 @@ def test_ipv6_addresses_of_an_ipv4_only_endpoint(address, place):
 
 
 @pytest.mark.parametrize(("address", "places"), [("::", ["::1/128", "fe80::/10"]), ("::1", ["::1/128"])])
-def test_what_is_not_routed_of_an_endpoint_with_ipv6(address, places):
+def test_unroutable_addresses_of_an_ipv6_endpoint_are_proxied(address, places):
     assert found(address, "fd00::2/64") == [(("tcp", place, 8080), ("fd00::2", 80)) for place in places]
 
 
@@ -45,7 +45,7 @@ def test_link_local_and_loopback_clients_find_the_wildcard(address):
 
 
 @pytest.mark.parametrize(("address", "ipv6"), [("0.0.0.0", ""), ("127.0.0.1", ""), ("2001:db8::1", "fd00::2/64")])
-def test_what_address_translation_serves_is_left_to_it(address, ipv6):
+def test_translated_ports_are_not_proxied(address, ipv6):
     assert found(address, ipv6) == []
 
 
@@ -86,7 +86,7 @@ def test_networks_without_translation_have_nothing_to_forward(mode, expected):
     assert translates(network, has_ipv6=True) is translates(network, has_ipv6=False) is expected
 
 
-def test_only_live_endpoints_of_networks_with_a_way_in_are_forwarded_to():
+def test_only_live_endpoints_of_external_networks_are_proxied():
     ports = [PortRecord("tcp", "::", 8080, 8080, 80, 80)]
 
     def of(internal: bool, phase: str) -> list[tuple]:

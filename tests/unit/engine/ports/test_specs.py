@@ -10,7 +10,7 @@ from engine.ports.specs import exposed_port, includes, split_overlapping, withou
 RANGE = PortSpec("tcp", 80, "", "8000-8009", 89)
 
 
-def test_ranges_are_cut_where_others_begin_and_end():
+def test_ranges_are_split_at_the_ends_of_other_ranges():
     other = PortSpec("tcp", 84, "", "9000")
     assert list(split_overlapping([RANGE, other])) == [
         PortSpec("tcp", 80, "", "8000-8003", 83), PortSpec("tcp", 84, "", "8004"),
@@ -19,7 +19,7 @@ def test_ranges_are_cut_where_others_begin_and_end():
     assert next(split_overlapping([RANGE, PortSpec("udp", 84, "", "9000")])) is RANGE
 
 
-def test_a_range_whose_host_ports_are_chosen_is_cut_into_ports():
+def test_a_range_with_automatic_host_ports_is_split_into_ports():
     assert list(split_overlapping([PortSpec("tcp", 80, port_end=82)])) == [
         PortSpec("tcp", port) for port in (80, 81, 82)
     ]
@@ -36,11 +36,11 @@ def test_a_range_whose_host_ports_are_chosen_is_cut_into_ports():
         (1, 79, [RANGE]),
     ],
 )
-def test_what_is_left_of_a_range(first, last, left):
+def test_parts_of_a_range_without_some_ports(first, last, left):
     assert without(RANGE, first, last) == left
 
 
-def test_a_range_covers_the_same_mapping_only():
+def test_a_range_includes_only_the_same_mapping():
     assert includes(RANGE, RANGE) and includes(RANGE, PortSpec("tcp", 81, "", "8001"))
     assert includes(RANGE, PortSpec("tcp", 88, "", "8008-8009", 89))
     assert not includes(RANGE, PortSpec("tcp", 81, "", "8002"))

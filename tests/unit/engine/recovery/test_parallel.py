@@ -15,7 +15,7 @@ def fail(error):
     raise error
 
 
-def test_jobs_run_after_those_that_they_need_and_all_that_fail_are_named(tmp_path, capfd):
+def test_jobs_run_after_the_jobs_they_need_and_failures_are_reported(tmp_path, capfd):
     seen = tmp_path / "seen"
     jobs = [
         Job("last", lambda: note(seen, "last"), after=("middle", "unknown")),

@@ -62,7 +62,7 @@ def test_a_process_that_answers_is_not_stuck(asleep):
     assert not watch.is_stuck(asleep)
 
 
-def test_a_stopped_process_is_stuck_at_the_second_look(asleep):
+def test_a_stopped_process_is_stuck_at_the_second_check(asleep):
     watch = Watch()
     os.kill(asleep, signal.SIGSTOP)
     while not process.is_stopped(asleep):

@@ -210,7 +210,7 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
     assert step > 3
 
 
-def test_an_entry_that_was_cut_off_costs_itself_only(path):
+def test_only_a_cut_off_entry_is_lost(path):
     writer = LogWriter(path)
     writer.write("stdout", b"1\n")
     writer.close()
@@ -223,7 +223,7 @@ def test_an_entry_that_was_cut_off_costs_itself_only(path):
 
 
 @pytest.mark.parametrize("line", [b"null", b"[]", b"{}", b'{"log":1,"stream":"x","time":"y"}', b"\xff", b""])
-def test_lines_that_are_no_entries_are_passed_over(path, line):
+def test_lines_that_are_no_entries_are_skipped(path, line):
     os.makedirs(os.path.dirname(path))
     entry = jsonlog.encode_entry("stdout", b"1\n", 10**18)
     with open(path, "wb") as file:
@@ -297,7 +297,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
     kept = numbers(path)
     with open(path + ".compressing", "wb") as file:
         file.write(b"half")
-    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # a killed compressor leaves both
+    with open(path + ".2", "rb") as plain, gzip.open(path + ".2.gz", "wb") as packed:  # a kill leaves both files
         packed.write(plain.read())
     assert numbers(path) == kept
     children = Children()
@@ -367,7 +367,7 @@ def test_follow_across_rotations(path, compress, tail):
 
 
 @pytest.mark.parametrize("files", [2, 5])
-def test_what_is_read_while_files_are_rotated_is_in_order(path, files):
+def test_lines_are_read_in_order_during_a_rotation(path, files):
     os.makedirs(os.path.dirname(path))
     done = threading.Event()
 
@@ -410,7 +410,7 @@ def test_following_begins_before_the_log(path):
     assert got == [b"1\n", b"2\n", b"3\n"]
 
 
-def test_a_directory_that_is_gone_is_an_empty_log(path):
+def test_a_missing_directory_is_an_empty_log(path):
     end = End()
     assert list(logs.read(path, LogOptions(), lambda: end.ours)) == []
     assert list(logs.read(path, LogOptions(follow=True), lambda: end.ours)) == []
@@ -441,7 +441,7 @@ TORN = [
 @pytest.mark.parametrize("torn", TORN, ids=lambda torn: ascii(torn[:40]))
 @pytest.mark.parametrize("options", [{}, {"tail": 5}, {"since": 1.0}, {"until": 4e9}], ids=str)
 def test_a_torn_line_does_not_end_the_reading(path, torn, options):
-    """A full disk or a power failure leaves such lines in the middle of a log."""
+    """A full disk or a power failure leaves incomplete lines in the middle of a log."""
     writer = LogWriter(path)
     write(writer, [1, 2])
     writer.close()

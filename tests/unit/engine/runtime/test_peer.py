@@ -51,7 +51,7 @@ def test_this_process_may_act_for_itself(connection, own):
 
 
 @pytest.mark.parametrize("fault", [errno.ESRCH, errno.EINVAL])
-def test_peer_of_which_the_kernel_knows_no_more_is_not_looked_for_by_its_pid(connection, own, monkeypatch, fault):
+def test_an_ended_peer_is_not_searched_by_its_pid(connection, own, monkeypatch, fault):
     monkeypatch.setattr(Failing, "fault", fault)
     assert peer.objection(connection, own) == "cannot be identified"
     assert not peer.is_genuine(connection)

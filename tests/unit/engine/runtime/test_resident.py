@@ -50,13 +50,13 @@ def test_a_stopped_server_is_killed_and_its_end_can_be_read(server):
     assert listening.wait(5) == -signal.SIGKILL
 
 
-def test_a_slow_server_is_left_alone(server):
+def test_a_slow_server_is_not_killed(server):
     connection, listening = server
     assert not resident.await_answer(connection, 1.2)
     assert listening.poll() is None
 
 
-def test_a_server_that_continues_is_left_alone(server):
+def test_a_stopped_server_that_continues_is_not_killed(server):
     connection, listening = server
     os.kill(listening.pid, signal.SIGSTOP)
     while not process.is_stopped(listening.pid):

@@ -59,7 +59,7 @@ def store(tmp_path_factory):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(one=bindings(), two=bindings())
-def test_the_store_refuses_exactly_what_meets(store, one, two):
+def test_the_store_refuses_exactly_the_colliding_ports(store, one, two):
     refused = False
     try:
         with store.write() as tx:
@@ -79,7 +79,7 @@ def test_the_store_refuses_exactly_what_meets(store, one, two):
     address=st.sampled_from(ADDRESSES),
     port=st.integers(1, 12),
 )
-def test_the_allocator_refuses_exactly_what_the_store_would(taken, protocol, address, port):
+def test_the_allocator_refuses_the_same_ports_as_the_store(taken, protocol, address, port):
     spec = PortSpec(protocol, 80, address, str(port))
     record = PortRecord(protocol, address, port, port, 80, 80)
     if meet(taken, record):

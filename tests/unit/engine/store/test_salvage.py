@@ -18,7 +18,7 @@ from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, HostC
 from engine.store import backup, rescue, salvage, schema, sqlite, store_file
 from engine.store.sqlite import SqliteStore
 
-NUMBER = 60  # of containers; their rows fill several pages
+NUMBER = 60  # number of containers; their rows fill several pages
 
 
 def network(name):
@@ -161,7 +161,7 @@ def test_a_file_that_was_cut_off_is_damaged_and_read(store, scratch):
     assert len(names(salvaged, "containers")) + len(names(salvaged, "networks")) > NUMBER // 3
 
 
-def test_a_record_that_cannot_be_read_is_told_and_alone_lost(store, scratch):
+def test_only_the_unreadable_record_is_lost_and_it_is_reported(store, scratch):
     edit(store.path, "UPDATE containers SET body = '{\"id\":' WHERE name = 'con0007'")
     assert "is damaged: ContainerRecord" in complaint(store)
     salvaged = read(store.path, scratch)

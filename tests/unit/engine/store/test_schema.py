@@ -132,7 +132,7 @@ def edit(store, statement, *values):
     connection.close()
 
 
-def test_a_newer_schema_is_refused_and_left_alone(store):
+def test_a_newer_schema_is_refused_and_not_changed(store):
     touch(store)
     edit(store, f"PRAGMA user_version = {schema.VERSION + 1}")
     before = store.path.read_bytes()

@@ -172,7 +172,7 @@ def test_endpoints_are_found_by_network_and_container(store):
         assert snapshot.endpoint("e2").network_id == "m"
 
 
-def test_who_publishes_and_whether_anybody_runs(store):
+def test_publishing_endpoints_and_existing_containers_are_found(store):
     put(store, endpoint("e1", port("0.0.0.0", 80), port("0.0.0.0", 90)), endpoint("e2"), endpoint("e3", port("::", 80)))
     with store.read() as snapshot:
         assert [e.id for e in snapshot.publishing_endpoints()] == ["e1", "e3"]
@@ -263,7 +263,7 @@ def test_ports_are_written_when_they_change_and_only_then(store):
         assert tx.ports() == []
 
 
-def test_the_first_port_that_another_holds_is_told(store):
+def test_the_first_conflicting_port_is_named(store):
     put(store, endpoint("a" * 64, port("127.0.0.1", 70, 75), port("0.0.0.0", 90)))
     with pytest.raises(Taken) as taken:
         put(store, endpoint("b" * 64, port("0.0.0.0", 60), port("0.0.0.0", 72), port("0.0.0.0", 90)))

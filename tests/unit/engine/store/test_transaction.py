@@ -61,7 +61,7 @@ def test_drivers_in_use_are_those_of_live_networks(store):
         assert snapshot.drivers_in_use() == {"macvlan"}
 
 
-def test_custom_networks_are_told_from_the_predefined(store):
+def test_custom_networks_are_distinguished_from_predefined_ones(store):
     put(store, network("a", predefined=True))
     with store.read() as snapshot:
         assert not snapshot.has_custom_networks()
@@ -70,7 +70,7 @@ def test_custom_networks_are_told_from_the_predefined(store):
         assert snapshot.has_custom_networks()
 
 
-def test_subnets_follow_their_network(store):
+def test_subnets_change_with_their_network(store):
     app = network("a", "10.0.0.0/24", "fd00::/64")
     put(store, app, network("b", "10.0.1.0/24"))
     assert subnets(store) == [("10.0.0.0", "10.0.0.255"), ("10.0.1.0", "10.0.1.255")]
@@ -103,7 +103,7 @@ def summaries(store, *phases):
         return snapshot.network_summaries(phases)
 
 
-def test_summaries_tell_what_the_records_do(store):
+def test_summaries_agree_with_the_records(store):
     put(
         store,
         network("a", predefined=True),
@@ -118,7 +118,7 @@ def test_summaries_tell_what_the_records_do(store):
     assert records["d"].name == "not \ufffd UTF-8" and records["d"].scope == "\ufffd"
 
 
-def test_summaries_are_of_some_phases_and_follow_their_records(store):
+def test_summaries_are_limited_to_phases_and_change_with_their_records(store):
     put(store, network("a"), network("b", phase="creating"), network("c", phase="planned"))
     assert [n.id for n in summaries(store, "live", "planned")] == ["a", "c"]
     put(store, replace(network("a", scope="swarm"), name="z"), network("b"))
@@ -134,7 +134,7 @@ def test_summaries_come_in_natural_order(store):
     assert [n.name for n in summaries(store, "live")] == ordered
 
 
-def test_summaries_read_nothing_but_their_index(store):
+def test_summaries_read_only_their_index(store):
     with store.write() as tx:
         queries = []
         tx._connection.set_trace_callback(queries.append)

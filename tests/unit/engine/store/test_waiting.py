@@ -15,7 +15,7 @@ from engine.store.locks import locked
 
 @pytest.fixture
 def notices():
-    """The texts that were shown, each with "end" after it when the wait was over."""
+    """A list of the shown texts. Each text is followed by "end" when its wait is over."""
     seen: list[str] = []
 
     @contextmanager

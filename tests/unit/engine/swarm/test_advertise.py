@@ -28,7 +28,7 @@ def test_an_address_or_an_interface_is_advertised(text, meant):
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "::", "[::]:2377", "nosuch", "192.0.2.9:0", "eth0:x"])
-def test_what_nobody_could_reach_is_refused(text):
+def test_unreachable_addresses_are_refused(text):
     with pytest.raises(InvalidArgument, match=r"^advertise address must be a non-zero IP address"):
         advertise.advertise_address(text)
 

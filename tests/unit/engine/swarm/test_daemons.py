@@ -21,7 +21,7 @@ def log_of(run, text):
     return file
 
 
-def test_the_last_words_are_for_people(tmp_path):
+def test_the_last_log_line_is_shown_as_plain_text(tmp_path):
     log_of(
         tmp_path, '{"level":"warn","msg":"first"}\n{"level":"fatal","msg":"discovery failed","error":"no such thing"}\n'
     )
@@ -33,7 +33,7 @@ def test_the_last_words_are_for_people(tmp_path):
     assert daemons.last_log_line(tmp_path, "other") == ""
 
 
-def test_a_log_that_has_grown_long_begins_anew_and_is_written_on(tmp_path):
+def test_a_long_log_is_emptied_and_written_further(tmp_path):
     file = log_of(tmp_path, "x" * daemons.LONG_LOG)
     with file.open("a") as writer:
         daemons.trim_logs(tmp_path)
@@ -59,7 +59,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_note_and_log_are_for_root_alone_whatever_the_umask(run):
+def test_pid_file_and_log_are_private_with_any_umask(run):
     before = os.umask(0)
     try:
         assert daemons.ensure(run, "store", ["sleep", "60"])

@@ -65,13 +65,13 @@ def join(server, digest):
     return enroll(server.manager, JoinToken(digest, new_secret()), {})
 
 
-def test_a_manager_of_the_right_authority_is_told_the_secret(tmp_path, authority):
+def test_a_manager_of_the_right_authority_gets_the_secret(tmp_path, authority):
     server = door(tmp_path, authority)
     assert join(server, digest_of(authority[0]))["role"] == "worker"
     assert server.asked == ["/hawse/authority", "/hawse/join"]
 
 
-def test_another_authority_never_hears_the_secret(tmp_path, authority):
+def test_a_manager_of_another_authority_does_not_get_the_secret(tmp_path, authority):
     server = door(tmp_path, authority)
     with pytest.raises(EngineError, match="remote CA does not match fingerprint"):
         join(server, digest_of("another"))

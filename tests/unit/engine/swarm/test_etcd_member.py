@@ -4,7 +4,7 @@ from engine.cluster import membership
 from engine.swarm import daemons, etcd_member
 
 
-def test_a_member_that_has_ended_comes_back_but_not_on_a_host_that_has_left(tmp_path):
+def test_an_ended_member_is_restarted_unless_the_host_has_left(tmp_path):
     where = membership.directory(tmp_path)
     where.mkdir()
     (where / "etcd.argv").write_text("sleep\0" + "60")

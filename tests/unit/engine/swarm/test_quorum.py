@@ -13,5 +13,5 @@ from engine.swarm import quorum
         (0, 0, "The only way to restore a swarm that has lost consensus"),
     ],
 )
-def test_a_manager_that_leaves_is_told_what_that_costs(reachable, unreachable, told):
+def test_a_leaving_manager_is_warned_of_a_lost_quorum(reachable, unreachable, told):
     assert quorum.warning(reachable, unreachable).startswith(quorum.ATTEMPT + told)

@@ -6,7 +6,7 @@ from engine.swarm.server.admission import role_of
 from engine.swarm.token import JoinToken, digest_of, new_secret, parse
 
 
-def test_a_token_survives_its_own_text():
+def test_a_token_is_parsed_from_its_own_text():
     token = JoinToken(digest_of("certificate"), new_secret())
     assert parse(str(token)) == token
     assert str(token).startswith("SWMTKN-1-") and len(str(token)) == 85
@@ -16,7 +16,7 @@ def test_a_token_survives_its_own_text():
     "text",
     ["", "x", "SWMTKN-1-aaa-bbb", "SWMTKN-2-" + "0" * 50 + "-" + "0" * 25, "SWMTKN-1-" + "z" * 50 + "-" + "0" * 25],
 )
-def test_what_is_no_token_is_refused(text):
+def test_a_malformed_token_is_refused(text):
     with pytest.raises(InvalidArgument, match="invalid join token"):
         parse(text)
 

@@ -76,7 +76,7 @@ def test_a_stopped_container_is_refused_by_its_configuration(mode, configured, n
 
 
 @pytest.mark.parametrize("network", [N1, N2, CFG])
-def test_a_stopped_container_may_be_connected_twice_or_in_vain(network):
+def test_a_stopped_container_may_be_connected_twice_or_to_a_missing_network(network):
     check_connect(container("n1", N1, running=False), network, PLAIN, [])
 
 
@@ -84,7 +84,7 @@ def test_a_container_disconnected_from_none_is_free():
     check_connect(container("none"), N1, PLAIN, [])
 
 
-def test_settings_come_before_what_is_there_already():
+def test_settings_are_checked_before_existing_connections():
     settings = EndpointSettings(EndpointIPAM("bogus"))
     for record, network in ((container("n1", N1), N1), (container("host", HOST), N1)):
         with pytest.raises(InvalidArgument, match=r"^invalid endpoint settings:\n\* invalid IPv4 address: bogus"):
@@ -107,7 +107,7 @@ def test_a_malformed_link_is_refused_while_running(link, text):
     assert str(caught.value) == text
 
 
-def test_a_container_that_is_not_connected_is_told_by_state():
+def test_the_error_for_a_container_that_is_not_connected_depends_on_its_state():
     for running, text in ((True, "to network n2"), (False, "to the network n2")):
         with pytest.raises(EngineError) as caught:
             check_disconnect(container("n1", N1, running=running), N2, connected=False)

@@ -46,7 +46,7 @@ def test_container_mode_names_a_container(mode):
         ({"exposed_ports": ["80/tcp"]}, "port exposing and the container type network mode"),
     ],
 )
-def test_container_mode_leaves_the_sandbox_alone(field, text):
+def test_container_mode_refuses_sandbox_options(field, text):
     assert fault(network_mode="container:c0", **field) == f"conflicting options: {text}"
 
 
@@ -156,7 +156,7 @@ def test_two_mac_addresses_must_agree():
     assert fault(networks=networks, network_mode="n1", mac_address=MAC) == text
 
 
-def test_a_malformed_mac_is_told_with_its_network():
+def test_the_error_for_a_malformed_mac_names_its_network():
     assert fault(mac_address="bogus") == "invalid config for network bridge: invalid MAC address bogus"
     networks = {"n1": EndpointSettings(mac_address="2:0:0:0:0:1")}
     assert fault(networks=networks, network_mode="n1") == (

@@ -87,7 +87,7 @@ def test_link_local_addresses_are_addresses():
     )
 
 
-def test_a_malformed_mac_is_told_alone():
+def test_a_malformed_mac_is_the_only_reported_error():
     with pytest.raises(InvalidArgument, match=r"^invalid MAC address bogus$"):
         check_endpoint_settings("n1", EndpointSettings(EndpointIPAM("bogus"), mac_address="bogus"), N1)
 

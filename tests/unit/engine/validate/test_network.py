@@ -111,7 +111,7 @@ def test_all_faults_of_a_pool_are_listed(config, faults):
     assert fault(InvalidArgument, ipam_config=config) == f"invalid network config:\n{faults}"
 
 
-def test_an_ipv6_subnet_is_looked_at_on_an_ipv6_network_alone():
+def test_an_ipv6_subnet_is_checked_only_on_an_ipv6_network():
     bad = pool("fd79::1/64", "bogus", "bogus")
     assert create(ipam_config=bad).ipam_config == bad
     assert fault(InvalidArgument, ipam_config=bad, enable_ipv6=True) == (
@@ -154,7 +154,7 @@ def test_a_refused_network(fields, error, text):
 
 
 @pytest.mark.parametrize("name", ["a b", "-x", "a/b", "a:b", ".dot", "1", "é", "a@b", "ingress", "Host", "N1"])
-def test_nearly_any_name_will_do(name):
+def test_nearly_any_name_is_accepted(name):
     assert create(name=name).name == name
 
 
@@ -222,13 +222,13 @@ def test_a_refused_network_from_a_configuration(fields, error, text):
     "field",
     [{"enable_ipv6": True}, {"labels": {"a": "b"}}, {"ipam_driver": "null"}, {"ipam_config": pool(S)}],
 )
-def test_a_network_from_a_configuration_has_none_of_its_own(field):
+def test_a_network_from_a_configuration_has_no_settings_of_its_own(field):
     assert fault(Forbidden, config_from="cfg", **field) == (
         "user specified configurations are not supported if the network depends on a configuration network"
     )
 
 
-def test_a_network_from_a_configuration_gets_all_of_it():
+def test_a_network_from_a_configuration_gets_all_its_settings():
     made = create(config_from="cfg", internal=True)
     assert made.ipam_config == (IPAMConfig("10.78.0.0/24", "", "10.78.0.9", {}),)
     assert (made.options, made.labels, made.internal, made.driver) == ({"o": "1"}, {"l": "1"}, True, "bridge")
@@ -257,6 +257,6 @@ def test_a_configuration_in_use_stays():
         check_network_remove(network("cfg"), [], existing())
 
 
-def test_an_unused_network_goes():
+def test_an_unused_network_can_be_removed():
     check_network_remove(network("n1"), [], existing())
     check_network_remove(network("cfg"), [], [])

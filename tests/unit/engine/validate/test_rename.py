@@ -68,7 +68,7 @@ def test_a_malformed_link(link, text):
         ("", 'could not get container for : invalid name or ID supplied: ""'),
     ],
 )
-def test_a_link_to_nobody(name, text):
+def test_a_link_to_a_missing_container(name, text):
     with pytest.raises(InvalidArgument) as caught:
         link_target([], name)
     assert str(caught.value) == text

@@ -84,13 +84,13 @@ def comes_true(condition):
         time.sleep(0.005)
 
 
-def test_a_small_change_is_programmed_alone(told, tables, first):
+def test_a_small_change_causes_no_comparison(told, tables, first):
     told.tell(view=snapshot.after(first, 2, [appears("e2")]))
     comes_true(lambda: set(tables.peers) == {"e1", "e2"})
     assert tables.comparisons == 1
 
 
-def test_what_a_command_wrote_of_a_skipped_view_goes(told, tables, first, tmp_path):
+def test_a_peer_that_a_command_took_from_a_skipped_snapshot_is_removed(told, tables, first, tmp_path):
     second = snapshot.after(first, 2, [appears("e2")])
     third = snapshot.after(second, 3, [appears("e3")])
     fourth = snapshot.after(third, 4, [goes("e3")])
@@ -111,7 +111,7 @@ def test_nothing_is_programmed_while_a_command_holds_the_tables(told, tables, fi
     comes_true(lambda: not tables.peers)
 
 
-def test_a_peer_that_makes_no_sense_ends_nothing(told, tables, first):
+def test_an_invalid_peer_does_not_stop_the_thread(told, tables, first):
     odd = KeyValue(keys.node("far"), encode(Node("far", "now", "far", "worker", "192.0.2.1", "nowhere", 1)))
     told.tell(view=snapshot.after(first, 2, [odd, appears("e2")]))
     comes_true(lambda: not told._dirty)

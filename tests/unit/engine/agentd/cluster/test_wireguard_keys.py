@@ -58,7 +58,7 @@ def agree(store, membership):
     return decode(Node, store.record).wireguard_key == pki.public_tunnel_key(membership.wireguard_key)
 
 
-def test_a_key_stays_until_it_has_served_its_time(tmp_path, membership):
+def test_a_key_is_replaced_only_after_its_lifetime(tmp_path, membership):
     assert (
         wireguard_keys.rotated(tmp_path, published(membership, timestamps.now()), membership, [NETWORK]) is membership
     )
@@ -68,7 +68,7 @@ def test_a_key_stays_until_it_has_served_its_time(tmp_path, membership):
     assert memberships.load(tmp_path) == after
 
 
-def test_a_key_whose_publication_was_cut_short_is_replaced_at_once(tmp_path, membership):
+def test_a_key_with_an_unconfirmed_publication_is_replaced_immediately(tmp_path, membership):
     store = published(membership, "2020-01-01T00:00:00Z")
     store.silent = True
     with pytest.raises(EtcdUnavailable):

@@ -24,7 +24,7 @@ def test_the_first_in_the_list_wins_where_all_are_ready():
     assert first(["a", "b"], lambda url: Ready(), 5)[0] == "a"
 
 
-def test_one_that_is_silent_costs_its_head_start_only_and_is_closed_when_it_comes_too_late():
+def test_a_silent_member_costs_only_its_head_start_and_is_closed_later():
     late, over = Ready(), threading.Event()
 
     def ready(url):
@@ -37,7 +37,7 @@ def test_one_that_is_silent_costs_its_head_start_only_and_is_closed_when_it_come
     assert late.closed.wait(5)
 
 
-def test_one_that_fails_costs_nothing():
+def test_a_member_that_refuses_costs_no_time():
     def ready(url):
         if url == "bad":
             raise OSError("refused")
@@ -48,7 +48,7 @@ def test_one_that_fails_costs_nothing():
     assert time.monotonic() - began < HEAD_START
 
 
-def test_where_nobody_is_ready_everybody_s_reason_is_told():
+def test_if_no_member_is_ready_the_error_has_the_reason_of_each():
     def ready(url):
         if url == "bad":
             raise OSError("refused")
@@ -99,7 +99,7 @@ class Member:
 EMPTY = {"token": "t", "header": {"revision": "7"}}
 
 
-def test_a_member_that_took_the_connection_and_says_nothing_is_passed_over_and_asked_last_from_then_on():
+def test_a_member_that_accepts_and_never_answers_is_skipped_and_then_asked_last():
     silent, good, switched = Member(), Member(EMPTY), []
     client = Client([silent.url, good.url], user="u", password="p", switched=switched.append)
     began = time.monotonic()
@@ -112,7 +112,7 @@ def test_a_member_that_took_the_connection_and_says_nothing_is_passed_over_and_a
     assert switched == [good.url]
 
 
-def test_a_member_without_the_others_is_no_answer_and_a_wrong_password_is_one():
+def test_a_member_without_quorum_is_unavailable_and_a_wrong_password_is_an_error():
     alone = Member({"code": 14, "message": "etcdserver: no leader"}, 503)
     with pytest.raises(EtcdUnavailable, match=r"does not answer \(this host: etcdserver: no leader\)"):
         Client([alone.url], user="u", password="p").range("x")
@@ -128,7 +128,7 @@ def test_a_token_from_before_another_host_joined_is_renewed():
     assert member.asked == ["/v3/auth/authenticate", "/v3/kv/range"] * 2
 
 
-def test_silence_is_told_within_two_seconds():
+def test_silent_members_are_reported_within_two_seconds():
     members = [Member(), Member(), Member()]
     began = time.monotonic()
     with pytest.raises(EtcdUnavailable, match="timed out"):

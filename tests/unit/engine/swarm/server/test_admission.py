@@ -12,6 +12,6 @@ def test_numbers_are_given_in_turn_and_begin_again_at_the_end():
     assert next_free(HIGHEST_INDEX, {1, 2}) == 3 and next_free(HIGHEST_INDEX - 1, {HIGHEST_INDEX}) == 1
 
 
-def test_a_cluster_with_all_hosts_it_can_have_takes_no_more():
+def test_a_full_cluster_admits_no_host():
     with pytest.raises(InvalidArgument, match="as many hosts as it can have"):
         next_free(7, range(1, HIGHEST_INDEX + 1))

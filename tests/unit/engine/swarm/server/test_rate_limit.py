@@ -30,7 +30,7 @@ def visits():
             each.close()
 
 
-def test_the_oldest_guest_of_a_crowded_address_goes(visits, monkeypatch):
+def test_the_oldest_guest_of_an_address_with_too_many_is_disconnected(visits, monkeypatch):
     monkeypatch.setattr(limits, "GUESTS_EACH", 3)
     _, enter = visits
     other = enter("192.0.2.9")
@@ -38,7 +38,7 @@ def test_the_oldest_guest_of_a_crowded_address_goes(visits, monkeypatch):
     assert [v.closed for v in crowd] == [True, True, False, False, False] and not other.closed
 
 
-def test_where_all_places_are_taken_the_most_crowded_address_gives_one(visits, monkeypatch):
+def test_with_too_many_guests_the_address_with_most_loses_one(visits, monkeypatch):
     monkeypatch.setattr(limits, "GUESTS", 4)
     _, enter = visits
     alone = enter("192.0.2.9")
@@ -47,7 +47,7 @@ def test_where_all_places_are_taken_the_most_crowded_address_gives_one(visits, m
     assert not alone.closed and [v.closed for v in crowd] == [True, False, False]
 
 
-def test_a_known_host_gives_its_place_to_no_guest_and_has_so_many_connections(visits, monkeypatch):
+def test_a_known_host_is_not_disconnected_for_guests_and_has_its_own_limit(visits, monkeypatch):
     monkeypatch.setattr(limits, "GUESTS_EACH", 1)
     monkeypatch.setattr(limits, "CONNECTIONS_EACH", 2)
     made, enter = visits
@@ -72,12 +72,12 @@ def test_deadlines_and_certificates_end_connections(visits):
     assert late.closed and stale.closed and not good.closed
 
 
-def test_an_ipv6_host_counts_by_its_network():
+def test_ipv6_addresses_count_by_their_64_bit_prefix():
     assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
     assert place_of("192.0.2.1") != place_of("192.0.2.2") and place_of("fe80::1%eth0") == place_of("fe80::2%eth0")
 
 
-def test_a_node_that_has_spent_all_waits_and_at_last_is_refused_and_the_others_are_not():
+def test_a_node_without_budget_waits_and_is_then_refused_without_effect_on_others():
     budgets = Budgets()
     assert budgets.spend("a", BURST, 0.0) == 0
     assert budgets.spend("a", RATE, 0.0) == 1.0
