@@ -207,7 +207,7 @@ def test_a_second_service_does_not_take_the_socket(service):
     assert service.ask("GET", "/_ping").body == b"OK"
 
 
-def test_a_group_may_use_the_socket_and_nobody_else(service):
+def test_only_root_and_the_chosen_group_can_connect_to_the_socket(service):
     let_others_pass(service.host.run_dir)
     service.stop()
     assert not service.socket.exists()

@@ -127,7 +127,7 @@ def test_only_root_and_the_group_may_use_the_socket(service):
     assert stat.S_IMODE(os.stat(service.host.run_dir).st_mode) == 0o700
 
 
-def test_slow_and_silent_clients_hold_up_nobody(service):
+def test_silent_clients_and_unfinished_requests_delay_no_other_client(service):
     silent = [socket.socket(socket.AF_UNIX) for _ in range(300)]
     for number, each in enumerate(silent):
         each.connect(str(service.socket))

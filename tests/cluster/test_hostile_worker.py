@@ -213,7 +213,7 @@ def test_a_network_that_takes_no_containers_takes_none(three, evil):
     assert "not manually attachable" in evil.act("balancer", network=closed)[1]
 
 
-def test_it_speaks_for_its_own_node_alone(three, evil):
+def test_a_worker_cannot_act_as_a_manager_or_as_another_node(three, evil):
     """The hostile worker cannot act as a manager or as another node. It cannot take another node's number or tunnel key
     either.
     """
@@ -351,7 +351,7 @@ def test_a_bad_record_in_the_store_is_left_out_and_reported(three):
         client.close()
 
 
-def test_it_waits_that_writes_without_end_and_the_others_do_not(three, evil):
+def test_only_the_worker_that_floods_a_manager_with_writes_is_delayed(three, evil):
     network = three[0].hawse("network", "inspect", "-f", "{{.Id}}", "app").stdout.strip()
     body = {"network": network, "endpoint": "f" * 64, "padding": "x" * 900_000}
     spent = []

@@ -90,7 +90,7 @@ def test_the_next_command_replaces_an_agent_that_was_killed(host):
     assert repaired(host)
 
 
-def test_a_flush_just_after_the_agent_was_killed_is_repaired_by_the_one_that_comes(host):
+def test_a_flush_just_after_the_agent_was_killed_is_repaired_by_the_next_agent(host):
     host.hawse(*CONTAINER)
     first = until(lambda: agent(host))
     os.kill(first, signal.SIGKILL)

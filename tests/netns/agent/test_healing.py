@@ -182,7 +182,7 @@ def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
     assert calm.silent(calm.question(web, "172.32.0.2", 80))
 
 
-def test_commands_and_flushes_at_once_end_well(calm):
+def test_the_table_is_complete_after_simultaneous_commands_and_flushes(calm):
     """Commands change the firewall while another program flushes it.
 
     The agent must not remove a command's new elements as damage, and a repair must not lose these elements.
@@ -269,7 +269,7 @@ def test_an_idle_agent_costs_no_processor_time(calm):
     assert shares[-1] < 0.001, shares
 
 
-def test_a_program_that_deletes_the_table_for_ever_is_met_ever_more_seldom(guarded):
+def test_repairs_become_rarer_while_another_program_keeps_deleting_the_table(guarded):
     guarded.calm_down()
     before, log = guarded.state(), guarded.log()
     loop = guarded.host.popen("sh", "-c", "while :; do nft delete table inet hawse 2>/dev/null; done")

@@ -73,7 +73,7 @@ class Wires:
         return ports[0]
 
 
-def test_port_published_on_one_address_is_reached_by_that_address_alone(lab, peer):
+def test_port_published_on_one_address_is_closed_to_direct_routing(lab, peer):
     wires = Wires(lab, peer)
     for address in (SIDE, SIDE6):
         assert lab.ask(wires.far, address, 9100)

@@ -207,7 +207,7 @@ def test_store_that_another_user_left_is_refused(host, left, name, how):
     )
 
 
-def test_process_file_that_another_user_left_kills_nobody(host, left):
+def test_process_in_a_file_that_another_user_wrote_is_not_killed(host, left):
     """Another user wrote the file that records the pid of a container's process. Removing the container must not kill
     the process with this pid.
     """
@@ -241,7 +241,7 @@ except OSError:
 """
 
 
-def test_server_of_another_user_gets_nothing_of_the_command(host, left):
+def test_false_warm_server_of_another_user_receives_no_data(host, left):
     """Another user runs a false warm server (the resident process that runs commands).
 
     The false server must get neither the command's environment nor root's file descriptors.

@@ -88,7 +88,7 @@ def test_forged_archives_leave_nothing(images, left, archive, text):
     assert left() == []
 
 
-def test_a_forged_archive_cannot_stand_for_the_genuine_image(images, rootfs, left):
+def test_a_forged_archive_does_not_replace_the_genuine_image(images, rootfs, left):
     """The forged archive contains the genuine image configuration, so it has the same image id as the genuine archive.
 
     The forged archive is imported first. The forged archive must not replace the genuine image.

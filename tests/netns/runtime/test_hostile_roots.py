@@ -134,9 +134,7 @@ def test_container_of_a_hostile_root_reaches_no_file_of_the_host(lab, root, cana
 
 
 @pytest.mark.parametrize("links", [LINKS["dev-to-root"], LINKS["sys-up"], LINKS["etc-up"], LINKS["proc-to-root"]])
-def test_image_whose_links_stand_where_docker_mounts_has_real_directories_there(
-    lab, root, canary, spec_of, tmp_path, links
-):
+def test_image_links_at_docker_s_mount_points_become_real_directories(lab, root, canary, spec_of, tmp_path, links):
     """An image has symbolic links at paths where Docker mounts files. hawse replaces these links by real directories.
 
     Docker's result is the same, because Docker's own layer hides the links.

@@ -108,7 +108,7 @@ def test_bridges_and_containers_are_found_again_without_any_backup(web):
     assert "br-" not in web.sh("ip -br link")
 
 
-def test_a_deleted_log_is_found_by_the_check_and_made_up_for_by_the_backup(web):
+def test_the_check_finds_a_deleted_log_and_the_backup_restores_the_lost_changes(web):
     """Without its log, the file is an older version of the store. Only the backup shows that changes are lost."""
     before = listing(web)
     backup.make(database(web))

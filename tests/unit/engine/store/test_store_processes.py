@@ -82,7 +82,7 @@ def test_one_host_port_wanted_by_ten_goes_to_one(store):
     assert codes == [0] + [7] * 9
 
 
-def test_a_writer_killed_in_its_transaction_leaves_nothing_and_blocks_nobody(store):
+def test_a_writer_killed_in_its_transaction_changes_nothing_and_blocks_no_other_writer(store):
     reader, writer = os.pipe()
 
     def work():
