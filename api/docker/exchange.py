@@ -1,7 +1,7 @@
 """One HTTP connection: reads requests and writes answers with h11, and hands the connection over for a hijack.
 
-Each connection has a thread of its own, so a slow client delays no other client. Between two requests, a client may be
-idle without a limit. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
+Each connection has its own thread, so a slow client delays no other client. Between two requests, a client may be idle
+without a limit. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECONDS` for each piece of a body.
 """
 
 from __future__ import annotations
@@ -167,8 +167,8 @@ class Exchange:
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
         """Return the head of an answer.
 
-        h11 writes the lines that depend on the request. The constant lines are added without h11, because h11 takes
-        0.02 ms to check them, and several times as long in a process that was idle.
+        h11 writes the lines that depend on the request. The constant lines are added without h11. h11 takes 0.02 ms to
+        check them, and several times as long in a process that was idle.
         """
         response = h11.Response(status_code=status, headers=headers, reason=reason(status))
         line, _, lines = (self._http.send(response) or b"").partition(_LINE_END)

@@ -76,7 +76,7 @@ class Request:
         return next(iter(self.query.get(name, ())), default)
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """Return a query parameter by Docker's rule: all but "", 0, no, false and none are true."""
+        """Return a query parameter by Docker's rule: all values except "", 0, no, false and none count as true."""
         return self.value(name).strip().lower() not in _FALSE if name in self.query else default
 
     def number(self, name: str) -> int | None:

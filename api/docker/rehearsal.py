@@ -18,14 +18,14 @@ NAME = "rehearsal"
 
 
 def scratch() -> str:
-    """Return the directory of the scratch host (the made-up host whose records workers read in a rehearsal)."""
+    """Return the directory of the scratch host (a made-up host; workers read its records in a rehearsal)."""
     return str(run_directory() / SCRATCH)
 
 
 def create_scratch_host() -> int:
     """Create the scratch host with one container, in a child process; return the child's id without waiting for it.
 
-    The child has a network namespace of its own, because the engine changes the namespace in which it runs.
+    The child has its own network namespace, because the engine changes the namespace in which it runs.
     """
     compile_tables()
     pid = os.fork()

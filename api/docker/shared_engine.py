@@ -1,4 +1,4 @@
-"""The engine that all threads of the front read with. Workers open engines of their own."""
+"""The engine that all threads of the front read with. Workers open their own engines."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
 
 
 def _pump(request: Request, job: Job, writer: int) -> None:
-    """Copy the body of the request into a pipe; stop if the worker ends before."""
+    """Copy the body of the request into a pipe; stop if the worker ends earlier."""
     with os.fdopen(writer, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
         for piece in request.body():
             pipe.write(piece)
