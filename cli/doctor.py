@@ -44,7 +44,7 @@ def doctor(app: App, fix: bool, format: str) -> None:
 
 
 def diagnosed(app: App, *, fix: bool) -> Diagnosis:
-    """Return the diagnosis. If the configuration file is invalid, this is the only check."""
+    """Return the diagnosis; if the configuration file is invalid, that fault is its only check."""
     try:
         engine = app.engine
     except InvalidArgument as error:

@@ -24,7 +24,7 @@ UNKNOWN = 2
 @click.argument("target")
 @click.pass_obj
 def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
-    """Print the path from SOURCE to TARGET and the culprit, if there is one.
+    """Print the path from SOURCE to TARGET and the culprit (the first proven fault), if there is one.
 
     The exit code is 0 if the target is reachable, 1 if not, and 2 if this is unknown.
     """

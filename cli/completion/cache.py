@@ -3,8 +3,8 @@
 An answer is the list of names that ``hawse __complete`` prints. The cache file of an answer is HAWSE_ROOT/names/KINDS,
 where KINDS lists the kinds of names in the answer (``networks,images``). A cache file gets the modification time that
 the local store (this host's SQLite file) had just before the answer was computed. The shells use a cache file only
-while the local store still has this modification time. Only the owner can read a cache file, because a user who may not
-read the local store may not read the answer.
+while the local store still has this modification time. Only the owner can read a cache file, because a user who is not
+allowed to read the local store must not see the answer.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def reference(image: str) -> str:
 def id_file(path: str) -> Iterator[Callable[[str], None]]:
     """Create the file of ``--cidfile`` and yield a function that writes the container's id to the file.
 
-    The file must not exist before. If the caller raises an exception, the file is deleted. If ``path`` is empty, the
+    The file must not exist yet. If the caller raises an exception, the file is deleted. If ``path`` is empty, the
     yielded function does nothing.
     """
     if not path:

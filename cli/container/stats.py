@@ -70,7 +70,11 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return the figures of each container, with the name that the user typed, or else with the short id."""
+    """Return the figures of each container, with the container's name in the output.
+
+    The name is the text that the user typed. If the user gave no containers, all running containers are read (with
+    ``everything``, all containers), and the name is the short id.
+    """
     if containers:
         names = list(map(container_path_segment, containers))
         return list(zip(containers, app.engine.containers.figures(names), strict=True))

@@ -72,7 +72,8 @@ class _Panel:
     def draw(self, area: Area) -> float:
         """Draw the frame, then the contents, because later elements cover earlier ones.
 
-        The contents are drawn once on trial before, because the frame needs their height.
+        Because the frame needs the height of the contents, the contents are drawn twice: the first drawing only
+        measures.
         """
         canvas, dashed, inner = self.canvas, self.network["Internal"], area.width - 2 * PAD
         place = Area(area.x + PAD, area.y + HEADER + PAD, inner)
@@ -98,7 +99,7 @@ class _Panel:
         return height
 
     def group(self, area: Area, title: str, containers: Sequence[Json]) -> float:
-        """Draw the containers of one host in a box of their own."""
+        """Draw a box with the containers of one host."""
         inner = Area(area.x + PAD / 2, area.y + GROUP_TITLE, area.width - PAD)
         height = GROUP_TITLE + max(_Panel(Canvas(), self.network, self.joined).cards(inner, containers), PAD / 2)
         self.canvas.box(*area, height - 4, radius=10, fill=self.paint, opacity=0.08)

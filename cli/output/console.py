@@ -51,7 +51,7 @@ def show(app: App, renderable: RenderableType) -> None:
 
 
 def print_table(app: App, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Print rows under a header; all columns but the last are as wide as their widest cell."""
+    """Print rows under a header; all columns except the last are as wide as their widest cell."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for place, title in enumerate(header):
         table.add_column(title, no_wrap=place < len(header) - 1, overflow="fold")

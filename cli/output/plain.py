@@ -17,7 +17,7 @@ FIELD = re.compile(r"\{\{ *\.([A-Za-z]\w*) *\}\}", re.ASCII)
 def fields_of(text: str) -> tuple[str, tuple[str, ...]] | None:
     """Split a list format into a pattern for ``str.format`` and the names of its fields.
 
-    Return None if the format contains anything but fields and literal text.
+    Return None if the format contains anything except fields and literal text.
     """
     pieces = FIELD.split(text)
     texts, names = pieces[::2], pieces[1::2]

@@ -77,7 +77,7 @@ def _wrapped(line: str, width: int) -> Iterator[str]:
 
 
 def _wrapped_command(line: str, width: int) -> Iterator[str]:
-    """Split a shell command, and yield its lines; all but the last end with a backslash."""
+    """Split a shell command, and yield its lines; all lines except the last end with a backslash."""
     try:
         words = [word.replace("\0", " ") for word in _quoted_blanks(line).split()]
     except ValueError:

@@ -79,7 +79,7 @@ def fold_filter(filters: dict[str, tuple[str, ...]], text: str) -> dict[str, tup
     """Add one more use of ``--filter``: return ``filters`` with the ``name=value`` of ``text`` added (Docker's
     FilterOpt).
 
-    An empty text is ignored, and so is a value that was given for this name before.
+    An empty text is ignored. A value that was already given for this name is ignored too.
     """
     if not text:
         return filters

@@ -12,7 +12,7 @@ from cli.pflag import INT, command, exactly, flag
 @flag("--timeout", kind=INT, default=60, usage="Seconds to wait for the cluster's store (default 60)")
 @click.pass_obj
 def boot(app: App, timeout: int) -> None:
-    """Start the networks and containers of the last boot, as the restart policies say, and print how many were started.
+    """After a reboot, start networks and containers as the restart policies say; print how many started.
 
     Each failure is one line on standard error; the exit code is then 1. The command is idempotent, and continues the
     work of a killed command.

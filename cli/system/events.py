@@ -18,7 +18,7 @@ from engine.golang import time as go_time
 from engine.model import Event, EventOptions
 from engine.render.event import SECOND, event_document
 
-INVALID_FORMAT = 64  # the exit code for a format that is no template for an event
+INVALID_FORMAT = 64  # the exit code for a format that is not a template for an event
 
 
 @command(
@@ -39,7 +39,7 @@ def events(app: App, filter: Mapping[str, Sequence[str]], format: str, since: st
 
 
 def writer(app: App, format: str) -> Callable[[Event], None]:
-    """Return the function that prints an event; raises StatusError if the format is no template for an event."""
+    """Return the function that prints an event; raises StatusError if the format is not a template for an event."""
     if not format:
         return lambda event: app.out_lines([text(event)])
     try:

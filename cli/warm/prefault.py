@@ -1,4 +1,4 @@
-"""Rehearse commands: the server runs some commands once, and each idle child runs them once, to touch their memory.
+"""Rehearse commands: the server and each idle child run some commands once, so that later commands are faster.
 
 A forked process needs time for each page of memory when it first touches the page. For all pages together, this takes
 several times as long as the command itself. An idle child rehearses before a launcher connects. The launcher's command
@@ -37,12 +37,12 @@ SCRATCH_OBJECTS = ("create", "--name", "rehearsal", "hostfs", "true")
 
 
 def scratch_environment() -> bytes:
-    """Return the path of the directory of the scratch host (the made-up host whose records rehearsals read)."""
+    """Return the path of the directory of the scratch host (a made-up host; rehearsals read its records)."""
     return os.path.join(directory(), SCRATCH)
 
 
 def create_scratch_host() -> None:
-    """Create the scratch host (the made-up host whose records rehearsals read) with one container.
+    """Create the scratch host (a made-up host; rehearsals read its records) with one container.
 
     The caller is in a network namespace that no other process uses.
     """
@@ -88,5 +88,5 @@ def elsewhere() -> AbstractContextManager[None]:
 
 
 def forget() -> None:
-    """Remove all files of the scratch host (the made-up host whose records rehearsals read); idempotent."""
+    """Remove all files of the scratch host (a made-up host; rehearsals read its records); idempotent."""
     shutil.rmtree(scratch_environment(), ignore_errors=True)
