@@ -104,7 +104,7 @@ class BridgeDriver:
         self.delete_networks([network])
 
     def delete_networks(self, networks: Sequence[NetworkSpec]) -> None:
-        """Remove the networks' bridges that hawse made, and the networks' firewall elements; idempotent.
+        """Remove the networks' firewall elements, and their bridges if hawse created them; idempotent.
 
         All bridges are deleted by one request, and all elements by one transaction.
         """

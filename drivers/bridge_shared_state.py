@@ -31,8 +31,9 @@ def compare(desired: Desired, settings: Settings) -> list[Difference]:
 def repair(desired: Desired, differences: Sequence[Difference], settings: Settings) -> None:
     """Repair the ``differences`` that `compare` found.
 
-    The firewall's rules are repaired first, because route_localnet is safe only with those rules. At the end, conntrack
-    entries are deleted whose flows reached the host instead of a container while the rules were missing.
+    The firewall's rules are repaired first, because route_localnet is safe only with those rules. While the rules were
+    missing, flows to published ports may have reached the host instead of a container. The conntrack entries of these
+    flows are deleted at the end.
     """
     ports = _ports(desired.networks)
     table.repair(_contents(desired, settings), _of(table.TABLE, differences), _marks(settings, ports))

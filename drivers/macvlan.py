@@ -1,4 +1,4 @@
-"""The ``macvlan`` driver: endpoints have MACs of their own on the Ethernet segment of a parent interface.
+"""The ``macvlan`` driver: endpoints have their own MACs on the Ethernet segment of a parent interface.
 
 With macvlan, the host itself cannot reach the endpoints through the parent.
 """

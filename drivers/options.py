@@ -50,7 +50,7 @@ def boolean(label: str, value: str) -> bool:
 
 
 def check_heal(options: Mapping[str, str]) -> None:
-    """Raise `BadOption` if the option `HEAL` is given and is no boolean."""
+    """Raise `BadOption` if the option `HEAL` is given and is not a boolean."""
     read(options, HEAL, boolean, True)
 
 

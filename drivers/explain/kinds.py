@@ -1,4 +1,4 @@
-"""Test whether the kernel supports a kind of link, by the creation of such a link in a scratch namespace."""
+"""Test whether the kernel supports a kind of link, by creating such a link in a scratch namespace."""
 
 from __future__ import annotations
 

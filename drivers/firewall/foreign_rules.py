@@ -65,7 +65,7 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]]) -> list[Droppi
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
 
-    A chain with the policy "drop" is reported, unless a rule of its table compares the port, or accepts packets by
+    A chain with the policy "drop" is not reported if a rule of its table compares the port, or accepts packets by
     address or interface.
     """
     wanted, found = port.to_bytes(2, "big"), dict[str, bool]()

@@ -147,6 +147,6 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
 def is_own(thread: int) -> bool:
     """Return whether a thread id belongs to this process.
 
-    The kernel reports thread ids, and each driver's repairs run in a thread of their own.
+    The kernel reports thread ids, and each driver's repairs run in a separate thread.
     """
     return os.path.exists(f"/proc/self/task/{thread}")

@@ -1,1 +1,1 @@
-"""Access to Linux networking: links, addresses, routes and sysctls, each in a module of its own."""
+"""Access to Linux networking: links, addresses, routes and sysctls, each in a separate module."""

@@ -1,7 +1,7 @@
 """Addresses on links.
 
-hawse marks the addresses that it adds with a protocol number of its own (IFA_PROTO, Linux 5.18). Therefore, on an
-interface that another program made, hawse can remove its own addresses and keep all others.
+hawse marks the addresses that it adds with its own protocol number (IFA_PROTO, Linux 5.18). Therefore, on an interface
+that another program made, hawse can remove its own addresses and keep all others.
 """
 
 from __future__ import annotations

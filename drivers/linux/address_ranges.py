@@ -135,7 +135,7 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 
 
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
-    """Return an empty list if the kernel made all routes in ``data``, because such routes are left out; else None.
+    """Return an empty list if the kernel made all routes in ``data``, otherwise None. Such routes are left out.
 
     This case is frequent, because the kernel makes one route for each of hawse's bridges.
     """

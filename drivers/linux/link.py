@@ -178,9 +178,9 @@ def take_down(session: Session, names: Iterable[str]) -> None:
 def delete_all(session: Session, names: Iterable[str]) -> None:
     """Delete links by name; idempotent. Returns when the links are no longer visible.
 
-    The links get a group of their own, and one request deletes the group. Therefore, the kernel waits only once until
-    no kernel code uses the links any more. With one request for each link, the kernel would wait tens of milliseconds
-    for each link.
+    The links get a random link group, and one request deletes the group. Therefore, the kernel waits only once until no
+    kernel code uses the links any more. With one request for each link, the kernel would wait tens of milliseconds for
+    each link.
     """
     present = {name: link_index for name in names if (link_index := session.index(name))}
     if len(present) < 2:

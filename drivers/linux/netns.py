@@ -54,7 +54,7 @@ def is_namespace_file(status: os.stat_result) -> bool:
 def is_network_namespace(fd: int) -> bool:
     """Return whether a file descriptor refers to a network namespace.
 
-    Returns False for namespaces of other kinds and for files that are no namespace.
+    Returns False for namespaces of other kinds and for files that are not a namespace.
     """
     try:
         return fcntl.ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET

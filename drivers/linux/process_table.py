@@ -21,7 +21,7 @@ class Process:
     """One process. ``user`` and ``system`` are CPU times in nanoseconds, with those of ended children that were waited
     for.
 
-    ``pid_namespace`` is "" if this process may not read it.
+    ``pid_namespace`` is "" if this process is not allowed to read it.
     """
 
     pid: int

@@ -1,6 +1,6 @@
 """The ``overlay`` driver: networks across several hosts by VXLAN; forwarding entries name every remote endpoint.
 
-Each host has a namespace of its own for a network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
+Each host has a separate namespace for each network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
 endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other:
 `program_peers` gives it the endpoints on other hosts, and the network's options give it this host's settings.
 

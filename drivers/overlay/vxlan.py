@@ -55,7 +55,7 @@ def make(underlay: Session, there: Session, namespace: int, network: NetworkSpec
         link.change(there, index, master=bridge)
         link.set_bridge_port(there, index, hairpin=False, isolated=True, learning=False)
         # The VXLAN device needs IPv6 to answer neighbour solicitations. The device needs no IPv6 address, because the
-        # device sends no packets of its own.
+        # device itself sends no packets.
         sysctl.write_if_present(sysctl.conf("ipv6", name, "disable_ipv6"), "0")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "addr_gen_mode"), "1")
         sysctl.write_if_present(sysctl.conf("ipv6", name, "accept_ra"), "0")

@@ -140,7 +140,7 @@ class Tunnel:
         return True
 
     def _start_process(self) -> None:
-        """Start wireguard-go in a process session of its own.
+        """Start wireguard-go in a new process session.
 
         The started process goes to the background when the tunnel's interface exists.
         """
