@@ -177,8 +177,8 @@ class Networks(Protocol):
         """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
 
         Such a namespace is given as ``netns:NAME`` or ``pid:N``, and ``adoption`` has the user's settings for it.
-        ``ports`` are host ports to publish in the same operation (a hawse extension). Unless ``adoption.force`` is set,
-        raises Forbidden for a network namespace that belongs to a host and not to a container, such as that of PID 1.
+        ``ports`` are host ports to publish in the same operation (a hawse extension). Raises Forbidden for a host's own
+        network namespace, such as that of PID 1, unless ``adoption.force`` is set.
         """
 
     def disconnect(self, reference: str, container: str, *, force: bool = False) -> None:
@@ -322,8 +322,8 @@ class Containers(Protocol):
     def settle(self, container_id: str) -> None:
         """Release the addresses and ports of a container whose process has ended; with --rm, remove it. Idempotent.
 
-        A caller that has observed the end with `watch_end` calls this method. It need not wait for the process that
-        runs `exited`, which does the same work and also restarts the container according to its policy.
+        A caller that has observed the end with `watch_end` calls this method. It does not have to wait for the process
+        that runs `exited`. That process does the same work, and also restarts the container according to its policy.
         """
 
     def rejoin(self) -> None:

@@ -2,8 +2,8 @@
 
 The drivers run as always, but each change of the kernel is only recorded (`drivers.explain.dry_run`). Records, locks
 and files of containers are in a directory of this process. No process is started, and the agent gets no message. Two
-kinds of operation are refused: operations in a cluster, because other hosts take part in them, and operations after a
-boot or a killed command, because the next command first does other work.
+kinds of operation are refused. An operation in a cluster is refused, because other hosts take part in it. The first
+operation after a boot or a killed command is refused, because it does other work first.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Forbidden(EngineError):
 
 
 class PermissionDenied(EngineError):
-    """The caller has no root rights, lacks CAP_NET_ADMIN, or may not access a file (HTTP 403)."""
+    """The caller has no root rights, lacks CAP_NET_ADMIN, or is not allowed to access a file (HTTP 403)."""
 
     status = 403
 

@@ -131,7 +131,7 @@ def allocate_pool(
     last: IPNetwork | None = None,
     size: int | None = None,
 ) -> IPNetwork:
-    """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated before.
+    """Return the next free subnet of IP version ``version`` after ``last``, the subnet that was allocated last.
 
     ``in_use`` are the used address ranges of this IP version. ``size`` is a prefix length that the user requested, as
     in ``0.0.0.0/24``. If ``size`` is None, each pool's own prefix length applies. A search with ``size`` always begins

@@ -324,7 +324,7 @@ class PortRecord:
 
 
 FORMER = "former"
-"""The phase of an endpoint of the last boot, which exists only in the store.
+"""The phase of an endpoint from before the reboot, which exists only in the store.
 
 The endpoint keeps its addresses and ports for the next run of its container.
 """

@@ -129,7 +129,7 @@ def heals() -> bool:
 
 
 def execute(argv: list[str], environment: dict[str, str]) -> None:
-    """Start a detached process in its own session. It writes to the agent's log and is no child of the agent."""
+    """Start a detached process in its own session. It writes to the agent's log and is not a child of the agent."""
     null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     shell = ["/bin/sh", "-c", '"$@" &', "sh", *argv]
     with suppress(OSError):

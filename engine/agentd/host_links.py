@@ -14,8 +14,8 @@ from engine.eventloop.loop import Loop
 from engine.recovery.link_repair import ENDPOINT, NETWORK, Subject
 
 SYSCTLS = frozenset(("accept_ra", "disable_ipv6", "forwarding", "proxy_arp_pvlan", "route_localnet"))
-"""The sysctls of a bridge that hawse sets. The kernel reports no change of most of them, but inotify(7) does, if the
-program that writes the file uses the same /proc as the agent.
+"""The sysctls of a bridge that hawse sets. The kernel reports no change of most of them. inotify(7) reports the changes
+of programs that use the same /proc as the agent.
 """
 
 

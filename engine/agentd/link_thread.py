@@ -1,8 +1,8 @@
 """A thread of the agent that compares suspected networks and containers with the kernel, and repairs them.
 
-A subject is suspected when the kernel reports a change of its links, addresses, routes or sysctls. Each subject has a
-schedule of its own (`engine.agentd.repair_schedule.Pace`). Therefore a conflict with another program about one subject
-does not delay the repair of another subject. In addition, the thread slowly compares all subjects in turn, because the
+A subject is suspected when the kernel reports a change of its links, addresses, routes or sysctls. Each subject has its
+own schedule (`engine.agentd.repair_schedule.Pace`). Therefore a conflict with another program about one subject does
+not delay the repair of another subject. In addition, the thread slowly compares all subjects in turn, because the
 kernel does not report some changes.
 """
 
@@ -23,15 +23,17 @@ DEBOUNCE_SECONDS = 0.03
 BUSY_SECONDS = 0.5
 """Seconds until the next comparison of a subject that a command is changing."""
 NEW_SECONDS = 1.0
-"""Seconds between the first snapshot with new subjects and their first comparison without a report."""
+"""Seconds from the first snapshot with a new subject until the first comparison of the subject, if the kernel reports
+nothing about it.
+"""
 LAP_SECONDS = 60.0
-"""Seconds in which all subjects are compared once without any report, if their cost stays below `SHARE`."""
+"""Seconds in which all subjects are compared once, even without a report, if their cost stays below `SHARE`."""
 QUIET_SHARE = 20
 """After a comparison that took T seconds and found no difference, the subject is not compared for this number
 times T.
 """
 FIRST_SHARE, SHARE = 4, 2000
-"""A comparison that took T seconds delays the next comparison without report by this number times T seconds.
+"""A comparison that took T seconds delays the next comparison without a report by this number times T seconds.
 
 ``FIRST_SHARE`` applies to the first comparison of each subject, because changes before the agent's start are unknown.
 """

@@ -32,8 +32,9 @@ from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair
 
 
 class Place(NamedTuple):
-    """A watched namespace: its path and inode number, a process in it with its start time (or zeros), and whether the
-    redirection to the resolver is watched too.
+    """A watched namespace: its path and inode number, and a process in it with its start time (or zeros).
+
+    ``resolves`` says whether the redirection to the resolver is watched too.
     """
 
     path: str
@@ -53,7 +54,7 @@ class KnownNetwork:
 
     @property
     def subject(self) -> Subject:
-        """The network as the subject of a comparison."""
+        """The kind and the id by which a comparison identifies this network."""
         return Subject(NETWORK, self.record.id)
 
     def concerns(self, change: Change) -> Subject | None:
@@ -261,7 +262,7 @@ class LinkService:
         return self._thread.fights() if self._thread is not None else []
 
     def needed(self) -> bool:
-        """Return whether any network is live whose links the agent repairs."""
+        """Return whether the agent repairs the links of at least one live network."""
         return bool(self._networks)
 
     def _stop(self) -> None:

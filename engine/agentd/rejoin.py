@@ -27,7 +27,7 @@ Place = tuple[str, int, int, int]
 
 
 class RejoinService:
-    """Calls ``begin`` when an adopted namespace ends, or when a namespace appears for which a record waits.
+    """Calls ``begin`` when an adopted namespace ends, or when the missing namespace of a record appears.
 
     ``begin`` starts the command that records the change in the store. ``begin`` is called once for each namespace, even
     if the command fails.

@@ -18,7 +18,7 @@ months.
 
 
 def say(text: str) -> None:
-    """Write one line with the time to the log; first empty the log if the log is too long."""
+    """Append a line with the time and ``text`` to the log; a log over `LONG_LOG_BYTES` is emptied first."""
     log = os.fstat(sys.stderr.fileno())
     if stat.S_ISREG(log.st_mode) and log.st_size > LONG_LOG_BYTES:
         os.ftruncate(sys.stderr.fileno(), 0)

@@ -62,7 +62,7 @@ class RepairThread:
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs; "" if there is none
-        self._settled = False  # True after the first comparison; before that, ``superseded`` is never reported
+        self._settled = False  # True after the first comparison; ``superseded`` is sent only after it
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)

@@ -109,7 +109,9 @@ def _reserve(
     network: NetworkRecord,
     former: EndpointRecord | None,
 ) -> SharedEndpoint:
-    """Reserve an endpoint, if possible with the addresses of the container's endpoint ``former`` of the last boot."""
+    """Reserve an endpoint, if possible with the addresses of the container's endpoint ``former`` from before the
+    reboot.
+    """
     settings = attachment(container, network).settings
     ipam = settings.ipam
     endpoint = SharedEndpoint(

@@ -31,8 +31,8 @@ All three files are optional.
 SOCKET = "etcd.sock"
 """File name of the Unix socket of this host's etcd member. Only root on this host can connect to this socket."""
 DETOUR = 60.0
-"""Seconds for which a manager prefers another manager's server that has answered. After this time, the manager first
-tries its own etcd member again.
+"""Seconds for which a manager uses the server of another manager, after that server has answered. After this time, the
+manager tries its own etcd member first again.
 """
 OTHER_LAYOUT = (
     "this host is in a cluster of another version of hawse: "

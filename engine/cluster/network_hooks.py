@@ -145,7 +145,7 @@ def _shared(host: Host, reference: str) -> list[NetworkRecord]:
 
 
 def check_attachable(record: NetworkRecord) -> None:
-    """Raise Forbidden for a cluster network to which users may not attach containers (created without
+    """Raise Forbidden for a cluster network to which users cannot attach containers (created without
     ``--attachable``).
     """
     if record.scope == SWARM and not record.attachable:

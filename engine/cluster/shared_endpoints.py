@@ -241,7 +241,7 @@ def restore(client: Client, network: NetworkRecord, endpoint: SharedEndpoint) ->
 
 
 def _check_addresses(network: NetworkRecord, endpoint: SharedEndpoint) -> None:
-    """Raise InvalidArgument if an address of the endpoint is in no pool of the network or may not be used."""
+    """Raise InvalidArgument if an address of the endpoint is in no pool of the network or is reserved."""
     pools = [p for p in network.pools if not p.unused]
     for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
         if not any(is_usable(pool, address) for pool in pools):

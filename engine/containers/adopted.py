@@ -72,8 +72,8 @@ def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
     """Find a network namespace that hawse did not create, and hold a lock on the namespace inside the block.
 
     The lock is on the namespace file itself, so the lock also excludes commands that use another name for the same
-    namespace. Does not change the namespace. Unless ``force`` is set, raises Forbidden for a network namespace that
-    belongs to a host and not to a container, such as that of PID 1.
+    namespace. Does not change the namespace. Raises Forbidden for a host's own network namespace, such as that of PID
+    1, unless ``force`` is set.
     """
     name, path, pid = _parsed(reference)
     with _opened(path, reference) as namespace:
@@ -246,8 +246,8 @@ def still_exists(record: ContainerRecord) -> bool:
 def is_gone(record: ContainerRecord) -> bool:
     """Return whether an adopted namespace certainly no longer exists.
 
-    The result is False if the path has a file that is no namespace: the namespace may be mounted there in another mount
-    namespace.
+    The result is False if the path has a file that is not a namespace: the namespace may be mounted there in another
+    mount namespace.
     """
     if record.pid:
         return not process.is_running(record.pid, record.pid_start)

@@ -43,8 +43,8 @@ def connect(
 ) -> None:
     """Connect a container to a network. ``container`` may also be a network namespace that hawse did not create.
 
-    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Unless ``asked`` has ``force``, raises
-    Forbidden for a network namespace that belongs to a host and not to a container, such as that of PID 1.
+    Such a namespace is given as ``netns:NAME``, ``netns:/path`` or ``pid:N``. Raises Forbidden for a host's own network
+    namespace, such as that of PID 1, unless ``asked`` has ``force``.
     """
     with _held(host, container, asked or Adoption()) as held:
         record = held.record

@@ -243,7 +243,7 @@ def _attachments(request: ContainerCreate, main: NetworkRecord | None) -> list[N
     """Return one attachment for each network of the request. Each attachment has the network name that the user typed.
 
     The main network is the network that the network mode names. The main network's attachment has the network's real
-    name if the user gave no settings for the main network, or typed the main network's id.
+    name in two cases: the user gave no settings for the main network, or typed its id.
     """
     mode, networks = request.host.network_mode, request.networks
     if not is_container_mode(mode) and mode not in networks:

@@ -24,7 +24,7 @@ def remove(host: Host, ids: Iterable[str]) -> None:
     killed.
     """
     # The directory for discarded files is beside the containers' directories, because HAWSE_ROOT/containers may be a
-    # mount of its own, and a rename does not cross mounts.
+    # mount point, and a rename does not work across mounts.
     discarded = host.root / "containers" / DISCARDED
     make_private_directory(discarded)
     for container_id in ids:

@@ -2,9 +2,9 @@
 directory.
 
 The files are bind-mounted into the container. Therefore each file is overwritten and never replaced by a new file. A
-container that joins another container's sandbox uses the files of that other container. An adopted sandbox (a network
-namespace that hawse did not create) has only a resolv.conf (`engine.containers.namespace_files`), because hawse cannot
-mount files for processes that it did not start.
+container that joins another container's sandbox uses the files of that other container. An adopted sandbox is a network
+namespace that hawse did not create. It has only a resolv.conf (`engine.containers.namespace_files`), because hawse
+cannot mount files for processes that it did not start.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ anything into it.
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files for /etc of a container as a mapping from path in the container to path on the host.
 
-    If the container joins another container's sandbox, the result has the files of that other container: those that
-    the user bound there (-v FILE:/etc/hosts), else those of hawse. A namespace that hawse did not create has no files,
-    so a container that joins the namespace has files of its own.
+    If the container joins another container's sandbox, the result has the files of that other container: those that the
+    user bound there (-v FILE:/etc/hosts), else those of hawse. A namespace that hawse did not create has no files, so a
+    container that joins the namespace has its own files.
     """
     owner_id = lookup.sandbox_owner(host, record)
     directory = host.root / "containers" / owner_id

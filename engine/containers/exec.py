@@ -89,8 +89,8 @@ def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str
 def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> int:
     """Run a command of the host in a network namespace that hawse did not create, and return its exit code.
 
-    The command sees the namespace's own resolv.conf, in a mount namespace of its own: `ip netns exec` applies the files
-    in /etc/netns/NAME. Returns 0 immediately if the request is to run detached.
+    The command sees the namespace's own resolv.conf, in a new mount namespace: `ip netns exec` applies the files in
+    /etc/netns/NAME. Returns 0 immediately if the request is to run detached.
     """
     if request.user:
         raise InvalidArgument(f"{record.name} is a network namespace that hawse did not start: --user is not supported")

@@ -85,8 +85,8 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order.
 
-    An adopted namespace has no such events, because it is no process. ``state`` says which signals the supervisor sent
-    for the user.
+    An adopted namespace has no such events, because it is not a process. ``state`` says which signals the supervisor
+    sent for the user.
     """
     if ended.kind != "process":
         return

@@ -94,7 +94,7 @@ def reserve(
 ) -> JoinedEndpoint:
     """Reserve an endpoint on the gateway bridge for a container. The endpoint gets no DNS names.
 
-    ``former`` is the container's endpoint on the gateway bridge in the last boot.
+    ``former`` is the container's endpoint on the gateway bridge before the reboot.
     """
     attachment = NetworkAttachment("", EndpointSettings(default_route=_default_route(tx, container)), network.id)
     return JoinedEndpoint(network, replace(reservation.reserve(tx, network, container, attachment, former), names=()))

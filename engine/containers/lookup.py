@@ -132,7 +132,7 @@ def ran_before_boot(record: ContainerRecord) -> bool:
 
 
 def unknown_end(record: ContainerRecord) -> str:
-    """Return the end time for a run whose end no process observed: the time of the boot, or now."""
+    """Return the end time for a run if no process observed the end: the time of the boot, or now."""
     return timestamps.from_seconds(linux_host.boot_time()) if ran_before_boot(record) else timestamps.now()
 
 

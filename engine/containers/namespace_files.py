@@ -51,7 +51,7 @@ def user_text(sandbox_path: str) -> str:
 def write(host: Host, record: ContainerRecord, text: str) -> None:
     """Write the resolv.conf of an adopted namespace; the user's own file is kept.
 
-    If /etc is read-only, the file is not written. This is no error, because the network works without names.
+    If /etc is read-only, the file is not written. This is not an error, because the network works without names.
     """
     target, place = path(host, record), _of_name(record.sandbox_path)
     recording.comment(f"{target} gets the address of the resolver, 127.0.0.11.")
@@ -128,7 +128,7 @@ def _is_ours(target: Path) -> bool:
 
 
 def _text(file: Path) -> str | None:
-    """Return the contents of a file, or None if it is missing, no regular file or too large."""
+    """Return the contents of a file, or None if it is missing, not a regular file or too large."""
     try:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -14,7 +14,9 @@ from engine.model import ContainerRecord
 from engine.validate.signals import parse_signal
 
 LOST = 255
-"""The exit code of a run whose end no process observed, because the host ended too. Docker records the same code."""
+"""The exit code of a run that ended together with the host, so that no process observed the end. Docker records the
+same code.
+"""
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as in Docker's restart monitor
 
 

@@ -34,10 +34,10 @@ class Responder:
                 self._links.add(link.alias, link.target, networks[link.network_id])
 
     def find(self, key: bytes) -> Answer | None:
-        """Return the answer to the question with the lookup key ``key`` from the first DNS table that has records for
-        this key.
+        """Return the answer to the question with the lookup key ``key``; the first DNS table with records gives it.
 
-        If no table has records, return an empty answer if a table knows the name, and None if no table knows the name.
+        If no table has records for the key, but a table knows the name, the answer is empty. If no table knows the
+        name, the result is None.
         """
         if self._links is not None:
             linked = self._links.found.get(key)

@@ -118,8 +118,8 @@ def has_names(network: NetworkRecord) -> bool:
 def _is_open(container: ContainerRecord) -> bool:
     """Return whether the container's sandbox exists now.
 
-    The path of the sandbox in the container's record does not show whether the sandbox exists, because the path remains
-    after the container has ended.
+    The path of the sandbox in the container's record does not show this, because the path remains after the container
+    has ended.
     """
     return bool(container.sandbox_path) and (container.pid != 0 or container.kind == "adopted")
 

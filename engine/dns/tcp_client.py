@@ -19,7 +19,7 @@ from engine.eventloop.loop import READ, WRITE, Loop, Timer
 IDLE = 8.0
 """Seconds without progress (a whole query, or all replies delivered) after which a connection is closed."""
 CHUNK = 8192
-"""Maximum bytes per read; this is room for some hundred queries. After each read, other clients are served."""
+"""Maximum bytes per read; this is enough for a few hundred queries. After each read, other clients are served."""
 DUE = 16
 """Maximum number of unanswered queries of one connection."""
 BACKLOG = 65536

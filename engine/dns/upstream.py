@@ -1,4 +1,4 @@
-"""One exchange (query and reply) with one upstream server, on a UDP or TCP socket of its own.
+"""One exchange (query and reply) with one upstream server, on its own UDP or TCP socket.
 
 The exchange accepts only a reply from the server's address to the query's port, with the query's random id and
 question. Because the socket is connected, the kernel drops messages of other senders. To forge a reply without seeing

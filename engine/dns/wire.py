@@ -56,7 +56,7 @@ class Query(NamedTuple):
     def optional(self) -> bool:
         """Whether the query has EDNS options, or a record besides the question and the OPT record.
 
-        Because such a query is hardly ever repeated, its reply is not cached.
+        Because such a query is rarely repeated, its reply is not cached.
         """
         return len(self.message) > HEADER + len(self.question) + (len(OPT_REPLY) if self.edns else 0)
 

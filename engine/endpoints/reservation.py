@@ -58,7 +58,7 @@ def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoi
 
 
 def take_former(tx: Transaction, container_id: str) -> dict[str, EndpointRecord]:
-    """Delete the endpoints that a container had in the last boot; return them by network id.
+    """Delete the endpoints that a container had before the reboot; return them by network id.
 
     In the same transaction, the caller may reserve new endpoints with the same addresses. Otherwise the addresses are
     free.
@@ -178,7 +178,7 @@ def _is_free(subnet: IPv4Network | IPv6Network, used: Sequence[int], address: st
 def memberships(host: Host, container_id: str) -> list[JoinedEndpoint]:
     """Return the container's endpoints with their networks, in the order of their creation.
 
-    Endpoints of the last boot are left out, because they are in no sandbox.
+    Endpoints from before the reboot are left out, because they are in no sandbox.
     """
     with host.store.read() as reader:
         return _members(reader, container_id)

@@ -2,8 +2,9 @@
 
 A socket stays in the network namespace where it was made. Therefore the agent's loop thread enters a namespace only for
 a few system calls. An open socket also keeps the namespace alive, so the agent must close the socket when the sandbox
-ends. The agent detects the end of the sandbox without polling. The agent watches a pidfd of the process through whose
-``/proc/PID/ns/net`` the namespace was opened, or the removal of a bind mount such as /run/netns/NAME.
+ends. The agent detects the end of the sandbox without polling. If the namespace was opened as ``/proc/PID/ns/net``, the
+agent watches a pidfd of that process. If it was opened as a bind mount such as /run/netns/NAME, the agent watches for
+the removal of the mount.
 """
 
 from __future__ import annotations

@@ -36,5 +36,5 @@ def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[
 
 
 def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
-    """Add an event in a transaction of its own; no effect if the store cannot be written."""
+    """Add an event in a separate transaction; no effect if the store cannot be written."""
     events.alone(store, lambda tx: add(tx, kind, identity, action, values))

@@ -150,7 +150,7 @@ def _parsed(data: bytes) -> Message:
 
 
 def _checked(digest: str) -> str:
-    """Return a digest from a manifest; raises `InvalidArgument` if it is no SHA-256 digest."""
+    """Return a digest from a manifest; raises `InvalidArgument` if it is not a SHA-256 digest."""
     hexadecimal = digest.removeprefix(_ALGORITHM)
     if len(hexadecimal) != 64 or set(hexadecimal) - set("0123456789abcdef") or digest == hexadecimal:
         raise InvalidArgument(f"unsupported digest {quoted(digest)}")

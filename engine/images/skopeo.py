@@ -1,7 +1,7 @@
 """Read manifests and download images from registries with the program skopeo.
 
-A registry may be hostile. skopeo therefore runs as a process of its own, and writes only into a directory of its own.
-The kernel limits the size of each file (RLIMIT_FSIZE), and this module the size of all files. Arguments never pass
+A registry may be hostile. skopeo therefore runs as a separate process, and writes only into its own directory. The
+kernel limits the size of each file (RLIMIT_FSIZE). This module limits the total size of all files. Arguments never pass
 through a shell, and no name becomes a path.
 """
 

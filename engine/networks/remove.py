@@ -80,7 +80,7 @@ def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
 
 
 def _begin(tx: Transaction, reference: str) -> str | EngineError:
-    """Record that a network is being removed; return its id, or the error if it may not be removed."""
+    """Record that a network is being removed; return its id, or the error if the network cannot be removed."""
     try:
         record = find(tx, reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())

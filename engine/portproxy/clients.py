@@ -7,13 +7,13 @@ connections and flows (`engine.eventloop.quota`). The groups are:
 - all clients of one IPv6 /64, because a host can use all addresses of its /64,
 - all clients of one container, because many hosts may act together.
 
-The limit of each group is twice the limit of the next smaller group, so that one member cannot use up the limit of its
-group.
+The limit of each group is twice the limit of the next smaller group. One member therefore cannot use up the limit of
+its group.
 
-A new UDP flow is always admitted. If the flow's client or one of the client's groups has reached its limit, an old flow
-of that client or group is removed for it. Only flows of the same listener can be removed. If the client or group has no
-flow on this listener, an old flow of another client is removed. Flows that were not used recently are removed first
-(CLOCK algorithm).
+A new UDP flow is always admitted. If its client or one of the client's groups has reached its limit, an old flow of
+that client or group is removed. Only flows of the same listener can be removed. If the client or group has no flow on
+this listener, an old flow of another client is removed. Flows that were not used recently are removed first (CLOCK
+algorithm).
 """
 
 from __future__ import annotations

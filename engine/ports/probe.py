@@ -17,9 +17,9 @@ from pathlib import Path
 from engine.ports.allocation import IN_USE, NO_PROTOCOL, family
 
 BIND_LIMIT = 256
-"""The maximum number of ports in a range of which every port is tested by a bind.
+"""Maximum size of a port range in which each port is tested by a bind.
 
-For a longer range, /proc/net is read once, which takes as much time as some hundred binds.
+For a larger range, /proc/net is read once, which takes as much time as a few hundred binds.
 """
 
 LISTEN = "0A"

@@ -32,8 +32,8 @@ class Origin(NamedTuple):
 class ProxiedPort(NamedTuple):
     """A range of host ports that the agent forwards.
 
-    Host ports ``first`` to ``last`` of all host addresses in the prefix ``place`` are forwarded to container ports
-    ``port`` to ``port_end`` of the address ``target``.
+    The host ports are ``first`` to ``last`` of all host addresses in the prefix ``place``. The agent forwards them to
+    the container ports ``port`` to ``port_end`` of the address ``target``.
     """
 
     protocol: str

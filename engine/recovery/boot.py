@@ -1,7 +1,7 @@
-"""Record the effects of a boot of the host in the store, as dockerd does at its start, and plan the new runs.
+"""Record in the store what a reboot of the host has ended, and which networks and containers must start again.
 
-`begin` records everything in one transaction, with intents. Therefore no work is lost if the process that restores the
-host is killed: the next process finds the intents and continues.
+dockerd does the same at its start. `begin` records everything in one transaction, with intents. Therefore no work is
+lost if the process that restores the host is killed: the next process finds the intents and continues.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from engine.validate.host_config import parse_link, shared_container
 
 
 def begin(host: Host, *, again: bool = False) -> None:
-    """Record that all runs of the last boot have ended, and which containers start now; idempotent.
+    """Record that all runs from before the reboot have ended, and which containers start now; idempotent.
 
     Only the first call in a boot records the ends. A later call, with ``again``, takes over the unfinished work of a
-    killed process. It also takes containers that are not running although their restart policies require it.
+    killed process. It also includes containers that are not running although their restart policies require it.
     """
     with host.store.write() as tx:
         booted = not shared_state.is_of_this_boot(tx)
@@ -199,7 +199,7 @@ def give_up(host: Host, container_ids: Iterable[str]) -> None:
 def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:
     """Return the restored objects, and a line for each object that was not restored.
 
-    A namespace whose name does not exist yet is no failure. The next call of `boot` connects it if its name exists
+    A namespace whose name does not exist yet is not a failure. The next call of `boot` connects it if its name exists
     then.
     """
     records = [*plan.soon, *plan.late]

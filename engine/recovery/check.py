@@ -1,7 +1,7 @@
 """Check whether the store is consistent and agrees with the kernel and the runtime's files; repair a damaged store.
 
-A repair keeps the old file and writes a new one. The new file has the readable rows, then lost records from the backup,
-then new records of bridges and running containers that have no other record.
+A repair keeps the old file and writes a new one. The new file has the readable rows, and lost records from the backup.
+Bridges and running containers without any record get new records.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _unused_files(host: Host) -> list[str]:
 
 
 def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
-    """Write a new store file with the salvaged records and with records of unrecorded objects."""
+    """Write a new store file with the salvaged records, and with new records for objects that had no record."""
     done = unrecorded.add(host, salvaged)
     marked = {link.network_id for link in marked_links.of_host()}
     begun = {intent.object_id for intent in salvaged.intents}

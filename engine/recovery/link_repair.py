@@ -1,9 +1,11 @@
 """Compares one network or one container with the kernel, and repairs the differences that other programs made.
 
 The agent uses this module after a notification of the kernel, and ``hawse doctor`` uses it for all objects at once. The
-kernel must agree with the records. Three kinds of objects are not repaired: an object that a command is creating or
-removing (its phase or an intent shows this), an object of an earlier boot, and an object whose repair the user has
-disabled.
+kernel must agree with the records. Three kinds of objects are not repaired:
+
+- an object that a command is creating or removing (its phase or an intent shows this)
+- an object from before the last reboot
+- an object whose repair the user has disabled
 """
 
 from __future__ import annotations
@@ -71,10 +73,10 @@ def heals(record: NetworkRecord | ContainerRecord) -> bool:
 
 
 class LinkRepair:
-    """Comparison and repair of single networks and containers; all calls come from one thread.
+    """Compares and repairs single networks and containers; all calls come from one thread.
 
     ``resolver_port`` returns the port to which port 53 of a sandbox must be redirected, or 0 if it is not redirected.
-    ``on_request`` also includes networks and containers whose automatic repair the user has disabled.
+    With ``on_request``, a network or container is repaired even if the user has disabled its automatic repair.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Run independent jobs in child processes, at most one for each processor, in an order that the jobs require.
 
-A job enters network namespaces. A thread must not do this in a process with several threads. Therefore each job has a
-process of its own.
+A job enters network namespaces. A thread must not do this in a process with several threads. Therefore each job has its
+own process.
 """
 
 from __future__ import annotations

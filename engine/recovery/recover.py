@@ -330,7 +330,7 @@ def _silence() -> None:
 
 
 def _close_all_but(kept: Collection[int]) -> None:
-    """Close all file descriptors but the standard streams and ``kept``."""
+    """Close all file descriptors except the standard streams and ``kept``."""
     for number in map(int, os.listdir("/proc/self/fd")):
         if number > 2 and number not in kept:
             with contextlib.suppress(OSError):  # the listing's own descriptor is already closed

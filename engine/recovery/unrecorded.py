@@ -46,7 +46,7 @@ def objects(host: Host, records: Records) -> Iterator[str]:
 
 
 def add(host: Host, salvaged: Salvaged) -> list[str]:
-    """Add records of unrecorded objects to the salvaged records; return one line for each.
+    """Add a record to the salvaged records for each object that has none; return one line for each.
 
     A record is taken from the backup, if the backup has the object.
     """

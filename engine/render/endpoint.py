@@ -103,8 +103,8 @@ def _ipam(ipam: EndpointIPAM | None) -> Json | None:
 
 
 def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[str] | None:
-    # As in Docker, DNS names are empty until the container has been connected to the network by ``network connect``, or
-    # has been started on the network once.
+    # As in Docker, DNS names are empty until ``network connect`` or the first start has connected the container to the
+    # network.
     known = attachment.network_id or attachment.named
     return dns_names(record, attachment.settings) if known and is_user_defined(attachment.network) else None
 

@@ -1,4 +1,4 @@
-"""Move a resident process to a control group of its own.
+"""Move a resident process to a separate control group.
 
 Otherwise a resident process, and every container that it starts, would stay in the control group of the command that
 started the process. The end of that command's session or systemd unit would then kill them all. The control group
@@ -23,8 +23,8 @@ them. A host with systemd has the second one only if it still uses version 1 of 
 def leave() -> None:
     """Move this process to hawse's control group, with all children that it forks later; idempotent.
 
-    Does nothing in the root group, which no session or unit owns. Also does nothing if this process may not mount or
-    change control groups, as in some containers.
+    Does nothing in the root group, which no session or unit owns. Also does nothing if this process is not allowed to
+    mount or change control groups, as in some containers.
     """
     with contextlib.suppress(OSError), open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
         for line in file.read().splitlines():

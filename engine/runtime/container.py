@@ -255,7 +255,7 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int]) -> None:
-        """Hold the mount namespace that the child has sent. A child in a pid namespace of its own sends none."""
+        """Hold the mount namespace that the child has sent. A child with its own pid namespace sends none."""
         for fd in fds:
             self._mounts.take(fd)
 

@@ -37,7 +37,7 @@ _LAST = 2**31 - 1
 The kernel takes the id -1 as "leave the id unchanged", so the process would stay root. As an unsigned number, -1 is
 above this limit and is refused.
 """
-_TOO_LONG = 19  # digits; a number with at least 19 digits may not fit into Go's int64
+_TOO_LONG = 19  # digits; a number with 19 digits or more can exceed Go's int64
 
 
 class Identity:

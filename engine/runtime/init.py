@@ -69,7 +69,7 @@ def run(spec: Mapping[str, Any], birth: ChildSetup) -> NoReturn:
 def send_mounts(spec: Mapping[str, Any], birth: ChildSetup, text: bytes, pid: int | str = "self") -> None:
     """Send a message to the supervisor, and the mount namespace of a process if it uses the host's pid namespace.
 
-    The supervisor itself may not be allowed to open the namespace, because the process hides itself.
+    The supervisor itself is possibly not allowed to open the namespace, because the process hides itself.
     """
     if not spec["pid_host"]:
         birth.channel.send(text)

@@ -368,9 +368,10 @@ class LocalRuntime:
         return connection
 
     def keep_supervisor(self) -> None:
-        """Start a supervisor if none runs, because containers run whose output and ends only a supervisor handles.
+        """Start a supervisor if none runs, because only a supervisor handles the output and the end of containers.
 
-        Does nothing after a supervisor did not answer, so that a command about many containers stays fast.
+        If a supervisor did not answer an earlier request, this function does nothing. A command about many containers
+        therefore stays fast.
         """
         if self._answers:
             with suppress(RuntimeFailure, OSError, subprocess.TimeoutExpired):

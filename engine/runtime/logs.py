@@ -111,9 +111,10 @@ class _File:
             yield from lines
 
     def skip(self, count: int) -> tuple[int, int]:
-        """Seek to the last ``count`` lines of the file.
+        """Seek to the last ``count`` lines of the file; return two numbers.
 
-        Returns how many of these lines the file has, and how many lines the caller must pass to `lines` as ``skipped``.
+        The first number says how many of these lines the file has. The second number says how many lines `lines` must
+        skip (its argument ``skipped``). It is 0 unless the file is compressed.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())

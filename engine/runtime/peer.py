@@ -1,8 +1,8 @@
 """Identify the process at the other end of a Unix socket (the peer), and decide whether a server may act for the peer.
 
-The supervisor, the agent and the warm server (a resident process that runs commands) act with their own rights for the
-processes that connect to them. Therefore a peer must belong to the same user, and must have every right that the server
-has:
+Three servers act with their own rights for the processes that connect to them: the supervisor, the agent and the warm
+server (a resident process that runs commands). Therefore a peer must belong to the same user, and must have every right
+that the server has:
 
 - Same user: the kernel records the user when the peer connects.
 - Same user namespace: a process has all capabilities in a user namespace that it created.

@@ -13,10 +13,9 @@ from contextlib import suppress
 from typing import NoReturn
 
 DELAY_SECONDS = 0.05
-"""Seconds from the start of some work until the next idle child is forked; the delay keeps the fork from slowing the
-work.
+"""Seconds from the start of a child's work until the next idle child is forked. An earlier fork would slow the work.
 
-If the work ends earlier, the next child is forked at the end of the work.
+If the work ends earlier, the next idle child is forked at the end of the work.
 """
 
 

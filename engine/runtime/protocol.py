@@ -91,7 +91,7 @@ def receive_with_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def exactly(connection: socket.socket, length: int) -> bytes:
-    """Wait for ``length`` bytes, and read no byte after them; raises EOFError if the connection ends before."""
+    """Wait for ``length`` bytes, and read no byte after them; raises EOFError if the connection ends earlier."""
     data = bytearray()
     while len(data) < length:
         chunk = connection.recv(min(_CHUNK, length - len(data)))

@@ -216,7 +216,7 @@ def _inode(run: str, name: str) -> int:
 def claim(run: str, name: str) -> socket.socket | None:
     """Reserve an abstract socket address for the resident process ``name`` of ``run``, until the result is closed.
 
-    When the lock file of a running process is deleted, its lock is lost. The address is no file, so it cannot be
+    When the lock file of a running process is deleted, its lock is lost. The address is not a file, so it cannot be
     deleted. Returns None if a process of the same directory has the address. If a foreign process has the address, the
     start continues without it.
     """

@@ -26,7 +26,7 @@ from engine.model import (
 )
 
 EVENTS_KEPT = 10_000
-"""Number of events that the store keeps. Up to `EVENTS_SPARE` older events may not be deleted yet."""
+"""Number of events that the store keeps. Up to `EVENTS_SPARE` older events can remain until the next deletion."""
 EVENTS_SPARE = 100
 EVENTS_READ = 1_000
 """Maximum number of events that one call of `Reader.events` returns."""

@@ -179,8 +179,8 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str, salvaged: Sa
 def _mend_first_page(copy: Path, scratch: Path) -> bool:
     """Replace the first page of a store's copy; return whether the copy has a first page now.
 
-    The page comes from the write-ahead log. If the log has no such page, it comes from an empty store, whose tables
-    begin at the same pages if the damaged store was created with this schema.
+    The page comes from the write-ahead log. If the log has no such page, the page comes from an empty store. The tables
+    of an empty store begin at the same pages if the damaged store was created with this schema.
     """
     data = bytearray(copy.read_bytes() if copy.exists() else b"")
     page = _first_page_of_log(Path(f"{copy}-wal"))

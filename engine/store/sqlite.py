@@ -81,15 +81,15 @@ class PoolKey(NamedTuple):
 DOWNGRADE = "use that version, or run: hawse system check --repair"
 
 _idle: deque[tuple[PoolKey, sqlite3.Connection]] = deque()
-"""The open connections that this process keeps for later snapshots and transactions. A thread removes a connection from
-this queue before the thread checks the connection's key, so that two threads never use the same connection.
+"""The open connections that this process keeps for later snapshots and transactions. A thread first removes a
+connection from this queue, and then checks the connection's key. Therefore two threads never use the same connection.
 """
 
 
 def pool_key(path: Path, busy_seconds: float) -> PoolKey:
     """Return the key for connections to the store's file. The key contains the file's present device and inode.
 
-    Raises FileNotFoundError if the file does not exist, and `Damaged` if it is no file or empty. Raises
+    Raises FileNotFoundError if the file does not exist, and `Damaged` if it is empty or not a regular file. Raises
     PermissionDenied if the file belongs to another user, or if another user can write to it.
     """
     file = os.lstat(path)
@@ -140,8 +140,8 @@ class SqliteStore:
     """The store in the file ``path``, which is created at the first use.
 
     The file has mode 0600, in a directory with mode 0700. ``read`` and ``write`` raise `engine.errors.PermissionDenied`
-    if the file may not be opened. Both raise `engine.errors.Outdated` if a newer hawse has written the file. Both raise
-    `engine.errors.Unavailable` in these cases:
+    if the caller is not allowed to open the file. Both raise `engine.errors.Outdated` if a newer hawse has written the
+    file. Both raise `engine.errors.Unavailable` in these cases:
 
     - The file is damaged, or is missing although its log or its backup exists: `engine.errors.Damaged`.
     - The disk is full or read-only.
@@ -374,8 +374,8 @@ def open_readonly(path: Path) -> Iterator[Reader | None]:
     """Open a snapshot of the store for tab completion and yield the snapshot, or yield None if the store cannot be
     read.
 
-    The result is None if the store does not exist, this user may not read the store, or the schema has another version.
-    Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
+    The result is None if the store does not exist, this user is not allowed to read the store, or the schema has
+    another version. Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:
         pool_key(path, BUSY_TIMEOUT_SECONDS)  # raises for a file that must not be opened

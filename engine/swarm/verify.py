@@ -30,7 +30,10 @@ def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
 
 
 def spans_hosts(host: Host, record: NetworkRecord) -> bool:
-    """Return whether other hosts may have endpoints of the network, so that the cluster's records describe it."""
+    """Return whether other hosts may also have endpoints of the network.
+
+    The etcd store has the records of such a network.
+    """
     return record.scope == SWARM and isinstance(host.driver(record.driver), PeerProgrammer)
 
 

@@ -49,10 +49,10 @@ class PeerSync:
         """Pass a new snapshot of the cluster's records to the thread, or the networks that are active on this host."""
         with self._condition:
             if view is not None and self._view is not None and self._dirty:
-                # This call replaces a snapshot that the thread may not have programmed yet. A command may already have
-                # programmed peers from the replaced snapshot. The thread would not find these peers, because the thread
-                # compares only the last programmed snapshot with the newest. Therefore record the networks in which the
-                # replaced snapshot differs, and program all peers of these networks.
+                # This call replaces a snapshot that the thread has perhaps not programmed yet. A command may already
+                # have programmed peers from the replaced snapshot. The thread would not find these peers, because the
+                # thread compares only the last programmed snapshot with the newest. Therefore record the networks in
+                # which the replaced snapshot differs, and program all peers of these networks.
                 self._skipped |= view.differing(self._view)
             self._view = view or self._view
             self._networks = self._networks if networks is None else networks

@@ -106,7 +106,7 @@ def read_records(reader: Reader) -> Snapshot:
 def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
     """Group the differences by kind and place, and yield one fault for each group.
 
-    Routine updates are left out, because they are no damage.
+    Routine updates are left out, because they are not damage.
     """
     damage = [difference for difference in found if difference.is_damage]
     for group, whats in texts.grouped(damage).items():

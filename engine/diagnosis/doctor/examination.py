@@ -85,7 +85,7 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
             examined = Examined(host, read_records(reader), partial(processes.agent_state, host))
             compared: list[Area] = [
                 ("networks", partial(links.check, reader=reader)),
-                ("intents", lambda _: links.unfinished(reader)),  # called before ``reader`` changes
+                ("intents", lambda _: links.unfinished(reader)),  # called in this round, with this round's ``reader``
                 ("paths", paths.check),
                 ("names", names.check),
             ]

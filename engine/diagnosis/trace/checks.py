@@ -315,7 +315,7 @@ class Checks:
                 yield Culprit("conntrack-full", f"connection tracking of {place.name}", str(place), detail, fix)
 
     def conntrack_stale(self) -> Iterator[Culprit]:
-        """Yield a culprit if tracked UDP flows to the target's port lead to an unrecorded address."""
+        """Yield a culprit if tracked UDP flows to the target's port lead to an address that no record has."""
         way = self._way
         if way.protocol != "udp" or way.target_member is None or way.inner_address.version != way.address.version:
             return

@@ -184,7 +184,10 @@ class Names:
             raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
 
     def _asked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
-        """Query the source's resolver for a name without a record. An upstream server must have the name."""
+        """Query the source's resolver for a name that no record has; return the addresses of the name.
+
+        Only an upstream server can know such a name.
+        """
         fix = "check the spelling: hawse ps lists the names; containers on one network see each other's names"
         unknown = Culprit("name-unknown", f"name {name}", self._where, f"no container and no server knows {name}", fix)
         if self._dry:

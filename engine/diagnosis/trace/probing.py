@@ -124,7 +124,7 @@ class Watching:
 
 
 def run(way: Way) -> Observation:
-    """Send a probe along a path and return the observation; blocks a little longer than `WAIT_SECONDS` at most."""
+    """Send a probe along a path and return the observation; blocks up to about `WAIT_SECONDS` seconds."""
     if way.source.kind == OUTSIDE:
         return _injected(way)
     with ExitStack() as stack:

@@ -59,7 +59,7 @@ def check_layout(layout: str) -> None:
 def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Json) -> bytes:
     """Run a cluster host's request, limited to the host's rights; return the answer as JSON bytes.
 
-    Raises InvalidArgument for a malformed request, and Forbidden for a request that a worker may not make.
+    Raises InvalidArgument for a malformed request, and Forbidden for a request that workers are not allowed to make.
     """
     act = (
         node_operations.ACTS.get(path.removeprefix(node_operations.PATH))

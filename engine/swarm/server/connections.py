@@ -20,8 +20,9 @@ from ipaddress import IPv6Address, ip_address
 GUEST_SECONDS = 10.0
 """Maximum seconds that the whole connection of a guest (a client without certificate or token) may take."""
 KNOWN_SECONDS = 30.0
-"""Maximum seconds for one request of a known host (a host with a certificate or a valid token), from the request's
-first byte to the answer's last byte.
+"""Maximum seconds for one request of a known host (with certificate or token).
+
+The time begins at the request's first byte and ends at the answer's last byte.
 """
 IDLE_SECONDS = 60.0
 """Seconds after which the server closes an idle connection of a known host (a host with a certificate or a valid
