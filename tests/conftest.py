@@ -152,8 +152,8 @@ class Host(Netns):
     def kill_processes(self) -> None:
         """Kill every process of this host, and all descendants of these processes.
 
-        A process belongs to the host if its environment has the host's mark (a variable that only this host sets), or
-        if the process runs in the host's namespace.
+        A process belongs to the host if it runs in the host's namespace, or if its environment has the host's mark. The
+        mark is a variable that only this host sets.
         """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
         for _ in range(5):

@@ -44,7 +44,7 @@ def steps(page: str) -> list[tuple[str, str]]:
 def session(host: Host, commands: list[str], bin: Path) -> list[str]:
     """Run the commands in one shell on the host, and return the output of each, with errors.
 
-    The shell has mounts of its own. ``bin`` is a directory for the program ``hawse``.
+    The shell has its own mounts. ``bin`` is a directory for the program ``hawse``.
     """
     bin.mkdir()
     (bin / "hawse").write_text(f'#!/bin/sh\nexec {script()} "$@"\n')

@@ -94,7 +94,7 @@ class Service:
         return done
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """Send one request over a connection of its own; ``body`` is bytes, or a value that is sent as JSON."""
+        """Send one request over a new connection; ``body`` is bytes, or a value that is sent as JSON."""
         connection = UnixConnection(str(self.socket))
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}

@@ -13,8 +13,8 @@ OVERLAYS = ("network", "ls", "--filter", "driver=overlay", "--format", "{{.Name}
 def amiss(hosts):
     """Return the errors found on these hosts.
 
-    The checks: each host's kernel tables agree with the etcd store, no address is used twice, and each container
-    reaches the others by name and by address.
+    Each host's kernel tables must agree with the etcd store. No address may be used twice. Each container must reach
+    the others by name and by address.
     """
     everyone = [(host, c) for host in hosts for c in containers(host)]
     return [*(line for host in hosts for line in verified(host)), *twice(everyone), *unreached(everyone)]

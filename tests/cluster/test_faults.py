@@ -268,7 +268,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
     assert other.reaches("c3", "kept")
     host.reboot()
     assert not other.reaches("c3", address)
-    booted = host.hawse("system", "boot")  # as systemd does; the store is late, because the agent starts it
+    booted = host.hawse("system", "boot")  # as systemd does; etcd is not ready yet, because the agent starts it
     assert (booted.stdout, booted.stderr) == ("Networks: 1, containers: 1, namespaces: 0\n", "")
     assert host.ip("kept", "app") == address
     eventually(lambda: other.reaches("c3", "kept"), 30)

@@ -1,5 +1,5 @@
-"""A cluster whose store is an etcd that the user runs. hawse then starts no etcd of its own; all else works as in other
-clusters.
+"""A cluster whose store is an etcd that the user runs. hawse then starts no etcd itself; everything else works as in
+other clusters.
 """
 
 import os

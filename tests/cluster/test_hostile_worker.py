@@ -103,7 +103,7 @@ def evil(three):
 def others_go_on(three):
     """Check after each attack that the two other hosts are unharmed.
 
-    The cluster's records of the two hosts are the same as before the attack, the containers reach each other, and the
+    The cluster's records of the two hosts are the same as before the attack. The containers reach each other, and the
     kernel tables are right.
     """
     before = stored(three[0])

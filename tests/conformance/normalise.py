@@ -38,8 +38,8 @@ class Normaliser:
     def aged(self, text: str) -> str:
         """Replace ages in a text, such as "2 minutes ago".
 
-        If the text has ages, also shorten the blanks between the table columns, because the width of an age changes the
-        width of its column.
+        The width of an age changes the width of its column. If the text has ages, the blanks between the columns are
+        therefore shortened too.
         """
         aged = AGE.sub("<age>", text)
         return aged if aged == text else re.sub(r" {2,}", "  ", aged)

@@ -39,7 +39,7 @@ def advertise(path: str, interface: str = "eth0", prefix: IPv6Address = PREFIX) 
 def learnt(where, wait: float = 0.3, *, again: Callable[[], None] = lambda: None) -> list[str]:
     """Return the default routes that a namespace has learnt from router advertisements within ``wait`` seconds.
 
-    An interface may not be ready when the first frame arrives. A caller that expects a route gives the function
+    An interface is sometimes not ready when the first frame arrives. A caller that expects a route gives the function
     ``again``, which sends another frame.
     """
     deadline = time.monotonic() + wait

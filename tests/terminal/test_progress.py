@@ -51,7 +51,7 @@ def killed(mark: bytes) -> bool:
 
 
 def hawse(root: Path, *argv: str, **environ: str) -> pexpect.spawn:
-    """Start hawse on a terminal, in namespaces of its own; the store is below ``root``."""
+    """Start hawse on a terminal, in new namespaces; the store is below ``root``."""
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm", "LC_ALL": "C.UTF-8",
            "HAWSE_ROOT": str(root / "state"), "HAWSE_RUN": str(root / "run"), "HAWSE_WARM": "off"}  # fmt: skip
     return pexpect.spawn("unshare", ["-rn", sys.executable, "-m", "cli", *argv], cwd=str(CHECKOUT), encoding="utf-8",

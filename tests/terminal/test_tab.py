@@ -64,7 +64,7 @@ COMPLETED = [
     ("hawse run -itd --cidfile sett", "hawse run -itd --cidfile settings.env Z"),
     ("hawse run --mount type=bind,source=sett", "hawse run --mount type=bind,source=settings.env Z"),
     ("hawse import sett", "hawse import settings.env Z"),
-    # TAB completes a command inside the container in the same way as a command on a line of its own.
+    # TAB completes a command inside the container in the same way as a command at the beginning of a line.
     ("hawse run hostfs hawse-prog", "hawse run hostfs hawse-program Z"),
     ("hawse exec web cat sett", "hawse exec web cat settings.env Z"),
     # The names here are unusual or contain quotes.
@@ -193,7 +193,7 @@ def test_bash_puts_a_template_into_quotes(started, directory):
 
 @pytest.mark.parametrize("package", [False, True])
 def test_bash_completes_docker_where_it_is_an_alias(started, directory, package):
-    """In a shell where docker is no alias, the completion that another program has set for docker stays."""
+    """In a shell where docker is not an alias, the completion that another program has set for docker stays."""
     shell = started("bash", directory, package=package)
     shell.keys("-l", "alias docker=hawse")
     shell.keys("Enter")

@@ -177,7 +177,7 @@ def field(request, lab, peer) -> Iterator[Field]:
 
 @pytest.fixture(params=UNFILTERED, ids=told)
 def apart(request, lab, peer) -> Iterator[Field]:
-    """Both containers (mallory and the victim) are on one network with the option icc off (its containers may not reach
+    """Both containers (mallory and the victim) are on one network with the option icc off (its containers cannot reach
     each other). br_netfilter is off.
 
     br_netfilter would send packets between the two containers through the firewall, which drops them because of icc.
@@ -246,7 +246,7 @@ def test_an_error_of_a_container_ends_no_flow_of_the_host(field):
 def test_an_error_of_a_container_ends_no_flow_with_the_hosts_address_on_its_bridge(field):
     """The victim has a flow to the host's address on mallory's bridge. Mallory's ICMP errors must not end this flow.
 
-    The host's address is in mallory's subnet, but is no address of mallory herself.
+    The host's address is in mallory's subnet, but is not an address of mallory herself.
     """
     place, source = ({4: "172.30.0.1", 6: "fd00:30::1"}[field.version], 9000), (field.address(field.victim), OWN)
     near, far = field.open(field.victim, OWN, place), field.open(field.lab.host, 9000, address=place[0])

@@ -183,7 +183,7 @@ class World:
             list(pool.map(lambda argv: self.hawse(*argv), commands))
 
     def networks(self, **options: Sequence[str]) -> None:
-        """Create networks in parallel. Each keyword is a network's name, and its value the flags."""
+        """Create networks in parallel. Each keyword is a network's name; the keyword's value is the list of flags."""
         self.at_once(*(["network", "create", *flags, name] for name, flags in options.items()))
 
     def containers(self, **options: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""The output of ``hawse doctor``: a line for each check in a pipe, cause and fix below it on a terminal, JSON."""
+"""The output of ``hawse doctor``: in a pipe, on a terminal, and as JSON.
+
+In a pipe, each check is one line. On a terminal, the cause and the fix of a finding are below its line.
+"""
 
 from __future__ import annotations
 

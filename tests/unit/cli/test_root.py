@@ -118,7 +118,7 @@ def test_bytes_of_the_command_line_come_out_as_they_went_in(cli):
 
 def test_a_command_imports_neither_its_siblings_nor_a_renderer(cli, monkeypatch):
     for name in [m for m in sys.modules if m.startswith("cli.network.")]:
-        monkeypatch.delitem(sys.modules, name)  # puts the module back, because other tests have imported it
+        monkeypatch.delitem(sys.modules, name)  # restored after the test, because other tests have imported the module
     cli("network", "disconnect", "n1", "c1")
     assert {m for m in sys.modules if m.startswith("cli.network.")} == {"cli.network.disconnect"}
 

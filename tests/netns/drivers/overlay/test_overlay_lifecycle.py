@@ -1,6 +1,4 @@
-"""An overlay network's creation can be repeated, and can be killed at any function call.
-
-The network's removal can be repeated too.
+"""Creation and removal of an overlay network: each can be repeated, and each can be killed at any function call.
 
 After the removal, nothing of the network is left on the host.
 """

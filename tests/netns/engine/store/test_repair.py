@@ -109,7 +109,7 @@ def test_bridges_and_containers_are_found_again_without_any_backup(web):
 
 
 def test_the_check_finds_a_deleted_log_and_the_backup_restores_the_lost_changes(web):
-    """Without its log, the file is an older version of the store. Only the backup shows that changes are lost."""
+    """Without the write-ahead log, the store file is older. Only the backup shows that changes are missing."""
     before = listing(web)
     backup.make(database(web))
     old = web.state / "old.db"

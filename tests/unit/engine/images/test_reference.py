@@ -65,7 +65,7 @@ def test_id_prefix():
 
 
 def test_names_that_an_import_may_give():
-    """Names that the user gives to an import: the error texts are those of `docker import` in Docker 26.1.5."""
+    """The image name of an import must not be a digest; the error texts are Docker 26.1.5's."""
     assert new_name("bb") == "bb:latest"
     for name, text in (
         (f"x@sha256:{'0' * 64}", "cannot import digest reference"),
@@ -76,7 +76,7 @@ def test_names_that_an_import_may_give():
 
 
 def test_names_that_an_archive_may_give():
-    """Names that an archive gives to its image: the error texts are those of `docker load` in Docker 26.1.5."""
+    """The image name in an archive must have a tag and no digest; the error texts are Docker 26.1.5's."""
     assert archived_name("bb:1") == "bb:1"
     for name in ("bb", f"bb:1@sha256:{'0' * 64}"):
         with pytest.raises(InvalidArgument, match=f'^invalid tag "{name}"$'):

@@ -1,4 +1,7 @@
-"""Waiting for the answer of a resident process that is stopped or slow, and the signature in its lock file."""
+"""A command waits for the answer of a resident process that is stopped or slow.
+
+Another test checks that the signature in a lock file names only a living process.
+"""
 
 from __future__ import annotations
 

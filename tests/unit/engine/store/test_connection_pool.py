@@ -17,9 +17,9 @@ from engine.store.sqlite import SqliteStore
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Return a list to which each store connection is added that is opened from now on.
+    """Return a list of all store connections that are opened from now on.
 
-    A connection that creates the store's file is not added.
+    A connection that creates the store's file is not in the list.
     """
     sqlite.close_idle()
     made, connect = [], sqlite3.connect

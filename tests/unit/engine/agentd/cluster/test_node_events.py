@@ -30,7 +30,7 @@ def test_each_change_of_another_host_is_an_event(tmp_path: Path) -> None:
         view("a", "b", alive="a"),
         view("a", "b", alive="ab"),
         view("a", "b", alive="a"),
-        view("a", "b", alive=""),  # this host's own lease is no event
+        view("a", "b", alive=""),  # this host's own lease is not an event
         view("a", alive="a"),
     ]
     for before, now in pairwise(steps):
