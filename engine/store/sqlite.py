@@ -31,8 +31,8 @@ from engine.paths import make_private_directory, open_private, require_own_file
 from engine.store import lock_holder, schema, store_file
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, DecodeCache, decode
+from engine.store.locks import NOTICE_DELAY_SECONDS, Wait
 from engine.store.transaction import SqliteReader, SqliteTransaction
-from engine.store.waiting import NOTICE_DELAY_SECONDS, Wait
 
 BUSY_SECONDS = 30.0
 """Seconds that a command waits for other writers of the store before the command fails."""
