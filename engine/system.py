@@ -27,10 +27,10 @@ from engine.model import BootReport, EventOptions
 from engine.networks import create
 from engine.recovery import check as checks
 from engine.recovery import recover
+from engine.render.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 from engine.runtime import crun
 from engine.store.store_file import NAME
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
-from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
 
 @raises_engine_errors

@@ -36,9 +36,9 @@ from engine.images.skopeo import Skopeo, is_installed
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
 from engine.paths import make_private_directory
+from engine.render.version import architecture
 from engine.store.api import Store, Transaction
 from engine.validate.image_reference import parse_reference
-from engine.version import architecture
 
 _CHUNK_BYTES = 1 << 20
 _INCOMING = ".incoming-"

@@ -18,8 +18,8 @@ from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.dispatch import network_spec
 from engine.events import differences as texts
 from engine.model import NetworkRecord
+from engine.render.version import version_text
 from engine.runtime import crun
-from engine.version import version_text
 
 OLDEST_KERNEL = (6, 3)
 ALMOST_FULL_SHARE = 0.9
