@@ -23,8 +23,7 @@ from engine.containers import start as containers_start
 from engine.containers import stats as statistics
 from engine.containers import update as updating
 from engine.errors import EngineError, PermissionDenied
-from engine.failures import raises_engine_errors
-from engine.host import Host
+from engine.host import Host, raises_engine_errors
 from engine.images import ImageStore
 from engine.model import (
     Adoption,

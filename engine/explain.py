@@ -30,8 +30,7 @@ from engine.config import load_config
 from engine.core import ContainerVerbs, NetworkVerbs, require_net_admin
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Forbidden, NotImplementedByHawse
-from engine.failures import raises_engine_errors
-from engine.host import Host
+from engine.host import Host, raises_engine_errors
 from engine.networks import predefined
 from engine.networks import remove as networks_remove
 from engine.paths import make_private_directory, open_private, root_directory, run_directory

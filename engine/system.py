@@ -16,12 +16,10 @@ from engine.agent import client
 from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
-from engine.dispatch import network_spec
 from engine.errors import PermissionDenied
 from engine.events.stream import EventStream
-from engine.failures import raises_engine_errors
 from engine.golang import timestamps
-from engine.host import Host
+from engine.host import Host, network_spec, raises_engine_errors
 from engine.ipam import LOCAL_POOLS
 from engine.model import BootReport, EventOptions
 from engine.networks import create

@@ -17,9 +17,8 @@ from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_un
 from engine.cluster.membership import connected
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.network_hooks import check_attachable
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import EngineError, Forbidden
-from engine.host import Host
+from engine.host import Host, network_spec, translate_driver_errors
 from engine.model import FORMER, ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.store.codec import decode, encode
 from engine.store.locks import locked

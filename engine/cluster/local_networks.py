@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from drivers.options import VTEP, WIREGUARD
 from engine.cluster import encryption
 from engine.cluster import membership as memberships
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.events import record as events
-from engine.host import Host
+from engine.host import Host, network_spec, translate_driver_errors
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction
 from engine.store.locks import LOCK_TIMEOUT_SECONDS, locked

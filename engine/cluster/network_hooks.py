@@ -21,9 +21,8 @@ from engine.cluster.local_networks import SWARM
 from engine.cluster.membership import NOT_IN_SWARM, connected, is_member, managing
 from engine.cluster.network_request import check_name, new_record
 from engine.cluster.render import completed as complete
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
-from engine.host import Host
+from engine.host import Host, network_spec, translate_driver_errors
 from engine.model import NetworkCreate, NetworkRecord
 from engine.validate.network import check_network_create, network_name_taken
 

@@ -30,12 +30,11 @@ from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
 from engine.containers.restart_policy import LOST
-from engine.dispatch import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from engine.etc_files.resolv_conf import parse
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
-from engine.host import Host
+from engine.host import Host, translate_driver_errors
 from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
 
-from engine import dispatch, names
+from engine import names
 from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
 from engine.containers import port_assignment
-from engine.dispatch import pool_key
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import Host
+from engine.host import Host, attachment_of, pool_key
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -134,7 +133,7 @@ def sync_gateway_bridge(
 
 
 def _unnamed(container: ContainerRecord, member: JoinedEndpoint) -> bool:
-    return dispatch.attachment_of(container, member.network.id).network == ""
+    return attachment_of(container, member.network.id).network == ""
 
 
 def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: int) -> JoinedEndpoint:

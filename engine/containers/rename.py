@@ -7,10 +7,9 @@ from dataclasses import replace
 from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup, sandbox_names
-from engine.dispatch import attachment_of
 from engine.endpoints import links
 from engine.events import record as events
-from engine.host import Host
+from engine.host import Host, attachment_of
 from engine.intents import IntentKind
 from engine.model import ContainerRecord
 from engine.names import served_names

@@ -8,9 +8,8 @@ from drivers.api import Difference, Repairer
 from engine.api import Strings
 from engine.diagnosis.doctor import links
 from engine.diagnosis.doctor.checks import read_records
-from engine.dispatch import translate_driver_errors
 from engine.endpoints import shared_state
-from engine.host import Host
+from engine.host import Host, translate_driver_errors
 from engine.model import NetworkRecord
 from engine.networks.query import find
 from engine.recovery import recover

@@ -20,10 +20,10 @@ from drivers.linux import process
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.events import record as events
-from engine.failures import raises_engine_errors
 from engine.filters.images import filter_images
 from engine.filters.networks import image_prunable
 from engine.golang import timestamps
+from engine.host import raises_engine_errors
 from engine.images.archive import ArchivedImage, downloaded_image, read_archive
 from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary

@@ -8,13 +8,12 @@ from itertools import groupby
 
 from drivers.api import BulkRemover, NetworkSpec
 from drivers.linux.host import interface_exists
-from engine import dispatch, intents
+from engine import intents
 from engine.agent.client import keep_agent
 from engine.cluster import network_hooks
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import EngineError, NotFound
 from engine.events import record as events
-from engine.host import Host
+from engine.host import Host, network_spec, save_driver_state, translate_driver_errors
 from engine.intents import IntentKind
 from engine.model import NetworkRecord
 from engine.networks.query import find
@@ -165,7 +164,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
-        dispatch.save_driver_state(tx, driver)
+        save_driver_state(tx, driver)
         tx.put_network(record)
         intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     keep_agent(host, driver)

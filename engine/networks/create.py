@@ -21,12 +21,11 @@ from engine.agent.client import keep_agent
 from engine.api import Created
 from engine.cluster import membership, network_hooks
 from engine.config import Config
-from engine.dispatch import network_spec, pool_key, save_driver_state, translate_driver_errors
 from engine.errors import EngineError, Forbidden, InvalidArgument
 from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host
+from engine.host import Host, network_spec, pool_key, save_driver_state, translate_driver_errors
 from engine.intents import IntentKind
 from engine.ipam import IN_USE, IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord

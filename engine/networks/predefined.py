@@ -18,10 +18,9 @@ from drivers.linux.host import foreign_addresses, interface_exists
 from engine import intents, names
 from engine.agent.client import LOCK
 from engine.config import Config
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import Damaged, Forbidden
 from engine.golang import timestamps
-from engine.host import Host
+from engine.host import Host, network_spec, translate_driver_errors
 from engine.intents import IntentKind
 from engine.ipam import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord

@@ -9,9 +9,8 @@ from ipaddress import ip_network
 from engine import names
 from engine.api import Documents, Json
 from engine.cluster import gateway, network_hooks
-from engine.dispatch import pool_key
 from engine.filters import networks
-from engine.host import Host
+from engine.host import Host, pool_key
 from engine.ipam import usage
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord, NetworkSummary
 from engine.names import natural_key

@@ -14,12 +14,12 @@ from functools import partial
 
 from drivers.linux import host as linux_host
 from drivers.linux import process
-from engine import dispatch, intents
+from engine import intents
 from engine.containers import adopted, lookup, on_exit, rejoin, restart_policy
 from engine.endpoints import reservation, shared_state
 from engine.errors import EngineError, NotFound, Unavailable
 from engine.events import record as events
-from engine.host import Host
+from engine.host import Host, clear_driver_state
 from engine.intents import IntentKind
 from engine.model import BootReport, ContainerRecord, NetworkRecord
 from engine.recovery.parallel import Failure, Job
@@ -38,7 +38,7 @@ def begin(host: Host, *, again: bool = False) -> None:
         known = tx.meta(shared_state.BOOT) is not None
         if booted:
             tx.set_meta(shared_state.BOOT, linux_host.boot_identity())
-            dispatch.clear_driver_state(tx)
+            clear_driver_state(tx)
             for network in tx.networks():
                 if known and network.phase == "live" and not network.config_only:
                     tx.put_network(replace(network, phase="planned"))

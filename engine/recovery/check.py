@@ -16,9 +16,8 @@ from drivers.linux import marked_links
 from engine.agent.client import announce
 from engine.api import CheckReport
 from engine.cluster.gateway import INGRESS_SANDBOX
-from engine.dispatch import pool_key, translate_driver_errors
 from engine.errors import EngineError
-from engine.host import Host
+from engine.host import Host, pool_key, translate_driver_errors
 from engine.model import EndpointRecord, NetworkRecord
 from engine.networks import predefined
 from engine.networks.query import PRESENT

@@ -19,16 +19,15 @@ from drivers import firewall
 from drivers.api import Repairer
 from drivers.linux import host as linux_host
 from drivers.linux import process, recording
-from engine import dispatch, intents
+from engine import intents
 from engine.agent.client import announce, keep_agent
 from engine.cluster import network_hooks
 from engine.containers import connect, on_exit, remove, start
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
 from engine.events import repair as repairs
-from engine.host import Host
+from engine.host import Host, clear_driver_state, network_spec, translate_driver_errors
 from engine.intents import IntentKind
 from engine.model import BootReport, ContainerRecord
 from engine.networks import activate, predefined
@@ -352,7 +351,7 @@ def remove_idle_state(host: Host) -> None:
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
                 intents.begin(tx, IntentKind.NETWORK_ACTIVATE, network.id)
-            dispatch.clear_driver_state(tx)
+            clear_driver_state(tx)
         for network in made:
             with translate_driver_errors():
                 host.driver(network.driver).delete_network(network_spec(network))

@@ -25,7 +25,7 @@ from engine.cluster import keys as cluster_keys
 from engine.cluster import membership as memberships
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
-from engine.dispatch import network_spec
+from engine.host import network_spec
 from engine.networks import activate
 from engine.store.codec import decode, encode
 from engine.swarm import etcd_member

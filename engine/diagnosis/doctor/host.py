@@ -15,8 +15,8 @@ from drivers.linux import features, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.dispatch import network_spec
 from engine.events import differences as texts
+from engine.host import network_spec
 from engine.model import NetworkRecord
 from engine.render.version import version_text
 from engine.runtime import crun

@@ -121,7 +121,7 @@ def test_bridge_that_was_not_marked_yet_goes_with_the_killed_command(host, name)
 
 def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     host.hawse("network", "create", "app")
-    killed(host, "engine.dispatch.save_driver_state", "run", "-d", "hostfs", "true")
+    killed(host, "engine.networks.activate.save_driver_state", "run", "-d", "hostfs", "true")
     assert "docker0" in host.sh("ip -br link")
     host.hawse("rm", host.hawse("ps", "-aq").stdout.strip())
     assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")
