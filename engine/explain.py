@@ -22,7 +22,6 @@ from urllib.parse import quote
 from drivers.explain.dry_run import DryRunRecorder
 from drivers.explain.recorder import CommandRecorder
 from drivers.linux import netns, process, recording
-from engine import intents
 from engine.agent.client import LOCK
 from engine.api import Engine
 from engine.cluster import membership
@@ -30,7 +29,7 @@ from engine.config import load_config
 from engine.core import ContainerVerbs, NetworkVerbs, require_net_admin
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Forbidden, NotImplementedByHawse
-from engine.host import Host, raises_engine_errors
+from engine.host import Host, orphaned_intents, raises_engine_errors
 from engine.networks import predefined
 from engine.networks import remove as networks_remove
 from engine.paths import make_private_directory, open_private, root_directory, run_directory
@@ -110,7 +109,7 @@ def _require_rest(host: Host) -> None:
         here = reader.has_custom_networks() or reader.has_containers()
         if here and not shared_state.is_of_this_boot(reader):
             raise Forbidden("a dry run is not possible before the networks are back after a boot (hawse system boot)")
-        if intents.orphaned(reader.intents()):
+        if orphaned_intents(reader.intents()):
             raise Forbidden(
                 "a dry run is not possible before the work of a killed command is finished (hawse system boot)"
             )

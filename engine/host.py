@@ -1,5 +1,9 @@
 """A host as the engine uses it: its directories, configuration, store, runtime and drivers.
 
+A command records work as an intent in the store before it changes the kernel. If its process ends before the work is
+done, the next command resolves the intent: creations are undone, removals are finished. This module never waits for a
+process that is still running.
+
 At the border to the drivers, records become the drivers' types and driver errors become engine errors. At the border to
 the command line, failures of the operating system and of the runtime become engine errors too.
 """
@@ -33,7 +37,7 @@ from drivers.api import (
     Repairer,
     Settings,
 )
-from drivers.linux import libnftables
+from drivers.linux import libnftables, process
 from drivers.registry import load
 from engine import errors
 from engine.config import Config
@@ -50,7 +54,7 @@ from engine.model import (
 from engine.paths import make_private_directory
 from engine.ports import specs
 from engine.runtime.api import Runtime, RuntimeFailure
-from engine.store.api import Reader, Store, Transaction
+from engine.store.api import Intent, Reader, Store, Transaction
 
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -114,6 +118,48 @@ def configure(driver: Driver, config: Config, run: Path) -> None:
     """Pass the run directory and the driver settings of the host to a driver, if the driver is `Configurable`."""
     if isinstance(driver, Configurable):
         driver.configure(Settings(run, config.allow_direct_routing, config.bridge_accept_fwmark, config.ip_forward))
+
+
+Resolver = Callable[[Host, str], None]
+
+
+def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
+    """Record an intent: this process works on an object, or the process with the identity ``owner``.
+
+    Call this function in the transaction that also reserves the object.
+    """
+    tx.put_intent(Intent(kind, object_id, owner or process.identity()))
+
+
+def end_intent(tx: Transaction, kind: str, object_id: str) -> None:
+    """Delete an intent, because the intent's work is done or undone.
+
+    Call this function in the transaction that also records the result of the work.
+    """
+    tx.delete_intent(kind, object_id)
+
+
+def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
+    """Return the intents whose process no longer runs."""
+    return [intent for intent in begun if not process.is_owner_running(intent.owner)]
+
+
+@contextmanager
+def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
+    """Run a block that changes the kernel. If the block fails, call ``undo`` and raise the block's error again.
+
+    If the process dies inside the block, a later command resolves the intent with the same function ``undo``.
+    """
+    try:
+        yield
+    except BaseException:
+        # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
+        # original error of the block.
+        with suppress(EngineError):
+            undo(host, object_id)
+            with host.store.write() as tx:
+                end_intent(tx, kind, object_id)
+        raise
 
 
 def network_spec(record: NetworkRecord) -> NetworkSpec:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from engine import intents, names
+from engine import names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import (
@@ -25,10 +25,10 @@ from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
 from engine.networks import activate, query
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.endpoint import check_connect, check_own_sandbox
 
@@ -157,8 +157,8 @@ def _connect_running(
                 held.hold()
                 adopted.record(tx, held.record)
             tx.put_endpoint(endpoint)
-            intents.begin(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
-    with intents.rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
+            begin_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+    with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
         endpoint = replace(sandbox.join(host, record, JoinedEndpoint(network, endpoint), index), phase="live")
         joined = JoinedEndpoint(network, endpoint)
         with host.store.write() as tx:
@@ -177,7 +177,7 @@ def _connect_running(
     with host.store.write() as tx:
         if not published:
             tx.put_container(record)
-        intents.end(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+        end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     return members
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import intents, names
+from engine import names
 from engine.agent.client import announce
 from engine.cluster import gateway, network_hooks
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
@@ -15,9 +15,9 @@ from engine.endpoints.reservation import memberships, release_endpoint
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent
 from engine.model import FORMER, ContainerRecord, NetworkRecord
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.endpoint import check_disconnect, not_connected
 
@@ -79,8 +79,8 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     left = replace(record, attachments=_without(record, network))
     with host.store.write() as tx:
         tx.put_container(left)
-        intents.begin(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
-        intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
+        begin_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
+        begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     reservation.release_endpoint(host, record, gone, rest, alive=True)
@@ -98,8 +98,8 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
             tx.delete_container(record.id)
         else:
             tx.put_container(replace(record, next_interface=index))
-        intents.end(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
-        intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
+        end_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
+        end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
 
 

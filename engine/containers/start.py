@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from drivers.linux import process
-from engine import intents, names
+from engine import names
 from engine.agent.client import announce
 from engine.cluster import endpoint_hooks, network_hooks
 from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_names
@@ -25,14 +25,13 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.networks import activate, query
 from engine.networks.predefined import NO_BRIDGE
 from engine.runtime import errors
 from engine.runtime.api import CreatedProcess, RuntimeFailure
-from engine.store.api import Reader, Transaction
+from engine.store.api import IntentKind, Reader, Transaction
 from engine.store.locks import locked
 from engine.validate.endpoint import check_not_config_only
 from engine.validate.host_config import HOST_GATEWAY, is_container_mode, is_user_defined, shared_container
@@ -77,14 +76,14 @@ def start(host: Host, container_id: str) -> None:
 def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
     reserved = reserve_networks(host, record)
-    with intents.rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
+    with rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
     with host.store.write() as tx:
         tx.put_container(live.record)
         events.container(tx, live.record, "start")
-        intents.end(tx, IntentKind.CONTAINER_START, record.id)
-        intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
+        end_intent(tx, IntentKind.CONTAINER_START, record.id)
+        end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
 
 
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
@@ -100,7 +99,7 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
             activate.activate(host, network.id)
         with host.store.write() as tx:
             reserved = _reserve(tx, host, record, granted, bridge)
-            intents.begin(tx, IntentKind.CONTAINER_START, record.id)
+            begin_intent(tx, IntentKind.CONTAINER_START, record.id)
     return reserved
 
 

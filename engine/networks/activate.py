@@ -8,15 +8,14 @@ from itertools import groupby
 
 from drivers.api import BulkRemover, NetworkSpec
 from drivers.linux.host import interface_exists
-from engine import intents
 from engine.agent.client import keep_agent
 from engine.cluster import network_hooks
 from engine.errors import EngineError, NotFound
 from engine.events import record as events
-from engine.host import Host, network_spec, save_driver_state, translate_driver_errors
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent, network_spec, save_driver_state, translate_driver_errors
 from engine.model import NetworkRecord
 from engine.networks.query import find
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 
 
@@ -51,7 +50,7 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
                 if record.phase != "creating":
                     events.network(tx, record, "destroy")
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
-                    intents.end(tx, kind, record.id)
+                    end_intent(tx, kind, record.id)
     return errors
 
 
@@ -74,7 +73,7 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
         return False
     with host.store.write() as tx:
         for network_id in remaining:
-            intents.begin(tx, IntentKind.NETWORK_RETIRE, f"{type_name}:{network_id}")
+            begin_intent(tx, IntentKind.NETWORK_RETIRE, f"{type_name}:{network_id}")
     return True
 
 
@@ -159,14 +158,14 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
         record = find(tx, record.id)
         if record.phase != "planned":
             return record  # another command has created the network in the meantime
-        intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+        begin_intent(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     with translate_driver_errors():
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
         save_driver_state(tx, driver)
         tx.put_network(record)
-        intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+        end_intent(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     keep_agent(host, driver)
     return record
 

@@ -16,7 +16,7 @@ from drivers.api import DriverError, HealthReporter, NetworkSpec
 from drivers.linux import process
 from drivers.linux.host import interface_ranges
 from drivers.registry import available, facts
-from engine import intents, ipam, names
+from engine import ipam, names
 from engine.agent.client import keep_agent
 from engine.api import Created
 from engine.cluster import membership, network_hooks
@@ -25,12 +25,20 @@ from engine.errors import EngineError, Forbidden, InvalidArgument
 from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host, network_spec, pool_key, save_driver_state, translate_driver_errors
-from engine.intents import IntentKind
+from engine.host import (
+    Host,
+    begin_intent,
+    end_intent,
+    network_spec,
+    pool_key,
+    rollback_on_error,
+    save_driver_state,
+    translate_driver_errors,
+)
 from engine.ipam import IN_USE, IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks.activate import destroy
-from engine.store.api import Reader, Taken, Transaction
+from engine.store.api import IntentKind, Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
 
 
@@ -58,13 +66,13 @@ def create(host: Host, request: NetworkCreate) -> Created:
     if spec is None:
         return Created(record.id)
     driver = host.driver(record.driver)
-    with intents.rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
+    with rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
         driver.create_network(spec)
     with host.store.write() as tx:
         save_driver_state(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         events.network(tx, record, "create")
-        intents.end(tx, IntentKind.NETWORK_CREATE, record.id)
+        end_intent(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
     return Created(record.id, warnings_of(host, [(record.driver, spec)]))
 
@@ -91,7 +99,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
             spec = None if record.config_only else network_spec(record)
             if spec is not None:
                 _check_with_driver(host, tx, record, spec)
-                intents.begin(tx, IntentKind.NETWORK_CREATE, record.id)
+                begin_intent(tx, IntentKind.NETWORK_CREATE, record.id)
             tx.put_network(record)
             if spec is None:
                 events.network(tx, record, "create")

@@ -12,11 +12,10 @@ from engine.errors import EngineError
 from engine.events import record as events
 from engine.filters import networks
 from engine.host import Host
-from engine.intents import IntentKind
 from engine.model import Filters
 from engine.networks.activate import destroy_all
 from engine.networks.query import PRESENT, find
-from engine.store.api import Intent, Transaction
+from engine.store.api import Intent, IntentKind, Transaction
 from engine.validate.network import check_network_remove
 
 BUNCH = 100

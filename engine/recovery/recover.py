@@ -19,7 +19,6 @@ from drivers import firewall
 from drivers.api import Repairer
 from drivers.linux import host as linux_host
 from drivers.linux import process, recording
-from engine import intents
 from engine.agent.client import announce, keep_agent
 from engine.cluster import network_hooks
 from engine.containers import connect, on_exit, remove, start
@@ -27,18 +26,26 @@ from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
 from engine.events import repair as repairs
-from engine.host import Host, clear_driver_state, network_spec, translate_driver_errors
-from engine.intents import IntentKind
+from engine.host import (
+    Host,
+    Resolver,
+    begin_intent,
+    clear_driver_state,
+    end_intent,
+    network_spec,
+    orphaned_intents,
+    translate_driver_errors,
+)
 from engine.model import BootReport, ContainerRecord
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
 from engine.recovery import boot as before
 from engine.recovery import parallel
 from engine.recovery.parallel import Failure, Job
-from engine.store.api import Intent, Reader
+from engine.store.api import Intent, IntentKind, Reader
 from engine.store.locks import lock_open_file, locked
 
-RESOLVERS: dict[str, intents.Resolver] = {
+RESOLVERS: dict[str, Resolver] = {
     IntentKind.NETWORK_CREATE: activate.destroy,
     IntentKind.NETWORK_ACTIVATE: activate.delete_planned,
     IntentKind.ENDPOINT_CHANGE: connect.rollback,
@@ -81,7 +88,7 @@ def recover(host: Host) -> None:
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
-    abandoned = intents.orphaned(begun)
+    abandoned = orphaned_intents(begun)
     restarts = [intent for intent in abandoned if intent.kind == IntentKind.CONTAINER_RESTART]
     resolve_intents(host, [intent for intent in abandoned if intent.kind != IntentKind.CONTAINER_RESTART])
     booted = known != linux_host.boot_identity()
@@ -139,7 +146,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
                     continue  # another command has resolved the intent, and may have begun other work on the object
             RESOLVERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
-                intents.end(tx, intent.kind, intent.object_id)
+                end_intent(tx, intent.kind, intent.object_id)
     for kind, finish in FINISHERS.items():
         _finish(host, [intent for intent in abandoned if intent.kind == kind], finish)
     retired = [intent for intent in abandoned if intent.kind == IntentKind.NETWORK_RETIRE]
@@ -167,7 +174,7 @@ def _finish(
         with host.store.write() as tx:
             for intent in present:
                 if intent.object_id not in errors:
-                    intents.end(tx, intent.kind, intent.object_id)
+                    end_intent(tx, intent.kind, intent.object_id)
 
 
 def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
@@ -350,13 +357,13 @@ def remove_idle_state(host: Host) -> None:
             made = [n for n in tx.networks() if n.predefined and n.driver == "bridge" and n.phase == "live"]
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
-                intents.begin(tx, IntentKind.NETWORK_ACTIVATE, network.id)
+                begin_intent(tx, IntentKind.NETWORK_ACTIVATE, network.id)
             clear_driver_state(tx)
         for network in made:
             with translate_driver_errors():
                 host.driver(network.driver).delete_network(network_spec(network))
             with host.store.write() as tx:
-                intents.end(tx, IntentKind.NETWORK_ACTIVATE, network.id)
+                end_intent(tx, IntentKind.NETWORK_ACTIVATE, network.id)
         firewall.teardown()
     except BlockingIOError:
         return

@@ -177,7 +177,7 @@ CONNECT = (
     "engine.containers.port_assignment.move",
     "engine.containers.publish.publish_locked",
     "engine.endpoints.sandbox.publish",
-    "engine.intents.end",
+    "engine.containers.connect.end_intent",
 )
 
 

@@ -13,11 +13,10 @@ import pytest
 from drivers.linux import host as linux_host
 from drivers.linux.process import start_time
 from engine.core import open_engine
-from engine.intents import IntentKind
 from engine.recovery import recover
 from engine.recovery.recover import BOOT
 from engine.runtime import syscalls
-from engine.store.api import Intent
+from engine.store.api import Intent, IntentKind
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT
