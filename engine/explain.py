@@ -24,12 +24,11 @@ from drivers.explain.recorder import CommandRecorder
 from drivers.linux import netns, process, recording
 from engine.agent.client import LOCK
 from engine.api import Engine
-from engine.cluster import membership
 from engine.config import load_config
 from engine.core import ContainerVerbs, NetworkVerbs, require_net_admin
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Forbidden, NotImplementedByHawse
-from engine.host import Host, orphaned_intents, raises_engine_errors
+from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors
 from engine.networks import predefined
 from engine.networks import remove as networks_remove
 from engine.paths import make_private_directory, open_private, root_directory, run_directory
@@ -69,7 +68,7 @@ class DryRun:
     def open(self) -> Engine:
         """Return the engine; raises Forbidden if the next command on this host would first do other work."""
         require_net_admin()
-        if membership.exists(self.root):
+        if is_clustered(self.root):
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
         for directory in ("root", "run"):
             make_private_directory(self.scratch / directory)

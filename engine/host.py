@@ -58,6 +58,8 @@ from engine.store.api import Intent, Reader, Store, Transaction
 
 Verbs = TypeVar("Verbs", bound=type)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+CLUSTER_DIRECTORY, MEMBERSHIP_FILE = "cluster", "membership.json"
+"""The directory of the cluster's files in HAWSE_ROOT, and the file in it that makes the host a member of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Host:
     store: Store
     runtime: Runtime
     _drivers: dict[str, Driver] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether this host is in a cluster."""
+        return is_clustered(self.root)
 
     def driver(self, type_name: str) -> Driver:
         """Return the driver for networks of the type ``type_name``.
@@ -99,6 +106,11 @@ class Host:
         directories.
         """
         return callback(self.root, self.run, *argv)
+
+
+def is_clustered(root: Path) -> bool:
+    """Return whether the host with the directory ``root`` is in a cluster."""
+    return os.path.exists(f"{root}/{CLUSTER_DIRECTORY}/{MEMBERSHIP_FILE}")
 
 
 def callback(root: Path, run: Path, *argv: str) -> tuple[list[str], dict[str, str]]:

@@ -110,7 +110,7 @@ class SystemVerbs:
 
     def swarm_state(self) -> str:
         """Return whether this host is in a cluster, and its role, from this host's own files."""
-        if not membership.exists(self.host.root):
+        if not self.host.is_clustered:
             return "inactive"
         known = membership.load(self.host.root)
         return "active/manager" if known and known.is_manager else "active/worker"
@@ -182,7 +182,7 @@ class SystemVerbs:
         return [f"WARNING: {text}" for text in texts] or None
 
     def _swarm(self) -> Json:
-        if not membership.exists(self.host.root):
+        if not self.host.is_clustered:
             return OUTSIDE
         from engine.swarm.nodes import summary
 

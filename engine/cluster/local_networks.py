@@ -82,7 +82,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
-            if memberships.exists(host.root):  # a host that has left its cluster must get no new copy of a network
+            if host.is_clustered:  # a host that has left its cluster must get no new copy of a network
                 _import(tx, record, membership)
     except Taken:
         return  # a local network has the same name, so do not copy the cluster's network

@@ -18,7 +18,7 @@ from engine.api import Created, Json
 from engine.cluster import encryption, local_networks, peers, shared_networks, snapshot
 from engine.cluster import membership as memberships
 from engine.cluster.local_networks import SWARM
-from engine.cluster.membership import NOT_IN_SWARM, connected, is_member, managing
+from engine.cluster.membership import NOT_IN_SWARM, connected, managing
 from engine.cluster.network_request import check_name, new_record
 from engine.cluster.render import completed as complete
 from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
@@ -37,7 +37,7 @@ def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
     On a host in no cluster the function returns False, and the caller then refuses the request with an error.
     """
     wide = request.driver == "overlay" or request.scope == SWARM
-    return wide and not request.config_only and is_member(host)
+    return wide and not request.config_only and host.is_clustered
 
 
 def ensure_agent(host: Host) -> None:
@@ -45,7 +45,7 @@ def ensure_agent(host: Host) -> None:
 
     The agent must run, because it renews this host's lease.
     """
-    if memberships.exists(host.root):
+    if host.is_clustered:
         with suppress(OSError):
             ensure(host.run, host.root)
 
@@ -115,7 +115,7 @@ def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     the host nor the cluster has the network. A worker does not record networks that the worker does not use. Therefore
     a worker cannot remove such networks.
     """
-    if not memberships.exists(host.root):
+    if not host.is_clustered:
         return
     with host.store.read() as reader:
         networks = reader.find_networks(reference)

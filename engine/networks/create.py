@@ -19,7 +19,7 @@ from drivers.registry import available, facts
 from engine import ipam, names
 from engine.agent.client import keep_agent
 from engine.api import Created
-from engine.cluster import membership, network_hooks
+from engine.cluster import network_hooks
 from engine.config import Config
 from engine.errors import EngineError, Forbidden, InvalidArgument
 from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
@@ -88,7 +88,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
     pools: list[PoolRecord] = []
     try:
         with host.store.write() as tx:
-            clustered = request.config_only and membership.is_member(host)
+            clustered = request.config_only and host.is_clustered
             request = check_network_create(request, _possible_conflicts(tx, request), available(), clustered=clustered)
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:

@@ -23,6 +23,7 @@ from engine.cluster.model import MANAGER, ClusterMembership
 from engine.cluster.snapshot import View
 from engine.core import open_engine
 from engine.events import record as events
+from engine.host import is_clustered
 from engine.model import EndpointRecord, NetworkRecord
 from engine.swarm import certificates, daemons, etcd_member
 from engine.swarm.enrollment import Manager
@@ -188,7 +189,7 @@ class ClusterNode:
                 etcd_member.keep(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")
         daemons.trim_logs(self._run)
-        if self._view is not None and self._view is not self._saved and memberships.exists(self._root):
+        if self._view is not None and self._view is not self._saved and is_clustered(self._root):
             self._saved = self._view
             views.save(self._root, self._view)
 

@@ -12,7 +12,6 @@ from drivers.api import LinkRepairer, Repairer
 from drivers.linux import process
 from engine.agent import client
 from engine.api import Check
-from engine.cluster import membership
 from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, ok, warning
 from engine.dns.sandbox_view import has_names
 from engine.host import Host
@@ -83,7 +82,7 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 def agent_is_needed(examined: Examined) -> bool:
     """Return whether the agent must run now. The containers' records or the record of the agent's start decide."""
     host, records = examined.host, examined.records
-    if guarded.is_saved(str(host.run), guarded.AGENT) or membership.exists(host.root):
+    if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:
         return True
     drivers = {network.driver for network in examined.networks}
     if host.config.heal and any(isinstance(host.driver(name), (Repairer, LinkRepairer)) for name in drivers):

@@ -47,7 +47,7 @@ class Overlay:
         """Add the endpoints of other hosts on the source's overlay networks to the records."""
         members = self._records.members(place.record) if place.record is not None else []
         overlays = [m.network for m in members if m.network.driver == "overlay"]
-        if not overlays or not membership.exists(self._host.root):
+        if not overlays or not self._host.is_clustered:
             return
         try:
             with membership.connected(self._host) as (client, self._membership):
