@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from engine.cluster.model import ClusterMembership
 
 SWARM = "swarm"
+INGRESS_SANDBOX = "ingress-sbox"
+"""The container id of the endpoint on the gateway bridge that Docker has for service traffic."""
 NETWORKS_LOCK = ("cluster", "networks")
 """The lock that serialises creating and deleting the kernel objects of cluster networks on this host."""
 AGENT_LOCK_TIMEOUT = 1.0

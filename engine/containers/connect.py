@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from engine import names
 from engine.agent.client import announce
-from engine.cluster import endpoint_hooks, network_hooks
+from engine.cluster import hooks
 from engine.containers import (
     adopted,
     etc_files,
@@ -50,7 +50,7 @@ def connect(
         record = held.record
         if record.status == "running":
             check_own_sandbox(record)
-            network_hooks.import_network(host, reference)
+            hooks.import_network(host, reference)
             network = _find(host, reference)
             served = explained.serves_names(record)
             members = _connect_running(host, held, network, settings, published)
@@ -147,7 +147,7 @@ def _connect_running(
     attachment = NetworkAttachment(network.name, settings, network.id)
     index = record.next_interface
     record = replace(record, attachments=_with(record, attachment))
-    with endpoint_hooks.reserve_endpoints(host, record, [network]) as granted:
+    with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
         with host.store.write() as tx:
             network = query.find(tx, network.id)

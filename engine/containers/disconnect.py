@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from engine import names
 from engine.agent.client import announce
-from engine.cluster import gateway, network_hooks
+from engine.cluster import hooks
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import _find, _is_configured, _reroute, _settled, _without, rollback
 from engine.containers.lookup import with_actual_state
@@ -31,7 +32,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         matches = lookup.matches(reader, container.removeprefix("/"))
     if force and not matches:
         network = _find(host, reference)
-        network_hooks.check_used_here(host, network)
+        hooks.check_used_here(host, network)
         _force_out(host, network, container)
         return
     target = names.pick_container(matches, container)
@@ -42,7 +43,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         network = _find(host, reference)
     except NotFound as error:
         raise not_connected(target, reference, running=False) if force else error from None
-    network_hooks.check_used_here(host, network)
+    hooks.check_used_here(host, network)
     with locked(host.run, "container", target.id):
         record = _settled(host, target.id)
         if record.status == "running":
@@ -126,7 +127,7 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
         pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
         busy = {i.object_id for i in reader.intents()}
     for endpoint, container in pairs:
-        if endpoint.container_id == gateway.INGRESS_SANDBOX:
+        if endpoint.container_id == INGRESS_SANDBOX:
             continue
         if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
             with host.store.write() as tx:

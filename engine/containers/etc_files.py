@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drivers.linux.host import has_ipv6
-from engine.cluster.gateway import is_gateway
+from engine.cluster.hooks import is_gateway
 from engine.containers import lookup, namespace_files
 from engine.endpoints import links, reservation
 from engine.endpoints.sandbox import JoinedEndpoint

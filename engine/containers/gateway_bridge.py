@@ -1,6 +1,6 @@
 """Add sandboxes to the gateway bridge, or remove them from it.
 
-The gateway bridge (docker_gwbridge, see `engine.cluster.gateway`) connects containers on cluster networks to the
+The gateway bridge (docker_gwbridge, see `engine.cluster.hooks`) connects containers on cluster networks to the
 outside.
 """
 
@@ -11,7 +11,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
 
 from engine import names
-from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
+from engine.cluster.hooks import GATEWAY_BRIDGE, is_gateway, needs_gateway
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import port_assignment
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -30,7 +31,7 @@ from engine.store.api import Reader, Transaction
 OPTIONS = {
     "com.docker.network.bridge.enable_icc": "false",
     "com.docker.network.bridge.enable_ip_masquerade": "true",
-    "com.docker.network.bridge.name": NAME,
+    "com.docker.network.bridge.name": GATEWAY_BRIDGE,
 }
 
 
@@ -41,11 +42,11 @@ def prepare(host: Host) -> NetworkRecord:
     sandbox is Docker's sandbox for service traffic; hawse has no such sandbox.
     """
     with host.store.read() as reader:
-        known = bool(reader.find_networks(NAME))
+        known = bool(reader.find_networks(GATEWAY_BRIDGE))
     if not known:
-        create.create(host, NetworkCreate(NAME, options=OPTIONS))
+        create.create(host, NetworkCreate(GATEWAY_BRIDGE, options=OPTIONS))
     with host.store.write() as tx:
-        network = tx.find_networks(NAME)[0]
+        network = tx.find_networks(GATEWAY_BRIDGE)[0]
         if network.ipam_options is not None:  # inspect must show no IPAM options, as for predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
@@ -82,7 +83,7 @@ def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecor
 
     If the sandbox needs the gateway bridge and the bridge does not exist, the bridge is created.
     """
-    if not is_needed(joined):
+    if not needs_gateway(joined):
         return None
     return activate.activate(host, prepare(host).id)
 

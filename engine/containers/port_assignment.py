@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from drivers.linux import host as host_facts
 from engine.agent import client
-from engine.cluster import gateway
+from engine.cluster import hooks
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import KernelFailure
@@ -139,9 +139,9 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
     except allocation.PortConflict as error:
         network = reader.network(endpoint.network_id)
         place, name = "", record.name
-        if network is not None and gateway.is_gateway(network):
+        if network is not None and hooks.is_gateway(network):
             place = f"container {record.id}: endpoint join on GW Network failed: "
-            name = gateway.shown_name(network, record)
+            name = hooks.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
         raise KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}") from error
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from drivers.linux import process
 from engine import names
 from engine.agent.client import announce
-from engine.cluster import endpoint_hooks, network_hooks
+from engine.cluster import hooks
 from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_names
 from engine.containers.finalize import close_sandbox
 from engine.containers.process_spec import process_spec
@@ -94,7 +94,7 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
     joined = _networks_of(host, record)
     _prepare_host_gateway(host, record)
     bridge = gateway_bridge.prepared_bridge(host, joined)
-    with endpoint_hooks.reserve_endpoints(host, record, joined) as granted:
+    with hooks.reserve_endpoints(host, record, joined) as granted:
         for network in joined:
             activate.activate(host, network.id)
         with host.store.write() as tx:
@@ -132,7 +132,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
         return []
     attachments = [a for a in record.attachments if not _is_without_bridge(host, a)]
     for attachment in attachments:
-        network_hooks.import_network(host, attachment.network_id or attachment.network)
+        hooks.import_network(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
         networks = [_network(reader, a) for a in attachments]
         for network in networks:

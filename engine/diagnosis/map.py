@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from engine.api import Json
-from engine.cluster import network_hooks
-from engine.cluster.gateway import shown_name
+from engine.cluster import hooks
+from engine.cluster.hooks import shown_name
 from engine.cluster.local_networks import SWARM
 from engine.cluster.model import ClusterMembership, SharedEndpoint
 from engine.cluster.snapshot import View
@@ -35,7 +35,7 @@ def document(host: Host, references: Sequence[str]) -> Json:
 
 
 def _cluster(host: Host) -> tuple[View | None, ClusterMembership | None]:
-    return network_hooks.current_view(host) if host.is_clustered else (None, None)
+    return hooks.current_view(host) if host.is_clustered else (None, None)
 
 
 def _all(reader: Reader) -> list[NetworkRecord]:

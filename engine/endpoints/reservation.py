@@ -14,7 +14,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_ne
 from drivers.plan import Step, teardown
 from drivers.registry import facts
 from engine import ipam, names
-from engine.cluster import endpoint_hooks, gateway
+from engine.cluster import hooks
 from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure
@@ -52,7 +52,7 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
 
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
     """Add an event, unless the endpoint is on the gateway bridge. Docker makes no events for this bridge."""
-    if not gateway.is_gateway(member.network) or attachment_of(container, member.network.id).network:
+    if not hooks.is_gateway(member.network) or attachment_of(container, member.network.id).network:
         events.connection(tx, member.network, action, container.id)
 
 
@@ -224,7 +224,7 @@ def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, Eng
                 for member in members:
                     _record_left(tx, record, member)
         for member in ends:
-            endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
+            hooks.release_endpoint(host, member.network, member.endpoint)
 
 
 def _remove_from_host(host: Host, released: Released) -> dict[str, EngineError]:
@@ -273,4 +273,4 @@ def release_endpoint(
     finally:
         with host.store.write() as tx:
             _record_left(tx, record, member)
-        endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
+        hooks.release_endpoint(host, member.network, member.endpoint)

@@ -9,7 +9,7 @@ from itertools import groupby
 from drivers.api import BulkRemover, NetworkSpec
 from drivers.linux.host import interface_exists
 from engine.agent.client import keep_agent
-from engine.cluster import network_hooks
+from engine.cluster import hooks
 from engine.errors import EngineError, NotFound
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, network_spec, save_driver_state, translate_driver_errors
@@ -137,7 +137,7 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
         return record
     with locked(host.run, "network", network_id):
         record = _create_planned(host, record)
-    network_hooks.after_activate(host, record)
+    hooks.after_activate(host, record)
     return record
 
 

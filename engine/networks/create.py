@@ -19,7 +19,7 @@ from drivers.registry import available, facts
 from engine import ipam, names
 from engine.agent.client import keep_agent
 from engine.api import Created
-from engine.cluster import network_hooks
+from engine.cluster import hooks
 from engine.config import Config
 from engine.errors import EngineError, Forbidden, InvalidArgument
 from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
@@ -60,8 +60,8 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
     If a step fails, all steps are undone.
     """
-    if network_hooks.is_cluster_network(host, request):
-        return network_hooks.create(host, request)
+    if hooks.is_cluster_network(host, request):
+        return hooks.create_network(host, request)
     record, spec = _reserve(host, request)
     if spec is None:
         return Created(record.id)

@@ -8,7 +8,8 @@ from ipaddress import ip_network
 
 from engine import names
 from engine.api import Documents, Json
-from engine.cluster import gateway, network_hooks
+from engine.cluster import hooks
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.filters import networks
 from engine.host import Host, pool_key
 from engine.ipam import usage
@@ -58,7 +59,7 @@ def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
         record = find(reader, reference, inspect=True)
         members = list(_members(reader, record))
         status = _ipam_status(reader, record) if verbose else {}
-    return {**network_hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
+    return {**hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
 
 
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
@@ -66,11 +67,11 @@ def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRe
     known = reader.container_names(record.id)
     gone = {container.id for container in reader.containers(adopted=True) if _is_gone(container)}
     for endpoint in reader.endpoints(network_id=record.id):
-        if endpoint.container_id == gateway.INGRESS_SANDBOX:
-            yield endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"
+        if endpoint.container_id == INGRESS_SANDBOX:
+            yield endpoint, f"gateway_{INGRESS_SANDBOX}"
         elif endpoint.phase == "live" and endpoint.container_id in known and endpoint.container_id not in gone:
-            container = reader.container(endpoint.container_id) if gateway.is_gateway(record) else None
-            yield endpoint, gateway.shown_name(record, container) if container else known[endpoint.container_id]
+            container = reader.container(endpoint.container_id) if hooks.is_gateway(record) else None
+            yield endpoint, hooks.shown_name(record, container) if container else known[endpoint.container_id]
 
 
 def _is_gone(container: ContainerRecord) -> bool:

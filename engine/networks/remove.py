@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from drivers.linux import process
 from engine.api import Strings
-from engine.cluster import network_hooks
+from engine.cluster import hooks
 from engine.errors import EngineError
 from engine.events import record as events
 from engine.filters import networks
@@ -67,12 +67,12 @@ LOCAL = "local"
 def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
     """Remove a network of the cluster; return None or the error. Return `LOCAL` for a network of this host."""
     try:
-        network_hooks.import_network(host, reference, attach=False)
+        hooks.import_network(host, reference, attach=False)
         with host.store.read() as reader:
             record = find(reader, reference)
         if record.scope != "swarm":
             return LOCAL
-        network_hooks.remove(host, record)
+        hooks.remove_network(host, record)
     except EngineError as error:
         return error
     return None

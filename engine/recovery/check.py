@@ -15,7 +15,7 @@ from pathlib import Path
 from drivers.linux import marked_links
 from engine.agent.client import announce
 from engine.api import CheckReport
-from engine.cluster.gateway import INGRESS_SANDBOX
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.errors import EngineError
 from engine.host import Host, pool_key, translate_driver_errors
 from engine.model import EndpointRecord, NetworkRecord

@@ -20,7 +20,7 @@ from drivers.api import Repairer
 from drivers.linux import host as linux_host
 from drivers.linux import process, recording
 from engine.agent.client import announce, keep_agent
-from engine.cluster import network_hooks
+from engine.cluster import hooks
 from engine.containers import connect, on_exit, remove, start
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
@@ -228,7 +228,7 @@ def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) ->
     """Start the containers that need the cluster's store. While it is unavailable, try again until the deadline."""
     failed: dict[str, Failure] = {}
     while late:
-        network_hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
+        hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
         latest = parallel.run(before.jobs(host, late))
         failed = {**{key: value for key, value in failed.items() if not value.may_pass}, **latest}
         late = [record for record in late if record.id in latest and latest[record.id].may_pass]

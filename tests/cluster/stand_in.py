@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 from engine import names
-from engine.cluster import encryption, network_hooks, node_operations, shared_networks, snapshot
+from engine.cluster import encryption, hooks, node_operations, shared_networks, snapshot
 from engine.cluster import keys as cluster_keys
 from engine.cluster import membership as memberships
 from engine.cluster.model import SharedEndpoint
@@ -99,7 +99,7 @@ def residue(host, _network):
 
 
 def learned(host, network):
-    network_hooks.import_network(host, network)
+    hooks.import_network(host, network)
     with host.store.read() as reader:
         return reader.find_networks(network)[0]
 
