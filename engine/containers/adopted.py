@@ -31,7 +31,7 @@ from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
 from engine.containers.restart_policy import LOST
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
-from engine.etc_files.resolv_conf import parse
+from engine.etc_files import parse_resolv_conf
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
 from engine.host import Host, translate_driver_errors
@@ -142,7 +142,7 @@ def record(tx: Transaction, container: ContainerRecord) -> None:
 
 def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
     """Return the configuration of a namespace. Its DNS settings are those of the user's own file for the namespace."""
-    own = parse(namespace_files.user_text(place.path))
+    own = parse_resolv_conf(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",
         restart_policy=_policy(place, asked),

@@ -15,7 +15,7 @@ from drivers.api import DriverError
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns, recording
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.etc_files.resolv_conf import INTERNAL_RESOLVER
+from engine.etc_files import INTERNAL_RESOLVER
 from engine.model import ContainerRecord
 from engine.runtime.rootfs import DEFAULT_SYSCTLS
 

@@ -22,7 +22,7 @@ from engine.api import Created
 from engine.cluster import hooks
 from engine.config import Config
 from engine.errors import EngineError, Forbidden, InvalidArgument
-from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
+from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import (
@@ -339,7 +339,7 @@ def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]
     is not in ``versions``, the list is empty.
     """
     ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
-    for server in parse(read_host_resolv_conf()).servers:
+    for server in parse_resolv_conf(read_host_resolv_conf()).servers:
         address = ip_address(server.partition("%")[0])
         if address.version in versions:
             ranges[address.version].append((int(address), int(address)))
