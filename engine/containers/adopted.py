@@ -36,10 +36,10 @@ from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
 from engine.host import Host, translate_driver_errors
 from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
+from engine.names import is_container_mode
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
 from engine.store.api import Reader, Taken, Transaction
-from engine.validate.host_config import is_container_mode
 
 NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 OF_PROCESS = re.compile(r"/proc/(\d+)/ns/net")

@@ -27,6 +27,7 @@ from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
+from engine.names import is_container_mode, is_user_defined, shared_container
 from engine.networks import activate, query
 from engine.networks.predefined import NO_BRIDGE
 from engine.runtime import errors
@@ -34,7 +35,7 @@ from engine.runtime.api import CreatedProcess, RuntimeFailure
 from engine.store.api import IntentKind, Reader, Transaction
 from engine.store.locks import locked
 from engine.validate.endpoint import check_not_config_only
-from engine.validate.host_config import HOST_GATEWAY, is_container_mode, is_user_defined, shared_container
+from engine.validate.host_config import HOST_GATEWAY
 
 EXIT_CODES = {"not-found": 127, "permission": 126}
 UNKNOWN_EXIT = 128

@@ -13,8 +13,9 @@ from drivers.api import Linker
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host, endpoint_spec, translate_driver_errors
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.names import parse_link
 from engine.store.api import Reader
-from engine.validate.host_config import check_link_at_start, link_target, parse_link
+from engine.validate.host_config import check_link_at_start, link_target
 
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 

@@ -20,9 +20,9 @@ from engine.errors import EngineError, NotFound, Unavailable
 from engine.events import record as events
 from engine.host import Host, begin_intent, clear_driver_state, end_intent
 from engine.model import BootReport, ContainerRecord, NetworkRecord
+from engine.names import parse_link, shared_container
 from engine.recovery.parallel import Failure, Job
 from engine.store.api import IntentKind, Reader, Transaction
-from engine.validate.host_config import parse_link, shared_container
 
 
 def begin(host: Host, *, again: bool = False) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
+from engine.names import is_container_mode
 from engine.ports import specs
 from engine.render import copied_list
 from engine.render.endpoint import address_document, listed_networks_document, networks_document
@@ -16,7 +17,6 @@ from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import state_document, status_text
-from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from engine.errors import Conflict, InvalidArgument
 from engine.model import ContainerConfig, ContainerCreate, ContainerRecord, EndpointSettings, NetworkRecord
-from engine.names import check_container_name, container_name_taken
+from engine.names import check_container_name, container_name_taken, is_container_mode
 from engine.validate.endpoint import check_networking_config
-from engine.validate.host_config import check_host_config, check_network_mode, is_container_mode
+from engine.validate.host_config import check_host_config, check_network_mode
 from engine.validate.signals import parse_signal
 
 OLD_MAC_FIELD = (
@@ -28,7 +28,7 @@ def check_container_create(request: ContainerCreate, networks: Mapping[str, Netw
     ``networks`` maps the names in ``request.networks`` to records, or to None for a missing network. A missing network
     is an error only at the container's start. Four checks follow after the image is found: the command ("no command
     specified"), the name (`check_name`), the binds (`engine.validate.host_config.check_binds`) and the links
-    (`engine.validate.host_config.parse_link`).
+    (`engine.names.parse_link`).
     """
     check_network_mode(request.config, request.host)
     settings = _main_network_settings(request)

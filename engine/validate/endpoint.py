@@ -11,9 +11,8 @@ from ipaddress import ip_interface
 
 from engine.errors import EngineError, Forbidden, InvalidArgument, InvalidSettings
 from engine.model import ContainerRecord, EndpointIPAM, EndpointSettings, NetworkRecord, PoolRecord
-from engine.names import is_mac
+from engine.names import is_container_mode, is_mac, is_user_defined, parse_link
 from engine.validate.addresses import bullets, join_errors, parse_address
-from engine.validate.host_config import is_container_mode, is_user_defined, parse_link
 
 
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:

@@ -10,28 +10,8 @@ from dataclasses import dataclass
 from drivers.options import parse_bool
 from engine.errors import EngineError, InvalidArgument
 from engine.model import ContainerConfig, ContainerRecord, HostConfig, Mount, PortSpec, RestartPolicy
+from engine.names import CONTAINER_PREFIX, is_container_mode, shared_container
 from engine.validate.addresses import parse_address
-
-PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
-
-
-CONTAINER_PREFIX = "container:"
-
-
-def is_container_mode(mode: str) -> bool:
-    """Return whether the network mode (``container:NAME``) joins another container's sandbox."""
-    return mode.startswith(CONTAINER_PREFIX)
-
-
-def shared_container(mode: str) -> str:
-    """Return the name or id of the container whose sandbox the network mode joins, or "" for other modes."""
-    return mode.removeprefix(CONTAINER_PREFIX) if is_container_mode(mode) else ""
-
-
-def is_user_defined(mode: str) -> bool:
-    """Return whether the network mode names a user-defined network."""
-    return mode not in PREDEFINED_NAMES and not is_container_mode(mode)
-
 
 HOST_GATEWAY = "host-gateway"
 PORT_RANGE = re.compile(r"(?P<start>[0-9]+)(?:-(?P<end>[0-9]+))?")
@@ -259,24 +239,6 @@ def parse_security_options(options: Sequence[str]) -> Security:
         elif key not in IGNORED:
             raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
     return Security(seccomp, no_new_privileges)
-
-
-def parse_link(text: str) -> tuple[str, str]:
-    """Return the container's name and the alias of a ``--link`` value; without an alias, the name is the alias.
-
-    Raises `EngineError`.
-    """
-    if not text:
-        raise EngineError("empty string specified for links")
-    parts = text.split(":")
-    if len(parts) > 2:
-        raise EngineError(f"bad format for links: {text}")
-    if len(parts) == 1:
-        return text, text
-    # Accept the form /target:/parent/alias too, because dockerd lists the links of a container in this form.
-    if parts[0].startswith("/"):
-        return parts[0].removeprefix("/"), parts[1].rpartition("/")[2]
-    return parts[0], parts[1]
 
 
 def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecord:
