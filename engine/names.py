@@ -18,8 +18,6 @@ SHORT_ID = 12
 ADOPTED = "netns:"
 """The prefix of the default name of a namespace that hawse did not create."""
 PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
-
-
 CONTAINER_PREFIX = "container:"
 CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 MAC_LENGTHS = (6, 8, 20)  # lengths in bytes of EUI-48, EUI-64 and IP over InfiniBand addresses

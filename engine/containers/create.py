@@ -30,8 +30,14 @@ from engine.names import is_container_mode, is_user_defined, parse_link, shared_
 from engine.networks.create import first_use_warnings
 from engine.runtime.seccomp import UNCONFINED
 from engine.store.api import Reader, Taken
-from engine.validate.container import check_container_create, check_name
-from engine.validate.host_config import check_binds, link_target, links_with_host_mode, parse_security_options
+from engine.validate.container import (
+    check_binds,
+    check_container_create,
+    check_name,
+    link_target,
+    links_with_host_mode,
+    parse_security_options,
+)
 from engine.validate.logging import JSON_FILE, choose_driver
 
 HOSTFS = "hostfs"

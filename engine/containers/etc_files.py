@@ -32,7 +32,7 @@ from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
 from engine.names import is_container_mode
 from engine.paths import no_follow
-from engine.validate.host_config import check_binds
+from engine.validate.container import check_binds
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")

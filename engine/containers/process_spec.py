@@ -17,7 +17,7 @@ from engine.host import Host
 from engine.model import ContainerRecord
 from engine.ports import specs
 from engine.runtime.api import ProcessSpec
-from engine.validate.host_config import check_binds, parse_security_options
+from engine.validate.container import check_binds, parse_security_options
 from engine.validate.logging import LOCAL, NONE, Rotation, rotation
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -34,8 +34,8 @@ from engine.runtime import errors
 from engine.runtime.api import CreatedProcess, RuntimeFailure
 from engine.store.api import IntentKind, Reader, Transaction
 from engine.store.locks import locked
+from engine.validate.container import HOST_GATEWAY
 from engine.validate.endpoint import check_not_config_only
-from engine.validate.host_config import HOST_GATEWAY
 
 EXIT_CODES = {"not-found": 127, "permission": 126}
 UNKNOWN_EXIT = 128

@@ -15,7 +15,7 @@ from engine.host import Host, endpoint_spec, translate_driver_errors
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.names import parse_link
 from engine.store.api import Reader
-from engine.validate.host_config import check_link_at_start, link_target
+from engine.validate.container import check_link_at_start, link_target
 
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
