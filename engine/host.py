@@ -52,7 +52,7 @@ from engine.model import (
     PortRecord,
 )
 from engine.paths import make_private_directory
-from engine.ports import specs
+from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import Runtime, RuntimeFailure
 from engine.store.api import Intent, Reader, Store, Transaction
 
@@ -212,7 +212,7 @@ def endpoint_spec(
         link_local=tuple(ip_interface(a) for a in record.link_local),
         options=settings.driver_opts or {},
         ports=port_bindings(record.ports),
-        exposed=tuple(specs.exposed_ranges(container.config.exposed_ports)),
+        exposed=tuple(exposed_ranges(container.config.exposed_ports)),
         siblings=addresses_of(siblings),
         sysctls={key.replace(".", "/"): value for key, value in container.host.sysctls.items()},
     )

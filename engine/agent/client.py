@@ -22,7 +22,7 @@ from drivers.linux import recording
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
-from engine.ports.held import held_ports
+from engine.ports.proxied import held_ports
 from engine.runtime import resident
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"

@@ -18,8 +18,8 @@ from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
 from engine.ports import allocation
+from engine.ports.allocation import exposed_ranges
 from engine.ports.probe import HostProbe, free_ports, listens_on_ipv6
-from engine.ports.specs import exposed_ranges
 from engine.store.api import Reader, Taken, Transaction
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"

@@ -19,7 +19,7 @@ from drivers.api import DriverError, PortBinding
 from drivers.linux import socket_filter
 from drivers.linux.conntrack import forget_untranslated
 from engine.agent.service import Snapshot
-from engine.ports.held import HostPort, held_ports
+from engine.ports.proxied import HostPort, held_ports
 
 FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
 """The socket option (IP_FREEBIND) that allows binding an address that the host does not have now."""

@@ -10,7 +10,7 @@ from typing import Any
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
 from engine.names import is_container_mode
-from engine.ports import specs
+from engine.ports.allocation import expand_exposed
 from engine.render import copied_list
 from engine.render.endpoint import address_document, listed_networks_document, networks_document
 from engine.render.host_config import host_config_document
@@ -123,7 +123,7 @@ def config_document(config: ContainerConfig) -> Json:
         "AttachStdin": config.attach_stdin,
         "AttachStdout": config.attach_stdout,
         "AttachStderr": config.attach_stderr,
-        "ExposedPorts": {port: {} for port in sorted(specs.expand_exposed(config.exposed_ports))},
+        "ExposedPorts": {port: {} for port in sorted(expand_exposed(config.exposed_ports))},
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,
