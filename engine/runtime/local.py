@@ -2,7 +2,7 @@
 
 Only creating processes, attaching to containers and waiting for their ends need the supervisor. If the supervisor has
 died, the next command about a container that still has a process starts a new supervisor. A supervisor that a signal
-has stopped is killed and replaced (`resident.await_answer`), so no command waits for it.
+has stopped is killed and replaced (`peer.await_answer`), so no command waits for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
-from engine.runtime import crun, logs, process, protocol, resident, supervisor_client
+from engine.runtime import crun, logs, peer, process, protocol, supervisor_client
 from engine.runtime.api import (
     CreatedProcess,
     LogLine,
@@ -201,7 +201,7 @@ class LocalRuntime:
         while True:
             with self._ask_to_wait(container_id) as connection:
                 left = None if end is None else max(0.0, end - time.monotonic())
-                if not resident.await_answer(connection, left):
+                if not peer.await_answer(connection, left):
                     return None
                 try:
                     answer = protocol.receive(connection)
@@ -227,7 +227,7 @@ class LocalRuntime:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
                 if supervised is not None:  # the supervisor reports the end after all files are written
-                    resident.await_answer(supervised, _DEATH)
+                    peer.await_answer(supervised, _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
         if directory.exists() and not self._has_begun(directory):
@@ -260,7 +260,7 @@ class LocalRuntime:
         with connection:
             try:
                 protocol.send(connection, {"op": "hold", "id": container_id})
-                held = resident.await_answer(connection, _ANSWER) and bool(protocol.receive(connection).get("ok"))
+                held = peer.await_answer(connection, _ANSWER) and bool(protocol.receive(connection).get("ok"))
             except (protocol.Broken, OSError):
                 held = False
             yield connection if held else None
@@ -343,7 +343,7 @@ class LocalRuntime:
             try:
                 with suppress(OSError):  # a supervisor that refuses this process may close the connection
                     protocol.send(connection, request, fds)
-                if not resident.await_answer(connection, _CREATION):
+                if not peer.await_answer(connection, _CREATION):
                     connection.close()
                     raise RuntimeFailure(OTHER, "the supervisor of containers does not answer")
                 answer = protocol.receive(connection)
@@ -385,7 +385,7 @@ class LocalRuntime:
             return None
         try:
             with self._ask_to_wait(container_id) as connection:
-                self._answers = resident.await_answer(connection, _RECORD)
+                self._answers = peer.await_answer(connection, _RECORD)
                 answer = protocol.receive(connection) if self._answers else {}
         except (protocol.Broken, OSError, RuntimeFailure):
             return None
