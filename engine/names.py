@@ -19,6 +19,8 @@ ADOPTED = "netns:"
 """The prefix of the default name of a namespace that hawse did not create."""
 PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
 CONTAINER_PREFIX = "container:"
+PRESENT = ("live", "planned")
+"""The phases of networks that users see. Networks in other phases are being created or removed, and are hidden."""
 CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 MAC_LENGTHS = (6, 8, 20)  # lengths in bytes of EUI-48, EUI-64 and IP over InfiniBand addresses
 
@@ -179,11 +181,12 @@ def parse_link(text: str) -> tuple[str, str]:
 
 
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the only network in ``matches``.
+    """Return the only network in ``matches``. A network that is being created or removed counts as missing.
 
-    Raises `NotFound` if ``matches`` is empty, and `InvalidArgument` if there are several networks. If ``inspect`` is
+    Raises `NotFound` if there is no network, and `InvalidArgument` if there are several networks. If ``inspect`` is
     set, InvalidArgument has the error text of Docker's network inspect.
     """
+    matches = [network for network in matches if network.phase in PRESENT]
     if len(matches) == 1:
         return matches[0]
     if not matches:

@@ -27,7 +27,7 @@ from engine.errors import NotFound
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
-from engine.networks import activate, query
+from engine.networks import activate
 from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.endpoint import check_connect, check_own_sandbox
@@ -134,7 +134,7 @@ def _settled(host: Host, container_id: str) -> ContainerRecord:
 
 def _find(host: Host, reference: str) -> NetworkRecord:
     with host.store.read() as reader:
-        return query.find(reader, reference)
+        return names.pick_network(reader.find_networks(reference), reference)
 
 
 def _connect_running(
@@ -150,7 +150,7 @@ def _connect_running(
     with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
         with host.store.write() as tx:
-            network = query.find(tx, network.id)
+            network = names.pick_network(tx.find_networks(network.id), network.id)
             former = reservation.take_former(tx, record.id).get(network.id)
             endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
             if record.kind == "adopted":

@@ -28,7 +28,7 @@ from engine.golang import timestamps
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names import is_container_mode, is_user_defined, shared_container
-from engine.networks import activate, query
+from engine.networks import activate
 from engine.networks.predefined import NO_BRIDGE
 from engine.runtime import errors
 from engine.runtime.api import CreatedProcess, RuntimeFailure
@@ -173,11 +173,8 @@ def _check_main_network(reader: Reader, mode: str) -> None:
 
 
 def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
-    try:
-        return query.find(reader, attachment.network_id or attachment.network)
-    except NotFound:
-        reference = attachment.network_id or attachment.network
-        raise NotFound(f"network {reference} not found") from None
+    reference = attachment.network_id or attachment.network
+    return names.pick_network(reader.find_networks(reference), reference)
 
 
 def _reserve(

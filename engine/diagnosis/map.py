@@ -14,8 +14,7 @@ from engine.cluster.snapshot import View
 from engine.containers.lookup import is_alive
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
-from engine.names import SHORT_ID, natural_key
-from engine.networks.query import PRESENT, find
+from engine.names import PRESENT, SHORT_ID, natural_key, pick_network
 from engine.store.api import Reader
 
 
@@ -27,7 +26,11 @@ def document(host: Host, references: Sequence[str]) -> Json:
     """
     view, membership = _cluster(host)
     with host.store.read() as reader:
-        found = [find(reader, reference) for reference in references] if references else _all(reader)
+        found = (
+            [pick_network(reader.find_networks(reference), reference) for reference in references]
+            if references
+            else _all(reader)
+        )
         chosen = {record.id: record for record in found}
         networks = [_network(reader, record, view, membership) for record in chosen.values()]
     shown = [n for n in networks if references or n["Containers"] or not n["Predefined"]]

@@ -14,7 +14,7 @@ from engine.errors import EngineError, NotFound
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, network_spec, save_driver_state, translate_driver_errors
 from engine.model import NetworkRecord
-from engine.networks.query import find
+from engine.names import pick_network
 from engine.store.api import IntentKind
 from engine.store.locks import locked
 
@@ -155,7 +155,7 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
     _check_users_bridge(host, record)
     driver = host.driver(record.driver)
     with host.store.write() as tx:
-        record = find(tx, record.id)
+        record = pick_network(tx.find_networks(record.id), record.id)
         if record.phase != "planned":
             return record  # another command has created the network in the meantime
         begin_intent(tx, IntentKind.NETWORK_ACTIVATE, record.id)

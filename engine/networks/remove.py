@@ -13,8 +13,8 @@ from engine.events import record as events
 from engine.filters import networks
 from engine.host import Host
 from engine.model import Filters
+from engine.names import PRESENT, pick_network
 from engine.networks.activate import destroy_all
-from engine.networks.query import PRESENT, find
 from engine.store.api import Intent, IntentKind, Transaction
 from engine.validate.network import check_network_remove
 
@@ -69,7 +69,7 @@ def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
     try:
         hooks.import_network(host, reference, attach=False)
         with host.store.read() as reader:
-            record = find(reader, reference)
+            record = pick_network(reader.find_networks(reference), reference)
         if record.scope != "swarm":
             return LOCAL
         hooks.remove_network(host, record)
@@ -81,7 +81,7 @@ def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
 def _begin(tx: Transaction, reference: str) -> str | EngineError:
     """Record that a network is being removed; return its id, or the error if it may not be removed."""
     try:
-        record = find(tx, reference)
+        record = pick_network(tx.find_networks(reference), reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
     except EngineError as error:
         return error

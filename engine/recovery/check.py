@@ -19,8 +19,8 @@ from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.errors import EngineError
 from engine.host import Host, pool_key, translate_driver_errors
 from engine.model import EndpointRecord, NetworkRecord
+from engine.names import PRESENT
 from engine.networks import predefined
-from engine.networks.query import PRESENT
 from engine.recovery import recover, unrecorded
 from engine.store import rescue, salvage
 from engine.store.api import Taken, Transaction
