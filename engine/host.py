@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from drivers.api import (
     Configurable,
     Driver,
     EndpointSpec,
+    HealthReporter,
     IPAddress,
     IPInterface,
     Missing,
@@ -94,6 +96,23 @@ class Host:
             configure(driver, self.config, self.run)
             self._drivers[type_name] = driver
         return self._drivers[type_name]
+
+    def health_warnings(self, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
+        """Return a warning for each problem that the drivers find in these networks.
+
+        ``networks`` has the driver type and the driver's network specification for each network. If a driver's check
+        raises an error, the networks of this driver get no warning.
+        """
+        by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
+        for name, spec in networks:
+            by_driver[name].append(spec)
+        warnings: list[str] = []
+        for name, specs in by_driver.items():
+            driver = self.driver(name)
+            if isinstance(driver, HealthReporter):
+                with suppress(drivers.DriverError):
+                    warnings += driver.health_warnings(specs)
+        return warnings
 
     def container_directory(self, container_id: str) -> Path:
         """Return the directory of a container's own files; a missing directory is created (mode 0700)."""

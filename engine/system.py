@@ -22,7 +22,6 @@ from engine.golang import timestamps
 from engine.host import Host, network_spec, raises_engine_errors
 from engine.ipam import LOCAL_POOLS
 from engine.model import BootReport, EventOptions
-from engine.networks import create
 from engine.recovery import check as checks
 from engine.recovery import recover
 from engine.render.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
@@ -175,7 +174,7 @@ class SystemVerbs:
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:
             made = [(n.driver, network_spec(n)) for n in reader.networks() if n.phase == "live"]
-        texts = create.warnings_of(self.host, made)
+        texts = self.host.health_warnings(made)
         if not (self.host.config.ip_forward or is_forwarding()):
             texts.insert(0, "IPv4 forwarding is disabled")
         texts += client.warnings(self.host.run)

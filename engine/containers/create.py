@@ -27,7 +27,7 @@ from engine.model import (
     NetworkRecord,
 )
 from engine.names import is_container_mode, is_user_defined, parse_link, shared_container
-from engine.networks.create import first_use_warnings
+from engine.networks.activate import first_use_warnings
 from engine.runtime.seccomp import UNCONFINED
 from engine.store.api import Reader, Taken
 from engine.validate.container import (

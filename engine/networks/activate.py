@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -181,3 +181,13 @@ def delete_planned(host: Host, network_id: str) -> None:
         if record is not None and record.phase == "planned":
             with translate_driver_errors():
                 host.driver(record.driver).delete_network(network_spec(record))
+
+
+def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
+    """Return the drivers' warnings for the networks in ``references`` that do not exist in the kernel yet.
+
+    An example of such a network is the default bridge before its first use.
+    """
+    with host.store.read() as reader:
+        named = [network for reference in references for network in reader.find_networks(reference)]
+    return host.health_warnings([(n.driver, network_spec(n)) for n in named if n.phase == "planned"])

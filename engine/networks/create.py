@@ -6,13 +6,11 @@ The transaction that records the network also allocates the subnets, gateways an
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
-from drivers.api import DriverError, HealthReporter, NetworkSpec
+from drivers.api import NetworkSpec
 from drivers.linux import process
 from drivers.linux.host import interface_ranges
 from drivers.registry import available, facts
@@ -74,7 +72,7 @@ def create(host: Host, request: NetworkCreate) -> Created:
         events.network(tx, record, "create")
         end_intent(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
-    return Created(record.id, warnings_of(host, [(record.driver, spec)]))
+    return Created(record.id, host.health_warnings([(record.driver, spec)]))
 
 
 def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, NetworkSpec | None]:
@@ -164,34 +162,6 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
     others = [network_spec(n) for n in similar if not n.config_only]
     with translate_driver_errors():
         host.driver(record.driver).check_network(spec, others)
-
-
-def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
-    """Return a warning for each problem that the drivers find in these networks.
-
-    ``networks`` has the driver type and the driver's network specification for each network. If a driver's check raises
-    an error, the networks of this driver get no warning.
-    """
-    by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
-    for name, spec in networks:
-        by_driver[name].append(spec)
-    warnings: list[str] = []
-    for name, specs in by_driver.items():
-        driver = host.driver(name)
-        if isinstance(driver, HealthReporter):
-            with suppress(DriverError):
-                warnings += driver.health_warnings(specs)
-    return warnings
-
-
-def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the drivers' warnings for the networks in ``references`` that do not exist in the kernel yet.
-
-    An example of such a network is the default bridge before its first use.
-    """
-    with host.store.read() as reader:
-        named = [network for reference in references for network in reader.find_networks(reference)]
-    return warnings_of(host, [(n.driver, network_spec(n)) for n in named if n.phase == "planned"])
 
 
 CURSOR = "pool-cursor-{version}"

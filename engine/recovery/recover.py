@@ -42,6 +42,7 @@ from engine.paths import make_private_directory, open_private
 from engine.recovery import boot as before
 from engine.recovery import parallel
 from engine.recovery.parallel import Failure, Job
+from engine.runtime.directory import CONTAINERS, ENDED
 from engine.store.api import Intent, IntentKind, Reader
 from engine.store.locks import lock_open_file, locked
 
@@ -76,6 +77,9 @@ ENDINGS = (IntentKind.CONTAINER_START, IntentKind.CONTAINER_REMOVE)
 ATTEMPT_INTERVAL_SECONDS = 0.5
 """Seconds between two attempts to start containers for which the cluster's store was unavailable."""
 
+OVERDUE_SECONDS = 5.0
+"""Seconds after a container's end within which ``on_exit`` must handle the end."""
+
 STORE_PATIENCE_SECONDS = 15.0
 """Seconds for which the first command after a boot waits for the cluster's store."""
 
@@ -98,9 +102,31 @@ def recover(host: Host) -> None:
     cause = "the boot" if booted else "a killed command" if abandoned else ""
     repair(host, None if booted or abandoned else drivers, whole=not abandoned, cause=cause)
     resolve_intents(host, restarts)  # restarts come last, because a start needs a repaired host
-    for container_id in host.runtime.overdue():
+    for container_id in _overdue(host):
         with contextlib.suppress(EngineError):  # ignore an error: the next command handles this container again
             on_exit.finish_overdue_exit(host, container_id)
+
+
+def _overdue(host: Host) -> list[str]:
+    """Return the ids of containers that ended over 5 s ago and still have files in HAWSE_RUN.
+
+    The command ``on_exit`` should have deleted the files. The command is still running, or was killed, removed or
+    moved.
+    """
+    limit, containers = time.time() - OVERDUE_SECONDS, os.path.join(host.run, CONTAINERS)
+    try:
+        entries = os.listdir(os.path.join(host.run, ENDED))
+    except FileNotFoundError:
+        return []
+    return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
+
+
+def _time_of(path: str) -> float:
+    """Return the modification time of a file in seconds since 1970, or 0 if there is no such file."""
+    try:
+        return os.stat(path).st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _drivers(reader: Reader) -> set[str]:
