@@ -222,7 +222,7 @@ def endpoint_spec(
     ``siblings`` are the other endpoints of the container. Some drivers need the addresses of these endpoints.
     """
     settings = attachment_of(container, record.network_id).settings
-    ipv4, ipv6 = record.ipv4, record.ipv6
+    ipv4, ipv6, exposed = record.ipv4, record.ipv6, container.config.exposed_ports
     return EndpointSpec(
         id=record.id,
         mac=record.mac,
@@ -231,7 +231,7 @@ def endpoint_spec(
         link_local=tuple(ip_interface(a) for a in record.link_local),
         options=settings.driver_opts or {},
         ports=port_bindings(record.ports),
-        exposed=tuple(exposed_ranges(container.config.exposed_ports)),
+        exposed=tuple(exposed_ranges(exposed)) if exposed else (),
         siblings=addresses_of(siblings),
         sysctls={key.replace(".", "/"): value for key, value in container.host.sysctls.items()},
     )

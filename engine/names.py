@@ -147,6 +147,13 @@ def is_mac(text: str) -> bool:
     return True
 
 
+def is_adoptable(reference: str) -> bool:
+    """Return whether a container argument names a network namespace that hawse did not create (``netns:`` or
+    ``pid:``).
+    """
+    return reference.startswith(("netns:", "pid:"))
+
+
 def is_container_mode(mode: str) -> bool:
     """Return whether the network mode (``container:NAME``) joins another container's sandbox."""
     return mode.startswith(CONTAINER_PREFIX)

@@ -13,7 +13,7 @@ bridge, so inspect does not show the bridge among its networks.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -337,6 +337,11 @@ def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecor
 def is_gateway(network: NetworkRecord) -> bool:
     """Return whether a network is the gateway bridge (docker_gwbridge)."""
     return network.name == GATEWAY_BRIDGE and network.driver == "bridge"
+
+
+def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
+    """Return whether a sandbox on these networks may have to join or leave the gateway bridge (docker_gwbridge)."""
+    return any(n.driver == "overlay" or is_gateway(n) for n in joined)
 
 
 def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:

@@ -59,13 +59,6 @@ class NamespaceReference:
     start: int
 
 
-def is_adoptable(reference: str) -> bool:
-    """Return whether a container argument names a network namespace that hawse did not create (``netns:`` or
-    ``pid:``).
-    """
-    return reference.startswith(("netns:", "pid:"))
-
-
 @contextmanager
 def held(reference: str, *, force: bool) -> Iterator[NamespaceReference]:
     """Find a network namespace that hawse did not create, and hold a lock on the namespace inside the block.
@@ -169,7 +162,7 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     The name of ``ip netns`` alone also finds the record. A reference to the namespace of a container of hawse's own
     finds the container. The list is empty for any other reference, and if there is no record.
     """
-    if not is_adoptable(reference):
+    if not names.is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []
     try:
         path = _parsed(reference)[1]
@@ -181,18 +174,6 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
 def reference_of(record: ContainerRecord) -> str:
     """Return a reference that opens the namespace of a record, whatever the record's name is."""
     return f"{names.ADOPTED}{record.sandbox_path}"
-
-
-def check_not_asked(record: ContainerRecord, asked: Adoption) -> None:
-    """Raise InvalidArgument if ``asked`` has settings that only a new adopted namespace may have.
-
-    The record exists already, so its settings cannot change.
-    """
-    if asked.name or asked.restart:
-        flag = "--name" if asked.name else "--restart"
-        raise InvalidArgument(
-            f"{flag} is for a namespace that joins its first network, and {record.name} is a container already"
-        )
 
 
 def _at(reader: Reader, path: str) -> list[ContainerRecord]:

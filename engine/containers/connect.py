@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from drivers.linux import recording
 from engine import names
 from engine.agent.client import announce
 from engine.cluster import hooks
@@ -30,7 +31,7 @@ from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAtt
 from engine.networks import activate
 from engine.store.api import IntentKind
 from engine.store.locks import locked
-from engine.validate.endpoint import check_connect, check_own_sandbox
+from engine.validate.endpoint import check_connect, check_no_adoption, check_own_sandbox
 
 
 def connect(
@@ -52,10 +53,10 @@ def connect(
             check_own_sandbox(record)
             hooks.import_network(host, reference)
             network = _find(host, reference)
-            served = explained.serves_names(record)
+            explain = recording.is_recording() and not explained.serves_names(record)
             members = _connect_running(host, held, network, settings, published)
             announce(host, [network])
-            if not served:
+            if explain:
                 explained.resolver(record, members)
             return
         _connect_stopped(host, record, reference, settings)
@@ -87,7 +88,7 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
     """
     target, reference = _found(host, container)
     if target is not None:
-        adopted.check_not_asked(target, asked)
+        check_no_adoption(target, asked)
         with locked(host.run, "container", target.id):
             yield _Held(_settled(host, target.id))
         return
@@ -110,7 +111,7 @@ def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
 
     A namespace that hawse did not create has to be opened if it is not in use now, whichever name the user gave.
     """
-    if adopted.is_adoptable(container):
+    if names.is_adoptable(container):
         with host.store.read() as reader:
             own = [record for record in adopted.find(reader, container) if record.kind == "process"]
         return next(iter(own), None), container
@@ -126,10 +127,13 @@ def _settled(host: Host, container_id: str) -> ContainerRecord:
     If the container's process has ended, the endpoints and ports of the container are released before the record is
     returned.
     """
-    record = finalize.finalize_exit(host, container_id)
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+    if record is not None and record.status != lookup.with_actual_state(host, record).status:
+        record = finalize.finalize_exit(host, container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")
-    return lookup.with_actual_state(host, record)
+    return record
 
 
 def _find(host: Host, reference: str) -> NetworkRecord:
@@ -166,7 +170,9 @@ def _connect_running(
         before, members = members, [*members, joined]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
-        members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index + 1)
+        index += 1
+        if hooks.concerns_gateway(m.network for m in members):
+            members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index)
         _reroute(record, before, record, members)
         port_assignment.move(host, record, members)
         record = replace(record, next_interface=index)

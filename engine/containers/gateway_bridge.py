@@ -77,14 +77,8 @@ def release_ingress_address(host: Host) -> None:
             tx.delete_endpoint(endpoint.id)
 
 
-def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
-    """Return the record of the gateway bridge (docker_gwbridge), or None if a sandbox on the ``joined`` networks does
-    not need the bridge.
-
-    If the sandbox needs the gateway bridge and the bridge does not exist, the bridge is created.
-    """
-    if not needs_gateway(joined):
-        return None
+def prepared_bridge(host: Host) -> NetworkRecord:
+    """Return the record of the gateway bridge (docker_gwbridge), which is created if it does not exist."""
     return activate.activate(host, prepare(host).id)
 
 
@@ -122,7 +116,7 @@ def sync_gateway_bridge(
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not gateway]
-    bridge = prepared_bridge(host, [m.network for m in others])
+    bridge = prepared_bridge(host) if needs_gateway([m.network for m in others]) else None
     if (bridge is None) == (gateway is None):
         return list(members), index
     if gateway is not None:

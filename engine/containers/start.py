@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from drivers.linux import process
+from drivers.linux import process, recording
 from engine import names
 from engine.agent.client import announce
 from engine.cluster import hooks
@@ -94,7 +94,7 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
     """
     joined = _networks_of(host, record)
     _prepare_host_gateway(host, record)
-    bridge = gateway_bridge.prepared_bridge(host, joined)
+    bridge = gateway_bridge.prepared_bridge(host) if hooks.needs_gateway(joined) else None
     with hooks.reserve_endpoints(host, record, joined) as granted:
         for network in joined:
             activate.activate(host, network.id)
@@ -253,7 +253,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         exit_code=0,
         started_at=timestamps.now(),
     )
-    if not netns:
+    if not netns and recording.is_recording():
         explained.new_namespace(record)
     try:
         members = join_all(host, record, reserved.members)
@@ -333,8 +333,9 @@ def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedP
 
 def _run(host: Host, live: Reserved) -> None:
     announce(host, [m.network for m in live.members])
-    explained.resolver(live.record, live.members)
-    explained.start(live.record)
+    if recording.is_recording():
+        explained.resolver(live.record, live.members)
+        explained.start(live.record)
     try:
         host.runtime.start(live.record.id)
     except RuntimeFailure as error:
