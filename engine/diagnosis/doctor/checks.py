@@ -12,7 +12,7 @@ from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
 from engine.endpoints import shared_state
-from engine.events import differences as texts
+from engine.events import repair as texts
 from engine.host import Host, network_spec
 from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals

@@ -15,7 +15,7 @@ from drivers.linux import features, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.events import differences as texts
+from engine.events import repair as texts
 from engine.host import network_spec
 from engine.model import NetworkRecord
 from engine.render.version import version_text
