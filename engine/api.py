@@ -401,7 +401,7 @@ class System(Protocol):
         """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the events since ``since``, or from now on; `engine.render.event` makes their JSON documents.
+        """Return the events since ``since``, or from now on; `engine.events.stream` makes their JSON documents.
 
         Without ``until``, and with an ``until`` in the future, the stream waits for new events. It watches the store:
         no resident process is needed, and events of all processes appear. The store keeps about the last `EVENTS_KEPT`

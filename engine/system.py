@@ -16,21 +16,18 @@ from engine.agent import client
 from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
-from engine.dispatch import network_spec
 from engine.errors import PermissionDenied
 from engine.events.stream import EventStream
-from engine.failures import raises_engine_errors
 from engine.golang import timestamps
-from engine.host import Host
+from engine.host import Host, network_spec, raises_engine_errors
 from engine.ipam import LOCAL_POOLS
 from engine.model import BootReport, EventOptions
-from engine.networks import create
 from engine.recovery import check as checks
 from engine.recovery import recover
+from engine.render.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 from engine.runtime import crun
 from engine.store.store_file import NAME
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
-from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
 
 @raises_engine_errors
@@ -112,7 +109,7 @@ class SystemVerbs:
 
     def swarm_state(self) -> str:
         """Return whether this host is in a cluster, and its role, from this host's own files."""
-        if not membership.exists(self.host.root):
+        if not self.host.is_clustered:
             return "inactive"
         known = membership.load(self.host.root)
         return "active/manager" if known and known.is_manager else "active/worker"
@@ -177,14 +174,14 @@ class SystemVerbs:
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:
             made = [(n.driver, network_spec(n)) for n in reader.networks() if n.phase == "live"]
-        texts = create.warnings_of(self.host, made)
+        texts = self.host.health_warnings(made)
         if not (self.host.config.ip_forward or is_forwarding()):
             texts.insert(0, "IPv4 forwarding is disabled")
         texts += client.warnings(self.host.run)
         return [f"WARNING: {text}" for text in texts] or None
 
     def _swarm(self) -> Json:
-        if not membership.exists(self.host.root):
+        if not self.host.is_clustered:
             return OUTSIDE
         from engine.swarm.nodes import summary
 

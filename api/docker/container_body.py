@@ -12,7 +12,7 @@ from api.docker.unsupported import ignored, refuse
 from api.docker.versions import Version
 from engine.errors import NotImplementedByHawse
 from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
-from engine.validate.host_config import is_container_mode
+from engine.names import is_container_mode
 
 SEVERAL_NETWORKS: Version = (1, 44)
 """From this API version on, a new container may join several networks, and each network may set its MAC address."""

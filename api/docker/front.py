@@ -25,7 +25,7 @@ from api.docker.versions import split
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
-from engine.version import API_VERSION, DOCKER_VERSION
+from engine.render.version import API_VERSION, DOCKER_VERSION
 
 if TYPE_CHECKING:
     import ssl

@@ -73,6 +73,11 @@ def stop() -> None:
     recorder = None
 
 
+def is_recording() -> bool:
+    """Return whether this process records its changes."""
+    return recorder is not None
+
+
 def is_dry_run() -> bool:
     """Return whether this process only records changes, and makes none."""
     return recorder is not None and recorder.is_dry_run

@@ -1,4 +1,4 @@
-"""Read the events of the store: the past events and the future ones.
+"""Read the events of the store, the past events and the future ones, and build their JSON documents.
 
 The kernel reports each write to the directory of the store (inotify). A waiting reader therefore uses no CPU while
 nothing is written. SQLite makes a commit visible shortly after its last write to the file. Because a writer may be slow
@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from engine.errors import InvalidArgument
 from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
@@ -138,3 +139,23 @@ def _seconds(moment: int) -> str:
     """Return a time as Docker's client sends it: seconds since 1970, with a fraction if it is not 0."""
     whole, rest = divmod(moment, SECOND)
     return f"{whole}.{rest:09}" if rest else str(whole)
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """Return the document of an event.
+
+    As in Docker 26.1, the old fields ``status``, ``id`` and ``from`` are only in events of containers and images.
+    """
+    document: dict[str, Any] = {}
+    if event.type in ("container", "image"):
+        document |= {"status": event.action, "id": event.actor}
+    if event.type == "container" and event.attributes.get("image"):
+        document["from"] = event.attributes["image"]
+    return document | {
+        "Type": event.type,
+        "Action": event.action,
+        "Actor": {"ID": event.actor, "Attributes": dict(sorted(event.attributes.items()))},
+        "scope": event.scope,
+        "time": event.time // SECOND,
+        "timeNano": event.time,
+    }

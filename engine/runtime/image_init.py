@@ -22,7 +22,7 @@ import socket
 import stat
 
 from drivers.linux import process
-from engine.runtime import crun, oci, protocol, resident, root_paths, rootfs, syscalls
+from engine.runtime import crun, oci, peer, protocol, root_paths, rootfs, syscalls
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, reason
@@ -164,7 +164,7 @@ def _spawn(program: int | str, arguments: list[str], stdio: tuple[int, int, int]
 def _listen(directory: ContainerDirectory) -> socket.socket:
     """Listen on the socket ``console`` in the container's directory; crun sends the terminal to this socket."""
     listener = socket.socket(socket.AF_UNIX)
-    with resident.socket_address(directory.path, "console") as address:
+    with peer.socket_address(directory.path, "console") as address:
         listener.bind(address)
     listener.listen(1)
     return listener

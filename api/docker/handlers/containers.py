@@ -11,8 +11,7 @@ from api.docker.unsupported import ignored_resources
 from engine.api import Created, Engine
 from engine.errors import Conflict
 from engine.model import ContainerCreate, Filters, RestartPolicy
-from engine.names import SHORT_ID
-from engine.validate.host_config import is_user_defined
+from engine.names import SHORT_ID, is_user_defined
 
 OWN_DNS_NAMES = (1, 45)
 """From this version, DNSNames has a container's short id and host name. In older versions, Aliases has them."""

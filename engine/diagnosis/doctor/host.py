@@ -15,11 +15,11 @@ from drivers.linux import features, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.dispatch import network_spec
-from engine.events import differences as texts
+from engine.events import repair as texts
+from engine.host import network_spec
 from engine.model import NetworkRecord
+from engine.render.version import version_text
 from engine.runtime import crun
-from engine.version import version_text
 
 OLDEST_KERNEL = (6, 3)
 ALMOST_FULL_SHARE = 0.9

@@ -18,7 +18,6 @@ from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
-from engine import dispatch
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
@@ -30,6 +29,7 @@ from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State, bridge_of, port_of
+from engine.host import network_spec
 from engine.store.api import Reader
 
 SUBINTERFACES = ("macvlan", "ipvlan")
@@ -142,7 +142,7 @@ class Explanation:
         assert near is not None
         assert far is not None
         try:
-            icc = bridge_options.parse(dispatch.network_spec(near.network)).icc
+            icc = bridge_options.parse(network_spec(near.network)).icc
         except DriverError:
             icc = True
         if icc:

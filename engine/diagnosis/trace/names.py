@@ -22,8 +22,8 @@ from engine.dns import wire
 from engine.dns.sandbox_view import has_names
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
-from engine.etc_files.resolv_conf import INTERNAL_RESOLVER as ADDRESS
-from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
+from engine.etc_files import INTERNAL_RESOLVER as ADDRESS
+from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
 from engine.host import Host
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
@@ -127,7 +127,7 @@ class Names:
 
     def _server(self) -> str:
         if self._source.record is not None and self._source.record.kind != "adopted":
-            servers = parse(self._read("/etc/resolv.conf")).servers
+            servers = parse_resolv_conf(self._read("/etc/resolv.conf")).servers
             if servers:
                 return servers[0]
         return ADDRESS
@@ -205,7 +205,9 @@ class Names:
     def _upstream_down(self, name: str, server: str) -> Culprit:
         record = self._source.record
         upstreams = list(record.host.dns) if record is not None and record.host.dns else []
-        upstreams = upstreams or list(parse(read_host_resolv_conf()).servers) if server == ADDRESS else [server]
+        upstreams = (
+            upstreams or list(parse_resolv_conf(read_host_resolv_conf()).servers) if server == ADDRESS else [server]
+        )
         listed = ", ".join(upstreams) or "none"
         detail = f"{name} must be asked of the upstream DNS servers ({listed}), and none gives an answer"
         fix = "check the servers in /etc/resolv.conf of the host (or --dns of the container), and the way to them"
@@ -232,7 +234,7 @@ class Names:
         listed = _hosts_entries(_text(Path("/etc/hosts")), name)
         if listed:
             return listed
-        for server in parse(read_host_resolv_conf()).servers if not self._dry else ():
+        for server in parse_resolv_conf(read_host_resolv_conf()).servers if not self._dry else ():
             reply = dns_query.ask(server, name)
             if reply.addresses:
                 self._log.add(f"name {name}", "host", f"{_shown(reply.addresses)} by {server}", seen=True)

@@ -17,7 +17,6 @@ from drivers.linux import echo, path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.probes import Probe, TunnelFlow
 from drivers.overlay.options import is_encrypted
-from engine import dispatch
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.snapshot import View
@@ -29,7 +28,7 @@ from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.rules import rule_in
 from engine.errors import EngineError
-from engine.host import Host
+from engine.host import Host, network_spec
 
 PING_SECONDS, TUNNEL_SECONDS = 0.7, 0.5
 BEYOND = "beyond this host"
@@ -48,7 +47,7 @@ class Overlay:
         """Add the endpoints of other hosts on the source's overlay networks to the records."""
         members = self._records.members(place.record) if place.record is not None else []
         overlays = [m.network for m in members if m.network.driver == "overlay"]
-        if not overlays or not membership.exists(self._host.root):
+        if not overlays or not self._host.is_clustered:
             return
         try:
             with membership.connected(self._host) as (client, self._membership):
@@ -201,7 +200,7 @@ class Overlay:
         if way.protocol == "udp" or member is None:
             return None
         network = member.network.name
-        if is_encrypted(dispatch.network_spec(member.network)):
+        if is_encrypted(network_spec(member.network)):
             detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
             fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
             return Culprit(

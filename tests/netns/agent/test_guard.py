@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from engine.agent import client
-from engine.runtime import resident
+from engine.runtime import peer, resident
 from tests.conftest import Host, new_host, until
 
 pytestmark = pytest.mark.netns
@@ -26,7 +26,7 @@ def pid_of(host, name: str) -> int:
 
 
 def listens(host, name: str) -> bool:
-    return resident.is_listening(str(host.run_dir), f"{name}.sock")
+    return peer.is_listening(str(host.run_dir), f"{name}.sock")
 
 
 def agent(host) -> int:

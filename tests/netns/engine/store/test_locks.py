@@ -5,8 +5,7 @@ The lock file is deleted even if a process is killed, or if a process asks for t
 
 import pytest
 
-from engine.intents import IntentKind
-from engine.store.api import Intent
+from engine.store.api import Intent, IntentKind
 from engine.store.sqlite import SqliteStore
 from tests.conftest import HAWSE, until
 
