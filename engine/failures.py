@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
@@ -21,6 +21,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def raises_engine_errors(verbs: Verbs) -> Verbs:
     """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
 
+    An object has either a ``host``, or ``places``, the directories that may be on a full disk.
+
     BrokenPipeError stays as it is, because it means that the reader of the command's output has ended.
     """
     for name, method in list(vars(verbs).items()):
@@ -32,21 +34,28 @@ def raises_engine_errors(verbs: Verbs) -> Verbs:
 def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        host = getattr(self, "host", None)
-        with _translation((host.root, host.run) if host else ()):
+        host, places = getattr(self, "host", None), getattr(self, "places", ())
+        places = places_of(host.root, host.run) if host else places
+        with translation(places):
             result = method(self, *arguments, **keywords)
-        return _guarded(result) if isinstance(result, GeneratorType) else result
+        return _guarded(result, places) if isinstance(result, GeneratorType) else result
 
     return call
 
 
-def _guarded(items: Iterator[Any]) -> Iterator[Any]:
-    with _translation(()):
+def places_of(root: Path, run: Path) -> Sequence[Path]:
+    """Return the directories of a host that may be on a full disk. Each may be a mount of its own."""
+    return root, root / "containers", run
+
+
+def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
+    with translation(places):
         yield from items
 
 
 @contextmanager
-def _translation(places: Iterable[Path]) -> Iterator[None]:
+def translation(places: Iterable[Path]) -> Iterator[None]:
+    """Raise engine errors instead of the block's failures; a full disk is sought among the directories ``places``."""
     try:
         yield
     except BrokenPipeError:

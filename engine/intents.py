@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from drivers.linux import process
 from engine.errors import EngineError
+from engine.failures import translation
 from engine.host import Host
 from engine.store.api import Intent, Transaction
 
@@ -70,7 +71,7 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
     except BaseException:
         # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
         # original error of the block.
-        with contextlib.suppress(EngineError):
+        with contextlib.suppress(EngineError), translation(()):
             undo(host, object_id)
             with host.store.write() as tx:
                 end(tx, kind, object_id)

@@ -24,6 +24,7 @@ from engine.endpoints import links, reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.events import record as events
+from engine.failures import places_of, translation
 from engine.golang import timestamps
 from engine.host import Host
 from engine.intents import IntentKind
@@ -68,7 +69,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status == "restarting" and record.pid == 0:
         host.runtime.delete(record.id)  # its process may run: a new network namespace, but no boot
     try:
-        _start(host, record)
+        with translation(places_of(host.root, host.run)):
+            _start(host, record)
     except EngineError as error:
         _remember_failure(host, record, error)
         raise
