@@ -186,7 +186,7 @@ def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> 
     except BaseException:
         # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
         # original error of the block.
-        with suppress(EngineError):
+        with suppress(EngineError), translation(()):
             undo(host, object_id)
             with host.store.write() as tx:
                 end_intent(tx, kind, object_id)
@@ -325,6 +325,8 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
 def raises_engine_errors(verbs: Verbs) -> Verbs:
     """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
 
+    An object has either a ``host``, or ``places``, the directories that may be on a full disk.
+
     BrokenPipeError stays as it is, because it means that the reader of the command's output has ended.
     """
     for name, method in list(vars(verbs).items()):
@@ -336,21 +338,28 @@ def raises_engine_errors(verbs: Verbs) -> Verbs:
 def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        host = getattr(self, "host", None)
-        with _translation((host.root, host.run) if host else ()):
+        host, places = getattr(self, "host", None), getattr(self, "places", ())
+        places = places_of(host.root, host.run) if host else places
+        with translation(places):
             result = method(self, *arguments, **keywords)
-        return _guarded(result) if isinstance(result, GeneratorType) else result
+        return _guarded(result, places) if isinstance(result, GeneratorType) else result
 
     return call
 
 
-def _guarded(items: Iterator[Any]) -> Iterator[Any]:
-    with _translation(()):
+def places_of(root: Path, run: Path) -> Sequence[Path]:
+    """Return the directories of a host that may be on a full disk. Each may be a mount of its own."""
+    return root, root / "containers", run
+
+
+def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
+    with translation(places):
         yield from items
 
 
 @contextmanager
-def _translation(places: Iterable[Path]) -> Iterator[None]:
+def translation(places: Iterable[Path]) -> Iterator[None]:
+    """Raise engine errors instead of the block's failures; a full disk is sought among the directories ``places``."""
     try:
         yield
     except BrokenPipeError:

@@ -25,7 +25,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host, begin_intent, end_intent, rollback_on_error
+from engine.host import Host, begin_intent, end_intent, places_of, rollback_on_error, translation
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names import is_container_mode, is_user_defined, shared_container
 from engine.networks import activate
@@ -68,7 +68,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status == "restarting" and record.pid == 0:
         host.runtime.delete(record.id)  # its process may run: a new host namespace counts as a boot
     try:
-        _start(host, record)
+        with translation(places_of(host.root, host.run)):
+            _start(host, record)
     except EngineError as error:
         _remember_failure(host, record, error)
         raise

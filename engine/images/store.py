@@ -72,6 +72,7 @@ class ImageStore:
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
         self._store, self._directory, self._limits = store, root / "images", limits
+        self.places = (self._directory,)
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
         """Import a ``docker save``, OCI or plain root file system tar; return the first image's id.

@@ -44,7 +44,8 @@ The limit exists because the next process that opens the store has to read the w
 """
 RESERVE = 1 << 17
 """Bytes of disk space that the write-ahead log keeps even when the log is empty. With this space, objects can still be
-removed when the disk is full.
+removed when the disk is full. If the disk has less free space than this, no new objects are recorded, because they
+would use up the log's space.
 """
 IDLE_LIMIT = 4
 """Maximum number of open connections that a process keeps. A command uses one connection, or two if it opens a snapshot
@@ -197,7 +198,7 @@ class SqliteStore:
         Waits up to ``busy_seconds`` for other writers.
         """
         with self._connection(WRITE) as connection:
-            yield SqliteTransaction(connection)
+            yield SqliteTransaction(connection, self._objection())
             connection.execute("COMMIT")
             self._shorten_log(connection)
 
@@ -343,6 +344,14 @@ class SqliteStore:
             disk = os.statvfs(self.path)
             if disk.f_bfree * disk.f_frsize < LOG_SIZE:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _objection(self) -> Unavailable | None:
+        """Return the error for a new object if the disk is almost full, or None if there is enough space."""
+        with suppress(OSError):
+            disk = os.statvfs(self.path)
+            if disk.f_bfree * disk.f_frsize < RESERVE:
+                return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_FULL]}")
+        return None
 
     def _is_read_only(self) -> bool:
         with suppress(OSError):
