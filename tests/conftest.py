@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -197,9 +197,10 @@ class Host(Netns):
     def delete_names(self) -> None:
         """Delete hawse's names for `ip netns`, because no command removes this host's containers."""
         for entry in os.scandir("/run/netns"):
-            if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
-                Path(entry).unlink(missing_ok=True)
-                shutil.rmtree(f"/etc/netns/{entry.name}", ignore_errors=True)
+            with suppress(OSError):  # another process deletes names too
+                if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
+                    os.unlink(entry)
+                    shutil.rmtree(f"/etc/netns/{entry.name}", ignore_errors=True)
 
 
 class InstalledHost(Host):
