@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COUNTER, WARM, Host, Netns, Peer, require_root, until
+from tests.commands import WARM
+from tests.conftest import COUNTER, Host, Netns, Peer, require_root, until
 from tests.netns.cli.replay import rerun, state
 
 pytestmark = pytest.mark.netns
