@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import select
 import socket
 import sys
@@ -30,6 +31,7 @@ from engine.version import API_VERSION, DOCKER_VERSION
 if TYPE_CHECKING:
     import ssl
 
+BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 STACK_BYTES = 512 << 10  # of one thread; only the part that is used takes memory
 COLLECTED_OBJECTS = 20_000
 """New objects after which the garbage collector looks for cycles. With Python's 700, it takes a quarter of the time."""
@@ -164,6 +166,8 @@ class Front:
             _send(exchange, response)
 
     def _handle(self, exchange: Exchange, head: h11.Request, path: str, query: str) -> Response | None:
+        if BAD_ESCAPE.search(head.target.partition(b"?")[0]):
+            raise ApiError(400, "400 Bad Request")
         version, rest = split(path)
         method = head.method.decode("ascii")
         match = self._router.find(method, rest)
