@@ -18,6 +18,7 @@ from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
 from engine.errors import PermissionDenied
 from engine.events.stream import EventStream
+from engine.events.watch import EventWatch
 from engine.golang import timestamps
 from engine.host import Host, network_spec, raises_engine_errors
 from engine.ipam import LOCAL_POOLS
@@ -36,6 +37,7 @@ class SystemVerbs:
 
     def __init__(self, host: Host, prepare: Callable[[], object] = lambda: None) -> None:
         self.host, self._prepare = host, prepare
+        self._event_watch = EventWatch(host.store, host.root)
 
     def version(self) -> Json:
         """Return Docker's /version document.
@@ -164,7 +166,7 @@ class SystemVerbs:
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the past events since ``options.since``, and then the future events."""
-        return EventStream(self.host.store, self.host.root, options, client)
+        return EventStream(self.host.store, self._event_watch, options, client)
 
     def boot(self, patience: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""

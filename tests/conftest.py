@@ -75,6 +75,13 @@ class Netns:
     def sh(self, script: str, check: bool = True, **kw) -> str:
         return self.run("sh", "-c", script, check=check, **kw).stdout
 
+    def runs(self, program: str) -> bool:
+        """Return whether a process with this name runs in the namespace."""
+        pids = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True).stdout
+        names = subprocess.run(["ps", "-o", "comm=", "-p", pids.replace("\n", ",").strip(",") or "0"],
+                               capture_output=True, text=True).stdout  # fmt: skip
+        return program in names.split()
+
     def delete(self) -> None:
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
         shutil.rmtree(f"/etc/netns/{self.name}", ignore_errors=True)

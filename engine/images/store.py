@@ -21,7 +21,7 @@ from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.events import record as events
 from engine.filters.images import filter_images
-from engine.filters.networks import image_prunable
+from engine.filters.networks import check_image_prune, image_prunable
 from engine.golang import timestamps
 from engine.host import raises_engine_errors
 from engine.images.archive import ArchivedImage, downloaded_image, read_archive
@@ -165,6 +165,7 @@ class ImageStore:
         Only images without a tag are removed, or all unused images with the filter ``dangling=false``. Raises
         `InvalidArgument`.
         """
+        check_image_prune(filters)
         with self._store.read() as reader:
             used = {container.image_id for container in reader.containers()}
             images = [image for image in reader.images() if image.id not in used]

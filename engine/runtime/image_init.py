@@ -148,9 +148,7 @@ def _spawn(program: int | str, arguments: list[str], stdio: tuple[int, int, int]
     parent, child = os.getpid(), os.fork()
     if child == 0:
         try:
-            syscalls.die_with_parent()
-            if os.getppid() != parent:  # the parent process has already ended
-                os._exit(1)
+            syscalls.die_with_parent(parent)
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
             close_all_but([log, *([program] if isinstance(program, int) else [])])

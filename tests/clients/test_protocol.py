@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import until
 
-from .conftest import Service
+from .conftest import Service, children, front_of
 
 
 def test_ping_gives_the_headers_for_version_negotiation(service):
@@ -234,25 +234,6 @@ def waiting(service: int) -> int:
     """Return the pid of the only child of the process ``service`` with one thread, or 0."""
     pids = [pid for pid, threads in children(service) if threads == 1]
     return pids[0] if len(pids) == 1 else 0
-
-
-def front_of(service: Service) -> int:
-    """Return the pid of the front: the child of the service with several threads, or 0."""
-    return next((pid for pid, threads in children(service.process.pid) if threads > 1), 0)
-
-
-def children(service: int) -> list[tuple[int, int]]:
-    """Return the pid and the number of threads of each child of the process ``service`` that has no job.
-
-    A worker with a job has a session of its own. It still exists for a moment after the answer to the client.
-    """
-    command = ["ps", "-o", "pid=,nlwp=,sess=,stat=", "--ppid", str(service)]
-    rows = [line.split() for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()]
-    return [
-        (int(pid), int(threads))
-        for pid, threads, session, state in rows
-        if session != pid and not state.startswith("Z")
-    ]
 
 
 def answers(service: Service) -> bool:
