@@ -22,7 +22,12 @@ from drivers.linux.rtnetlink import decode, dump, encode
 
 LOOKUP_TABLE = 0x1000  # request flag RTM_F_LOOKUP_TABLE: return the table of the matching route
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # RTN_*
-KIND_OF_ERROR = {errno.EINVAL: "blackhole", errno.EHOSTUNREACH: "unreachable", errno.EACCES: "prohibit"}
+KIND_OF_ERROR = {
+    errno.EINVAL: "blackhole",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.EACCES: "prohibit",
+    errno.EXDEV: "filtered",  # by a reverse path filter
+}
 
 
 class Found(NamedTuple):
@@ -55,7 +60,7 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
         with session() as opened:
             bodies = opened.request(RTM_GETROUTE, encode(rtmsg, attributes, **fields))
     except OSError as error:
-        if error.errno not in (*UNREACHABLE, errno.EXDEV):  # EXDEV: a reverse path filter drops the packet
+        if error.errno not in (*UNREACHABLE, *KIND_OF_ERROR):
             raise
         return Found(KIND_OF_ERROR.get(error.errno or 0, ""))
     message = decode(rtmsg, bodies[0])

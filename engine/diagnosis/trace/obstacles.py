@@ -26,7 +26,6 @@ CHANGING = re.compile(
     r"\b(notrack|snat|masquerade|synproxy|queue|(ttl|hoplimit|mark|saddr|daddr|sport|dport) set)\b", re.IGNORECASE
 )
 """Statements of nftables that change a packet or its treatment, without a drop."""
-NO_ANSWER = (3, 8)  # values of arp_ignore with which an interface answers no ARP request for its own address
 
 
 class Obstacles:
@@ -43,7 +42,7 @@ class Obstacles:
             detail = f"lo of {way.source.name} is down, so it does not reach its own addresses"
             yield Culprit("interface-down", what, where, detail, f"bring it up in {where}: ip link set lo up")
         for place, interface, whose in self._interfaces():
-            for obstacle in place.inside(partial(_list, interface)):
+            for obstacle in place.inside(partial(obstacles.of, interface)):
                 culprit = self._of_flag(obstacle, place, interface, whose)
                 if culprit is not None:
                     yield culprit
@@ -52,7 +51,7 @@ class Obstacles:
     def likely(self, seen: Observation) -> Iterator[Culprit]:
         """Yield programs, queues and rules on the path that may drop the probe, and a full queue of connections."""
         for place, interface, whose in self._interfaces():
-            for obstacle in place.inside(partial(_list, interface)):
+            for obstacle in place.inside(partial(obstacles.of, interface)):
                 culprit = _of_program(obstacle, place, interface, whose)
                 if culprit is not None:
                     yield culprit
@@ -119,7 +118,7 @@ class Obstacles:
                 continue
             for one in ("all", member.endpoint.interface):
                 path = sysctl.conf("ipv4", one, "arp_ignore")
-                if int(place.inside(partial(sysctl.read, path)) or 0) in NO_ANSWER:
+                if int(place.inside(partial(sysctl.read, path)) or 0) in obstacles.SILENT_ON_ARP:
                     name = path.replace("/", ".")
                     detail = f"{name} lets {place.name} answer no ARP request for its address"
                     fix = f"sysctl -w {name}=0 in {place.name}"
@@ -154,10 +153,6 @@ class Obstacles:
                 yield Culprit("stale-neighbour", what, str(place), detail, fix)
         if way.kind == EXTERNAL:
             yield from outside.silent_next_hop(way)
-
-
-def _list(interface: str) -> list[Obstacle]:
-    return list(obstacles.of(interface))
 
 
 def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
