@@ -33,6 +33,7 @@ class Obstacles:
 
     def __init__(self, records: Records, way: Way) -> None:
         self._records, self._way = records, way
+        self._known: dict[Place, dict[str, list[Obstacle]]] = {}
 
     def proven(self) -> Iterator[Culprit]:
         """Yield interfaces without carrier or ARP, and bridge ports that get no frames for an unknown machine."""
@@ -42,7 +43,7 @@ class Obstacles:
             detail = f"lo of {way.source.name} is down, so it does not reach its own addresses"
             yield Culprit("interface-down", what, where, detail, f"bring it up in {where}: ip link set lo up")
         for place, interface, whose in self._interfaces():
-            for obstacle in place.inside(partial(obstacles.of, interface)):
+            for obstacle in self._at(place, interface):
                 culprit = self._of_flag(obstacle, place, interface, whose)
                 if culprit is not None:
                     yield culprit
@@ -51,7 +52,7 @@ class Obstacles:
     def likely(self, seen: Observation) -> Iterator[Culprit]:
         """Yield programs, queues and rules on the path that may drop the probe, and a full queue of connections."""
         for place, interface, whose in self._interfaces():
-            for obstacle in place.inside(partial(obstacles.of, interface)):
+            for obstacle in self._at(place, interface):
                 culprit = _of_program(obstacle, place, interface, whose)
                 if culprit is not None:
                     yield culprit
@@ -66,6 +67,12 @@ class Obstacles:
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
         if any(str(s.source) not in own and s.source != self._way.source_address for s in left):
             yield from _changing_rules(seen)
+
+    def _at(self, place: Place, interface: str) -> list[Obstacle]:
+        """Return the obstacles at an interface. The first call for a place reads them; the probe is lost by then."""
+        if place not in self._known:
+            self._known[place] = place.inside(obstacles.everywhere)
+        return self._known[place].get(interface, [])
 
     def _has_left(self, seen: Observation) -> bool:
         return self._way.kind == EXTERNAL and seen.saw(HOST, self._outer())
