@@ -141,7 +141,8 @@ def test_foreign_firewalls_are_named_and_left_alone(patient):
 
 
 def test_a_foreign_firewall_that_drops_nothing_of_hawse_is_no_finding(patient):
-    patient.host.run("nft", foreign_table("other", HARMLESS))
+    zone = ("ct state established accept", "ct status dnat accept", f'oifname "{patient.links["app"]}" reject')
+    patient.host.run("nft", f"{foreign_table('other', HARMLESS)}; {foreign_table('other', zone)}")
     assert patient.findings() == []
     patient.host.run("nft", "delete table inet other")
 
