@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -25,19 +25,22 @@ from drivers.linux import netns, process, recording
 from engine.agent.client import LOCK
 from engine.api import Engine
 from engine.config import load_config
-from engine.core import ContainerVerbs, NetworkVerbs, require_net_admin
+from engine.core import ContainerVerbs, NetworkVerbs, Verbs, require_net_admin
 from engine.endpoints import shared_state
 from engine.errors import EngineError, Forbidden, NotImplementedByHawse
 from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors
 from engine.networks import predefined
 from engine.networks import remove as networks_remove
 from engine.paths import make_private_directory, open_private, root_directory, run_directory
+from engine.recovery import recover
 from engine.runtime.api import CreatedProcess, ProcessSpec, Runtime
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
 from engine.store.store_file import NAME
 
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
+PREFIX = "dry-run-"
+"""The names of the directories of dry runs begin with this prefix and the identity of their process."""
 _recorder: CommandRecorder | None = None
 
 
@@ -59,11 +62,17 @@ def stop() -> Sequence[str]:
 
 
 class DryRun:
-    """A dry run: ``engine`` runs the operation, and `close` removes the copy of the store."""
+    """A dry run: ``engine`` runs the operation, and `close` removes the copy of the store.
+
+    The copy is in HAWSE_RUN, where other users can create nothing. The next dry run removes what a killed one has left.
+    """
 
     def __init__(self) -> None:
         self.root, self.run = root_directory(), run_directory()
-        self.scratch = Path(tempfile.mkdtemp(prefix="hawse-dry-run-"))
+        self._made_run = not self.run.exists()
+        make_private_directory(self.run)
+        _remove_abandoned(self.run)
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process.identity()}-", dir=self.run))
 
     def open(self) -> Engine:
         """Return the engine; raises Forbidden if the next command on this host would first do other work."""
@@ -88,8 +97,19 @@ class DryRun:
         return text
 
     def close(self) -> None:
-        """Remove the copy of the store; idempotent."""
+        """Remove the copy of the store, and HAWSE_RUN if the dry run created it; idempotent."""
         shutil.rmtree(self.scratch, ignore_errors=True)
+        if self._made_run:
+            with suppress(OSError):  # another command uses it now
+                self.run.rmdir()
+
+
+def _remove_abandoned(run: Path) -> None:
+    """Remove the directories of dry runs whose process no longer runs."""
+    for directory in run.glob(f"{PREFIX}*"):
+        owner = directory.name.removeprefix(PREFIX).partition("-")[0]
+        if not process.is_owner_running(owner):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _copy(store: Path, copy: Path) -> None:
@@ -121,19 +141,24 @@ class _Engine:
         self.networks, self.containers = _Networks(host), _Containers(host)
 
 
-@raises_engine_errors
-class _Networks(NetworkVerbs):
+class _Verbs(Verbs):
     def changing(self) -> Host:
+        """Return the host. The first call records the repairs that the command would make first."""
+        if not self._ready:
+            recover.repair(self.host)
+            self._ready = True
         return self.host
 
+
+@raises_engine_errors
+class _Networks(_Verbs, NetworkVerbs):
     def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
-        return networks_remove.remove_each(self.host, references)
+        return networks_remove.remove_each(self.changing(), references)
 
 
 @raises_engine_errors
-class _Containers(ContainerVerbs):
-    def changing(self) -> Host:
-        return self.host
+class _Containers(_Verbs, ContainerVerbs):
+    """The operations on containers, with the repairs before them."""
 
 
 class _Runtime:

@@ -29,8 +29,8 @@ BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
 DRAIN_LIMIT_BYTES = 32 << 20
-"""At most this number of unread bytes of a body is read after the answer, because most clients read the answer only after they
-have sent the body. With a longer body, the connection is closed."""
+"""At most this number of unread bytes of a body is read after the answer, because most clients read the answer only
+after they have sent the body. With a longer body, the connection is closed."""
 PIECE_BYTES = 64 << 10
 
 T = TypeVar("T")

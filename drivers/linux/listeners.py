@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from drivers.api import IPAddress
@@ -16,6 +17,17 @@ def at(protocol: str, port: int) -> list[IPAddress]:
     """Return the local addresses of the sockets that receive packets at a port."""
     sockets = (one for file in FILES[protocol] for one in _read(file))
     return [_address(place) for place, number, state in sockets if (number, state) == (port, WAITING[protocol])]
+
+
+def waiting_connections(port: int) -> int:
+    """Return the number of TCP connections to a port that the listening process has not accepted yet."""
+    found = [0]
+    for file in FILES["tcp"]:
+        with suppress(OSError), open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
+            for fields in (line.split() for line in table.readlines()[1:]):
+                if int(fields[1].rpartition(":")[2], 16) == port and fields[3] == WAITING["tcp"]:
+                    found.append(int(fields[4].partition(":")[2], 16))
+    return max(found)
 
 
 def udp_ports(address: IPv4Address) -> list[int]:

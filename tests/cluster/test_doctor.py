@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.cluster.conftest import eventually
+from tests.conftest import COLD
 
 pytestmark = pytest.mark.netns
 
@@ -94,6 +95,21 @@ def test_a_stopped_etcd(pair):
     assert "fault does not answer" in named(findings(worker), "cluster store")
     findings(manager, "--fix")
     eventually(lambda: findings(manager) == [] == findings(worker), 20)
+
+
+def test_clocks_that_differ(pair):
+    """Only the doctor's own process has another time, because all hosts of a test share one clock."""
+    _, worker = pair
+    for ahead, status, direction in ((400, "fault", "behind"), (-30, "warning", "ahead")):
+        words = ["faketime", "-f", f"{ahead:+d}s", *COLD, "doctor", "--format", "json"]
+        command = ["ip", "netns", "exec", worker.name, *words]
+        environment = worker.env(HAWSE_WARM="off", FAKETIME_DONT_FAKE_MONOTONIC="1")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+        node = next(c for c in json.loads(done.stdout)["checks"] if "its clock is" in c["what"])
+        assert (node["object"].partition(" ")[0], node["status"]) == ("node", status), node
+        assert abs(int(node["what"].split()[3]) - abs(ahead)) <= 2, node
+        assert node["what"].endswith(direction), node
+    assert findings(worker) == []
 
 
 def test_expired_certificates(pair):

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall import resolver_redirect
-from drivers.linux import link
-from drivers.linux.netlink import session
+from drivers.linux import obstacles
 from drivers.registry import facts
 from engine.agent import client
 from engine.containers import etc_files
@@ -115,7 +114,8 @@ class Names:
         reply = self._ask(server, name)
         if reply.code == -1:
             raise Found(self._silent(server))
-        if not set(reply.addresses) & set(recorded):
+        unheld = [a for a in reply.addresses if a not in recorded and not self._records.at(a)]
+        if unheld or not set(reply.addresses) & set(recorded):
             said = _shown(reply.addresses) or "no such name"
             detail = f"the resolver at {server} says for {name}: {said}; the records say {_shown(recorded)}"
             fix = f"restart the container, so that its /etc/resolv.conf names {ADDRESS}"
@@ -138,7 +138,7 @@ class Names:
     def _require_resolver(self) -> None:
         """Raise `Found` if kernel state shows that the resolver at 127.0.0.11 cannot answer; sends no query."""
         try:
-            lost = self._source.inside(lambda: _loopback_down() or bool(resolver_redirect.compare()))
+            lost = self._source.inside(lambda: obstacles.is_down("lo") or bool(resolver_redirect.compare()))
         except DriverError:
             return
         if lost or client.ask(self._host.run, "status", STATUS_SECONDS) in (None, "late"):
@@ -149,7 +149,7 @@ class Names:
         if server != ADDRESS:
             fix = f"let /etc/resolv.conf of {self._source.name} name a server that answers"
             return Culprit("resolver-down", f"resolver {server}", self._where, f"{server} does not answer", fix)
-        down = self._source.inside(_loopback_down)
+        down = self._source.inside(lambda: obstacles.is_down("lo"))
         if down:
             fix = f"bring it up: nsenter -t PID -n ip link set lo up (in {self._source.name})"
             detail = f"lo of {self._source.name} is down, so the resolver at {ADDRESS} cannot be reached"
@@ -276,12 +276,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _loopback_down() -> bool:
-    with session() as opened:
-        lo = link.find(opened, "lo")
-    return lo is not None and not lo.up
 
 
 def _shown(found: Sequence[IPAddress]) -> str:
