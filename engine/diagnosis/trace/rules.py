@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from drivers.api import DriverError
+from drivers.api import DriverError, IPAddress
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.rule_reading import Drop, Packet, find_drop
 from drivers.linux import path_lookup
@@ -35,6 +35,31 @@ def dropping(way: Way) -> Culprit | None:
         if drop is not None:
             return _culprit(place, drop, bridged=way.kind == BRIDGED and families == IP, version=packet.version)
     return None
+
+
+def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
+    """Return the rule in the target's namespace that drops a packet of ``client`` or its answer, or None."""
+    place, member = way.target, way.target_member
+    if place is None or member is None:
+        return None
+    own, interface = way.inner_address, member.endpoint.interface
+    request = Packet(way.protocol, client, own, way.inner_port, received=interface)
+    answer = Packet(way.protocol, own, client, 0, sent=interface, state="established", source_port=way.inner_port)
+    hooks = (("prerouting", request), ("input", request), ("output", answer), ("postrouting", answer))
+    for hook, packet in hooks:
+        drop = place.inside(partial(find_drop, packet, hook, IP))
+        if drop is not None:
+            return _culprit(place, drop, bridged=False, version=own.version)
+    return None
+
+
+def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | None:
+    """Return the rule of this host that drops the UDP packets between two hosts to ``port``, or None."""
+    arriving = Packet("udp", other, own, port, received=interface)
+    leaving = Packet("udp", own, other, port, sent=interface)
+    found = find_drop(arriving, "ingress", ("netdev",))
+    hooks = (("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving))
+    return next((d for hook, packet in hooks if found is None and (d := find_drop(packet, hook, IP))), found)
 
 
 def _steps(way: Way) -> Iterator[Step]:
