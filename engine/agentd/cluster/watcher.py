@@ -44,6 +44,7 @@ class StoreWatcher:
         self._open_client, self._changed, self._view, self._silence = open_client, changed, known, silence
         self._ended = threading.Event()
         self._pause = FIRST_PAUSE
+        self._revision = known.revision if known is not None else 0
 
     def start(self) -> None:
         """Start the thread."""
@@ -76,7 +77,7 @@ class StoreWatcher:
         if self._view is None:
             self._take(views.load(client))
         assert self._view is not None
-        for revision, events in client.watch(keys.SHARED, self._view.revision + 1, self._silence):
+        for revision, events in client.watch(keys.SHARED, self._revision + 1, self._silence):
             self._pause = FIRST_PAUSE
             if self._ended.is_set():
                 return
@@ -86,7 +87,8 @@ class StoreWatcher:
                     self._asked(event)
             if changes:
                 self._take(views.after(self._view, revision, changes))
+            self._revision = revision  # so that the next watch does not repeat questions
 
     def _take(self, view: View) -> None:
-        self._view = view
+        self._view, self._revision = view, view.revision
         self._changed(view)
