@@ -144,20 +144,25 @@ def test_vxlan_is_blocked_here(pair, direction):
     b.sh(f"nft 'add table inet foreign; add chain inet foreign c {{ type filter hook {direction} priority 0; }}; "
          "add rule inet foreign c udp dport 4789 drop'")  # fmt: skip
     try:
-        found = culprit(b, "box", "web:80")
-        assert (found["kind"], "inet foreign" in found["object"]) == ("vxlan-blocked", True), found
+        for flags in ((), ("--dry",)):
+            found = culprit(b, *flags, "box", "web:80")
+            assert (found["kind"], "inet foreign" in found["object"]) == ("vxlan-blocked", True), found
+            assert found["where"].startswith("host, "), found
     finally:
         b.sh("nft delete table inet foreign")
 
 
-def test_vxlan_is_blocked_on_the_other_host(pair):
-    a, b = pair
-    a.sh("nft 'add table inet foreign; add chain inet foreign c { type filter hook input priority 0; }; "
-         "add rule inet foreign c udp dport 4789 drop'")  # fmt: skip
+@pytest.mark.parametrize(("direction", "port"), [("output", "dport"), ("input", "sport")])
+def test_a_firewall_in_the_source(pair, direction, port):
+    _, b = pair
+    pid = b.hawse("inspect", "-f", "{{.State.Pid}}", "box").stdout.strip()
+    b.run("nsenter", "-t", pid, "-n", "sh", "-c", DROP.format(direction, f"tcp {port} 80").format())
     try:
-        assert culprit(b, "box", "web:80")["kind"] == "vxlan-blocked"
+        for flags in ((), ("--dry",)):
+            found = culprit(b, *flags, "box", "web:80")
+            assert (found["kind"], found["where"]) == ("container-firewall", "container box"), found
     finally:
-        a.sh("nft delete table inet foreign")
+        b.run("nsenter", "-t", pid, "-n", "sh", "-c", NO_DROP)
 
 
 def test_the_vxlan_device_is_down(pair):

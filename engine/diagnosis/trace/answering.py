@@ -15,11 +15,10 @@ from functools import partial
 from ipaddress import ip_address
 from itertools import islice
 
-from drivers.api import DriverError, IPAddress
+from drivers.api import DriverError
 from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
-from drivers.linux.probes import VXLAN_PORT
-from engine.cluster import encryption, record_checks
+from engine.cluster import record_checks
 from engine.cluster.model import Question
 from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.checks import Checks
@@ -28,8 +27,7 @@ from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Hop, Log
 from engine.diagnosis.trace.other_host import CULPRITS_LIMIT, LONGEST_TEXT, Report
 from engine.diagnosis.trace.overlay import Overlay
-from engine.diagnosis.trace.records import HOST, Place, Records, address_of
-from engine.diagnosis.trace.rules import rule_in
+from engine.diagnosis.trace.records import Place, Records, address_of
 from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.state import State
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -143,25 +141,16 @@ def _underlay(overlay: Overlay, way: Way) -> Iterator[Culprit]:
     own, node = overlay.own_address, overlay.node_of(way)
     if not own or node is None or way.source_member is None:
         return
-    here, other = ip_address(own), ip_address(node.data_address)
+    other = ip_address(node.data_address)
     if own not in (text.partition("/")[0] for _, text in interface_addresses()):
         detail = f"this host's address in the cluster is {own}, and no interface has it"
         yield Culprit("wrong-address", f"address {own} of the host", "host", detail, "")
     found = path_lookup.route(other)
     if found.kind != "unicast":
         yield Culprit("no-route", f"route to {other} of the host", "host", f"this host has no route to {other}", "")
-    yield from _blocked(way.source_member, here, other, found.interface)
-
-
-def _blocked(member: JoinedEndpoint, own: IPAddress, other: IPAddress, interface: str) -> Iterator[Culprit]:
-    encrypted = encryption.is_encrypted(member.network)
-    port, what = (encryption.port(member.network), "WireGuard") if encrypted else (VXLAN_PORT, "VXLAN")
-    drop = rules.dropping_tunnel(own, other, port, interface)
+    drop = overlay.dropped_tunnel(way)
     if drop is not None:
-        chain = f"table {drop.table} chain {drop.chain}"
-        detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, drop)}"
-        kind = "encryption-down" if encrypted else "vxlan-blocked"
-        yield Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, "")
+        yield drop
 
 
 def _bounded(hops: Iterable[Hop], culprits: Iterable[Culprit]) -> Report:

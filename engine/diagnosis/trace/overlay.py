@@ -17,13 +17,13 @@ from drivers.api import DriverError, IPAddress, PeerProgrammer
 from drivers.firewall.packet_trace import PacketTrace
 from drivers.linux import echo, path_lookup
 from drivers.linux.features import mtu_of
-from drivers.linux.probes import Probe, TunnelFlow
+from drivers.linux.probes import VXLAN_PORT, Probe, TunnelFlow
 from drivers.overlay.options import is_encrypted
 from engine import dispatch
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node, Question
 from engine.cluster.snapshot import View
-from engine.diagnosis.trace import probing
+from engine.diagnosis.trace import probing, rules
 from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
@@ -175,6 +175,9 @@ class Overlay:
             return culprit
         for culprit in self.devices(way):
             return culprit
+        dropping = self._dropping(way) if self._dry else None
+        if dropping is not None:
+            return dropping
         for culprit in report.culprits if report is not None else ():
             # A port without a process refuses a connection, so it does not explain a lost one.
             lost = way.protocol == "tcp" and not self._dry
@@ -183,6 +186,11 @@ class Overlay:
         if way.protocol == "udp" and not self._dry:
             return None
         return self._beyond(way, node)
+
+    def _dropping(self, way: Way) -> Culprit | None:
+        with suppress(DriverError, OSError):
+            return rules.dropping_at_source(way) or self.dropped_tunnel(way)
+        return None
 
     def devices(self, way: Way) -> Iterator[Culprit]:
         """Yield the faults of the network's devices and tables on this host that concern this path."""
@@ -253,7 +261,7 @@ class Overlay:
             return dropped or Culprit("peer-unreachable", shown, where, f"{shown} does not answer a ping", fix)
         if small is not None:
             return small
-        return self._tunnel_drop(way, other) or self._tunnel_silent(way, shown)
+        return self._tunnel_drop(way, other) or self.dropped_tunnel(way) or self._tunnel_silent(way, shown)
 
     def _tunnel_silent(self, way: Way, shown: str) -> Culprit | None:
         member = way.source_member
@@ -271,6 +279,26 @@ class Overlay:
         )
         fix = f"let UDP 4789 pass between the hosts, and run hawse trace and hawse network verify {network} on {shown}"
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
+
+    def dropped_tunnel(self, way: Way) -> Culprit | None:
+        """Return the rule of this host that drops the tunnel's packets to or from the other host, or None.
+
+        The rules are read, and nothing is sent.
+        """
+        node, member = self.node_of(way), way.source_member
+        if node is None or member is None or not self.own_address:
+            return None
+        own, other = ip_address(self.own_address), ip_address(node.data_address)
+        encrypted = encryption.is_encrypted(member.network)
+        port, what = (encryption.port(member.network), "WireGuard") if encrypted else (VXLAN_PORT, "VXLAN")
+        drop = rules.dropping_tunnel(own, other, port, path_lookup.route(other).interface)
+        if drop is None:
+            return None
+        chain = f"table {drop.table} chain {drop.chain}"
+        detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, drop)}"
+        kind = "encryption-down" if encrypted else "vxlan-blocked"
+        fix = f"let UDP {port} from and to {other} pass in {chain}"
+        return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)
 
     def _tunnel_drop(self, way: Way, other: IPAddress) -> Culprit | None:
         """Send the probe again, and return the rule of this host that drops its VXLAN packets, or None."""

@@ -37,19 +37,36 @@ def dropping(way: Way) -> Culprit | None:
     return None
 
 
+def dropping_at_source(way: Way) -> Culprit | None:
+    """Return the rule in the source's namespace that drops the packet to an endpoint on another host, or its answer."""
+    client, member = way.source_address, way.source_member
+    if client is None or member is None:
+        return None
+    request, answer = _exchange(way, client)
+    return _at_end(way.source, member.endpoint.interface, answer, request)
+
+
 def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
     """Return the rule in the target's namespace that drops a packet of ``client`` or its answer, or None."""
-    place, member = way.target, way.target_member
-    if place is None or member is None:
+    if way.target is None or way.target_member is None:
         return None
-    own, interface = way.inner_address, member.endpoint.interface
-    request = Packet(way.protocol, client, own, way.inner_port, received=interface)
-    answer = Packet(way.protocol, own, client, 0, sent=interface, state="established", source_port=way.inner_port)
-    hooks = (("prerouting", request), ("input", request), ("output", answer), ("postrouting", answer))
-    for hook, packet in hooks:
+    request, answer = _exchange(way, client)
+    return _at_end(way.target, way.target_member.endpoint.interface, request, answer)
+
+
+def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
+    """Return the packet of a client, and its answer."""
+    own, port = way.inner_address, way.inner_port
+    request = Packet(way.protocol, client, own, port)
+    return request, Packet(way.protocol, own, client, 0, state="established", source_port=port)
+
+
+def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
+    comes, goes = _at(arriving, interface, ""), _at(leaving, "", interface)
+    for hook, packet in (("prerouting", comes), ("input", comes), ("output", goes), ("postrouting", goes)):
         drop = place.inside(partial(find_drop, packet, hook, IP))
         if drop is not None:
-            return _culprit(place, drop, bridged=False, version=own.version)
+            return _culprit(place, drop, bridged=False, version=packet.version)
     return None
 
 
