@@ -185,6 +185,16 @@ def test_the_underlay_is_too_small(pair):
         b.sh("ip link set ext0 mtu 1500")
 
 
+def test_the_network_between_the_hosts_is_too_narrow(pair):
+    a, b = pair
+    a.peer.run("ip", "link", "set", f"v{a.index}", "mtu", "1400")
+    try:
+        found = culprit(b, "box", "web:80")
+        assert (found["kind"], found["where"]) == ("mtu", "network between the hosts"), found
+    finally:
+        a.peer.run("ip", "link", "set", f"v{a.index}", "mtu", "1500")
+
+
 @pytest.mark.slow
 def test_an_encrypted_network(pair):
     a, b = pair

@@ -23,7 +23,7 @@ from engine import dispatch
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node, Question
 from engine.cluster.snapshot import View
-from engine.diagnosis.trace import probing, rules
+from engine.diagnosis.trace import full_size, probing, rules
 from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
@@ -99,11 +99,12 @@ class Overlay:
             raise Found(Culprit("no-such-endpoint", f"address {way.address}", f"network {network}", detail, fix))
         inquiry = self._inquiry(way, node)
         seen = probing.run(way) if not self._dry else Observation()
+        narrow = full_size.lost(way, "network between the hosts") if seen.result == "open" else None
         report = inquiry.report() if inquiry is not None else None
         self._log.hops += report.hops if report is not None else []
         if report is None:
             self._log.add("agent of hawse", where, "gives no answer, so its side is judged from this host only")
-        small = self.small_underlay(way) or (report.first("mtu") if report else None)
+        small = self.small_underlay(way) or (report.first("mtu") if report else None) or narrow
         if small is not None and (seen.result == "open" or self._dry):
             return self._ended(False, small)
         if seen.result == "open":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.diagnosis.trace import probing, rules, source
+from engine.diagnosis.trace import full_size, probing, rules, source
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
@@ -74,7 +74,8 @@ class _Tracer:
             for culprit in explanation.soft_faults(sending=True):
                 return self._ended(False, culprit)
             self._log.add(f"{way.target_name} answers", str(way.target or way.address), way.service, seen=True)
-            return Trace(True, self._log.hops)
+            beyond = way.kind == EXTERNAL and way.source.kind != source.OUTSIDE
+            return Trace(True, self._log.hops, full_size.lost(way, "outside") if beyond else None)
         cause = explanation.of(seen)
         return self._ended(False, cause) if cause is not None else self._unexplained(way, seen)
 
