@@ -397,6 +397,14 @@ class System(Protocol):
         container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
         """
 
+    def answer(self, question: str) -> str:
+        """Answer the question of another host's trace about this host's side of a path; changes nothing (a hawse
+        extension).
+
+        Question and answer are JSON. The answer is "" if this host does not answer. The kernel ends this process if
+        the answer takes some seconds.
+        """
+
     def swarm_state(self) -> str:
         """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
 

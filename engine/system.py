@@ -164,6 +164,13 @@ class SystemVerbs:
             raise PermissionDenied("permission denied: hawse trace needs root (CAP_NET_ADMIN) to see the networks")
         return trace(self.host, source, target, dry=dry).document()
 
+    def answer(self, question: str) -> str:
+        """Answer the question of another host's trace about this host's side of a path; changes nothing."""
+        from engine.diagnosis.trace import answering
+
+        with answering.limits():
+            return answering.answer(self.host, question)
+
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the past events since ``options.since``, and then the future events."""
         return EventStream(self.host.store, self._event_watch, options, client)

@@ -14,6 +14,7 @@ from engine.agent.service import Snapshot
 from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
+from engine.agentd.cluster.responder import Responder
 from engine.agentd.cluster.watcher import StoreWatcher
 from engine.cluster import encryption, endpoint_sync, local_networks, shared_networks
 from engine.cluster import membership as memberships
@@ -48,13 +49,14 @@ class ClusterNode:
         self._view = views.saved(root)
         self._saved: View | None = self._view
         self._programmer = PeerSync(self._host.driver("overlay"), membership.node_id, run)
-        self._follower = StoreWatcher(self._open, self._changed, self._view)
+        self._responder = Responder(self._open, membership, self._host.callback("__answer"))
+        self._follower = StoreWatcher(self._open, self._changed, self._view, asked=self._responder.take)
         self._lease_keeper = LeaseKeeper(
             self._open, membership, sync_records=self._sync_records, after_renewal=self._after_renewal
         )
         if self._view is not None:
             self._programmer.tell(view=self._view)
-        for part in (self._programmer, self._follower, self._lease_keeper):
+        for part in (self._programmer, self._responder, self._follower, self._lease_keeper):
             part.start()
 
     @property
@@ -214,7 +216,7 @@ class ClusterNode:
 
     def close(self) -> None:
         """Ask the threads to end; does not wait."""
-        for part in (self._programmer, self._follower, self._lease_keeper):
+        for part in (self._programmer, self._responder, self._follower, self._lease_keeper):
             part.stop()
 
 

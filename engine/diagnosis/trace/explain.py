@@ -103,7 +103,7 @@ class Explanation:
             yield from self._obstacles.proven()
             yield from outside.wrong_neighbour(self._way)
         yield from self._checks.mtu()
-        if sending:
+        if sending and self._way.kind == EXTERNAL:
             yield from outside.small_mtu(self._way)
         yield from self._checks.conntrack_stale()
 

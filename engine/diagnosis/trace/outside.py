@@ -51,10 +51,11 @@ def silent_next_hop(way: Way) -> Iterator[Culprit]:
         yield Culprit("peer-unreachable", what, "outside", detail, fix)
 
 
-def small_mtu(way: Way) -> Iterator[Culprit]:
-    """Yield a culprit if an external machine answers small pings, and large ones are lost silently. Sends pings."""
-    if way.kind != EXTERNAL:
-        return
+def small_mtu(way: Way, place: str = "outside") -> Iterator[Culprit]:
+    """Yield a culprit if the target answers small pings, and large ones are lost silently on the way. Sends pings.
+
+    ``place`` names the path beyond this host.
+    """
     found = way.source.inside(lambda: path_lookup.route(way.address))
     if found.kind != "unicast":
         return  # the address is the source's own
@@ -69,4 +70,4 @@ def small_mtu(way: Way) -> Iterator[Culprit]:
             "let ICMP errors pass on the way, or use this size: hawse network create "
             f"-o com.docker.network.driver.mtu={size}"
         )
-        yield Culprit("mtu", f"path to {way.address}", "outside", detail, fix)
+        yield Culprit("mtu", f"path to {way.address}", place, detail, fix)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from drivers.api import IPAddress
 from drivers.linux import host as host_links
 from drivers.linux import path_lookup
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, ROUTED, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
@@ -50,7 +50,7 @@ class Routes:
             yield Culprit("no-route", what, where, detail, f"restart the container: hawse restart {place.name}")
         elif found.kind != "unicast":
             yield Culprit("wrong-route", what, where, f"a {found.kind} route matches {target} in {place.name}", fix)
-        elif self._way.kind == BRIDGED and (found.interface != member.endpoint.interface or found.gateway):
+        elif self._way.kind in (BRIDGED, REMOTE) and (found.interface != member.endpoint.interface or found.gateway):
             way_out = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}"
             shared = found.interface in own and found.gateway is None
             if not (shared and own[found.interface].network.id == member.network.id):
