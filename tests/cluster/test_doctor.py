@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.cluster.conftest import eventually
-from tests.conftest import COLD
+from tests.commands import COLD
 
 pytestmark = pytest.mark.netns
 

@@ -135,10 +135,10 @@ class Obstacles:
         way = self._way
         if way.protocol != "tcp" or seen.result or way.target is None or not way.inner_port:
             return
-        waiting = way.target.inside(partial(listeners.waiting_connections, way.inner_port))
+        waiting = way.target.inside(partial(listeners.full_queue, way.inner_port))
         if waiting:
             what = f"port {way.service} of {way.target.name}"
-            detail = f"{waiting} connections wait at port {way.service}, and the process does not accept them"
+            detail = f"{waiting} connections wait at port {way.service}, and the process accepts none: its queue is full"
             fix = f"see what the process in {way.target.name} waits for, or give it a longer queue"
             yield Culprit("port-not-listening", what, str(way.target), detail, fix)
 

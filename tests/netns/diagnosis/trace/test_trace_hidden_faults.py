@@ -11,7 +11,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from tests.conftest import COLD, Netns
+from tests.commands import COLD
+from tests.conftest import Netns
 from tests.netns.diagnosis.trace.test_trace_more_faults import fault
 from tests.netns.publish.conftest import open_socket
 

@@ -67,12 +67,12 @@ def test_other_faults(lab, place, inject, undo, source, target, kind, word):
 
 
 @pytest.mark.parametrize("target", ["192.168.99.99:91", "fd99::99"])
-def test_a_path_outside_that_is_too_narrow_is_a_warning(lab, target):
+def test_a_path_outside_with_a_small_mtu(lab, target):
     wire = f"v{lab.host.index}"
     lab.at("peer", f"ip link set {wire} mtu 1400")
     try:
         found = lab.trace("db" if "." in target else "host", target)
-        assert (found["reachable"], found["culprit"]["kind"], found["culprit"]["where"]) == (True, "mtu", "outside")
+        assert (found["reachable"], found["culprit"]["kind"], found["culprit"]["where"]) == (False, "mtu", "outside")
     finally:
         lab.at("peer", f"ip link set {wire} mtu 1500; ip link set br0 mtu 1500")
 
