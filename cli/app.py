@@ -149,7 +149,7 @@ class App:
             _explain().record()
         engine = self.open_engine()
         if self.open_engine is open_default_engine and self.has_color(self.stderr):
-            from engine.store.waiting import set_notice
+            from engine.store.locks import set_notice
 
             set_notice(self.waiting)
         return engine

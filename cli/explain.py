@@ -11,7 +11,7 @@ from cli.app import App, shell_colours
 from cli.output.terminal_escapes import escaped
 from engine import explain
 from engine.api import Engine
-from engine.dryrun import DryRun
+from engine.explain import DryRun
 
 NOTHING = "# Nothing was changed in the kernel."
 DRY = "# A dry run: nothing was done. Ids and names that are made from them are examples."

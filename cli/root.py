@@ -18,6 +18,7 @@ from cli.system.version import version_line
 from engine.errors import EngineError
 
 COMMANDS = {
+    "__answer": "cli.system.answer:answer",
     "__complete": "cli.completion.complete:complete",
     "__exited": "cli.system.exited:exited",
     "__rejoin": "cli.system.rejoin:rejoin",

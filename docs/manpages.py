@@ -16,8 +16,8 @@ from cli.pflag import Flag
 from cli.root import SECTIONS, root
 from docs import compatibility, reference
 from engine import config
+from engine.render.version import DOCKER_VERSION
 from engine.system import network_drivers
-from engine.version import DOCKER_VERSION
 
 DIRECTORY = Path(__file__).parent / "man"
 FILES = {

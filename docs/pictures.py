@@ -63,7 +63,7 @@ nft add rule inet corporate forward ip daddr 172.30.2.0/24 drop
 
 
 class Host:
-    """A host in a network namespace of its own, with directories of its own."""
+    """A host with its own network namespace and its own directories."""
 
     def __init__(self, directory: Path) -> None:
         config = directory / "daemon.json"

@@ -123,7 +123,7 @@ class ParentedDriver:
         sandboxes.inside(sandbox, remove)
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
-        """Return the name of the parent, and "" because the network has no namespace of its own."""
+        """Return the name of the parent, and "" because the network itself has no namespace."""
         return parent_name(network), ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:

@@ -397,11 +397,19 @@ class System(Protocol):
         container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
         """
 
+    def answer(self, question: str) -> str:
+        """Answer the question of another host's trace about this host's side of a path; changes nothing (a hawse
+        extension).
+
+        Question and answer are JSON. The answer is "" if this host does not answer. The kernel ends this process if
+        the answer takes some seconds.
+        """
+
     def swarm_state(self) -> str:
         """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the events since ``since``, or from now on; `engine.render.event` makes their JSON documents.
+        """Return the events since ``since``, or from now on; `engine.events.stream` makes their JSON documents.
 
         Without ``until``, and with an ``until`` in the future, the stream waits for new events. It watches the store:
         no resident process is needed, and events of all processes appear. The store keeps about the last `EVENTS_KEPT`

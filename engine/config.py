@@ -94,10 +94,11 @@ def load_config(path: Path | None = None) -> Config:
         raise InvalidArgument(
             f"{path}: You specified -b & --bip, mutually exclusive options. Please specify only one (bridge and bip)"
         )
-    try:
-        check_default_options(config.log_driver, config.log_opts)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"{path}: log-opts: {error}") from error
+    if config.log_opts:
+        try:
+            check_default_options(config.log_driver, config.log_opts)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{path}: log-opts: {error}") from error
     return config
 
 

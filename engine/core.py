@@ -8,7 +8,7 @@ from functools import cached_property
 
 from drivers.linux.host import has_net_admin
 from engine.api import Created, Diagnostics, Documents, Images, Json, Strings, Swarm
-from engine.cluster import network_hooks
+from engine.cluster import hooks
 from engine.config import load_config
 from engine.containers import connect as connections
 from engine.containers import create as creation
@@ -23,8 +23,7 @@ from engine.containers import start as containers_start
 from engine.containers import stats as statistics
 from engine.containers import update as updating
 from engine.errors import EngineError, PermissionDenied
-from engine.failures import raises_engine_errors
-from engine.host import Host
+from engine.host import Host, raises_engine_errors
 from engine.images import ImageStore
 from engine.model import (
     Adoption,
@@ -141,7 +140,7 @@ class Verbs:
         agent is not running.
         """
         predefined.ensure(self.host)
-        network_hooks.ensure_agent(self.host)
+        hooks.ensure_agent(self.host)
         return self.host
 
     def booting(self) -> None:
@@ -149,7 +148,7 @@ class Verbs:
         require_net_admin()
         recover.hold_shared_lock(self.host)
         predefined.ensure(self.host)
-        network_hooks.ensure_agent(self.host)
+        hooks.ensure_agent(self.host)
 
     def changing(self) -> Host:
         """Return the host for an operation that changes something.
@@ -163,7 +162,7 @@ class Verbs:
             recorded = predefined.ensure(self.host)
             recover.recover(self.host)
             predefined.follow_settings(self.host, recorded)
-            network_hooks.ensure_agent(self.host)
+            hooks.ensure_agent(self.host)
             self._ready = True
         return self.host
 

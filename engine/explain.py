@@ -1,13 +1,46 @@
-"""Record the changes of the kernel that this process makes, or would make, as equivalent shell commands."""
+"""Record the changes of the kernel that this process makes (``--explain``), or would make (``--dry-run``).
+
+The changes are recorded as equal shell commands. In a dry run, the drivers run as always, but each change of the kernel
+is only recorded (`drivers.explain.dry_run`). The operation runs on a copy of the store. Records, locks and files of
+containers are in a directory of this process. No process is started, and the agent gets no message. Two kinds of
+operation are refused: operations in a cluster, because other hosts take part in them, and operations after a boot or a
+killed command, because the next command first does other work.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
 
 from drivers.explain.dry_run import DryRunRecorder
 from drivers.explain.recorder import CommandRecorder
-from drivers.linux import recording
+from drivers.linux import netns, process, recording
+from engine.agent.client import LOCK
+from engine.api import Engine
+from engine.config import load_config
+from engine.core import ContainerVerbs, NetworkVerbs, Verbs, require_net_admin
+from engine.endpoints import shared_state
+from engine.errors import EngineError, Forbidden, NotImplementedByHawse
+from engine.host import Host, is_clustered, orphaned_intents, raises_engine_errors
+from engine.networks import predefined
+from engine.networks import remove as networks_remove
+from engine.paths import make_private_directory, open_private, root_directory, run_directory
+from engine.recovery import recover
+from engine.runtime.api import CreatedProcess, ProcessSpec, Runtime
+from engine.runtime.local import LocalRuntime
+from engine.store.sqlite import SqliteStore
+from engine.store.store_file import NAME
 
+OWN_NAMESPACE = "/proc/thread-self/ns/net"
+PREFIX = "dry-run-"
+"""The names of the directories of dry runs begin with this prefix and the identity of their process."""
 _recorder: CommandRecorder | None = None
 
 
@@ -26,3 +59,130 @@ def stop() -> Sequence[str]:
     commands = _recorder.commands if _recorder is not None else []
     recording.stop()
     return commands
+
+
+class DryRun:
+    """A dry run: ``engine`` runs the operation, and `close` removes the copy of the store.
+
+    The copy is in HAWSE_RUN, where other users can create nothing. The next dry run removes what a killed one has left.
+    """
+
+    def __init__(self) -> None:
+        self.root, self.run = root_directory(), run_directory()
+        self._made_run = not self.run.exists()
+        make_private_directory(self.run)
+        _remove_abandoned(self.run)
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process.identity()}-", dir=self.run))
+
+    def open(self) -> Engine:
+        """Return the engine; raises Forbidden if the next command on this host would first do other work."""
+        require_net_admin()
+        if is_clustered(self.root):
+            raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
+        for directory in ("root", "run"):
+            make_private_directory(self.scratch / directory)
+        (self.scratch / "run" / LOCK).symlink_to(self.run / LOCK)  # shows which ports this host's own agent holds
+        store = self.scratch / "root" / NAME
+        _copy(self.root / NAME, store)
+        runtime = cast(Runtime, _Runtime(LocalRuntime(self.root, self.run)))
+        host = Host(self.scratch / "root", self.scratch / "run", load_config(), SqliteStore(store), runtime)
+        predefined.ensure(host)
+        _require_rest(host)
+        return cast(Engine, _Engine(host))
+
+    def shown(self, text: str) -> str:
+        """Return a text in which this host's paths replace the paths of the copy."""
+        for name, real in (("root", self.root), ("run", self.run)):
+            text = text.replace(str(self.scratch / name), str(real))
+        return text
+
+    def close(self) -> None:
+        """Remove the copy of the store, and HAWSE_RUN if the dry run created it; idempotent."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self._made_run:
+            with suppress(OSError):  # another command uses it now
+                self.run.rmdir()
+
+
+def _remove_abandoned(run: Path) -> None:
+    """Remove the directories of dry runs whose process no longer runs."""
+    for directory in run.glob(f"{PREFIX}*"):
+        owner = directory.name.removeprefix(PREFIX).partition("-")[0]
+        if not process.is_owner_running(owner):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _copy(store: Path, copy: Path) -> None:
+    """Copy the records of a store, as they are now; does nothing without a store."""
+    if not store.exists():
+        return
+    os.close(open_private(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    uri = f"file:{quote(str(store))}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
+def _require_rest(host: Host) -> None:
+    """Raise Forbidden if the next command would first restore a boot or finish a killed command's work."""
+    with host.store.read() as reader:
+        here = reader.has_custom_networks() or reader.has_containers()
+        if here and not shared_state.is_of_this_boot(reader):
+            raise Forbidden("a dry run is not possible before the networks are back after a boot (hawse system boot)")
+        if orphaned_intents(reader.intents()):
+            raise Forbidden(
+                "a dry run is not possible before the work of a killed command is finished (hawse system boot)"
+            )
+
+
+class _Engine:
+    """The parts of the engine that a dry run supports."""
+
+    def __init__(self, host: Host) -> None:
+        self.networks, self.containers = _Networks(host), _Containers(host)
+
+
+class _Verbs(Verbs):
+    def changing(self) -> Host:
+        """Return the host. The first call records the repairs that the command would make first."""
+        if not self._ready:
+            recover.repair(self.host)
+            self._ready = True
+        return self.host
+
+
+@raises_engine_errors
+class _Networks(_Verbs, NetworkVerbs):
+    def remove_each(self, references: Sequence[str]) -> Iterator[EngineError | None]:
+        return networks_remove.remove_each(self.changing(), references)
+
+
+@raises_engine_errors
+class _Containers(_Verbs, ContainerVerbs):
+    """The operations on containers, with the repairs before them."""
+
+
+class _Runtime:
+    """A runtime that reads the state of real containers, and starts and ends no process."""
+
+    def __init__(self, real: Runtime) -> None:
+        self.state, self.knows = real.state, real.knows
+        self._created: dict[str, CreatedProcess] = {}
+
+    def create(self, spec: ProcessSpec) -> CreatedProcess:
+        """Return this process instead of a container's process. Its new network namespace ends with it."""
+        pid, path = os.getpid(), spec.netns
+        if path == "":
+            with netns.new_netns():
+                path = f"/proc/{pid}/fd/{os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)}"
+        elif path == "host":
+            path = f"/proc/{pid}/ns/net"
+        self._created[spec.id] = CreatedProcess(pid, process.start_time(pid), path)
+        return self._created[spec.id]
+
+    def prepared(self, container_id: str) -> CreatedProcess:
+        return self._created[container_id]
+
+    def nothing(self, *_: Any, **__: Any) -> None:
+        """Do nothing, because no process was started."""
+
+    start = delete = keep_supervisor = cancel_restart = nothing

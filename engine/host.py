@@ -1,19 +1,67 @@
-"""A host as the engine uses it: its directories for state, its configuration, store, runtime and drivers."""
+"""A host as the engine uses it: its directories, configuration, store, runtime and drivers.
+
+A command records work as an intent in the store before it changes the kernel. If its process ends before the work is
+done, the next command resolves the intent: creations are undone, removals are finished. This module never waits for a
+process that is still running.
+
+At the border to the drivers, records become the drivers' types and driver errors become engine errors. At the border to
+the command line, failures of the operating system and of the runtime become engine errors too.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import wraps
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from pathlib import Path
+from types import GeneratorType
+from typing import Any, TypeVar
 
-from drivers.api import Configurable, Driver, Missing, Settings
+from drivers import api as drivers
+from drivers.api import (
+    Configurable,
+    Driver,
+    EndpointSpec,
+    HealthReporter,
+    IPAddress,
+    IPInterface,
+    Missing,
+    NetworkSpec,
+    Pool,
+    PortBinding,
+    Repairer,
+    Settings,
+)
+from drivers.linux import libnftables, process
 from drivers.registry import load
+from engine import errors
 from engine.config import Config
-from engine.errors import NotFound
+from engine.errors import EngineError, KernelFailure, NotFound, Unavailable
+from engine.model import (
+    ContainerRecord,
+    EndpointRecord,
+    EndpointSettings,
+    NetworkAttachment,
+    NetworkRecord,
+    PoolRecord,
+    PortRecord,
+)
 from engine.paths import make_private_directory
-from engine.runtime.api import Runtime
-from engine.store.api import Store
+from engine.ports.allocation import exposed_ranges
+from engine.runtime.api import Runtime, RuntimeFailure
+from engine.store.api import Intent, Reader, Store, Transaction
+
+Verbs = TypeVar("Verbs", bound=type)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CLUSTER_DIRECTORY, MEMBERSHIP_FILE = "cluster", "membership.json"
+"""The directory of the cluster's files in HAWSE_ROOT, and the file in it that makes the host a member of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +78,11 @@ class Host:
     runtime: Runtime
     _drivers: dict[str, Driver] = field(default_factory=dict, repr=False)
 
+    @property
+    def is_clustered(self) -> bool:
+        """Whether this host is in a cluster."""
+        return is_clustered(self.root)
+
     def driver(self, type_name: str) -> Driver:
         """Return the driver for networks of the type ``type_name``.
 
@@ -44,6 +97,23 @@ class Host:
             self._drivers[type_name] = driver
         return self._drivers[type_name]
 
+    def health_warnings(self, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
+        """Return a warning for each problem that the drivers find in these networks.
+
+        ``networks`` has the driver type and the driver's network specification for each network. If a driver's check
+        raises an error, the networks of this driver get no warning.
+        """
+        by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
+        for name, spec in networks:
+            by_driver[name].append(spec)
+        warnings: list[str] = []
+        for name, specs in by_driver.items():
+            driver = self.driver(name)
+            if isinstance(driver, HealthReporter):
+                with suppress(drivers.DriverError):
+                    warnings += driver.health_warnings(specs)
+        return warnings
+
     def container_directory(self, container_id: str) -> Path:
         """Return the directory of a container's own files; a missing directory is created (mode 0700)."""
         path = self.root / "containers" / container_id
@@ -55,6 +125,11 @@ class Host:
         directories.
         """
         return callback(self.root, self.run, *argv)
+
+
+def is_clustered(root: Path) -> bool:
+    """Return whether the host with the directory ``root`` is in a cluster."""
+    return os.path.exists(f"{root}/{CLUSTER_DIRECTORY}/{MEMBERSHIP_FILE}")
 
 
 def callback(root: Path, run: Path, *argv: str) -> tuple[list[str], dict[str, str]]:
@@ -74,3 +149,244 @@ def configure(driver: Driver, config: Config, run: Path) -> None:
     """Pass the run directory and the driver settings of the host to a driver, if the driver is `Configurable`."""
     if isinstance(driver, Configurable):
         driver.configure(Settings(run, config.allow_direct_routing, config.bridge_accept_fwmark, config.ip_forward))
+
+
+Resolver = Callable[[Host, str], None]
+
+
+def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
+    """Record the intent that a process works on an object: this process, or the process with the identity ``owner``.
+
+    Call this function in the transaction that also reserves the object.
+    """
+    tx.put_intent(Intent(kind, object_id, owner or process.identity()))
+
+
+def end_intent(tx: Transaction, kind: str, object_id: str) -> None:
+    """Delete an intent, because the intent's work is done or undone.
+
+    Call this function in the transaction that also records the result of the work.
+    """
+    tx.delete_intent(kind, object_id)
+
+
+def orphaned_intents(begun: Iterable[Intent]) -> list[Intent]:
+    """Return the intents whose process no longer runs."""
+    return [intent for intent in begun if not process.is_owner_running(intent.owner)]
+
+
+@contextmanager
+def rollback_on_error(host: Host, kind: str, object_id: str, undo: Resolver) -> Iterator[None]:
+    """Run a block that changes the kernel. If the block fails, call ``undo`` and raise the block's error again.
+
+    If the process dies inside the block, a later command resolves the intent with the same function ``undo``.
+    """
+    try:
+        yield
+    except BaseException:
+        # Ignore an error of ``undo``. The intent then stays in the store for the next command, and the user sees the
+        # original error of the block.
+        with suppress(EngineError), translation(()):
+            undo(host, object_id)
+            with host.store.write() as tx:
+                end_intent(tx, kind, object_id)
+        raise
+
+
+def network_spec(record: NetworkRecord) -> NetworkSpec:
+    """Return a network in the form that drivers use.
+
+    Subnets marked as ``unused`` are left out, because only inspect shows them.
+    """
+    return NetworkSpec(
+        id=record.id,
+        name=record.name,
+        options={**(record.options or {}), **(record.host_options or {})},
+        pools=tuple(Pool(ip_network(p.subnet), gateway_interface(p)) for p in record.pools if not p.unused),
+        internal=record.internal,
+        ipv4=record.enable_ipv4,
+        ipv6=record.enable_ipv6,
+    )
+
+
+def gateway_interface(pool: PoolRecord) -> IPInterface | None:
+    """Return the gateway address of a subnet with the subnet's prefix length, or None if the subnet has no gateway."""
+    return ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}") if pool.gateway else None
+
+
+def endpoint_spec(
+    record: EndpointRecord, container: ContainerRecord, siblings: Iterable[EndpointRecord] = ()
+) -> EndpointSpec:
+    """Return an endpoint in the form that drivers use.
+
+    ``siblings`` are the other endpoints of the container. Some drivers need the addresses of these endpoints.
+    """
+    settings = attachment_of(container, record.network_id).settings
+    ipv4, ipv6, exposed = record.ipv4, record.ipv6, container.config.exposed_ports
+    return EndpointSpec(
+        id=record.id,
+        mac=record.mac,
+        ipv4=IPv4Interface(ipv4) if ipv4 else None,
+        ipv6=IPv6Interface(ipv6) if ipv6 else None,
+        link_local=tuple(ip_interface(a) for a in record.link_local),
+        options=settings.driver_opts or {},
+        ports=port_bindings(record.ports),
+        exposed=tuple(exposed_ranges(exposed)) if exposed else (),
+        siblings=addresses_of(siblings),
+        sysctls={key.replace(".", "/"): value for key, value in container.host.sysctls.items()},
+    )
+
+
+def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
+    """Return the IPv4 and IPv6 addresses of the endpoints."""
+    return tuple(ip_interface(text).ip for record in records for text in (record.ipv4, record.ipv6) if text)
+
+
+def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
+    """Return the container's configuration for a network, or an empty configuration if the container has left the
+    network.
+    """
+    for attachment in container.attachments:
+        if attachment.network_id == network_id:
+            return attachment
+    return NetworkAttachment("", EndpointSettings(), network_id)
+
+
+def port_bindings(ports: Sequence[PortRecord]) -> tuple[PortBinding, ...]:
+    """Return published ports in the form that drivers use."""
+    addresses = {text: ip_address(text) for text in {p.host_ip for p in ports}}  # parse each address once
+    return tuple(
+        PortBinding(p.protocol, addresses[p.host_ip], p.host_port, p.host_port_end, p.port, p.port_end) for p in ports
+    )
+
+
+def pool_key(network: NetworkRecord, pool: PoolRecord) -> str:
+    """Return the store's key for the used addresses of a network's subnet: "network id/subnet"."""
+    return f"{network.id}/{pool.subnet}"
+
+
+DRIVER_STATE_KEY = "keepsakes"
+
+
+def save_driver_state(tx: Transaction, driver: Driver) -> None:
+    """Store the data that a driver needs in later hawse processes. Most drivers have no such data."""
+    state = driver.saved_state() if isinstance(driver, Repairer) else ()
+    if state:
+        known = _noted(tx)
+        merged = dict.fromkeys([*known.get(driver.type, ()), *state])
+        tx.set_meta(DRIVER_STATE_KEY, json.dumps({**known, driver.type: list(merged)}))
+
+
+def load_driver_state(reader: Reader, driver: str) -> Sequence[str]:
+    """Return the data of a driver that `save_driver_state` has stored."""
+    return _noted(reader).get(driver, ())
+
+
+def clear_driver_state(tx: Transaction) -> None:
+    """Delete the stored data of all drivers."""
+    if _noted(tx):
+        tx.set_meta(DRIVER_STATE_KEY, "{}")
+
+
+def _noted(reader: Reader) -> dict[str, list[str]]:
+    states: dict[str, list[str]] = json.loads(reader.meta(DRIVER_STATE_KEY) or "{}")
+    return states
+
+
+KINDS: dict[type[drivers.DriverError], type[errors.EngineError]] = {
+    drivers.BadOption: errors.InvalidArgument,
+    drivers.Exists: errors.Forbidden,
+    drivers.Missing: errors.NotFound,
+    drivers.Busy: errors.KernelFailure,
+    drivers.Unsupported: errors.NotImplementedByHawse,
+    drivers.NoPermission: errors.PermissionDenied,
+    drivers.InterfaceRefused: errors.InterfaceFailure,
+    drivers.KernelError: errors.KernelFailure,
+    libnftables.Refused: errors.KernelFailure,
+}
+"""The engine error class for each error class of hawse's own drivers.
+
+A test checks that every subclass of `DriverError` in hawse's own drivers is a key of `KINDS`.
+"""
+
+
+@contextmanager
+def translate_driver_errors(prefix: str = "") -> Iterator[None]:
+    """Convert a driver error raised in the block into the matching engine error, with ``prefix`` before its text."""
+    try:
+        yield
+    except drivers.DriverError as error:
+        # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
+        # subclasses.
+        kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
+        raise kind(prefix + str(error)) from error
+
+
+def raises_engine_errors(verbs: Verbs) -> Verbs:
+    """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
+
+    An object has either a ``host``, or ``places``, the directories that may be on a full disk.
+
+    BrokenPipeError stays as it is, because it means that the reader of the command's output has ended.
+    """
+    for name, method in list(vars(verbs).items()):
+        if callable(method) and not name.startswith("_"):
+            setattr(verbs, name, _wrapped(method))
+    return verbs
+
+
+def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        host, places = getattr(self, "host", None), getattr(self, "places", ())
+        places = places_of(host.root, host.run) if host else places
+        with translation(places):
+            result = method(self, *arguments, **keywords)
+        return _guarded(result, places) if isinstance(result, GeneratorType) else result
+
+    return call
+
+
+def places_of(root: Path, run: Path) -> Sequence[Path]:
+    """Return the directories of a host that may be on a full disk. Each may be a mount point."""
+    return root, root / "containers", run
+
+
+def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
+    with translation(places):
+        yield from items
+
+
+@contextmanager
+def translation(places: Iterable[Path]) -> Iterator[None]:
+    """Raise engine errors instead of the block's failures; a full disk is sought among the directories ``places``."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError, RuntimeFailure) as error:
+        raise translated(error, places) from error
+
+
+def translated(error: Exception, places: Iterable[Path] = ()) -> EngineError:
+    """Return the engine error for a failure. Its text is Docker's, for example "write /x: no space left on device".
+
+    Python does not name the file of a failed write. If one of the directories ``places`` is on a full disk, the text
+    names this directory.
+    """
+    if isinstance(error, MemoryError):
+        return Unavailable(os.strerror(errno.ENOMEM).lower())
+    if not isinstance(error, OSError):
+        return KernelFailure(str(error))
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+    if error.errno in FULL:
+        place = place or next(map(str, filter(_is_full, places)), "")
+        return Unavailable(f"write {place}: {reason}" if place else reason)
+    return Unavailable(f"{place}: {reason}" if place else reason)
+
+
+def _is_full(place: Path) -> bool:
+    with suppress(OSError):
+        return os.statvfs(place).f_bavail == 0
+    return False

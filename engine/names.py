@@ -1,4 +1,4 @@
-"""Generate, shorten, parse and look up names, ids and MAC addresses.
+"""Generate, shorten, parse and look up names, ids, MAC addresses, network modes and links.
 
 This module contains the text of Docker's "no such" and "ambiguous" errors. The module does not read the store: callers
 pass the records that they found there.
@@ -11,12 +11,16 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 
-from engine.errors import Conflict, InvalidArgument, NotFound
+from engine.errors import Conflict, EngineError, InvalidArgument, NotFound
 from engine.model import ContainerRecord, EndpointSettings, NetworkRecord
 
 SHORT_ID = 12
 ADOPTED = "netns:"
 """The prefix of the default name of a namespace that hawse did not create."""
+PREDEFINED_NAMES = frozenset({"bridge", "host", "none", "default"})
+CONTAINER_PREFIX = "container:"
+PRESENT = ("live", "planned")
+"""The phases of networks that users see. Networks in other phases are being created or removed, and are hidden."""
 CONTAINER_NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 MAC_LENGTHS = (6, 8, 20)  # lengths in bytes of EUI-48, EUI-64 and IP over InfiniBand addresses
 
@@ -143,12 +147,53 @@ def is_mac(text: str) -> bool:
     return True
 
 
-def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the only network in ``matches``.
+def is_adoptable(reference: str) -> bool:
+    """Return whether a container argument names a network namespace that hawse did not create (``netns:`` or
+    ``pid:``).
+    """
+    return reference.startswith(("netns:", "pid:"))
 
-    Raises `NotFound` if ``matches`` is empty, and `InvalidArgument` if there are several networks. If ``inspect`` is
+
+def is_container_mode(mode: str) -> bool:
+    """Return whether the network mode (``container:NAME``) joins another container's sandbox."""
+    return mode.startswith(CONTAINER_PREFIX)
+
+
+def shared_container(mode: str) -> str:
+    """Return the name or id of the container whose sandbox the network mode joins, or "" for other modes."""
+    return mode.removeprefix(CONTAINER_PREFIX) if is_container_mode(mode) else ""
+
+
+def is_user_defined(mode: str) -> bool:
+    """Return whether the network mode names a user-defined network."""
+    return mode not in PREDEFINED_NAMES and not is_container_mode(mode)
+
+
+def parse_link(text: str) -> tuple[str, str]:
+    """Return the container's name and the alias of a ``--link`` value; without an alias, the name is the alias.
+
+    Raises `EngineError`.
+    """
+    if not text:
+        raise EngineError("empty string specified for links")
+    parts = text.split(":")
+    if len(parts) > 2:
+        raise EngineError(f"bad format for links: {text}")
+    if len(parts) == 1:
+        return text, text
+    # Accept the form /target:/parent/alias too, because dockerd lists the links of a container in this form.
+    if parts[0].startswith("/"):
+        return parts[0].removeprefix("/"), parts[1].rpartition("/")[2]
+    return parts[0], parts[1]
+
+
+def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
+    """Return the only network in ``matches``. A network that is being created or removed counts as missing.
+
+    Raises `NotFound` if there is no network, and `InvalidArgument` if there are several networks. If ``inspect`` is
     set, InvalidArgument has the error text of Docker's network inspect.
     """
+    matches = [network for network in matches if network.phase in PRESENT]
     if len(matches) == 1:
         return matches[0]
     if not matches:

@@ -16,21 +16,19 @@ from engine.agent import client
 from engine.api import CheckReport, Json
 from engine.cluster import membership
 from engine.containers.lookup import with_actual_state
-from engine.dispatch import network_spec
 from engine.errors import PermissionDenied
 from engine.events.stream import EventStream
-from engine.failures import raises_engine_errors
+from engine.events.watch import EventWatch
 from engine.golang import timestamps
-from engine.host import Host
+from engine.host import Host, network_spec, raises_engine_errors
 from engine.ipam import LOCAL_POOLS
 from engine.model import BootReport, EventOptions
-from engine.networks import create
 from engine.recovery import check as checks
 from engine.recovery import recover
+from engine.render.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 from engine.runtime import crun
 from engine.store.store_file import NAME
 from engine.validate.logging import JSON_FILE, LOCAL, OTHER_DRIVERS, default_options
-from engine.version import API_VERSION, DOCKER_VERSION, MIN_API_VERSION, OUTSIDE, architecture, version_text
 
 
 @raises_engine_errors
@@ -39,6 +37,7 @@ class SystemVerbs:
 
     def __init__(self, host: Host, prepare: Callable[[], object] = lambda: None) -> None:
         self.host, self._prepare = host, prepare
+        self._event_watch = EventWatch(host.store, host.root)
 
     def version(self) -> Json:
         """Return Docker's /version document.
@@ -112,7 +111,7 @@ class SystemVerbs:
 
     def swarm_state(self) -> str:
         """Return whether this host is in a cluster, and its role, from this host's own files."""
-        if not membership.exists(self.host.root):
+        if not self.host.is_clustered:
             return "inactive"
         known = membership.load(self.host.root)
         return "active/manager" if known and known.is_manager else "active/worker"
@@ -165,9 +164,16 @@ class SystemVerbs:
             raise PermissionDenied("permission denied: hawse trace needs root (CAP_NET_ADMIN) to see the networks")
         return trace(self.host, source, target, dry=dry).document()
 
+    def answer(self, question: str) -> str:
+        """Answer the question of another host's trace about this host's side of a path; changes nothing."""
+        from engine.diagnosis.trace import answering
+
+        with answering.limits():
+            return answering.answer(self.host, question)
+
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
         """Return the past events since ``options.since``, and then the future events."""
-        return EventStream(self.host.store, self.host.root, options, client)
+        return EventStream(self.host.store, self._event_watch, options, client)
 
     def boot(self, patience: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent."""
@@ -177,14 +183,14 @@ class SystemVerbs:
     def _warnings(self) -> list[str] | None:
         with self.host.store.read() as reader:
             made = [(n.driver, network_spec(n)) for n in reader.networks() if n.phase == "live"]
-        texts = create.warnings_of(self.host, made)
+        texts = self.host.health_warnings(made)
         if not (self.host.config.ip_forward or is_forwarding()):
             texts.insert(0, "IPv4 forwarding is disabled")
         texts += client.warnings(self.host.run)
         return [f"WARNING: {text}" for text in texts] or None
 
     def _swarm(self) -> Json:
-        if not membership.exists(self.host.root):
+        if not self.host.is_clustered:
             return OUTSIDE
         from engine.swarm.nodes import summary
 

@@ -7,6 +7,7 @@ fd99::99). Each host has its own HAWSE_ROOT and HAWSE_RUN directories.
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import json
 import os
@@ -16,23 +17,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from drivers.linux import process
-from tests.installation import CHECKOUT, script
+from tests import commands
+from tests.installation import CHECKOUT, PACKAGES
 
 T = TypeVar("T")
 COUNTER = itertools.count(1)
-COLD = [sys.executable, "-m", "cli"]
-WARM = [str(script())]
-HAWSE = WARM if os.environ.get("HAWSE_TEST_WARM") == "on" else COLD
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # Because thousands of processes import hawse, they must find it compiled, even where Python may not write bytecode.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    if not hasattr(config, "workerinput"):
+        for package in PACKAGES:
+            compileall.compile_dir(CHECKOUT / package, quiet=1)
     # Restore the default signal handlers, because processes that a shell runs in the background ignore some signals.
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -70,6 +75,13 @@ class Netns:
     def sh(self, script: str, check: bool = True, **kw) -> str:
         return self.run("sh", "-c", script, check=check, **kw).stdout
 
+    def runs(self, program: str) -> bool:
+        """Return whether a process with this name runs in the namespace."""
+        pids = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True).stdout
+        names = subprocess.run(["ps", "-o", "comm=", "-p", pids.replace("\n", ",").strip(",") or "0"],
+                               capture_output=True, text=True).stdout  # fmt: skip
+        return program in names.split()
+
     def delete(self) -> None:
         subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
         shutil.rmtree(f"/etc/netns/{self.name}", ignore_errors=True)
@@ -100,7 +112,7 @@ class Host(Netns):
 
     def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
         super().__init__(name)
-        self.peer, self.state, self.index = peer, state, index
+        self.peer, self.state, self.index, self.launcher = peer, state, index, commands.launcher()
         self.root, self.run_dir = state / f"h{index}" / "root", state / f"h{index}" / "run"
         self.address, self.address6 = f"192.168.99.{10 + index}", f"fd99::{10 + index}"
         self.sh("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0")
@@ -131,7 +143,7 @@ class Host(Netns):
         """Return the argument vector of a hawse command on this host. The caller must run the command with the
         environment that the method `env` returns.
         """
-        return ["ip", "netns", "exec", self.name, *HAWSE, *argv]
+        return ["ip", "netns", "exec", self.name, *self.launcher, *argv]
 
     def hawse(
         self,
@@ -192,16 +204,18 @@ class Host(Netns):
     def delete_names(self) -> None:
         """Delete hawse's names for `ip netns`, because no command removes this host's containers."""
         for entry in os.scandir("/run/netns"):
-            if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
-                Path(entry).unlink(missing_ok=True)
-                shutil.rmtree(f"/etc/netns/{entry.name}", ignore_errors=True)
+            with suppress(OSError):  # another process deletes names too
+                if entry.is_symlink() and os.readlink(entry).startswith(f"{self.run_dir}/"):
+                    os.unlink(entry)
+                    shutil.rmtree(f"/etc/netns/{entry.name}", ignore_errors=True)
 
 
 class InstalledHost(Host):
-    """A host on which commands run in the same way as with an installed hawse, by the warm server."""
+    """A host on which commands run in the same way as with an installed hawse, by the host's own warm server."""
 
-    def command(self, *argv: str) -> list[str]:
-        return ["ip", "netns", "exec", self.name, *WARM, *argv]
+    def __init__(self, name: str, peer: Netns, state: Path, index: int = 1) -> None:
+        super().__init__(name, peer, state, index)
+        self.launcher = commands.WARM
 
 
 def until(condition: Callable[[], T], seconds: float = 10, pause: float = 0.02) -> T:

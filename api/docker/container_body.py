@@ -8,11 +8,11 @@ from api.docker.endpoint_settings import endpoint_settings
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.host_config import host_config
-from api.docker.unsupported import ignored, refuse
+from api.docker.unsupported import check, ignored, refuse
 from api.docker.versions import Version
 from engine.errors import NotImplementedByHawse
 from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
-from engine.validate.host_config import is_container_mode
+from engine.names import is_container_mode
 
 SEVERAL_NETWORKS: Version = (1, 44)
 """From this API version on, a new container may join several networks, and each network may set its MAC address."""
@@ -24,6 +24,7 @@ def container_create(body: Fields, name: str, version: Version) -> tuple[Contain
     if not body.has_other_than("HostConfig", "NetworkingConfig"):
         raise bad_request("config cannot be empty in order to create a container")
     settings = body.child("HostConfig")
+    check(settings)
     refuse(settings)
     networks = {
         network: endpoint_settings(fields)
@@ -33,6 +34,8 @@ def container_create(body: Fields, name: str, version: Version) -> tuple[Contain
     targets = {bind.split(":")[1] for bind in host.binds or () if ":" in bind}
     if set(body.keys("Volumes")) - targets:  # docker-py also lists the targets of binds as volumes
         raise NotImplementedByHawse(NO_VOLUMES)
+    if not (config.image or config.cmd or config.entrypoint):
+        raise bad_request("no command specified")
     if body.flag("NetworkDisabled"):
         host = replace(host, network_mode="none")
     request = ContainerCreate(config, host, networks, name)
@@ -43,8 +46,8 @@ def container_config(body: Fields) -> ContainerConfig:
     """Return the engine's configuration for the fields of Docker's Config; raises ApiError."""
     return ContainerConfig(
         image=body.text("Image"),
-        cmd=body.words("Cmd") or None,
-        entrypoint=body.words("Entrypoint"),
+        cmd=body.texts("Cmd") or None,
+        entrypoint=body.texts("Entrypoint"),
         hostname=body.text("Hostname"),
         domainname=body.text("Domainname"),
         user=body.text("User"),

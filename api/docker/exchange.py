@@ -28,8 +28,9 @@ HEAD_SECONDS = 30.0
 BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
-DRAIN_LIMIT_BYTES = 1 << 20
-"""The connection is kept if at most this number of bytes of a body is unread. Otherwise it is closed."""
+DRAIN_LIMIT_BYTES = 32 << 20
+"""At most this number of unread bytes of a body is read after the answer, because most clients read the answer only
+after they have sent the body. With a longer body, the connection is closed."""
 PIECE_BYTES = 64 << 10
 
 T = TypeVar("T")

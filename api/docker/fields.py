@@ -1,133 +1,82 @@
-"""Typed reading of a JSON body by Go's rules: keys in any case, ``null`` like a missing key, unknown keys ignored."""
+"""Typed reading of a decoded body of a request; see `api.docker.golang_types`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from api.docker.errors import ApiError, bad_request
-
-_KINDS = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
-
 
 class Fields:
-    """One JSON object of a request.
+    """One struct of a request, whose values have the types of `api.docker.request_types`. Keys are Go's field names."""
 
-    ``name`` is the path of the object in Go's error texts, such as "ConnectOptions.EndpointConfig". ``embedded`` is the
-    struct that Go embeds in the object. All simple fields of the object belong to that struct.
-    """
-
-    def __init__(self, values: Mapping[str, Any], name: str, embedded: str = "") -> None:
-        self._values = {key.lower(): value for key, value in values.items() if value is not None}
-        self._name, self._embedded = name, f"{name}.{embedded}" if embedded else name
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
 
     def has_other_than(self, *keys: str) -> bool:
-        """Return whether the object has a value for another key than these."""
-        return bool(self._values.keys() - {key.lower() for key in keys})
+        """Return whether the request has another field than these, even if it is null."""
+        return bool(self._values.keys() - set(keys))
 
     def has(self, key: str) -> bool:
-        """Return whether the object has a value for the key, apart from null."""
-        return key.lower() in self._values
+        """Return whether the struct has a value for the field, apart from null."""
+        return self._values.get(key) is not None
 
     def text(self, key: str) -> str:
-        """Return a string; "" if the object has none."""
-        return str(self._typed(key, str, "string", ""))
+        """Return a string; "" if the struct has none."""
+        return str(self._values.get(key) or "")
 
     def flag(self, key: str) -> bool:
-        """Return a boolean; False if the object has none."""
-        return bool(self._typed(key, bool, "bool", False))
+        """Return a boolean; False if the struct has none."""
+        return bool(self._values.get(key))
 
     def optional_flag(self, key: str) -> bool | None:
-        """Return a boolean, or None if the object has none."""
-        return self.flag(key) if self.has(key) else None
+        """Return a boolean, or None if the struct has none."""
+        return self._values.get(key)
 
     def number(self, key: str) -> int:
-        """Return a whole number; 0 if the object has none."""
-        value = self._values.get(key.lower(), 0)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self._mismatch(key, value, "int64")
-        return value
+        """Return a whole number; 0 if the struct has none."""
+        return int(self._values.get(key) or 0)
 
     def optional_number(self, key: str) -> int | None:
-        """Return a whole number, or None if the object has none."""
-        return self.number(key) if self.has(key) else None
+        """Return a whole number, or None if the struct has none."""
+        return self._values.get(key)
 
     def texts(self, key: str) -> list[str] | None:
-        """Return a list of strings, or None if the object has none."""
-        if not self.has(key):
-            return None
-        values = self._typed(key, list, "[]string", [])
-        return [self._is_text(key, value) for value in values]
-
-    def words(self, key: str) -> list[str] | None:
-        """Return a list of strings like `texts`; a single string becomes a list of one (Go's strslice)."""
-        value = self._values.get(key.lower())
-        return [value] if isinstance(value, str) else self.texts(key)
+        """Return a list of strings, or None if the struct has none."""
+        return self._values.get(key)
 
     def pairs(self, key: str) -> dict[str, str] | None:
-        """Return a map of strings, or None if the object has none."""
-        if not self.has(key):
-            return None
-        values = self._typed(key, dict, "map[string]string", {})
-        return {name: self._is_text(key, "" if value is None else value) for name, value in values.items()}
+        """Return a map of strings, or None if the struct has none."""
+        return self._values.get(key)
 
     def keys(self, key: str) -> list[str]:
-        """Return the keys of an object, such as of ExposedPorts."""
-        return list(self._typed(key, dict, "map", {}))
+        """Return the keys of a map, such as of ExposedPorts."""
+        return list(self._values.get(key) or ())
 
     def child(self, key: str) -> Fields:
-        """Return an object of the object; an empty one if there is none."""
-        return Fields(self._typed(key, dict, "object", {}), f"{self._name}.{key}")
+        """Return a struct of the struct; an empty one if there is none."""
+        return Fields(self._values.get(key) or {})
 
     def children(self, key: str) -> Sequence[Fields]:
-        """Return a list of objects; empty if there is none."""
-        name = f"{self._name}.{key}"
-        return [self._object(key, value, name) for value in self._typed(key, list, "[]object", [])]
+        """Return a list of structs; empty if there is none."""
+        return [Fields(value or {}) for value in self._values.get(key) or ()]
 
     def objects(self, key: str) -> Mapping[str, Fields]:
-        """Return a map of objects, such as EndpointsConfig; a null value counts as an empty object."""
-        name = f"{self._name}.{key}"
-        values = self._typed(key, dict, "map", {})
-        return {each: self._object(key, {} if value is None else value, name) for each, value in values.items()}
+        """Return a map of structs, such as EndpointsConfig; a null value counts as an empty struct."""
+        return {each: Fields(value or {}) for each, value in (self._values.get(key) or {}).items()}
 
     def lists(self, key: str) -> Mapping[str, Sequence[Fields]]:
-        """Return a map of lists of objects, such as PortBindings; a null list counts as an empty one."""
-        values = self._typed(key, dict, "map", {})
-        lists = Fields(values, f"{self._name}.{key}")
-        return {each: lists.children(each) for each in values}
+        """Return a map of lists of structs, such as PortBindings; a null list counts as an empty one."""
+        values = self._values.get(key) or {}
+        return {each: Fields(values).children(each) for each in values}
 
     def numbers(self, key: str) -> list[int]:
         """Return a list of whole numbers; empty if there is none."""
-        values = self._typed(key, list, "[]uint", [])
-        members = Fields({str(n): value for n, value in enumerate(values)}, key)
-        return [members.number(str(n)) for n in range(len(values))]
+        return list(self._values.get(key) or ())
 
     def value(self, key: str) -> Any:
-        """Return a value of any type, or None if the object has none."""
-        return self._values.get(key.lower())
+        """Return a value of any type, or None if the struct has none."""
+        return self._values.get(key)
 
     def truthy(self, *keys: str) -> Iterator[str]:
-        """Yield those of the keys whose values are not empty (0, "", [] and {} count as empty)."""
-        yield from (key for key in keys if self._values.get(key.lower()))
-
-    def _object(self, key: str, value: Any, name: str) -> Fields:
-        if not isinstance(value, dict):
-            raise self._mismatch(key, value, "object")
-        return Fields(value, name)
-
-    def _typed(self, key: str, kind: type, go_type: str, default: Any) -> Any:
-        value = self._values.get(key.lower(), default)
-        if not isinstance(value, kind):
-            raise self._mismatch(key, value, go_type)
-        return value
-
-    def _is_text(self, key: str, value: Any) -> str:
-        if not isinstance(value, str):
-            raise self._mismatch(key, value, "string")
-        return value
-
-    def _mismatch(self, key: str, value: Any, go_type: str) -> ApiError:
-        found, field = _KINDS.get(type(value), "null"), f"{self._embedded}.{key}"
-        return bad_request(
-            f"invalid JSON: json: cannot unmarshal {found} into Go struct field {field} of type {go_type}"
-        )
+        """Yield those of the keys whose values are not empty (0, "", [] and {} are empty)."""
+        yield from (key for key in keys if self._values.get(key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import select
 import socket
 import sys
@@ -25,11 +26,12 @@ from api.docker.versions import split
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
-from engine.version import API_VERSION, DOCKER_VERSION
+from engine.render.version import API_VERSION, DOCKER_VERSION
 
 if TYPE_CHECKING:
     import ssl
 
+BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 STACK_BYTES = 512 << 10  # of one thread's stack; only the used part takes memory
 COLLECTED_OBJECTS = 20_000
 """Number of new objects after which the garbage collector runs.
@@ -167,6 +169,8 @@ class Front:
             _send(exchange, response)
 
     def _handle(self, exchange: Exchange, head: h11.Request, path: str, query: str) -> Response | None:
+        if BAD_ESCAPE.search(head.target.partition(b"?")[0]):
+            raise ApiError(400, "400 Bad Request")
         version, rest = split(path)
         method = head.method.decode("ascii")
         match = self._router.find(method, rest)

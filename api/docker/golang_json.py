@@ -1,40 +1,184 @@
-"""JSON as Go reads it: invalid Unicode is replaced, and refused documents get Go's error texts."""
+"""JSON as Go reads it: numbers as written, repeated keys, text that is no Unicode, and the texts of syntax errors."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-_WHERE = {
-    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
-    "Illegal trailing comma before end of object": "looking for beginning of object key string",
-    "Illegal trailing comma before end of array": "looking for beginning of value",
-    "Expecting value": "looking for beginning of value",
-    "Expecting ':' delimiter": "after object key",
-    "Invalid control character at": "in string literal",
-    "Invalid \\escape": "in string escape code",
-}
+from api.docker.golang_types import Literal, Pairs
+from engine.golang.strconv import quote
+
+DEPTH_LIMIT = 10_000  # of Go; Python's decoder refuses documents that are nested deeper than 1,000 levels
+DIGITS_LIMIT = 24
+_SPACE = " \t\r\n"
+_DIGITS = b"0123456789"
+_LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
+_END = {ord("{"): ord("}"), ord("["): ord("]")}
+_AFTER = {ord("{"): "after object key:value pair", ord("["): "after array element"}
 
 
-def decode(data: bytes) -> Any:
-    """Return the value of a JSON text; raises ValueError and RecursionError.
+class InvalidJson(ValueError):
+    """The text is no JSON; the error has Go's text."""
 
-    Like Go's decoder, it replaces bytes that are not UTF-8, and halves of surrogate pairs, by U+FFFD.
+
+class MoreContent(ValueError):
+    """There is more text after the first JSON value."""
+
+
+def decode(data: bytes, *, whole: bool = False) -> Any:
+    """Return the first value of a JSON text; raises `InvalidJson` and `MoreContent`.
+
+    Objects are `Pairs`, and unusual numbers are `Literal`. As in Go's Decoder, an extra closing bracket after the value
+    is ignored, but not with ``whole``. Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
     """
-    document = json.loads(data.decode("utf-8", "replace"))
-    if b"\\ud" in data.lower():
-        text = json.dumps(document, ensure_ascii=False)
-        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return document
-
-
-def syntax_error(error: Exception, data: bytes) -> str:
-    """Return Go's text for a document that Python's decoder has refused with ``error``."""
-    if not isinstance(error, json.JSONDecodeError):
-        return "exceeded max depth" if isinstance(error, RecursionError) else "invalid character in string literal"
     text = data.decode("utf-8", "replace")
-    if error.msg == "Extra data":
-        return "unexpected content after JSON"
-    if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
-        return "unexpected EOF"
-    return f"invalid character '{text[error.pos]}' {_WHERE.get(error.msg, 'after object key:value pair')}"
+    try:
+        value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(_SPACE)))
+    except (ValueError, RecursionError):
+        raise InvalidJson(_first_error(data) or "exceeded max depth") from None
+    if not isinstance(value, list) and (wrong := _first_error(data)):
+        raise InvalidJson(wrong)
+    rest = text[end:].lstrip(_SPACE)
+    if rest and (whole or rest[0] not in "]}"):
+        raise MoreContent("unexpected content after JSON")
+    return _repaired(value) if b"\\ud" in data.lower() else value
+
+
+def _whole_number(text: str) -> int | Literal:
+    return int(text) if len(text) <= DIGITS_LIMIT else Literal(text)
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=Pairs, parse_int=_whole_number, parse_float=Literal, parse_constant=_refuse
+)
+
+
+def _repaired(value: Any) -> Any:
+    """Return the value with halves of surrogate pairs replaced by U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Pairs):
+        return Pairs((_repaired(key), _repaired(each)) for key, each in value)
+    return [_repaired(each) for each in value] if isinstance(value, list) else value
+
+
+def _first_error(data: bytes) -> str:
+    """Return Go's text for the first syntax error of the first value, or "" without one."""
+    try:
+        _Scanner(data).value()
+    except InvalidJson as error:
+        return str(error)
+    return ""
+
+
+class _Scanner:
+    """Reads one JSON value as Go's scanner does, and raises `InvalidJson` at the first wrong byte."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def value(self) -> None:
+        """Read the value. ``opened`` has the brackets around the present place."""
+        opened: list[int] = []
+        while True:
+            byte = self._next()
+            if byte in _END:
+                opened.append(byte)
+                if len(opened) > DEPTH_LIMIT:
+                    raise self._wrong("exceeded max depth")
+                self._at += 1
+                if self._next() != _END[byte]:
+                    self._key(byte)
+                    continue
+                opened.pop()
+                self._at += 1
+            else:
+                self._scalar(byte)
+            while opened and self._next() == _END[opened[-1]]:
+                opened.pop()
+                self._at += 1
+            if not opened:
+                return
+            self._expect(b",", _AFTER[opened[-1]])
+            self._key(opened[-1])
+
+    def _key(self, bracket: int) -> None:
+        """Read the key of a member of an object with its colon; a member of an array has none."""
+        if bracket == ord("{"):
+            if self._next() != ord('"'):
+                raise self._wrong("looking for beginning of object key string")
+            self._string()
+            self._next()
+            self._expect(b":", "after object key")
+
+    def _scalar(self, byte: int) -> None:
+        if byte == ord('"'):
+            self._string()
+        elif byte in _LITERALS:
+            word = _LITERALS[byte]
+            for letter in word:
+                self._expect(bytes([letter]), f"in literal {word.decode()} (expecting '{chr(letter)}')")
+        elif byte in b"-0123456789":
+            self._number()
+        else:
+            raise self._wrong("looking for beginning of value")
+
+    def _number(self) -> None:
+        if self._peek() == ord("-"):
+            self._at += 1
+        if self._peek() == ord("0"):
+            self._at += 1
+        else:
+            self._digits("in numeric literal")
+        if self._skip(b"."):
+            self._digits("after decimal point in numeric literal")
+        if self._skip(b"eE"):
+            self._skip(b"+-")
+            self._digits("in exponent of numeric literal")
+
+    def _digits(self, where: str) -> None:
+        self._expect(_DIGITS, where)
+        while self._skip(_DIGITS):
+            pass
+
+    def _string(self) -> None:
+        self._at += 1
+        while (byte := self._peek()) != ord('"'):
+            if byte < ord(" "):
+                raise self._wrong("in string literal")
+            self._at += 1
+            if byte == ord("\\") and self._peek() != ord("u"):
+                self._expect(b'bfnrt\\/"', "in string escape code")
+            elif byte == ord("\\"):
+                self._at += 1
+                for _ in range(4):
+                    self._expect(b"0123456789abcdefABCDEF", "in \\u hexadecimal character escape")
+        self._at += 1
+
+    def _next(self) -> int:
+        """Return the next byte that is no space."""
+        while self._skip(_SPACE.encode()):
+            pass
+        return self._peek()
+
+    def _peek(self) -> int:
+        if self._at >= len(self._data):
+            raise InvalidJson("unexpected EOF")
+        return self._data[self._at]
+
+    def _skip(self, allowed: bytes) -> bool:
+        skipped = self._at < len(self._data) and self._data[self._at] in allowed
+        self._at += skipped
+        return skipped
+
+    def _expect(self, allowed: bytes, where: str) -> None:
+        if self._peek() not in allowed:
+            raise self._wrong(where)
+        self._at += 1
+
+    def _wrong(self, where: str) -> InvalidJson:
+        return InvalidJson(f"invalid character {quote(chr(self._peek()), mark=chr(39))} {where}")

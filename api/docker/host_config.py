@@ -11,6 +11,7 @@ from engine.errors import NotImplementedByHawse
 from engine.model import HostConfig, PortSpec, RestartPolicy
 from engine.render.host_config import NULLABLE
 
+MOUNT_TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
 PROTOCOLS = ("tcp", "udp", "sctp")
 LAST_PORT = 65535
 
@@ -25,8 +26,8 @@ def host_config(body: Fields) -> HostConfig:
         publish_all_ports=body.flag("PublishAllPorts"),
         restart_policy=restart_policy(body.child("RestartPolicy")),
         auto_remove=body.flag("AutoRemove"),
-        cap_add=body.words("CapAdd"),
-        cap_drop=body.words("CapDrop"),
+        cap_add=body.texts("CapAdd"),
+        cap_drop=body.texts("CapDrop"),
         dns=body.texts("Dns") or (),
         dns_options=body.texts("DnsOptions") or (),
         dns_search=body.texts("DnsSearch") or (),
@@ -94,13 +95,18 @@ def _joined(specs: Sequence[PortSpec]) -> list[PortSpec]:
 def _mounted(mount: Fields) -> str:
     """Return an entry of ``Mounts`` as a text of ``Binds``; raises EngineError for other mounts than bind mounts."""
     kind = mount.text("Type")
+    source, target, wrong = mount.text("Source"), mount.text("Target"), f'invalid mount config for type "{kind}": '
+    if not target:
+        raise bad_request(f"{wrong}field Target must not be empty")
+    if kind not in MOUNT_TYPES:
+        raise bad_request(f"{wrong}mount type unknown")
     if kind != "bind":
         raise NotImplementedByHawse(f'mount type "{kind}" is not supported: use bind (hawse keeps no volumes)')
-    source, target = mount.text("Source"), mount.text("Target")
-    if not target:
-        raise bad_request('invalid mount config for type "bind": field Target must not be empty')
     if not source:
-        raise bad_request('invalid mount config for type "bind": field Source must not be empty')
+        raise bad_request(f"{wrong}field Source must not be empty")
+    for path in (target, source):
+        if not path.startswith("/"):
+            raise bad_request(f"{wrong}invalid mount path: '{path}' mount path must be absolute")
     if ":" in source or ":" in target:
         raise NotImplementedByHawse(f"a colon in a mount's path is not supported: {source}:{target}")
     modes = ["ro" if mount.flag("ReadOnly") else "", mount.child("BindOptions").text("Propagation")]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from api.docker.errors import ApiError, bad_request
 from api.docker.exchange import Exchange
 from api.docker.fields import Fields
-from api.docker.golang_json import decode, syntax_error
+from api.docker.golang_json import MoreContent, decode
+from api.docker.golang_types import Mismatch, Struct
+from api.docker.media_type import require_json
+from api.docker.request_types import FILTERS, OLD_FILTERS
 from api.docker.stream import ChunkedStream, Hijacked
 from api.docker.versions import Version
 from api.docker.workers import Job, Workers
 from engine.api import Engine
+from engine.golang.strconv import integer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,6 +30,7 @@ BODY_LIMIT = 4 << 20
 """The limit of a JSON body in bytes; a longer body is refused. Bodies of archives have no limit here."""
 RAW_STREAM = "application/vnd.docker.raw-stream"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FALSE = ("", "0", "no", "false", "none")
 
 
@@ -42,9 +49,12 @@ def json_response(document: Any, status: int = 200) -> Response:
 
 
 def encode(document: Any) -> bytes:
-    """Return a document as one line of JSON; bytes that are not UTF-8 become U+FFFD, as in Go."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace") + b"\n"
+    """Return a document as one line of JSON. Text that came from arguments that are not UTF-8 gets U+FFFD, as in Go."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode()
 
 
 NO_CONTENT = Response(204)
@@ -82,12 +92,10 @@ class Request:
     def number(self, name: str) -> int | None:
         """Return a query parameter as a number, or None without it; raises ApiError (500) for another text."""
         text = self.value(name)
-        if not text:
-            return None
         try:
-            return int(text)
-        except ValueError:
-            raise ApiError(500, f'strconv.Atoi: parsing "{text}": invalid syntax') from None  # Docker's status too
+            return atoi(text) if text else None
+        except ValueError as error:
+            raise ApiError(500, str(error)) from None  # Docker's status too
 
     def filters(self) -> dict[str, list[str]]:
         """Return the query parameter ``filters``, a map of lists or of maps whose values are true; raises ApiError
@@ -96,40 +104,33 @@ class Request:
         text = self.value("filters")
         if not text:
             return {}
-        try:
-            given = json.loads(text)
-        except ValueError:
-            raise bad_request("invalid filter") from None
-        if not isinstance(given, dict):
-            raise bad_request("invalid filter")
-        return {str(key): _filter_values(values) for key, values in given.items()}
+        with suppress(ValueError):
+            document = decode(text.encode("utf-8", "surrogateescape"), whole=True)
+            for form in (FILTERS, OLD_FILTERS):
+                with suppress(Mismatch):
+                    given = form.document(document)
+                    return {key: _chosen(values) for key, values in given.items()}
+        raise bad_request("invalid filter")
 
-    def json(self, name: str, embedded: str = "") -> Fields:
-        """Read the body as one JSON object; an empty body gives an empty object.
-
-        ``name`` is the object's Go type, such as "types.NetworkCreateRequest"; see `Fields` for ``embedded``.
+    def json(self, struct: Struct) -> Fields:
+        """Read the body as one JSON object of the type ``struct``; an empty body gives an empty object.
 
         Raises ApiError (400) with Docker's texts.
         """
-        struct = name.rpartition(".")[2]
         if not self.exchange.has_body and not self.headers.get("content-type"):
-            return Fields({}, struct, embedded)
-        self._require_json()
+            return Fields({})
+        require_json(self.headers.get("content-type", ""))
         if not self.exchange.has_body:
-            return Fields({}, struct, embedded)
+            return Fields({})
         data = self.exchange.read_body(BODY_LIMIT)
         if not data.strip():
             raise bad_request("invalid JSON: got EOF while reading request body")
         try:
-            document = decode(data)
-        except (ValueError, RecursionError) as error:
-            raise bad_request(f"invalid JSON: {syntax_error(error, data)}") from None
-        if document is None:
-            return Fields({}, struct, embedded)
-        if not isinstance(document, dict):
-            kind = {list: "array", str: "string", bool: "bool"}.get(type(document), "number")
-            raise bad_request(f"invalid JSON: json: cannot unmarshal {kind} into Go value of type {name}")
-        return Fields(document, struct, embedded)
+            return Fields(struct.document(decode(data)))
+        except MoreContent as error:
+            raise bad_request(str(error)) from None
+        except ValueError as error:
+            raise bad_request(f"invalid JSON: {error}") from None
 
     def body(self) -> Iterator[bytes]:
         """Yield the body in pieces as they arrive, without a limit; raises ClientGone."""
@@ -162,13 +163,6 @@ class Request:
         """
         return self.exchange.hijack(content_type)
 
-    def _require_json(self) -> None:
-        given = self.headers.get("content-type", "")
-        if not given:
-            raise bad_request("malformed Content-Type header (): mime: no media type")
-        if given.partition(";")[0].strip().lower() != "application/json":
-            raise bad_request(f"unsupported Content-Type header ({given}): must be 'application/json'")
-
 
 Handler = Callable[[Request], Response | None]
 """A handler returns the answer, or None if it has sent a stream itself.
@@ -177,9 +171,13 @@ It may raise ApiError, EngineError and ClientGone.
 """
 
 
-def _filter_values(values: Any) -> list[str]:
-    if isinstance(values, dict):
-        return [str(value) for value, wanted in values.items() if wanted]
-    if isinstance(values, list) and all(isinstance(value, str) for value in values):
-        return list(values)
-    raise bad_request("invalid filter")
+def atoi(text: str) -> int:
+    """Parse a number as Go's strconv.Atoi does; raises ValueError with Go's text."""
+    return integer("Atoi", text, 10, -(1 << 63), (1 << 63) - 1)
+
+
+def _chosen(values: Mapping[str, bool] | Sequence[str] | None) -> list[str]:
+    """Return the values of a filter."""
+    if isinstance(values, Mapping):
+        return [value for value, chosen in values.items() if chosen]
+    return list(values or ())

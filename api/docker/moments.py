@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.docker.errors import bad_request
+from api.docker.errors import ApiError
 from engine.golang.strconv import parse_int
 from engine.golang.time import parse_rfc3339
 
@@ -13,7 +13,7 @@ _SECOND = 1_000_000_000  # nanoseconds in a second
 def nanoseconds(text: str) -> int | None:
     """Return a time of a query in nanoseconds since 1970, or None for "" and "0".
 
-    The text is "seconds[.nanoseconds]" or RFC 3339. Raises ApiError (400).
+    The text is "seconds[.nanoseconds]" or RFC 3339. Raises ApiError (500).
     """
     if text in ("", "0"):
         return None
@@ -21,7 +21,7 @@ def nanoseconds(text: str) -> int | None:
     try:
         return parse_int(whole, base=10) * _SECOND + (_fraction(fraction) if point else 0)
     except ValueError as error:
-        wrong = bad_request(str(error))
+        wrong = ApiError(500, str(error))  # Docker's status too
     try:
         return parse_rfc3339(text)
     except ValueError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from contextlib import suppress
 from typing import Any
 
-from api.docker.errors import ApiError
 from api.docker.fields import Fields
+from api.docker.golang_json import decode
+from api.docker.request_types import AUTH_CONFIG
 
 
 def registry_auth(header: str, domain: str) -> dict[str, Any]:
@@ -17,9 +17,9 @@ def registry_auth(header: str, domain: str) -> dict[str, Any]:
     As with Docker, a header that is not valid counts as no credentials.
     """
     entry: dict[str, str] = {}
-    with suppress(ValueError, ApiError):
-        document = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)) or b"{}")
-        fields = Fields(document if isinstance(document, dict) else {}, "registry.AuthConfig")
+    with suppress(ValueError):
+        document = decode(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)) or b"{}")
+        fields = Fields(AUTH_CONFIG.document(document))
         if fields.text("username"):
             pair = f"{fields.text('username')}:{fields.text('password')}"
             entry["auth"] = base64.b64encode(pair.encode("utf-8", "replace")).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 
 from engine.api import Engine
@@ -16,12 +17,17 @@ class SharedEngine:
     def __init__(self) -> None:
         self._path = config_path()
         self._known: tuple[object, Engine] | None = None
+        self._opening = threading.Lock()
 
     def get(self) -> Engine:
         """Return the engine for the present configuration; raises EngineError."""
-        known, identity = self._known, self._identity()
+        identity = self._identity()
+        known = self._known
         if known is None or known[0] != identity:
-            known = self._known = (identity, open_engine())
+            with self._opening:
+                known = self._known
+                if known is None or known[0] != identity:
+                    known = self._known = (identity, open_engine())
         return known[1]
 
     def _identity(self) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from api.docker.errors import ApiError
 from api.docker.fields import Fields
 from engine.errors import NotImplementedByHawse
 from engine.validate.logging import IGNORED_OPTIONS, OTHER_DRIVERS
@@ -32,8 +33,32 @@ _SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
     "Runtime": lambda value: value in ("", "runc"),
 }
 """Settings without effect. The test of each setting is true for values that ask for what hawse does anyway."""
+_CHECKS: Mapping[str, tuple[Callable[[Any], bool], int, str]] = {
+    "CgroupnsMode": (lambda value: value in ("", "private", "host"), 400, "invalid cgroup namespace mode: {}"),
+    "IpcMode": (
+        lambda value: value in ("", "none", "host", "private", "shareable") or value.startswith("container:"),
+        400, "invalid IPC mode: {}",
+    ),
+    "Isolation": (
+        lambda value: value.lower() in ("", "default"), 500,
+        "Invalid isolation: \"{}\" - linux only supports 'default'",
+    ),
+    "Runtime": (
+        lambda value: value in ("", "runc", "io.containerd.runc.v2"), 400, "unknown or invalid runtime name: {}"
+    ),
+    "ShmSize": (lambda value: value >= 0, 400, "SHM size can not be less than 0"),
+    "UTSMode": (lambda value: value in ("", "host"), 400, "invalid UTS mode: {}"),
+}  # fmt: skip
+"""Whether Docker accepts the value of a setting, with its status and text for other values."""
 RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") if name != "Annotations")
 """The settings that POST /containers/{id}/update accepts and ignores."""
+
+
+def check(host: Fields) -> None:
+    """Raise ApiError for a setting that Docker refuses too, although it would have no effect in hawse."""
+    for name, (is_valid, status, text) in _CHECKS.items():
+        if host.has(name) and not is_valid(host.value(name)):
+            raise ApiError(status, text.format(host.value(name)))
 
 
 def refuse(host: Fields) -> None:
@@ -53,7 +78,7 @@ def refuse(host: Fields) -> None:
 def ignored(body: Fields, host: Fields) -> list[str]:
     """Return a warning for each setting of the request that has no effect."""
     names = [*ignored_resources(host, (*_IGNORED, *_SAME_ANYWAY)), *_ignored_logging(host.child("LogConfig"))]
-    if (body.child("Healthcheck").words("Test") or ["NONE"])[0] != "NONE":
+    if (body.child("Healthcheck").texts("Test") or ["NONE"])[0] != "NONE":
         names.append("Healthcheck")
     return [f"hawse ignores {name}" for name in names]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from api.docker.errors import ApiError
-from engine.version import API_VERSION, MIN_API_VERSION
+from engine.render.version import API_VERSION, MIN_API_VERSION
 
 Version = tuple[int, int]
 NEWEST: Version = (1, 51)

@@ -97,7 +97,7 @@ class Type:
         """Return whether a value of this type may be assigned to ``target`` without conversion."""
         if self.name == target.name or target.kind == "interface":
             return True
-        # If one of the two types has no name of its own, values are assignable when the underlying types are identical.
+        # If one of the two types is unnamed, values are assignable when the underlying types are identical.
         mine, other = self.underlying or self.name, target.underlying or target.name
         return mine == other and not (self.underlying and target.underlying)
 

@@ -45,7 +45,7 @@ ANSWER_TIMEOUT_SECONDS = 1.0
 process.
 """
 CHECK_SECONDS = 0.25
-"""Seconds between two checks whether a signal (SIGSTOP) has stopped a server that does not answer."""
+"""Seconds between two checks whether a signal (SIGSTOP) has stopped a server that does not answer, or it hangs."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes of one protocol message: a letter that names the message, and a 4-byte number
@@ -76,7 +76,7 @@ class ServerRefused(Exception):
 
 
 class ServerStopped(Exception):
-    """Raised when a signal such as SIGSTOP has stopped the warm server."""
+    """Raised when a signal such as SIGSTOP has stopped the warm server, or the server hangs."""
 
 
 def main() -> None:
@@ -90,7 +90,9 @@ def main() -> None:
     except (ServerRefused, TimeoutError):
         pass
     except ServerStopped:
-        absent = end_server()
+        from cli.launcher import silence
+
+        absent = silence.end_server()
     except OSError:
         absent = True
     if mode == b"only":
@@ -167,72 +169,24 @@ def connect() -> _socket.socket:
 def await_answer(server: _socket.socket) -> None:
     """Wait until the warm server answers or closes the connection.
 
-    Raises TimeoutError after ANSWER_TIMEOUT_SECONDS, and `ServerStopped` if two checks in a row find a stopped server.
+    Raises TimeoutError after the time-out. Raises `ServerStopped` if two checks in a row find that the server is
+    stopped, or at the time-out if it hangs.
     """
     only = posix.environ.get(MODE_VARIABLE) == b"only"
-    limit, checks, stopped = SERVER_TIMEOUT_SECONDS if only else ANSWER_TIMEOUT_SECONDS, 0, False
+    limit, waited, checks = SERVER_TIMEOUT_SECONDS if only else ANSWER_TIMEOUT_SECONDS, 0.0, []
     while True:
         try:
             server.recv(1, _socket.MSG_PEEK)
             return
         except TimeoutError:
-            checks += 1
-            before, stopped = stopped, state_of(server_pid()) == b"T"
-            if stopped and before:
+            from cli.launcher import silence
+
+            waited += CHECK_SECONDS
+            checks.append(silence.activity_of(silence.server_pid()))
+            if silence.is_stopped(checks) or (waited >= limit and silence.hangs(checks)):
                 raise ServerStopped from None
-            if checks * CHECK_SECONDS >= limit:
+            if waited >= limit:
                 raise
-
-
-def server_pid() -> int:
-    """Return the pid of the warm server from the server's lock file, or 0 if that process has ended."""
-    try:
-        signature = read_file((posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN) + b"/" + LOCK)
-        pid, _, started = signature.partition(b":")
-        return int(pid) if read_file(b"/proc/%d/stat" % int(pid)).rpartition(b")")[2].split()[19] == started else 0
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def state_of(pid: int) -> bytes:
-    """Return the letter of a process's state, such as T after SIGSTOP, or b"" if the process does not exist."""
-    try:
-        return read_file(b"/proc/%d/stat" % pid).rpartition(b")")[2].split()[0]
-    except OSError:
-        return b""
-
-
-def read_file(path: bytes) -> bytes:
-    """Return the first 4 KiB of a file."""
-    file = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
-    try:
-        return posix.read(file, 4096)
-    finally:
-        posix.close(file)
-
-
-def end_server() -> bool:
-    """Kill a stopped warm server; return whether this process must start the next one.
-
-    Return False if another process still listens: a further server, or systemd, which starts the next server.
-    """
-    try:
-        pid = server_pid()
-        process = posix.pidfd_open(pid, 0)
-        if pid != server_pid():
-            return False
-        _signal.pidfd_send_signal(process, _signal.SIGKILL)
-        posix.close(process)
-        for _ in range(100):
-            if state_of(pid) in (b"", b"Z"):
-                break
-            _signal.sigtimedwait([], 0.01)
-        connect().close()
-    except ServerRefused:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def send_request(server: _socket.socket, streams: list[int]) -> None:
@@ -386,12 +340,14 @@ def run_cold(*, leave_server: bool) -> None:
         site.main()
     from cli.app import App
     from cli.root import run
+    from engine.runtime.revival import revive
 
     if _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
         code = run(sys.argv[1:], App())
     finally:
+        revive()
         if leave_server:
             start_server()
     sys.exit(code)

@@ -14,9 +14,9 @@ from cli.gotemplate.decoding import typed
 from cli.gotemplate.gotypes import Value, pointer_to
 from cli.output.documents import FORMATTING
 from cli.pflag import FILTER, STRING, command, flag, no_args
+from engine.events.stream import SECOND, event_document
 from engine.golang import time as go_time
 from engine.model import Event, EventOptions
-from engine.render.event import SECOND, event_document
 
 INVALID_FORMAT = 64  # the exit code for a format that is not a template for an event
 

@@ -14,7 +14,7 @@ from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from cli.system.version import client_document, title
 from engine.paths import api_socket
-from engine.runtime import resident
+from engine.runtime import peer
 
 Json = dict[str, Any]
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -87,7 +87,7 @@ def report(client: Mapping[str, Any], server: Mapping[str, Any] | None) -> Itera
 def served() -> str:
     """Return the address at which ``hawse system service`` listens, or the command that starts it."""
     socket = api_socket()
-    if resident.is_listening(str(socket.parent), socket.name):
+    if peer.is_listening(str(socket.parent), socket.name):
         return f"unix://{socket}"
     return "not served (start it with: hawse system service)"
 

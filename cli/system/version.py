@@ -13,7 +13,7 @@ from cli.docker_types.system_types import VERSION_INFO
 from cli.output.documents import INSPECT_FORMAT, Json
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
-from engine.version import API_VERSION, DOCKER_VERSION, architecture, version_text
+from engine.render.version import API_VERSION, DOCKER_VERSION, architecture, version_text
 
 COLUMN = 20  # width in characters of the indentation and the title, which come before the line's value
 LINES = (

@@ -24,6 +24,7 @@ from cli.warm import process_attributes
 from cli.warm.prefault import warm_up
 from cli.warm.request import MalformedRequest, WarmRequest, receive
 from engine.runtime import peer, prefork, syscalls
+from engine.runtime.revival import revive
 
 CONNECTION = 3
 MODES = ("r", "w", "w")
@@ -80,6 +81,7 @@ def serve_launcher(identity: peer.Identity) -> NoReturn:
             connection.settimeout(None)
             code = run(arguments)
             os.closerange(0, CONNECTION)  # readers of the output get end-of-file now, not when this process exits
+            revive()
             connection.sendall(message(EXITED, code))
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # SIGINT came before or after the command; the server sends this code to the launcher

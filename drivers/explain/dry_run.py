@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -47,6 +48,7 @@ class DryRunRecorder(CommandRecorder):
         self._links = ImaginedLinks()
         self._sysctls: dict[tuple[int, str], str] = {}
         self._tables: set[tuple[int, str]] = set()
+        self._scripts: defaultdict[int, list[str]] = defaultdict(list)
         self._transactions: defaultdict[tuple[int, str], list[Message]] = defaultdict(list)
         self._lost: set[int] = set()
 
@@ -91,13 +93,19 @@ class DryRunRecorder(CommandRecorder):
         return value
 
     def nft(self, script: str, act: Callable[[], object]) -> None:
-        """Record the command, and the names of hawse's tables that the script makes."""
+        """Record the command, the script, and the names of hawse's tables that the script makes."""
         namespace = os.stat(HERE).st_ino
         if self._prefix(namespace) is None:
             act()
             return
         super().nft(script, lambda: None)
+        self._scripts[namespace].append(script)
         self._tables |= {(namespace, table) for table in FILES if f"add table {table}\n" in script}
+
+    def rule_comments(self, table: str, chain: str) -> list[str]:
+        """Return the comments of rules that the scripts of the dry run would add to a chain."""
+        adding = re.compile(rf'^add rule {re.escape(f"{table} {chain}")} .*comment "([^"]*)"$', re.MULTILINE)
+        return [text for script in self._scripts[os.stat(HERE).st_ino] for text in adding.findall(script)]
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
         """Record the command."""

@@ -100,6 +100,10 @@ class CommandRecorder:
         """Return None, because the kernel knows all links."""
         return None
 
+    def rule_comments(self, table: str, chain: str) -> list[str]:
+        """Return no comment, because the kernel knows all rules."""
+        return []
+
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
         """Return the kernel's list unchanged."""
         return bodies

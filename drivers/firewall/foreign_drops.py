@@ -10,6 +10,7 @@ accepts everything. The module does not read the contents of sets. The module ca
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
@@ -25,12 +26,13 @@ CHAIN_TABLE, CHAIN_NAME, HOOK, POLICY, KIND = 1, 3, 4, 5, 7  # netlink attribute
 HOOK_NUMBER = 1  # netlink attribute number (kernel constant NFTA_HOOK_HOOKNUM)
 RULE_TABLE, RULE_CHAIN, EXPRESSIONS = 1, 2, 4  # netlink attribute numbers (kernel constants NFTA_RULE_*)
 NAME, DATA = 1, 2  # netlink attribute numbers (kernel constants NFTA_EXPR_*)
-IMMEDIATE, VERDICT, CODE = 2, 2, 1  # attributes NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE
+IMMEDIATE, VERDICT, CODE, CALLED = 2, 2, 1, 2  # NFTA_IMMEDIATE_DATA, NFTA_DATA_VERDICT, NFTA_VERDICT_CODE, _CHAIN
 COMPARED, VALUE = 3, 1  # netlink attribute numbers NFTA_CMP_DATA, NFTA_DATA_VALUE
 TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
-BRIDGE = FAMILIES["bridge"]
-FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", 10: "ip6", BRIDGE: "bridge"}  # nftables' names of NFPROTO_* values
+JUMP, GOTO = b"\xff\xff\xff\xfd", b"\xff\xff\xff\xfc"  # kernel's NFT_JUMP, NFT_GOTO
+BRIDGE, IP6, IP6_BYTES = FAMILIES["bridge"], 10, 16  # the length of an IPv6 address; names of interfaces are shorter
+FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", IP6: "ip6", BRIDGE: "bridge"}  # nftables' names of NFPROTO_* values
 OURS = (TABLE, standby_table.TABLE, spoof_guard.TABLE)
 SHORTEST = 2
 """Minimum length in bytes at which a value in a rule counts as the beginning of an interface name or address.
@@ -63,18 +65,35 @@ def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, li
     """
     session = Session(NETFILTER)
     try:
-        dropping = {chain: rules_of(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
+        dropping = {chain: _by_chain(session, chain) for chain in _forwarding(session) if _drops(session, chain)}
     finally:
         session.close()
-    affected = {str(chain): _affected(rules, known) for chain, rules in dropping.items()}
+    affected = {str(chain): _affected(chain, rules, known) for chain, rules in dropping.items()}
     return {chain: losers for chain, losers in affected.items() if losers}
 
 
-def _affected(rules: Collection[Rule], known: Mapping[str, Collection[bytes]]) -> list[str]:
-    if any(outcome(rule) == ACCEPT for rule in rules):
+def _affected(chain: Chain, rules: Mapping[str, Collection[Rule]], known: Mapping[str, Collection[bytes]]) -> list[str]:
+    if _accepts_everything(chain, rules):
         return []
-    compared = {value for rule in rules for value in _compared(rule) if len(value) >= SHORTEST}
-    return [one for one, words in known.items() if not any(w.startswith(v) for v in compared for w in words)]
+    compared = {v for found in rules.values() for rule in found for v in _compared(rule) if len(v) >= SHORTEST}
+    concerned = {one: words for one, words in known.items() if chain.family != IP6 or IP6_BYTES in map(len, words)}
+    return [one for one, words in concerned.items() if not any(w.startswith(v) for v in compared for w in words)]
+
+
+def _accepts_everything(base: Chain, rules: Mapping[str, Collection[Rule]]) -> bool:
+    """Return whether a rule without conditions accepts, in the chain or in one to which it leads without conditions."""
+    pending, seen = [base.name], {base.name}
+    while pending:
+        for rule in rules.get(pending.pop(), ()):
+            code = outcome(rule)
+            if code == ACCEPT:
+                return True
+            if code in (JUMP, GOTO):
+                called = next(read_text(_verdict(data)[CALLED]) for name, data in rule if name == "immediate")
+                if called not in seen:
+                    seen.add(called)
+                    pending.append(called)
+    return False
 
 
 def _forwarding(session: Session) -> Iterator[Chain]:
@@ -109,9 +128,21 @@ def rules_of(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rul
 
     The netlink attributes in ``narrowing`` can limit the result, for example to the rules of one chain.
     """
+    return [_rule(attributes) for attributes in _listed(session, chain, narrowing)]
+
+
+def _by_chain(session: Session, chain: Chain) -> dict[str, list[Rule]]:
+    """Return the rules of the table that contains ``chain``, by the names of their chains."""
+    found: defaultdict[str, list[Rule]] = defaultdict(list)
+    for attributes in _listed(session, chain):
+        found[read_text(attributes[RULE_CHAIN])].append(_rule(attributes))
+    return found
+
+
+def _listed(session: Session, chain: Chain, narrowing: bytes = b"") -> list[dict[int, bytes]]:
     request = NFGENMSG.pack(chain.family, 0, 0) + text(RULE_TABLE, chain.table) + narrowing
     with kernel_errors("list rules of", str(chain)):
-        return [_rule(read(message, NFGENMSG.size)) for message in session.dump(GET_RULE, request)]
+        return [read(message, NFGENMSG.size) for message in session.dump(GET_RULE, request)]
     return []
 
 
@@ -125,12 +156,16 @@ def outcome(rule: Rule) -> bytes | None:
     acting = [(name, data) for name, data in rule if name not in ("counter", "log")]
     match acting:
         case [("immediate", data)]:
-            return read(read(data.get(IMMEDIATE, b"")).get(VERDICT, b"")).get(CODE)
+            return _verdict(data).get(CODE)
         case [("reject", _)]:
             return DROP
         case [("target", data)] if read_text(data[TARGET]) == "REJECT":
             return DROP
     return None
+
+
+def _verdict(data: dict[int, bytes]) -> dict[int, bytes]:
+    return read(read(data.get(IMMEDIATE, b"")).get(VERDICT, b""))
 
 
 def _compared(rule: Rule) -> list[bytes]:

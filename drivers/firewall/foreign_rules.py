@@ -8,7 +8,7 @@ does not read the contents of sets, and cannot see the rules of iptables-legacy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import NamedTuple
@@ -24,6 +24,7 @@ INPUT = b"\0\0\0\1"  # hook NF_INET_LOCAL_IN
 OPERATION, DATA, VALUE, EQUAL = 2, 3, 1, b"\0\0\0\0"  # NFTA_CMP_OP, NFTA_CMP_DATA, NFTA_DATA_VALUE, NFT_CMP_EQ
 BASE, OFFSET, NETWORK_HEADER, TRANSPORT_HEADER = 2, 3, 1, 2  # attributes NFTA_PAYLOAD_BASE, _OFFSET; values of the base
 KEY, INTERFACES, PROTOCOLS = 2, (6, 7), (15, 16)  # NFTA_META_KEY; NFT_META_IIFNAME, _OIFNAME; _NFPROTO, _L4PROTO
+CT_KEY, STATUS = 2, b"\0\0\0\2"  # NFTA_CT_KEY, NFT_CT_STATUS
 MASK = 4  # attribute NFTA_BITWISE_MASK
 OFFSETS = {12: 4, 16: 4, 8: 6, 24: 6}
 """IP version by the header offset of a source or destination address."""
@@ -41,22 +42,27 @@ class DroppingRule(NamedTuple):
 
 @dataclass(slots=True)
 class Named:
-    """The operands of a rule: interfaces, networks, protocols, ports, and conditions that are unknown."""
+    """The operands of a rule: interfaces, networks, protocols, ports, and conditions that are unknown.
+
+    ``received`` says whether one of the interfaces is that at which packets arrive.
+    """
 
     interfaces: list[str] = field(default_factory=list)
     subnets: list[IPNetwork] = field(default_factory=list)
     ports: bool = False
     other: bool = False
+    received: bool = False
 
 
-def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]]) -> list[DroppingRule]:
+def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collection[str] = ()) -> list[DroppingRule]:
     """Return other programs' rules that drop packets of networks, which ``known`` maps from bridge to subnets.
 
-    Runs in the calling thread's network namespace.
+    ``routed`` are the bridges whose containers get packets from outside that DNAT has not changed. Runs in
+    the calling thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
-        found = [rule for chain in filtering_chains(session, HOOKS) for rule in _of_table(session, chain, known)]
+        found = [r for chain in filtering_chains(session, HOOKS) for r in _of_table(session, chain, known, routed)]
     finally:
         session.close()
     return list({(rule.chain.rpartition(" ")[0], *rule.networks): rule for rule in found}.values())
@@ -97,13 +103,25 @@ def _compared_ports(rule: Rule) -> list[bytes]:
     return [value for value in values if len(value) == 2]
 
 
-def _of_table(session: Session, chain: Chain, known: Mapping[str, Sequence[IPNetwork]]) -> Iterator[DroppingRule]:
-    for rule in rules_of(session, chain):
+def _of_table(
+    session: Session, chain: Chain, known: Mapping[str, Sequence[IPNetwork]], routed: Collection[str]
+) -> Iterator[DroppingRule]:
+    rules = rules_of(session, chain)
+    translated = any(_accepts_translated(rule) for rule in rules)
+    for rule in rules:
         if _drops(rule):
             named = _named(rule)
-            networks = [bridge for bridge, subnets in known.items() if _names(named, bridge, subnets)]
+            inward = bool(named.interfaces) and not named.received and not named.subnets
+            concerned = routed if inward and translated else known
+            networks = [bridge for bridge in known if bridge in concerned and _names(named, bridge, known[bridge])]
             if networks or (named.ports and not (named.interfaces or named.subnets or named.other)):
                 yield DroppingRule(str(chain), networks)
+
+
+def _accepts_translated(rule: Rule) -> bool:
+    """Return whether a rule accepts packets by their status in connection tracking, as firewalld does after DNAT."""
+    by_status = any(name == "ct" and data.get(CT_KEY) == STATUS for name, data in rule)
+    return by_status and outcome(rule[-1:]) == ACCEPT
 
 
 def _drops(rule: Rule) -> bool:
@@ -140,6 +158,7 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
     number = int.from_bytes(data.get(KEY if source == "meta" else BASE, b""), "big")
     if source == "meta" and number in INTERFACES:
         named.interfaces.append(value.decode("utf-8", "surrogateescape"))
+        named.received |= number == INTERFACES[0]
     elif source == "meta" and number in PROTOCOLS:
         return
     elif source == "payload" and number == TRANSPORT_HEADER:

@@ -30,13 +30,14 @@ READS = 200  # maximum messages of one read, because a flood of packets must not
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
 FIRST = -450  # a priority before all usual chains, of which the first is raw before defrag: -400 - 50
+LEAVING, LAST = "postrouting", 1000  # the last hook, and a priority after all usual chains
 CHAINS = {
-    "inet": ("prerouting", "output"),
+    "inet": ("prerouting", "output", LEAVING),
     "bridge": ("prerouting", "output"),
     "arp": ("input", "output"),
     "netdev": ("ingress", "egress"),
 }
-"""The hooks at which the trace of a packet begins, by family."""
+"""The hooks at which the trace of a packet begins, by family; at `LEAVING`, the packet has passed all other chains."""
 READABLE = re.compile(r"[A-Za-z0-9_./-]+")
 DISCOVERY = {
     4: ("arp saddr ip {0}", "arp daddr ip {0}"),
@@ -73,7 +74,7 @@ class PacketTrace:
         neighbours: Collection[IPAddress] = (),
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
-        self.answers: list[bool] = []  # one item for each answer seen in the namespace: True for a TCP reset
+        self.answers: list[bool] = []  # one item for each answer that is routed and leaves: True for a TCP reset
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
@@ -93,7 +94,8 @@ class PacketTrace:
         rules = "; ".join(f"{match} meta nftrace set 1" for match in self._matches(family, neighbours))
         places = [f'device "{device}" ' for device in devices] if family == "netdev" else [""]
         chains = [
-            f"chain {hook}{number} {{ type filter hook {hook} {place}priority {FIRST}; {rules}; }}\n"
+            f"chain {hook}{number} {{ type filter hook {hook} {place}priority {LAST if hook == LEAVING else FIRST}; "
+            f"{rules}; }}\n"
             for hook in CHAINS[family]
             for number, place in enumerate(places)
         ]
@@ -134,7 +136,8 @@ class PacketTrace:
             self._remember_direction(values)
             table = f"{FAMILIES.get(body[0], '?')} {read_text(values.get(TABLE, b''))}"  # body[0]: the chain's family
             if table.partition(" ")[2] == f"hawse_trace_{os.getpid()}":
-                if self._replies.get(values.get(ID, b"")):
+                leaves = read_text(values.get(CHAIN, b"")).startswith(LEAVING)
+                if leaves and self._replies.get(values.get(ID, b"")):
                     self.answers.append(_is_reset(values.get(TRANSPORT, b"")))
                 continue
             kind_of = _number(values, KIND)

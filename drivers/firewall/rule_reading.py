@@ -6,7 +6,8 @@ is treated as if it did not match. Runs in the calling thread's network namespac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
@@ -22,6 +23,12 @@ NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 Json = Mapping[str, Any]
 PASS, DROPPED = "pass", "dropped"
+ORDER: Mapping[str, Callable[[int, int], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +136,10 @@ class _Reader:
                     return None
             elif kind in ("accept", "drop", "return"):
                 return kind, ""
-            elif kind == "reject":
+            elif kind == "reject" or (kind == "xt" and body.get("name") == "REJECT"):
                 return "drop", ""
+            elif kind == "xt" and body.get("name") == "comment":
+                continue
             elif kind in ("jump", "goto"):
                 return kind, body["target"]
             elif kind == "vmap":
@@ -151,10 +160,10 @@ class _Reader:
 
     def _matches(self, body: Json) -> bool | None:
         left, right, negated = body["left"], body["right"], body["op"] == "!="
-        if body["op"] not in ("==", "!=", "in"):
-            return None
         value = self._value(left)
-        if value is None:
+        if body["op"] in ORDER and type(value) is int and type(right) is int:
+            return ORDER[body["op"]](value, right)
+        if body["op"] not in ("==", "!=", "in") or value is None:
             return None
         options = self._sets.get(right[1:], []) if isinstance(right, str) and right[:1] == "@" else _options(right)
         found = self._is_in(value, options)

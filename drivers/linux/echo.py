@@ -19,8 +19,10 @@ HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence n
 DATAGRAM = 2048
 
 
-def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
-    """Return the addresses that answer an echo request within ``seconds``; each request is sent twice.
+def answering(addresses: Iterable[IPAddress], seconds: float, payload: int = 0) -> set[IPAddress]:
+    """Return the addresses that answer an echo request with ``payload`` bytes within ``seconds``.
+
+    Each request is sent twice.
 
     Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Blocks up to ``seconds``.
     """
@@ -32,8 +34,9 @@ def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
             selector.register(sock, selectors.EVENT_READ, version)
         for attempt in (1, 2):
             for address in waiting - answered:
+                request = _request(address.version, identifier, attempt, bytes(payload))
                 with suppress(OSError):
-                    sockets[address.version].sendto(_request(address.version, identifier, attempt), (str(address), 0))
+                    sockets[address.version].sendto(request, (str(address), 0))
             _collect(selector, waiting, answered, identifier, time.monotonic() + seconds / 2)
         for sock in sockets.values():
             sock.close()
@@ -45,12 +48,12 @@ def _open(version: int) -> socket.socket:
     return socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
 
 
-def _request(version: int, identifier: int, number: int) -> bytes:
+def _request(version: int, identifier: int, number: int, payload: bytes) -> bytes:
     kind = KINDS[version][2]
-    message = HEADER.pack(kind, 0, 0, identifier, number)
+    message = HEADER.pack(kind, 0, 0, identifier, number) + payload
     if version == 6:
         return message  # the kernel fills in the checksum
-    return HEADER.pack(kind, 0, checksum(message), identifier, number)
+    return HEADER.pack(kind, 0, checksum(message), identifier, number) + payload
 
 
 def _collect(

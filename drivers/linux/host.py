@@ -10,7 +10,7 @@ import socket
 from ipaddress import ip_network
 from pathlib import Path
 
-from drivers.api import IPInterface
+from drivers.api import IPAddress, IPInterface
 from drivers.linux import address, address_ranges, link, sysctl
 from drivers.linux.address_ranges import Range
 from drivers.linux.netlink import session
@@ -48,6 +48,19 @@ def interface_addresses() -> list[tuple[str, str]]:
     """Return (interface name, address) for every address on every interface, in the kernel's order."""
     with session() as opened:
         return [(socket.if_indextoname(index), str(interface.ip)) for index, interface in address.all_addresses(opened)]
+
+
+def down_towards(target: IPAddress) -> str:
+    """Return an interface that is down and whose subnet has ``target``; otherwise one that is down and has an address.
+
+    Returns "" if there is none. IPv6 addresses are lost when an interface goes down.
+    """
+    with session() as opened:
+        held = address.all_addresses(opened)
+        down = [one for one in link.all_links(opened) if not one.up and not one.is_loopback]
+    subnets = [(one.name, item) for one in down for index, item in held if index == one.index]
+    near = [name for name, item in subnets if item.version == target.version and target in item.network]
+    return next(iter([*near, *(name for name, _ in subnets)]), "")
 
 
 def ephemeral_ports() -> tuple[int, int]:

@@ -1,14 +1,22 @@
-"""Find the sockets at a port or an address, in /proc/net of the calling thread's network namespace."""
+"""Find the sockets at a port or an address, in the calling thread's network namespace."""
 
 from __future__ import annotations
 
+import socket
+import struct
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from drivers.api import IPAddress
+from drivers.linux.netlink import Session
 
 FILES = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6"), "sctp": ()}
+SOCK_DIAG, BY_FAMILY = 4, 20  # kernel constants NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY
+LISTEN = 10  # socket state TCP_LISTEN
+REQUEST = struct.Struct("=BBxxI48x")  # struct inet_diag_req_v2: family, protocol, states
+PORT, QUEUE = struct.Struct("!4xH"), struct.Struct("=56xII")  # struct inet_diag_msg: idiag_sport; idiag_rqueue, _wqueue
 WAITING = {"tcp": "0A", "udp": "07"}  # socket states TCP_LISTEN; TCP_CLOSE, which a UDP socket has before connect(2)
 
 
@@ -16,6 +24,25 @@ def at(protocol: str, port: int) -> list[IPAddress]:
     """Return the local addresses of the sockets that receive packets at a port."""
     sockets = (one for file in FILES[protocol] for one in _read(file))
     return [_address(place) for place, number, state in sockets if (number, state) == (port, WAITING[protocol])]
+
+
+def full_queue(port: int) -> int:
+    """Return the number of TCP connections that wait at a port if the listening process can get no more, otherwise 0.
+
+    The kernel then ignores further requests for a connection. The result is 0 on a kernel without sock_diag(7).
+    """
+    waiting = 0
+    try:
+        with closing(Session(SOCK_DIAG)) as session:
+            for family in (socket.AF_INET, socket.AF_INET6):
+                request = REQUEST.pack(family, socket.IPPROTO_TCP, 1 << LISTEN)
+                for body in session.dump(BY_FAMILY, request):
+                    length, limit = QUEUE.unpack_from(body)
+                    if PORT.unpack_from(body) == (port,) and length > limit:
+                        waiting = max(waiting, length)
+    except OSError:
+        return 0
+    return waiting
 
 
 def udp_ports(address: IPv4Address) -> list[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import struct
 
+from drivers.linux import recording
 from drivers.linux.attributes import read, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session
@@ -28,13 +29,14 @@ def comments(table: str, chain: str) -> list[str]:
     network namespace.
     """
     request = table_header(table) + text(CHAIN, chain)
+    found = recording.recorder.rule_comments(table, chain) if recording.recorder is not None else []
     session = Session(NETFILTER)
     try:
         with kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
-            return [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
+            found += [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
     finally:
         session.close()
-    return []
+    return found
 
 
 def table_header(table: str) -> bytes:

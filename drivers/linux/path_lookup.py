@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -16,17 +15,19 @@ from pyroute2.netlink.rtnl.ndmsg import NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, N
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from drivers.api import IPAddress
-from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import Session, session
 from drivers.linux.route import FAMILIES, UNREACHABLE
 from drivers.linux.rtnetlink import decode, dump, encode
 
-GET_QDISC, KIND = 38, 1  # kernel constants RTM_GETQDISC, TCA_KIND
-TCMSG = struct.Struct("=BxxxiIII")
 LOOKUP_TABLE = 0x1000  # request flag RTM_F_LOOKUP_TABLE: return the table of the matching route
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # route types RTN_*
-KIND_OF_ERROR = {errno.EINVAL: "blackhole", errno.EHOSTUNREACH: "unreachable", errno.EACCES: "prohibit"}
+KIND_OF_ERROR = {
+    errno.EINVAL: "blackhole",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.EACCES: "prohibit",
+    errno.EXDEV: "filtered",  # by a reverse path filter
+}
 
 
 class Found(NamedTuple):
@@ -46,15 +47,20 @@ class Neighbour(NamedTuple):
     permanent: bool
 
 
-def route(target: IPAddress, source: IPAddress | None = None) -> Found:
-    """Return the route that a packet to ``target`` takes, by all routing rules and tables."""
-    attributes = [("RTA_DST", str(target)), *([("RTA_SRC", str(source))] if source else [])]
+def route(target: IPAddress, source: IPAddress | None = None, received: str = "") -> Found:
+    """Return the route that a packet to ``target`` takes, by all routing rules and tables.
+
+    ``received`` is the interface at which a packet that is forwarded arrives. The host must then forward packets.
+    """
+    attributes: list[tuple[str, object]] = [("RTA_DST", str(target)), *([("RTA_SRC", str(source))] if source else [])]
+    if received:
+        attributes.append(("RTA_IIF", socket.if_nametoindex(received)))
     fields = {"family": FAMILIES[target.version], "dst_len": target.max_prefixlen, "flags": LOOKUP_TABLE}
     try:
         with session() as opened:
             bodies = opened.request(RTM_GETROUTE, encode(rtmsg, attributes, **fields))
     except OSError as error:
-        if error.errno not in UNREACHABLE:
+        if error.errno not in (*UNREACHABLE, *KIND_OF_ERROR):
             raise
         return Found(KIND_OF_ERROR.get(error.errno or 0, ""))
     message = decode(rtmsg, bodies[0])
@@ -80,6 +86,13 @@ def neighbours(interface: str) -> list[Neighbour]:
     return found
 
 
+def unresolved(interface: str) -> set[IPAddress]:
+    """Return the addresses on an interface of which no machine has told its MAC, although the kernel has asked."""
+    with session() as opened:
+        found = [e for e in _entries(opened, interface) if e["state"] & (NUD_FAILED | NUD_INCOMPLETE)]
+    return {ip_address(entry.get_attr("NDA_DST")) for entry in found}
+
+
 def _entries(opened: Session, interface: str) -> list[ndmsg]:
     try:
         index = socket.if_nametoindex(interface)
@@ -101,18 +114,3 @@ def static_ports(bridge: str) -> dict[str, str]:
             if entry.get_attr("NDA_MASTER") == master and entry["state"] & (NUD_NOARP | NUD_PERMANENT):
                 ports[entry.get_attr("NDA_LLADDR")] = socket.if_indextoname(entry["ifindex"])
     return ports
-
-
-def has_filter(interface: str) -> bool:
-    """Return whether an interface has a queueing discipline that can hold tc filters (ingress or clsact)."""
-    try:
-        index = socket.if_nametoindex(interface)
-    except OSError:
-        return False
-    with session() as opened, kernel_errors("list", "queueing disciplines"):
-        bodies = opened.dump(GET_QDISC, TCMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-        for body in bodies:
-            kind = read_text(read(body, TCMSG.size).get(KIND, b""))
-            if TCMSG.unpack_from(body)[1] == index and kind in ("ingress", "clsact"):
-                return True
-    return False

@@ -55,6 +55,9 @@ class Recorder(Protocol):
         Without ``session``, the link is in the calling thread's network namespace.
         """
 
+    def rule_comments(self, table: str, chain: str) -> list[str]:
+        """Return the comments of rules that only the recorder knows, in the calling thread's network namespace."""
+
     def listed(self, session: Any, kind: int, bodies: list[bytes]) -> list[bytes]:
         """Return the kernel's list of objects, without the objects that a recorded change would have removed."""
 
@@ -71,6 +74,11 @@ def stop() -> None:
     """Record no further changes. A process that outlives the command calls this function."""
     global recorder  # noqa: PLW0603
     recorder = None
+
+
+def is_recording() -> bool:
+    """Return whether this process records its changes."""
+    return recorder is not None
 
 
 def is_dry_run() -> bool:

@@ -93,7 +93,7 @@ class OverlayNamespace:
             return ["missing: the network's namespace"]
         lost = self.inside(lambda there: vxlan.missing(there, self.network))
         if options.wireguard is not None:
-            lost += [] if self.tunnel.is_there() else ["missing: the encrypting interface"]
+            lost += self.tunnel.faults()
             lost += [] if self.tunnel.is_guarded() else ["missing: the rules against packets in clear"]
         return lost
 

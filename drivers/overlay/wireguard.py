@@ -97,6 +97,13 @@ class Tunnel:
         """Return whether the tunnel's interface is in the network's namespace; False if wireguard-go has died."""
         return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
 
+    def faults(self) -> list[str]:
+        """Return a line if the tunnel's interface is missing or down."""
+        found = sandboxes.inside(self.place, lambda there: link.find(there, self.name))
+        if found is None:
+            return ["missing: the encrypting interface"]
+        return [] if found.up else ["changed: the encrypting interface is down"]
+
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
         """Give the interface its keys, peers, address and route, and bring it up; idempotent."""
 

@@ -22,8 +22,8 @@ from drivers.linux import recording
 from engine.host import Host
 from engine.model import NetworkRecord
 from engine.paths import make_private_directory, open_private
-from engine.ports.held import held_ports
-from engine.runtime import resident
+from engine.ports.proxied import held_ports
+from engine.runtime import peer, resident
 
 SOCKET, LOCK, LOG = "agent.sock", "agent.lock", "agent.log"
 CHECKOUT = str(Path(__file__).resolve().parent.parent.parent)
@@ -66,7 +66,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
     wait for the answer and returns "".
     """
     try:
-        sock = connect(run_dir, resident.CONNECT_TIMEOUT_SECONDS)
+        sock = connect(run_dir, peer.CONNECT_TIMEOUT_SECONDS)
     except OSError:
         return None
     with sock:
@@ -75,7 +75,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
                 sock.sendall(line.encode() + b"\n")
             if patience <= 0:
                 return ""
-            if not resident.await_answer(sock, patience):
+            if not peer.await_answer(sock, patience):
                 return "late"
             return sock.recv(65536).decode().strip() or None
         except TimeoutError:
@@ -134,7 +134,7 @@ def connect(run_dir: Path, timeout: float) -> socket.socket:
 
     Raises OSError if no agent listens, or if the listening process belongs to another user.
     """
-    return resident.connect(str(run_dir), SOCKET, timeout)
+    return peer.connect(str(run_dir), SOCKET, timeout)
 
 
 def take_lock(run_dir: Path) -> int | None:
@@ -143,10 +143,12 @@ def take_lock(run_dir: Path) -> int | None:
     The lock is held until the descriptor is closed, at the latest at the end of the process.
     """
     fd = open_private(run_dir / LOCK, os.O_RDWR | os.O_CREAT)
-    if resident.try_lock(fd):
-        return fd
-    os.close(fd)
-    return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
 
 
 def keep_agent(host: Host, driver: Driver) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from engine.agent.service import Snapshot
 from engine.errors import EngineError
 from engine.eventloop.loop import Loop, Timer
-from engine.store import backup, schema
+from engine.store import backup
+from engine.store.sqlite import NewerSchema, NoSchema
 
 DELAY_SECONDS = 5.0
 """Seconds from a change to its backup, so that the backup does not slow the command that made the change."""
@@ -59,5 +60,5 @@ class BackupService:
         try:
             if not backup.make(self._store):
                 print("the store is damaged, so its last backup is kept", file=sys.stderr, flush=True)
-        except (OSError, sqlite3.Error, EngineError, schema.NewerSchema, schema.NoSchema) as error:
+        except (OSError, sqlite3.Error, EngineError, NewerSchema, NoSchema) as error:
             print(f"the store cannot be backed up: {error}", file=sys.stderr, flush=True)

@@ -18,7 +18,6 @@ from drivers.firewall.resolver_redirect import RedirectWatch
 from drivers.linux import link_notifications
 from drivers.linux.link_notifications import Change, LinkListener
 from drivers.registry import load
-from engine import dispatch
 from engine.agent.service import Snapshot
 from engine.agentd.host_links import HostLinks, marked
 from engine.agentd.link_thread import LinkThread
@@ -26,7 +25,7 @@ from engine.config import Config
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.eventloop.netns import PinnedNamespace, inside
-from engine.host import configure
+from engine.host import configure, network_spec
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair, Subject, heals
 
@@ -167,7 +166,7 @@ class LinkService:
         if not isinstance(driver, LinkRepairer):
             return None
         try:
-            return KnownNetwork(record, *driver.watched(dispatch.network_spec(record)))
+            return KnownNetwork(record, *driver.watched(network_spec(record)))
         except DriverError:
             return None
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from drivers.api import Difference
-from engine.events.differences import described
+from engine.events.repair import described
 from engine.golang import timestamps
 
 LONG_LOG_BYTES = 1 << 20

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.agent import client
 from engine.eventloop.loop import Loop
-from engine.runtime import guarded, resident
+from engine.runtime import guarded, peer
 
 WAIT_INTERVAL_SECONDS = 1.0
 """Seconds between two attempts of a waiting unit to take the agent's lock."""
@@ -35,7 +35,7 @@ class Unit:
         while (lock := client.take_lock(run_dir)) is None:
             if self.runs_this_process:
                 self._notify()
-            elif resident.is_listening(str(run_dir), client.SOCKET) or time.monotonic() > deadline:
+            elif peer.is_listening(str(run_dir), client.SOCKET) or time.monotonic() > deadline:
                 return None
             time.sleep(WAIT_INTERVAL_SECONDS if self.runs_this_process else _ENDING_INTERVAL_SECONDS)
         return lock

@@ -17,7 +17,7 @@ from drivers.api import NetworkSpec
 from drivers.options import ENCRYPTED, WIREGUARD
 from engine.cluster.model import ClusterMembership, Node
 from engine.cluster.shared_networks import FIRST_VNI, vnis_of
-from engine.dispatch import network_spec
+from engine.host import network_spec
 from engine.model import NetworkRecord
 
 FIRST_PORT, PORTS = 51820, 8192

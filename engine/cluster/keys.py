@@ -30,6 +30,7 @@ NODES = SHARED + "nodes/"
 ALIVE = SHARED + "alive/"
 ENDPOINTS = SHARED + "endpoints/"
 BALANCERS = SHARED + "balancers/"
+QUESTIONS = SHARED + "questions/"
 
 NAMES = LEDGER + "names/"
 CURSOR = LEDGER + "cursor"
@@ -37,6 +38,7 @@ ADDRESSES = LEDGER + "addresses/"
 MACS = LEDGER + "macs/"
 SERIAL = LEDGER + "serial/"
 MEMBERS = LEDGER + "members/"
+ANSWERS = LEDGER + "answers/"
 
 TOKENS = SECRET + "tokens"
 
@@ -117,3 +119,18 @@ def balancer(network_id: str, node_id: str) -> str:
     The host has this address while the host uses the network.
     """
     return f"{BALANCERS}{network_id}/{node_id}"
+
+
+def questions(asker_id: str) -> str:
+    """Return the prefix of the etcd keys of the open questions that one host has asked (`engine.cluster.questions`)."""
+    return f"{QUESTIONS}{asker_id}/"
+
+
+def question(asker_id: str, node_id: str, question_id: str) -> str:
+    """Return the etcd key of a question that the host ``asker_id`` asks the host ``node_id``."""
+    return f"{questions(asker_id)}{node_id}/{question_id}"
+
+
+def answer(question_id: str) -> str:
+    """Return the etcd key of the answer to a question. Only managers read this key."""
+    return ANSWERS + question_id

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from drivers.options import VTEP, WIREGUARD
 from engine.cluster import encryption
 from engine.cluster import membership as memberships
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.events import record as events
-from engine.host import Host
+from engine.host import Host, network_spec, translate_driver_errors
 from engine.model import NetworkRecord
 from engine.store.api import Taken, Transaction
 from engine.store.locks import LOCK_TIMEOUT_SECONDS, locked
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from engine.cluster.model import ClusterMembership
 
 SWARM = "swarm"
+INGRESS_SANDBOX = "ingress-sbox"
+"""The container id of the endpoint on the gateway bridge that Docker has for service traffic."""
 NETWORKS_LOCK = ("cluster", "networks")
 """The lock that serialises creating and deleting the kernel objects of cluster networks on this host."""
 AGENT_LOCK_TIMEOUT = 1.0
@@ -83,7 +84,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
     try:
         with host.store.write() as tx:
-            if memberships.exists(host.root):  # a host that has left its cluster must get no new copy of a network
+            if host.is_clustered:  # a host that has left its cluster must get no new copy of a network
                 _import(tx, record, membership)
     except Taken:
         return  # a local network has the same name, so do not copy the cluster's network

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import Unavailable
-from engine.host import Host
+from engine.host import CLUSTER_DIRECTORY, MEMBERSHIP_FILE, Host
 
 if TYPE_CHECKING:
     from engine.cluster.etcd import Client
     from engine.cluster.model import ClusterMembership
 
-DIRECTORY, FILE = "cluster", "membership.json"
 AUTHORITY, AUTHORITY_KEY = "ca.pem", "ca.key"
 NODE, MANAGER = "node.pem", "manager.pem"
 """Names of this host's certificate files. Each file also holds the private key, so that one write replaces both."""
@@ -43,12 +42,7 @@ _changing = threading.Lock()
 
 def directory(root: Path) -> Path:
     """Return the directory of a host's cluster files (mode 0700)."""
-    return root / DIRECTORY
-
-
-def exists(root: Path) -> bool:
-    """Return whether this host is in a cluster."""
-    return os.path.exists(f"{root}/{DIRECTORY}/{FILE}")
+    return root / CLUSTER_DIRECTORY
 
 
 def load(root: Path) -> ClusterMembership | None:
@@ -57,7 +51,7 @@ def load(root: Path) -> ClusterMembership | None:
     Raises `Unavailable` if another version of hawse wrote the record in another format.
     """
     try:
-        text = (directory(root) / FILE).read_text(encoding="utf-8")
+        text = (directory(root) / MEMBERSHIP_FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
     from engine.cluster.keys import LAYOUT
@@ -74,7 +68,7 @@ def save(where: Path, membership: ClusterMembership) -> None:
     """Write the membership record to the directory ``where`` atomically."""
     from engine.store.codec import encode
 
-    write_private(where / FILE, encode(membership))
+    write_private(where / MEMBERSHIP_FILE, encode(membership))
 
 
 def update(root: Path, change: Callable[[ClusterMembership], ClusterMembership]) -> ClusterMembership | None:
@@ -193,11 +187,6 @@ WORKER = (
     "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
     "Please run this command on a manager node or promote the current node to a manager."
 )
-
-
-def is_member(host: Host) -> bool:
-    """Return whether this host is in a cluster."""
-    return exists(host.root)
 
 
 @contextmanager

@@ -79,6 +79,26 @@ class SharedEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What ``hawse trace`` asks another host: does ``target``, an endpoint of that host, receive and answer packets?
+
+    The packets come from ``source``, an endpoint of the asking host on the same network. A manager sets the fields
+    ``id``, ``asker`` and ``lease``.
+    """
+
+    node: str  # id of the host that is asked
+    network_id: str
+    source: str
+    target: str
+    protocol: str  # tcp, udp or icmp
+    port: int  # 0 with icmp
+    version: int  # 4 or 6
+    id: str = ""
+    asker: str = ""
+    lease: int = 0  # the etcd lease of the question and of its answer
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """The last allocated subnet, VXLAN id and node index. The next allocation takes values after these, so that a
     released value is not reused soon.

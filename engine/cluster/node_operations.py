@@ -13,7 +13,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-from engine.cluster import keys, record_checks, shared_endpoints
+from engine.cluster import keys, questions, record_checks, shared_endpoints
 from engine.cluster.etcd import Client, EtcdError, delete, none_since, present, put, unchanged
 from engine.cluster.model import MANAGER, WORKER, AdmittedHost, ClusterMembership, Node, SharedEndpoint
 from engine.cluster.shared_endpoints import REMOVED
@@ -202,4 +202,6 @@ ACTS: Mapping[str, Callable[[Client, AdmittedHost, Mapping[str, Any]], Json]] = 
     "publish": _publish,
     "beat": _beat,
     "leave": _leave,
+    "ask": questions.ask,
+    "answer": questions.answer,
 }

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from engine.cluster import keys
 from engine.cluster.etcd import KeyValue
-from engine.cluster.model import MANAGER, WORKER, Node, SharedEndpoint
+from engine.cluster.model import MANAGER, WORKER, Node, Question, SharedEndpoint
 from engine.model import NetworkRecord
 from engine.store.codec import decode
 
@@ -32,6 +32,7 @@ ALL_NAMES = 8192
 HIGHEST_INDEX = 2**16 - 2
 """Highest node index, because the tunnels of an encrypted network have no addresses for higher indexes."""
 KEY_BYTES = 32
+PROTOCOLS = ("tcp", "udp", "icmp")
 
 T = TypeVar("T")
 Values = Iterable[tuple[str, str]]
@@ -70,6 +71,17 @@ def check_endpoint(endpoint: SharedEndpoint) -> SharedEndpoint:
     return endpoint
 
 
+def check_question(question: Question) -> Question:
+    """Return ``question`` unchanged; raises ValueError if no host could answer it."""
+    for identity in (question.node, question.network_id, question.source, question.target, question.id, question.asker):
+        _require(ID.fullmatch(identity), "id")
+    _require(question.protocol in PROTOCOLS, "protocol")
+    _require(0 <= question.port < 2**16 and (question.port == 0) == (question.protocol == "icmp"), "port")
+    _require(question.version in (4, 6), "IP version")
+    _require(0 <= question.lease < 2**63, "lease")
+    return question
+
+
 def _check_interface(text: str, family: int, longest: int) -> None:
     """Raise ValueError unless ``text`` is an address of the address family in the form ``ADDRESS/LENGTH``.
 
@@ -101,6 +113,13 @@ def read_endpoint(key: str, value: str) -> SharedEndpoint:
     endpoint = check_endpoint(decode(SharedEndpoint, value))
     _require(key == keys.endpoint(endpoint.network_id, endpoint.node, endpoint.id), "key")
     return endpoint
+
+
+def read_question(key: str, value: str) -> Question:
+    """Return a question to a host; raises ValueError if the question is invalid or does not match the etcd key."""
+    question = check_question(decode(Question, value))
+    _require(key == keys.question(question.asker, question.node, question.id), "key")
+    return question
 
 
 def read_network(key: str, value: str) -> NetworkRecord:

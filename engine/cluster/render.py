@@ -6,7 +6,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address, ip_network
 
 from engine.api import Json
-from engine.cluster.gateway import INGRESS_SANDBOX
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.cluster.model import ClusterMembership
 from engine.cluster.snapshot import View
 from engine.model import NetworkRecord

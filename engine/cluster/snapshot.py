@@ -106,9 +106,9 @@ def make(revision: int, values: Values) -> View:
 
 
 def load(client: Client) -> View:
-    """Read all values under ``shared/`` from the etcd store and return them as a snapshot."""
+    """Read all values under ``shared/`` from the etcd store and return them as a snapshot, without the questions."""
     pairs, revision = client.range(keys.SHARED)
-    return make(revision, {kv.key: kv.value for kv in pairs})
+    return make(revision, {kv.key: kv.value for kv in pairs if not kv.key.startswith(keys.QUESTIONS)})
 
 
 def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:

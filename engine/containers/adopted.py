@@ -30,17 +30,16 @@ from engine.agent.client import SOCKET as AGENT_SOCKET
 from engine.containers import directory, namespace_files
 from engine.containers.namespace_files import NETNS_DIRECTORY
 from engine.containers.restart_policy import LOST
-from engine.dispatch import translate_driver_errors
 from engine.errors import Conflict, Forbidden, InvalidArgument, NotFound
-from engine.etc_files.resolv_conf import parse
+from engine.etc_files import parse_resolv_conf
 from engine.golang import timestamps
 from engine.golang.timestamps import to_seconds
-from engine.host import Host
+from engine.host import Host, translate_driver_errors
 from engine.model import Adoption, ContainerConfig, ContainerRecord, HostConfig, RestartPolicy
+from engine.names import is_container_mode
 from engine.runtime.supervisor import SOCKET as SUPERVISOR_SOCKET
 from engine.store import locks
 from engine.store.api import Reader, Taken, Transaction
-from engine.validate.host_config import is_container_mode
 
 NETNS_NAME = re.compile(r"[^/\0]{1,255}")
 OF_PROCESS = re.compile(r"/proc/(\d+)/ns/net")
@@ -58,13 +57,6 @@ class NamespaceReference:
     inode: int
     pid: int
     start: int
-
-
-def is_adoptable(reference: str) -> bool:
-    """Return whether a container argument names a network namespace that hawse did not create (``netns:`` or
-    ``pid:``).
-    """
-    return reference.startswith(("netns:", "pid:"))
 
 
 @contextmanager
@@ -145,7 +137,7 @@ def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
     """Return the configuration of a namespace. Its DNS settings come from the user's own resolv.conf for the
     namespace.
     """
-    own = parse(namespace_files.user_text(place.path))
+    own = parse_resolv_conf(namespace_files.user_text(place.path))
     return HostConfig(
         network_mode="none",
         restart_policy=_policy(place, asked),
@@ -175,7 +167,7 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     The name of ``ip netns`` alone also finds the record. If the reference names the namespace of a container that hawse
     created, that container is returned. The list is empty for any other reference, and if there is no record.
     """
-    if not is_adoptable(reference):
+    if not names.is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []
     try:
         path = _parsed(reference)[1]
@@ -187,18 +179,6 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
 def reference_of(record: ContainerRecord) -> str:
     """Return a reference that opens the namespace of a record, whatever the record's name is."""
     return f"{names.ADOPTED}{record.sandbox_path}"
-
-
-def check_not_asked(record: ContainerRecord, asked: Adoption) -> None:
-    """Raise InvalidArgument if ``asked`` has settings that only a new adopted namespace may have.
-
-    The record exists already, so its settings cannot change.
-    """
-    if asked.name or asked.restart:
-        flag = "--name" if asked.name else "--restart"
-        raise InvalidArgument(
-            f"{flag} is for a namespace that joins its first network, and {record.name} is a container already"
-        )
 
 
 def _at(reader: Reader, path: str) -> list[ContainerRecord]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from engine import intents, names
+from drivers.linux import recording
+from engine import names
 from engine.agent.client import announce
-from engine.cluster import endpoint_hooks, network_hooks
+from engine.cluster import hooks
 from engine.containers import (
     adopted,
     etc_files,
@@ -25,12 +26,12 @@ from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
-from engine.networks import activate, query
+from engine.networks import activate
+from engine.store.api import IntentKind
 from engine.store.locks import locked
-from engine.validate.endpoint import check_connect, check_own_sandbox
+from engine.validate.endpoint import check_connect, check_no_adoption, check_own_sandbox
 
 
 def connect(
@@ -50,12 +51,12 @@ def connect(
         record = held.record
         if record.status == "running":
             check_own_sandbox(record)
-            network_hooks.import_network(host, reference)
+            hooks.import_network(host, reference)
             network = _find(host, reference)
-            served = explained.serves_names(record)
+            explain = recording.is_recording() and not explained.serves_names(record)
             members = _connect_running(host, held, network, settings, published)
             announce(host, [network])
-            if not served:
+            if explain:
                 explained.resolver(record, members)
             return
         _connect_stopped(host, record, reference, settings)
@@ -87,7 +88,7 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
     """
     target, reference = _found(host, container)
     if target is not None:
-        adopted.check_not_asked(target, asked)
+        check_no_adoption(target, asked)
         with locked(host.run, "container", target.id):
             yield _Held(_settled(host, target.id))
         return
@@ -110,7 +111,7 @@ def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
 
     A namespace that hawse did not create must be opened if it is on no network, whichever name the user gave.
     """
-    if adopted.is_adoptable(container):
+    if names.is_adoptable(container):
         with host.store.read() as reader:
             own = [record for record in adopted.find(reader, container) if record.kind == "process"]
         return next(iter(own), None), container
@@ -126,15 +127,18 @@ def _settled(host: Host, container_id: str) -> ContainerRecord:
     If the container's process has ended, the endpoints and ports of the container are released before the record is
     returned.
     """
-    record = finalize.finalize_exit(host, container_id)
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+    if record is not None and record.status != lookup.with_actual_state(host, record).status:
+        record = finalize.finalize_exit(host, container_id)
     if record is None:
         raise NotFound(f"No such container: {container_id}")
-    return lookup.with_actual_state(host, record)
+    return record
 
 
 def _find(host: Host, reference: str) -> NetworkRecord:
     with host.store.read() as reader:
-        return query.find(reader, reference)
+        return names.pick_network(reader.find_networks(reference), reference)
 
 
 def _connect_running(
@@ -147,18 +151,18 @@ def _connect_running(
     attachment = NetworkAttachment(network.name, settings, network.id)
     index = record.next_interface
     record = replace(record, attachments=_with(record, attachment))
-    with endpoint_hooks.reserve_endpoints(host, record, [network]) as granted:
+    with hooks.reserve_endpoints(host, record, [network]) as granted:
         activate.activate(host, network.id)
         with host.store.write() as tx:
-            network = query.find(tx, network.id)
+            network = names.pick_network(tx.find_networks(network.id), network.id)
             former = reservation.take_former(tx, record.id).get(network.id)
             endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
             if record.kind == "adopted":
                 held.hold()
                 adopted.record(tx, held.record)
             tx.put_endpoint(endpoint)
-            intents.begin(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
-    with intents.rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
+            begin_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+    with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
         endpoint = replace(sandbox.join(host, record, JoinedEndpoint(network, endpoint), index), phase="live")
         joined = JoinedEndpoint(network, endpoint)
         with host.store.write() as tx:
@@ -166,7 +170,9 @@ def _connect_running(
         before, members = members, [*members, joined]
         sandbox.admit_siblings(host, members)
         etc_files.add_network(host, record, members)
-        members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index + 1)
+        index += 1
+        if hooks.concerns_gateway(m.network for m in members):
+            members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index)
         _reroute(record, before, record, members)
         port_assignment.move(host, record, members)
         record = replace(record, next_interface=index)
@@ -177,7 +183,7 @@ def _connect_running(
     with host.store.write() as tx:
         if not published:
             tx.put_container(record)
-        intents.end(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+        end_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
     return members
 
 

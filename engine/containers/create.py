@@ -26,19 +26,17 @@ from engine.model import (
     NetworkAttachment,
     NetworkRecord,
 )
-from engine.networks.create import first_use_warnings
+from engine.names import is_container_mode, is_user_defined, parse_link, shared_container
+from engine.networks.activate import first_use_warnings
 from engine.runtime.seccomp import UNCONFINED
 from engine.store.api import Reader, Taken
-from engine.validate.container import check_container_create, check_name
-from engine.validate.host_config import (
+from engine.validate.container import (
     check_binds,
-    is_container_mode,
-    is_user_defined,
+    check_container_create,
+    check_name,
     link_target,
     links_with_host_mode,
-    parse_link,
     parse_security_options,
-    shared_container,
 )
 from engine.validate.logging import JSON_FILE, choose_driver
 

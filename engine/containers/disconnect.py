@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import intents, names
+from engine import names
 from engine.agent.client import announce
-from engine.cluster import gateway, network_hooks
+from engine.cluster import hooks
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import _find, _is_configured, _reroute, _settled, _without, rollback
 from engine.containers.lookup import with_actual_state
@@ -15,9 +16,9 @@ from engine.endpoints.reservation import memberships, release_endpoint
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent
 from engine.model import FORMER, ContainerRecord, NetworkRecord
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.endpoint import check_disconnect, not_connected
 
@@ -31,7 +32,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         matches = lookup.matches(reader, container.removeprefix("/"))
     if force and not matches:
         network = _find(host, reference)
-        network_hooks.check_used_here(host, network)
+        hooks.check_used_here(host, network)
         _force_out(host, network, container)
         return
     target = names.pick_container(matches, container)
@@ -42,7 +43,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         network = _find(host, reference)
     except NotFound as error:
         raise not_connected(target, reference, running=False) if force else error from None
-    network_hooks.check_used_here(host, network)
+    hooks.check_used_here(host, network)
     with locked(host.run, "container", target.id):
         record = _settled(host, target.id)
         if record.status == "running":
@@ -79,8 +80,8 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     left = replace(record, attachments=_without(record, network))
     with host.store.write() as tx:
         tx.put_container(left)
-        intents.begin(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
-        intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
+        begin_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
+        begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     rest = [m for m in members if m is not gone]
     kept = gone.endpoint.ports
     reservation.release_endpoint(host, record, gone, rest, alive=True)
@@ -98,8 +99,8 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
             tx.delete_container(record.id)
         else:
             tx.put_container(replace(record, next_interface=index))
-        intents.end(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
-        intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
+        end_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
+        end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
 
 
@@ -126,7 +127,7 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
         pairs = [(e, reader.container(e.container_id)) for e in reader.endpoints(network_id=network.id)]
         busy = {i.object_id for i in reader.intents()}
     for endpoint, container in pairs:
-        if endpoint.container_id == gateway.INGRESS_SANDBOX:
+        if endpoint.container_id == INGRESS_SANDBOX:
             continue
         if container is None and endpoint.container_id not in busy and endpoint.id not in busy:
             with host.store.write() as tx:

@@ -14,16 +14,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drivers.linux.host import has_ipv6
-from engine.cluster.gateway import is_gateway
+from engine.cluster.hooks import is_gateway
 from engine.containers import lookup, namespace_files
 from engine.endpoints import links, reservation
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.etc_files.hosts import LinkedHost, hosts_file, own_lines, with_address, without_own_lines
-from engine.etc_files.resolv_conf import Overrides, Transform, resolv_conf
+from engine.etc_files import (
+    LinkedHost,
+    Overrides,
+    Transform,
+    hosts_file,
+    own_lines,
+    resolv_conf,
+    with_address,
+    without_own_lines,
+)
 from engine.host import Host
 from engine.model import ContainerRecord, NetworkRecord
+from engine.names import is_container_mode
 from engine.paths import no_follow
-from engine.validate.host_config import check_binds, is_container_mode
+from engine.validate.container import check_binds
 
 HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 HOST_HOSTS = Path("/etc/hosts")

@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 
 from engine import names
-from engine.containers import lookup, namespace_files
+from engine.containers import detached_exec, lookup, namespace_files
 from engine.containers.finalize import finalize_exit
 from engine.containers.on_exit import finish_overdue_exit
 from engine.containers.process_spec import log_bounds, log_path
@@ -28,6 +29,7 @@ from engine.runtime.api import (
     Stdio,
     WaitReadable,
 )
+from engine.runtime.errors import EXEC, NOT_FOUND, OTHER
 from engine.store.api import Transaction
 from engine.store.locks import locked
 
@@ -55,27 +57,46 @@ def running(host: Host, reference: str) -> ContainerRecord:
 
 
 def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> int:
-    """Run another command in a running container and return its exit code.
+    """Run another command in a running container and return its exit code; 0 if the command runs detached.
 
     Raises `StartFailure` with exit code 126 if the command cannot be executed.
     """
     record = running(host, reference)
-    if record.kind == "adopted":
-        return _execute_in_namespace(host, record, request, stdio)
-    lookup.keep_supervisor(host, [record])
+    run = _runner(host, record, request, stdio)
     exec_id, command = names.generate_id(), f"{request.cmd[0]} {' '.join(request.cmd[1:])}"
     _add_events(host, record, exec_id, f"exec_create: {command}", f"exec_start: {command}")
+
+    def ended(code: int) -> None:
+        _add_events(host, record, exec_id, "exec_die", exitCode=str(code))
+
     try:
-        code = host.runtime.exec(record.id, request, stdio)
+        if request.detach:
+            detached_exec.run(run, ended)
+            return 0
+        code = run()
     except RuntimeFailure as error:
-        if error.kind == "other":
+        if error.kind == OTHER:
             raise KernelFailure(str(error)) from error
         raise StartFailure(str(error), 126) from error
     if code == LEFT:
         _add_events(host, record, exec_id, "exec_detach")
-    elif not request.detach:
-        _add_events(host, record, exec_id, "exec_die", exitCode=str(code))
+    else:
+        ended(code)
     return code
+
+
+def _runner(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> Callable[[], int]:
+    """Return the function that runs the command. For a detached command, it returns 0 at once.
+
+    Raises InvalidArgument for a user in an adopted namespace, in which commands run as the caller.
+    """
+    if record.kind == "adopted":
+        if request.user:
+            text = "is a network namespace that hawse did not start: --user is not supported"
+            raise InvalidArgument(f"{record.name} {text}")
+        return partial(_execute_in_namespace, host, record, request, stdio)
+    lookup.keep_supervisor(host, [record])
+    return partial(host.runtime.exec, record.id, request, stdio)
 
 
 def _add_events(host: Host, record: ContainerRecord, exec_id: str, *actions: str, **attributes: str) -> None:
@@ -90,10 +111,8 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
     """Run a command of the host in a network namespace that hawse did not create, and return its exit code.
 
     The command sees the namespace's own resolv.conf, in a new mount namespace: `ip netns exec` applies the files in
-    /etc/netns/NAME. Returns 0 immediately if the request is to run detached.
+    /etc/netns/NAME. Returns 0 immediately if the request is to run detached. Raises RuntimeFailure.
     """
-    if request.user:
-        raise InvalidArgument(f"{record.name} is a network namespace that hawse did not start: --user is not supported")
     directory, name = os.path.split(record.sandbox_path)
     if directory == str(namespace_files.NETNS_DIRECTORY):
         entering = ["ip", "netns", "exec", name]
@@ -103,7 +122,7 @@ def _execute_in_namespace(host: Host, record: ContainerRecord, request: ExecCrea
     environment = {**os.environ, **dict(variable.split("=", 1) for variable in request.env if "=" in variable)}
     if shutil.which(request.cmd[0], path=environment.get("PATH")) is None:
         text = f'exec: "{request.cmd[0]}": executable file not found in $PATH: unknown'
-        raise StartFailure(f"OCI runtime exec failed: exec failed: unable to start container process: {text}", 126)
+        raise RuntimeFailure(NOT_FOUND, f"{EXEC}unable to start container process: {text}")
     process = subprocess.Popen(
         [*entering, *request.cmd],
         stdin=stdio.stdin if request.attach_stdin and not request.detach else subprocess.DEVNULL,

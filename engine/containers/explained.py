@@ -1,7 +1,7 @@
 """For ``--explain``: the changes that other processes make in a container's network namespace for a command.
 
 The container's own process and the agent make these changes. Because the command does not make them itself, the
-recorder does not see them. The functions have no effect without a recorder.
+recorder does not see them. Only a process that records its changes calls these functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from drivers.api import DriverError
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns, recording
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.etc_files.resolv_conf import INTERNAL_RESOLVER
+from engine.etc_files import INTERNAL_RESOLVER
 from engine.model import ContainerRecord
 from engine.runtime.rootfs import DEFAULT_SYSCTLS
 
@@ -25,8 +25,6 @@ SERVES_NAMES = "The agent serves DNS in the container's network namespace, at 12
 
 def new_namespace(record: ContainerRecord) -> None:
     """Record that the container's process has a new network namespace, and the sysctls that the process sets there."""
-    if recording.recorder is None:
-        return
     path = record.sandbox_path
     recording.comment(
         f"The supervisor starts the container's process in a new network namespace, as unshare --net: {path}"
@@ -40,8 +38,6 @@ def start(record: ContainerRecord) -> None:
 
     With ``--rm``, also record which process removes the container.
     """
-    if recording.recorder is None:
-        return
     for key, value in record.host.sysctls.items():
         _sysctl(record.sandbox_path, key, value)
     if record.host.auto_remove:
@@ -49,8 +45,8 @@ def start(record: ContainerRecord) -> None:
 
 
 def serves_names(record: ContainerRecord) -> bool:
-    """Return whether the agent has redirected DNS queries in the container's namespace; False without a recorder."""
-    return recording.recorder is not None and _bound_port(record) > 0
+    """Return whether the agent has redirected DNS queries in the container's namespace."""
+    return _bound_port(record) > 0
 
 
 def resolver(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None:

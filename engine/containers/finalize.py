@@ -7,17 +7,15 @@ from pathlib import Path
 from signal import SIGKILL
 
 from drivers.linux import recording
-from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup, namespace_files, sandbox_names
 from engine.endpoints import reservation
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent
 from engine.model import ContainerRecord
 from engine.runtime.api import ProcessState
-from engine.store.api import Transaction
+from engine.store.api import IntentKind, Transaction
 
 UNKNOWN = ProcessState(running=False)
 
@@ -58,7 +56,7 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             tx.put_container(ended)
             _add_events(tx, ended, state)
             if ended.status == "restarting":
-                intents.begin(tx, IntentKind.CONTAINER_RESTART, container_id)
+                begin_intent(tx, IntentKind.CONTAINER_RESTART, container_id)
     if not ended.host.auto_remove or ended.status == "restarting":
         # with --rm and no restart, keep the runtime's files: they show that a removal is due
         host.runtime.delete(record.id)  # delete last, because other processes read the exit code in these files

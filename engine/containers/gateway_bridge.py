@@ -1,6 +1,6 @@
 """Add sandboxes to the gateway bridge, or remove them from it.
 
-The gateway bridge (docker_gwbridge, see `engine.cluster.gateway`) connects containers on cluster networks to the
+The gateway bridge (docker_gwbridge, see `engine.cluster.hooks`) connects containers on cluster networks to the
 outside.
 """
 
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
 
-from engine import dispatch, names
-from engine.cluster.gateway import INGRESS_SANDBOX, NAME, is_gateway, is_needed
+from engine import names
+from engine.cluster.hooks import GATEWAY_BRIDGE, is_gateway, needs_gateway
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import port_assignment
-from engine.dispatch import pool_key
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import Host
+from engine.host import Host, attachment_of, pool_key
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -31,7 +31,7 @@ from engine.store.api import Reader, Transaction
 OPTIONS = {
     "com.docker.network.bridge.enable_icc": "false",
     "com.docker.network.bridge.enable_ip_masquerade": "true",
-    "com.docker.network.bridge.name": NAME,
+    "com.docker.network.bridge.name": GATEWAY_BRIDGE,
 }
 
 
@@ -42,11 +42,11 @@ def prepare(host: Host) -> NetworkRecord:
     sandbox is Docker's sandbox for service traffic; hawse has no such sandbox.
     """
     with host.store.read() as reader:
-        known = bool(reader.find_networks(NAME))
+        known = bool(reader.find_networks(GATEWAY_BRIDGE))
     if not known:
-        create.create(host, NetworkCreate(NAME, options=OPTIONS))
+        create.create(host, NetworkCreate(GATEWAY_BRIDGE, options=OPTIONS))
     with host.store.write() as tx:
-        network = tx.find_networks(NAME)[0]
+        network = tx.find_networks(GATEWAY_BRIDGE)[0]
         if network.ipam_options is not None:  # inspect must show no IPAM options, as for predefined networks
             tx.put_network(replace(network, ipam_options=None))
         if not any(e.container_id == INGRESS_SANDBOX for e in tx.endpoints(network_id=network.id)):
@@ -78,14 +78,8 @@ def release_ingress_address(host: Host) -> None:
             tx.delete_endpoint(endpoint.id)
 
 
-def prepared_bridge(host: Host, joined: Sequence[NetworkRecord]) -> NetworkRecord | None:
-    """Return the record of the gateway bridge (docker_gwbridge), or None if a sandbox on the ``joined`` networks does
-    not need the bridge.
-
-    If the sandbox needs the gateway bridge and the bridge does not exist, the bridge is created.
-    """
-    if not is_needed(joined):
-        return None
+def prepared_bridge(host: Host) -> NetworkRecord:
+    """Return the record of the gateway bridge (docker_gwbridge), which is created if it does not exist."""
     return activate.activate(host, prepare(host).id)
 
 
@@ -123,7 +117,7 @@ def sync_gateway_bridge(
     """
     gateway = next((m for m in members if is_gateway(m.network) and _unnamed(container, m)), None)
     others = [m for m in members if m is not gateway]
-    bridge = prepared_bridge(host, [m.network for m in others])
+    bridge = prepared_bridge(host) if needs_gateway([m.network for m in others]) else None
     if (bridge is None) == (gateway is None):
         return list(members), index
     if gateway is not None:
@@ -135,7 +129,7 @@ def sync_gateway_bridge(
 
 
 def _unnamed(container: ContainerRecord, member: JoinedEndpoint) -> bool:
-    return dispatch.attachment_of(container, member.network.id).network == ""
+    return attachment_of(container, member.network.id).network == ""
 
 
 def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: int) -> JoinedEndpoint:

@@ -14,8 +14,8 @@ from engine.errors import Conflict
 from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.names import parse_link, shared_container
 from engine.store.api import Reader
-from engine.validate.host_config import parse_link, shared_container
 
 
 def find(reader: Reader, reference: str) -> ContainerRecord:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from drivers.linux import recording
-from engine.etc_files.resolv_conf import HEADER
+from engine.etc_files import HEADER
 from engine.host import Host
 from engine.model import ContainerRecord
 from engine.paths import make_private_directory

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from engine import intents
 from engine.containers import restart_policy
 from engine.containers.finalize import finalize_exit
 from engine.containers.remove import remove
 from engine.containers.start import start
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent
 from engine.model import ContainerRecord
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 
 
@@ -72,7 +71,7 @@ def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
     with host.store.write() as tx:
         current = tx.container(record.id)
         if current is not None and (current.status, current.finished_at) == ("restarting", record.finished_at):
-            intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id, owner)
+            begin_intent(tx, IntentKind.CONTAINER_RESTART, record.id, owner)
 
 
 def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
@@ -88,4 +87,4 @@ def restart_now(host: Host, container_id: str, finished_at: str = "") -> None:
         if current is not None and current.status == "restarting":
             start(host, container_id)
         with host.store.write() as tx:
-            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
+            end_intent(tx, IntentKind.CONTAINER_RESTART, container_id)

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 from drivers.linux import host as host_facts
 from engine.agent import client
-from engine.cluster import gateway
+from engine.cluster import hooks
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
 from engine.ports import allocation
+from engine.ports.allocation import exposed_ranges
 from engine.ports.probe import HostProbe, free_ports, listens_on_ipv6
-from engine.ports.specs import exposed_ranges
 from engine.store.api import Reader, Taken, Transaction
 
 HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
@@ -140,9 +140,9 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
     except allocation.PortConflict as error:
         network = reader.network(endpoint.network_id)
         place, name = "", record.name
-        if network is not None and gateway.is_gateway(network):
+        if network is not None and hooks.is_gateway(network):
             place = f"container {record.id}: endpoint join on GW Network failed: "
-            name = gateway.shown_name(network, record)
+            name = hooks.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
         raise KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}") from error
 

@@ -15,9 +15,9 @@ from engine.endpoints import links, sandbox
 from engine.errors import KernelFailure
 from engine.host import Host
 from engine.model import ContainerRecord
-from engine.ports import specs
+from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import ProcessSpec
-from engine.validate.host_config import check_binds, parse_security_options
+from engine.validate.container import check_binds, parse_security_options
 from engine.validate.logging import LOCAL, NONE, Rotation, rotation
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -169,7 +169,7 @@ def link_variables(parent: str, alias: str, address: str, target: ContainerRecor
 
 
 def _exposed(target: ContainerRecord) -> list[Port]:
-    spans = specs.exposed_ranges(target.config.exposed_ports)
+    spans = exposed_ranges(target.config.exposed_ports)
     ports = [(port, protocol) for protocol, first, last in spans for port in range(first, last + 1)]
     return sorted(ports, key=lambda p: (p[0], p[1] != "tcp"))
 

@@ -79,6 +79,8 @@ def _output(pids: set[int], arguments: Sequence[str]) -> str:
     program = shutil.which("ps")
     if program is None:
         raise EngineError("the program ps is missing (install procps)")
+    if any("\0" in argument for argument in arguments):
+        raise EngineError(f"ps: fork/exec {program}: invalid argument")
     chosen = [f"-q{','.join(map(str, sorted(pids)))}"] if pids else []
     kept = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
     for options in (chosen, []):

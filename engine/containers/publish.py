@@ -8,18 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from drivers.port_ranges import around, part
-from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup, port_assignment
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import Forbidden, NotFound
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent
 from engine.model import PortRecord, PortSpec
-from engine.ports.specs import exposed_port, includes, without
-from engine.store.api import Transaction
+from engine.ports.allocation import exposed_port, includes, without
+from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
 """Work on the ports or routes of a running container."""
@@ -61,14 +59,14 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             held = replace(member.endpoint, ports=[*member.endpoint.ports, *added])
             port_assignment.record_ports(tx, record, held)
             member = replace(member, endpoint=held)
-            intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
+            begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         tx.put_container(record)
         for spec in specs:
             events.container(tx, record, "publish", {"port": f"{_range(spec.ports)}/{spec.protocol}"})
     if member is not None:
         sandbox.publish(host, record, member, added)
         with host.store.write() as tx:
-            intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
+            end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
 
 
 def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
@@ -90,11 +88,11 @@ def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) 
             gone = [_take_back(tx, member, first, last, protocol) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
             events.container(tx, record, "unpublish", {"port": f"{_range(range(first, last + 1))}/{protocol}"})
-            intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
+            begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
             sandbox.unpublish(host, record, member, cut)
         with host.store.write() as tx:
-            intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
+            end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
 
 

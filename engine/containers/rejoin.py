@@ -5,16 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from engine import intents
 from engine.agent.client import announce
 from engine.containers import adopted, etc_files, finalize
 from engine.containers.start import join_all, reserve_networks, rollback
 from engine.endpoints import links, reservation, sandbox
 from engine.errors import EngineError, NotFound
 from engine.golang import timestamps
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, end_intent, rollback_on_error
 from engine.model import ContainerRecord
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 
 
@@ -57,7 +56,7 @@ def rejoin(host: Host, container_id: str) -> None:
 
 def _join(host: Host, record: ContainerRecord) -> None:
     reserved = reserve_networks(host, replace(record, started_at=timestamps.now()))
-    with intents.rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
+    with rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         record = reserved.record
         members = join_all(host, record, reserved.members)
         sandbox.route(record, members)
@@ -69,5 +68,5 @@ def _join(host: Host, record: ContainerRecord) -> None:
         for member in members:
             reservation.record_joined(tx, record, member)
         tx.put_container(replace(record, next_interface=len(members), exit_code=0))
-        intents.end(tx, IntentKind.CONTAINER_START, record.id)
+        end_intent(tx, IntentKind.CONTAINER_START, record.id)
     announce(host, [member.network for member in members])

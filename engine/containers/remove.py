@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
-from engine import intents
 from engine.agent.client import announce
 from engine.containers import directory, lookup
 from engine.containers.finalize import close_sandbox, finalize_exit
@@ -24,11 +23,10 @@ from engine.errors import Conflict, EngineError, NotFound, Unavailable
 from engine.events import record as events
 from engine.filters import networks
 from engine.golang import timestamps
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent
 from engine.model import ContainerRecord, Filters
 from engine.runtime import process
-from engine.store.api import Transaction
+from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
 BUNCH = 100
@@ -139,7 +137,7 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
             tx.put_container(replace(record, stopped_by_user=True))
             if record.status == "running" and record.kind == "process":
                 events.killed(tx, record, signals.SIGKILL)
-            intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
+            begin_intent(tx, IntentKind.CONTAINER_REMOVE, record.id)
     for record in (record for record in records if record.status == "restarting"):
         host.runtime.cancel_restart(record.id)
     with ExitStack() as endings:
@@ -193,8 +191,8 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     with host.store.write() as tx:
         for container_id in done:
             _delete(tx, container_id)
-            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
-            intents.end(tx, IntentKind.CONTAINER_REMOVE, container_id)
+            end_intent(tx, IntentKind.CONTAINER_RESTART, container_id)
+            end_intent(tx, IntentKind.CONTAINER_REMOVE, container_id)
     return errors
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine import intents
 from engine.agent.client import announce
 from engine.containers import lookup, sandbox_names
-from engine.dispatch import attachment_of
 from engine.endpoints import links
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, attachment_of, begin_intent, end_intent
 from engine.model import ContainerRecord
 from engine.names import served_names
-from engine.store.api import Taken
+from engine.store.api import IntentKind, Taken
 from engine.store.locks import locked
 from engine.validate.container import check_rename, check_rename_given, rename_conflict
 
@@ -41,7 +38,7 @@ def rename(host: Host, reference: str, name: str) -> None:
                     settings = attachment_of(record, endpoint.network_id).settings
                     tx.put_endpoint(replace(endpoint, names=served_names(record, settings)))
                 if record.kind == "process":
-                    intents.begin(tx, IntentKind.SANDBOX_CHANGE, record.id)
+                    begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         except Taken as error:
             raise rename_conflict(new, error.holder) from error
         if record.kind == "process":
@@ -54,4 +51,4 @@ def _rename_sandbox(host: Host, record: ContainerRecord, before: ContainerRecord
         sandbox_names.add(host, record)
     sandbox_names.remove(host, replace(record, name=before.name))
     with host.store.write() as tx:
-        intents.end(tx, IntentKind.SANDBOX_CHANGE, record.id)
+        end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)

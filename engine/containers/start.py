@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from drivers.linux import process
-from engine import intents, names
+from drivers.linux import process, recording
+from engine import names
 from engine.agent.client import announce
-from engine.cluster import endpoint_hooks, network_hooks
+from engine.cluster import hooks
 from engine.containers import etc_files, explained, gateway_bridge, lookup, port_assignment, sandbox_names
 from engine.containers.finalize import close_sandbox
 from engine.containers.process_spec import process_spec
@@ -25,17 +25,17 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent, places_of, rollback_on_error, translation
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
-from engine.networks import activate, query
+from engine.names import is_container_mode, is_user_defined, shared_container
+from engine.networks import activate
 from engine.networks.predefined import NO_BRIDGE
 from engine.runtime import errors
 from engine.runtime.api import CreatedProcess, RuntimeFailure
-from engine.store.api import Reader, Transaction
+from engine.store.api import IntentKind, Reader, Transaction
 from engine.store.locks import locked
+from engine.validate.container import HOST_GATEWAY
 from engine.validate.endpoint import check_not_config_only
-from engine.validate.host_config import HOST_GATEWAY, is_container_mode, is_user_defined, shared_container
 
 EXIT_CODES = {"not-found": 127, "permission": 126}
 UNKNOWN_EXIT = 128
@@ -68,7 +68,8 @@ def start(host: Host, container_id: str) -> None:
     if record.status == "restarting" and record.pid == 0:
         host.runtime.delete(record.id)  # its process may run: a new host namespace counts as a boot
     try:
-        _start(host, record)
+        with translation(places_of(host.root, host.run)):
+            _start(host, record)
     except EngineError as error:
         _remember_failure(host, record, error)
         raise
@@ -77,14 +78,14 @@ def start(host: Host, container_id: str) -> None:
 def _start(host: Host, record: ContainerRecord) -> None:
     record, netns = _with_namespace(host, record)
     reserved = reserve_networks(host, record)
-    with intents.rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
+    with rollback_on_error(host, IntentKind.CONTAINER_START, record.id, rollback):
         live = _plumb(host, reserved, netns)
         _run(host, live)
     with host.store.write() as tx:
         tx.put_container(live.record)
         events.container(tx, live.record, "start")
-        intents.end(tx, IntentKind.CONTAINER_START, record.id)
-        intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
+        end_intent(tx, IntentKind.CONTAINER_START, record.id)
+        end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
 
 
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
@@ -94,13 +95,13 @@ def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
     """
     joined = _networks_of(host, record)
     _prepare_host_gateway(host, record)
-    bridge = gateway_bridge.prepared_bridge(host, joined)
-    with endpoint_hooks.reserve_endpoints(host, record, joined) as granted:
+    bridge = gateway_bridge.prepared_bridge(host) if hooks.needs_gateway(joined) else None
+    with hooks.reserve_endpoints(host, record, joined) as granted:
         for network in joined:
             activate.activate(host, network.id)
         with host.store.write() as tx:
             reserved = _reserve(tx, host, record, granted, bridge)
-            intents.begin(tx, IntentKind.CONTAINER_START, record.id)
+            begin_intent(tx, IntentKind.CONTAINER_START, record.id)
     return reserved
 
 
@@ -133,7 +134,7 @@ def _networks_of(host: Host, record: ContainerRecord) -> list[NetworkRecord]:
         return []
     attachments = [a for a in record.attachments if not _is_without_bridge(host, a)]
     for attachment in attachments:
-        network_hooks.import_network(host, attachment.network_id or attachment.network)
+        hooks.import_network(host, attachment.network_id or attachment.network)
     with host.store.read() as reader:
         networks = [_network(reader, a) for a in attachments]
         for network in networks:
@@ -173,11 +174,8 @@ def _check_main_network(reader: Reader, mode: str) -> None:
 
 
 def _network(reader: Reader, attachment: NetworkAttachment) -> NetworkRecord:
-    try:
-        return query.find(reader, attachment.network_id or attachment.network)
-    except NotFound:
-        reference = attachment.network_id or attachment.network
-        raise NotFound(f"network {reference} not found") from None
+    reference = attachment.network_id or attachment.network
+    return names.pick_network(reader.find_networks(reference), reference)
 
 
 def _reserve(
@@ -256,7 +254,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
         exit_code=0,
         started_at=timestamps.now(),
     )
-    if not netns:
+    if not netns and recording.is_recording():
         explained.new_namespace(record)
     try:
         members = join_all(host, record, reserved.members)
@@ -336,8 +334,9 @@ def _create_process(host: Host, record: ContainerRecord, netns: str) -> CreatedP
 
 def _run(host: Host, live: Reserved) -> None:
     announce(host, [m.network for m in live.members])
-    explained.resolver(live.record, live.members)
-    explained.start(live.record)
+    if recording.is_recording():
+        explained.resolver(live.record, live.members)
+        explained.start(live.record)
     try:
         host.runtime.start(live.record.id)
     except RuntimeFailure as error:

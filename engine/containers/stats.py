@@ -20,8 +20,8 @@ from engine.containers.processes import pids_of
 from engine.golang import timestamps
 from engine.host import Host
 from engine.model import ContainerRecord
+from engine.names import shared_container
 from engine.store.api import Reader
-from engine.validate.host_config import shared_container
 
 INTERVAL_SECONDS = 1.0  # between two documents of a container
 RECURSIVE = (

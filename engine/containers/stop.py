@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from engine import intents
 from engine.containers import lookup, restart_policy
 from engine.containers.finalize import finalize_exit
 from engine.containers.remove import end_orphan, is_orphan
 from engine.containers.start import reset_restart_count, start
 from engine.errors import Conflict, EngineError, KernelFailure
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, end_intent
 from engine.model import ContainerRecord
 from engine.runtime.api import RuntimeFailure, StopRequest
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 from engine.validate.signals import RTMAX, check_supported, parse_signal
 
@@ -71,7 +70,7 @@ def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
                 return
             tx.put_container(replace(current, stopped_by_user=True, status="exited"))
             events.container(tx, current, "stop")
-            intents.end(tx, IntentKind.CONTAINER_RESTART, record.id)
+            end_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
         host.runtime.cancel_restart(record.id)
 
 

@@ -10,7 +10,7 @@ from engine.events import record as events
 from engine.host import Host
 from engine.model import RestartPolicy
 from engine.store.locks import locked
-from engine.validate.host_config import check_restart_policy
+from engine.validate.container import check_restart_policy
 
 
 def update(host: Host, reference: str, policy: RestartPolicy | None) -> None:

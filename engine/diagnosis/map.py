@@ -6,17 +6,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from engine.api import Json
-from engine.cluster import membership as memberships
-from engine.cluster import network_hooks
-from engine.cluster.gateway import shown_name
+from engine.cluster import hooks
+from engine.cluster.hooks import shown_name
 from engine.cluster.local_networks import SWARM
 from engine.cluster.model import ClusterMembership, SharedEndpoint
 from engine.cluster.snapshot import View
 from engine.containers.lookup import is_alive
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
-from engine.names import SHORT_ID, natural_key
-from engine.networks.query import PRESENT, find
+from engine.names import PRESENT, SHORT_ID, natural_key, pick_network
 from engine.store.api import Reader
 
 
@@ -28,7 +26,11 @@ def document(host: Host, references: Sequence[str]) -> Json:
     """
     view, membership = _cluster(host)
     with host.store.read() as reader:
-        found = [find(reader, reference) for reference in references] if references else _all(reader)
+        found = (
+            [pick_network(reader.find_networks(reference), reference) for reference in references]
+            if references
+            else _all(reader)
+        )
         chosen = {record.id: record for record in found}
         networks = [_network(reader, record, view, membership) for record in chosen.values()]
     shown = [n for n in networks if references or n["Containers"] or not n["Predefined"]]
@@ -36,7 +38,7 @@ def document(host: Host, references: Sequence[str]) -> Json:
 
 
 def _cluster(host: Host) -> tuple[View | None, ClusterMembership | None]:
-    return network_hooks.current_view(host) if memberships.exists(host.root) else (None, None)
+    return hooks.current_view(host) if host.is_clustered else (None, None)
 
 
 def _all(reader: Reader) -> list[NetworkRecord]:

@@ -8,8 +8,7 @@ from engine.api import Diagnosis, Json, Strings
 from engine.diagnosis import map as network_map
 from engine.diagnosis.doctor.examination import diagnose
 from engine.diagnosis.verify import verify
-from engine.failures import raises_engine_errors
-from engine.host import Host
+from engine.host import Host, raises_engine_errors
 
 
 @raises_engine_errors

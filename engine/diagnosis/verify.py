@@ -8,11 +8,10 @@ from drivers.api import Difference, Repairer
 from engine.api import Strings
 from engine.diagnosis.doctor import links
 from engine.diagnosis.doctor.checks import read_records
-from engine.dispatch import translate_driver_errors
 from engine.endpoints import shared_state
-from engine.host import Host
+from engine.host import Host, translate_driver_errors
 from engine.model import NetworkRecord
-from engine.networks.query import find
+from engine.names import pick_network
 from engine.recovery import recover
 from engine.recovery.link_repair import CONTAINER, NETWORK, Subject
 from engine.store.api import Reader
@@ -25,7 +24,7 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
     With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store.
     """
     with host.store.read() as reader:
-        record = find(reader, reference)
+        record = pick_network(reader.find_networks(reference), reference)
     if swarm_verify.spans_hosts(host, record):
         prepare()
         return [*swarm_verify.verify(host, record, fix=fix), *_local(host, record, fix=fix)]

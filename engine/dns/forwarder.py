@@ -17,7 +17,7 @@ from typing import Protocol
 from engine.dns import wire
 from engine.dns.sandbox_view import SandboxView
 from engine.dns.upstream import DatagramExchange, FreshSockets, StreamExchange, destination
-from engine.etc_files.resolv_conf import Upstream
+from engine.etc_files import Upstream
 from engine.eventloop.loop import Loop, Timer
 from engine.eventloop.quota import Claim, Quota
 

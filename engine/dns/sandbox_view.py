@@ -20,7 +20,7 @@ from typing import NamedTuple
 from drivers.registry import facts
 from engine.endpoints.sandbox import Rank, gateway_priority
 from engine.errors import EngineError
-from engine.etc_files.resolv_conf import Overrides, ResolvConf, Transform, Upstream, resolv_conf
+from engine.etc_files import Overrides, ResolvConf, Transform, Upstream, resolv_conf
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 
 MAX_UPSTREAMS = 3

@@ -23,7 +23,7 @@ from engine.dns.resolver import SandboxResolver
 from engine.dns.responder import Responder
 from engine.dns.sandbox_view import Defaults, Made, SandboxView, has_names, views
 from engine.dns.table import NetworkTable
-from engine.etc_files.resolv_conf import BEHIND_STUB, SYSTEM, read_host_resolv_conf
+from engine.etc_files import BEHIND_STUB, SYSTEM, read_host_resolv_conf
 from engine.eventloop.descriptor_budget import DescriptorBudget
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop, Timer

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from engine.dns import wire
-from engine.etc_files.resolv_conf import Upstream
+from engine.etc_files import Upstream
 from engine.eventloop.loop import READ, WRITE, Loop
 from engine.eventloop.netns import sockets_in
 

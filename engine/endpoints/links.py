@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from drivers.api import Linker
-from engine import dispatch
-from engine.dispatch import translate_driver_errors
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import Host
+from engine.host import Host, endpoint_spec, translate_driver_errors
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.names import parse_link
 from engine.store.api import Reader
-from engine.validate.host_config import check_link_at_start, link_target, parse_link
+from engine.validate.container import check_link_at_start, link_target
 
 Pair = tuple[ContainerRecord, EndpointRecord, ContainerRecord, EndpointRecord]
 
@@ -107,8 +106,8 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
         with translate_driver_errors():
             driver.link(
                 member.spec,
-                dispatch.endpoint_spec(source_end, source),
-                dispatch.endpoint_spec(target_end, target),
+                endpoint_spec(source_end, source),
+                endpoint_spec(target_end, target),
             )
 
 
@@ -125,8 +124,8 @@ def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> 
         with translate_driver_errors():
             driver.unlink(
                 member.spec,
-                dispatch.endpoint_spec(source_end, source),
-                dispatch.endpoint_spec(target_end, target),
+                endpoint_spec(source_end, source),
+                endpoint_spec(target_end, target),
             )
 
 

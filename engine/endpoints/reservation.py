@@ -13,14 +13,13 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_address, ip_ne
 
 from drivers.plan import Step, teardown
 from drivers.registry import facts
-from engine import dispatch, ipam, names
-from engine.cluster import endpoint_hooks, gateway
-from engine.dispatch import pool_key
+from engine import ipam, names
+from engine.cluster import hooks
 from engine.endpoints import links, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InvalidArgument, KernelFailure
 from engine.events import record as events
-from engine.host import Host
+from engine.host import Host, attachment_of, pool_key
 from engine.model import (
     FORMER,
     ContainerRecord,
@@ -53,7 +52,7 @@ def _record_left(tx: Transaction, container: ContainerRecord, member: JoinedEndp
 
 def _add_event(tx: Transaction, container: ContainerRecord, member: JoinedEndpoint, action: str) -> None:
     """Add an event, unless the endpoint is on the gateway bridge. Docker makes no events for this bridge."""
-    if not gateway.is_gateway(member.network) or dispatch.attachment_of(container, member.network.id).network:
+    if not hooks.is_gateway(member.network) or attachment_of(container, member.network.id).network:
         events.connection(tx, member.network, action, container.id)
 
 
@@ -225,7 +224,7 @@ def release_all(host: Host, records: Sequence[ContainerRecord]) -> dict[str, Eng
                 for member in members:
                     _record_left(tx, record, member)
         for member in ends:
-            endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
+            hooks.release_endpoint(host, member.network, member.endpoint)
 
 
 def _remove_from_host(host: Host, released: Released) -> dict[str, EngineError]:
@@ -274,4 +273,4 @@ def release_endpoint(
     finally:
         with host.store.write() as tx:
             _record_left(tx, record, member)
-        endpoint_hooks.release_endpoint(host, member.network, member.endpoint)
+        hooks.release_endpoint(host, member.network, member.endpoint)

@@ -36,9 +36,15 @@ from drivers.api import (
 )
 from drivers.linux.default_routes import BOOT, OURS, WayOut
 from drivers.plan import Step, teardown
-from engine import dispatch
-from engine.dispatch import translate_driver_errors
-from engine.host import Host
+from engine.host import (
+    Host,
+    addresses_of,
+    attachment_of,
+    endpoint_spec,
+    network_spec,
+    port_bindings,
+    translate_driver_errors,
+)
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord
 from engine.paths import make_private_directory
 
@@ -69,11 +75,11 @@ class JoinedEndpoint:
     @cached_property
     def spec(self) -> NetworkSpec:
         """The network in the form that its driver uses."""
-        return dispatch.network_spec(self.network)
+        return network_spec(self.network)
 
     def priority(self, container: ContainerRecord) -> tuple[int, Rank]:
         """Return the sort key by which endpoints compete for the default route; the best endpoint sorts first."""
-        settings = dispatch.attachment_of(container, self.network.id).settings
+        settings = attachment_of(container, self.network.id).settings
         return DEFAULT_ROUTE.index(self.endpoint.default_route), gateway_priority(self.network, settings.gw_priority)
 
 
@@ -130,7 +136,7 @@ def interface_name(network: NetworkRecord, container: ContainerRecord, index: in
     A name that the user chose is used unchanged. If the user chose none, the name is the network's interface prefix
     followed by ``index``. In a network namespace that hawse did not create, the next free name is used instead.
     """
-    settings = dispatch.attachment_of(container, network.id).settings
+    settings = attachment_of(container, network.id).settings
     chosen = (settings.driver_opts or {}).get(IFNAME_OPTION, "")
     prefix = (network.options or {}).get(PREFIX_OPTION, "eth")
     if container.kind == "adopted" and not chosen:
@@ -141,7 +147,7 @@ def interface_name(network: NetworkRecord, container: ContainerRecord, index: in
 def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: int) -> EndpointRecord:
     """Create one endpoint in the sandbox; return its record with the interface name, MAC address and gateways."""
     driver = host.driver(member.network.driver)
-    network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
+    network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
         name = interface_name(member.network, container, index)
         driver.create_endpoint(network, endpoint)
@@ -163,7 +169,7 @@ def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, ali
     If ``alive`` is false, the sandbox's network namespace is not entered.
     """
     driver = host.driver(member.network.driver)
-    network, endpoint = member.spec, dispatch.endpoint_spec(member.endpoint, container)
+    network, endpoint = member.spec, endpoint_spec(member.endpoint, container)
     with translate_driver_errors():
         driver.leave(network, endpoint, sandbox_of(container) if alive else None)
         driver.delete_endpoint(network, endpoint)
@@ -185,7 +191,7 @@ def _remove_from_host(host: Host, name: str, ends: Sequence[tuple[ContainerRecor
     driver = host.driver(name)
     if isinstance(driver, BulkRemover):
         with translate_driver_errors():
-            driver.delete_endpoints([(m.spec, dispatch.endpoint_spec(m.endpoint, c)) for c, m in ends])
+            driver.delete_endpoints([(m.spec, endpoint_spec(m.endpoint, c)) for c, m in ends])
         return
     steps = []
     for container, member in ends:
@@ -239,7 +245,7 @@ def _crossings(
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
     for member, other in pairs:
-        addresses = dispatch.addresses_of([other.endpoint])
+        addresses = addresses_of([other.endpoint])
         if addresses:
             by_driver.setdefault(member.network.driver, []).append((member.spec, addresses))
     for name, crossings in by_driver.items():
@@ -316,7 +322,7 @@ def publish(host: Host, container: ContainerRecord, member: JoinedEndpoint, port
     """Publish ports of one endpoint."""
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
-        spec = dispatch.endpoint_spec(member.endpoint, container)
+        spec = endpoint_spec(member.endpoint, container)
         with translate_driver_errors():
             driver.publish(member.spec, spec, _bindings(member, spec, ports))
 
@@ -336,7 +342,7 @@ def unpublish(
     """
     driver = host.driver(member.network.driver)
     if ports and isinstance(driver, Publisher):
-        spec = dispatch.endpoint_spec(member.endpoint, container)
+        spec = endpoint_spec(member.endpoint, container)
         with translate_driver_errors():
             bindings = _bindings(member, spec, ports)
             driver.unpublish(member.spec, spec, bindings, leaving=leaving)
@@ -348,7 +354,7 @@ def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRe
     ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if
     ``ports`` differ from the endpoint's own ports.
     """
-    return spec.ports if ports is member.endpoint.ports else dispatch.port_bindings(ports)
+    return spec.ports if ports is member.endpoint.ports else port_bindings(ports)
 
 
 def can_publish(host: Host, network: NetworkRecord) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.api import Desired, EndpointSpec, Link, NetworkSpec
 from drivers.linux import host
-from engine import dispatch
 from engine.endpoints import links
+from engine.host import endpoint_spec, load_driver_state, network_spec
 from engine.model import EndpointRecord
 from engine.store.api import Reader
 
@@ -45,11 +45,10 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
     for network in reader.networks(driver=driver):
         if network.config_only:
             continue
-        spec, settled = dispatch.network_spec(network), network.phase == "live"
+        spec, settled = network_spec(network), network.phase == "live"
         pairs = [(e, containers[e.container_id]) for e in by_network[network.id] if e.container_id in containers]
         ends = [
-            (settled and e.phase == "live", dispatch.endpoint_spec(e, c, _siblings(e, by_container[c.id])))
-            for e, c in pairs
+            (settled and e.phase == "live", endpoint_spec(e, c, _siblings(e, by_container[c.id]))) for e, c in pairs
         ]
         if settled:
             live.append((spec, [end for is_live, end in ends if is_live]))
@@ -62,7 +61,7 @@ def of(reader: Reader, driver: str, relay: Mapping[str, int] | None = None) -> D
         unsettled,
         links=[specs for specs, settled in pairs_of_links if settled],
         unsettled_links=[specs for specs, settled in pairs_of_links if not settled],
-        saved_state=dispatch.load_driver_state(reader, driver),
+        saved_state=load_driver_state(reader, driver),
         relay=relay,
     )
 
@@ -80,5 +79,5 @@ def _links(reader: Reader, driver: str) -> Iterator[tuple[Link, bool]]:
     """Yield each legacy link between two endpoints, and whether both endpoints are live."""
     for network in reader.networks(driver=driver):
         for source, source_end, target, target_end in links.pairs(reader, network) if network.predefined else ():
-            specs = dispatch.endpoint_spec(source_end, source), dispatch.endpoint_spec(target_end, target)
+            specs = endpoint_spec(source_end, source), endpoint_spec(target_end, target)
             yield specs, source_end.phase == target_end.phase == "live"

@@ -1,14 +1,18 @@
-"""Add events of repairs to the store: the repaired differences (``action``) and their origin (``cause``)."""
+"""Add events of repairs to the store: the repaired differences (``action``) and their origin (``cause``).
+
+The texts about differences are also those of the agent's log and of ``hawse doctor``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from drivers.api import Difference
 from engine.events import record as events
-from engine.events.differences import described
 from engine.store.api import Store, Transaction
 
+FEW = 3  # maximum number of differences of one kind that a text names
 REPAIR, DRIFT = "repair", "drift"
 """The actions of the events: a repair was made; a repair is delayed, because another program repeatedly undoes it."""
 
@@ -38,3 +42,22 @@ def add(tx: Transaction, kind: str, identity: str, action: str, values: Mapping[
 def add_alone(store: Store, kind: str, identity: str, action: str, values: Mapping[str, str]) -> None:
     """Add an event in a separate transaction; no effect if the store cannot be written."""
     events.alone(store, lambda tx: add(tx, kind, identity, action, values))
+
+
+def described(differences: Sequence[Difference]) -> str:
+    """Return a short text that lists differences, grouped by kind and place."""
+    return ", ".join(f"{group} ({brief(whats)})" for group, whats in grouped(differences).items())
+
+
+def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
+    """Group differences by kind and place, such as "missing address"; return the sorted values of each group."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for difference in differences:
+        groups[f"{difference.kind} {difference.place}"].append(difference.what)
+    return {group: sorted(whats) for group, whats in groups.items()}
+
+
+def brief(whats: Sequence[str]) -> str:
+    """Return the first items, and the number of the others."""
+    more = len(whats) - FEW
+    return ", ".join(whats[:FEW]) + (f" and {more} more" if more > 0 else "")

@@ -1,10 +1,4 @@
-"""Read the events of the store: the past events and the future ones.
-
-The kernel reports each write to the directory of the store (inotify). A waiting reader therefore uses no CPU while
-nothing is written. SQLite makes a commit visible shortly after its last write to the file. Because a writer may be slow
-between the two, the reader reads the store several times after each report. Because a writer may be killed between the
-two, the reader also reads rarely without a report.
-"""
+"""Read the events of the store: the past events, and the future ones as `EventWatch` reports them."""
 
 from __future__ import annotations
 
@@ -13,19 +7,17 @@ import select
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 from engine.errors import InvalidArgument
-from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
 from engine.events.filter import matches
+from engine.events.watch import EventWatch
 from engine.model import Event, EventOptions
 from engine.store.api import EVENTS_READ, Store
 
 SECOND = 1_000_000_000  # nanoseconds
-LOOKS_SECONDS = (0.002, 0.02, 0.2)
-"""Pauses before the reads that follow a report of the kernel."""
-RARE_SECONDS = 10.0
-"""Pause before a read without a report."""
+FOREVER = float("inf")
+LONG_SECONDS = 3600.0  # limit of one wait, because poll(2) takes no longer times than 24 days
 
 
 class EventStream:
@@ -42,17 +34,16 @@ class EventStream:
     store cannot be read.
     """
 
-    def __init__(self, store: Store, directory: Path, options: EventOptions, client: int = -1) -> None:
+    def __init__(self, store: Store, watch: EventWatch, options: EventOptions, client: int = -1) -> None:
         _check(options)
         self._client = client
-        self._store, self._directory, self._options = store, directory, options
-        self._after, self._closing = 0, threading.Lock()
+        self._store, self._watch, self._options = store, watch, options
+        self._after, self._closing, self._stopping = 0, threading.Lock(), False
         with store.read() as reader:  # creates the store and its directory if they are missing
             newest = reader.last_event()
-        self._changes = watch_directory(directory, MODIFY | CREATE | MOVED_TO)
         if options.since is None and options.until is None:
             self._after = newest
-        self._stopped = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wake = watch.join()
 
     def __enter__(self) -> EventStream:
         return self
@@ -61,28 +52,26 @@ class EventStream:
         self.close()
 
     def __iter__(self) -> Iterator[Event]:
-        looks: Iterator[float] = iter(())
         while True:
             over = self._is_over()  # check before the read, so that the last read comes after the end
             yield from self._look()
             if over:
                 return
-            if self._wait(next(looks, RARE_SECONDS)):
-                looks = iter(LOOKS_SECONDS)
+            self._wait()
 
     def stop(self) -> None:
         """End the iteration soon, even if it waits for an event; idempotent, and callable from any thread."""
         with self._closing:
-            if self._stopped >= 0:
-                os.eventfd_write(self._stopped, 1)
+            self._stopping = True
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """Close the stream's file descriptors; idempotent."""
+        """Leave the watch of the store; idempotent."""
         with self._closing:
-            if self._stopped >= 0:
-                os.close(self._changes)
-                os.close(self._stopped)
-            self._changes = self._stopped = -1
+            if self._wake >= 0:
+                self._watch.leave(self._wake)
+            self._wake = -1
 
     def _look(self) -> Iterator[Event]:
         """Yield the events since the last read, oldest first."""
@@ -100,32 +89,26 @@ class EventStream:
                 if (until is None or event.time <= until) and matches(event, filters):
                     yield event
 
-    def _wait(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` for a report, for `stop` or for ``until``; return whether the kernel reported a
-        write.
-        """
+    def _wait(self) -> None:
+        """Wait for new events, for `stop`, for ``until``, or for the end of the client."""
         poll = select.poll()
-        poll.register(self._stopped, select.POLLIN)
-        poll.register(self._changes, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
         if self._client >= 0:
             poll.register(self._client, select.POLLRDHUP)
-        ready = dict(poll.poll(max(0.0, min(seconds, self._left())) * 1000 + 1))
+        left = self._left()
+        ready = dict(poll.poll(None if left == FOREVER else max(0.0, min(left, LONG_SECONDS)) * 1000 + 1))
         if self._client in ready:
-            self.stop()
-        if self._changes not in ready:
-            return False
-        os.read(self._changes, 65536)
-        return True
+            self._stopping = True
+        elif self._wake in ready:
+            os.eventfd_read(self._wake)
 
     def _is_over(self) -> bool:
-        poll = select.poll()
-        poll.register(self._stopped, select.POLLIN)
-        return self._left() <= 0 or not self._directory.exists() or bool(poll.poll(0))
+        return self._stopping or self._left() <= 0 or not self._watch.directory.exists()
 
     def _left(self) -> float:
         """Return the seconds until ``until``."""
         until = self._options.until
-        return float("inf") if until is None else (until - time.time_ns()) / SECOND
+        return FOREVER if until is None else (until - time.time_ns()) / SECOND
 
 
 def _check(options: EventOptions) -> None:
@@ -138,3 +121,23 @@ def _seconds(moment: int) -> str:
     """Return a time as Docker's client sends it: seconds since 1970, with a fraction if it is not 0."""
     whole, rest = divmod(moment, SECOND)
     return f"{whole}.{rest:09}" if rest else str(whole)
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """Return the document of an event.
+
+    As in Docker 26.1, the old fields ``status``, ``id`` and ``from`` are only in events of containers and images.
+    """
+    document: dict[str, Any] = {}
+    if event.type in ("container", "image"):
+        document |= {"status": event.action, "id": event.actor}
+    if event.type == "container" and event.attributes.get("image"):
+        document["from"] = event.attributes["image"]
+    return document | {
+        "Type": event.type,
+        "Action": event.action,
+        "Actor": {"ID": event.actor, "Attributes": dict(sorted(event.attributes.items()))},
+        "scope": event.scope,
+        "time": event.time // SECOND,
+        "timeNano": event.time,
+    }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from engine.errors import InvalidArgument
+from engine.errors import EngineError, InvalidArgument
 from engine.filters.rules import check_keys, matches_labels
 from engine.golang import glob
+from engine.golang.time import parse_moment
+from engine.golang.timestamps import to_seconds
 from engine.model import Filters, ImageRecord
 
 _KEYS = frozenset({"dangling", "label", "before", "since", "reference", "until"})
@@ -23,11 +26,14 @@ def filter_images(
     """
     check_keys(filters, _KEYS)
     dangling = _dangling(filters)
+    until = _until(filters)
     before = [created_of(reference) for reference in filters.get("before", ())]
     since = [created_of(reference) for reference in filters.get("since", ())]
     chosen = []
     for image in images:
         if dangling not in (None, not image.references) or not matches_labels(filters.get("label", ()), image.labels):
+            continue
+        if until is not None and to_seconds(image.created) >= until:
             continue
         if all(image.created < moment for moment in before) and all(image.created > moment for moment in since):
             chosen += _by_reference(image, filters)
@@ -54,6 +60,14 @@ def _dangling(filters: Filters) -> bool | None:
     values = filters.get("dangling", ())
     if not values:
         return None
-    if values[0] not in ("1", "true", "0", "false"):
+    if len(values) > 1 or values[0] not in ("1", "true", "0", "false"):
         raise InvalidArgument(f"invalid filter 'dangling=[{' '.join(values)}]'")
     return values[0] in ("1", "true")
+
+
+def _until(filters: Filters) -> float | None:
+    """Return the earliest of the moments before which an image must have been created, or None without any."""
+    try:
+        return min((parse_moment(value, time.time()) for value in filters.get("until", ())), default=None)
+    except InvalidArgument as error:
+        raise EngineError(str(error)) from None  # Docker's status too (500)

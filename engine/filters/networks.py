@@ -83,12 +83,18 @@ def container_prunable(record: ContainerRecord, filters: Filters) -> bool:
     return _prunable(record.config.labels, record.created, filters)
 
 
-def image_prunable(image: ImageRecord, filters: Filters) -> bool:
-    """Return whether the filters of ``image prune`` allow the removal of an unused image.
-
-    An image with a tag is removed only with the filter ``dangling=false``. Raises InvalidArgument for invalid filters.
-    """
+def check_image_prune(filters: Filters) -> None:
+    """Check the filters of ``image prune``; raises InvalidArgument."""
     check_keys(filters, PRUNE_KEYS | {"dangling"})
+    parse_bool(filters, "dangling")
+    _until(filters)
+
+
+def image_prunable(image: ImageRecord, filters: Filters) -> bool:
+    """Return whether the filters of ``image prune``, which have been checked, allow the removal of an unused image.
+
+    An image with a tag is removed only with the filter ``dangling=false``.
+    """
     tagged_too = parse_bool(filters, "dangling") is False
     return (tagged_too or not image.references) and _prunable(image.labels, image.created, filters)
 

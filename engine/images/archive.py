@@ -28,7 +28,7 @@ from engine.images.document import SIZE_LIMIT, list_at, mismatch, object_at, par
 from engine.images.extract import Layer
 from engine.images.limits import Limits
 from engine.images.tar import CUT_SHORT, HARD_LINK, REGULAR, SYMBOLIC_LINK, TarReader
-from engine.version import architecture
+from engine.render.version import architecture
 
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _REF_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")

@@ -91,9 +91,7 @@ def _unpack_inside(layers: Sequence[Layer], root: str, limits: Limits, report: i
     The result is written to the file descriptor ``report``. ``parent`` is the pid of the parent process.
     """
     try:
-        syscalls.die_with_parent()
-        if os.getppid() != parent:
-            os._exit(1)
+        syscalls.die_with_parent(parent)
         zstd.load()
         os.umask(0)
         os.chroot(root)

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import InvalidArgument, NotFound, quoted
 from engine.images.document import list_at, object_at, text_at
-from engine.version import architecture
+from engine.render.version import architecture
 
 _SYSTEM = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)\))?")
 _COMPONENT = re.compile(r"[A-Za-z0-9_-]+")

@@ -17,12 +17,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError, InvalidArgument, NotFound, PermissionDenied, Unavailable, shown
 from engine.images.document import SIZE_LIMIT
 from engine.images.limits import Limits
+from engine.runtime import syscalls
 from engine.validate.image_reference import ImageReference
 
 PROGRAM = "skopeo"
@@ -93,7 +95,7 @@ class Skopeo:
     def _running(
         self, arguments: Sequence[str], output: int, limit: int
     ) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
-        """Run skopeo in the ``with`` block, and kill it at the end of the block.
+        """Run skopeo in the ``with`` block, and kill it at the end of the block. The kernel kills it with this process.
 
         ``limit`` is the maximum size of each file that skopeo writes, in bytes.
         """
@@ -106,6 +108,7 @@ class Skopeo:
             process = subprocess.Popen(
                 [program, f"--tmpdir={self._work}", *policy, *arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=messages, env=environment, cwd=self._work,
+                preexec_fn=partial(syscalls.die_with_parent, os.getpid()),  # noqa: PLW1509 (it takes no lock)
             )  # fmt: skip
             try:
                 with suppress(ProcessLookupError):

@@ -20,10 +20,10 @@ from drivers.linux import process
 from engine.api import Documents, Json
 from engine.errors import Conflict, InvalidArgument, NotFound
 from engine.events import record as events
-from engine.failures import raises_engine_errors
 from engine.filters.images import filter_images
-from engine.filters.networks import image_prunable
+from engine.filters.networks import check_image_prune, image_prunable
 from engine.golang import timestamps
+from engine.host import raises_engine_errors
 from engine.images.archive import ArchivedImage, downloaded_image, read_archive
 from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
@@ -36,9 +36,9 @@ from engine.images.skopeo import Skopeo, is_installed
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
 from engine.paths import make_private_directory
+from engine.render.version import architecture
 from engine.store.api import Store, Transaction
 from engine.validate.image_reference import parse_reference
-from engine.version import architecture
 
 _CHUNK_BYTES = 1 << 20
 _INCOMING = ".incoming-"
@@ -72,6 +72,7 @@ class ImageStore:
 
     def __init__(self, store: Store, root: Path, limits: Limits | None = None) -> None:
         self._store, self._directory, self._limits = store, root / "images", limits
+        self.places = (self._directory,)
 
     def import_archive(self, source: BinaryIO, reference: str) -> str:
         """Import a ``docker save``, OCI or plain root file system tar; return the first image's id.
@@ -164,6 +165,7 @@ class ImageStore:
         Only images without a tag are removed, or all unused images with the filter ``dangling=false``. Raises
         `InvalidArgument`.
         """
+        check_image_prune(filters)
         with self._store.read() as reader:
             used = {container.image_id for container in reader.containers()}
             images = [image for image in reader.images() if image.id not in used]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from drivers.api import BulkRemover, NetworkSpec
 from drivers.linux.host import interface_exists
-from engine import dispatch, intents
 from engine.agent.client import keep_agent
-from engine.cluster import network_hooks
-from engine.dispatch import network_spec, translate_driver_errors
+from engine.cluster import hooks
 from engine.errors import EngineError, NotFound
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent, network_spec, save_driver_state, translate_driver_errors
 from engine.model import NetworkRecord
-from engine.networks.query import find
+from engine.names import pick_network
+from engine.store.api import IntentKind
 from engine.store.locks import locked
 
 
@@ -52,7 +50,7 @@ def destroy_all(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
                 if record.phase != "creating":
                     events.network(tx, record, "destroy")
                 for kind in (IntentKind.NETWORK_CREATE, IntentKind.NETWORK_REMOVE):
-                    intents.end(tx, kind, record.id)
+                    end_intent(tx, kind, record.id)
     return errors
 
 
@@ -75,7 +73,7 @@ def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> boo
         return False
     with host.store.write() as tx:
         for network_id in remaining:
-            intents.begin(tx, IntentKind.NETWORK_RETIRE, f"{type_name}:{network_id}")
+            begin_intent(tx, IntentKind.NETWORK_RETIRE, f"{type_name}:{network_id}")
     return True
 
 
@@ -139,7 +137,7 @@ def activate(host: Host, network_id: str) -> NetworkRecord:
         return record
     with locked(host.run, "network", network_id):
         record = _create_planned(host, record)
-    network_hooks.after_activate(host, record)
+    hooks.after_activate(host, record)
     return record
 
 
@@ -157,17 +155,17 @@ def _create_planned(host: Host, record: NetworkRecord) -> NetworkRecord:
     _check_users_bridge(host, record)
     driver = host.driver(record.driver)
     with host.store.write() as tx:
-        record = find(tx, record.id)
+        record = pick_network(tx.find_networks(record.id), record.id)
         if record.phase != "planned":
             return record  # another command has created the network in the meantime
-        intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+        begin_intent(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     with translate_driver_errors():
         driver.create_network(network_spec(record))
     record = replace(record, phase="live")
     with host.store.write() as tx:
-        dispatch.save_driver_state(tx, driver)
+        save_driver_state(tx, driver)
         tx.put_network(record)
-        intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+        end_intent(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     keep_agent(host, driver)
     return record
 
@@ -183,3 +181,13 @@ def delete_planned(host: Host, network_id: str) -> None:
         if record is not None and record.phase == "planned":
             with translate_driver_errors():
                 host.driver(record.driver).delete_network(network_spec(record))
+
+
+def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
+    """Return the drivers' warnings for the networks in ``references`` that do not exist in the kernel yet.
+
+    An example of such a network is the default bridge before its first use.
+    """
+    with host.store.read() as reader:
+        named = [network for reference in references for network in reader.find_networks(reference)]
+    return host.health_warnings([(n.driver, network_spec(n)) for n in named if n.phase == "planned"])

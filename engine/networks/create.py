@@ -6,32 +6,37 @@ The transaction that records the network also allocates the subnets, gateways an
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
-from drivers.api import DriverError, HealthReporter, NetworkSpec
+from drivers.api import NetworkSpec
 from drivers.linux import process
 from drivers.linux.host import interface_ranges
 from drivers.registry import available, facts
-from engine import intents, ipam, names
+from engine import ipam, names
 from engine.agent.client import keep_agent
 from engine.api import Created
-from engine.cluster import membership, network_hooks
+from engine.cluster import hooks
 from engine.config import Config
-from engine.dispatch import network_spec, pool_key, save_driver_state, translate_driver_errors
 from engine.errors import EngineError, Forbidden, InvalidArgument
-from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
+from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import (
+    Host,
+    begin_intent,
+    end_intent,
+    network_spec,
+    pool_key,
+    rollback_on_error,
+    save_driver_state,
+    translate_driver_errors,
+)
 from engine.ipam import IN_USE, IPNetwork, Occupied, Range, bounds
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.networks.activate import destroy
-from engine.store.api import Reader, Taken, Transaction
+from engine.store.api import IntentKind, Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
 
 
@@ -53,21 +58,21 @@ def create(host: Host, request: NetworkCreate) -> Created:
 
     If a step fails, all steps are undone.
     """
-    if network_hooks.is_cluster_network(host, request):
-        return network_hooks.create(host, request)
+    if hooks.is_cluster_network(host, request):
+        return hooks.create_network(host, request)
     record, spec = _reserve(host, request)
     if spec is None:
         return Created(record.id)
     driver = host.driver(record.driver)
-    with intents.rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
+    with rollback_on_error(host, IntentKind.NETWORK_CREATE, record.id, destroy), translate_driver_errors():
         driver.create_network(spec)
     with host.store.write() as tx:
         save_driver_state(tx, driver)
         tx.put_network(replace(record, phase="live", owner=""))
         events.network(tx, record, "create")
-        intents.end(tx, IntentKind.NETWORK_CREATE, record.id)
+        end_intent(tx, IntentKind.NETWORK_CREATE, record.id)
     keep_agent(host, driver)
-    return Created(record.id, warnings_of(host, [(record.driver, spec)]))
+    return Created(record.id, host.health_warnings([(record.driver, spec)]))
 
 
 def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, NetworkSpec | None]:
@@ -81,7 +86,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
     pools: list[PoolRecord] = []
     try:
         with host.store.write() as tx:
-            clustered = request.config_only and membership.is_member(host)
+            clustered = request.config_only and host.is_clustered
             request = check_network_create(request, _possible_conflicts(tx, request), available(), clustered=clustered)
             record = _new_record(request)
             if not request.config_only and not facts(request.driver).singleton:
@@ -92,7 +97,7 @@ def _reserve(host: Host, request: NetworkCreate) -> tuple[NetworkRecord, Network
             spec = None if record.config_only else network_spec(record)
             if spec is not None:
                 _check_with_driver(host, tx, record, spec)
-                intents.begin(tx, IntentKind.NETWORK_CREATE, record.id)
+                begin_intent(tx, IntentKind.NETWORK_CREATE, record.id)
             tx.put_network(record)
             if spec is None:
                 events.network(tx, record, "create")
@@ -157,34 +162,6 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
     others = [network_spec(n) for n in similar if not n.config_only]
     with translate_driver_errors():
         host.driver(record.driver).check_network(spec, others)
-
-
-def warnings_of(host: Host, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
-    """Return a warning for each problem that the drivers find in these networks.
-
-    ``networks`` has the driver type and the driver's network specification for each network. If a driver's check raises
-    an error, the networks of this driver get no warning.
-    """
-    by_driver: defaultdict[str, list[NetworkSpec]] = defaultdict(list)
-    for name, spec in networks:
-        by_driver[name].append(spec)
-    warnings: list[str] = []
-    for name, specs in by_driver.items():
-        driver = host.driver(name)
-        if isinstance(driver, HealthReporter):
-            with suppress(DriverError):
-                warnings += driver.health_warnings(specs)
-    return warnings
-
-
-def first_use_warnings(host: Host, references: Iterable[str]) -> list[str]:
-    """Return the drivers' warnings for the networks in ``references`` that do not exist in the kernel yet.
-
-    An example of such a network is the default bridge before its first use.
-    """
-    with host.store.read() as reader:
-        named = [network for reference in references for network in reader.find_networks(reference)]
-    return warnings_of(host, [(n.driver, network_spec(n)) for n in named if n.phase == "planned"])
 
 
 CURSOR = "pool-cursor-{version}"
@@ -332,7 +309,7 @@ def used_ranges(versions: Container[int] = (4, 6)) -> dict[int, Sequence[Range]]
     is not in ``versions``, the list is empty.
     """
     ranges = {version: interface_ranges(version) if version in versions else [] for version in (4, 6)}
-    for server in parse(read_host_resolv_conf()).servers:
+    for server in parse_resolv_conf(read_host_resolv_conf()).servers:
         address = ip_address(server.partition("%")[0])
         if address.version in versions:
             ranges[address.version].append((int(address), int(address)))

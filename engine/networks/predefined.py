@@ -15,19 +15,17 @@ from ipaddress import ip_interface, ip_network
 
 from drivers.linux import marked_links
 from drivers.linux.host import foreign_addresses, interface_exists
-from engine import intents, names
+from engine import names
 from engine.agent.client import LOCK
 from engine.config import Config
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.errors import Damaged, Forbidden
 from engine.golang import timestamps
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, end_intent, network_spec, translate_driver_errors
 from engine.ipam import Range
 from engine.model import IPAMConfig, NetworkCreate, NetworkRecord
 from engine.networks import create
 from engine.networks.create import used_ranges
-from engine.store.api import Transaction
+from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
 MARK = "predefined"
@@ -91,7 +89,7 @@ def follow_settings(host: Host, recorded: str) -> None:
         with host.store.write() as tx:
             if record is not None:
                 tx.delete_network(record.id)
-                intents.end(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+                end_intent(tx, IntentKind.NETWORK_ACTIVATE, record.id)
             _record_bridge(tx, host, request, record, on_host)
             tx.set_meta(MARK, settings)
 
@@ -105,7 +103,7 @@ def _retire(host: Host, record: NetworkRecord) -> bool:
         if tx.endpoints(network_id=record.id):
             return False
         tx.put_network(replace(record, phase="planned"))
-        intents.begin(tx, IntentKind.NETWORK_ACTIVATE, record.id)
+        begin_intent(tx, IntentKind.NETWORK_ACTIVATE, record.id)
     with translate_driver_errors():
         host.driver(record.driver).delete_network(network_spec(record))
     return True

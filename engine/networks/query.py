@@ -1,4 +1,4 @@
-"""Find, list and inspect networks."""
+"""List and inspect networks."""
 
 from __future__ import annotations
 
@@ -6,29 +6,16 @@ import os
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
-from engine import names
 from engine.api import Documents, Json
-from engine.cluster import gateway, network_hooks
-from engine.dispatch import pool_key
+from engine.cluster import hooks
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.filters import networks
-from engine.host import Host
+from engine.host import Host, pool_key
 from engine.ipam import usage
 from engine.model import ContainerRecord, EndpointRecord, Filters, NetworkRecord, NetworkSummary
-from engine.names import natural_key
+from engine.names import PRESENT, natural_key, pick_network
 from engine.render.network import network_document
 from engine.store.api import Reader
-
-PRESENT = ("live", "planned")
-"""The phases of networks that users see. Networks in other phases are being created or removed, and are hidden."""
-
-
-def find(reader: Reader, reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the network with this name, id or unique id prefix.
-
-    A network that is being created or removed counts as missing.
-    """
-    matches = [n for n in reader.find_networks(reference) if n.phase in PRESENT]
-    return names.pick_network(matches, reference, inspect=inspect)
 
 
 def list_documents(host: Host, filters: Filters) -> Documents:
@@ -56,10 +43,10 @@ def _matching(host: Host, filters: Filters) -> list[NetworkRecord]:
 def inspect(host: Host, reference: str, *, verbose: bool = False) -> Json:
     """Return the NetworkResource document of one network, including its containers."""
     with host.store.read() as reader:
-        record = find(reader, reference, inspect=True)
+        record = pick_network(reader.find_networks(reference), reference, inspect=True)
         members = list(_members(reader, record))
         status = _ipam_status(reader, record) if verbose else {}
-    return {**network_hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
+    return {**hooks.add_cluster_fields(host, record, network_document(record, members)), **status}
 
 
 def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRecord, str]]:
@@ -67,11 +54,11 @@ def _members(reader: Reader, record: NetworkRecord) -> Iterator[tuple[EndpointRe
     known = reader.container_names(record.id)
     gone = {container.id for container in reader.containers(adopted=True) if _is_gone(container)}
     for endpoint in reader.endpoints(network_id=record.id):
-        if endpoint.container_id == gateway.INGRESS_SANDBOX:
-            yield endpoint, f"gateway_{gateway.INGRESS_SANDBOX}"
+        if endpoint.container_id == INGRESS_SANDBOX:
+            yield endpoint, f"gateway_{INGRESS_SANDBOX}"
         elif endpoint.phase == "live" and endpoint.container_id in known and endpoint.container_id not in gone:
-            container = reader.container(endpoint.container_id) if gateway.is_gateway(record) else None
-            yield endpoint, gateway.shown_name(record, container) if container else known[endpoint.container_id]
+            container = reader.container(endpoint.container_id) if hooks.is_gateway(record) else None
+            yield endpoint, hooks.shown_name(record, container) if container else known[endpoint.container_id]
 
 
 def _is_gone(container: ContainerRecord) -> bool:

@@ -7,16 +7,15 @@ from dataclasses import replace
 
 from drivers.linux import process
 from engine.api import Strings
-from engine.cluster import network_hooks
+from engine.cluster import hooks
 from engine.errors import EngineError
 from engine.events import record as events
 from engine.filters import networks
 from engine.host import Host
-from engine.intents import IntentKind
 from engine.model import Filters
+from engine.names import PRESENT, pick_network
 from engine.networks.activate import destroy_all
-from engine.networks.query import PRESENT, find
-from engine.store.api import Intent, Transaction
+from engine.store.api import Intent, IntentKind, Transaction
 from engine.validate.network import check_network_remove
 
 BUNCH = 100
@@ -68,12 +67,12 @@ LOCAL = "local"
 def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
     """Remove a network of the cluster; return None or the error. Return `LOCAL` for a network of this host."""
     try:
-        network_hooks.import_network(host, reference, attach=False)
+        hooks.import_network(host, reference, attach=False)
         with host.store.read() as reader:
-            record = find(reader, reference)
+            record = pick_network(reader.find_networks(reference), reference)
         if record.scope != "swarm":
             return LOCAL
-        network_hooks.remove(host, record)
+        hooks.remove_network(host, record)
     except EngineError as error:
         return error
     return None
@@ -82,7 +81,7 @@ def _remove_shared(host: Host, reference: str) -> str | EngineError | None:
 def _begin(tx: Transaction, reference: str) -> str | EngineError:
     """Record that a network is being removed; return its id, or the error if the network cannot be removed."""
     try:
-        record = find(tx, reference)
+        record = pick_network(tx.find_networks(reference), reference)
         check_network_remove(record, tx.endpoints(network_id=record.id), tx.networks() if record.config_only else ())
     except EngineError as error:
         return error

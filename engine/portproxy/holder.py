@@ -15,7 +15,7 @@ from itertools import islice
 
 from drivers.linux import socket_filter
 from engine.agent.service import Snapshot
-from engine.ports.held import HostPort, held_ports
+from engine.ports.proxied import HostPort, held_ports
 
 FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
 """The socket option (IP_FREEBIND) that allows binding an address that the host does not have now."""

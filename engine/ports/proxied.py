@@ -1,7 +1,7 @@
-"""Find the published ports that the agent forwards, and the address in a sandbox for each port.
+"""Find the published ports that the agent forwards, with the address in a sandbox for each, and those that it holds.
 
-The input is the records of the local store; no socket is opened. A port range stays one interval, so that ten thousand
-ports take as much time as one port.
+The agent holds a host port so that no other program can bind it. The input is the records of the local store; no socket
+is opened. A port range stays one interval, so that ten thousand ports take as much time as one port.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from typing import NamedTuple
 from drivers.firewall.proxied_ports import prefixes_of, proxied_prefixes
 from engine.model import EndpointRecord, NetworkRecord
 
+PROTOCOLS = ("tcp", "udp")
+"""The protocols of the host ports that are held."""
+RANGE_LIMIT = 1000
+"""Maximum number of host ports of one published range that are held. No port of a longer range is held."""
 GATEWAY_MODES = {version: f"com.docker.network.bridge.gateway_mode_ipv{version}" for version in (4, 6)}
 
 Target = tuple[str, int]
@@ -123,3 +127,30 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
             yield ProxiedPort(
                 ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port, ports.port_end
             )
+
+
+class HostPort(NamedTuple):
+    """A host port to hold: ``protocol`` is tcp or udp, and ``address`` may be a wildcard."""
+
+    protocol: str
+    address: str
+    port: int
+
+
+def held_ports(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[HostPort]:
+    """Yield the host ports that are published on this host now.
+
+    Networks whose gateway mode is routed or isolated publish no port on the host.
+    """
+    for network, endpoint in publishing(networks, endpoints):
+        yield from _held_ports(network, endpoint)
+
+
+def _held_ports(network: NetworkRecord, endpoint: EndpointRecord) -> Iterator[HostPort]:
+    for record in endpoint.ports:
+        ports = range(record.host_port, record.host_port_end + 1)
+        version = 6 if ":" in record.host_ip else 4
+        if record.protocol not in PROTOCOLS or len(ports) > RANGE_LIMIT:
+            continue
+        if is_translated(network, version, has_ipv6=bool(endpoint.ipv6)):
+            yield from (HostPort(record.protocol, record.host_ip, port) for port in ports)

@@ -14,17 +14,15 @@ from functools import partial
 
 from drivers.linux import host as linux_host
 from drivers.linux import process
-from engine import dispatch, intents
 from engine.containers import adopted, lookup, on_exit, rejoin, restart_policy
 from engine.endpoints import reservation, shared_state
 from engine.errors import EngineError, NotFound, Unavailable
 from engine.events import record as events
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import Host, begin_intent, clear_driver_state, end_intent
 from engine.model import BootReport, ContainerRecord, NetworkRecord
+from engine.names import parse_link, shared_container
 from engine.recovery.parallel import Failure, Job
-from engine.store.api import Reader, Transaction
-from engine.validate.host_config import parse_link, shared_container
+from engine.store.api import IntentKind, Reader, Transaction
 
 
 def begin(host: Host, *, again: bool = False) -> None:
@@ -38,7 +36,7 @@ def begin(host: Host, *, again: bool = False) -> None:
         known = tx.meta(shared_state.BOOT) is not None
         if booted:
             tx.set_meta(shared_state.BOOT, linux_host.boot_identity())
-            dispatch.clear_driver_state(tx)
+            clear_driver_state(tx)
             for network in tx.networks():
                 if known and network.phase == "live" and not network.config_only:
                     tx.put_network(replace(network, phase="planned"))
@@ -66,15 +64,15 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
             tx.put_container(record)
     elif ended and record.host.auto_remove:
         tx.put_container(replace(record, sandbox_path=""))
-        intents.begin(tx, IntentKind.CONTAINER_REMOVE, record.id)
+        begin_intent(tx, IntentKind.CONTAINER_REMOVE, record.id)
     elif starts and (booted or not _is_waited_for(tx, record)):
         if booted:  # after a kill, the other endpoints are of a killed start, whose rollback releases them
             reservation.keep_for_next_run(tx, record.id)
         tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
-        intents.begin(tx, IntentKind.CONTAINER_RESTART, record.id)
+        begin_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
     elif ended:
         tx.put_container(replace(record, sandbox_path=""))
-        intents.begin(tx, IntentKind.CONTAINER_START, record.id)  # its rollback releases the endpoints
+        begin_intent(tx, IntentKind.CONTAINER_START, record.id)  # its rollback releases the endpoints
 
 
 def _is_waited_for(reader: Reader, record: ContainerRecord) -> bool:
@@ -181,7 +179,7 @@ def _attempt(host: Host, container_id: str) -> None:
         raise
     except EngineError:
         with host.store.write() as tx:
-            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
+            end_intent(tx, IntentKind.CONTAINER_RESTART, container_id)
             reservation.take_former(tx, container_id)
         raise
 
@@ -193,7 +191,7 @@ def give_up(host: Host, container_ids: Iterable[str]) -> None:
             record = tx.container(container_id)
             if record is not None and record.status == "restarting":
                 tx.put_container(replace(record, status="exited"))
-            intents.end(tx, IntentKind.CONTAINER_RESTART, container_id)
+            end_intent(tx, IntentKind.CONTAINER_RESTART, container_id)
 
 
 def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:

@@ -15,13 +15,12 @@ from pathlib import Path
 from drivers.linux import marked_links
 from engine.agent.client import announce
 from engine.api import CheckReport
-from engine.cluster.gateway import INGRESS_SANDBOX
-from engine.dispatch import pool_key, translate_driver_errors
+from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.errors import EngineError
-from engine.host import Host
+from engine.host import Host, pool_key, translate_driver_errors
 from engine.model import EndpointRecord, NetworkRecord
+from engine.names import PRESENT
 from engine.networks import predefined
-from engine.networks.query import PRESENT
 from engine.recovery import recover, unrecorded
 from engine.store import rescue, salvage
 from engine.store.api import Taken, Transaction

@@ -22,7 +22,6 @@ from drivers.firewall import resolver_redirect
 from drivers.linux import netns
 from drivers.options import HEAL, parse_bool
 from drivers.registry import load
-from engine import dispatch
 from engine.config import load_config
 from engine.dns import wire
 from engine.dns.resolver import ADDRESS
@@ -30,7 +29,7 @@ from engine.endpoints import sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
 from engine.events import repair as repairs
-from engine.host import configure
+from engine.host import configure, endpoint_spec, network_spec, save_driver_state
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 from engine.store.api import Reader, Store, Transaction
 
@@ -141,7 +140,7 @@ class LinkRepair:
             return NOTHING
         if _in_work(reader, network.id):
             return BUSY
-        name, spec = f"network {network.name}", dispatch.network_spec(network)
+        name, spec = f"network {network.name}", network_spec(network)
         if isinstance(driver, PeerProgrammer):
             return Comparison(name, has_peers=True, members=_members(reader, network))
         publishing = [e for e in reader.publishing_endpoints() if e.network_id == network.id]
@@ -149,7 +148,7 @@ class LinkRepair:
         if tx is not None and differences:
             driver.repair_network(spec, _specs(reader, reader.endpoints(network_id=network.id)))
             assert isinstance(driver, Driver)
-            dispatch.save_driver_state(tx, driver)
+            save_driver_state(tx, driver)
         return Comparison(name, differences, members=_members(reader, network) if differences else ())
 
     def _compare_container(self, reader: Reader, container: ContainerRecord, tx: Transaction | None) -> Comparison:
@@ -175,7 +174,7 @@ class LinkRepair:
             driver = self._driver(member.network)
             if driver is None:
                 continue
-            spec, interface = dispatch.endpoint_spec(member.endpoint, container), member.endpoint.interface
+            spec, interface = endpoint_spec(member.endpoint, container), member.endpoint.interface
             try:
                 found = driver.compare_endpoint(member.spec, spec, place, interface)
                 if repairing and found:
@@ -234,7 +233,7 @@ class LinkRepair:
 def _specs(reader: Reader, endpoints: Sequence[EndpointRecord]) -> list[EndpointSpec]:
     """Return the live ones of these endpoints in the form that drivers use."""
     pairs = ((e, reader.container(e.container_id)) for e in endpoints if e.phase == "live")
-    return [dispatch.endpoint_spec(endpoint, container) for endpoint, container in pairs if container is not None]
+    return [endpoint_spec(endpoint, container) for endpoint, container in pairs if container is not None]
 
 
 def _members(reader: Reader, network: NetworkRecord) -> list[Subject]:

@@ -19,27 +19,34 @@ from drivers import firewall
 from drivers.api import Repairer
 from drivers.linux import host as linux_host
 from drivers.linux import process, recording
-from engine import dispatch, intents
 from engine.agent.client import announce, keep_agent
-from engine.cluster import network_hooks
+from engine.cluster import hooks
 from engine.containers import connect, on_exit, remove, start
-from engine.dispatch import network_spec, translate_driver_errors
 from engine.endpoints import shared_state
 from engine.endpoints.shared_state import BOOT
 from engine.errors import EngineError
 from engine.events import repair as repairs
-from engine.host import Host
-from engine.intents import IntentKind
+from engine.host import (
+    Host,
+    Resolver,
+    begin_intent,
+    clear_driver_state,
+    end_intent,
+    network_spec,
+    orphaned_intents,
+    translate_driver_errors,
+)
 from engine.model import BootReport, ContainerRecord
 from engine.networks import activate, predefined
 from engine.paths import make_private_directory, open_private
 from engine.recovery import boot as before
 from engine.recovery import parallel
 from engine.recovery.parallel import Failure, Job
-from engine.store.api import Intent, Reader
+from engine.runtime.directory import CONTAINERS, ENDED
+from engine.store.api import Intent, IntentKind, Reader
 from engine.store.locks import lock_open_file, locked
 
-RESOLVERS: dict[str, intents.Resolver] = {
+RESOLVERS: dict[str, Resolver] = {
     IntentKind.NETWORK_CREATE: activate.destroy,
     IntentKind.NETWORK_ACTIVATE: activate.delete_planned,
     IntentKind.ENDPOINT_CHANGE: connect.rollback,
@@ -70,6 +77,9 @@ ENDINGS = (IntentKind.CONTAINER_START, IntentKind.CONTAINER_REMOVE)
 ATTEMPT_INTERVAL_SECONDS = 0.5
 """Seconds between two attempts to start containers for which the cluster's store was unavailable."""
 
+OVERDUE_SECONDS = 5.0
+"""Seconds after a container's end within which ``on_exit`` must handle the end."""
+
 STORE_PATIENCE_SECONDS = 15.0
 """Seconds for which the first command after a boot waits for the cluster's store."""
 
@@ -82,7 +92,7 @@ def recover(host: Host) -> None:
     """
     with host.store.read() as reader:
         begun, known, drivers = reader.intents(), reader.meta(BOOT), _drivers(reader)
-    abandoned = intents.orphaned(begun)
+    abandoned = orphaned_intents(begun)
     restarts = [intent for intent in abandoned if intent.kind == IntentKind.CONTAINER_RESTART]
     resolve_intents(host, [intent for intent in abandoned if intent.kind != IntentKind.CONTAINER_RESTART])
     booted = known != linux_host.boot_identity()
@@ -92,9 +102,31 @@ def recover(host: Host) -> None:
     cause = "the boot" if booted else "a killed command" if abandoned else ""
     repair(host, None if booted or abandoned else drivers, whole=not abandoned, cause=cause)
     resolve_intents(host, restarts)  # restarts come last, because a start needs a repaired host
-    for container_id in host.runtime.overdue():
+    for container_id in _overdue(host):
         with contextlib.suppress(EngineError):  # ignore an error: the next command handles this container again
             on_exit.finish_overdue_exit(host, container_id)
+
+
+def _overdue(host: Host) -> list[str]:
+    """Return the ids of containers that ended over 5 s ago and still have files in HAWSE_RUN.
+
+    The command ``on_exit`` should have deleted the files. The command is still running, or was killed, removed or
+    moved.
+    """
+    limit, containers = time.time() - OVERDUE_SECONDS, os.path.join(host.run, CONTAINERS)
+    try:
+        entries = os.listdir(os.path.join(host.run, ENDED))
+    except FileNotFoundError:
+        return []
+    return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
+
+
+def _time_of(path: str) -> float:
+    """Return the modification time of a file in seconds since 1970, or 0 if there is no such file."""
+    try:
+        return os.stat(path).st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _drivers(reader: Reader) -> set[str]:
@@ -140,7 +172,7 @@ def resolve_intents(host: Host, abandoned: Sequence[Intent]) -> None:
                     continue  # another command has resolved the intent, and may have begun other work on the object
             RESOLVERS[intent.kind](host, intent.object_id)
             with host.store.write() as tx:
-                intents.end(tx, intent.kind, intent.object_id)
+                end_intent(tx, intent.kind, intent.object_id)
     for kind, finish in FINISHERS.items():
         _finish(host, [intent for intent in abandoned if intent.kind == kind], finish)
     retired = [intent for intent in abandoned if intent.kind == IntentKind.NETWORK_RETIRE]
@@ -168,7 +200,7 @@ def _finish(
         with host.store.write() as tx:
             for intent in present:
                 if intent.object_id not in errors:
-                    intents.end(tx, intent.kind, intent.object_id)
+                    end_intent(tx, intent.kind, intent.object_id)
 
 
 def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextManager[None]:
@@ -222,7 +254,7 @@ def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) ->
     """Start the containers that need the cluster's store. While it is unavailable, try again until the deadline."""
     failed: dict[str, Failure] = {}
     while late:
-        network_hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
+        hooks.wait_for_store(host, max(0.0, deadline - time.monotonic()))
         latest = parallel.run(before.jobs(host, late))
         failed = {**{key: value for key, value in failed.items() if not value.may_pass}, **latest}
         late = [record for record in late if record.id in latest and latest[record.id].may_pass]
@@ -351,13 +383,13 @@ def remove_idle_state(host: Host) -> None:
             made = [n for n in tx.networks() if n.predefined and n.driver == "bridge" and n.phase == "live"]
             for network in made:
                 tx.put_network(replace(network, phase="planned"))
-                intents.begin(tx, IntentKind.NETWORK_ACTIVATE, network.id)
-            dispatch.clear_driver_state(tx)
+                begin_intent(tx, IntentKind.NETWORK_ACTIVATE, network.id)
+            clear_driver_state(tx)
         for network in made:
             with translate_driver_errors():
                 host.driver(network.driver).delete_network(network_spec(network))
             with host.store.write() as tx:
-                intents.end(tx, IntentKind.NETWORK_ACTIVATE, network.id)
+                end_intent(tx, IntentKind.NETWORK_ACTIVATE, network.id)
         firewall.teardown()
     except BlockingIOError:
         return

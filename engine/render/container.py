@@ -9,14 +9,14 @@ from typing import Any
 
 from engine.golang.timestamps import to_seconds
 from engine.model import ContainerConfig, ContainerRecord, EndpointRecord, NetworkRecord
-from engine.ports import specs
+from engine.names import is_container_mode
+from engine.ports.allocation import expand_exposed
 from engine.render import copied_list
 from engine.render.endpoint import address_document, listed_networks_document, networks_document
 from engine.render.host_config import host_config_document
 from engine.render.mounts import mounts_document
 from engine.render.ports import listed_ports_document, ports_document
 from engine.render.state import state_document, status_text
-from engine.validate.host_config import is_container_mode
 
 Json = dict[str, Any]
 NO_SIZES: Mapping[str, int] = {}
@@ -123,7 +123,7 @@ def config_document(config: ContainerConfig) -> Json:
         "AttachStdin": config.attach_stdin,
         "AttachStdout": config.attach_stdout,
         "AttachStderr": config.attach_stderr,
-        "ExposedPorts": {port: {} for port in sorted(specs.expand_exposed(config.exposed_ports))},
+        "ExposedPorts": {port: {} for port in sorted(expand_exposed(config.exposed_ports))},
         "Tty": config.tty,
         "OpenStdin": config.open_stdin,
         "StdinOnce": config.stdin_once,

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.model import ContainerRecord, EndpointIPAM, EndpointRecord, NetworkAttachment
-from engine.names import dns_names
+from engine.names import dns_names, is_container_mode, is_user_defined
 from engine.render import copied_list
-from engine.validate.host_config import is_container_mode, is_user_defined
 
 Json = dict[str, Any]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.model import ContainerRecord
+from engine.names import is_user_defined
 from engine.render import copied_list
 from engine.render.ports import bindings_document
-from engine.validate.host_config import is_user_defined
 from engine.validate.logging import JSON_FILE
 
 Json = dict[str, Any]

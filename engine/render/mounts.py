@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.model import Mount
-from engine.validate.host_config import PROPAGATIONS
+from engine.validate.container import PROPAGATIONS
 
 Json = dict[str, Any]
 

@@ -227,12 +227,6 @@ class Runtime(Protocol):
         calling `delete`, ``on_exit`` still runs after the container's end.
         """
 
-    def overdue(self) -> list[str]:
-        """Return the ids of containers that ended some seconds ago and still have runtime files.
-
-        The command ``on_exit`` should have deleted these files.
-        """
-
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
         """Connect to the container's streams now. No data is copied until the caller calls `Attachment.run`."""
 

@@ -18,6 +18,7 @@ import stat
 import time
 from functools import cache
 
+from engine.runtime.directory import crun_root
 from engine.runtime.errors import BAD_CWD, NOT_FOUND, OTHER, PERMISSION, SetupFailed
 
 TYPE_CHECKING = False
@@ -81,11 +82,6 @@ def _sealed_copy(path: str, _version: tuple[int, ...]) -> int:
 _STATE = ("status", "config.json", "seccomp.bpf")
 
 
-def state_root(run: str) -> str:
-    """Return the directory in which crun keeps its state of all containers whose files are in ``run``."""
-    return os.path.join(run, "crun")
-
-
 def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_file: str, console: str) -> list[str]:
     """Return the crun command line that creates a container whose first process waits for ``start``."""
     terminal = ["--console-socket", console] if console else []
@@ -94,7 +90,7 @@ def create_arguments(run: str, container_id: str, *, bundle: str, log: str, pid_
 
 def start_arguments(run: str, container_id: str) -> list[str]:
     """Return the crun command line that lets a created container execute its command."""
-    return [PROGRAM, "--root", state_root(run), "start", container_id]
+    return [PROGRAM, "--root", crun_root(run), "start", container_id]
 
 
 def exec_arguments(run: str, container_id: str, *, process: str, log: str, console: str, detach: bool) -> list[str]:
@@ -110,12 +106,7 @@ def exec_arguments(run: str, container_id: str, *, process: str, log: str, conso
 def _begin(run: str, log: str) -> list[str]:
     # Disable control groups, because hawse's containers have no resource limits. Then hawse has no control group to
     # remove when a container ends.
-    return [PROGRAM, "--root", state_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
-
-
-def forget(run: str, container_id: str) -> None:
-    """Remove crun's state of a container; idempotent."""
-    shutil.rmtree(os.path.join(state_root(run), container_id), ignore_errors=True)
+    return [PROGRAM, "--root", crun_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
 
 
 def keep_state(directory: ContainerDirectory) -> dict[str, int]:
@@ -124,7 +115,7 @@ def keep_state(directory: ContainerDirectory) -> dict[str, int]:
     The open descriptors keep the files' contents if the files are deleted. ``exec`` needs these files. Without the file
     ``seccomp.bpf``, a command of ``exec`` could make all system calls.
     """
-    state = os.path.join(state_root(directory.run), os.path.basename(directory.path))
+    state = os.path.join(crun_root(directory.run), os.path.basename(directory.path))
     kept = {}
     for path in [*(os.path.join(state, name) for name in _STATE), directory.file("config.json")]:
         with contextlib.suppress(FileNotFoundError):

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ ENDED = "ended"
 Every command looks for such containers, and must not read the directories of a thousand running containers.
 """
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+def crun_root(run: str) -> str:
+    """Return the directory in which crun keeps its state of all containers whose files are in ``run``."""
+    return os.path.join(run, "crun")
 
 
 def open_own(path: str) -> int:
@@ -139,10 +145,11 @@ class ContainerDirectory(DocumentDirectory):
         return path
 
     def remove(self) -> None:
-        """Remove the container's directory and its content; idempotent.
+        """Remove crun's state of the container, and the container's directory and its content; idempotent.
 
         Files that another process writes during the removal are removed too.
         """
+        shutil.rmtree(os.path.join(crun_root(self.run), os.path.basename(self.path)), ignore_errors=True)
         for _ in range(_WRITERS):
             try:
                 self._empty()

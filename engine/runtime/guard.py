@@ -85,7 +85,7 @@ class Ward:
 
     def _connect(self) -> bool:
         try:
-            connection = resident.connect(self._run, f"{self._name}.sock")
+            connection = peer.connect(self._run, f"{self._name}.sock")
             connection.setblocking(False)
             connection.send(self._hello)
         except OSError:
@@ -220,7 +220,7 @@ def take_lock(run: str) -> int:
         if other and other == stopped:
             os.kill(other, signal.SIGKILL)
         stopped = other
-        time.sleep(resident.STOPPED_SECONDS / 2)
+        time.sleep(peer.STOPPED_SECONDS / 2)
     os.close(lock)
     return -1
 

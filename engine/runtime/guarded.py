@@ -10,6 +10,8 @@ because nothing needs it. This module has few imports, because the supervisor us
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from engine.eventloop.loop import Loop
 
-AGENT, SUPERVISOR = "agent", "supervisor"
+AGENT, SUPERVISOR, GUARD = "agent", "supervisor", "guard"
 JOIN_SECONDS = 0.5
 """Seconds after its start in which a process starts no guard, so that the command which started it gets the processor.
 
@@ -57,6 +59,7 @@ def save(run: str, name: str, log: str = "/dev/null") -> None:
         "argv": [sys.executable, *sys.orig_argv[1:]],
         "env": {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS},
         "log": log,
+        "network": _own_network(),
         "delay": SYSTEMD_DELAY_SECONDS if is_run_by_systemd() else 0.0,
     }
     if load(run, name) == document:
@@ -92,6 +95,51 @@ def forget(run: str, name: str) -> None:
 
 def _path(run: str, name: str) -> str:
     return os.path.join(run, f"{name}.start")
+
+
+def _own_network() -> int:
+    """Return the inode number of this process's network namespace."""
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+def start_guard(run: str) -> int:
+    """Start a guard, which ends at once if another guard runs; return its pid, or 0 if it cannot be started now."""
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
+    argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, run]
+    env = {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
+    try:
+        return os.posix_spawn(
+            sys.executable, argv, env, file_actions=null, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
+        )
+    except OSError:
+        return 0
+
+
+def needs_guard(run: str) -> bool:
+    """Return whether agent or supervisor must run, but were killed together with the guard.
+
+    Returns False in another network namespace than theirs. Takes some microseconds if the guard runs.
+    """
+    saved = [name for name in (AGENT, SUPERVISOR) if is_saved(run, name)]
+    if not saved or not _is_free(run, GUARD) or not any(_is_free(run, name) for name in saved):
+        return False
+    network = _own_network()
+    return any((load(run, name) or {}).get("network") == network for name in saved)
+
+
+def _is_free(run: str, name: str) -> bool:
+    """Return whether no process holds the lock of a resident process."""
+    try:
+        lock = os.open(os.path.join(run, f"{name}.lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True
 
 
 class Guarded:
@@ -146,13 +194,7 @@ class Guarded:
         if self._closed:
             return
         self._reap()
-        null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
-        argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGES, self._run]
-        env = {name: value for name, value in os.environ.items() if name not in _OF_ONE_PROCESS}
-        with contextlib.suppress(OSError):
-            self._child = os.posix_spawn(
-                sys.executable, argv, env, file_actions=null, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-            )
+        self._child = start_guard(self._run) or self._child
 
     def _reap(self) -> None:
         """Reap the guard that this process has started, if it has ended and nothing else reaps the children."""

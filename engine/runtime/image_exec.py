@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing
 from typing import Any, NoReturn
 
 from engine.model import ExecCreate
-from engine.runtime import crun, oci, process, protocol, resident, root_paths, rootfs, syscalls
+from engine.runtime import crun, oci, peer, process, protocol, root_paths, rootfs, syscalls
 from engine.runtime.api import LEFT, RuntimeFailure, Stdio
 from engine.runtime.credentials import capability_mask, find_identity
 from engine.runtime.directory import ContainerDirectory
@@ -167,7 +167,7 @@ class Terminal:
         name = f"console.{os.getpid()}"
         self.path = directory.file(name)
         self._listener = socket.socket(socket.AF_UNIX)
-        with resident.socket_address(directory.path, name) as address:
+        with peer.socket_address(directory.path, name) as address:
             self._listener.bind(address)
         self._listener.listen(1)
 

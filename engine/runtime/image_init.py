@@ -22,7 +22,7 @@ import socket
 import stat
 
 from drivers.linux import process
-from engine.runtime import crun, oci, protocol, resident, root_paths, rootfs, syscalls
+from engine.runtime import crun, oci, peer, protocol, root_paths, rootfs, syscalls
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, reason
@@ -148,9 +148,7 @@ def _spawn(program: int | str, arguments: list[str], stdio: tuple[int, int, int]
     parent, child = os.getpid(), os.fork()
     if child == 0:
         try:
-            syscalls.die_with_parent()
-            if os.getppid() != parent:  # the parent process has already ended
-                os._exit(1)
+            syscalls.die_with_parent(parent)
             for number, fd in enumerate(stdio):
                 os.dup2(fd, number)
             close_all_but([log, *([program] if isinstance(program, int) else [])])
@@ -164,7 +162,7 @@ def _spawn(program: int | str, arguments: list[str], stdio: tuple[int, int, int]
 def _listen(directory: ContainerDirectory) -> socket.socket:
     """Listen on the socket ``console`` in the container's directory; crun sends the terminal to this socket."""
     listener = socket.socket(socket.AF_UNIX)
-    with resident.socket_address(directory.path, "console") as address:
+    with peer.socket_address(directory.path, "console") as address:
         listener.bind(address)
     listener.listen(1)
     return listener

@@ -2,7 +2,7 @@
 
 Only creating processes, attaching to containers and waiting for their ends need the supervisor. If the supervisor has
 died, the next command about a container that still has a process starts a new supervisor. A supervisor that a signal
-has stopped is killed and replaced (`resident.await_answer`), so no command waits for it.
+has stopped is killed and replaced (`peer.await_answer`), so no command waits for it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from drivers.linux.process import is_running
 from engine.model import ExecCreate, LogOptions
 from engine.paths import make_private_directory
-from engine.runtime import crun, logs, process, protocol, resident, supervisor_client
+from engine.runtime import crun, logs, peer, process, protocol, supervisor_client
 from engine.runtime.api import (
     CreatedProcess,
     LogLine,
@@ -34,7 +34,7 @@ from engine.runtime.api import (
     WaitReadable,
 )
 from engine.runtime.attach import SupervisedAttachment, SupervisedEnd, SupervisedStreams
-from engine.runtime.directory import CONTAINERS, ENDED, ContainerDirectory
+from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
@@ -43,16 +43,16 @@ _DEATH = 10.0  # seconds to wait until a killed process has vanished
 _ANSWER = 5.0  # seconds to wait for the supervisor's reply, if the supervisor can reply immediately
 _CREATION = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
 _RECORD = 2.0  # seconds to wait until the supervisor has recorded the end of a process
-_OVERDUE = 5.0  # seconds after a container's end within which ``on_exit`` must handle the end
 _ATTEMPTS = 2
 
 
+@dataclass(eq=False)
 class LocalRuntime:
     """Implements `engine.runtime.api.Runtime`; ``root`` is HAWSE_ROOT, ``run`` is HAWSE_RUN."""
 
-    def __init__(self, root: Path, run: Path) -> None:
-        self._root, self._run = root, run
-        self._answers = True
+    root: Path
+    run: Path
+    _answers: bool = field(default=True, init=False)  # False after a supervisor did not answer
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
         """Create the container's namespaces and its waiting process, in the caller's mount tree; raises
@@ -63,7 +63,7 @@ class LocalRuntime:
             raise RuntimeFailure(OTHER, f"container {spec.id} is running")
         self.delete(spec.id)
         make_private_directory(Path(directory.path))
-        directory.create(prepare(spec, hidden=(self._root, self._run)))
+        directory.create(prepare(spec, hidden=(self.root, self.run)))
         mounts, network = (os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net"))
         try:
             answer = self._ask({"op": "create", "id": spec.id}, (mounts, network))
@@ -130,7 +130,7 @@ class LocalRuntime:
     def _await_files(self, directory: ContainerDirectory) -> None:
         """Wait for the supervisor if the container's files are missing, because it writes them again."""
         if not directory.exists():
-            supervisor_client.connect(self._run).close()
+            supervisor_client.connect(self.run).close()
 
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; does nothing if the process has ended."""
@@ -187,7 +187,7 @@ class LocalRuntime:
 
     def cancel_restart(self, container_id: str) -> None:
         """Undo `restart_later`; idempotent. Does nothing if no supervisor runs."""
-        connection = supervisor_client.try_connect(self._run)
+        connection = supervisor_client.try_connect(self.run)
         if connection is not None:
             with connection, suppress(OSError):
                 protocol.send(connection, {"op": "cancel", "id": container_id})
@@ -201,7 +201,7 @@ class LocalRuntime:
         while True:
             with self._ask_to_wait(container_id) as connection:
                 left = None if end is None else max(0.0, end - time.monotonic())
-                if not resident.await_answer(connection, left):
+                if not peer.await_answer(connection, left):
                     return None
                 try:
                     answer = protocol.receive(connection)
@@ -227,12 +227,11 @@ class LocalRuntime:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
                 if supervised is not None:  # the supervisor reports the end after all files are written
-                    resident.await_answer(supervised, _DEATH)
+                    peer.await_answer(supervised, _DEATH)
                 select.select([pidfd], [], [], _DEATH)
             os.close(pidfd)
         if directory.exists() and not self._has_begun(directory):
             crun.kill_unstarted(directory.path)
-        crun.forget(directory.run, container_id)
         directory.remove()
 
     def _has_begun(self, directory: ContainerDirectory) -> bool:
@@ -253,30 +252,17 @@ class LocalRuntime:
         container. Yields a connection that becomes readable at the container's end, or None if no supervisor has a
         process of the container.
         """
-        connection = supervisor_client.try_connect(self._run)
+        connection = supervisor_client.try_connect(self.run)
         if connection is None:
             yield None
             return
         with connection:
             try:
                 protocol.send(connection, {"op": "hold", "id": container_id})
-                held = resident.await_answer(connection, _ANSWER) and bool(protocol.receive(connection).get("ok"))
+                held = peer.await_answer(connection, _ANSWER) and bool(protocol.receive(connection).get("ok"))
             except (protocol.Broken, OSError):
                 held = False
             yield connection if held else None
-
-    def overdue(self) -> list[str]:
-        """Return the ids of containers that ended over 5 s ago and still have files in HAWSE_RUN.
-
-        The command ``on_exit`` should have deleted the files. The command is still running, or was killed, removed or
-        moved.
-        """
-        limit, containers = time.time() - _OVERDUE, os.path.join(self._run, CONTAINERS)
-        try:
-            entries = os.listdir(os.path.join(self._run, ENDED))
-        except FileNotFoundError:
-            return []
-        return [each for each in entries if 0 < _time_of(os.path.join(containers, each, "exit")) < limit]
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> SupervisedAttachment:
         """Connect to the container's streams now. No data is copied until the caller calls
@@ -320,7 +306,7 @@ class LocalRuntime:
         return logs.read(path, options, lambda: self._ask_to_wait(container_id), wait or logs.wait_readable)
 
     def _directory(self, container_id: str) -> ContainerDirectory:
-        return ContainerDirectory(os.fspath(self._run), container_id)
+        return ContainerDirectory(os.fspath(self.run), container_id)
 
     def _pidfd(self, directory: ContainerDirectory) -> int | None:
         """Return a pidfd of the container's process, or None if the process has ended. The caller closes the pidfd."""
@@ -339,11 +325,11 @@ class LocalRuntime:
         The request is tried twice, because the first supervisor may end before it replies (idle or killed).
         """
         for _ in range(_ATTEMPTS):
-            connection = supervisor_client.connect(self._run)
+            connection = supervisor_client.connect(self.run)
             try:
                 with suppress(OSError):  # a supervisor that refuses this process may close the connection
                     protocol.send(connection, request, fds)
-                if not resident.await_answer(connection, _CREATION):
+                if not peer.await_answer(connection, _CREATION):
                     connection.close()
                     raise RuntimeFailure(OTHER, "the supervisor of containers does not answer")
                 answer = protocol.receive(connection)
@@ -362,7 +348,7 @@ class LocalRuntime:
         The connection becomes readable at the container's end. It also becomes readable when the supervisor ends or
         refuses the request. With ``next_run``, the supervisor waits for the start of a container without a process.
         """
-        connection = supervisor_client.connect(self._run)
+        connection = supervisor_client.connect(self.run)
         with suppress(OSError):
             protocol.send(connection, {"op": "wait", "id": container_id, "next": next_run})
         return connection
@@ -375,7 +361,7 @@ class LocalRuntime:
         """
         if self._answers:
             with suppress(RuntimeFailure, OSError, subprocess.TimeoutExpired):
-                supervisor_client.revive(self._run)
+                supervisor_client.revive(self.run)
 
     def _told_end(self, container_id: str) -> dict[str, Any] | None:
         """Ask the supervisor for the end of a process that has died; return its code and time, or None if unknown.
@@ -386,19 +372,11 @@ class LocalRuntime:
             return None
         try:
             with self._ask_to_wait(container_id) as connection:
-                self._answers = resident.await_answer(connection, _RECORD)
+                self._answers = peer.await_answer(connection, _RECORD)
                 answer = protocol.receive(connection) if self._answers else {}
         except (protocol.Broken, OSError, RuntimeFailure):
             return None
         return {"code": answer["exit"], "at": answer["at"]} if answer.get("at") else None
-
-
-def _time_of(path: str) -> float:
-    """Return the modification time of a file in seconds since 1970, or 0 if there is no such file."""
-    try:
-        return os.stat(path).st_mtime
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
 
 
 def prepare(spec: ProcessSpec, hidden: Sequence[Path] = ()) -> dict[str, Any]:

@@ -107,9 +107,7 @@ def _compress(source: int, target: str, parent: int) -> NoReturn:
     """Compress a rotated log in the child process; exit with 0 if all data was written."""
     try:
         leave_parent()
-        syscalls.die_with_parent()
-        if os.getppid() != parent:
-            os._exit(1)
+        syscalls.die_with_parent(parent)
         syscalls.set_process_name("hawse-gzip")
         os.nice(_NICENESS)
         os.dup2(source, 3)

@@ -1,8 +1,11 @@
-"""Identify the process at the other end of a Unix socket (the peer), and decide whether a server may act for the peer.
+"""Connect to a server of hawse, and identify the process at the other end of a Unix socket (the peer).
 
-Three servers act with their own rights for the processes that connect to them: the supervisor, the agent and the warm
-server (a resident process that runs commands). Therefore a peer must belong to the same user, and must have every right
-that the server has:
+A path can be longer than the 107 bytes of a socket address. Therefore an address contains a file descriptor of the
+socket's directory instead of the path. A client accepts only a server of the same user (`is_genuine`).
+
+A server decides whether it may act for a peer. The supervisor, the agent and the warm server (a resident process that
+runs commands) act with their own rights for the processes that connect to them. Therefore a peer must belong to the
+same user, and must have every right that the server has:
 
 - Same user: the kernel records the user when the peer connects.
 - Same user namespace: a process has all capabilities in a user namespace that it created.
@@ -25,10 +28,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import select
+import signal
 import socket
 import struct
+import time
+
+from drivers.linux import process as processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +58,12 @@ OTHER_USER, OTHER_NETWORK = "is of another user", "is in another network namespa
 The supervisor sends no reply to a peer of another user. An idle supervisor ends if a peer is in another network
 namespace.
 """
+
+STOPPED_SECONDS = 0.5
+"""Seconds after which a client kills a server that does not answer, if a signal (SIGSTOP) has stopped the server."""
+_LONGEST_PAUSE_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 1.0
+"""Seconds that a client waits for its connection. If a server accepts no connections, the kernel makes clients wait."""
 
 Identity = tuple[object, ...]
 
@@ -145,6 +159,81 @@ def is_genuine(connection: socket.socket) -> bool:
         return False
     same_user = credentials(connection)[1] == os.geteuid()
     return same and same_user and bool(_permitted(status) & _CAP_SYS_ADMIN)
+
+
+@contextlib.contextmanager
+def socket_address(path: str, name: str) -> Iterator[str]:
+    """Yield an address of the socket ``name`` in the directory ``path``.
+
+    The address contains a file descriptor of the directory, which stays open during the ``with`` block.
+    """
+    directory = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{name}"
+    finally:
+        os.close(directory)
+
+
+def is_listening(run: str, name: str) -> bool:
+    """Return whether any process listens on the socket ``name``; this is faster than `connect`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
+        try:
+            with socket_address(run, name) as address:
+                connection.connect(address)
+        except BlockingIOError:
+            return True  # many connections wait to be accepted
+        except OSError:
+            return False
+        return True
+
+
+def connect(run: str, name: str, timeout: float = CONNECT_TIMEOUT_SECONDS) -> socket.socket:
+    """Connect to the socket ``name`` in the directory ``run``; the connection gets the time-out ``timeout``.
+
+    Raises OSError if no process listens, or if the listening process cannot be a server of hawse (`is_genuine`).
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        with socket_address(run, name) as address:
+            connection.connect(address)
+        if not is_genuine(connection):
+            raise PermissionError(errno.EPERM, "another user's process listens", os.path.join(run, name))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def await_answer(connection: socket.socket, seconds: float | None) -> bool:
+    """Wait until the server's answer or the end of the connection can be read; return False after ``seconds``.
+
+    A server that a signal has stopped (SIGSTOP) is killed, at first within `STOPPED_SECONDS`. The connection then ends,
+    and the caller can start another server. A server that is only slow is not killed.
+    """
+    end, pause, stopped = time.monotonic() + (math.inf if seconds is None else seconds), STOPPED_SECONDS / 2, False
+    readable = select.poll()
+    readable.register(connection, select.POLLIN)
+    while not readable.poll(1000 * max(0.0, min(pause, end - time.monotonic()))):
+        if time.monotonic() >= end:
+            return False
+        stopped = kill_if_stopped(connection, before=stopped)
+        pause = pause if stopped else min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
+    return True
+
+
+def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
+    """Return whether a signal has stopped the peer. If it was also stopped ``before``, kill the peer.
+
+    The kill is safe: agent and supervisor keep nothing in memory that their successors do not find elsewhere.
+    """
+    stopped = processes.is_stopped(credentials(connection)[0])
+    if stopped and before:
+        with contextlib.suppress(OSError):
+            pidfd = open_pidfd(connection)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+    return stopped
 
 
 def identity(pid: int) -> Identity:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from engine.paths import make_private_directory
-from engine.runtime import resident
+from engine.runtime import peer
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
 from engine.runtime.supervisor import SOCKET
@@ -25,7 +25,7 @@ def try_connect(run: Path) -> socket.socket | None:
     Returns None if no supervisor runs, or if another program listens on the supervisor's socket.
     """
     try:
-        return resident.connect(str(run), SOCKET)
+        return peer.connect(str(run), SOCKET)
     except OSError:
         return None
 
@@ -40,7 +40,7 @@ def is_there(run: Path) -> bool:
 
 def revive(run: Path) -> None:
     """Start a supervisor unless one listens; raises OSError, or TimeoutExpired if the supervisor takes over 10 s."""
-    if not resident.is_listening(str(run), SOCKET):
+    if not peer.is_listening(str(run), SOCKET):
         _start(run)
 
 

@@ -146,9 +146,15 @@ def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool
     return fd
 
 
-def die_with_parent() -> None:
-    """Let the kernel kill this process when its parent ends; the setting also holds after execve."""
+def die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends; the setting also holds after execve.
+
+    ``parent`` is the pid of the process that has forked this one. If that process has already ended, this process ends
+    at once.
+    """
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def adopt_orphans() -> None:

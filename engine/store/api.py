@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from engine.model import (
@@ -43,6 +44,23 @@ class Taken(Exception):
         self.what, self.value, self.holder = what, value, holder
 
 
+class IntentKind(StrEnum):
+    """The kinds of work that a command records before it begins.
+
+    The store contains these values, so they must not change.
+    """
+
+    NETWORK_CREATE = "network-create"
+    NETWORK_REMOVE = "network-remove"
+    NETWORK_RETIRE = "network-retire"
+    NETWORK_ACTIVATE = "network-ensure"
+    CONTAINER_START = "container-start"
+    CONTAINER_RESTART = "container-restart"
+    CONTAINER_REMOVE = "container-remove"
+    ENDPOINT_CHANGE = "endpoint"
+    SANDBOX_CHANGE = "sandbox"
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A record of work that a process has begun on one object.
@@ -52,7 +70,7 @@ class Intent:
     work is done, the next command finishes or undoes the work.
     """
 
-    kind: str  # a value of `engine.intents.IntentKind`
+    kind: str  # a value of `IntentKind`
     object_id: str
     owner: str
 

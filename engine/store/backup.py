@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from engine.paths import open_private
-from engine.store import schema, store_file
+from engine.store import store_file
+from engine.store.sqlite import check_schema
 
 RECORDS = ("networks", "containers", "endpoints", "images")
 """The tables whose rows are records as JSON."""
@@ -39,7 +40,7 @@ def make(store: Path) -> bool:
         store_file.locked(store),
         closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source,
     ):
-        schema.check(source)
+        check_schema(source)
         if not source.execute(WORTH).fetchone()[0]:
             path_of(store).unlink(missing_ok=True)
             return True

@@ -1,8 +1,11 @@
-"""Locks on single objects, held during kernel work.
+"""Locks on single objects, held during kernel work, and the wait for a lock.
 
 The kernel releases a lock when the process that holds the lock ends. The store's transactions keep the records
 consistent. The locks prevent two commands from changing the same container at the same time. Each lock protects one
 object. There is no global lock, and no command holds two locks of the same kind.
+
+A waiting command finds out whether the holder of the lock is stopped, and shows the holder to the user at the terminal.
+The command line sets the notice. Without a notice (in a pipe, in a resident process), nothing is shown.
 """
 
 from __future__ import annotations
@@ -10,17 +13,23 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from engine.errors import Unavailable
 from engine.paths import make_private_directory, open_private
 from engine.store import lock_holder
-from engine.store.waiting import Wait
 
 LOCK_TIMEOUT_SECONDS = 60.0
 """Seconds to wait for the lock of an object that another command holds. After this time, Unavailable is raised."""
+NOTICE_DELAY_SECONDS = 0.5
+Notice = Callable[[str], AbstractContextManager[object]]
+"""Shows a text as long as the context manager is active."""
+
+_notice: Notice | None = None
 
 
 @contextmanager
@@ -90,3 +99,50 @@ def _still_named(descriptor: int, path: Path) -> bool:
         return os.fstat(descriptor).st_ino == path.stat().st_ino
     except FileNotFoundError:
         return False
+
+
+def set_notice(notice: Notice | None) -> None:
+    """Set the function that shows the object of a wait; with None, nothing is shown."""
+    global _notice  # noqa: PLW0603
+    _notice = notice
+
+
+class Wait:
+    """A context manager around a loop that waits for a lock; each turn of the loop calls `check`.
+
+    ``what`` describes the command that holds the lock. ``holder`` returns its pid, or 0 if it is not found.
+    """
+
+    def __init__(self, what: str, holder: Callable[[], int]) -> None:
+        self._what, self._holder, self._shown = what, holder, ExitStack()
+        self.began = self._looked = time.monotonic()
+        self._is_shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shown.close()
+
+    def check(self) -> None:
+        """Show what this process waits for, if the wait has taken half a second."""
+        if not self._is_shown and _notice and time.monotonic() - self.began >= NOTICE_DELAY_SECONDS:
+            self._is_shown = True
+            self._shown.enter_context(_notice(f"Waiting for {self.described()}"))
+
+    def is_in_vain(self) -> bool:
+        """Return whether the holder of the lock is stopped, so that waiting is useless.
+
+        Checks this at most once in `lock_holder.STOP_CHECK_SECONDS`.
+        """
+        now = time.monotonic()
+        if now - self._looked < lock_holder.STOP_CHECK_SECONDS:
+            return False
+        self._looked = now
+        return lock_holder.is_stopped(self._holder())
+
+    def described(self) -> str:
+        """Return the words for the command that holds the lock, with its process if that is found."""
+        return f"{self._what}{lock_holder.described(self._holder())}"

@@ -21,6 +21,7 @@ from engine.model import ContainerRecord, EndpointRecord, ImageRecord, NetworkRe
 from engine.store import schema, store_file
 from engine.store.api import Intent
 from engine.store.codec import CodecError, decode
+from engine.store.sqlite import version_of
 
 KINDS: dict[str, type] = {
     "networks": NetworkRecord,
@@ -104,7 +105,7 @@ def read_file(path: Path) -> Salvaged:
         connection.text_factory = bytes  # a damaged text must not end the reading
         try:
             connection.execute("BEGIN")
-            version = schema.version_of(connection)
+            version = version_of(connection)
         except sqlite3.DatabaseError as error:
             return _unreadable(salvaged, str(error))
         if version == 0:

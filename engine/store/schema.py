@@ -86,35 +86,11 @@ released one.
 
 VERSION = len(MIGRATIONS)
 
+READ_VERSION = "PRAGMA user_version"
+"""The statement that reads the schema version of a store file.
 
-class NewerSchema(Exception):
-    """The store was written by a newer version of hawse than this one."""
-
-
-class NoSchema(Exception):
-    """The store's file has no tables. hawse never leaves such a file, so the file is damaged."""
-
-
-def version_of(connection: sqlite3.Connection) -> int:
-    """Return the schema version of a store file.
-
-    Inside a transaction, this call is the first read. Therefore the call determines which snapshot later reads see.
-    """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
-def check(connection: sqlite3.Connection) -> bool:
-    """Return whether a store file has the schema version of this program.
-
-    Raises `NewerSchema` if its version is higher, and `NoSchema` if the file has no tables.
-    """
-    version = version_of(connection)
-    if version > VERSION:
-        raise NewerSchema(f"its schema is {version}, this version knows {VERSION}")
-    if version == 0:
-        raise NoSchema("it has no tables")
-    return version == VERSION
+Inside a transaction, it is the first read. Therefore it determines which snapshot later reads see.
+"""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -124,7 +100,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     connection.create_function("natural_key", 1, natural_key, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
-    for step in MIGRATIONS[version_of(connection) :]:
+    for step in MIGRATIONS[connection.execute(READ_VERSION).fetchone()[0] :]:
         for statement in filter(str.strip, step.split(";")):
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -31,8 +31,8 @@ from engine.paths import make_private_directory, open_private, require_own_file
 from engine.store import lock_holder, schema, store_file
 from engine.store.api import Reader, Transaction
 from engine.store.codec import CodecError, DecodeCache, decode
+from engine.store.locks import NOTICE_DELAY_SECONDS, Wait
 from engine.store.transaction import SqliteReader, SqliteTransaction
-from engine.store.waiting import NOTICE_DELAY_SECONDS, Wait
 
 BUSY_SECONDS = 30.0
 """Seconds that a command waits for other writers of the store before the command fails."""
@@ -44,7 +44,8 @@ The limit exists because the next process that opens the store has to read the w
 """
 RESERVE = 1 << 17
 """Bytes of disk space that the write-ahead log keeps even when the log is empty. With this space, objects can still be
-removed when the disk is full.
+removed when the disk is full. If the disk has less free space than this, no new objects are recorded, because they
+would use up the log's space.
 """
 IDLE_LIMIT = 4
 """Maximum number of open connections that a process keeps. A command uses one connection, or two if it opens a snapshot
@@ -67,6 +68,33 @@ _DAMAGES = {
     sqlite3.SQLITE_NOTADB: "not a database",
 }
 """The error codes of a damaged file. An empty text means that SQLite's own text describes the damage."""
+
+
+class NewerSchema(Exception):
+    """The store was written by a newer version of hawse than this one."""
+
+
+class NoSchema(Exception):
+    """The store's file has no tables. hawse never leaves such a file, so the file is damaged."""
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the schema version of a store file."""
+    version: int = connection.execute(schema.READ_VERSION).fetchone()[0]
+    return version
+
+
+def check_schema(connection: sqlite3.Connection) -> bool:
+    """Return whether a store file has the schema version of this program.
+
+    Raises `NewerSchema` if its version is higher, and `NoSchema` if the file has no tables.
+    """
+    version = version_of(connection)
+    if version > schema.VERSION:
+        raise NewerSchema(f"its schema is {version}, this version knows {schema.VERSION}")
+    if version == 0:
+        raise NoSchema("it has no tables")
+    return version == schema.VERSION
 
 
 class PoolKey(NamedTuple):
@@ -170,7 +198,7 @@ class SqliteStore:
         Waits up to ``busy_seconds`` for other writers.
         """
         with self._connection(WRITE) as connection:
-            yield SqliteTransaction(connection)
+            yield SqliteTransaction(connection, self._objection())
             connection.execute("COMMIT")
             self._shorten_log(connection)
 
@@ -201,7 +229,7 @@ class SqliteStore:
                 keep_idle(key, connection)
             else:
                 connection.close()
-        except (sqlite3.Error, CodecError, schema.NewerSchema, schema.NoSchema) as error:
+        except (sqlite3.Error, CodecError, NewerSchema, NoSchema) as error:
             raise self._translate(error) from error
 
     def _begun(self, begin: str) -> tuple[PoolKey | None, sqlite3.Connection]:
@@ -226,7 +254,7 @@ class SqliteStore:
                     self._make_room(connection)
                 self._wait_for_lock(connection, begin)
                 if begin == READ or self._is_current(key):
-                    schema.check(connection)  # raises if a newer hawse has upgraded the file; fixes the snapshot
+                    check_schema(connection)  # raises if a newer hawse has upgraded the file; fixes the snapshot
                     return key, connection
             except BaseException:
                 connection.close()
@@ -284,7 +312,7 @@ class SqliteStore:
         connection.execute("PRAGMA synchronous = NORMAL")
         if sys.version_info >= (3, 12):  # since Python 3.12, hawse can avoid writing to disk at the last close
             connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
-        if not schema.check(connection):
+        if not check_schema(connection):
             with store_file.locked(self.path):
                 schema.migrate(connection)
 
@@ -317,6 +345,14 @@ class SqliteStore:
             if disk.f_bfree * disk.f_frsize < LOG_SIZE:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
+    def _objection(self) -> Unavailable | None:
+        """Return the error for a new object if the disk is almost full, or None if there is enough space."""
+        with suppress(OSError):
+            disk = os.statvfs(self.path)
+            if disk.f_bfree * disk.f_frsize < RESERVE:
+                return Unavailable(f"the store {self.path} {_REASONS[sqlite3.SQLITE_FULL]}")
+        return None
+
     def _is_read_only(self) -> bool:
         with suppress(OSError):
             return bool(os.statvfs(self.path).f_flag & os.ST_RDONLY)
@@ -329,9 +365,9 @@ class SqliteStore:
 
     def _translate(self, error: Exception) -> EngineError:
         """Return the engine error for an error from opening or using the store's file; the message has one line."""
-        if isinstance(error, schema.NewerSchema):
+        if isinstance(error, NewerSchema):
             return Outdated(f"the store {self.path} was written by a newer version of hawse: {error} ({DOWNGRADE})")
-        if isinstance(error, (CodecError, schema.NoSchema)):
+        if isinstance(error, (CodecError, NoSchema)):
             return Damaged(f"the store {self.path} is damaged: {error}")
         if isinstance(error, PermissionError):
             return self._not_allowed()
@@ -390,6 +426,6 @@ def open_readonly(path: Path) -> Iterator[Reader | None]:
 def _readable(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute("BEGIN")
-        return schema.version_of(connection) == schema.VERSION
+        return version_of(connection) == schema.VERSION
     except sqlite3.Error:
         return False

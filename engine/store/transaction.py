@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
+from engine.errors import EngineError
 from engine.model import (
     ContainerRecord,
     EndpointRecord,
@@ -25,6 +26,7 @@ from engine.store.codec import Decode, as_text, decode, encode
 T = TypeVar("T")
 Column = str | bytes | bool
 
+_FREED, _LEFT = 10, 20  # events that a new one deletes on a full disk, and those that it leaves
 _HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it sorts after all ids with this prefix
 
 SAME_PLACE = """
@@ -239,7 +241,15 @@ class SqliteReader:
 
 
 class SqliteTransaction(SqliteReader):
-    """Implements `engine.store.api.Transaction`."""
+    """Implements `engine.store.api.Transaction`.
+
+    If ``objection`` is not None, it is raised instead of inserting a new object. Endpoints are no objects here, so that
+    containers can be restarted. Objects can be changed and deleted.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, objection: EngineError | None = None) -> None:
+        super().__init__(connection)
+        self._objection = objection
 
     def put_network(self, record: NetworkRecord) -> None:
         """Insert or replace a network by id; raises `Taken` if another network has the same name."""
@@ -321,7 +331,13 @@ class SqliteTransaction(SqliteReader):
         self._execute("DELETE FROM intents WHERE kind = ? AND object_id = ?", kind, object_id)
 
     def put_event(self, event: Event) -> None:
-        """Add an event with the present time. Some calls also delete the oldest events."""
+        """Add an event with the present time. Some calls also delete the oldest events.
+
+        On a full disk, each call deletes some, so that the new event uses their space.
+        """
+        if self._objection:
+            oldest, newest = self._connection.execute("SELECT MIN(seq), MAX(seq) FROM events").fetchone()
+            self._execute("DELETE FROM events WHERE seq <= ?", min((oldest or 0) + _FREED, (newest or 0) - _LEFT))
         attributes = json.dumps(dict(event.attributes), ensure_ascii=False, separators=(",", ":"))
         texts = map(as_text, (event.type, event.action, event.actor, attributes, event.scope))
         number = self._connection.execute(
@@ -369,14 +385,19 @@ class SqliteTransaction(SqliteReader):
     def _put(self, table: str, **columns: Column) -> None:
         """Insert a row, or update the row that has the same id.
 
-        An updated row keeps its ``seq`` (the number by which listings are sorted).
+        An updated row keeps its ``seq`` (the number by which listings are sorted). Raises the objection to new rows.
         """
+        if self._objection and not self._may_put(table, columns["id"]):
+            raise self._objection
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns)
         self._execute(
             f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {changes}",
             *columns.values(),
         )
+
+    def _may_put(self, table: str, object_id: Column) -> bool:
+        return table == "endpoints" or bool(self._value(f"SELECT 1 FROM {table} WHERE id = ?", object_id))
 
     def _delete(self, table: str, object_id: str) -> None:
         self._execute(f"DELETE FROM {table} WHERE id = ?", object_id)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cluster import keys, membership
 from engine.cluster.etcd import EtcdError, EtcdUnavailable
 from engine.errors import Unavailable
+from engine.host import is_clustered
 from engine.swarm import daemons
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def keep(run: Path, root: Path) -> None:
     Leaving a cluster stops the member on purpose.
     """
     daemons.reap(run, NAME)
-    if not daemons.is_running(run, NAME) and membership.exists(root):
+    if not daemons.is_running(run, NAME) and is_clustered(root):
         command = (membership.directory(root) / "etcd.argv").read_text().split("\0")
         daemons.ensure(run, NAME, command, directory=membership.directory(root))
 

@@ -15,10 +15,10 @@ from engine.cluster.model import MANAGER, Cluster, ClusterMembership, Node
 from engine.errors import Conflict, EngineError, Forbidden, NotFound, Unavailable
 from engine.golang import timestamps
 from engine.host import Host
+from engine.render.version import OUTSIDE, version_text
 from engine.store.codec import decode
 from engine.swarm import certificates, etcd_member, pki
 from engine.swarm.enrollment import Manager
-from engine.version import OUTSIDE, version_text
 
 
 def describe_host(membership: ClusterMembership, tunnel_key: str) -> Node:

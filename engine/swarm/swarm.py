@@ -26,7 +26,7 @@ from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge
 from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.golang import timestamps
-from engine.host import Host
+from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkCreate
 from engine.store.codec import decode, encode
 from engine.swarm import advertise, certificates, daemons, etcd_member, pki, quorum
@@ -302,7 +302,7 @@ def _rotated(tokens: Tokens, role: str) -> Tokens:
 
 
 def _require_outside(host: Host) -> None:
-    if memberships.exists(host.root):
+    if host.is_clustered:
         raise Unavailable(ALREADY)
 
 
@@ -356,7 +356,7 @@ def _abandon(host: Host) -> None:
     their files.
     """
     where = memberships.directory(host.root)
-    (where / memberships.FILE).unlink(missing_ok=True)
+    (where / MEMBERSHIP_FILE).unlink(missing_ok=True)
     for name in ("server", etcd_member.NAME):
         daemons.stop(host.run, name)
     for path in (where, host.root / "cluster.new"):

@@ -11,9 +11,8 @@ from engine.cluster.local_networks import SWARM
 from engine.cluster.membership import connected
 from engine.cluster.model import ClusterMembership
 from engine.cluster.snapshot import View
-from engine.dispatch import translate_driver_errors
 from engine.errors import NotFound
-from engine.host import Host
+from engine.host import Host, translate_driver_errors
 from engine.model import NetworkRecord
 
 

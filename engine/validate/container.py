@@ -1,25 +1,49 @@
 """Check requests to create or rename a container, in dockerd's order.
 
-This module makes only the checks that need no image.
+This module makes only the checks that need no image. Those of a container's HostConfig are modes, links, ``-v``,
+``--security-opt`` and capabilities.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from engine.errors import Conflict, InvalidArgument
-from engine.model import ContainerConfig, ContainerCreate, ContainerRecord, EndpointSettings, NetworkRecord
-from engine.names import check_container_name, container_name_taken
+from drivers.options import parse_bool
+from engine.errors import Conflict, EngineError, InvalidArgument
+from engine.model import (
+    ContainerConfig,
+    ContainerCreate,
+    ContainerRecord,
+    EndpointSettings,
+    HostConfig,
+    Mount,
+    NetworkRecord,
+    PortSpec,
+    RestartPolicy,
+)
+from engine.names import (
+    CONTAINER_PREFIX,
+    check_container_name,
+    container_name_taken,
+    is_container_mode,
+    shared_container,
+)
+from engine.validate.addresses import parse_address
 from engine.validate.endpoint import check_networking_config
-from engine.validate.host_config import check_host_config, check_network_mode, is_container_mode
 from engine.validate.signals import parse_signal
 
+HOST_GATEWAY = "host-gateway"
+PORT_RANGE = re.compile(r"(?P<start>[0-9]+)(?:-(?P<end>[0-9]+))?")
+RESTART_POLICIES = ("no", "always", "on-failure", "unless-stopped")
+UNDEFINED = "can't be used with links. This would result in undefined behavior"
 OLD_MAC_FIELD = (
     "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead."
 )
 HOST_MODE_PORTS = "Published ports are discarded when using host network mode"
+ALLOCATING = "Error when allocating new name: "
 
 
 def check_container_create(request: ContainerCreate, networks: Mapping[str, NetworkRecord | None]) -> list[str]:
@@ -27,8 +51,8 @@ def check_container_create(request: ContainerCreate, networks: Mapping[str, Netw
 
     ``networks`` maps the names in ``request.networks`` to records, or to None for a missing network. A missing network
     is an error only at the container's start. Four checks follow after the image is found: the command ("no command
-    specified"), the name (`check_name`), the binds (`engine.validate.host_config.check_binds`) and the links
-    (`engine.validate.host_config.parse_link`).
+    specified"), the name (`check_name`), the binds (`check_binds`) and the links
+    (`engine.names.parse_link`).
     """
     check_network_mode(request.config, request.host)
     settings = _main_network_settings(request)
@@ -87,7 +111,245 @@ def _main_network_settings(request: ContainerCreate) -> dict[str, EndpointSettin
     return {**settings, mode: replace(main, mac_address=mac)}
 
 
-ALLOCATING = "Error when allocating new name: "
+def check_network_mode(config: ContainerConfig, host: HostConfig) -> None:
+    """Raise InvalidArgument for options that conflict with the network mode.
+
+    In ``container:`` mode, options that configure the sandbox are refused. The sandbox belongs to the other container,
+    and that container's options configure it.
+    """
+    mode = host.network_mode
+    if mode == "container" or (is_container_mode(mode) and not shared_container(mode)):
+        raise InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
+    if is_container_mode(mode):
+        _check_shared_sandbox(config, host)
+    if mode == "host" and host.links:
+        raise links_with_host_mode()
+
+
+def links_with_host_mode() -> InvalidArgument:
+    """Return the error for a link from or to a container in host mode."""
+    return InvalidArgument(f"conflicting options: host type networking {UNDEFINED}")
+
+
+def _check_shared_sandbox(config: ContainerConfig, host: HostConfig) -> None:
+    conflicts = (
+        (config.hostname, "hostname and the network mode"),
+        (host.links, f"container type network {UNDEFINED}"),
+        (host.dns, "dns and the network mode"),
+        (host.extra_hosts, "custom host-to-IP mapping and the network mode"),
+        (host.port_bindings or host.publish_all_ports, "port publishing and the container type network mode"),
+        (config.exposed_ports, "port exposing and the container type network mode"),
+    )
+    for present, what in conflicts:
+        if present:
+            raise InvalidArgument(f"conflicting options: {what}")
+
+
+def check_host_config(host: HostConfig) -> None:
+    """Raise InvalidArgument for an invalid HostConfig.
+
+    The checks cover restart policies, hosts entries, ports, capabilities, PID modes and security options.
+    """
+    if host.auto_remove and host.restart_policy.name not in ("", "no"):
+        raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
+    for entry in host.extra_hosts or ():
+        check_extra_host(entry)
+    check_port_bindings(host.port_bindings)
+    check_restart_policy(host.restart_policy)
+    check_capabilities("CapAdd", host.cap_add)
+    check_capabilities("CapDrop", host.cap_drop)
+    is_shared = host.pid_mode.startswith(CONTAINER_PREFIX) and host.pid_mode != CONTAINER_PREFIX
+    if host.pid_mode not in ("", "host") and not is_shared:
+        raise InvalidArgument(f"invalid PID mode: {host.pid_mode}")
+    parse_security_options(host.security_opt or ())
+
+
+def check_extra_host(entry: str) -> None:
+    """Raise InvalidArgument unless the --add-host entry is ``name:address`` or ``name:host-gateway``."""
+    name, colon, address = entry.partition(":")
+    if not name or not colon:
+        raise InvalidArgument(f'bad format for add-host: "{entry}"')
+    if address != HOST_GATEWAY and parse_address(address) is None:
+        raise InvalidArgument(f'invalid IP address in add-host: "{address}"')
+
+
+def check_port_bindings(bindings: Sequence[PortSpec]) -> None:
+    """Raise InvalidArgument for container ports above 65535 and for invalid host ports or ranges."""
+    for binding in bindings:
+        for text in (str(binding.ports[-1]), binding.host_port):
+            if not _is_port_range(text.partition("/")[0]):
+                raise InvalidArgument(f'invalid port specification: "{text}"')
+
+
+def _is_port_range(text: str) -> bool:
+    match = PORT_RANGE.fullmatch(text)
+    if match is None:
+        return not text
+    start, end = int(match["start"]), int(match["end"] or match["start"])
+    return start <= end <= 65535
+
+
+def check_restart_policy(policy: RestartPolicy) -> None:
+    """Raise InvalidArgument for an unknown restart policy or an invalid retry count."""
+    if (policy.name or "no") not in RESTART_POLICIES:
+        raise InvalidArgument(
+            f"invalid restart policy: unknown policy '{policy.name}'; "
+            "use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )
+    count = policy.maximum_retry_count
+    faults = []
+    if count and policy.name != "on-failure":
+        faults.append("can only be used with 'on-failure'")
+    if count < 0:
+        faults.append("cannot be negative")
+    if faults:
+        raise InvalidArgument("invalid restart policy: maximum retry count " + " and ".join(faults))
+
+
+ALL = "ALL"
+
+
+NAMES = """
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+
+
+KNOWN = frozenset(f"CAP_{name}" for name in NAMES.split())
+
+
+def check_capabilities(field: str, names: Sequence[str] | None) -> None:
+    """Raise InvalidArgument for an unknown capability name; ``field`` is CapAdd or CapDrop."""
+    for name in names or ():
+        full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
+        if name.upper() != ALL and full not in KNOWN:
+            raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
+
+
+PROPAGATIONS = frozenset({"shared", "rshared", "slave", "rslave", "private", "rprivate"})
+# A bind may have at most one mode of each of these sets. Propagation and SELinux modes are accepted, as in Docker.
+EXCLUSIVE_MODES = (
+    frozenset({"ro", "rw"}),
+    frozenset({"z", "Z"}),
+    PROPAGATIONS,
+    frozenset({"nocopy"}),
+    frozenset({"consistent", "cached", "delegated"}),
+)
+
+
+def check_binds(binds: Sequence[str] | None) -> list[Mount]:
+    """Parse all binds of a container; raises an `EngineError` with Docker's message.
+
+    Two binds with the same target are an error too.
+    """
+    mounts = [parse_mount(bind) for bind in binds or ()]
+    seen: set[str] = set()
+    for mount in mounts:
+        if mount.target in seen:
+            raise InvalidArgument(f"Duplicate mount point: {mount.target}")
+        seen.add(mount.target)
+    return mounts
+
+
+def parse_mount(bind: str) -> Mount:
+    """Parse one bind of a container; dots and double slashes are removed from the target path."""
+    source, target, mode = _split(bind)
+    if not posixpath.isabs(target):
+        raise _bad_target(bind, f"invalid mount path: '{target}' mount path must be absolute")
+    if _clean(target) == "/":
+        raise _bad_target(bind, "invalid specification: destination can't be '/'")
+    if not _is_valid_mode(mode):
+        raise EngineError(f"invalid mode: {mode}")
+    if not posixpath.isabs(source):
+        raise InvalidArgument(
+            f'create {source}: "{source}" is not an absolute path. hawse has no volumes: '
+            "if you intended to pass a host directory, use absolute path"
+        )
+    return Mount(source, _clean(target), read_only="ro" in mode.split(","))
+
+
+def _bad_target(bind: str, fault: str) -> EngineError:
+    return EngineError(f"invalid volume specification: '{bind}': invalid mount config for type \"bind\": {fault}")
+
+
+def _split(bind: str) -> tuple[str, str, str]:
+    parts = bind.split(":")
+    if not all(parts[:2]) or len(parts) > 3:
+        raise EngineError(f"invalid volume specification: '{bind}'")
+    if len(parts) == 1:
+        raise InvalidArgument(f"{bind}: anonymous volumes are not supported, name a host directory: source:target")
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
+
+
+def _clean(path: str) -> str:
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def _is_valid_mode(mode: str) -> bool:
+    if not mode:
+        return True
+    words = mode.split(",")
+    if any(len(kind & set(words)) > 1 or sum(words.count(w) for w in kind) > 1 for kind in EXCLUSIVE_MODES):
+        return False
+    return all(any(word in kind for kind in EXCLUSIVE_MODES) for word in words)
+
+
+IGNORED = ("label", "apparmor")
+"""The types of security options that hawse ignores.
+
+These options are for Linux security modules (such as AppArmor), which hawse does not use for containers.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """The parsed security options.
+
+    ``seccomp`` is the name or the JSON text of the profile that the user gave, or "" if the user gave no profile.
+    """
+
+    seccomp: str = ""
+    no_new_privileges: bool = False
+
+
+def parse_security_options(options: Sequence[str]) -> Security:
+    """Parse ``--security-opt`` options; if an option is repeated, the last one counts.
+
+    Raises `InvalidArgument` with Docker's message.
+    """
+    seccomp, no_new_privileges = "", False
+    for option in options:
+        key, _, value = option.partition("=") if "=" in option else option.partition(":")
+        if option == "no-new-privileges":
+            no_new_privileges = True
+        elif key == "no-new-privileges" and (stated := parse_bool(value)) is not None:
+            no_new_privileges = stated
+        elif key == "seccomp":
+            seccomp = value
+        elif key not in IGNORED:
+            raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
+    return Security(seccomp, no_new_privileges)
+
+
+def link_target(matches: Sequence[ContainerRecord], name: str) -> ContainerRecord:
+    """Return the one container that a legacy link on the default bridge names.
+
+    Raises `InvalidArgument` unless exactly one container matches the name.
+    """
+    if len(matches) == 1 and name:
+        return matches[0]
+    fault = f"No such container: {name}" if name else 'invalid name or ID supplied: ""'
+    raise InvalidArgument(f"could not get container for {name}: {fault}")
+
+
+def check_link_at_start(target: ContainerRecord, parent: str, alias: str) -> None:
+    """Raise EngineError if the target container of a link is not on the default bridge or is not running."""
+    if not any(attachment.network == "bridge" for attachment in target.attachments):
+        raise EngineError(f"Cannot link to /{target.name}, as it does not belong to the default network")
+    if target.status != "running":
+        raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{parent}/{alias}")
 
 
 def check_rename_given(name: str) -> None:

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_interface
 
 from engine.errors import EngineError, Forbidden, InvalidArgument, InvalidSettings
-from engine.model import ContainerRecord, EndpointIPAM, EndpointSettings, NetworkRecord, PoolRecord
-from engine.names import is_mac
+from engine.model import Adoption, ContainerRecord, EndpointIPAM, EndpointSettings, NetworkRecord, PoolRecord
+from engine.names import is_container_mode, is_mac, is_user_defined, parse_link
 from engine.validate.addresses import bullets, join_errors, parse_address
-from engine.validate.host_config import is_container_mode, is_user_defined, parse_link
 
 
 def check_endpoint_settings(name: str, settings: EndpointSettings, network: NetworkRecord | None) -> None:
@@ -145,6 +144,18 @@ def check_own_sandbox(record: ContainerRecord) -> None:
     """Raise InvalidArgument if the container uses another container's sandbox."""
     if is_container_mode(record.host.network_mode):
         raise InvalidArgument(SHARED)
+
+
+def check_no_adoption(record: ContainerRecord, asked: Adoption) -> None:
+    """Raise InvalidArgument if ``asked`` has settings that only a new adopted namespace may have.
+
+    The record exists already, so its settings cannot change.
+    """
+    if asked.name or asked.restart:
+        flag = "--name" if asked.name else "--restart"
+        raise InvalidArgument(
+            f"{flag} is for a namespace that joins its first network, and {record.name} is a container already"
+        )
 
 
 def check_disconnect(record: ContainerRecord, network: NetworkRecord, *, connected: bool) -> None:

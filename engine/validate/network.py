@@ -8,8 +8,8 @@ from dataclasses import replace
 from drivers.api import DriverFacts, IPInterface
 from engine.errors import Conflict, Forbidden, InvalidArgument, InvalidSettings, NotFound
 from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
+from engine.names import PREDEFINED_NAMES
 from engine.validate.addresses import family_name, join_errors, parse_address, parse_prefix
-from engine.validate.host_config import PREDEFINED_NAMES
 
 NOT_A_MANAGER = (
     'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join" '

@@ -6,9 +6,11 @@ import re
 import signal
 
 from engine.errors import InvalidArgument
+from engine.golang.strconv import whole_number
 
 RTMIN, RTMAX = 34, 64  # glibc uses the first two real-time signals, 32 and 33, itself
 NAMES = {member.name.removeprefix("SIG"): member.value for member in signal.Signals}
+LARGEST = (1 << 63) - 1  # of Go's int
 REALTIME = re.compile(r"RTM(?P<base>IN|AX)(?P<offset>[+-][0-9]+)?")
 
 
@@ -18,7 +20,8 @@ def parse_signal(text: str) -> int:
     Raises `InvalidArgument` for other texts and for 0.
     """
     if re.fullmatch(r"[+-]?[0-9]+", text):
-        number: int | None = int(text)
+        value = whole_number(text)
+        number = value if abs(value) <= LARGEST else None
     else:
         name = text.upper().removeprefix("SIG")
         number = NAMES.get(name) or _realtime(name)

@@ -109,6 +109,25 @@ class Service:
         self.process.wait(10)
 
 
+def front_of(service: Service) -> int:
+    """Return the pid of the front: the child of the service with several threads, or 0."""
+    return next((pid for pid, threads in children(service.process.pid) if threads > 1), 0)
+
+
+def children(service: int) -> list[tuple[int, int]]:
+    """Return the pid and the number of threads of each child of the process ``service`` that works on no job.
+
+    A worker with a job has its own session. It still exists for a moment after the answer to the client.
+    """
+    command = ["ps", "-o", "pid=,nlwp=,sess=,stat=", "--ppid", str(service)]
+    rows = [line.split() for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()]
+    return [
+        (int(pid), int(threads))
+        for pid, threads, session, state in rows
+        if session != pid and not state.startswith("Z")
+    ]
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A host whose API has the image ``bb:latest``, a root file system with busybox."""

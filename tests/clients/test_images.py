@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from tests.conftest import until
 from tests.netns.images.archives import make_tar, saved
 from tests.registry import REGISTRY, Registry
+
+from .conftest import front_of
 
 LAYER = make_tar(("x", b"data"))
 
@@ -48,17 +51,19 @@ def test_pull(service, registry):
     service.docker("rmi", name)
 
 
-def test_a_pull_ends_when_the_client_goes(service):
+def test_a_pull_ends_when_the_client_goes_or_the_front_is_killed(service):
     """The registry of this test never answers."""
-    slow = "import socket, time; s = socket.create_server(('127.0.0.1', 5004)); c = s.accept()[0]; time.sleep(60)"
+    slow = "import socket, time; s = socket.create_server(('127.0.0.1', 5004)); time.sleep(60)"
     service.host.popen(sys.executable, "-c", slow)
     until(lambda: "5004" in service.host.run("ss", "-ltn").stdout)
     environment = {**os.environ, "DOCKER_HOST": service.url}
-    pulling = subprocess.Popen(["docker", "pull", "127.0.0.1:5004/x"], env=environment, stdout=subprocess.DEVNULL)
-    until(lambda: list((service.host.root / "images").glob(".incoming*")))
-    pulling.kill()
-    pulling.wait()
-    until(lambda: not list((service.host.root / "images").glob(".incoming*")))
+    for victim in ("client", "front"):
+        pulling = subprocess.Popen(["docker", "pull", "127.0.0.1:5004/x"], env=environment, stdout=subprocess.DEVNULL)
+        until(lambda: service.host.runs("skopeo"))
+        os.kill(pulling.pid if victim == "client" else front_of(service), signal.SIGKILL)
+        pulling.wait()
+        until(lambda: not service.host.runs("skopeo"))
+        until(lambda: not list((service.host.root / "images").glob(".incoming*")))
 
 
 def test_credentials_may_come_with_the_request(service):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pexpect
 import pytest
 
 from tests.conftest import until
+
+from .conftest import front_of
 
 
 @pytest.fixture
@@ -178,6 +183,34 @@ def test_hundreds_of_clients_follow_one_container(service):
         while b"now\n" not in seen:
             seen += each.recv(65536) or pytest.fail(f"{path} ended: {seen!r}")
         each.close()
+
+
+def test_hundreds_of_clients_follow_the_events(service):
+    """They share one inotify descriptor, because a user has only 128 of them."""
+    names = [f"n{number}" for number in range(5)]
+    clients = [opened(service, "GET /events?filters={%22event%22:[%22create%22]}") for _ in range(200)]
+    for each in clients:
+        assert each.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert inotify_descriptors(service) == 1
+    for name in names:
+        service.ask("POST", "/networks/create", {"Name": name})
+    for each in clients:
+        seen = b""
+        while seen.count(b'"Action":"create"') < len(names):
+            seen += each.recv(65536) or pytest.fail(f"the events ended: {seen!r}")
+        events = [json.loads(line) for line in seen.split(b"\r\n") if line.startswith(b"{")]
+        assert [event["Actor"]["Attributes"]["name"] for event in events] == names
+        each.close()
+    until(lambda: inotify_descriptors(service) == 0)
+
+
+def inotify_descriptors(service) -> int:
+    """Return the number of inotify descriptors of the service."""
+    links = 0
+    for file in Path(f"/proc/{front_of(service)}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links += "inotify" in os.readlink(file)
+    return links
 
 
 def opened(service, line: str) -> socket.socket:

@@ -100,13 +100,15 @@ class Member(InstalledHost):
         self.peer.run("ip", "link", "set", f"v{self.index}", "up")
 
     @contextmanager
-    def dropping(self, direction):
+    def dropping(self, direction, packets=""):
         """Drop this host's packets in one direction: ``input`` drops received packets, ``output`` drops sent
-        packets.
+        packets. With ``packets``, an expression of nft, only these packets are dropped.
         """
         device = {"input": "iifname", "output": "oifname"}[direction]
         chain = f"inet one_way c {{ type filter hook {direction} priority -300; }}"
-        self.run("nft", f"add table inet one_way; add chain {chain}; add rule inet one_way c {device} ext0 drop")
+        self.run(
+            "nft", f"add table inet one_way; add chain {chain}; add rule inet one_way c {device} ext0 {packets} drop"
+        )
         try:
             yield
         finally:

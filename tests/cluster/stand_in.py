@@ -20,12 +20,12 @@ import subprocess
 import sys
 
 from engine import names
-from engine.cluster import encryption, network_hooks, node_operations, shared_networks, snapshot
+from engine.cluster import encryption, hooks, node_operations, shared_networks, snapshot
 from engine.cluster import keys as cluster_keys
 from engine.cluster import membership as memberships
 from engine.cluster.model import SharedEndpoint
 from engine.core import open_engine
-from engine.dispatch import network_spec
+from engine.host import network_spec
 from engine.networks import activate
 from engine.store.codec import decode, encode
 from engine.swarm import etcd_member
@@ -99,7 +99,7 @@ def residue(host, _network):
 
 
 def learned(host, network):
-    network_hooks.import_network(host, network)
+    hooks.import_network(host, network)
     with host.store.read() as reader:
         return reader.find_networks(network)[0]
 

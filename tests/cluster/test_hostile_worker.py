@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from engine.cluster import keys
 from engine.cluster import membership as memberships
 from engine.cluster.etcd.client import b64, end_of
 from engine.cluster.keys import MANAGER_NAME
-from engine.cluster.model import SharedEndpoint
+from engine.cluster.model import Question, SharedEndpoint
 from engine.cluster.node_operations import ACTS
+from engine.cluster.questions import LONGEST_ANSWER, OPEN_LIMIT
 from engine.eventloop.netns import inside
 from engine.store.codec import decode, encode
 from tests.cluster.conftest import eventually
@@ -198,8 +200,6 @@ def test_another_node_s_addresses_are_not_to_be_had(three, evil):
 
 def fake(endpoint):
     """Return a changed copy of an endpoint record. The copy belongs to no container."""
-    from dataclasses import replace
-
     return replace(endpoint, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
 
 
@@ -251,6 +251,32 @@ def test_a_record_that_others_could_not_use_is_not_taken(three, evil):
     ):
         assert evil.act("publish", node=json.dumps({**before, **lie}))[0] == "refused", lie
     assert own_record(three[0], three[2]) == before
+
+
+def test_it_asks_other_hosts_only_about_networks_that_it_is_on(three, evil):
+    """A worker can ask another host about the path from its own endpoints, and only within its limits."""
+    a, b, c = three
+    [own], [victim] = endpoints_of(a, c), endpoints_of(a, b)
+    good = Question(victim.node, victim.network_id, own.id, victim.id, "tcp", 80, 4)
+    kind, answer = evil.act("ask", question=encode(replace(good, asker=victim.node, id="mine", lease=7)))
+    assert kind == "ok" and "port-not-listening" in answer["answer"], answer
+    for lie in ({"source": victim.id}, {"target": own.id}, {"network_id": "f" * 25}, {"node": own.node}):
+        assert "not in the cluster's store" in evil.act("ask", question=encode(replace(good, **lie)))[1], lie
+    for lie in ({"node": "../x"}, {"source": "*"}, {"protocol": "sctp"}, {"port": 70000}, {"version": 5}):
+        assert evil.act("ask", question=encode(replace(good, **lie)))[0] == "refused", lie
+    theirs = replace(good, id="x", asker=memberships.load(a.root).node_id)
+    assert "for another host" in evil.act("answer", question=encode(theirs), answer="{}")[1]
+    long = "x" * (LONGEST_ANSWER + 1)
+    assert "too long" in evil.act("answer", question=encode(replace(theirs, node=own.node)), answer=long)[1]
+    assert evil.act("answer", question=encode(replace(theirs, node=own.node)), answer="{}") == ["ok", {}]
+    client = memberships.open_client(a.root, memberships.load(a.root))
+    lease = client.grant(3)
+    for number in range(OPEN_LIMIT):
+        client.put(keys.question(own.node, "nobody", f"q{number}"), "{", lease)
+    assert "too many open questions" in evil.act("ask", question=encode(good))[1]
+    client.revoke(lease)
+    client.close()
+    assert not any(key.startswith((keys.QUESTIONS, keys.ANSWERS)) for key in stored(a))
 
 
 def test_nonsense_is_refused(evil):

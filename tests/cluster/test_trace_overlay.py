@@ -1,23 +1,49 @@
-"""``hawse trace`` across hosts: healthy targets are reachable, and faults on the path to the other host are named."""
+"""``hawse trace`` across hosts: healthy targets are reachable, and faults on both hosts of the path are named.
+
+Nothing repairs the two hosts, so a fault stays until it is undone.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
+import time
+from contextlib import contextmanager
 
 import pytest
 
 from drivers.linux import persistent_netns
 from drivers.overlay.wireguard import interface_name
+from engine.cluster import keys
+from engine.cluster import membership as memberships
 from tests.cluster.conftest import LEASE, eventually
 
 pytestmark = pytest.mark.netns
-SERVER = ("busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
+SERVER = """
+import socket, time
+TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
+kept = []
+for kind, address, port in (TCP, "::", 80), (TCP, "127.0.0.1", 81), (UDP, "::", 90), (UDP, "127.0.0.1", 91):
+    one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    one.bind((address, port))
+    if kind == TCP:
+        one.listen()
+    kept.append(one)
+time.sleep(1e6)
+"""
+DROP = (
+    "nft 'add table inet foreign; add chain inet foreign c {{{{ type filter hook {} priority 0; }}}}; "
+    "add rule inet foreign c {} drop'"
+)
+NO_DROP = "nft delete table inet foreign"
+ELEMENTS = "inet hawse tunnel_peers4 '{{ {box} . 4789 . {vni:#x} }}'"
 
 
 def trace(host, *argv):
+    began = time.monotonic()
     done = host.hawse("trace", "--format", "json", *argv, check=False)
     assert done.stdout, done.stderr
-    return json.loads(done.stdout)
+    return {**json.loads(done.stdout), "seconds": time.monotonic() - began}
 
 
 def culprit(host, *argv):
@@ -28,11 +54,18 @@ def culprit(host, *argv):
 
 
 @pytest.fixture(scope="module")
-def pair(cluster):
-    a, b = cluster.grow(2)
-    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "hawse.heal=false",
+def pair(cluster, tmp_path_factory):
+    config = tmp_path_factory.mktemp("pair") / "daemon.json"
+    config.write_text('{"heal": false}')
+    a, b = (cluster.add_host() for _ in range(2))
+    for host in (a, b):
+        host.settings = {**host.settings, "HAWSE_CONFIG": str(config)}
+    a.hawse("swarm", "init", "--advertise-addr", a.underlay)
+    b.hawse("swarm", "join", "--token", cluster.token(), f"{a.underlay}:2377")
+    a.hawse("network", "create", "-d", "overlay", "--attachable",
             "--ipv6", "--subnet", "10.77.0.0/24", "--subnet", "fd77::/64", "app")  # fmt: skip
-    a.start("web", "app", "--ip", "10.77.0.10", "--ip6", "fd77::10", "-p", "8080:80", command=SERVER)
+    server = (sys.executable, "-c", SERVER)
+    a.start("web", "app", "--ip", "10.77.0.10", "--ip6", "fd77::10", "-p", "8080:80", command=server)
     b.start("box", "app", "--ip", "10.77.0.20", "--ip6", "fd77::20")
     a.start("near", "app", "--ip", "10.77.0.11")
     eventually(lambda: b.reaches("box", "web"))
@@ -111,20 +144,25 @@ def test_vxlan_is_blocked_here(pair, direction):
     b.sh(f"nft 'add table inet foreign; add chain inet foreign c {{ type filter hook {direction} priority 0; }}; "
          "add rule inet foreign c udp dport 4789 drop'")  # fmt: skip
     try:
-        found = culprit(b, "box", "web:80")
-        assert (found["kind"], "inet foreign" in found["object"]) == ("vxlan-blocked", True), found
+        for flags in ((), ("--dry",)):
+            found = culprit(b, *flags, "box", "web:80")
+            assert (found["kind"], "inet foreign" in found["object"]) == ("vxlan-blocked", True), found
+            assert found["where"].startswith("host, "), found
     finally:
         b.sh("nft delete table inet foreign")
 
 
-def test_vxlan_is_blocked_on_the_other_host(pair):
-    a, b = pair
-    a.sh("nft 'add table inet foreign; add chain inet foreign c { type filter hook input priority 0; }; "
-         "add rule inet foreign c udp dport 4789 drop'")  # fmt: skip
+@pytest.mark.parametrize(("direction", "port"), [("output", "dport"), ("input", "sport")])
+def test_a_firewall_in_the_source(pair, direction, port):
+    _, b = pair
+    pid = b.hawse("inspect", "-f", "{{.State.Pid}}", "box").stdout.strip()
+    b.run("nsenter", "-t", pid, "-n", "sh", "-c", DROP.format(direction, f"tcp {port} 80").format())
     try:
-        assert culprit(b, "box", "web:80")["kind"] == "vxlan-blocked"
+        for flags in ((), ("--dry",)):
+            found = culprit(b, *flags, "box", "web:80")
+            assert (found["kind"], found["where"]) == ("container-firewall", "container box"), found
     finally:
-        a.sh("nft delete table inet foreign")
+        b.run("nsenter", "-t", pid, "-n", "sh", "-c", NO_DROP)
 
 
 def test_the_vxlan_device_is_down(pair):
@@ -147,11 +185,21 @@ def test_the_underlay_is_too_small(pair):
         b.sh("ip link set ext0 mtu 1500")
 
 
+def test_the_network_between_the_hosts_is_too_narrow(pair):
+    a, b = pair
+    a.peer.run("ip", "link", "set", f"v{a.index}", "mtu", "1400")
+    try:
+        found = culprit(b, "box", "web:80")
+        assert (found["kind"], found["where"]) == ("mtu", "network between the hosts"), found
+    finally:
+        a.peer.run("ip", "link", "set", f"v{a.index}", "mtu", "1500")
+
+
 @pytest.mark.slow
 def test_an_encrypted_network(pair):
     a, b = pair
-    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "-o", "hawse.heal=false", "dark")
-    a.start("hidden", "dark", command=SERVER)
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "dark")
+    a.start("hidden", "dark", command=(sys.executable, "-c", SERVER))
     b.start("seeker", "dark")
     eventually(lambda: trace(b, "seeker", "hidden:80")["reachable"])
     name = interface_name(b.run_dir, b.hawse("network", "inspect", "-f", "{{.Id}}", "dark").stdout.strip())
@@ -182,3 +230,163 @@ def test_the_other_host_is_cut_off(pair):
         eventually(lambda: culprit(a, "web", "10.77.0.20:80")["kind"] == "peer-unreachable", LEASE * 4)
     finally:
         b.repair()
+
+
+# ------------------------------------------------------------------------------------- faults on the other host
+
+
+class Far:
+    """The host ``a``, on which ``web`` runs, as the place of faults. The container ``box`` on ``b`` traces to it."""
+
+    def __init__(self, a, b):
+        self.host, self.near = a, b
+        self.web = a.hawse("inspect", "-f", "{{.State.Pid}}", "web").stdout.strip()
+        own, other = (
+            json.loads(host.hawse("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]["app"]
+            for host, name in ((a, "web"), (b, "box"))
+        )
+        vni = inside(a, "ip -d link show vxlan0").stdout.partition("vxlan id ")[2].split()[0]
+        port = f"veth{own['EndpointID'][:7]}"
+        self.known = {"port": port, "mac": other["MacAddress"], "box": b.underlay, "vni": int(vni)}
+
+    @contextmanager
+    def fault(self, place, script, undo):
+        """Run a script for a ``with`` block, on the host, in the container ``web`` or in the network's namespace."""
+        self.run(place, script)
+        try:
+            yield
+        finally:
+            self.run(place, undo)
+
+    def run(self, place, script):
+        script = script.format(**self.known)
+        if place == "net":
+            inside(self.host, script)
+        else:
+            enter = ("nsenter", "-t", self.web, "-n") if place == "web" else ()
+            self.host.run(*enter, "sh", "-ec", script)
+
+    def trace(self, *argv):
+        return trace(self.near, *argv)
+
+    def names(self, hop):
+        """Return whether a hop or a culprit is on this host."""
+        return f"({self.host.underlay})" in hop["where"]
+
+
+@pytest.fixture(scope="module")
+def far(pair):
+    eventually(lambda: asked(trace(pair[1], "box", "web:80")))  # the tests before this cut the hosts off
+    return Far(*pair)
+
+
+def asked(found):
+    return not any("gives no answer" in hop["detail"] for hop in found["hops"])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["web:80"], ["fd77::10"], ["web:90/udp"], ["--dry", "[fd77::10]:80"], ["--dry", "web:90/udp"]],
+    ids=" ".join,
+)
+def test_a_healthy_path_has_hops_on_both_hosts(far, argv):
+    found = far.trace(*argv[:-1], "box", argv[-1])
+    assert (found["reachable"], found["culprit"], asked(found)) == (True, None, True), found
+    assert any(far.names(hop) and hop["what"] == "interface eth0" for hop in found["hops"]), found
+    assert all(hop["ok"] for hop in found["hops"])
+
+
+SERVICES = {
+    "web:82": ("port-not-listening", "port 82/tcp of web"),
+    "web:81": ("listening-on-loopback-only", "port 81/tcp of web"),
+    "[fd77::10]:92/udp": ("port-not-listening", "port 92/udp of web"),
+    "web:91/udp": ("listening-on-loopback-only", "port 91/udp of web"),
+}
+
+
+@pytest.mark.parametrize("target", SERVICES)
+def test_the_service_on_the_other_host(far, target):
+    found = far.trace("box", target)
+    assert (found["reachable"], asked(found)) == (False, True), found
+    assert (found["culprit"]["kind"], found["culprit"]["object"]) == SERVICES[target]
+    assert far.names(found["culprit"]) and found["culprit"]["fix"].startswith("on ")
+
+
+FAULTS = [
+    ("interface-down", "{port}", "net", "ip link set {port} down", "ip link set {port} up", "web:80"),
+    ("not-in-bridge", "{port}", "net", "ip link set {port} nomaster", "ip link set {port} master br0", "web:80"),
+    ("wrong-address", "10.77.0.10/24", "web", "ip addr del 10.77.0.10/24 dev eth0",
+     "ip addr add 10.77.0.10/24 dev eth0", "10.77.0.10:80"),
+    ("wrong-route", "fd77::20", "web", "ip route add blackhole fd77::20", "ip route del blackhole fd77::20",
+     "[fd77::10]:80"),
+    ("stale-neighbour", "10.77.0.20", "web", "ip neigh replace 10.77.0.20 lladdr 02:00:00:00:00:99 dev eth0",
+     "ip neigh del 10.77.0.20 dev eth0", "web:80"),
+    ("container-firewall", "inet foreign", "web", DROP.format("input", "tcp dport 80"), NO_DROP, "web:80"),
+    ("container-firewall", "inet foreign", "web", DROP.format("output", "udp sport >= 90"), NO_DROP, "web:90/udp"),
+    ("container-firewall", "ip filter", "web", "iptables -A INPUT -p tcp --dport 80 -j REJECT", "iptables -F",
+     "web:80"),
+    ("vxlan-blocked", "inet foreign", "host", DROP.format("input", "udp dport 4789"), NO_DROP, "web:80"),
+    ("vxlan-blocked", "inet foreign", "host", DROP.format("output", "udp dport 4789"), NO_DROP, "web"),
+    ("peer-table-stale", "10.77.0.20", "net", "bridge fdb del {mac} dev vxlan0 self; "
+     "bridge fdb add {mac} dev vxlan0 dst 192.168.99.77 self", "bridge fdb replace {mac} dev vxlan0 dst {box} self",
+     "web:80"),
+    ("own-firewall-damaged", "tunnel_peers4", "host", f"nft delete element {ELEMENTS}", f"nft add element {ELEMENTS}",
+     "web:80"),
+    ("bridge-down", "br0", "net", "ip link set br0 down", "ip link set br0 up", "web:80"),
+    ("mtu", "ext0", "host", "ip link set ext0 mtu 1300", "ip link set ext0 mtu 1500", "web"),
+]  # fmt: skip
+PROBED = ("not-in-bridge", "container-firewall", "vxlan-blocked", "peer-table-stale", "own-firewall-damaged", "mtu")
+"""The kinds that are also tested with a probe, which takes 1.3 seconds if it is lost."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "place", "script", "undo", "target"), FAULTS, ids=[f"{f[0]} {f[1]} {f[5]}" for f in FAULTS]
+)
+def test_a_fault_on_the_other_host(far, kind, what, place, script, undo, target):
+    with far.fault(place, script, undo):
+        seen = [far.trace("--dry", "box", target)]
+        if kind in PROBED:
+            seen.append(far.trace("box", target))
+    for found in seen:
+        assert (found["reachable"], asked(found)) == (False, True), found
+        assert found["culprit"]["kind"] == kind, found
+        assert what.format(**far.known) in found["culprit"]["object"] and far.names(found["culprit"]), found
+        assert found["seconds"] < 5, found
+
+
+def test_after_the_faults_the_path_is_healthy_and_nothing_is_left(far):
+    found = far.trace("box", "web:80")
+    assert (found["reachable"], found["culprit"]) == (True, None), found
+    assert found["seconds"] < 2
+    client = memberships.open_client(far.host.root, memberships.load(far.host.root))
+    try:
+        assert [client.count(prefix) for prefix in (keys.QUESTIONS, keys.ANSWERS)] == [0, 0]
+    finally:
+        client.close()
+
+
+def test_an_encrypted_network_on_the_other_host(far):
+    far.host.hawse("network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "dusk")
+    far.host.start("hidden", "dusk")
+    far.near.start("seeker", "dusk")
+    eventually(lambda: far.near.reaches("seeker", "hidden"))
+    identity = far.host.hawse("network", "inspect", "-f", "{{.Id}}", "dusk").stdout.strip()
+    name = interface_name(far.host.run_dir, identity)
+    with far.fault("host", DROP.format("input", "udp dport 51820-52000"), NO_DROP):
+        found = far.trace("--dry", "seeker", "hidden")
+        assert (found["reachable"], found["culprit"]["kind"]) == (False, "encryption-down"), found
+        assert "inet foreign" in found["culprit"]["object"] and far.names(found["culprit"])
+    inside(far.host, f"ip link set {name} down", "dusk")
+    found = far.trace("--dry", "seeker", "hidden")
+    assert (found["reachable"], found["culprit"]["kind"]) == (False, "encryption-down"), found
+    assert far.names(found["culprit"])
+    far.host.verify("dusk", "--fix")
+    assert far.host.verify("dusk").stdout == "ok\n"
+
+
+def test_a_silent_agent_costs_little_and_the_trace_says_so(far):
+    agent = far.host.agent_pid()
+    far.host.run("kill", "-STOP", str(agent))
+    found = far.trace("box", "web:80")
+    assert (found["reachable"], found["culprit"], asked(found)) == (True, None, False), found
+    assert found["seconds"] < 2

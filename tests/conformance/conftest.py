@@ -1,4 +1,4 @@
-"""Two hosts on one virtual wire for the whole test session. One host runs hawse, and the other host runs a real
+"""Two hosts on one virtual wire for each test module. One host runs hawse, and the other host runs a real
 dockerd.
 """
 
@@ -37,7 +37,7 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tar
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def targets(tmp_path_factory: pytest.TempPathFactory, rootfs: Path) -> Iterator[tuple[Target, Target]]:
     """The two hosts, one with hawse and one with Docker, ready to run scenarios.
 

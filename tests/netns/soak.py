@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,8 @@ COMMAND_SECONDS = 60.0
 DISK_BYTES = 512 << 20
 SAMPLE = 25
 """Number of containers whose connections are checked."""
+CHECKS = 16
+"""Number of containers that are checked at once. A check mostly waits for answers that do not come."""
 
 
 class Soak:
@@ -287,16 +290,15 @@ def errors(host, seed):
     """Return a line for each connection that fails but should work, and for each that works but should fail."""
     containers, dice = running(host), random.Random(seed)
     dice.shuffle(containers)
-    found = []
-    for container in containers[:SAMPLE]:
-        found += inside(container, containers, dice)
-    for container in containers[: 2 * SAMPLE]:
-        found += from_outside(host, container)
-    return found
+    scripts = [probes(container, containers, dice) for container in containers[:SAMPLE]]
+    outside = containers[: 2 * SAMPLE]
+    with ThreadPoolExecutor(CHECKS) as pool:
+        found = [*pool.map(inside, containers, scripts), *pool.map(from_outside, [host] * len(outside), outside)]
+    return [line for lines in found for line in lines]
 
 
-def inside(container, containers, dice):
-    """Test the connections from one container to others, by name and by address; return those with a wrong result."""
+def probes(container, containers, dice):
+    """Return a shell script that prints the wrong connections of one container to others, by name and by address."""
     own = addresses(container)
     may, must_not, script = [], {}, []
     others = [c for c in containers if c is not container]
@@ -310,24 +312,31 @@ def inside(container, containers, dice):
                 must_not[address] = network
     script += [f"busybox ping -c1 -W2 {target} >/dev/null 2>&1 || echo lost {target}" for target in may]
     script += [f"busybox ping -c1 -W1 {a} >/dev/null 2>&1 && echo open {a}" for a in list(must_not)[:2]]
-    argv = ["nsenter", "-t", str(container["State"]["Pid"]), "-n", "-m", "sh", "-c", "\n".join([*script, "true"])]
+    return "\n".join([*script, "true"])
+
+
+def inside(container, script):
+    """Run the script of `probes` in a container, and return a line for each wrong connection."""
+    argv = ["nsenter", "-t", str(container["State"]["Pid"]), "-n", "-m", "sh", "-c", script]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
-    return [f"{container['Name']} on {list(own)}: {line}" for line in (done.stdout + done.stderr).splitlines()]
+    networks = list(addresses(container))
+    return [f"{container['Name']} on {networks}: {line}" for line in (done.stdout + done.stderr).splitlines()]
 
 
 def from_outside(host, container):
     """Return what is wrong with a container's reachability from another machine."""
     name, ports = container["Name"], container["NetworkSettings"]["Ports"] or {}
     published = [b["HostPort"] for bindings in ports.values() for b in bindings or () if b["HostIp"] != "::"]
+    found = []
     for port in set(published):
         done = host.peer.run("busybox", "wget", "-q", "-O-", "-T3", f"http://{host.address}:{port}", check=False)
         if done.stdout != "hello":
-            yield f"{name}: published port {port} does not answer: {done.stderr.strip()}"
-    if not published:
-        for address in list(addresses(container).values())[:1]:
-            url = f"http://{address}:80"
-            if host.peer.run("busybox", "wget", "-q", "-O-", "-T1", url, check=False).stdout == "hello":
-                yield f"{name}: reachable from outside at {address}, but not published"
+            found.append(f"{name}: published port {port} does not answer: {done.stderr.strip()}")
+    for address in () if published else list(addresses(container).values())[:1]:
+        url = f"http://{address}:80"
+        if host.peer.run("busybox", "wget", "-q", "-O-", "-T1", url, check=False).stdout == "hello":
+            found.append(f"{name}: reachable from outside at {address}, but not published")
+    return found
 
 
 def settled(look):

@@ -8,7 +8,7 @@ from api.docker.copying import Client, attach
 from api.docker.detach_keys import detach_keys
 from api.docker.errors import ApiError, bad_request
 from api.docker.frames import media_type
-from api.docker.messages import EMPTY, Request, Response
+from api.docker.messages import EMPTY, Request, Response, atoi
 from api.docker.router import Route
 from engine.model import LogOptions
 
@@ -20,12 +20,11 @@ def attach_container(request: Request) -> None:
 
     The connection to the container is opened before the answer, because clients start the container after the answer.
     """
-    engine = request.engine
+    engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])
     tty, container_id = document["Config"]["Tty"], document["Id"]
     stdin = request.flag("stdin") and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
-    keys = detach_keys(request.value("detachKeys"))
     wanted = [name for name in ("stdout", "stderr") if request.flag(name)]
     streams = engine.containers.open_streams(container_id, stdin=stdin)
     with closing(streams), request.hijack(media_type(request.version, tty=tty)) as connection:
@@ -46,7 +45,8 @@ def attach_websocket(_: Request) -> None:
 
 def resize(request: Request) -> Response:
     """Answer POST /containers/{id}/resize."""
-    request.engine.containers.resize(request.parameters["id"], *size(request))
+    rows, columns = size(request)
+    request.engine.containers.resize(request.parameters["id"], rows, columns)
     return EMPTY
 
 
@@ -54,10 +54,10 @@ def size(request: Request) -> tuple[int, int]:
     """Return the parameters ``h`` and ``w`` of a terminal; raises ApiError (400)."""
     numbers = []
     for name in ("h", "w"):
-        text = request.value(name)
-        if not text.isascii() or not text.isdigit() or int(text[:6]) > SIZE_LIMIT:
-            raise bad_request(f'strconv.Atoi: parsing "{text}": invalid syntax')
-        numbers.append(int(text))
+        try:
+            numbers.append(atoi(request.value(name)) & SIZE_LIMIT)  # Docker keeps the lowest 16 bits
+        except ValueError as error:
+            raise bad_request(str(error)) from None
     return numbers[0], numbers[1]
 
 

@@ -6,13 +6,13 @@ from api.docker.container_body import container_create
 from api.docker.execs import EXECS
 from api.docker.host_config import restart_policy
 from api.docker.messages import NO_CONTENT, NOT_MODIFIED, Json, Request, Response, json_response
+from api.docker.request_types import CONTAINER_CREATE, CONTAINER_UPDATE
 from api.docker.router import Route
 from api.docker.unsupported import ignored_resources
 from engine.api import Created, Engine
 from engine.errors import Conflict
 from engine.model import ContainerCreate, Filters, RestartPolicy
-from engine.names import SHORT_ID
-from engine.validate.host_config import is_user_defined
+from engine.names import SHORT_ID, is_user_defined
 
 OWN_DNS_NAMES = (1, 45)
 """From this version, DNSNames has a container's short id and host name. In older versions, Aliases has them."""
@@ -44,7 +44,7 @@ def inspect(request: Request) -> Response:
 
 def create(request: Request) -> Response:
     """Answer POST /containers/create."""
-    body = request.json("runconfig.ContainerConfigWrapper", embedded="Config")
+    body = request.json(CONTAINER_CREATE)
     wanted, warnings = container_create(body, request.value("name"), request.version)
     created = request.change(_create, wanted)
     return json_response({"Id": created.id, "Warnings": [*created.warnings, *warnings]}, 201)
@@ -81,7 +81,7 @@ def rename(request: Request) -> Response:
 
 def update(request: Request) -> Response:
     """Answer POST /containers/{id}/update: the restart policy; limits have no effect, and are named in warnings."""
-    body = request.json("container.UpdateConfig")
+    body = request.json(CONTAINER_UPDATE)
     policy = restart_policy(body.child("RestartPolicy")) if body.child("RestartPolicy").text("Name") else None
     request.change(_update, request.parameters["id"], policy)
     warnings = [f"hawse ignores {name}" for name in ignored_resources(body)]

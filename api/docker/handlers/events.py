@@ -5,8 +5,8 @@ from __future__ import annotations
 from api.docker.messages import Request, encode
 from api.docker.moments import nanoseconds
 from api.docker.router import Route
+from engine.events.stream import event_document
 from engine.model import EventOptions
-from engine.render.event import event_document
 
 
 def events(request: Request) -> None:

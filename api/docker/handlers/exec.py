@@ -20,6 +20,7 @@ from api.docker.execs import EXECS, Exec
 from api.docker.frames import media_type
 from api.docker.handlers.attach import SIZE_LIMIT, size
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
+from api.docker.request_types import EXEC_CREATE, EXEC_START
 from api.docker.router import Route
 from api.docker.stream import Hijacked
 from api.docker.workers import Job
@@ -36,8 +37,8 @@ FAILED = 126
 
 def create(request: Request) -> Response:
     """Answer POST /containers/{id}/exec."""
-    body = request.json("ExecConfig")
-    words = body.words("Cmd")
+    body = request.json(EXEC_CREATE)
+    words = body.texts("Cmd")
     if not words:
         raise bad_request("No exec command specified")
     document = request.engine.containers.inspect(request.parameters["id"])
@@ -61,8 +62,8 @@ def create(request: Request) -> Response:
 
 def start(request: Request) -> Response | None:
     """Answer POST /exec/{id}/start: take the connection over until the command ends, or return at once (Detach)."""
+    body = request.json(EXEC_START)
     instance = EXECS.get(request.parameters["id"])
-    body = request.json("ExecStartCheck")
     document = request.engine.containers.inspect(instance.container_id)
     _require_running(document)
     rows, columns = _console_size(body.numbers("ConsoleSize"))
@@ -84,7 +85,8 @@ def start(request: Request) -> Response | None:
 
 def resize(request: Request) -> Response:
     """Answer POST /exec/{id}/resize."""
-    EXECS.get(request.parameters["id"]).resize(*size(request))
+    rows, columns = size(request)
+    EXECS.get(request.parameters["id"]).resize(rows, columns)
     return EMPTY
 
 

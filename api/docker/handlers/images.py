@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any
 
@@ -132,19 +133,36 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
         for line in output.lines(request.exchange.fileno()):
             yield json.loads(line)
     except BaseException:
-        job.kill(signal.SIGTERM)
         job.close()
         raise
     job.result()
 
 
-def _end_on_request() -> None:
-    """Let SIGTERM raise an error in this worker, so that it ends the programs that it has started."""
+@contextmanager
+def _told(output: int) -> Iterator[Callable[[Json], object]]:
+    """Yield a function, for a worker, that sends a message to the front through the pipe ``output``.
 
-    def end(*_: object) -> None:
-        raise EngineError("context canceled")
+    If the front closes the pipe or is killed, the ``with`` block raises `EngineError`, so that the programs that this
+    worker has started end too. The kernel sends SIGIO when the front closes the pipe, and when it reads from the pipe.
+    """
 
-    signal.signal(signal.SIGTERM, end)
+    def look(*_: object) -> None:
+        poll = select.poll()
+        poll.register(output, 0)
+        if poll.poll(0):
+            raise EngineError("context canceled")
+
+    signal.signal(signal.SIGIO, look)
+    fcntl.fcntl(output, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_ASYNC)
+    look()
+    with os.fdopen(output, "wb", buffering=0) as pipe:
+        try:
+            yield lambda message: pipe.write(encode(message))
+        except BrokenPipeError as error:
+            raise EngineError("context canceled") from error
+        finally:
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
 
 
 def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
@@ -162,7 +180,6 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
         try:
             _pump(request, job, writer)
         except BaseException:
-            job.kill(signal.SIGTERM)
             job.close()
             raise
         yield from _messages(request, job, output)
@@ -194,25 +211,22 @@ def _with_progress(request: Request, messages: Iterator[Json]) -> None:
 
 
 def _pull(engine: Engine, files: list[int], name: str, platform: str, auth: Mapping[str, Any]) -> None:
-    _end_on_request()
-    with os.fdopen(files[0], "wb", buffering=0) as output:
+    with _told(files[0]) as tell:
         for message in engine.images.pull(name, platform, auth):
-            output.write(encode(message))
+            tell(message)
 
 
 def _load(engine: Engine, files: list[int]) -> None:
-    _end_on_request()
-    with os.fdopen(files[0], "wb", buffering=0) as output, os.fdopen(files[1], "rb") as archive:
+    with _told(files[0]) as tell, os.fdopen(files[1], "rb") as archive:
         for image in engine.images.load(archive):
             names = [f"Loaded image: {name}\n" for name in image.references]
             for text in names or [f"Loaded image ID: {image.id}\n"]:
-                output.write(encode({"stream": text}))
+                tell({"stream": text})
 
 
 def _import(engine: Engine, files: list[int], name: str) -> None:
-    _end_on_request()
-    with os.fdopen(files[0], "wb", buffering=0) as output, os.fdopen(files[1], "rb") as archive:
-        output.write(encode({"status": engine.images.import_archive(archive, name)}))
+    with _told(files[0]) as tell, os.fdopen(files[1], "rb") as archive:
+        tell({"status": engine.images.import_archive(archive, name)})
 
 
 def _tag(engine: Engine, reference: str, name: str) -> None:

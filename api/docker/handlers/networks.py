@@ -9,6 +9,7 @@ from api.docker.endpoint_settings import endpoint_settings
 from api.docker.errors import bad_request
 from api.docker.fields import Fields
 from api.docker.messages import EMPTY, NO_CONTENT, Request, Response, json_response
+from api.docker.request_types import NETWORK_CONNECT, NETWORK_CREATE, NETWORK_DISCONNECT
 from api.docker.router import Route
 from engine.api import Created, Engine
 from engine.errors import NotFound
@@ -38,17 +39,13 @@ def verbose(text: str) -> bool:
     """Return the value of the query parameter ``verbose``, a boolean in Go's spelling; raises ApiError."""
     try:
         return bool(text) and parse_bool(text)
-    except ValueError:
-        raise bad_request(
-            f'invalid value for verbose: {text}: strconv.ParseBool: parsing "{text}": invalid syntax'
-        ) from None
+    except ValueError as error:
+        raise bad_request(f"invalid value for verbose: {text}: {error}") from None
 
 
 def create(request: Request) -> Response:
     """Answer POST /networks/create."""
-    created = request.change(
-        _create, network_create(request.json("types.NetworkCreateRequest", embedded="NetworkCreate"))
-    )
+    created = request.change(_create, network_create(request.json(NETWORK_CREATE)))
     return json_response({"Id": created.id, "Warning": "\n".join(created.warnings)}, 201)
 
 
@@ -60,7 +57,7 @@ def remove(request: Request) -> Response:
 
 def connect(request: Request) -> Response:
     """Answer POST /networks/{id}/connect."""
-    body = request.json("types.NetworkConnect")
+    body = request.json(NETWORK_CONNECT)
     settings = endpoint_settings(body.child("EndpointConfig")) if body.has("EndpointConfig") else EndpointSettings()
     request.change(_connect, request.parameters["id"], body.text("Container"), settings)
     return EMPTY
@@ -68,7 +65,7 @@ def connect(request: Request) -> Response:
 
 def disconnect(request: Request) -> Response:
     """Answer POST /networks/{id}/disconnect."""
-    body = request.json("types.NetworkDisconnect")
+    body = request.json(NETWORK_DISCONNECT)
     request.change(_disconnect, request.parameters["id"], body.text("Container"), body.flag("Force"))
     return EMPTY
 

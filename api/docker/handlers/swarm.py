@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from api.docker.fields import Fields
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
+from api.docker.request_types import SWARM_INIT, SWARM_JOIN
 from api.docker.router import Route
 from engine.api import Engine, SwarmInit, SwarmJoin
 from engine.errors import InvalidArgument, NotImplementedByHawse
@@ -28,13 +29,13 @@ def inspect(request: Request) -> Response:
 
 def init(request: Request) -> Response:
     """Answer POST /swarm/init with the id of this host's node."""
-    body = request.json("swarm.InitRequest")
+    body = request.json(SWARM_INIT)
     return json_response(request.change(_init, swarm_init(body)))
 
 
 def join(request: Request) -> Response:
     """Answer POST /swarm/join."""
-    body = request.json("swarm.JoinRequest")
+    body = request.json(SWARM_JOIN)
     remotes = body.texts("RemoteAddrs") or []
     if not remotes:
         raise InvalidArgument("at least 1 RemoteAddr is required to join")

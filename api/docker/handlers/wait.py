@@ -10,6 +10,7 @@ from api.docker.router import Route
 from api.docker.stream import ChunkedStream
 from engine.api import Engine
 from engine.errors import NotFound
+from engine.golang.strconv import quote
 
 CONDITIONS = ("not-running", "next-exit", "removed")
 LOOK_SECONDS = 1.0
@@ -25,7 +26,7 @@ def wait(request: Request) -> None:
     """
     condition = request.value("condition") or "not-running"
     if condition not in CONDITIONS:
-        raise bad_request(f'invalid condition: "{condition}"')
+        raise bad_request(f"invalid condition: {quote(condition)}")
     document = request.engine.containers.inspect(request.parameters["id"])
     container_id, state = document["Id"], document["State"]
     code = int(state["ExitCode"])

@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.agent.service import Snapshot
-from engine.agentd.cluster import node_events, wireguard_keys
+from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
 from engine.agentd.cluster.peer_sync import PeerSync
+from engine.agentd.cluster.responder import Responder
 from engine.agentd.cluster.watcher import StoreWatcher
 from engine.cluster import encryption, endpoint_sync, local_networks, shared_networks
 from engine.cluster import membership as memberships
@@ -23,7 +24,9 @@ from engine.cluster.model import MANAGER, ClusterMembership
 from engine.cluster.snapshot import View
 from engine.core import open_engine
 from engine.events import record as events
+from engine.host import is_clustered
 from engine.model import EndpointRecord, NetworkRecord
+from engine.store.api import Transaction
 from engine.store.locks import locked
 from engine.swarm import certificates, daemons, etcd_member
 from engine.swarm.enrollment import Manager
@@ -46,13 +49,14 @@ class ClusterNode:
         self._view = views.saved(root)
         self._saved: View | None = self._view
         self._programmer = PeerSync(self._host.driver("overlay"), membership.node_id, run)
-        self._follower = StoreWatcher(self._open, self._changed, self._view)
+        self._responder = Responder(self._open, membership, self._host.callback("__answer"))
+        self._follower = StoreWatcher(self._open, self._changed, self._view, asked=self._responder.take)
         self._lease_keeper = LeaseKeeper(
             self._open, membership, sync_records=self._sync_records, after_renewal=self._after_renewal
         )
         if self._view is not None:
             self._programmer.tell(view=self._view)
-        for part in (self._programmer, self._follower, self._lease_keeper):
+        for part in (self._programmer, self._responder, self._follower, self._lease_keeper):
             part.start()
 
     @property
@@ -70,8 +74,8 @@ class ClusterNode:
         """
         before, self._view = self._view, view
         self._tell_unreadable(view)
-        if before is not None and node_events.differ(before, view):
-            events.alone(self._host.store, lambda tx: node_events.add(tx, before, view, self.node_id))
+        if before is not None and hosts_differ(before, view):
+            events.alone(self._host.store, lambda tx: add_host_events(tx, before, view, self.node_id))
         self._programmer.tell(view=view)
         self._notify_agent()
         if before is None or before.networks != view.networks:
@@ -201,7 +205,7 @@ class ClusterNode:
                 etcd_member.keep(self._run, self._root)
             self._keep_module("server", "engine.swarm.server")
         daemons.trim_logs(self._run)
-        if self._view is not None and self._view is not self._saved and memberships.exists(self._root):
+        if self._view is not None and self._view is not self._saved and is_clustered(self._root):
             self._saved = self._view
             views.save(self._root, self._view)
 
@@ -212,5 +216,22 @@ class ClusterNode:
 
     def close(self) -> None:
         """Ask the threads to end; does not wait."""
-        for part in (self._programmer, self._follower, self._lease_keeper):
+        for part in (self._programmer, self._responder, self._follower, self._lease_keeper):
             part.stop()
+
+
+def hosts_differ(before: View, view: View) -> bool:
+    """Return whether a host has joined, left, failed or recovered."""
+    return before.alive != view.alive or before.nodes.keys() != view.nodes.keys()
+
+
+def add_host_events(tx: Transaction, before: View, view: View, own: str) -> None:
+    """Add an event for each host that has joined, left, failed or recovered, except the host ``own``."""
+    for identity, node in {**before.nodes, **view.nodes}.items():
+        if identity == own:
+            continue
+        if identity not in before.nodes or identity not in view.nodes:
+            events.node(tx, identity, node.hostname, "create" if identity in view.nodes else "remove")
+        elif (identity in before.alive) != (identity in view.alive):
+            old, new = ("ready", "down") if identity in before.alive else ("down", "ready")
+            events.node(tx, identity, node.hostname, "update", {"state.new": new, "state.old": old})

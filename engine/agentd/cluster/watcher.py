@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from engine.cluster import keys
 from engine.cluster import snapshot as views
-from engine.cluster.etcd import Client, Compacted
+from engine.cluster.etcd import Client, Compacted, KeyValue
 from engine.cluster.snapshot import View
 from engine.errors import EngineError
 
@@ -28,7 +28,8 @@ FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 class StoreWatcher:
     """A thread that calls the function ``changed`` with every new snapshot of the etcd store.
 
-    The thread continues from the snapshot ``known``. The function ``open_client`` opens a client of the store.
+    The thread continues from the snapshot ``known``. The function ``open_client`` opens a client of the store. The
+    thread calls the function ``asked`` with each new question of a host to a host. Questions are in no snapshot.
     """
 
     def __init__(
@@ -37,10 +38,13 @@ class StoreWatcher:
         changed: Callable[[View], None],
         known: View | None,
         silence: float = SILENCE,
+        asked: Callable[[KeyValue], None] = lambda question: None,
     ) -> None:
+        self._asked = asked
         self._open_client, self._changed, self._view, self._silence = open_client, changed, known, silence
         self._ended = threading.Event()
         self._pause = FIRST_PAUSE
+        self._revision = known.revision if known is not None else 0
 
     def start(self) -> None:
         """Start the thread."""
@@ -73,13 +77,18 @@ class StoreWatcher:
         if self._view is None:
             self._take(views.load(client))
         assert self._view is not None
-        for revision, events in client.watch(keys.SHARED, self._view.revision + 1, self._silence):
+        for revision, events in client.watch(keys.SHARED, self._revision + 1, self._silence):
             self._pause = FIRST_PAUSE
             if self._ended.is_set():
                 return
-            if events:
-                self._take(views.after(self._view, revision, events))
+            changes = [event for event in events if not event.key.startswith(keys.QUESTIONS)]
+            for event in events:
+                if event.key.startswith(keys.QUESTIONS) and not event.deleted:
+                    self._asked(event)
+            if changes:
+                self._take(views.after(self._view, revision, changes))
+            self._revision = revision  # so that the next watch does not repeat questions
 
     def _take(self, view: View) -> None:
-        self._view = view
+        self._view, self._revision = view, view.revision
         self._changed(view)

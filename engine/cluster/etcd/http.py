@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from engine.cluster.etcd.errors import named, refusal
 from engine.cluster.keys import LAYOUT
-from engine.runtime.resident import socket_address
+from engine.runtime.peer import socket_address
 
 Json = dict[str, Any]
 DEFAULT_PORT = 2379

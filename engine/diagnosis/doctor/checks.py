@@ -11,10 +11,9 @@ from drivers.api import Difference
 from drivers.options import HEAL
 from engine.agent.service import Snapshot
 from engine.api import FAULT, OK, WARNING, Check
-from engine.dispatch import network_spec
 from engine.endpoints import shared_state
-from engine.events import differences as texts
-from engine.host import Host
+from engine.events import repair as texts
+from engine.host import Host, network_spec
 from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery.link_repair import heals
 from engine.store.api import Reader

@@ -26,9 +26,9 @@ from engine.diagnosis.doctor import certificates as ages
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.errors import EngineError
 from engine.host import Host
+from engine.render.version import version_text
 from engine.swarm import certificates, daemons, etcd_member
 from engine.swarm import verify as swarm_verify
-from engine.version import version_text
 
 ANSWER_SECONDS = 1.0
 SKEW_SECONDS, LARGE_SKEW_SECONDS = 5.0, 300.0

@@ -15,7 +15,6 @@ from drivers.linux.host import has_net_admin
 from engine.agent.client import announce
 from engine.agent.service import Snapshot
 from engine.api import OK, Check, Diagnosis
-from engine.cluster import membership
 from engine.diagnosis.doctor import host as host_checks
 from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
 from engine.diagnosis.doctor.checks import Examined, fault, read_records
@@ -103,7 +102,7 @@ def areas(host: Host) -> list[Area]:
         ("host", host_checks.check),
         ("processes", processes.check),
     ]
-    if membership.exists(host.root):
+    if host.is_clustered:
         from engine.diagnosis.doctor import cluster
 
         checked.append(("cluster", cluster.check))
@@ -128,7 +127,7 @@ def _repair(host: Host, prepare: Callable[[], object]) -> tuple[list[str], list[
         ("networks", lambda: links.repair(_examined(host))),
         ("agent", lambda: announce(host)),
     ]
-    if membership.exists(host.root):
+    if host.is_clustered:
         from engine.diagnosis.doctor import cluster
 
         steps.insert(3, ("cluster", lambda: cluster.repair(_examined(host))))

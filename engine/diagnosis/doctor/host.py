@@ -9,17 +9,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
+from drivers import bridge_options
 from drivers.api import DriverError, HealthReporter
+from drivers.bridge_options import BridgeOptions
 from drivers.firewall import foreign_rules
 from drivers.linux import features, sysctl
 from drivers.linux.host import filters_bridged, is_forwarding
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.dispatch import network_spec
-from engine.events import differences as texts
+from engine.events import repair as texts
+from engine.host import network_spec
 from engine.model import NetworkRecord
+from engine.render.version import version_text
 from engine.runtime import crun
-from engine.version import version_text
 
 OLDEST_KERNEL = (6, 3)
 ALMOST_FULL_SHARE = 0.9
@@ -142,7 +144,8 @@ def _rules(examined: Examined) -> Iterator[Check]:
     """Yield a fault for each dropping rule that names a network, a warning if it only names ports."""
     specs = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
     known = {examined.bridges[spec.id]: [pool.subnet for pool in spec.pools] for spec in specs}
-    for rule in foreign_rules.find_dropping_rules(known) if known else ():
+    routed = {examined.bridges[spec.id] for spec in specs if _is_routed(bridge_options.parse(spec))}
+    for rule in foreign_rules.find_dropping_rules(known, routed) if known else ():
         fix = f"nft -a list chain {rule.chain}, and delete or narrow the rule"
         if rule.networks:
             shown = texts.brief(rule.networks)
@@ -151,6 +154,11 @@ def _rules(examined: Examined) -> Iterator[Check]:
         else:
             what = f"a rule in the table of '{rule.chain}' drops packets of some ports"
             yield warning("foreign firewall", what, "another program's firewall", fix)
+
+
+def _is_routed(options: BridgeOptions) -> bool:
+    """Return whether machines outside send packets to the containers' own addresses."""
+    return any(options.mode(version) in ("routed", "nat-unprotected") for version in (4, 6))
 
 
 def _warnings(examined: Examined, name: str, networks: Sequence[NetworkRecord]) -> Sequence[str]:

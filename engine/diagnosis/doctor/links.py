@@ -8,13 +8,12 @@ from ipaddress import IPv4Address
 from drivers.api import Difference, DriverError, Missing, Repairer
 from drivers.firewall import resolver_redirect
 from drivers.linux import netns
-from engine import intents
 from engine.api import Check
 from engine.containers.lookup import is_alive
 from engine.diagnosis.doctor.checks import Examined, fault, of_differences, ok, warning
 from engine.dns.resolver import ADDRESS
 from engine.endpoints import shared_state
-from engine.host import Host
+from engine.host import Host, orphaned_intents
 from engine.model import ContainerRecord, NetworkRecord
 from engine.recovery import recover
 from engine.recovery.link_repair import CONTAINER, NETWORK, LinkRepair, Subject
@@ -133,7 +132,7 @@ def _ended(name: str, container: ContainerRecord) -> Check:
 
 def unfinished(reader: Reader) -> Iterator[Check]:
     """Yield a warning for each object on which a killed command has left unfinished work."""
-    for intent in intents.orphaned(reader.intents()):
+    for intent in orphaned_intents(reader.intents()):
         what = f"a killed command left work undone: {intent.kind}"
         yield warning(f"object {intent.object_id[:12]}", what, "the command was killed", "hawse doctor --fix")
 

@@ -11,8 +11,7 @@ from drivers.overlay import options as overlay_options
 from drivers.overlay.namespace import OverlayNamespace
 from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
-from engine.dispatch import network_spec
-from engine.host import Host
+from engine.host import Host, network_spec
 from engine.model import NetworkRecord
 
 FRAGMENTS = "large packets are split or lost on the way out"

@@ -20,7 +20,7 @@ from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import Defaults, has_names, servers
 from engine.dns.upstream import destination
 from engine.errors import EngineError
-from engine.etc_files.resolv_conf import Upstream, read_host_resolv_conf
+from engine.etc_files import Upstream, read_host_resolv_conf
 from engine.model import ContainerRecord, EndpointRecord
 
 ANSWER_SECONDS = 1.0

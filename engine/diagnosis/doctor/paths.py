@@ -12,9 +12,11 @@ from ipaddress import ip_address, ip_interface
 
 from drivers.api import DriverError, IPAddress
 from drivers.linux import features, netns, path_lookup
+from drivers.linux import obstacles as hindrances
 from drivers.linux.features import Interface
 from drivers.linux.path_lookup import Neighbour
 from engine.api import Check
+from engine.diagnosis.doctor import obstacles
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 
@@ -60,11 +62,13 @@ def check(examined: Examined) -> Iterator[Check]:
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
-    found: list[Check] = []
+    hindered, found = hindrances.everywhere() if joined else {}, list(obstacles.way_out()) if joined else []
     for bridge, members in _by_bridge(joined).items():
         found += _on_host(bridge, members)
     for one in joined:
-        found += _inside(one, holders, ports.get(one.endpoint.id))
+        port = ports.get(one.endpoint.id)
+        found += _inside(one, holders, port)
+        found += obstacles.at(one.name, port.name, hindered.get(port.name, ())) if port is not None else ()
     if joined and not found:
         yield ok("paths", "routes, neighbour entries, MACs and MTUs lead to all containers")
     yield from found
@@ -101,6 +105,10 @@ def _on_host(bridge: str, members: Sequence[Joined]) -> Iterator[Check]:
                 yield fault(one.name, what, cause, f"see: ip route get {address}; ip rule; and delete what is wrong")
             elif (entry := known.get(address)) is not None and entry.mac != one.endpoint.mac:
                 yield _stale(one.name, f"this host takes {address} for", entry, f"ip neigh del {address} dev {bridge}")
+    senders = {address.version: address for one in members for address in one.addresses_on_bridge}
+    if not members[0].network.internal:
+        for sender in senders.values():
+            yield from obstacles.routing_rules(f"network {members[0].network.name}", bridge, sender)
 
 
 def _way(found: path_lookup.Found) -> str:
@@ -122,16 +130,22 @@ def _inside(one: Joined, holders: Mapping[tuple[str, IPAddress], Joined], port: 
     ``port`` is the host's end of the endpoint's veth pair, or None if there is none.
     """
     container, interface = one.container, one.endpoint.interface
+    enter = f"nsenter -t {container.pid} -n "
 
-    def look() -> tuple[Interface | None, Sequence[Neighbour]]:
-        return features.interfaces().get(interface), path_lookup.neighbours(interface)
+    def look() -> tuple[Interface | None, Sequence[Neighbour], Sequence[Check]]:
+        silent = [
+            *obstacles.at(one.name, interface, hindrances.of(interface), enter),
+            *obstacles.silence_on_arp(one.name, interface, enter),
+        ]
+        return features.interfaces().get(interface), path_lookup.neighbours(interface), silent
 
     try:
-        present, neighbours = netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode)
+        present, neighbours, silent = netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode)
     except DriverError:
         return  # the container has ended
     if present is None:
         return
+    yield from silent
     if one.endpoint.mac and present.mac != one.endpoint.mac and one.network.driver not in SHARING_MAC:
         what = f"{interface} has the MAC {present.mac} instead of {one.endpoint.mac}"
         fix = f"nsenter -t {container.pid} -n ip link set {interface} address {one.endpoint.mac}"

@@ -12,7 +12,6 @@ from drivers.api import LinkRepairer, Repairer
 from drivers.linux import process
 from engine.agent import client
 from engine.api import Check
-from engine.cluster import membership
 from engine.diagnosis.doctor.checks import REPAIR, Examined, fault, ok, warning
 from engine.dns.sandbox_view import has_names
 from engine.host import Host
@@ -86,7 +85,7 @@ def agent_is_needed(examined: Examined) -> bool:
     This is so if the guard has a record of it, if the host is in a cluster, or if a network or container needs it.
     """
     host, records = examined.host, examined.records
-    if guarded.is_saved(str(host.run), guarded.AGENT) or membership.exists(host.root):
+    if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:
         return True
     drivers = {network.driver for network in examined.networks}
     if host.config.heal and any(isinstance(host.driver(name), (Repairer, LinkRepairer)) for name in drivers):

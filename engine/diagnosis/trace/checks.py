@@ -14,7 +14,7 @@ from drivers.api import DriverError, IPAddress
 from drivers.linux import address, address_conflict, conntrack, link, listeners, path_lookup, sysctl
 from drivers.linux.features import mtu_of
 from drivers.linux.netlink import session
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, ROUTED, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
 from engine.diagnosis.trace.source import OUTSIDE, of_container
@@ -39,7 +39,9 @@ class Checks:
         """Yield neighbour entries with a wrong MAC in any place on the path, and wrong forwarding entries."""
         way, near, far = self._way, self._way.source_member, self._way.target_member
         own = self._way.source_address
-        if way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
+        if way.kind == REMOTE and near is not None and far is not None:
+            yield from self._compare_macs(way.source, near, far, way.inner_address)
+        elif way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
             if self._has_icc(near):
                 yield from self._compare_macs(way.source, near, far, way.inner_address)
                 if own is not None:

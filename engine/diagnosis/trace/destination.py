@@ -13,12 +13,12 @@ from drivers import bridge_options
 from drivers.api import DriverError, IPAddress
 from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
-from engine import dispatch
 from engine.diagnosis.trace.model import Culprit, Found
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
 from engine.diagnosis.trace.source import OUTSIDE, anywhere, of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
+from engine.host import network_spec
 from engine.model import ContainerRecord, EndpointRecord, PortRecord
 
 LOCAL, BRIDGED, ROUTED, REMOTE, EXTERNAL = "local", "bridged", "routed", "remote", "external"
@@ -299,7 +299,7 @@ def is_open(member: JoinedEndpoint, version: int) -> bool:
     The network's gateway mode decides.
     """
     try:
-        options = bridge_options.parse(dispatch.network_spec(member.network))
+        options = bridge_options.parse(network_spec(member.network))
     except DriverError:
         return False
     return member.network.driver != "bridge" or options.mode(version) in ("routed", "nat-unprotected")

@@ -18,18 +18,19 @@ from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
-from engine import dispatch
-from engine.diagnosis.trace import rules
+from engine.diagnosis.trace import outside, rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import not_same_network
+from engine.diagnosis.trace.obstacles import Obstacles
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import Place, Records
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
-from engine.diagnosis.trace.state import State, bridge_of, port_of
+from engine.diagnosis.trace.state import State
+from engine.host import network_spec
 from engine.store.api import Reader
 
 SUBINTERFACES = ("macvlan", "ipvlan")
@@ -44,6 +45,7 @@ class Explanation:
     def __init__(self, reader: Reader, records: Records, way: Way, state: State) -> None:
         self._reader, self._records, self._way, self._state = reader, records, way, state
         self._checks, self._routes = Checks(records, way), Routes(records, way)
+        self._obstacles = Obstacles(records, way)
         self._differences: list[Difference] | None = None
 
     # -------------------------------------------------------------------------------------- without probe
@@ -60,7 +62,9 @@ class Explanation:
         yield from self._routes.routes_back()
         yield from self._checks.neighbours()
         yield from self._checks.forwarding()
+        yield from self._routes.by_rules()
         yield from self._checks.port_states()
+        yield from self._obstacles.proven()
         yield from self._checks.conntrack_full()
 
     def _state_faults(self) -> Iterator[Culprit]:
@@ -95,7 +99,12 @@ class Explanation:
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows."""
         yield from self._checks.duplicates(sending=sending)
+        if sending and self._way.source.kind == OUTSIDE:  # the wire and the machine outside are not tested
+            yield from self._obstacles.proven()
+            yield from outside.wrong_neighbour(self._way)
         yield from self._checks.mtu()
+        if sending and self._way.kind == EXTERNAL:
+            yield from outside.small_mtu(self._way)
         yield from self._checks.conntrack_stale()
 
     def policy(self) -> Culprit | None:
@@ -142,7 +151,7 @@ class Explanation:
         assert near is not None
         assert far is not None
         try:
-            icc = bridge_options.parse(dispatch.network_spec(near.network)).icc
+            icc = bridge_options.parse(network_spec(near.network)).icc
         except DriverError:
             icc = True
         if icc:
@@ -195,15 +204,24 @@ class Explanation:
             self._checks.reverse_path(seen.client),
             () if self.policy() else self._routes.routes(),
             self._routes.routes_back(),
-            self._checks.neighbours(),
+            self._neighbours(),
+            outside.wrong_neighbour(self._way),
             self._checks.duplicates(sending=True) if not arrived else (),
             self._checks.forwarding(),
+            self._routes.by_rules(),
             self._checks.port_states(),
+            self._obstacles.proven(),
         )
         found = next(iter(culprits), None)
         if found is not None and not (arrived and seen.result == "refused"):
             return found
         return self._later(seen, arrived=arrived) or found
+
+    def _neighbours(self) -> Iterator[Culprit]:
+        """Yield wrong neighbour entries, but first a duplicate address, which is their cause."""
+        for culprit in self._checks.neighbours():
+            yield from self._checks.duplicates(sending=True)
+            yield culprit
 
     def _later(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         full = next(self._checks.conntrack_full(), None)
@@ -306,15 +324,8 @@ class Explanation:
             ignored = next(self._checks.ignores_ping(), None)
             if ignored is not None:
                 return ignored
-        hidden = hidden_filter(self._interfaces())
-        if hidden is not None:
-            return hidden
-        return rules.dropping(way) or next(self.soft_faults(sending=False), None)
-
-    def _interfaces(self) -> list[str]:
-        members = [m for m in (self._way.source_member, self._way.target_member) if m and m.network.driver == "bridge"]
-        outer = [self._way.source.interface] if self._way.source.interface else []
-        return [*outer, *(name for m in members for name in (port_of(m), bridge_of(m.network)))]
+        likely = next(self._obstacles.likely(seen), None)
+        return likely or rules.dropping(way) or next(self.soft_faults(sending=False), None)
 
     def _of_external(self, seen: Observation) -> Culprit | None:
         way = self._way
@@ -329,17 +340,9 @@ class Explanation:
             )
         if way.protocol == "udp" and not seen.result:
             return None
+        obstacle = next(chain(self._obstacles.likely(seen), self._obstacles.wrong_source(seen)), None)
+        if obstacle is not None:
+            return obstacle
         detail = f"the probe left this host, and {way.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {way.address}", "outside", detail, fix)
-
-
-def hidden_filter(interfaces: Iterable[str]) -> Culprit | None:
-    """Return a traffic control filter on one of the interfaces, whose drops nftables does not report."""
-    for interface in interfaces:
-        if path_lookup.has_filter(interface):
-            what = f"traffic control filter on {interface}"
-            detail = f"the probe is lost at {interface}, which has a filter of traffic control (tc)"
-            fix = f"look at it: tc filter show dev {interface} ingress; tc filter show dev {interface} egress"
-            return Culprit("foreign-firewall", what, f"host, interface {interface}", detail, fix)
-    return None

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall import resolver_redirect
-from drivers.linux import link
-from drivers.linux.netlink import session
+from drivers.linux import obstacles
 from drivers.registry import facts
 from engine.agent import client
 from engine.containers import etc_files
@@ -22,8 +21,8 @@ from engine.dns import wire
 from engine.dns.sandbox_view import has_names
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
-from engine.etc_files.resolv_conf import INTERNAL_RESOLVER as ADDRESS
-from engine.etc_files.resolv_conf import parse, read_host_resolv_conf
+from engine.etc_files import INTERNAL_RESOLVER as ADDRESS
+from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
 from engine.host import Host
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
@@ -115,7 +114,8 @@ class Names:
         reply = self._ask(server, name)
         if reply.code == -1:
             raise Found(self._silent(server))
-        if not set(reply.addresses) & set(recorded):
+        unheld = [a for a in reply.addresses if a not in recorded and not self._records.at(a)]
+        if unheld or not set(reply.addresses) & set(recorded):
             said = _shown(reply.addresses) or "no such name"
             detail = f"the resolver at {server} says for {name}: {said}; the records say {_shown(recorded)}"
             fix = f"restart the container, so that its /etc/resolv.conf names {ADDRESS}"
@@ -127,7 +127,7 @@ class Names:
 
     def _server(self) -> str:
         if self._source.record is not None and self._source.record.kind != "adopted":
-            servers = parse(self._read("/etc/resolv.conf")).servers
+            servers = parse_resolv_conf(self._read("/etc/resolv.conf")).servers
             if servers:
                 return servers[0]
         return ADDRESS
@@ -138,7 +138,7 @@ class Names:
     def _require_resolver(self) -> None:
         """Raise `Found` if kernel state shows that the resolver at 127.0.0.11 cannot answer; sends no query."""
         try:
-            lost = self._source.inside(lambda: _loopback_down() or bool(resolver_redirect.compare()))
+            lost = self._source.inside(lambda: obstacles.is_down("lo") or bool(resolver_redirect.compare()))
         except DriverError:
             return
         if lost or client.ask(self._host.run, "status", STATUS_SECONDS) in (None, "late"):
@@ -149,7 +149,7 @@ class Names:
         if server != ADDRESS:
             fix = f"let /etc/resolv.conf of {self._source.name} name a server that answers"
             return Culprit("resolver-down", f"resolver {server}", self._where, f"{server} does not answer", fix)
-        down = self._source.inside(_loopback_down)
+        down = self._source.inside(lambda: obstacles.is_down("lo"))
         if down:
             fix = f"bring it up: nsenter -t PID -n ip link set lo up (in {self._source.name})"
             detail = f"lo of {self._source.name} is down, so the resolver at {ADDRESS} cannot be reached"
@@ -208,7 +208,9 @@ class Names:
     def _upstream_down(self, name: str, server: str) -> Culprit:
         record = self._source.record
         upstreams = list(record.host.dns) if record is not None and record.host.dns else []
-        upstreams = upstreams or list(parse(read_host_resolv_conf()).servers) if server == ADDRESS else [server]
+        upstreams = (
+            upstreams or list(parse_resolv_conf(read_host_resolv_conf()).servers) if server == ADDRESS else [server]
+        )
         listed = ", ".join(upstreams) or "none"
         detail = f"{name} must be asked of the upstream DNS servers ({listed}), and none gives an answer"
         fix = "check the servers in /etc/resolv.conf of the host (or --dns of the container), and the way to them"
@@ -235,7 +237,7 @@ class Names:
         listed = _hosts_entries(_text(Path("/etc/hosts")), name)
         if listed:
             return listed
-        for server in parse(read_host_resolv_conf()).servers if not self._dry else ():
+        for server in parse_resolv_conf(read_host_resolv_conf()).servers if not self._dry else ():
             reply = dns_query.ask(server, name)
             if reply.addresses:
                 self._log.add(f"name {name}", "host", f"{_shown(reply.addresses)} by {server}", seen=True)
@@ -277,12 +279,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _loopback_down() -> bool:
-    with session() as opened:
-        lo = link.find(opened, "lo")
-    return lo is not None and not lo.up
 
 
 def _shown(found: Sequence[IPAddress]) -> str:

@@ -1,13 +1,15 @@
-"""Overlay networks: the endpoints of other hosts, and the part of the path to them that is on this host.
+"""Overlay networks: the endpoints of other hosts, and the path to them.
 
-A trace has no channel to the agent of another host. Only the answers from there show the state of the other host.
+The agent of the other host examines its side of the path (`engine.diagnosis.trace.other_host`). Without its answer, the
+trace judges from this host alone, and says so.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -15,24 +17,30 @@ from drivers.api import DriverError, IPAddress, PeerProgrammer
 from drivers.firewall.packet_trace import PacketTrace
 from drivers.linux import echo, path_lookup
 from drivers.linux.features import mtu_of
-from drivers.linux.probes import Probe, TunnelFlow
+from drivers.linux.probes import VXLAN_PORT, Probe, TunnelFlow
 from drivers.overlay.options import is_encrypted
-from engine import dispatch
 from engine.cluster import encryption, membership, peers, snapshot
-from engine.cluster.model import ClusterMembership, Node
+from engine.cluster.model import ClusterMembership, Node, Question
 from engine.cluster.snapshot import View
-from engine.diagnosis.trace import probing
+from engine.diagnosis.trace import outside, probing, rules
 from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
+from engine.diagnosis.trace.other_host import Inquiry, Report, place_of
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.rules import rule_in
 from engine.errors import EngineError
-from engine.host import Host
+from engine.host import Host, network_spec
+from engine.model import NetworkRecord
 
 PING_SECONDS, TUNNEL_SECONDS = 0.7, 0.5
 BEYOND = "beyond this host"
+SERVICE = ("listening-on-loopback-only", "port-not-listening")
+REFUSING = (*SERVICE, "container-firewall", "foreign-firewall", "duplicate-address")
+"""The kinds of culprits on the other host that explain a refusal, which proves that packets pass both ways."""
+PASSING = ("peer-table-stale", "own-firewall-damaged", "duplicate-address")
+"""The kinds of culprits on the other host with which a small probe may pass."""
 
 
 class Overlay:
@@ -47,8 +55,11 @@ class Overlay:
     def learn_peers(self, place: Place) -> None:
         """Add the endpoints of other hosts on the source's overlay networks to the records."""
         members = self._records.members(place.record) if place.record is not None else []
-        overlays = [m.network for m in members if m.network.driver == "overlay"]
-        if not overlays or not membership.exists(self._host.root):
+        self.learn([m.network for m in members if m.network.driver == "overlay"])
+
+    def learn(self, overlays: Sequence[NetworkRecord]) -> None:
+        """Add the endpoints of other hosts on some overlay networks to the records."""
+        if not overlays or not self._host.is_clustered:
             return
         try:
             with membership.connected(self._host) as (client, self._membership):
@@ -78,52 +89,108 @@ class Overlay:
 
     def follow(self, way: Way, explanation: Explanation) -> Trace:
         """Return the result of a trace to an endpoint on another host."""
-        node = self._node_of(way)
-        where = f"host {node.hostname} ({node.data_address})" if node is not None else BEYOND
+        node = self.node_of(way)
+        where = place_of(node) if node is not None else BEYOND
         if way.target_member is None and not self._store_error:
             network = way.source_member.network.name if way.source_member else ""
             fix = f"look at the addresses in use: hawse network inspect -v {network}"
             detail = f"no container of the cluster has {way.address} on network {network}"
             raise Found(Culprit("no-such-endpoint", f"address {way.address}", f"network {network}", detail, fix))
+        inquiry = self._inquiry(way, node)
         seen = probing.run(way) if not self._dry else Observation()
-        small = self.small_underlay(way) if seen.result == "open" else None
-        if small is not None:
-            self._log.add(small.object, small.where, small.detail, ok=False)
-            return Trace(False, self._log.hops, small)
+        narrow = next(outside.small_mtu(way, "network between the hosts"), None) if seen.result == "open" else None
+        report = inquiry.report() if inquiry is not None else None
+        self._log.hops += report.hops if report is not None else []
+        if report is None:
+            self._log.add("agent of hawse", where, "gives no answer, so its side is judged from this host only")
+        small = self.small_underlay(way) or (report.first("mtu") if report else None) or narrow
+        if small is not None and (seen.result == "open" or self._dry):
+            return self._ended(False, small)
         if seen.result == "open":
-            self._log.add(
-                f"address {way.address}", where, f"answers {way.service}; seen from this host only", seen=True
-            )
-            return Trace(True, self._log.hops, next(self.devices(way), None) or self.store_down())
-        culprit = self._culprit(way, explanation, seen, node)
-        if culprit is None and self._dry:
-            self._log.add(
-                f"address {way.address}", where, "by the records; what happens there cannot be told from here"
-            )
+            return self._reached(way, where, report)
+        culprit = self._culprit(way, explanation, seen, node, report)
+        if culprit is not None:
+            return self._ended(False, culprit)
+        if self._dry:
+            known = "by the records of both hosts" if report else "by the records"
+            self._log.add(f"address {way.address}", where, known)
             return Trace(True, self._log.hops, self.store_down())
-        if culprit is None:
-            self._log.add(
-                f"address {way.address}", where, "no answer; the rest must be looked at on that host", ok=False
-            )
-            return Trace(False, self._log.hops)
-        self._log.add(culprit.object, culprit.where, culprit.detail, ok=False)
-        return Trace(False, self._log.hops, culprit)
+        if way.protocol == "udp":
+            return self._silent_service(way, where, node, report)
+        return self._unanswered(way, where)
 
-    def _culprit(self, way: Way, explanation: Explanation, seen: Observation, node: Node | None) -> Culprit | None:
+    def _unanswered(self, way: Way, where: str) -> Trace:
+        self._log.add(f"address {way.address}", where, "no answer; the rest must be looked at on that host", ok=False)
+        return Trace(False, self._log.hops)
+
+    def _ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
+        self._log.add(culprit.object, culprit.where, culprit.detail, ok=False)
+        return Trace(reachable, self._log.hops, culprit)
+
+    def _inquiry(self, way: Way, node: Node | None) -> Inquiry | None:
+        """Ask the other host about its side, or return None if this host cannot ask."""
+        near, far = way.source_member, way.target_member
+        if near is None or far is None or node is None or self._view is None or self._store_error:
+            return None
+        if node.id not in self._view.alive:
+            return None
+        ids = (node.id, near.network.id, near.endpoint.id, far.endpoint.id)
+        return Inquiry(self._host, Question(*ids, way.protocol, way.port, way.address.version), node)
+
+    def _reached(self, way: Way, where: str, report: Report | None) -> Trace:
+        """Return the result for a probe that was answered."""
+        only = "" if report else "; seen from this host only"
+        self._log.add(f"address {way.address}", where, f"answers {way.service}{only}", seen=True)
+        warning = next(self.devices(way), None) or (report.first(*PASSING) if report else None)
+        return Trace(True, self._log.hops, warning or self.store_down())
+
+    def _silent_service(self, way: Way, where: str, node: Node | None, report: Report | None) -> Trace:
+        """Return the result for a datagram without an answer, which UDP does not need: a ping tests the path."""
+        ping = replace(way, protocol="icmp", port=0, inner_port=0)
+        if probing.run(ping).result != "open":
+            culprit = self._beyond(ping, node)
+            return self._ended(False, culprit) if culprit is not None else self._unanswered(way, where)
+        listens = "and a process listens there" if report else "but only that host knows whether a process listens"
+        detail = f"the address answers a ping, {listens}; a UDP service needs not answer"
+        self._log.add(f"address {way.address}", where, detail)
+        return Trace(True if report else None, self._log.hops, self.store_down())
+
+    def _culprit(
+        self, way: Way, explanation: Explanation, seen: Observation, node: Node | None, report: Report | None
+    ) -> Culprit | None:
         if seen.result == "refused":
-            where = f"host {node.hostname} ({node.data_address})" if node else BEYOND
+            where = place_of(node) if node else BEYOND
             detail = f"{way.address} on {where} refuses port {way.port}/{way.protocol}"
             what = f"port {way.port}/{way.protocol} of {way.address}"
-            return Culprit(
-                "port-not-listening", what, where, detail, "start the service there, or let it listen at its address"
-            )
+            fix = "start the service there, or let it listen at its address"
+            if report is None:
+                return Culprit("port-not-listening", what, where, detail, fix)
+            rule = f"{detail}, although a process listens: a rule in the target's network namespace rejects packets"
+            whose = f"firewall of {way.address}"
+            rejecting = Culprit("container-firewall", whose, where, rule, "look at its rules there")
+            return report.first(*REFUSING) or rejecting
         for place, event in seen.drops():
             return explanation.of_drop(place, event)
         for culprit in explanation.faults():
             return culprit
         for culprit in self.devices(way):
             return culprit
+        dropping = self._dropping(way) if self._dry else None
+        if dropping is not None:
+            return dropping
+        for culprit in report.culprits if report is not None else ():
+            # A port without a process refuses a connection, so it does not explain a lost one.
+            lost = way.protocol == "tcp" and not self._dry
+            if culprit.kind not in ("mtu", "duplicate-address", *(SERVICE if lost else ())):
+                return culprit
+        if way.protocol == "udp" and not self._dry:
+            return None
         return self._beyond(way, node)
+
+    def _dropping(self, way: Way) -> Culprit | None:
+        with suppress(DriverError, OSError):
+            return rules.dropping_at_source(way) or self.dropped_tunnel(way)
+        return None
 
     def devices(self, way: Way) -> Iterator[Culprit]:
         """Yield the faults of the network's devices and tables on this host that concern this path."""
@@ -168,7 +235,7 @@ class Overlay:
 
     def _concerns(self, way: Way, line: str) -> bool:
         member = way.target_member
-        node = self._node_of(way)
+        node = self.node_of(way)
         words = [str(way.address), *((member.endpoint.mac,) if member else ()), *((node.data_address,) if node else ())]
         return any(word in line.split() for word in words)
 
@@ -194,14 +261,14 @@ class Overlay:
             return dropped or Culprit("peer-unreachable", shown, where, f"{shown} does not answer a ping", fix)
         if small is not None:
             return small
-        return self._tunnel_drop(way, other) or self._tunnel_silent(way, shown)
+        return self._tunnel_drop(way, other) or self.dropped_tunnel(way) or self._tunnel_silent(way, shown)
 
     def _tunnel_silent(self, way: Way, shown: str) -> Culprit | None:
         member = way.source_member
         if way.protocol == "udp" or member is None:
             return None
         network = member.network.name
-        if is_encrypted(dispatch.network_spec(member.network)):
+        if is_encrypted(network_spec(member.network)):
             detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
             fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
             return Culprit(
@@ -212,6 +279,26 @@ class Overlay:
         )
         fix = f"let UDP 4789 pass between the hosts, and run hawse trace and hawse network verify {network} on {shown}"
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
+
+    def dropped_tunnel(self, way: Way) -> Culprit | None:
+        """Return the rule of this host that drops the tunnel's packets to or from the other host, or None.
+
+        The rules are read, and nothing is sent.
+        """
+        node, member = self.node_of(way), way.source_member
+        if node is None or member is None or not self.own_address:
+            return None
+        own, other = ip_address(self.own_address), ip_address(node.data_address)
+        encrypted = encryption.is_encrypted(member.network)
+        port, what = (encryption.port(member.network), "WireGuard") if encrypted else (VXLAN_PORT, "VXLAN")
+        drop = rules.dropping_tunnel(own, other, port, path_lookup.route(other).interface)
+        if drop is None:
+            return None
+        chain = f"table {drop.table} chain {drop.chain}"
+        detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, drop)}"
+        kind = "encryption-down" if encrypted else "vxlan-blocked"
+        fix = f"let UDP {port} from and to {other} pass in {chain}"
+        return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)
 
     def _tunnel_drop(self, way: Way, other: IPAddress) -> Culprit | None:
         """Send the probe again, and return the rule of this host that drops its VXLAN packets, or None."""
@@ -250,10 +337,16 @@ class Overlay:
 
     def small_underlay(self, way: Way) -> Culprit | None:
         """Return the underlay interface whose MTU is too small for full-size packets, or None."""
-        node = self._node_of(way)
+        node = self.node_of(way)
         return self._small_underlay(way, path_lookup.route(ip_address(node.data_address)).interface) if node else None
 
-    def _node_of(self, way: Way) -> Node | None:
+    @property
+    def own_address(self) -> str:
+        """The underlay address of this host, or "" if this host is in no cluster."""
+        return self._membership.data_address if self._membership is not None else ""
+
+    def node_of(self, way: Way) -> Node | None:
+        """Return the host that has the target's endpoint, or None if it is unknown."""
         if self._view is None or way.target_member is None:
             return None
         return self._view.nodes.get(way.target_member.endpoint.container_id.partition("/")[0])

@@ -11,8 +11,8 @@ from drivers.api import IPAddress
 from drivers.linux import netns
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
+from engine.names import shared_container
 from engine.store.api import Reader
-from engine.validate.host_config import shared_container
 
 T = TypeVar("T")
 

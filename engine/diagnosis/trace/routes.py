@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drivers.api import IPAddress
+from drivers.linux import host as host_links
 from drivers.linux import path_lookup
-from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, ROUTED, Way
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way
 from engine.diagnosis.trace.model import Culprit
-from engine.diagnosis.trace.records import HOST, Place, Records, address_of
+from engine.diagnosis.trace.probing import neighbour_outside
+from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of
 from engine.endpoints.sandbox import JoinedEndpoint
@@ -39,6 +41,7 @@ class Routes:
     def _from_container(self, place: Place, member: JoinedEndpoint, target: IPAddress) -> Iterator[Culprit]:
         address_here = address_of(member.endpoint, target.version)
         found = place.inside(lambda: path_lookup.route(target, address_here))
+        chosen = place.inside(lambda: path_lookup.route(target)).source
         own = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
         where, what = str(place), f"route to {target} of {place.name}"
         fix = f"remove the route that is wrong: nsenter into {place.name}, then ip route (or restart the container)"
@@ -47,12 +50,15 @@ class Routes:
             yield Culprit("no-route", what, where, detail, f"restart the container: hawse restart {place.name}")
         elif found.kind != "unicast":
             yield Culprit("wrong-route", what, where, f"a {found.kind} route matches {target} in {place.name}", fix)
-        elif self._way.kind == BRIDGED and (found.interface != member.endpoint.interface or found.gateway):
+        elif self._way.kind in (BRIDGED, REMOTE) and (found.interface != member.endpoint.interface or found.gateway):
             way_out = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}"
             shared = found.interface in own and found.gateway is None
             if not (shared and own[found.interface].network.id == member.network.id):
                 detail = f"{target} is a neighbour on {member.endpoint.interface}, but {place.name} sends by {way_out}"
                 yield Culprit("wrong-route", what, where, detail, fix)
+        elif chosen is not None and own and chosen not in {a for m in own.values() for a in addresses(m.endpoint)}:
+            detail = f"{place.name} sends to {target} from {chosen}, which is not its address on a network of hawse"
+            yield Culprit("wrong-route", what, where, detail, fix)
         elif found.interface not in own:
             detail = f"{place.name} sends to {target} by {found.interface}, which is no endpoint of hawse"
             yield Culprit("wrong-route", what, where, detail, fix)
@@ -68,7 +74,11 @@ class Routes:
     def _any(self, place: Place, target: IPAddress) -> Iterator[Culprit]:
         found = place.inside(lambda: path_lookup.route(target))
         what, fix = f"route to {target}", f"add a route to {target} in {place}"
-        if not found.kind:
+        down = place.inside(lambda: host_links.down_towards(target)) if not found.kind else ""
+        if down:
+            detail = f"{place} has no route to {target}, and {down} is down"
+            yield Culprit("interface-down", f"interface {down} of {place.name}", str(place), detail, _up(down))
+        elif not found.kind:
             yield Culprit("no-route", what, str(place), f"{place} has no route to {target}", fix)
         elif found.kind not in ("unicast", "local"):
             yield Culprit(
@@ -80,6 +90,8 @@ class Routes:
         if member.network.driver != "bridge":
             return
         bridge, found = bridge_of(member.network), path_lookup.route(target)
+        if found.source is not None and self._way.source == HOST:
+            found = path_lookup.route(target, found.source)  # the kernel also looks the route up twice
         what, name = f"route to {target} of the host", self._records.name_of(member)
         if not found.kind:
             detail = f"the host has no route to {target} ({name})"
@@ -99,18 +111,58 @@ class Routes:
         if way.source_member is not None and way.target_member is None and way.kind == EXTERNAL:
             yield from self._any(HOST, way.address)
 
+    def by_rules(self) -> Iterator[Culprit]:
+        """Yield routing rules (ip rule) that send the forwarded packet, or its answer, elsewhere than its route."""
+        way, near, far = self._way, self._bridge(self._way.source_member), self._bridge(self._way.target_member)
+        client, received = self._client(), near or way.source.interface
+        if client is None or not received or way.kind not in (ROUTED, EXTERNAL):
+            return
+        if way.target is not None and way.target_member is None:
+            return
+        if client.version == way.inner_address.version:
+            yield from self._forwarded(client, received, way.inner_address, far)
+            if far:
+                yield from self._forwarded(way.inner_address, far, client, near)
+
+    def _client(self) -> IPAddress | None:
+        """Return the address from which the probe comes, before any masquerade; None if it is unknown."""
+        way = self._way
+        if way.source.kind == OUTSIDE:
+            return neighbour_outside(way.source.interface, way.address)[0]
+        return way.source_address or (path_lookup.route(way.inner_address).source if way.source == HOST else None)
+
+    @staticmethod
+    def _forwarded(sender: IPAddress, received: str, target: IPAddress, expected: str) -> Iterator[Culprit]:
+        """Yield a culprit if the host does not send packets on by ``expected``; "" means any interface but the own."""
+        found = path_lookup.route(target, sender, received)
+        right = found.interface == expected if expected else found.interface != received
+        if found.kind == "unicast" and right:
+            return
+        way = f"by {found.interface}" if found.interface else f"nowhere ({found.kind or 'no route'})"
+        detail = f"the host sends packets of {sender} to {target}, which come in by {received}, {way}: see ip rule"
+        fix = f"correct the rules and routes: ip rule; ip route get {target} from {sender} iif {received}"
+        yield Culprit("wrong-route", f"route to {target} of the host", "host", detail, fix)
+
+    @staticmethod
+    def _bridge(member: JoinedEndpoint | None) -> str:
+        return bridge_of(member.network) if member is not None and member.network.driver == "bridge" else ""
+
     def routes_back(self) -> Iterator[Culprit]:
         """Yield missing and wrong routes of the target's namespace back to the source."""
         way = self._way
         if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
             return
-        source = way.source_address
-        if source is not None and way.kind == BRIDGED:
-            found = way.target.inside(lambda: path_lookup.route(source))
-            expected = way.target_member.endpoint.interface
-            if found.kind != "unicast" or found.interface != expected or found.gateway:
+        source = self._client()
+        if source is not None and source.version == way.inner_address.version:
+            found = way.target.inside(lambda: path_lookup.route(source, way.inner_address))
+            expected, bridged = way.target_member.endpoint.interface, way.kind == BRIDGED
+            if found.kind != "unicast" or (bridged and (found.interface != expected or found.gateway)):
                 by = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}" if found.interface else ""
                 kind = "wrong-route" if found.kind else "no-route"
                 detail = f"{way.target.name} answers {source} by {by or found.kind or 'no route'}, not by {expected}"
                 fix = f"correct the routes in {way.target.name}, or restart it: hawse restart {way.target.name}"
                 yield Culprit(kind, f"route to {source} of {way.target.name}", str(way.target), detail, fix)
+
+
+def _up(interface: str) -> str:
+    return f"bring it up: ip link set {interface} up, and set its addresses and routes again"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from drivers.api import DriverError
+from drivers.api import DriverError, IPAddress
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.rule_reading import Drop, Packet, find_drop
 from drivers.linux import path_lookup
@@ -35,6 +35,48 @@ def dropping(way: Way) -> Culprit | None:
         if drop is not None:
             return _culprit(place, drop, bridged=way.kind == BRIDGED and families == IP, version=packet.version)
     return None
+
+
+def dropping_at_source(way: Way) -> Culprit | None:
+    """Return the rule in the source's namespace that drops the packet to an endpoint on another host, or its answer."""
+    client, member = way.source_address, way.source_member
+    if client is None or member is None:
+        return None
+    request, answer = _exchange(way, client)
+    return _at_end(way.source, member.endpoint.interface, answer, request)
+
+
+def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
+    """Return the rule in the target's namespace that drops a packet of ``client`` or its answer, or None."""
+    if way.target is None or way.target_member is None:
+        return None
+    request, answer = _exchange(way, client)
+    return _at_end(way.target, way.target_member.endpoint.interface, request, answer)
+
+
+def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
+    """Return the packet of a client, and its answer."""
+    own, port = way.inner_address, way.inner_port
+    request = Packet(way.protocol, client, own, port)
+    return request, Packet(way.protocol, own, client, 0, state="established", source_port=port)
+
+
+def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
+    comes, goes = _at(arriving, interface, ""), _at(leaving, "", interface)
+    for hook, packet in (("prerouting", comes), ("input", comes), ("output", goes), ("postrouting", goes)):
+        drop = place.inside(partial(find_drop, packet, hook, IP))
+        if drop is not None:
+            return _culprit(place, drop, bridged=False, version=packet.version)
+    return None
+
+
+def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | None:
+    """Return the rule of this host that drops the UDP packets between two hosts to ``port``, or None."""
+    arriving = Packet("udp", other, own, port, received=interface)
+    leaving = Packet("udp", own, other, port, sent=interface)
+    found = find_drop(arriving, "ingress", ("netdev",))
+    hooks = (("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving))
+    return next((d for hook, packet in hooks if found is None and (d := find_drop(packet, hook, IP))), found)
 
 
 def _steps(way: Way) -> Iterator[Step]:

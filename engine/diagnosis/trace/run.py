@@ -68,7 +68,15 @@ class _Tracer:
         seen = probing.run(way)
         if seen.impossible and way.source.kind == source.OUTSIDE:
             self._log.add("probe", "host", f"could not be delivered: {seen.impossible}", ok=False)
+            if probing.neighbour_outside(way.source.interface, way.address)[0] is None:
+                return self._ended(False, _without_address(way))
             return self._without_probe(way, explanation)
+        if seen.impossible:
+            culprit = next(explanation.faults(), None)
+            if culprit is not None:
+                return self._ended(False, culprit)
+            self._log.add("probe", str(way.source), f"could not be sent: {seen.impossible}", ok=False)
+            return Trace(False, self._log.hops)
         self._mark(seen)
         if seen.result == "open" and self._reached(way, seen):
             for culprit in explanation.soft_faults(sending=True):
@@ -159,3 +167,10 @@ class _Tracer:
         )
         for where, chain in passed:
             self._log.add_at(where, f"chain {chain}", "passed")
+
+
+def _without_address(way: Way) -> Culprit:
+    interface, version = way.source.interface, way.address.version
+    fix = f"give it one: ip address add ADDRESS/LENGTH dev {interface}"
+    detail = f"{interface} has no IPv{version} address, so no machine there reaches this host by IPv{version}"
+    return Culprit("wrong-address", f"address of interface {interface} of host", "host", detail, fix)

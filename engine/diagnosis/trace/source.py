@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from drivers.api import IPAddress
 from drivers.linux import link, path_lookup
 from drivers.linux.netlink import session
+from engine import names
 from engine.containers import adopted, lookup
 from engine.diagnosis.trace.model import Culprit, Found
 from engine.diagnosis.trace.records import HOST, Place, Records
@@ -26,8 +27,8 @@ def place_of(reader: Reader, records: Records, reference: str) -> Place:
         return HOST
     if kind == OUTSIDE:
         return Place(OUTSIDE, "network", interface=_interface(rest))
-    known = adopted.find(reader, reference) if adopted.is_adoptable(reference) else []
-    if adopted.is_adoptable(reference) and not known:
+    known = adopted.find(reader, reference) if names.is_adoptable(reference) else []
+    if names.is_adoptable(reference) and not known:
         path, inode = adopted.locate(reference)
         return Place("netns", rest, path, inode)
     return of_container(records, known[0] if known else lookup.find(reader, reference))

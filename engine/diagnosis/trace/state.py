@@ -11,12 +11,11 @@ from drivers import bridge_options
 from drivers.api import Difference, DriverError, EndpointSpec, LinkRepairer, Repairer
 from drivers.linux import link, names
 from drivers.linux.netlink import session
-from engine import dispatch
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Records
 from engine.endpoints import sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.host import Host
+from engine.host import Host, endpoint_spec, network_spec
 from engine.model import ContainerRecord, NetworkRecord
 from engine.store.api import Reader
 
@@ -35,7 +34,7 @@ class State:
         if driver is None:
             return
         publishing = [self._spec(m) for m in self._members_of(network) if m.endpoint.ports]
-        for difference in driver.compare_network(dispatch.network_spec(network), [s for s in publishing if s]):
+        for difference in driver.compare_network(network_spec(network), [s for s in publishing if s]):
             culprit = self._network_culprit(network, difference)
             if culprit is not None:
                 yield culprit
@@ -90,7 +89,7 @@ class State:
 
     def _spec(self, member: JoinedEndpoint) -> EndpointSpec | None:
         container = self._records.container_of(member)
-        return dispatch.endpoint_spec(member.endpoint, container) if container is not None else None
+        return endpoint_spec(member.endpoint, container) if container is not None else None
 
     def _network_culprit(self, network: NetworkRecord, one: Difference) -> Culprit | None:
         name = bridge_of(network) if network.driver == "bridge" else one.what.split()[0]
@@ -151,7 +150,7 @@ def _forwarding(key: str) -> Culprit:
 def bridge_of(network: NetworkRecord) -> str:
     """Return the name of a bridge network's bridge."""
     try:
-        return bridge_options.parse(dispatch.network_spec(network)).bridge
+        return bridge_options.parse(network_spec(network)).bridge
     except DriverError:
         return names.bridge_name(network.id)
 

@@ -21,10 +21,10 @@ from engine.errors import EngineError, Forbidden, InvalidArgument, Unavailable
 from engine.swarm import certificates
 from engine.swarm.server import access, admission, http, store_calls
 from engine.swarm.server.connections import IDLE_SECONDS, KNOWN_SECONDS, Visit, Visits
-from engine.swarm.server.rate_limit import CHANGING, READING, Budgets
+from engine.swarm.server.rate_limit import ASKING, CHANGING, READING, Budgets
 
 Json = dict[str, Any]
-AUTHORITY, JOIN = PATH + "authority", PATH + "join"
+AUTHORITY, JOIN, ASK = PATH + "authority", PATH + "join", PATH + "ask"
 ADMITTED = "(joining)"
 """Value used as node id for a host that has shown a valid token but has no certificate yet."""
 PENALTY = 1.0
@@ -194,7 +194,8 @@ class ManagerServer:
         if member.role == MANAGER:
             return
         reading = request.path in (store_calls.RANGE, store_calls.WATCH)
-        wait = self._budgets.spend(member.id, request.size + (READING if reading else CHANGING))
+        cost = READING if reading else ASKING if request.path == ASK else CHANGING
+        wait = self._budgets.spend(member.id, request.size + cost)
         if wait is None:
             raise Unavailable("this node asks for too much at once")
         time.sleep(wait)

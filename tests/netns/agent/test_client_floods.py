@@ -21,7 +21,7 @@ import dns.message
 import pytest
 
 from engine.agent import client
-from tests.conftest import HAWSE, new_host, until
+from tests.conftest import new_host, until
 from tests.packets import socket_in
 
 pytestmark = pytest.mark.netns
@@ -40,7 +40,8 @@ class Scenario:
         self.host, self.stack = host, ExitStack()
         host.peer.sh(f"ip -6 route add fd98::/32 dev br0; ip -6 route add fd00::/16 via {host.address6}")
         host.sh("ip -6 route add fd98::/32 via fd99::99")
-        host.run(*LIMITED, *HAWSE, "network", "create", "app", env=host.env())  # starts the agent with a low limit
+        # The command starts the agent, with a low limit.
+        host.run(*LIMITED, *host.launcher, "network", "create", "app", env=host.env())
         published = ("-p", "8080:80", "-p", "8081:81", "-p", "8080:80/udp")
         argv = ("run", "-d", "--name", "web", "--network", "app", *published, "hostfs", "sleep", "1000")
         host.hawse(*argv)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import COLD
 from tests.conftest import require_root, until
 from tests.netns.agent.test_guard import healed, pid_of
 
@@ -50,6 +51,7 @@ def unit() -> Iterator[list[Path]]:
 
 
 def test_the_end_of_the_first_commands_unit_kills_nothing(unit, host):
+    host.launcher = COLD  # a warm server's child is in the control group of the server
     enter = "".join(f"echo 0 > {directory}/cgroup.procs; " for directory in unit)
     run = host.command("run", "-d", "--name", "web", "hostfs", "sleep", "1000")
     host.hawse("network", "create", "app")

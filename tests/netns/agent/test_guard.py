@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from engine.agent import client
-from engine.runtime import resident
+from engine.runtime import peer, resident
 from tests.conftest import Host, new_host, until
 
 pytestmark = pytest.mark.netns
@@ -26,7 +27,7 @@ def pid_of(host, name: str) -> int:
 
 
 def listens(host, name: str) -> bool:
-    return resident.is_listening(str(host.run_dir), f"{name}.sock")
+    return peer.is_listening(str(host.run_dir), f"{name}.sock")
 
 
 def agent(host) -> int:
@@ -113,17 +114,46 @@ def test_a_lost_record_is_written_again(named):
     until(lambda: all(record.exists() for record in records))
 
 
-def test_all_three_killed_are_started_by_a_reading_command(named):
-    pids = [pid_of(named, name) for name in ("guard", "agent", "supervisor")]
+def kill_all_three(host) -> list[int]:
+    """Kill agent, supervisor and guard at once; return their pids."""
+    pids = [pid_of(host, name) for name in ("guard", "agent", "supervisor")]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in pids:
             os.kill(pid, number)
+    until(lambda: not listens(host, "agent") and not listens(host, "supervisor"))
+    return pids
+
+
+@pytest.mark.parametrize("reader", [["ps"], ["network", "ls"], ["version"]], ids=" ".join)
+def test_all_three_killed_are_started_by_any_reading_command(named, reader):
+    pids = kill_all_three(named)
     time.sleep(0.5)
     assert not listens(named, "agent")
     assert not listens(named, "supervisor")
-    named.hawse("ps")
+    named.hawse(*reader)
     assert healed(named, *pids) < PATIENCE_SECONDS
-    serves(named)
+
+
+def test_all_three_killed_are_started_by_the_service_of_the_api(named):
+    service = subprocess.Popen(named.command("system", "service"), env=named.env(), stderr=subprocess.DEVNULL)
+    try:
+        until((named.run_dir / "docker.sock").exists)
+        pids = kill_all_three(named)
+        assert healed(named, *pids) < PATIENCE_SECONDS
+        serves(named)
+    finally:
+        service.terminate()
+        service.wait(10)
+
+
+def test_a_command_in_another_network_namespace_starts_no_agent_there(named, netns):
+    pids = kill_all_three(named)
+    elsewhere = [part if part != named.name else netns.name for part in named.command("network", "ls")]
+    subprocess.run(elsewhere, env=named.env(), capture_output=True, check=True, timeout=60)
+    time.sleep(1)
+    assert not pid_of(named, "guard")
+    named.hawse("version")
+    healed(named, *pids)
 
 
 def test_the_guard_restarts_the_agent_of_a_host_without_containers_and_ends_with_it(host):

@@ -18,8 +18,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from drivers.firewall import standby_table
 from drivers.linux import netns as namespaces
 from engine.store.sqlite import SqliteStore
+from tests.conftest import until
 from tests.netns.agent.conftest import Guarded
 from tests.netns.drivers.firewall.test_standby_table import stream
 
@@ -173,7 +175,7 @@ def test_new_connections_are_kept_out_until_the_repair_is_done(calm):
     before, standing = calm.state(), stream(calm.peer.path, HOST, 8080, web, 80)
     with SqliteStore(calm.host.root / "hawse.db").write():
         calm.nft("flush ruleset")
-        time.sleep(0.2)
+        until(lambda: standby_table.TABLE in calm.host.sh("nft list tables"), BOUND)
         assert calm.state() != before, "else nothing is shown here"
         assert calm.silent(*(calm.question(path, "172.32.0.2", 80) for path in (web, calm.peer.path)))
         assert standing.goes_on()

@@ -27,7 +27,7 @@ from drivers.linux import conntrack
 from drivers.linux import netns as namespaces
 from drivers.linux.netlink import CLOSE_DELAY_SECONDS
 from engine.agent import client
-from engine.dispatch import network_spec, port_bindings
+from engine.host import network_spec, port_bindings
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
 from engine.portproxy.udp import TRUST
 from engine.store.sqlite import SqliteStore

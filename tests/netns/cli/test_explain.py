@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import COUNTER, WARM, Host, Netns, Peer, require_root, until
+from drivers.linux import process
+from tests.commands import WARM
+from tests.conftest import COUNTER, Host, Netns, Peer, require_root, until
 from tests.netns.cli.replay import rerun, state
 
 pytestmark = pytest.mark.netns
@@ -210,12 +212,56 @@ def test_a_dry_run_changes_nothing_and_shows_what_the_command_then_does(twin: Tw
         assert planned.stdout == ""
         done = hawse("--explain", *words, check="rm" not in words)
         assert without_chance(planned.stderr) == without_chance(done.stderr), line
-    assert not list(Path("/tmp").glob("hawse-dry-run-*"))
+    assert not list(host.run_dir.glob("dry-run-*"))
     for name in ("web", "two"):
         link = Path("/run/netns", name)
-        assert not link.is_symlink() or "hawse-dry-run" not in os.readlink(link)
+        assert not link.is_symlink() or "dry-run" not in os.readlink(link)
     hawse("rm", "-f", "web", "two")
     hawse("network", "rm", "app", "six")
+
+
+def in_order(text: str) -> list[str]:
+    """Return explained lines without random ids. The elements of a set are sorted, because the kernel has no order."""
+    lines = (re.fullmatch(r"(.*\{ )(.*)( \})", line) or line for line in without_chance(text))
+    return [
+        line if isinstance(line, str) else line[1] + ", ".join(sorted(line[2].split(", "))) + line[3] for line in lines
+    ]
+
+
+def test_repairs_before_the_command_are_shown_too(host: Host) -> None:
+    config = host.state / "daemon.json"
+    config.write_text('{"heal": false}')
+    off = {"HAWSE_CONFIG": str(config), "HAWSE_WARM": "off"}
+    host.hawse("network", "create", "app", env=off)
+    host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1000", env=off)
+    for damage, repair in (
+        ("nft flush ruleset", "delete table inet hawse"),
+        ("nft flush chain inet hawse complete", "nft 'add rule inet hawse complete return comment \"whole"),
+    ):
+        host.sh(damage)
+        before = host.sh("nft list ruleset")
+        planned = host.hawse("--dry-run", "publish", "-p", "127.0.0.1:90:90", "web", env=off).stderr
+        assert host.sh("nft list ruleset") == before
+        done = host.hawse("--explain", "publish", "-p", "127.0.0.1:90:90", "web", env=off).stderr
+        assert repair in planned
+        assert ".route_localnet=1" in planned
+        assert in_order(planned) == in_order(done)
+        assert sorted(planned.splitlines()[-2:]) == sorted(done.splitlines()[-2:])
+        host.hawse("unpublish", "web", "90", env=off)
+
+
+def test_the_next_dry_run_removes_what_a_killed_one_has_left(host: Host) -> None:
+    line = host.command("--dry-run", "network", "create", "app")
+    killed = subprocess.Popen(line, env=host.env(HAWSE_WARM="off"), stderr=subprocess.DEVNULL)
+    left = until(lambda: list(host.run_dir.glob("dry-run-*")), pause=0.001)
+    killed.kill()
+    killed.wait()
+    running = host.run_dir / f"dry-run-{process.identity()}-other"
+    running.mkdir(mode=0o700)
+    assert left[0].exists()
+    assert left[0].stat().st_mode & 0o077 == 0
+    host.hawse("--dry-run", "network", "create", "app")
+    assert list(host.run_dir.glob("dry-run-*")) == [running]
 
 
 def test_a_dry_run_writes_no_id_and_pulls_no_image(twin: Twin, tmp_path: Path) -> None:

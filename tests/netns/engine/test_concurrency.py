@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.commands import COLD
+
 pytestmark = pytest.mark.netns
 
 
@@ -65,15 +67,19 @@ COMMANDS = (
 )
 
 
-def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host):
+@pytest.mark.parametrize("cold", [True, False])
+def test_commands_killed_at_any_moment_are_finished_or_undone_by_the_next(host, cold):
     generator = random.Random(7)
+    host.launcher = COLD if cold else host.launcher
     host.hawse("network", "create", "base")
+    began = time.monotonic()
     host.hawse("network", "create", "other")
+    span = time.monotonic() - began
     host.hawse("run", "-d", "--name", "victim", "--network", "base", "hostfs", "sleep", "1d")
     for turn in range(24):
         argv = COMMANDS[turn % len(COMMANDS)]
         p = subprocess.Popen(host.command(*argv), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=host.env())
-        time.sleep(generator.uniform(0.25, 0.75))
+        time.sleep(generator.uniform(0.4, 1.2) * span)
         os.kill(p.pid, signal.SIGKILL)
         p.wait()
     host.hawse("rm", "-f", "kc", "victim", check=False)

@@ -171,13 +171,13 @@ CONNECT = (
     "engine.containers.lookup.with_actual_state",
     "engine.endpoints.sandbox.join",
     "drivers.sandbox.configure",
-    "engine.containers.gateway_bridge.sync_gateway_bridge",
+    "engine.cluster.hooks.concerns_gateway",
     "engine.endpoints.sandbox.route",
     "drivers.linux.route.add",
     "engine.containers.port_assignment.move",
     "engine.containers.publish.publish_locked",
     "engine.endpoints.sandbox.publish",
-    "engine.intents.end",
+    "engine.containers.connect.end_intent",
 )
 
 

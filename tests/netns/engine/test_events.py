@@ -50,6 +50,14 @@ COMMANDS: list[tuple[str, list[str]]] = [
             f"container exec_start: nosuch  WEB (execID=EXEC, {WEB})",
         ],
     ),
+    (
+        "exec -d web sh -c 'exit 4'",
+        [
+            f"container exec_create: sh -c exit 4 WEB (execID=EXEC, {WEB})",
+            f"container exec_start: sh -c exit 4 WEB (execID=EXEC, {WEB})",
+            f"container exec_die WEB (execID=EXEC, exitCode=4, {WEB})",
+        ],
+    ),
     ("rename web web2", ["container rename WEB (image=hostfs, name=web2, oldName=/web, tier=front)"]),
     ("network disconnect back web2", [f"network disconnect BACK {BACK}"]),
     ("kill -s HUP web2", ["container kill WEB (image=hostfs, name=web2, signal=1, tier=front)"]),
@@ -184,9 +192,11 @@ def test_each_command_makes_dockers_events(machine: Host) -> None:
     expected = [event for _, events in COMMANDS for event in events]
     began = f"{time.time():.9f}"
     follower = Follower(machine)
-    for command, _ in COMMANDS:
+    number = 0
+    for command, events in COMMANDS:
         machine.hawse(*shlex.split(command), check=False)
-    lines = follower.lines(len(expected))
+        number += len(events)
+        lines = follower.lines(number)
     assert plain(lines) == expected
     assert follower.interrupt() == 130
     times = [LINE.fullmatch(line)[1] for line in lines]
@@ -289,6 +299,11 @@ def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -
     try:
         machine.hawse("network", "create", "joined")
         machine.hawse("network", "connect", "joined", f"netns:{lab}")
+        for flags, code in (((), "5"), (("-d", "-t"), "6")):
+            machine.hawse("exec", *flags, f"netns:{lab}", "sh", "-c", f"exit {code}", check=False)
+            past = ("events", "--since", began, "--until")
+            until(lambda code=code, past=past: f"exitCode={code}" in machine.hawse(*past, now()).stdout)
+        machine.hawse("exec", "-d", f"netns:{lab}", "nosuch", check=False)
         machine.hawse("network", "disconnect", "joined", f"netns:{lab}")
         machine.hawse("network", "rm", "joined")
     finally:
@@ -300,9 +315,17 @@ def test_an_adopted_namespace_and_images_appear(machine: Host, tmp_path: Path) -
     lines = machine.hawse("events", "--since", began, "--until", now()).stdout.splitlines()
     words = [LINE.fullmatch(line)[2].split(" ", 3) for line in lines]
     assert [word[1] for word in words] == [
-        "create", "connect", "disconnect", "destroy", "tag", "import", "untag", "delete",
+        "create", "connect", *["exec_create:", "exec_start:", "exec_die"] * 2, "exec_create:", "exec_start:",
+        "disconnect", "destroy", "tag", "import", "untag", "delete",
     ]  # fmt: skip
-    assert [word[2:] for word in words[4:]] == [
+    execs = [re.sub(r"execID=\w{64}", "execID=EXEC", line.partition(" container ")[2]) for line in lines[2:5]]
+    identity = execs[2].split()[1]
+    assert execs == [
+        f"exec_create: sh -c exit 5 {identity} (execID=EXEC, name=netns:{lab})",
+        f"exec_start: sh -c exit 5 {identity} (execID=EXEC, name=netns:{lab})",
+        f"exec_die {identity} (execID=EXEC, exitCode=5, name=netns:{lab})",
+    ]
+    assert [word[2:] for word in words[12:]] == [
         [image, "(name=mine:1)"], *[[image, f"(name={image})"]] * 3,
     ]  # fmt: skip
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.intents import IntentKind
-from engine.store.api import Intent
+from engine.store.api import Intent, IntentKind
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, COUNTER, Host
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.conftest import COLD, WARM, until
+from tests.commands import COLD, WARM
+from tests.conftest import until
 from tests.netns.engine.killing import kill_supervisor, killed, killed_at_call, start_supervisor
 from tests.netns.engine.services import Service
 

@@ -13,11 +13,10 @@ import pytest
 from drivers.linux import host as linux_host
 from drivers.linux.process import start_time
 from engine.core import open_engine
-from engine.intents import IntentKind
 from engine.recovery import recover
 from engine.recovery.recover import BOOT
 from engine.runtime import syscalls
-from engine.store.api import Intent
+from engine.store.api import Intent, IntentKind
 from engine.store.locks import locked
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT
@@ -121,7 +120,7 @@ def test_bridge_that_was_not_marked_yet_goes_with_the_killed_command(host, name)
 
 def test_default_bridge_goes_with_the_command_that_was_making_it(host):
     host.hawse("network", "create", "app")
-    killed(host, "engine.dispatch.save_driver_state", "run", "-d", "hostfs", "true")
+    killed(host, "engine.networks.activate.save_driver_state", "run", "-d", "hostfs", "true")
     assert "docker0" in host.sh("ip -br link")
     host.hawse("rm", host.hawse("ps", "-aq").stdout.strip())
     assert "docker0" not in host.sh("ip -br link; nft list table inet hawse")

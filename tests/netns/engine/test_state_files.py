@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.runtime import syscalls
+from tests.commands import COLD
 
 pytestmark = pytest.mark.netns
 
@@ -44,6 +45,7 @@ def test_a_full_disk_does_not_prevent_removals(host, small_disk):
 
 
 def test_a_full_disk_is_reported_in_one_line(host, small_disk):
+    host.launcher = COLD  # with a warm server, SQLite's log keeps its space, and some commands succeed
     host.hawse("create", "--name", "made", "hostfs", "true")
     fill(small_disk / "fill")
     for command, code in ((("run", "hostfs", "true"), 125), (("start", "made"), 1), (("create", "hostfs", "true"), 1)):
@@ -54,6 +56,54 @@ def test_a_full_disk_is_reported_in_one_line(host, small_disk):
             assert "Error response from daemon: " in refused.stderr
             assert "no space left on device" in refused.stderr or "the disk is full" in refused.stderr
     assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "made\n"
+
+
+def test_full_disk_refuses_new_objects_and_never_a_removal(host, small_disk):
+    """Nothing that is refused uses up the space of the store's log, so changes and removals work again and again."""
+    host.hawse("network", "create", "app")
+    host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
+    host.hawse("create", "--name", "made", "hostfs", "true")
+    refused = [(1, "network", "create", "new"), (125, "run", "--rm", "--network", "app", "hostfs", "true")]
+    fill(small_disk / "fill")
+    before = host.sh("ip -br link | cut -d' ' -f1")
+    for code, *command in refused:
+        result = host.hawse(*command, check=False)
+        assert result.returncode == code
+        assert f"the store {host.root}/hawse.db cannot be written: the disk is full" in result.stderr
+    assert host.sh("ip -br link | cut -d' ' -f1") == before
+    for _ in range(2):
+        host.hawse("rename", "web", "other")
+        host.hawse("rename", "other", "web")
+    for command in (
+        ("restart", "-t0", "web"),
+        ("kill", "web"),
+        ("rm", "web"),
+        ("rm", "made"),
+        ("network", "rm", "app"),
+    ):
+        fill(small_disk / "fill")
+        host.hawse(*command)
+    assert host.hawse("ps", "-aq").stdout + host.hawse("network", "ls", "-qf", "type=custom").stdout == ""
+
+
+def test_a_start_that_a_full_disk_prevents_is_recorded_and_removes_a_container_with_rm(host):
+    """HAWSE_RUN and HAWSE_ROOT/containers are file systems of their own."""
+    for place in (host.run_dir, host.root / "containers"):
+        place.mkdir(parents=True, mode=0o700, exist_ok=True)
+        syscalls.mount("small", str(place), "tmpfs", data="size=3m,mode=700")
+        try:
+            fill(place / "fill")
+            for options in (("--rm",), ("--name", "kept")):
+                failed = host.hawse("run", *options, "hostfs", "true", check=False)
+                assert failed.returncode == 125
+                assert f"Error response from daemon: write {place}: no space left on device." in failed.stderr
+            assert host.hawse("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout == "kept created\n"
+            assert "no space left" in host.hawse("inspect", "-f", "{{.State.Error}}", "kept").stdout
+            (place / "fill").unlink()
+            host.hawse("start", "kept")
+            host.hawse("rm", "-f", "kept")
+        finally:
+            syscalls.unmount(str(place))
 
 
 def test_containers_on_a_mount_of_their_own_are_removed(host):
@@ -72,7 +122,7 @@ def test_containers_on_a_mount_of_their_own_are_removed(host):
 
 
 def fill(path: Path) -> None:
-    with open(path, "wb", buffering=0) as file:
+    with open(path, "ab", buffering=0) as file:
         for size in (1 << 16, 1 << 12):
             try:
                 while True:

@@ -101,7 +101,7 @@ def test_an_index_of_several_platforms_gives_the_image_of_this_one(images, rootf
     """
     import json
 
-    from engine.version import architecture
+    from engine.render.version import architecture
 
     blobs: dict[str, bytes] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -194,15 +195,17 @@ def test_a_forged_or_too_large_image_leaves_nothing(registry):
 def test_an_interrupted_pull_ends_skopeo_and_leaves_nothing(registry):
     """The registry of this test never ends its answer."""
     host = registry.host
-    slow = "import socket, time; s = socket.create_server(('127.0.0.1', 5003)); c = s.accept()[0]; time.sleep(60)"
+    slow = "import socket, time; s = socket.create_server(('127.0.0.1', 5003)); time.sleep(60)"
     host.popen(sys.executable, "-c", slow)
     until(lambda: "5003" in host.run("ss", "-ltn").stdout)
-    pulling = subprocess.Popen(host.command("pull", "127.0.0.1:5003/x"), env=host.env(HAWSE_WARM="off"),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    until(lambda: left(host))
-    pulling.send_signal(2)
-    assert pulling.wait(10) == 130
-    assert left(host) == []
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        pulling = subprocess.Popen(host.command("pull", "127.0.0.1:5003/x"), env=host.env(HAWSE_WARM="off"),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        until(lambda: host.runs("skopeo"))
+        pulling.send_signal(number)
+        assert pulling.wait(10) == code
+        until(lambda: not host.runs("skopeo"))
+    assert left(host) == [], "the second pull has also removed the directory of the killed one"
 
 
 def test_without_skopeo_a_pull_says_what_to_install(registry, tmp_path):

@@ -107,6 +107,7 @@ class Servers:
         self._thread.join(5)
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()
+        self._selector.close()
 
 
 class Asking:
@@ -144,6 +145,7 @@ class Asking:
                 self._repeat()
             for key, _ in self._selector.select(AGAIN / 3):
                 self._hear(key.data, key.fileobj)
+        self._selector.close()
         for sock in self._open.values():
             sock.close()
         return self.answers

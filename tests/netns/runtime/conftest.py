@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from engine.model import ExecCreate, LogOptions, Mount
 from engine.runtime import syscalls
 from engine.runtime.api import ProcessSpec, Stdio
 from engine.runtime.local import LocalRuntime
+from tests.conftest import until
+from tests.netns.engine.killing import command_line
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -123,9 +126,19 @@ class Lab:
         containers = self.run_dir / "containers"
         for entry in containers.iterdir() if containers.exists() else ():
             self.runtime.delete(entry.name)
-        pid = self.supervisor_pid() if (self.run_dir / "supervisor.lock").exists() else 0
-        if pid:
-            os.kill(pid, signal.SIGTERM)
+        # Because the guard starts a supervisor again while this file exists, the file goes first.
+        (self.run_dir / "supervisor.start").unlink(missing_ok=True)
+        until(lambda: not self.end_residents())
+
+    def end_residents(self) -> list[int]:
+        """Kill the supervisor and the guard of this lab; return the pids of those that still ran."""
+        end = f"{self.run_dir}\0".encode()
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+        found = [pid for pid in pids if command_line(pid).endswith(end) and b"engine.runtime" in command_line(pid)]
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return found
 
 
 @pytest.fixture(params=["hostfs", "image"])

@@ -32,6 +32,8 @@ class Client:
         err_read, err_write = os.pipe()
         stdio = Stdio(self.stdin_read, out_write, err_write)
         self.attachment = lab.runtime.open_attachment(name, stdio, stdin=stdin, tty=False)
+        if not stdin:
+            os.close(self.stdin_write)
         self.out, self.err = bytearray(), bytearray()
         self.threads = [
             threading.Thread(target=self._collect, args=(out_read, self.out)),
@@ -41,7 +43,7 @@ class Client:
 
     def _run(self, *ends: int) -> None:
         self.attachment.run()
-        for end in ends:
+        for end in (self.stdin_read, *ends):
             os.close(end)
 
     @staticmethod
@@ -217,3 +219,5 @@ def test_terminal_takes_the_clients_size_and_leaves_on_the_detach_keys(lab):
     assert termios.tcgetattr(slave) == before
     lab.await_output("one", "41 99")
     assert lab.runtime.state("one").running
+    for end in (master, slave):
+        os.close(end)

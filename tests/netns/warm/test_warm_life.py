@@ -102,6 +102,39 @@ def test_a_stopped_server_is_replaced_and_never_runs_the_command_a_second_time(w
     assert warm.run("network", "ls", "-qf", "type=custom").stdout == ""
 
 
+HANGING = """
+
+def _hang(self, accept=WarmServer._accept):
+    place = os.environ["HAWSE_RUN"] + "/hang"
+    while os.path.exists(place) and os.path.getsize(place):
+        signal.pause()
+    while os.path.exists(place):
+        pass
+    accept(self)
+
+
+WarmServer._accept = _hang
+"""
+
+
+@pytest.mark.parametrize("text", ["sleeps", ""], ids=["sleeping", "spinning"])
+def test_a_server_that_hangs_is_replaced_by_the_command_that_notices(own_packages, is_alive, text):
+    with (own_packages.packages / "cli/warm/server.py").open("a") as file:
+        file.write(HANGING)
+    hung = own_packages.start()
+    switch = own_packages.host.run_dir / "hang"
+    switch.write_text(text)
+    own_packages.wait_for(
+        lambda: own_packages.run("network", "ls", HAWSE_WARM="on").returncode == 0 and not is_alive(hung), seconds=30
+    )  # on a machine with other load, a spinning server is noticed only after it has used some processor time
+    switch.unlink()
+    own_packages.wait_for(own_packages.serves)
+    assert own_packages.pid() not in (0, hung)
+    begin = time.monotonic()
+    assert own_packages.run("network", "ls").returncode == 0
+    assert time.monotonic() - begin < ANSWER_TIMEOUT_SECONDS
+
+
 def test_a_server_that_is_slow_is_given_up_but_not_killed(warm):
     """A process in the server's place accepts connections and never answers, as on an overloaded machine."""
     pid = warm.pid()

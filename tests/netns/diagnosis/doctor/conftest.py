@@ -64,7 +64,7 @@ def is_named(found: list[Finding], status: str, name: str, what: str) -> bool:
     return any(c["status"] == status and c["object"].startswith(name) and what in c["what"] for c in found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     """A host with four networks. On "app", the container "web" publishes a port; "db" is also on "back"."""
     require_root()

@@ -5,6 +5,7 @@ Faults that do not affect each other are injected together, because each check o
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -140,7 +141,8 @@ def test_foreign_firewalls_are_named_and_not_changed(patient):
 
 
 def test_a_foreign_firewall_that_drops_no_packets_of_hawse_is_not_reported(patient):
-    patient.host.run("nft", foreign_table("other", HARMLESS))
+    zone = ("ct state established accept", "ct status dnat accept", f'oifname "{patient.links["app"]}" reject')
+    patient.host.run("nft", f"{foreign_table('other', HARMLESS)}; {foreign_table('other', zone)}")
     assert patient.findings() == []
     patient.host.run("nft", "delete table inet other")
 
@@ -187,6 +189,41 @@ def test_what_other_programs_put_in_the_way(patient):
     patient.inside("honest", f"ip link set eth0 address {patient.member('strict', 'honest')['MacAddress']}")
     assert is_named(patient.faults(), "fault", "container db", f"packets to {db} are dropped (blackhole)")
     patient.host.sh(f"ip route del blackhole {db}/32")
+    assert patient.findings() == []
+
+
+def test_what_drops_packets_silently(patient):
+    """Flags, sysctls, queues, XDP programs and routing rules are no records, so the doctor names and leaves them."""
+    port, xdp = patient.links["app_web"], f"{sys.executable} -m tests.netns.diagnosis.trace.xdp"
+    patient.host.sh(
+        f"bridge link set dev {port} flood off bcast_flood off; ip rule add from 172.31.0.0/16 unreachable pref 50; "
+        f"{xdp} {patient.links['app_db']} on"
+    )
+    patient.peer.sh("ip link set v1 down")
+    patient.inside("web", "ip link set eth0 arp off; sysctl -qw net.ipv4.conf.eth0.arp_ignore=8")
+    patient.inside("honest", "tc qdisc add dev eth0 root blackhole; ping -c1 -W1 172.33.0.1 || true")
+    found = patient.findings()
+    try:
+        for status, name, what in (
+            (
+                "fault",
+                "container web",
+                f"{port} gets no frames for machines that its bridge does not know (flood off, ",
+            ),
+            ("fault", "container web", "eth0 has ARP off"),
+            ("fault", "container web", "net.ipv4.conf.eth0.arp_ignore lets eth0 answer no ARP request"),
+            ("warning", "container db", f"{patient.links['app_db']} has an XDP program"),
+            ("warning", "container honest", "the queueing discipline of eth0 drops packets: blackhole ("),
+            ("fault", "network app", "this host drops packets of 172.31.0."),
+            ("fault", "host", "ext0, the way out, has no carrier"),
+        ):
+            assert is_named(found, status, name, what), (name, what, found)
+    finally:
+        patient.host.sh(f"bridge link set dev {port} flood on bcast_flood on; ip rule del pref 50; "
+                        f"{xdp} {patient.links['app_db']} off")  # fmt: skip
+        patient.peer.sh("ip link set v1 up")
+        patient.inside("web", "ip link set eth0 arp on; sysctl -qw net.ipv4.conf.eth0.arp_ignore=0")
+        patient.inside("honest", "tc qdisc del dev eth0 root")
     assert patient.findings() == []
 
 

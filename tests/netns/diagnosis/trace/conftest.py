@@ -77,7 +77,7 @@ def make_lab(state, name: str = "t") -> Lab:
     return lab
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A host with four networks and containers with servers."""
     require_root()

@@ -66,6 +66,17 @@ def test_other_faults(lab, place, inject, undo, source, target, kind, word):
     assert word.replace("WEB", port) in found[1]
 
 
+@pytest.mark.parametrize("target", ["192.168.99.99:91", "fd99::99"])
+def test_a_path_outside_with_a_small_mtu(lab, target):
+    wire = f"v{lab.host.index}"
+    lab.at("peer", f"ip link set {wire} mtu 1400")
+    try:
+        found = lab.trace("db" if "." in target else "host", target)
+        assert (found["reachable"], found["culprit"]["kind"], found["culprit"]["where"]) == (False, "mtu", "outside")
+    finally:
+        lab.at("peer", f"ip link set {wire} mtu 1500; ip link set br0 mtu 1500")
+
+
 def test_a_stale_name_in_the_hosts_file(lab):
     lab.hawse("exec", "third", "sh", "-c", "echo 172.31.0.99 web >> /etc/hosts")
     assert fault(lab, "third", "web:80") == ("name-stale", "name web")

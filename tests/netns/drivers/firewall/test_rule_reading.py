@@ -36,6 +36,7 @@ DROPS = [
     "tcp dport vmap { 80 : drop, 81 : accept }",
     "jump deep",
     "tcp dport != 22 drop",
+    "tcp dport >= 80 tcp dport < 81 drop",
 ]
 PASSES = [
     "",
@@ -48,6 +49,7 @@ PASSES = [
     "meta mark 7 drop",
     "tcp dport @others drop",
     "tcp flags syn limit rate over 1/second drop",
+    "tcp dport > 80 drop",
     "goto deep; ",
 ]
 SETS = "".join(f"set {n} {{\ntype inet_service\nelements = {{ {p} }}\n}}\n" for n, p in (("ports", 80), ("others", 81)))

@@ -158,6 +158,9 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
     o1 = encrypted()
     here, there = o1.container(0), o1.container(1)
     member = o1.members[0]
+    member.inside(f"ip link set {member.place.tunnel.name} down")
+    assert member.verify(fix=True) == ["changed: the encrypting interface is down"]
+    assert member.verify() == []
     member.inside(f"ip link del {member.place.tunnel.name}; nft flush ruleset")
     differences = ["missing: the encrypting interface", "missing: the rules against packets in clear"]
     assert member.verify() == differences

@@ -18,6 +18,18 @@ table ip filter {
     chain theirs { iifname "docker0" counter accept; ip saddr 10.0.0.0/8 tcp dport 80 accept; counter return; }
 }
 """
+UFW = """
+table ip filter {
+    chain FORWARD { type filter hook forward priority filter; policy drop; jump user; jump track; }
+    chain user { iifname "other0" accept; }
+    chain track { }
+    chain limit_accept { accept; }
+}
+table ip6 filter {
+    chain FORWARD { type filter hook forward priority filter; policy drop; }
+}
+"""
+"""No rule leads to the chain that accepts everything, and the network has no IPv6."""
 FIREWALLD = """
 table inet firewalld {
     chain filter_FORWARD {
@@ -44,7 +56,8 @@ def load(host, rules: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "chain"), [(POLICY, "ip filter FORWARD"), (FIREWALLD, "inet firewalld filter_FORWARD")]
+    ("rules", "chain"),
+    [(POLICY, "ip filter FORWARD"), (UFW, "ip filter FORWARD"), (FIREWALLD, "inet firewalld filter_FORWARD")],
 )
 def test_new_network_whose_packets_another_program_drops(host, rules, chain):
     load(host, rules)

@@ -115,7 +115,7 @@ def test_restart_policies_decide_as_in_dockerd(host):
 @pytest.mark.parametrize(
     "where",
     [
-        "engine.dispatch.clear_driver_state",
+        "engine.recovery.boot.clear_driver_state",
         "engine.recovery.recover.recover",
         "engine.recovery.boot.plan",
         "engine.recovery.boot.report",

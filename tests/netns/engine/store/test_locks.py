@@ -5,10 +5,9 @@ The lock file is deleted even if a process is killed, or if a process asks for t
 
 import pytest
 
-from engine.intents import IntentKind
-from engine.store.api import Intent
+from engine.store.api import Intent, IntentKind
 from engine.store.sqlite import SqliteStore
-from tests.conftest import HAWSE, until
+from tests.conftest import until
 
 pytestmark = pytest.mark.netns
 
@@ -31,7 +30,7 @@ def test_a_removal_that_was_killed_is_finished_with_its_lock(host):
 def test_no_command_leaves_a_lock_behind(host):
     container = host.hawse("run", "-d", "--rm", "-p", "7000:70", "hostfs", "sleep", "99").stdout.strip()
     host.hawse("publish", container, "-p", "7001:71")
-    waiting = host.popen(*HAWSE, "wait", container, env=host.env(), stdout=-1)
+    waiting = host.popen(*host.launcher, "wait", container, env=host.env(), stdout=-1)
     host.hawse("stop", "-t0", container)
     waiting.communicate()
     until(lambda: host.hawse("ps", "-aq").stdout == "")

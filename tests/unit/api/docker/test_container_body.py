@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from api.docker.container_body import container_create
 from api.docker.errors import ApiError
 from api.docker.fields import Fields
+from api.docker.golang_json import decode
+from api.docker.request_types import CONTAINER_CREATE
 from engine.errors import NotImplementedByHawse
 from engine.model import EndpointIPAM, EndpointSettings, PortSpec, RestartPolicy
 
@@ -14,7 +18,7 @@ NEW, OLD = (1, 45), (1, 43)
 
 
 def made(body, version=NEW):
-    return container_create(Fields(body, "ContainerConfigWrapper", "Config"), "web", version)
+    return container_create(Fields(CONTAINER_CREATE.document(decode(json.dumps(body).encode()))), "web", version)
 
 
 def test_settings_of_all_three_parts():
@@ -102,11 +106,14 @@ def test_limits_are_ignored_with_a_warning():
     [
         ({}, "config cannot be empty in order to create a container"),
         ({"HostConfig": {}}, "config cannot be empty in order to create a container"),
-        ({"Image": 1}, "invalid JSON: json: cannot unmarshal number into Go struct field "
-         "ContainerConfigWrapper.Config.Image of type string"),
+        ({"Image": ""}, "no command specified"),
+        ({"Image": "bb", "HostConfig": {"ShmSize": -1}}, "SHM size can not be less than 0"),
+        ({"Image": "bb", "HostConfig": {"IpcMode": "x"}}, "invalid IPC mode: x"),
         ({"Image": "bb", "HostConfig": {"PortBindings": {"x/tcp": []}}}, 'invalid port specification: "x"'),
-        ({"Image": "bb", "HostConfig": {"Binds": "x"}}, "invalid JSON: json: cannot unmarshal string into Go struct "
-         "field ContainerConfigWrapper.HostConfig.Binds of type []string"),
+        ({"Image": "bb", "HostConfig": {"Mounts": [{}]}},
+         'invalid mount config for type "": field Target must not be empty'),
+        ({"Image": "bb", "HostConfig": {"Mounts": [{"Type": "bind", "Source": "x", "Target": "/t"}]}},
+         "invalid mount config for type \"bind\": invalid mount path: 'x' mount path must be absolute"),
     ],
 )  # fmt: skip
 def test_wrong_bodies_are_refused_in_docker_s_words(body, text):

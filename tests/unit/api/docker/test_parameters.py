@@ -48,7 +48,7 @@ def test_times(text, moment):
 def test_a_wrong_time_is_refused_in_docker_s_words(text, reason):
     with pytest.raises(ApiError) as refused:
         nanoseconds(text)
-    assert (refused.value.status, str(refused.value)) == (400, f"strconv.ParseInt: {reason}")
+    assert (refused.value.status, str(refused.value)) == (500, f"strconv.ParseInt: {reason}")
 
 
 @pytest.mark.parametrize(

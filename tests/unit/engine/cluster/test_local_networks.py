@@ -7,7 +7,7 @@ import pytest
 from engine.cluster import local_networks, membership
 from engine.cluster.model import ClusterMembership
 from engine.config import Config
-from engine.host import Host
+from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkRecord
 from engine.runtime.local import LocalRuntime
 from engine.store.sqlite import SqliteStore
@@ -55,7 +55,7 @@ def test_a_host_that_leaves_meanwhile_copies_no_network(host):
     local_networks.import_network(host, network("one"), ME)
 
     def read():
-        (membership.directory(host.root) / membership.FILE).unlink()
+        (membership.directory(host.root) / MEMBERSHIP_FILE).unlink()
         local_networks.delete_all_planned(host)
         return [network("one"), network("two")]
 

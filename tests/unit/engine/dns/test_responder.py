@@ -13,7 +13,7 @@ from engine.dns import wire
 from engine.dns.responder import MOST_READY, Responder
 from engine.dns.sandbox_view import LinkAlias, SandboxView
 from engine.dns.table import NetworkTable
-from engine.etc_files.resolv_conf import Upstream
+from engine.etc_files import Upstream
 from engine.model import EndpointRecord
 
 

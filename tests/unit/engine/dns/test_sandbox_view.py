@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from engine.dns.sandbox_view import Defaults, LinkAlias, SandboxView, views
-from engine.etc_files.resolv_conf import Upstream
+from engine.etc_files import Upstream
 from engine.model import (
     ContainerConfig,
     ContainerRecord,

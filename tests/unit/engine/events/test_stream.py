@@ -5,17 +5,20 @@ store, limits.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InvalidArgument
-from engine.events import stream
+from engine.events import watch
 from engine.events.stream import EventStream
+from engine.events.watch import EventWatch
 from engine.model import Event, EventOptions
 from engine.store.api import EVENTS_KEPT, EVENTS_SPARE
 from engine.store.sqlite import SqliteStore
@@ -28,6 +31,10 @@ def store(tmp_path: Path) -> SqliteStore:
     return SqliteStore(tmp_path / "root" / "hawse.db")
 
 
+def stream_of(store: SqliteStore, options: EventOptions) -> EventStream:
+    return EventStream(store, EventWatch(store, store.path.parent), options)
+
+
 def add(store: SqliteStore, *actions: str, actor: str = "1" * 64) -> None:
     with store.write() as tx:
         for action in actions:
@@ -36,7 +43,7 @@ def add(store: SqliteStore, *actions: str, actor: str = "1" * 64) -> None:
 
 def past(store: SqliteStore, **options: object) -> list[str]:
     chosen = EventOptions(**{"since": 0, "until": time.time_ns(), **options})  # type: ignore[arg-type]
-    with EventStream(store, store.path.parent, chosen) as events:
+    with stream_of(store, chosen) as events:
         return [event.action for event in events]
 
 
@@ -44,7 +51,7 @@ def past(store: SqliteStore, **options: object) -> list[str]:
 def following(store: SqliteStore) -> Iterator[tuple[EventStream, list[tuple[float, Event]]]]:
     """A stream that a thread reads, and the events that it has received with their times."""
     seen: list[tuple[float, Event]] = []
-    events = EventStream(store, store.path.parent, EventOptions())
+    events = stream_of(store, EventOptions())
     thread = threading.Thread(target=lambda: seen.extend((time.monotonic(), event) for event in events))
     thread.start()
     yield events, seen
@@ -68,7 +75,9 @@ def test_past_events_come_in_order_with_their_fields(store: SqliteStore) -> None
     add(store, "create", "start")
     add(store, "die")
     assert past(store) == ["create", "start", "die"]
-    with EventStream(store, store.path.parent, EventOptions(since=0, until=time.time_ns())) as events:
+    with EventStream(
+        store, EventWatch(store, store.path.parent), EventOptions(since=0, until=time.time_ns())
+    ) as events:
         first, *_, last = list(events)
     assert (first.type, first.actor, first.attributes, first.scope) == ("container", "1" * 64, {"name": "web"}, "local")
     assert before <= first.time <= last.time <= time.time_ns()
@@ -80,7 +89,9 @@ def test_past_events_come_in_order_with_their_fields(store: SqliteStore) -> None
 
 def test_the_end_before_the_begin_is_refused_as_docker_does(store: SqliteStore) -> None:
     with pytest.raises(InvalidArgument) as error:
-        EventStream(store, store.path.parent, EventOptions(since=20_000_000_001, until=10_000_000_000))
+        EventStream(
+            store, EventWatch(store, store.path.parent), EventOptions(since=20_000_000_001, until=10_000_000_000)
+        )
     assert str(error.value) == "`since` time (20.000000001) cannot be after `until` time (10)"
 
 
@@ -111,7 +122,7 @@ def test_a_follower_sees_the_events_of_many_processes_in_one_order(store: Sqlite
                 add(store, str(number), actor=name)
             os._exit(0)
         children.append(pid)
-    with EventStream(store, store.path.parent, EventOptions()) as events:
+    with stream_of(store, EventOptions()) as events:
         os.close(go)
         seen = list(islice(events, 100))
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0, 0]
@@ -132,13 +143,13 @@ def test_a_waiting_follower_does_not_read_the_store(
     add(store, "start")
     until(1, following[1])
     time.sleep(1.0)
-    assert 1 <= len(looks) <= 3 * (len(stream.LOOKS_SECONDS) + 1)
+    assert 1 <= len(looks) <= 3 * (len(watch.LOOKS_SECONDS) + 1)
     assert max(looks) < min(looks) + 0.6
 
 
 def test_a_stream_ends_at_until(store: SqliteStore) -> None:
     began = time.time_ns()
-    with EventStream(store, store.path.parent, EventOptions(until=began + 300_000_000)) as events:
+    with stream_of(store, EventOptions(until=began + 300_000_000)) as events:
         add(store, "start")
         assert [event.action for event in events] == ["start"]
     assert 0.29 < (time.time_ns() - began) / 1e9 < 1.0
@@ -146,13 +157,14 @@ def test_a_stream_ends_at_until(store: SqliteStore) -> None:
 
 def test_a_stream_continues_with_a_replaced_store(store: SqliteStore) -> None:
     add(store, *map(str, range(20)))
-    with EventStream(store, store.path.parent, EventOptions()) as events:
+    with stream_of(store, EventOptions()) as events:
         new = SqliteStore(store.path.parent / "new.db")
         add(new, "first of the new store")
-        with new.read():
-            pass
-        for suffix in ("", "-wal", "-shm"):
-            os.replace(f"{new.path}{suffix}", f"{store.path}{suffix}")
+        with closing(sqlite3.connect(new.path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for suffix in ("-wal", "-shm"):
+            os.unlink(f"{store.path}{suffix}")
+        os.rename(new.path, store.path)
         assert [event.action for event in islice(events, 1)] == ["first of the new store"]
 
 
@@ -174,6 +186,8 @@ def test_an_event_and_its_change_are_one(store: SqliteStore) -> None:
 def test_bytes_that_are_no_text_are_replaced(store: SqliteStore) -> None:
     with store.write() as tx:
         tx.put_event(Event("container", "exec_create: \udcff", "3" * 64, {"l\udcfe": "\udcfd"}))
-    with EventStream(store, store.path.parent, EventOptions(since=0, until=time.time_ns())) as events:
+    with EventStream(
+        store, EventWatch(store, store.path.parent), EventOptions(since=0, until=time.time_ns())
+    ) as events:
         (event,) = list(events)
     assert (event.action, event.attributes) == ("exec_create: \ufffd", {"l\ufffd": "\ufffd"})

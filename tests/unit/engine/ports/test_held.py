@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
-from engine.ports.held import RANGE_LIMIT, HostPort, held_ports
+from engine.ports.proxied import RANGE_LIMIT, HostPort, held_ports
 
 MODE = "com.docker.network.bridge.gateway_mode_ipv"
 

@@ -11,7 +11,7 @@ import resource
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
@@ -191,6 +191,7 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
         else:
             done = True
         monkeypatch.undo()
+        writer.close()
         present = numbers(path)  # the log lines that exist before the next supervisor starts
         successor = LogWriter(path, 200, files)
         after = numbers(path)
@@ -455,12 +456,14 @@ def test_a_torn_line_does_not_end_the_reading(path, torn, options):
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
 def test_a_compressed_file_that_was_cut_off_does_not_end_the_reading(path, kept):
-    write(LogWriter(path), range(1000, 1300))
+    with closing(LogWriter(path)) as writer:
+        write(writer, range(1000, 1300))
     with open(path, "rb") as file:
         whole = gzip.compress(file.read())
     with open(path + ".1.gz", "wb") as file:
         file.write(whole[: int(len(whole) * kept)])
     os.truncate(path, 0)
-    write(LogWriter(path), [2000, 2001])
+    with closing(LogWriter(path)) as writer:
+        write(writer, [2000, 2001])
     assert numbers(path)[-2:] == [2000, 2001]
     assert numbers(path, tail=2) == [2000, 2001]

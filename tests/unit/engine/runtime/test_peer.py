@@ -1,6 +1,6 @@
 """The rules by which a server accepts or refuses the process at the other end of a socket.
 
-The tests also check which rules apply on older kernels.
+The tests also check which rules apply on older kernels, and how a client waits for a server that is stopped or slow.
 """
 
 from __future__ import annotations
@@ -8,10 +8,17 @@ from __future__ import annotations
 import copy
 import errno
 import os
+import signal
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from drivers.linux import process
 from engine.runtime import peer
 
 
@@ -88,3 +95,56 @@ def test_identity_is_that_of_the_process():
     assert peer.identity(os.getpid()) == peer.identity(os.getpid())
     with pytest.raises(OSError, match="No such file"):
         peer.identity(2**22)
+
+
+SERVER = """
+import os, socket, sys, time
+os.chdir(sys.argv[1])
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("server.sock")
+listener.listen()
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[socket.socket, subprocess.Popen]]:
+    """A process that listens and never answers, and a connection to it."""
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE) as listening:
+        assert listening.stdout.readline() == b"\n"
+        with (
+            socket.socket(socket.AF_UNIX) as connection,
+            peer.socket_address(str(tmp_path), "server.sock") as address,
+        ):
+            connection.connect(address)
+            yield connection, listening
+        listening.kill()
+
+
+def test_a_stopped_server_is_killed_and_its_end_can_be_read(server):
+    connection, listening = server
+    os.kill(listening.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    assert peer.await_answer(connection, None)
+    assert time.monotonic() - began < 3
+    assert listening.wait(5) == -signal.SIGKILL
+
+
+def test_a_slow_server_is_not_killed(server):
+    connection, listening = server
+    assert not peer.await_answer(connection, 1.2)
+    assert listening.poll() is None
+
+
+def test_a_stopped_server_that_continues_is_not_killed(server):
+    connection, listening = server
+    os.kill(listening.pid, signal.SIGSTOP)
+    while not process.is_stopped(listening.pid):
+        time.sleep(0.001)
+    assert peer.kill_if_stopped(connection, before=False)
+    os.kill(listening.pid, signal.SIGCONT)
+    while process.is_stopped(listening.pid):
+        time.sleep(0.001)
+    assert not peer.kill_if_stopped(connection, before=True)
+    assert listening.poll() is None

@@ -4,7 +4,7 @@ import pytest
 
 from engine.errors import EngineError, InvalidArgument
 from engine.model import Mount
-from engine.validate.host_config import check_binds, parse_mount
+from engine.validate.container import check_binds, parse_mount
 
 
 @pytest.mark.parametrize(

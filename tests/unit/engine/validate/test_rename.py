@@ -4,8 +4,14 @@ import pytest
 
 from engine.errors import Conflict, EngineError, InvalidArgument
 from engine.model import ContainerConfig, ContainerRecord, EndpointSettings, HostConfig, NetworkAttachment
-from engine.validate.container import check_rename, check_rename_given, rename_conflict
-from engine.validate.host_config import check_link_at_start, link_target, parse_link
+from engine.names import parse_link
+from engine.validate.container import (
+    check_link_at_start,
+    check_rename,
+    check_rename_given,
+    link_target,
+    rename_conflict,
+)
 from engine.validate.signals import check_supported, parse_signal
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import InvalidArgument
-from engine.validate.host_config import Security, parse_security_options
+from engine.validate.container import Security, parse_security_options
 
 
 @pytest.mark.parametrize(

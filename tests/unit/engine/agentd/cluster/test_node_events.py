@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from engine.agentd.cluster import node_events
+from engine.agentd.cluster import node as node_events
 from engine.cluster import keys
 from engine.cluster import snapshot as views
 from engine.cluster.model import Node
@@ -34,9 +34,9 @@ def test_each_change_of_another_host_is_an_event(tmp_path: Path) -> None:
         view("a", alive="a"),
     ]
     for before, now in pairwise(steps):
-        assert node_events.differ(before, now)
+        assert node_events.hosts_differ(before, now)
         with store.write() as tx:
-            node_events.add(tx, before, now, "a")
+            node_events.add_host_events(tx, before, now, "a")
     with store.read() as reader:
         found = [(e.type, e.action, e.actor, dict(e.attributes), e.scope) for e in reader.events()]
     assert found == [
@@ -45,4 +45,4 @@ def test_each_change_of_another_host_is_an_event(tmp_path: Path) -> None:
         ("node", "update", "b", {"state.new": "down", "state.old": "ready", "name": "hostb"}, "swarm"),
         ("node", "remove", "b", {"name": "hostb"}, "swarm"),
     ]
-    assert not node_events.differ(steps[0], view("a", alive="a"))
+    assert not node_events.hosts_differ(steps[0], view("a", alive="a"))

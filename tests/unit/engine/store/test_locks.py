@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from engine.errors import Unavailable
-from engine.store import waiting
+from engine.store import locks
 from engine.store.locks import locked
 
 
@@ -24,9 +24,9 @@ def notices():
         yield
         seen.append("end")
 
-    waiting.set_notice(notice)
+    locks.set_notice(notice)
     yield seen
-    waiting.set_notice(None)
+    locks.set_notice(None)
 
 
 def test_the_process_that_holds_the_lock_is_named(notices, tmp_path):
@@ -51,6 +51,6 @@ def test_a_short_wait_is_silent(notices, tmp_path):
 
 
 def test_without_a_notice_nothing_is_asked():
-    with waiting.Wait("another command", lambda: pytest.fail("asked")) as wait:
+    with locks.Wait("another command", lambda: pytest.fail("asked")) as wait:
         wait.began = time.monotonic() - 60
         wait.check()

@@ -1,8 +1,10 @@
-"""Every error class that hawse's own drivers raise is mapped to an engine error."""
+"""Every error class that hawse's own drivers raise, and every failure of the system, becomes an engine error."""
 
 from __future__ import annotations
 
 import ast
+import errno
+import os
 from collections.abc import Container, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +16,9 @@ import drivers
 from drivers.api import BadOption, DriverError, Missing
 from drivers.linux.libnftables import Refused
 from engine import errors
-from engine.dispatch import KINDS, translate_driver_errors
+from engine.errors import EngineError, NotFound
+from engine.host import KINDS, raises_engine_errors, translate_driver_errors
+from engine.runtime.api import RuntimeFailure
 
 FOLDER = Path(drivers.__file__).parent
 CAUGHT = {
@@ -92,3 +96,53 @@ def test_an_error_of_another_package_is_mapped_by_its_base_class():
         raise BadOption("ring=square")
     with pytest.raises(errors.KernelFailure), translate_driver_errors():
         raise DriverError("the ring is broken")
+
+
+@raises_engine_errors
+class Failing:
+    """A class with one method, which raises a given error."""
+
+    def act(self, error):
+        raise error
+
+    def follow(self, error):
+        yield "line"
+        raise error
+
+
+def os_error(number, path=None):
+    return OSError(number, os.strerror(number), path) if path else OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (os_error(errno.ENOSPC, "/x/y"), "write /x/y: no space left on device"),
+        (os_error(errno.EDQUOT, b"/x"), "write /x: disk quota exceeded"),
+        (os_error(errno.ENOSPC), "no space left on device"),
+        (os_error(errno.EROFS, "/x/y"), "/x/y: read-only file system"),
+        (os_error(errno.EIO), "input/output error"),
+        (os_error(errno.EMFILE), "too many open files"),
+        (TimeoutError("timed out"), "timed out"),
+        (MemoryError(), "cannot allocate memory"),
+        (RuntimeFailure("other", "the supervisor does not start"), "the supervisor does not start"),
+    ],
+)
+def test_failures_are_engine_errors_in_one_line(error, text):
+    with pytest.raises(EngineError) as raised:
+        Failing().act(error)
+    assert str(raised.value) == text
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), NotFound("x"), KeyboardInterrupt(), ValueError()])
+def test_other_errors_stay(error):
+    with pytest.raises(type(error)) as raised:
+        Failing().act(error)
+    assert raised.value is error
+
+
+def test_failures_of_an_iterator_are_engine_errors_too():
+    lines = Failing().follow(RuntimeFailure("other", "the supervisor was killed"))
+    assert next(lines) == "line"
+    with pytest.raises(EngineError, match="the supervisor was killed"):
+        next(lines)

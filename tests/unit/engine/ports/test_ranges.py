@@ -1,11 +1,18 @@
-"""Splitting and comparison of the port ranges that a user wants to publish."""
+"""Splitting and comparison of the port ranges that a user wants to publish, and ranges of exposed ports."""
 
 from __future__ import annotations
 
 import pytest
 
 from engine.model import PortSpec
-from engine.ports.specs import exposed_port, includes, split_overlapping, without
+from engine.ports.allocation import (
+    expand_exposed,
+    exposed_port,
+    exposed_ranges,
+    includes,
+    split_overlapping,
+    without,
+)
 
 RANGE = PortSpec("tcp", 80, "", "8000-8009", 89)
 
@@ -50,3 +57,13 @@ def test_a_range_includes_only_the_same_mapping():
 
 def test_a_range_is_exposed_as_one():
     assert (exposed_port(RANGE), exposed_port(PortSpec("udp", 53))) == ("80-89/tcp", "53/udp")
+
+
+def test_ranges_that_meet_become_one():
+    assert exposed_ranges(["90/tcp", "80-84/tcp", "82-89/tcp", "53/udp", "95", "53/udp"]) == [
+        ("tcp", 80, 90), ("tcp", 95, 95), ("udp", 53, 53),
+    ]  # fmt: skip
+
+
+def test_every_port_is_named():
+    assert list(expand_exposed(["80-82/tcp", "53/udp", "7"])) == ["80/tcp", "81/tcp", "82/tcp", "53/udp", "7"]

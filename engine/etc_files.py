@@ -1,9 +1,12 @@
-"""Render /etc/resolv.conf of a container from the host's file (resolv.conf(5)) and --dns, --dns-search,
---dns-option.
+"""Render the files /etc/hosts and /etc/resolv.conf of a container. All functions but `read_host_resolv_conf` are pure.
+
+/etc/hosts has localhost lines, --add-host entries, legacy links and the container's own addresses. /etc/resolv.conf is
+made from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,6 +15,7 @@ from pathlib import Path
 
 from drivers.api import IPAddress
 from engine.errors import EngineError
+from engine.model import ContainerConfig
 
 INTERNAL_RESOLVER = "127.0.0.11"
 DEFAULT_IPV4 = ("8.8.8.8", "8.8.4.4")
@@ -22,6 +26,16 @@ HEADER = """\
 # has been modified.
 
 """
+
+LOCAL_HOSTS = (("127.0.0.1", "localhost"),)
+LOCAL_HOSTS_IPV6 = (
+    ("::1", "localhost ip6-localhost ip6-loopback"),
+    ("fe00::0", "ip6-localnet"),
+    ("ff00::0", "ip6-mcastprefix"),
+    ("ff02::1", "ip6-allnodes"),
+    ("ff02::2", "ip6-allrouters"),
+)
+HOST_GATEWAY = "host-gateway"
 
 
 class Transform(StrEnum):
@@ -117,7 +131,7 @@ def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, i
     ``none``. ``NONE`` is for the network ``host`` and for containers without any network. Raises `EngineError` if a
     server that the user set is not an IP address.
     """
-    conf = _override(parse(host_text), overrides)
+    conf = _override(parse_resolv_conf(host_text), overrides)
     if transform is Transform.LEGACY:
         return _for_legacy(conf, ipv6=ipv6)
     if transform is Transform.INTERNAL:
@@ -125,7 +139,7 @@ def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, i
     return conf
 
 
-def parse(text: str) -> ResolvConf:
+def parse_resolv_conf(text: str) -> ResolvConf:
     """Parse the text of a resolv.conf.
 
     Only the last search or domain line counts. The options of all options lines are joined. Unknown lines are kept.
@@ -240,7 +254,7 @@ def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB
     the stub.
     """
     text = _read(system)
-    if list(parse(text).servers) == [STUB]:
+    if list(parse_resolv_conf(text).servers) == [STUB]:
         return _read(behind_stub) or text
     return text
 
@@ -250,3 +264,83 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedHost:
+    """A legacy link (``--link``) on the default bridge: the address and the names of the link's target container."""
+
+    address: str
+    alias: str
+    hostname: str
+    name: str
+
+
+def hosts_file(
+    config: ContainerConfig,
+    addresses: Sequence[str],
+    *,
+    extra_hosts: Sequence[str] = (),
+    links: Sequence[LinkedHost] = (),
+    host_gateway: str = "",
+    ipv6: bool = True,
+) -> str:
+    """Return the whole text of a container's /etc/hosts file.
+
+    ``addresses`` are the container's own addresses without prefix length, in the order of its interfaces.
+    ``host_gateway`` is the address that replaces the word ``host-gateway`` in an --add-host entry
+    ``name:host-gateway``. ``ipv6`` is False if the sandbox has IPv6 disabled.
+    """
+    lines = [*LOCAL_HOSTS, *(LOCAL_HOSTS_IPV6 if ipv6 else ())]
+    lines += [_extra_line(entry, host_gateway) for entry in extra_hosts]
+    lines += [_linked_line(link) for link in links]
+    return _hosts_text(lines) + own_lines(config, addresses)
+
+
+def own_lines(config: ContainerConfig, addresses: Sequence[str]) -> str:
+    """Return the /etc/hosts lines for a container's own addresses. ``network connect`` appends such lines to
+    the file.
+    """
+    names = own_names(config)
+    return _hosts_text([(address, names) for address in addresses])
+
+
+def without_own_lines(text: str, config: ContainerConfig) -> str:
+    """Return the text of /etc/hosts without the lines for the container's own name.
+
+    The lines for all networks of the container are removed, because ``network disconnect`` in Docker does the same.
+    """
+    names = own_names(config)
+    return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n").partition("\t")[2] != names)
+
+
+def with_address(text: str, name: str, address: str) -> str:
+    """Return the text of /etc/hosts, with ``address`` as the new address of each line whose first name is ``name``.
+
+    Docker changes the file in this way when the target of a legacy link (``--link``) gets a new address.
+    """
+    return re.sub(rf"(?m)^\S*(?=\t{re.escape(name)}(?:\s|\.))", address, text)
+
+
+def own_names(config: ContainerConfig) -> str:
+    """Return the names in the /etc/hosts lines of the container's own addresses.
+
+    The names are the full host name, and its first label if the label differs from the full name.
+    """
+    full = f"{config.hostname}.{config.domainname}" if config.domainname else config.hostname
+    first, dot, _ = full.partition(".")
+    return f"{full} {first}" if dot else full
+
+
+def _extra_line(entry: str, host_gateway: str) -> tuple[str, str]:
+    name, _, address = entry.partition(":")
+    return (host_gateway if address == HOST_GATEWAY else address), name
+
+
+def _linked_line(link: LinkedHost) -> tuple[str, str]:
+    names = [link.alias, link.hostname, *([link.name] if link.name != link.alias else ())]
+    return link.address, " ".join(names)
+
+
+def _hosts_text(lines: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{address}\t{names}\n" for address, names in lines)

@@ -1,0 +1,222 @@
+"""Go types, and the decoding of JSON into them by the rules and with the error texts of Go's encoding/json.
+
+Keys match in any case, and unknown keys are ignored. ``null`` leaves a scalar as it is, and empties all else. Of equal
+keys, the last counts; equal objects are merged. A value of a wrong type does not end the decoding; the first one in the
+order of the document is the error. The texts are those of Go 1.24, with which Docker 26.1.5 in Debian is built.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+_FOLDS = {0x17F: "s", 0x212A: "k"}
+"""The two characters outside ASCII that Go counts as forms of ASCII letters: the long s and the Kelvin sign."""
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A JSON object as the document has it: its keys and values in order, with repeated keys."""
+
+
+class Literal:
+    """A JSON number that is not a whole number of up to 24 characters; ``text`` is the number as written."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Mismatch(ValueError):
+    """A value has a wrong type. The text is Go's, for a value in a struct or for a whole document."""
+
+
+class Place:
+    """Where a value is: the name of the innermost struct, and the names of the fields that lead to the value."""
+
+    __slots__ = ("fields", "struct")
+
+    def __init__(self, struct: str = "", fields: tuple[str, ...] = ()) -> None:
+        self.struct, self.fields = struct, fields
+
+    def mismatch(self, found: str, go_type: str) -> Mismatch:
+        """Return the error for a value of the kind ``found``, such as "array" or "number 1.5"."""
+        where = f"struct field {self.struct}.{'.'.join(self.fields)}" if self.fields else "value"
+        return Mismatch(f"json: cannot unmarshal {found} into Go {where} of type {go_type}")
+
+
+class GoType(ABC):
+    """A Go type. ``name`` is its name in error texts."""
+
+    name: str
+
+    def document(self, value: Any) -> dict[str, Any]:
+        """Return the content of a whole document, whose type is a struct or a map; raises `Mismatch`.
+
+        A document of ``null`` is empty. A field of the result whose value is None was ``null`` in the document.
+        """
+        errors: list[Mismatch] = []
+        result: dict[str, Any] = {} if value is None else self.decode(value, Place(), errors, {})
+        if errors:
+            raise errors[0]
+        return result
+
+    zero: Any = None
+    """The value for ``null`` in a list or a map."""
+    keeps_at_null = False
+    """Whether ``null`` leaves an earlier value as it is."""
+
+    def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        """Return the Python value for a JSON value that is not null.
+
+        A value of a wrong type adds an error, and ``before`` is returned: the value of an earlier equal key, or `zero`.
+        """
+        if self._fits(value):
+            return self._converted(value, place, errors, before)
+        errors.append(place.mismatch(_kind_of(value), self.name))
+        return before
+
+    @abstractmethod
+    def _fits(self, value: Any) -> bool:
+        """Return whether a JSON value has the right kind."""
+
+    def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        return value
+
+
+class Text(GoType):
+    """A string."""
+
+    zero, keeps_at_null = "", True
+
+    def __init__(self, name: str = "string") -> None:
+        self.name = name
+
+    def _fits(self, value: Any) -> bool:
+        return isinstance(value, str)
+
+
+class Bool(GoType):
+    """A boolean."""
+
+    name, zero, keeps_at_null = "bool", False, True
+
+    def _fits(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+
+class Int(GoType):
+    """A whole number with a sign or without one."""
+
+    zero, keeps_at_null = 0, True
+
+    def __init__(self, name: str, bits: int = 64, *, signed: bool = True) -> None:
+        self.name = name
+        self._range = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+
+    def _fits(self, value: Any) -> bool:
+        return isinstance(value, int | Literal) and not isinstance(value, bool)
+
+    def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        low, high = self._range
+        if isinstance(value, int) and low <= value <= high:
+            return value
+        errors.append(place.mismatch(f"number {value.text if isinstance(value, Literal) else value}", self.name))
+        return before
+
+
+class ListOf(GoType):
+    """A list. ``length`` is the length of an array, which ignores further members, or None for a slice."""
+
+    def __init__(self, item: GoType, name: str = "", length: int | None = None) -> None:
+        self.item, self._length, self.name = item, length, name or f"[]{item.name}"
+
+    def _fits(self, value: Any) -> bool:
+        return isinstance(value, list) and not isinstance(value, Pairs)
+
+    def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        return [
+            self.item.zero if each is None else self.item.decode(each, place, errors, self.item.zero)
+            for each in value[: self._length]
+        ]
+
+
+class MapOf(GoType):
+    """A map with strings as keys."""
+
+    def __init__(self, item: GoType, name: str = "") -> None:
+        self.item, self.name = item, name or f"map[string]{item.name}"
+
+    def _fits(self, value: Any) -> bool:
+        return isinstance(value, Pairs)
+
+    def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        result = dict(before or {})
+        for key, each in value:
+            zero = self.item.zero
+            result[key] = zero if each is None else self.item.decode(each, place, errors, zero)
+        return result
+
+
+class Words(GoType):
+    """Docker's strslice.StrSlice: a list of strings, or one string."""
+
+    name = "string"
+
+    def _fits(self, value: Any) -> bool:
+        is_list = isinstance(value, list) and not isinstance(value, Pairs)
+        return isinstance(value, str) or (is_list and all(isinstance(each, str | None) for each in value))
+
+    def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        return [value] if isinstance(value, str) else [each or "" for each in value]
+
+
+class Anything(GoType):
+    """A value that is not used; only its syntax is checked."""
+
+    name = "interface {}"
+
+    def _fits(self, value: Any) -> bool:
+        return True
+
+
+class Struct(GoType):
+    """A struct. ``name`` has the package, such as "network.IPAM".
+
+    ``embedded`` are structs whose fields count as fields of this struct; error texts name them with their fields.
+    """
+
+    def __init__(self, name: str, fields: Mapping[str, GoType], *embedded: Struct) -> None:
+        self.name, self._short = name, name.rpartition(".")[2]
+        self.fields: dict[str, tuple[str, tuple[str, ...], GoType]] = {}
+        for inner in embedded:
+            for key, (field, way, kind) in inner.fields.items():
+                self.fields[key] = field, (inner._short, *way), kind
+        for field, kind in fields.items():
+            self.fields[field.lower()] = field, (field,), kind
+
+    def _fits(self, value: Any) -> bool:
+        return isinstance(value, Pairs)
+
+    def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
+        result = dict(before or {})
+        for key, each in value:
+            known = self.fields.get(key.translate(_FOLDS).lower())
+            if known is None:
+                continue
+            field, way, kind = known
+            if each is None:
+                result[field] = result.get(field) if kind.keeps_at_null else None
+            else:
+                inner = Place(self._short, (*place.fields, *way))
+                result[field] = kind.decode(each, inner, errors, result.get(field))
+        return result
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, str):
+        return "string"
+    return "object" if isinstance(value, Pairs) else "array" if isinstance(value, list) else "number"

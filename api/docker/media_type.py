@@ -1,0 +1,47 @@
+"""Check the header Content-Type of a request with a JSON body, with the texts of Go's package mime."""
+
+from __future__ import annotations
+
+import re
+
+from api.docker.errors import bad_request
+
+JSON = "application/json"
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PARAMETER = re.compile(rf"\s*;\s*{_TOKEN}\s*=\s*(?:{_TOKEN}|\"(?:[^\"\\\r\n]|\\.)*\")")
+_END = re.compile(r"\s*;?\s*")
+
+
+def require_json(header: str) -> None:
+    """Raise ApiError (400) unless the header is "application/json", perhaps with parameters."""
+    wrong = _wrong(header)
+    if wrong:
+        raise bad_request(f"malformed Content-Type header ({header}): mime: {wrong}")
+    if header.partition(";")[0].strip().lower() != JSON:
+        raise bad_request(f"unsupported Content-Type header ({header}): must be '{JSON}'")
+
+
+def _wrong(header: str) -> str:
+    """Return what is wrong with a media type, or "" if it is well-formed."""
+    kind, semicolon, rest = header.partition(";")
+    if wrong := _wrong_type(kind.strip().lower()):
+        return wrong
+    rest = semicolon + rest
+    while match := _PARAMETER.match(rest):
+        rest = rest[match.end() :]
+    return "" if _END.fullmatch(rest) else "invalid media parameter"
+
+
+def _wrong_type(kind: str) -> str:
+    main, slash, sub = kind.partition("/")
+    token = re.match(_TOKEN, main)
+    if token is None:
+        return "no media type"
+    if token.end() != len(main):
+        return "expected slash after first token"
+    if not slash:
+        return ""
+    token = re.match(_TOKEN, sub)
+    if token is None:
+        return "expected token after slash"
+    return "" if token.end() == len(sub) else "unexpected content after media subtype"

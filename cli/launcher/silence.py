@@ -1,0 +1,101 @@
+"""Find out why a warm server does not answer, and end a server that a signal has stopped or that hangs.
+
+The launcher imports this module only after a server has not answered for a moment.
+"""
+
+import posix
+
+from cli.launcher.launch import DEFAULT_RUN, LOCK, SOCKET, ServerRefused, connect
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+else:
+    import _signal
+
+Activity = tuple[bytes, int]
+"""The state of a process, such as b"T" after SIGSTOP, and its processor time in 1/100 s."""
+SPIN_TICKS = 20
+"""Processor time, in 1/100 s, after which a server that has accepted no connection hangs in a loop."""
+
+
+def activity_of(pid: int) -> Activity:
+    """Return the state and the processor time of a process, or (b"", 0) if the process does not exist."""
+    try:
+        fields = read_file(b"/proc/%d/stat" % pid).rpartition(b")")[2].split()
+        return fields[0], int(fields[11]) + int(fields[12])
+    except (OSError, IndexError):
+        return b"", 0
+
+
+def server_pid() -> int:
+    """Return the pid of the warm server from the server's lock file, or 0 if that process has ended."""
+    try:
+        signature = read_file((posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN) + b"/" + LOCK)
+        pid, _, started = signature.partition(b":")
+        return int(pid) if read_file(b"/proc/%d/stat" % int(pid)).rpartition(b")")[2].split()[19] == started else 0
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def is_stopped(checks: list[Activity]) -> bool:
+    """Return whether a signal (SIGSTOP) had stopped the server at the last two checks."""
+    return [state for state, _ in checks[-2:]] == [b"T", b"T"]
+
+
+def hangs(checks: list[Activity]) -> bool:
+    """Return whether a server that does not answer hangs, from its state and processor time at several checks.
+
+    The server has not accepted the connection. It has slept all the time (not for a disk), or used the processor. A
+    server on an overloaded machine does neither.
+    """
+    used = checks[-1][1] - checks[0][1]
+    is_idle = used == 0 and {state for state, _ in checks} == {b"S"}
+    return (is_idle or used >= SPIN_TICKS) and is_unaccepted()
+
+
+def is_unaccepted() -> bool:
+    """Return whether a warm server has not accepted a connection from this network namespace.
+
+    A server has nothing to do with a connection that it has accepted and passed to its child.
+    """
+    file = posix.open(b"/proc/self/net/unix", posix.O_RDONLY | posix.O_CLOEXEC)
+    lines = b""
+    while data := posix.read(file, 1 << 16):
+        lines += data
+    posix.close(file)
+    # The columns are address, references, protocol, flags, type, state, inode and path. State 2 is SS_CONNECTING.
+    return any(line.split()[5:6] == [b"02"] and line.endswith(b"/" + SOCKET) for line in lines.splitlines())
+
+
+def read_file(path: bytes) -> bytes:
+    """Return the first 4 KiB of a file."""
+    file = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
+    try:
+        return posix.read(file, 4096)
+    finally:
+        posix.close(file)
+
+
+def end_server() -> bool:
+    """Kill a warm server that is stopped or hangs; return whether this process must start the next warm server.
+
+    Return False if something still listens: another server, or systemd, which starts the next server.
+    """
+    try:
+        pid = server_pid()
+        process = posix.pidfd_open(pid, 0)
+        if pid != server_pid():
+            return False
+        _signal.pidfd_send_signal(process, _signal.SIGKILL)
+        posix.close(process)
+        for _ in range(100):
+            if activity_of(pid)[0] in (b"", b"Z"):
+                break
+            _signal.sigtimedwait([], 0.01)
+        connect().close()
+    except ServerRefused:
+        return False
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,19 @@
+"""The hidden ``hawse __answer`` command, which the agent runs to answer a question of another host of the cluster."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli.app import App
+from cli.pflag import command, exactly
+
+LONGEST_QUESTION = 4096  # characters
+
+
+@command("__answer", "Answer another host's question about this host's side of a path", exactly(0), hidden=True)
+@click.pass_obj
+def answer(app: App) -> None:
+    """Read a question from stdin, and print the answer."""
+    app.out(app.engine.system.answer(sys.stdin.read(LONGEST_QUESTION)))

@@ -1,0 +1,106 @@
+"""Find what may silently drop packets at an interface: programs, queues and flags. nftables reports no such drop.
+
+No function changes anything. Every function runs in the calling thread's network namespace.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pyroute2.netlink.rtnl import RTM_GETLINK
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_BROADCAST, IFF_NOARP, IFF_UP, ifinfmsg
+
+from drivers.linux import link
+from drivers.linux.attributes import read, read_text
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import session
+from drivers.linux.rtnetlink import dump
+
+LOWER_UP = 1 << 16  # flag IFF_LOWER_UP: the interface has a carrier
+GET_QDISC, KIND, STATISTICS, QUEUE = 38, 1, 7, 3  # kernel constants RTM_GETQDISC, TCA_KIND, TCA_STATS2, TCA_STATS_QUEUE
+TCMSG, COUNTERS = struct.Struct("=BxxxiIII"), struct.Struct("=5I")
+FILTERING = ("ingress", "clsact")
+"""The queueing disciplines that filters of traffic control (tc) need."""
+USUAL = ("noqueue", "mq", "pfifo_fast", "fq_codel", "fq", "cake")
+"""The queueing disciplines that interfaces have by default. They drop packets only under load."""
+FILTER, XDP, DISCIPLINE, NO_ARP, NO_CARRIER, NO_FLOODING = "filter", "XDP", "discipline", "ARP", "carrier", "flooding"
+WITH_ARP = ("", "veth", "bridge", "macvlan", "vlan", "bond")
+"""The kinds of links that use ARP; "" is hardware. Tunnels and ipvlan in mode l3 do not use it."""
+FLAGS = {
+    "IFLA_BRPORT_UNICAST_FLOOD": (0, "flood off"),
+    "IFLA_BRPORT_BCAST_FLOOD": (0, "bcast_flood off"),
+    "IFLA_BRPORT_MCAST_FLOOD": (0, "mcast_flood off"),
+    "IFLA_BRPORT_LOCKED": (1, "locked on"),
+}
+"""The flags of a bridge port that drop packets: the value that drops, and the flag's name in bridge(8)."""
+
+SILENT_ON_ARP = (3, 8)  # values of arp_ignore with which an interface answers no ARP request for its own address
+
+
+class Obstacle(NamedTuple):
+    """Something at an interface that may drop packets. ``kind`` is one of the constants of this module, such as XDP.
+
+    ``name`` is the name of a queueing discipline with its counters, or the flags of a bridge port.
+    """
+
+    kind: str
+    name: str = ""
+
+
+def is_down(interface: str) -> bool:
+    """Return whether an interface exists and is down."""
+    with session() as opened:
+        found = link.find(opened, interface)
+    return found is not None and not found.up
+
+
+def of(interface: str) -> list[Obstacle]:
+    """Return the obstacles at an interface, the most certain ones first; none without the interface."""
+    return everywhere().get(interface, [])
+
+
+def everywhere() -> dict[str, list[Obstacle]]:
+    """Return the obstacles at each interface that has one."""
+    with session() as opened:
+        with kernel_errors("list", "links"):
+            links = dump(opened, RTM_GETLINK, ifinfmsg, [link.SKIP_STATISTICS])
+        with kernel_errors("list", "queueing disciplines"):
+            bodies = opened.dump(GET_QDISC, TCMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+    found: defaultdict[str, list[Obstacle]] = defaultdict(list)
+    names = {message["index"]: message.get_attr("IFLA_IFNAME") for message in links}
+    for message in links:
+        found[names[message["index"]]] += _of_link(message)
+    for body in bodies:
+        found[names.get(TCMSG.unpack_from(body)[1], "")] += _of_discipline(body)
+    return {name: obstacles for name, obstacles in found.items() if obstacles}
+
+
+def _of_link(message: Any) -> Iterator[Obstacle]:
+    flags = message["flags"]
+    if flags & IFF_UP and not flags & LOWER_UP:
+        yield Obstacle(NO_CARRIER)
+    kind = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
+    if flags & IFF_NOARP and flags & IFF_BROADCAST and kind in WITH_ARP:
+        yield Obstacle(NO_ARP)
+    port = ("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+    dropping = [name for key, (value, name) in FLAGS.items() if message.get_nested(*port, key) == value]
+    if dropping:
+        yield Obstacle(NO_FLOODING, ", ".join(dropping))
+    if message.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID"):
+        yield Obstacle(XDP)
+
+
+def _of_discipline(body: bytes) -> Iterator[Obstacle]:
+    values = read(body, TCMSG.size)
+    kind = read_text(values.get(KIND, b""))
+    if kind in FILTERING:
+        yield Obstacle(FILTER)
+    elif kind not in USUAL:
+        counters = read(values.get(STATISTICS, b"")).get(QUEUE, bytes(COUNTERS.size))
+        waiting, _, dropped, _, _ = COUNTERS.unpack_from(counters)
+        if waiting or dropped:
+            yield Obstacle(DISCIPLINE, f"{kind} ({dropped} packets dropped, {waiting} waiting)")

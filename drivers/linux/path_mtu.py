@@ -1,0 +1,105 @@
+"""Find the largest packet that a machine outside answers, with echo requests (ping) that no router may fragment.
+
+If routers announce their MTU (ICMP "fragmentation needed"), senders adapt to it. If a firewall drops these messages,
+large packets are lost silently.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Collection, Iterator
+
+from drivers.api import IPAddress
+from drivers.linux.checksum import checksum
+from drivers.linux.echo import HEADER, KINDS
+
+SIZES = (576, 1280, 1300, 1350, 1380, 1400, 1420, 1440, 1450, 1460, 1480, 1492)
+"""The sizes of packets in bytes that are tried below the MTU of the first interface."""
+FIRST_SECONDS, MORE_SECONDS = 0.4, 0.25  # seconds to wait for the first answer, and then for the other answers
+ATTEMPTS = 3  # for the sizes without an answer, because a network may lose packets
+DONT_FRAGMENT = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
+AS_IS, REPORT = (
+    3,
+    {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)},
+)  # PMTUDISC_PROBE; IP_RECVERR, IPV6_RECVERR
+IP_HEADER = {4: 20, 6: 40}
+ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
+
+
+def largest(address: IPAddress, mtu: int) -> int | None:
+    """Return the largest size up to ``mtu`` that ``address`` answers if larger packets are lost silently, or else None.
+
+    The result is also None if the address answers no ping, or if a router announces its MTU. Needs CAP_NET_RAW. Runs in
+    the calling thread's network namespace. Blocks up to two seconds, and less than 0.1 s if all packets are answered.
+    """
+    sizes = [*(size for size in SIZES if size < mtu), mtu]
+    family, protocol, _, _ = KINDS[address.version]
+    with socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol) as sock:
+        sock.setsockopt(*DONT_FRAGMENT[address.version], AS_IS)
+        sock.setsockopt(*REPORT[address.version], 1)
+        answered: set[int] = set()
+        for _ in range(ATTEMPTS):
+            if not _send(sock, address, [size for size in sizes if size not in answered]):
+                return None
+            answered |= _answers(sock, address, sizes, answered)
+            if mtu in answered or not answered or _is_announced(sock):
+                return None
+    return max(answered)
+
+
+def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bool:
+    """Send an echo request of each size; return False if the kernel refuses one, because it knows a smaller MTU."""
+    kind, identifier = KINDS[address.version][2], os.getpid() & 0xFFFF
+    try:
+        for size in sizes:
+            rest = bytes(size - IP_HEADER[address.version] - HEADER.size)
+            head = HEADER.pack(kind, 0, 0, identifier, size)
+            if address.version == 4:
+                head = HEADER.pack(kind, 0, checksum(head + rest), identifier, size)
+            sock.sendto(head + rest, (str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], before: Collection[int]) -> set[int]:
+    """Return the sizes that are answered now; stops when no answer has come for some time, or with the last size."""
+    answered: set[int] = set()
+    end = time.monotonic() + (MORE_SECONDS if before else FIRST_SECONDS)
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    while len(answered) + len(before) < len(sizes) and time.monotonic() < end:
+        events = waiting.poll(max(0.0, end - time.monotonic()) * 1000)
+        found = set(_received(sock, address))
+        if any(event & select.POLLERR for _, event in events):
+            return answered | found  # a router has answered
+        if found:
+            end = time.monotonic() + MORE_SECONDS
+        answered |= found
+    return answered
+
+
+def _received(sock: socket.socket, address: IPAddress) -> Iterator[int]:
+    """Yield the sizes of the answers that have arrived."""
+    while True:
+        try:
+            data, sender = sock.recvfrom(1 << 16)
+        except OSError:
+            return
+        data = data[(data[0] & 15) * 4 :] if address.version == 4 else data  # a raw IPv4 socket returns the IP header
+        if len(data) >= HEADER.size and sender[0].partition("%")[0] == str(address):
+            kind, _, _, identifier, size = HEADER.unpack_from(data)
+            if (kind, identifier) == (KINDS[address.version][3], os.getpid() & 0xFFFF):
+                yield size
+
+
+def _is_announced(sock: socket.socket) -> bool:
+    """Return whether a router has announced its MTU."""
+    try:
+        sock.recvmsg(1, 512, ERROR_QUEUE)
+    except OSError:
+        return False
+    return True

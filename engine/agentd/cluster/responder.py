@@ -1,0 +1,106 @@
+"""Answers the questions of other hosts (`engine.cluster.questions`) in a separate thread, one at a time.
+
+A separate process does the checks for each question. Its time is limited, so neither a question nor a container can
+delay the agent. A host that asks too much is not answered: the queue is short, and the thread pauses between waiting
+questions.
+"""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from engine.cluster import node_operations, record_checks
+from engine.cluster.etcd import Client, KeyValue
+from engine.cluster.model import ClusterMembership, Question
+from engine.errors import EngineError
+from engine.store.codec import encode
+
+WAITING_LIMIT = 4
+"""Maximum number of questions that wait; further questions are ignored, and the asking hosts go on without answer."""
+CHECKING_TIMEOUT_SECONDS = 3.0
+"""Seconds after which the process that answers a question is ended."""
+KILL_SECONDS = 1.0
+"""Seconds from the first signal to that process until SIGKILL."""
+LONGEST_PAUSE_SECONDS = 0.5
+"""Maximum seconds of the pause after an answer if another question waits. The pause is as long as the work was."""
+
+
+class Responder:
+    """The thread that answers. ``command`` is the argument vector and the environment of the process that checks.
+
+    The process gets the question on stdin, and writes the answer to stdout.
+    """
+
+    def __init__(
+        self,
+        open_client: Callable[[], Client],
+        membership: ClusterMembership,
+        command: tuple[list[str], dict[str, str]],
+    ) -> None:
+        self._open_client, self._membership = open_client, membership
+        argv, environment = command
+        # Unlike other callbacks, this one may start a warm server, because the next answer is then ten times as fast.
+        self._command = argv, {n: v for n, v in environment.items() if (n, v) != ("HAWSE_WARM", "use")}
+        self._waiting: queue.Queue[Question | None] = queue.Queue(WAITING_LIMIT)
+        self._ended = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._run, name="responder", daemon=True).start()
+
+    def take(self, entry: KeyValue) -> None:
+        """Queue a question from the etcd store if it is for this host; does not wait."""
+        try:
+            question = record_checks.read_question(entry.key, entry.value)
+            if question.node == self._membership.node_id:
+                self._waiting.put_nowait(question)
+        except (ValueError, RecursionError, queue.Full):
+            return  # the asking host goes on without answer
+
+    def stop(self) -> None:
+        """Ask the thread to end; does not wait."""
+        self._ended = True
+        try:
+            self._waiting.put_nowait(None)
+        except queue.Full:
+            return  # the thread sees the end after the next question
+
+    def _run(self) -> None:
+        client = None
+        while not self._ended:
+            question = self._waiting.get()
+            if question is None:
+                continue
+            began = time.monotonic()
+            try:
+                text = self._checked(question)
+                client = client or self._open_client()
+                if text:
+                    node_operations.perform(client, self._membership, "answer", question=encode(question), answer=text)
+            except EngineError:
+                client = None
+            except Exception:
+                traceback.print_exc(file=sys.stderr)
+                client = None
+            if not self._waiting.empty():
+                time.sleep(min(time.monotonic() - began, LONGEST_PAUSE_SECONDS))
+
+    def _checked(self, question: Question) -> str:
+        """Return what the process that checks writes, or "" if it fails or takes too long."""
+        argv, environment = self._command
+        with subprocess.Popen(
+            argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        ) as process:
+            try:
+                text, _ = process.communicate(encode(question), CHECKING_TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.terminate()  # the launcher passes SIGTERM on to the process in the warm server
+                threading.Timer(KILL_SECONDS, process.kill).start()
+                return ""
+        return text if process.returncode == 0 else ""

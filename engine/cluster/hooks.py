@@ -1,0 +1,360 @@
+"""The cluster's part of the commands on networks and endpoints.
+
+On a host in no cluster, each function returns at once. This module only calls the steps in order. The code that changes
+records in etcd is in `shared_networks` and `shared_endpoints`. The code that changes this host's copies of the records
+is in `local_networks`.
+
+The gateway bridge, docker_gwbridge, connects containers on overlay networks to external networks. It is an ordinary
+bridge network without communication between its containers. A sandbox joins the gateway bridge while it has a
+non-internal overlay network and no other network with a gateway. The record of a container does not list the gateway
+bridge, so inspect does not show the bridge among its networks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from drivers.api import PeerProgrammer, TunnelGuard
+from drivers.linux import process
+from drivers.registry import available, facts
+from engine import names
+from engine.agent.client import ensure
+from engine.api import Created, Json
+from engine.cluster import encryption, local_networks, node_operations, peers, shared_networks, snapshot
+from engine.cluster import membership as memberships
+from engine.cluster.local_networks import NETWORKS_LOCK, SWARM, deactivate_if_unused
+from engine.cluster.membership import NOT_IN_SWARM, connected, managing
+from engine.cluster.model import SharedEndpoint
+from engine.cluster.network_request import check_name, new_record
+from engine.cluster.render import completed as complete
+from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
+from engine.host import Host, network_spec, translate_driver_errors
+from engine.model import FORMER, ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
+from engine.store.codec import decode, encode
+from engine.store.locks import locked
+from engine.validate.network import check_network_create, network_name_taken
+
+if TYPE_CHECKING:
+    from engine.cluster.etcd import Client
+    from engine.cluster.model import ClusterMembership
+    from engine.cluster.snapshot import View
+
+GATEWAY_BRIDGE = "docker_gwbridge"
+
+
+def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
+    """Return whether the network that the user wants to create is a cluster network.
+
+    On a host in no cluster the function returns False, and the caller then refuses the request with an error.
+    """
+    wide = request.driver == "overlay" or request.scope == SWARM
+    return wide and not request.config_only and host.is_clustered
+
+
+def ensure_agent(host: Host) -> None:
+    """Start the agent if this host is in a cluster and the agent is not running.
+
+    The agent must run, because it renews this host's lease.
+    """
+    if host.is_clustered:
+        with suppress(OSError):
+            ensure(host.run, host.root)
+
+
+def wait_for_store(host: Host, patience: float = 15.0) -> None:
+    """Wait up to ``patience`` seconds until the etcd store answers; also start the agent if no agent is running.
+
+    The wait is needed after a reboot, because the agent first has to start this host's etcd member.
+    """
+    try:
+        if memberships.load(host.root) is None:
+            return
+    except Unavailable:  # another version of hawse wrote the membership: do not wait
+        return
+    ensure_agent(host)
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            with connected(host) as (client, _):
+                client.count("/hawse/shared/cluster")
+                return
+        except EngineError:
+            time.sleep(0.2)
+
+
+def create_network(host: Host, request: NetworkCreate) -> Created:
+    """Create a cluster network in the etcd store; the kernel is not changed until a container uses the network."""
+    with managing(host, NOT_IN_SWARM) as (client, membership):
+        record = _checked(host, request, shared_networks.all_networks(client))
+        record = shared_networks.create(client, record)
+        local_networks.import_network(host, record, membership)
+    return Created(record.id)
+
+
+def _checked(host: Host, request: NetworkCreate, shared: Sequence[NetworkRecord]) -> NetworkRecord:
+    with host.store.read() as reader:
+        existing = reader.networks()
+    if any(n.name == request.name for n in [*existing, *shared]):
+        raise network_name_taken(request.name)
+    if request.ingress and request.attachable:
+        raise InvalidArgument("rpc error: code = InvalidArgument desc = ingress network cannot be attachable")
+    if request.name.strip():
+        check_name(request.name)
+    ingress = next((n for n in shared if n.ingress), None)
+    if request.ingress and ingress is not None:
+        raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({ingress.id}) is already present")
+    request = check_network_create(request, existing, available(), clustered=True)
+    record = new_record(request)
+
+    with translate_driver_errors():
+        host.driver(record.driver).check_network(network_spec(record), [])
+    return record
+
+
+def remove_network(host: Host, record: NetworkRecord) -> None:
+    """Remove a cluster network that no endpoint of any host uses."""
+    with managing(host) as (client, _):
+        shared_networks.remove(client, record)
+    local_networks.delete_planned(host, record.id)
+
+
+def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
+    """Record a cluster network on this host, so that the caller then finds the network in the local store.
+
+    With ``attach``, the caller will attach a container; without ``attach``, the caller will remove the network. Raises
+    Forbidden with Docker's message if the network is not attachable. Raises NotFound if ``attach`` is True and neither
+    the host nor the cluster has the network. A worker does not record networks that the worker does not use. Therefore
+    a worker cannot remove such networks.
+    """
+    if not host.is_clustered:
+        return
+    with host.store.read() as reader:
+        networks = reader.find_networks(reference)
+    if networks and networks[0].scope != SWARM:
+        return
+    membership = memberships.load(host.root)
+    if membership is None or not (attach or membership.is_manager):
+        return
+    if not networks and reference:
+        networks = _shared(host, reference)
+    if attach and not networks:
+        raise NotFound(
+            f"Could not attach to network {reference}: rpc error: code = NotFound desc = network {reference} not found"
+        )
+    if attach:
+        check_attachable(networks[0])
+    with host.store.read() as reader:
+        known = reader.network(networks[0].id) if networks else None
+    if len(networks) == 1 and known is None:
+        local_networks.import_network(host, networks[0], membership)
+
+
+def _shared(host: Host, reference: str) -> list[NetworkRecord]:
+    with connected(host) as (client, _):
+        return shared_networks.find(client, reference)
+
+
+def check_attachable(record: NetworkRecord) -> None:
+    """Raise Forbidden for a cluster network to which users cannot attach containers (created without
+    ``--attachable``).
+    """
+    if record.scope == SWARM and not record.attachable:
+        raise Forbidden(
+            f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "
+            f"desc = network {record.name} not manually attachable"
+        )
+
+
+def check_used_here(host: Host, record: NetworkRecord) -> None:
+    """Raise NotFound, as Docker does, for a cluster network that no container of this host uses."""
+    if record.scope == SWARM:
+        with host.store.read() as reader:
+            if not reader.endpoints(network_id=record.id):
+                raise NotFound(f"network {record.name} not found")
+
+
+def after_activate(host: Host, record: NetworkRecord) -> None:
+    """Program the endpoints of other hosts as peers of a network whose kernel objects this host has just created."""
+    driver = host.driver(record.driver)
+    if record.scope != SWARM or not isinstance(driver, PeerProgrammer):
+        return
+    with peers.programming(host.run), connected(host) as (client, membership), translate_driver_errors():
+        seen = snapshot.load(client)
+        driver.program_peers(
+            encryption.spec(record, membership, seen.nodes.values()), peers.of(seen, record.id, membership.node_id)
+        )
+
+
+def add_cluster_fields(host: Host, record: NetworkRecord, document: Json) -> Json:
+    """Return ``document`` (a network's inspect document) with the additional fields that come from the cluster."""
+    if record.scope != SWARM:
+        return document
+
+    view, membership = current_view(host)
+    return complete(document, record, view, membership)
+
+
+def current_view(host: Host) -> tuple[View | None, ClusterMembership | None]:
+    """Return the current snapshot of the etcd store's records and this host's membership.
+
+    The snapshot is read from the etcd store. If the store does not answer, the last snapshot saved on disk is returned.
+    """
+    try:
+        with connected(host) as (client, membership):
+            return snapshot.load(client), membership
+    except EngineError:
+        return snapshot.saved(host.root), memberships.load(host.root)
+
+
+@contextmanager
+def reserve_endpoints(
+    host: Host, container: ContainerRecord, networks: Sequence[NetworkRecord]
+) -> Iterator[Mapping[str, EndpointRecord]]:
+    """Reserve a container's endpoints on the cluster networks among ``networks``.
+
+    Yields the endpoints by network id. Inside the ``with`` block, the caller records the endpoints in the local store
+    and activates the endpoints' networks. If the block fails, all reservations are released. The networks lock is held
+    during the block.
+    """
+    shared = [n for n in networks if n.scope == SWARM]
+    if not shared:
+        yield {}
+        return
+
+    with host.store.read() as reader:
+        former = {e.network_id: e for e in reader.endpoints(container_id=container.id) if e.phase == FORMER}
+    made: list[SharedEndpoint] = []
+    try:
+        with connected(host) as (client, membership):
+            for network in shared:
+                check_attachable(network)
+                _shut(host, network)
+                made.append(_reserve(client, membership, container, network, former.get(network.id)))
+        with locked(host.run, *NETWORKS_LOCK):
+            _import_again(host, shared, membership)
+            yield {e.network_id: _record(e) for e in made}
+    except BaseException:
+        with suppress(EngineError), connected(host) as (client, membership):
+            for endpoint in made:
+                node_operations.perform(
+                    client, membership, "release", network=endpoint.network_id, endpoint=endpoint.id
+                )
+        for network in shared:
+            deactivate_if_unused(host, network.id)
+        raise
+
+
+def _shut(host: Host, network: NetworkRecord) -> None:
+    """Make the driver block the packets that containers send into the network's tunnels.
+
+    The caller calls this function before it reserves the endpoint, because other hosts accept this host's packets as
+    soon as the endpoint is reserved.
+    """
+    driver = host.driver(network.driver)
+    if isinstance(driver, TunnelGuard):
+        with translate_driver_errors():
+            driver.shut(network_spec(network))
+
+
+def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
+    """Record each of ``networks`` on this host again if another command has deleted the record, because the network was
+    unused at that time.
+    """
+    with host.store.read() as reader:
+        dropped = [n for n in networks if reader.network(n.id) is None]
+    for network in dropped:
+        local_networks.import_network(host, network, membership)
+
+
+def _record(endpoint: SharedEndpoint) -> EndpointRecord:
+    return EndpointRecord(
+        id=endpoint.id,
+        network_id=endpoint.network_id,
+        container_id=endpoint.container_id,
+        mac=endpoint.mac,
+        ipv4=endpoint.ipv4,
+        ipv6=endpoint.ipv6,
+        names=endpoint.names,
+        granted=True,
+    )
+
+
+def _reserve(
+    client: Client,
+    membership: ClusterMembership,
+    container: ContainerRecord,
+    network: NetworkRecord,
+    former: EndpointRecord | None,
+) -> SharedEndpoint:
+    """Reserve an endpoint, if possible with the addresses of the container's endpoint ``former`` from before the
+    reboot.
+    """
+    settings = attachment(container, network).settings
+    ipam = settings.ipam
+    endpoint = SharedEndpoint(
+        id=names.generate_id(),
+        network_id=network.id,
+        container_id=container.id,
+        node=membership.node_id,
+        mac=names.parse_mac(settings.mac_address) if settings.mac_address else names.random_mac(),
+        names=names.dns_names(container, settings),
+        owner=process.identity(),
+    )
+    ipv4, ipv6 = (ipam.ipv4, ipam.ipv6) if ipam else ("", "")
+
+    def reserve(ipv4: str, ipv6: str) -> SharedEndpoint:
+        made = node_operations.perform(client, membership, "reserve", endpoint=encode(endpoint), ipv4=ipv4, ipv6=ipv6)
+        return decode(SharedEndpoint, made["endpoint"])
+
+    if former is not None:
+        node_operations.perform(client, membership, "release", network=network.id, endpoint=former.id)
+        with suppress(Forbidden):  # another host may have one of the addresses now
+            return reserve(*(own or last.partition("/")[0] for own, last in ((ipv4, former.ipv4), (ipv6, former.ipv6))))
+    return reserve(ipv4, ipv6)
+
+
+def attachment(container: ContainerRecord, network: NetworkRecord) -> NetworkAttachment:
+    """Return the container's configuration for a network. The container's record names the network by id or by name."""
+    return next(
+        a for a in container.attachments if network.id == a.network_id or a.network in (network.name, network.id)
+    )
+
+
+def release_endpoint(host: Host, network: NetworkRecord, endpoint: EndpointRecord) -> None:
+    """Release an endpoint in the etcd store; if this store is unreachable, the agent releases the endpoint later.
+
+    If no endpoint on this host uses the network any more, this host's kernel objects of the network are deleted too.
+    """
+    if network.scope != SWARM:
+        return
+
+    with suppress(EngineError), connected(host) as (client, membership):
+        node_operations.perform(client, membership, "release", network=network.id, endpoint=endpoint.id)
+    deactivate_if_unused(host, network.id)
+
+
+def is_gateway(network: NetworkRecord) -> bool:
+    """Return whether a network is the gateway bridge (docker_gwbridge)."""
+    return network.name == GATEWAY_BRIDGE and network.driver == "bridge"
+
+
+def concerns_gateway(joined: Iterable[NetworkRecord]) -> bool:
+    """Return whether a sandbox on these networks may have to join or leave the gateway bridge (docker_gwbridge)."""
+    return any(n.driver == "overlay" or is_gateway(n) for n in joined)
+
+
+def needs_gateway(joined: Sequence[NetworkRecord]) -> bool:
+    """Return whether a sandbox on these networks needs the gateway bridge (docker_gwbridge)."""
+    outward = [n for n in joined if not n.internal and not is_gateway(n)]
+    return any(n.driver == "overlay" for n in outward) and not any(facts(n.driver).offers_gateway for n in outward)
+
+
+def shown_name(network: NetworkRecord, container: ContainerRecord) -> str:
+    """Return the endpoint's name that inspect shows for a container on ``network``.
+
+    On the gateway bridge, the name is built from the sandbox id. On other networks, the container's name is shown.
+    """
+    return f"gateway_{container.sandbox_id[:12]}" if is_gateway(network) else container.name

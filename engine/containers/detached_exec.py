@@ -1,0 +1,66 @@
+"""Run a command of ``exec --detach``: a process in the background waits for the command and handles its end.
+
+The process becomes the parent of the command, because only a parent gets the exit code. It ends with the command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from drivers.linux import recording
+from engine.host import translated
+from engine.runtime import cgroup, process, syscalls
+from engine.runtime.api import RuntimeFailure
+from engine.runtime.errors import OTHER
+from engine.runtime.init import close_all_but
+
+
+def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
+    """Call ``start``, which starts a command and returns at once; ``ended`` gets the command's exit code at its end.
+
+    Both run in a new process. Blocks until the command is started. Raises RuntimeFailure if ``start`` fails.
+    """
+    report, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _wait(start, ended, told)
+    os.close(told)
+    with open(report, encoding="utf-8") as file:
+        text = file.read()
+    if text:
+        os.waitpid(child, 0)
+        raise RuntimeFailure(*json.loads(text))
+
+
+def _wait(start: Callable[[], object], ended: Callable[[int], object], told: int) -> NoReturn:
+    """Start the command, report a failure to the descriptor ``told``, and wait for the command's end."""
+    try:
+        os.setsid()
+        recording.stop()
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        close_all_but([told])
+        cgroup.leave()
+        syscalls.adopt_orphans()
+        start()
+        command = _command()
+        os.close(told)
+        ended(process.exit_code(os.waitpid(command, 0)[1]))
+    except RuntimeFailure as error:
+        os.write(told, json.dumps([error.kind, str(error)]).encode())
+    except OSError as error:
+        os.write(told, json.dumps([OTHER, str(translated(error))]).encode())
+    finally:
+        os._exit(0)
+
+
+def _command() -> int:
+    """Return the pid of the command. A reader of the command's terminal may be a child too: a copy of this process."""
+    children = Path("/proc/thread-self/children").read_text(encoding="ascii").split()
+    own = Path("/proc/self/cmdline").read_bytes()
+    return int(next(pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() != own))

@@ -1,0 +1,70 @@
+"""Name what may silently drop packets at the interfaces of endpoints: flags, sysctls, queues, XDP, routing rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from drivers.api import IPAddress
+from drivers.linux import features, obstacles, path_lookup, sysctl
+from drivers.linux.obstacles import SILENT_ON_ARP, Obstacle
+from engine.api import Check
+from engine.diagnosis.doctor.checks import fault, warning
+
+BY_OTHERS = "another program changed it"
+OUTSIDE = {4: "192.0.2.1", 6: "2001:db8::1"}  # for documentation (RFC 5737, RFC 3849)
+
+
+def at(name: str, interface: str, found: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
+    """Yield the findings at one interface. ``prefix`` is the command that enters its namespace."""
+    for obstacle in found:
+        if obstacle.kind == obstacles.NO_CARRIER:
+            yield fault(
+                name, f"{interface} is up, but has no carrier", "its other end is down", "bring the other end up"
+            )
+        elif obstacle.kind == obstacles.NO_ARP:
+            what = f"{interface} has ARP off, so it neither asks for MACs nor tells its own"
+            yield fault(name, what, BY_OTHERS, f"{prefix}ip link set {interface} arp on")
+        elif obstacle.kind == obstacles.NO_FLOODING:
+            what = f"{interface} gets no frames for machines that its bridge does not know ({obstacle.name})"
+            fix = f"bridge link set dev {interface} flood on bcast_flood on mcast_flood on locked off"
+            yield fault(name, what, BY_OTHERS, fix)
+        elif obstacle.kind == obstacles.XDP:
+            fix = f"{prefix}ip link set dev {interface} xdp off"
+            yield warning(name, f"{interface} has an XDP program, which may drop packets", "another program", fix)
+        elif obstacle.kind == obstacles.FILTER:
+            fix = f"see: {prefix}tc filter show dev {interface} ingress"
+            yield warning(name, f"{interface} has traffic control filters, which may drop packets", BY_OTHERS, fix)
+        else:
+            fix = f"{prefix}tc qdisc del dev {interface} root"
+            yield warning(
+                name, f"the queueing discipline of {interface} drops packets: {obstacle.name}", BY_OTHERS, fix
+            )
+
+
+def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
+    """Yield a fault if a sysctl of the calling thread's namespace keeps an interface from answering ARP requests."""
+    for one in ("all", interface):
+        path = sysctl.conf("ipv4", one, "arp_ignore")
+        if int(sysctl.read(path) or 0) in SILENT_ON_ARP:
+            key = path.replace("/", ".")
+            yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, f"{prefix}sysctl -w {key}=0")
+
+
+def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
+    """Yield a fault if routing rules drop what containers of a bridge send to the outside."""
+    outside = type(sender)(OUTSIDE[sender.version])
+    family = f"ipv{sender.version}"
+    if any(sysctl.read(sysctl.conf(family, one, "forwarding")) == "0" for one in ("all", bridge)):
+        return  # another check names this
+    usual, found = path_lookup.route(outside), path_lookup.route(outside, sender, bridge)
+    if usual.kind == "unicast" and found.kind not in ("unicast", "filtered"):
+        what = f"this host drops packets of {sender} to the outside ({found.kind or 'no route'})"
+        yield fault(name, what, "a routing rule of another program", "see: ip rule; and delete what is wrong")
+
+
+def way_out() -> Iterator[Check]:
+    """Yield a fault if the interface of the host's default route has no carrier."""
+    uplink, _ = features.way_out()
+    if uplink and Obstacle(obstacles.NO_CARRIER) in obstacles.of(uplink):
+        what = f"{uplink}, the way out, has no carrier"
+        yield fault("host", what, "the wire, or the machine at its other end, is down", "check the wire")

@@ -1,0 +1,164 @@
+"""Answer the question of another host: examine this host's side of the path between two overlay endpoints.
+
+The examination is that of a trace without a probe from the asked endpoint back to the asking one, and then the target's
+firewall and service. It reads records and kernel state, and sends nothing to the endpoints.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from ipaddress import ip_address
+from itertools import islice
+
+from drivers.api import DriverError
+from drivers.linux import path_lookup
+from drivers.linux.host import interface_addresses
+from engine.cluster import record_checks
+from engine.cluster.model import Question
+from engine.diagnosis.trace import rules
+from engine.diagnosis.trace.checks import Checks
+from engine.diagnosis.trace.destination import REMOTE, Way
+from engine.diagnosis.trace.explain import Explanation
+from engine.diagnosis.trace.model import Culprit, Found, Hop, Log
+from engine.diagnosis.trace.other_host import CULPRITS_LIMIT, LONGEST_TEXT, Report
+from engine.diagnosis.trace.overlay import Overlay
+from engine.diagnosis.trace.records import Place, Records, address_of
+from engine.diagnosis.trace.source import of_container
+from engine.diagnosis.trace.state import State
+from engine.endpoints.sandbox import JoinedEndpoint
+from engine.host import Host
+from engine.store.api import Reader
+from engine.store.codec import decode, encode
+
+TIMEOUT_SECONDS = 3
+MEMORY_LIMIT_BYTES = 1 << 30
+
+
+@contextmanager
+def limits() -> Iterator[None]:
+    """Limit the memory of this process for a ``with`` block, and let the kernel end it after `TIMEOUT_SECONDS`.
+
+    A container may have a firewall of any size, and the caller answers other hosts.
+    """
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, before[1]))
+    signal.alarm(TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def answer(host: Host, text: str) -> str:
+    """Return the answer to a question in JSON, or "" for a question that this host does not answer.
+
+    Raises ValueError for a malformed question.
+    """
+    question = record_checks.check_question(decode(Question, text))
+    with host.store.read() as reader:
+        records, log = Records(reader), Log()
+        network = records.networks.get(question.network_id)
+        if network is None or network.driver != "overlay":
+            return ""
+        overlay = Overlay(host, records, log, dry=True)
+        overlay.learn([network])
+        owned = f"{question.asker}/"
+        source = _endpoint(records, question.network_id, question.source, lambda owner: owner.startswith(owned))
+        target = _endpoint(records, question.network_id, question.target, lambda owner: owner in records.containers)
+        if source is None:
+            return ""
+        if target is None:
+            detail = f"this host has no container with endpoint {question.target[:12]} on network {network.name}"
+            missing = Culprit("no-such-endpoint", f"endpoint {question.target[:12]}", "host", detail, "")
+            return encode(Report([], [missing]))
+        return encode(_examined(host, reader, records, overlay, log, question, source, target))
+
+
+def _endpoint(
+    records: Records, network_id: str, endpoint_id: str, is_owner: Callable[[str], bool]
+) -> JoinedEndpoint | None:
+    chosen = (e for e in records.endpoints if (e.network_id, e.id) == (network_id, endpoint_id))
+    return next((records.joined(e) for e in chosen if is_owner(e.container_id)), None)
+
+
+def _examined(
+    host: Host,
+    reader: Reader,
+    records: Records,
+    overlay: Overlay,
+    log: Log,
+    question: Question,
+    source: JoinedEndpoint,
+    target: JoinedEndpoint,
+) -> Report:
+    container = records.container_of(target)
+    client, own = (address_of(m.endpoint, question.version) for m in (source, target))
+    assert container is not None
+    try:
+        place = of_container(records, container)
+    except Found as found:
+        return _bounded([], [found.culprit])
+    if client is None or own is None:
+        return Report([], [])
+    back = Way(place, client, 0, question.protocol, REMOTE, target, None, source)
+    there = Place("container", client.compressed)
+    forth = Way(there, own, question.port, question.protocol, REMOTE, source, place, target, question.port)
+    explanation, checks = Explanation(reader, records, back, State(host, records)), Checks(records, forth)
+    log.add(f"interface {target.endpoint.interface}", str(place), str(own))
+    parts: list[Callable[[], Iterable[Culprit]]] = [
+        explanation.faults,
+        partial(overlay.devices, back),
+        partial(_underlay, overlay, back),
+        lambda: filter(None, [rules.dropping_at_target(forth, client)]),
+        checks.ignores_ping,
+        checks.listening,
+        lambda: filter(None, [overlay.small_underlay(back)]),
+        partial(checks.duplicates, sending=False),
+    ]
+    culprits = list(islice(_each(parts), CULPRITS_LIMIT))
+    if question.port and not any(c.kind in ("port-not-listening", "listening-on-loopback-only") for c in culprits):
+        log.add(f"port {forth.service}", str(place), "a process listens")
+    return _bounded(log.hops, culprits)
+
+
+def _each(parts: Iterable[Callable[[], Iterable[Culprit]]]) -> Iterator[Culprit]:
+    """Yield the culprits of all checks. A check that fails proves nothing, and the next check follows."""
+    for part in parts:
+        try:
+            yield from part()
+        except (DriverError, OSError):
+            continue
+
+
+def _underlay(overlay: Overlay, way: Way) -> Iterator[Culprit]:
+    """Yield the faults of this host's side of the tunnel to the asking host."""
+    own, node = overlay.own_address, overlay.node_of(way)
+    if not own or node is None or way.source_member is None:
+        return
+    other = ip_address(node.data_address)
+    if own not in (text.partition("/")[0] for _, text in interface_addresses()):
+        detail = f"this host's address in the cluster is {own}, and no interface has it"
+        yield Culprit("wrong-address", f"address {own} of the host", "host", detail, "")
+    found = path_lookup.route(other)
+    if found.kind != "unicast":
+        yield Culprit("no-route", f"route to {other} of the host", "host", f"this host has no route to {other}", "")
+    drop = overlay.dropped_tunnel(way)
+    if drop is not None:
+        yield drop
+
+
+def _bounded(hops: Iterable[Hop], culprits: Iterable[Culprit]) -> Report:
+    """Return a report whose texts are short and printable, as the asking host requires."""
+    short = [replace(h, what=_plain(h.what), where=_plain(h.where), detail=_plain(h.detail)) for h in hops]
+    named = [Culprit(c.kind, _plain(c.object), _plain(c.where), _plain(c.detail), "") for c in culprits]
+    return Report(short, named)
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text[:LONGEST_TEXT])

@@ -1,0 +1,199 @@
+"""Name the culprit of a probe that was lost without a drop by nftables: at the interfaces and sockets on the path.
+
+The observation of the probe limits the search. `Obstacles.proven` yields what certainly stops packets,
+`Obstacles.likely` what may drop them silently.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from drivers.firewall.foreign_drops import OURS
+from drivers.linux import listeners, obstacles, path_lookup, sysctl
+from drivers.linux.host import interface_addresses
+from drivers.linux.obstacles import Obstacle
+from engine.diagnosis.trace import outside
+from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.probing import Observation
+from engine.diagnosis.trace.records import HOST, Place, Records
+from engine.diagnosis.trace.rules import CHANGE_THERE, in_shell, rule_in
+from engine.diagnosis.trace.state import bridge_of, port_of
+
+CHANGING = re.compile(
+    r"\b(notrack|snat|masquerade|synproxy|queue|(ttl|hoplimit|mark|saddr|daddr|sport|dport) set)\b", re.IGNORECASE
+)
+"""Statements of nftables that change a packet or its treatment, without a drop."""
+
+
+class Obstacles:
+    """The obstacles on one path."""
+
+    def __init__(self, records: Records, way: Way) -> None:
+        self._records, self._way = records, way
+        self._known: dict[Place, dict[str, list[Obstacle]]] = {}
+
+    def proven(self) -> Iterator[Culprit]:
+        """Yield interfaces without carrier or ARP, and bridge ports that get no frames for an unknown machine."""
+        way = self._way
+        if (way.kind == LOCAL or way.address.is_loopback) and way.source.inside(partial(obstacles.is_down, "lo")):
+            what, where = f"interface lo of {way.source.name}", str(way.source)
+            detail = f"lo of {way.source.name} is down, so it does not reach its own addresses"
+            yield Culprit("interface-down", what, where, detail, f"bring it up in {where}: ip link set lo up")
+        for place, interface, whose in self._interfaces():
+            for obstacle in self._at(place, interface):
+                culprit = self._of_flag(obstacle, place, interface, whose)
+                if culprit is not None:
+                    yield culprit
+        yield from self._silent_on_arp()
+
+    def likely(self, seen: Observation) -> Iterator[Culprit]:
+        """Yield programs, queues and rules on the path that may drop the probe, and a full queue of connections."""
+        for place, interface, whose in self._interfaces():
+            for obstacle in self._at(place, interface):
+                culprit = _of_program(obstacle, place, interface, whose)
+                if culprit is not None:
+                    yield culprit
+        yield from self._full_queue(seen)
+        if not self._has_left(seen):
+            yield from _changing_rules(seen)
+            yield from self._unresolved()
+
+    def wrong_source(self, seen: Observation) -> Iterator[Culprit]:
+        """Yield the rule that gave the probe a source address which is not the host's, if the probe left with it."""
+        own = {address for _, address in interface_addresses()}
+        left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
+        if any(str(s.source) not in own and s.source != self._way.source_address for s in left):
+            yield from _changing_rules(seen)
+
+    def _at(self, place: Place, interface: str) -> list[Obstacle]:
+        """Return the obstacles at an interface. The first call for a place reads them; the probe is lost by then."""
+        if place not in self._known:
+            self._known[place] = place.inside(obstacles.everywhere)
+        return self._known[place].get(interface, [])
+
+    def _has_left(self, seen: Observation) -> bool:
+        return self._way.kind == EXTERNAL and seen.saw(HOST, self._outer())
+
+    def _outer(self) -> str:
+        """Return the host's interface by which the packet leaves for an external machine, or ""."""
+        if self._way.kind != EXTERNAL:
+            return self._way.source.interface
+        return path_lookup.route(self._way.address).interface
+
+    def _interfaces(self) -> Iterator[tuple[Place, str, str]]:
+        """Yield each interface on the path: its place, its name, and the container of a bridge port."""
+        way = self._way
+        if way.kind == LOCAL:
+            return
+        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
+            if member is None or place is None:
+                continue
+            if place.path:
+                yield place, member.endpoint.interface, ""
+            if member.network.driver == "bridge":
+                yield HOST, port_of(member), self._records.name_of(member)
+                yield HOST, bridge_of(member.network), ""
+        outer = self._outer()
+        if outer and outer != "lo":
+            yield HOST, outer, ""
+
+    def _of_flag(self, obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
+        what = f"interface {interface} of {whose or place.name}"
+        if obstacle.kind == obstacles.NO_CARRIER:
+            detail = f"{interface} is up, but has no carrier: its other end is down"
+            return Culprit("interface-down", what, str(place), detail, "bring the other end or the wire up")
+        if obstacle.kind == obstacles.NO_ARP:
+            detail = f"ARP is off at {interface}, so it neither asks for MACs nor tells its own"
+            fix = f"switch it on in {place}: ip link set {interface} arp on"
+            return Culprit("stale-neighbour", f"{what} (arp off)", str(place), detail, fix)
+        if obstacle.kind == obstacles.NO_FLOODING and whose:
+            detail = f"{interface} is in its bridge, but gets no frames for machines that the bridge does not know"
+            fix = f"bridge link set dev {interface} flood on bcast_flood on mcast_flood on locked off"
+            named = f"bridge port {interface} of {whose} ({obstacle.name})"
+            return Culprit("not-in-bridge", named, "host", f"{detail}: {obstacle.name}", fix)
+        return None
+
+    def _silent_on_arp(self) -> Iterator[Culprit]:
+        way = self._way
+        if way.inner_address.version != 4 or way.kind == LOCAL:
+            return
+        for place, member in ((way.target, way.target_member), (way.source, way.source_member)):
+            if member is None or place is None or not place.path:
+                continue
+            for one in ("all", member.endpoint.interface):
+                path = sysctl.conf("ipv4", one, "arp_ignore")
+                if int(place.inside(partial(sysctl.read, path)) or 0) in obstacles.SILENT_ON_ARP:
+                    name = path.replace("/", ".")
+                    detail = f"{name} lets {place.name} answer no ARP request for its address"
+                    fix = f"sysctl -w {name}=0 in {place.name}"
+                    yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
+
+    def _full_queue(self, seen: Observation) -> Iterator[Culprit]:
+        way = self._way
+        if way.protocol != "tcp" or seen.result or way.target is None or not way.inner_port:
+            return
+        waiting = way.target.inside(partial(listeners.full_queue, way.inner_port))
+        if waiting:
+            what = f"port {way.service} of {way.target.name}"
+            detail = f"{waiting} connections wait at port {way.service}, and the process accepts none: its queue is full"
+            fix = f"see what the process in {way.target.name} waits for, or give it a longer queue"
+            yield Culprit("port-not-listening", what, str(way.target), detail, fix)
+
+    def _unresolved(self) -> Iterator[Culprit]:
+        """Yield the next hop that does not tell its MAC: in the source's namespace, on the host, or in the target's."""
+        way = self._way
+        members = [m for m in (way.source_member, way.target_member) if m is not None]
+        bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]
+        asked = [(HOST, bridge) for bridge in bridges] if way.kind != BRIDGED else []
+        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
+            if member is not None and place is not None and place.path:
+                asked.append((place, member.endpoint.interface))
+        concerned = {way.inner_address, way.source_address}
+        for place, interface in asked:
+            for address in sorted(place.inside(partial(path_lookup.unresolved, interface)) & concerned, key=str):
+                what = f"neighbour {address} on {interface} of {place.name}"
+                detail = f"{address} does not tell its MAC: nothing on {interface} answers the requests for it"
+                fix = f"look at what {address} gets: tcpdump -ni any 'arp or icmp6' in its namespace"
+                yield Culprit("stale-neighbour", what, str(place), detail, fix)
+        if way.kind == EXTERNAL:
+            yield from outside.silent_next_hop(way)
+
+
+def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
+    """Return the culprit for a program or a queue at an interface, or None for another obstacle."""
+    if obstacle.kind == obstacles.FILTER:
+        what, name = f"traffic control filter on {interface}", "a filter of traffic control (tc)"
+        fix = f"look at it: tc filter show dev {interface} ingress; tc filter show dev {interface} egress"
+    elif obstacle.kind == obstacles.XDP:
+        what, name = f"XDP program on {interface}", "an XDP program"
+        fix = f"remove it: ip link set dev {interface} xdp off"
+    elif obstacle.kind == obstacles.DISCIPLINE:
+        what, name = f"queueing discipline of {interface}", f"the queueing discipline {obstacle.name}"
+        fix = f"remove it: tc qdisc del dev {interface} root"
+    else:
+        return None
+    detail = f"the probe is lost at {interface}, which has {name}"
+    if place.path:
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, f"in {place.name}: {fix}")
+    of = f" of {whose}" if whose else ""
+    return Culprit("foreign-firewall", f"{what}{of}", f"host, interface {interface}", detail, fix)
+
+
+def _changing_rules(seen: Observation) -> Iterator[Culprit]:
+    """Yield the rules of other programs that matched the probe or its answer and changed it."""
+    for place, event in seen.events:
+        if not event.handle or event.dropped or event.table in OURS:
+            continue
+        rule = rule_in(place, event)
+        if CHANGING.search(rule):
+            what = f"table {event.table} chain {event.chain}"
+            detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
+            if place.path:
+                fix = CHANGE_THERE.format(place.name)
+                yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
+            else:
+                fix = f"remove that rule: nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}"
+                yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)

@@ -1,1 +1,0 @@
-"""Render the /etc/hosts and /etc/resolv.conf files of containers."""

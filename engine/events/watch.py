@@ -1,0 +1,92 @@
+"""Watch the store for new events, once for all streams of a process, and wake the streams up.
+
+The kernel reports each write to the directory of the store (inotify). A waiting process therefore uses no CPU while
+nothing is written. SQLite makes a commit visible shortly after its last write to the file. Because a writer may be slow
+between the two, the thread of the watch reads the store several times after each report. Because a writer may be killed
+between the two, it also reads rarely without a report.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.eventloop.inotify import CREATE, MODIFY, MOVED_TO, watch_directory
+from engine.store.api import Store
+
+LOOKS_SECONDS = (0.002, 0.02, 0.2)
+"""Pauses before the reads that follow a report of the kernel."""
+RARE_SECONDS = 10.0
+"""Pause before a read without a report."""
+
+
+class EventWatch:
+    """One inotify descriptor and one thread for all streams that have joined; without streams, there is neither."""
+
+    def __init__(self, store: Store, directory: Path) -> None:
+        self._store, self.directory = store, directory
+        self._lock = threading.Lock()
+        self._joined: set[int] = set()
+        self._ended = -1  # an eventfd that ends the thread
+
+    def join(self) -> int:
+        """Return a new eventfd that becomes readable after new events.
+
+        It may also become readable without new events. It does so when the store cannot be read or its directory is
+        deleted. Raises OSError if the directory does not exist.
+        """
+        with self._lock:
+            if not self._joined:
+                changes = watch_directory(self.directory, MODIFY | CREATE | MOVED_TO)
+                self._ended = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                threading.Thread(target=self._run, args=(changes, self._ended), daemon=True).start()
+            wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._joined.add(wake)
+        return wake
+
+    def leave(self, wake: int) -> None:
+        """Close an eventfd that `join` has returned; after the last one, the thread ends."""
+        with self._lock:
+            self._joined.remove(wake)
+            os.close(wake)
+            if not self._joined:
+                os.eventfd_write(self._ended, 1)
+
+    def _run(self, changes: int, ended: int) -> None:
+        """Wake the streams up after each change of the newest event, until ``ended`` is readable.
+
+        The streams are also woken up at the start, because events may have been added before the first read.
+        """
+        newest, looks = -1, iter(LOOKS_SECONDS)
+        poll = select.poll()
+        poll.register(changes, select.POLLIN)
+        poll.register(ended, select.POLLIN)
+        ready: dict[int, int] = {}
+        while ended not in ready:
+            if changes in ready:
+                os.read(changes, 65536)
+                looks = iter(LOOKS_SECONDS)
+            before, newest = newest, self._newest()
+            if newest != before or newest < 0:
+                self._wake_all()
+            ready = dict(poll.poll(next(looks, RARE_SECONDS) * 1000))
+        os.close(changes)
+        os.close(ended)
+
+    def _newest(self) -> int:
+        """Return the number of the newest event, or -1 if the store cannot be read."""
+        try:
+            if self.directory.exists():  # a read would create the directory again
+                with self._store.read() as reader:
+                    return reader.last_event()
+        except EngineError:
+            pass  # the streams get the same error, and report it
+        return -1
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for wake in self._joined:
+                os.eventfd_write(wake, 1)

@@ -1,0 +1,77 @@
+"""The ways in which tests run a hawse command.
+
+- ``shared`` (the default): through one warm server, which all hosts of a test process share.
+- ``installed``: through the script ``hawse``, as users do. The first command on a host starts the host's warm server.
+- ``cold``: each command in its own process, without a warm server.
+
+A shared server starts once for a test process, and not once for each host. The environment variable HAWSE_TEST_COMMANDS
+names the way. ``.ci/slow`` runs the tests in the other two ways.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from tests.installation import CHECKOUT, packages, script
+
+COLD = [sys.executable, "-m", "cli"]
+WARM = [str(script())]
+LAUNCHER = CHECKOUT / "tests/shared_launcher.py"
+BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.warm.__main__ import main; main()"
+START_TIMEOUT_SECONDS = 20
+
+
+def launcher() -> list[str]:
+    """Return the first words of a hawse command, in the way that HAWSE_TEST_COMMANDS names."""
+    ways = {"cold": lambda: COLD, "installed": lambda: WARM, "shared": lambda: shared_server().launcher()}
+    return ways[os.environ.get("HAWSE_TEST_COMMANDS", "shared")]()
+
+
+class SharedServer:
+    """A warm server in its own directory. It runs the commands of all hosts."""
+
+    def __init__(self) -> None:
+        self.owner, self.run_dir = os.getpid(), tempfile.mkdtemp(prefix="hawse-tests-warm-")
+        self.prefix = script().parent.parent
+        self.interpreter = str(self.prefix / "bin/python3")
+        self.process = self.start()
+        atexit.register(self.end)
+
+    def launcher(self) -> list[str]:
+        """Return the first words of a command that uses the server; start the server again if it has ended."""
+        if self.process.poll() is not None:
+            self.process = self.start()
+        return [self.interpreter, "-I", "-S", "-X", "utf8", str(LAUNCHER), self.run_dir]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the server and wait until it listens. Commands run in their own processes if it does not."""
+        environment = {"PATH": os.environ["PATH"], "HAWSE_RUN": self.run_dir, "HAWSE_ROOT": f"{self.run_dir}/root"}
+        process = subprocess.Popen(
+            [self.interpreter, "-I", "-X", "utf8", "-c", BOOT, str(packages(self.prefix))], env=environment, cwd="/",
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not Path(self.run_dir, "warm.sock").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return process
+
+    def end(self) -> None:
+        """End the server, unless this process is a fork of the process that has started it."""
+        if os.getpid() == self.owner:
+            self.process.terminate()
+            self.process.wait()
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+
+
+@cache
+def shared_server() -> SharedServer:
+    """Start the server that the hosts of this process share."""
+    return SharedServer()

@@ -1,0 +1,189 @@
+"""Faults that nftables does not report: programs, queues and flags at interfaces, routing rules, changed packets."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+
+import pytest
+
+from tests.commands import COLD
+from tests.conftest import Netns
+from tests.netns.diagnosis.trace.test_trace_more_faults import fault
+from tests.netns.publish.conftest import open_socket
+
+pytestmark = pytest.mark.netns
+RULE = "nft 'add table ip foreign; add chain ip foreign c {{ type {} hook {} priority {}; }}; add rule ip foreign c {}'"
+FLUSH = "nft delete table ip foreign"
+XDP = f"{sys.executable} -m tests.netns.diagnosis.trace.xdp"
+CASES = {
+    "a queueing discipline that drops": (
+        "host", "tc qdisc add dev WEB root tbf rate 8bit burst 1 limit 1", "tc qdisc del dev WEB root",
+        "db", "web:80", "foreign-firewall", "queueing discipline of WEB"),
+    "a queueing discipline in a container": (
+        "db", "tc qdisc add dev eth0 root blackhole", "tc qdisc del dev eth0 root",
+        "db", "172.31.0.2:80", "container-firewall", "queueing discipline of eth0 of db"),
+    "an XDP program": (
+        "host", f"{XDP} WEB on", f"{XDP} WEB off", "db", "web:80", "foreign-firewall", "XDP program on WEB"),
+    "an XDP program in a container": (
+        "web", f"{XDP} eth0 on", f"{XDP} eth0 off", "db", "web:80", "container-firewall", "XDP program on eth0 of web"),
+    "ARP is off at the target": (
+        "web", "ip link set eth0 arp off", "ip link set eth0 arp on; ip neigh flush dev eth0",
+        "db", "172.31.0.2:80", "stale-neighbour", "interface eth0 of web (arp off)"),
+    "a routing rule by the interface": (
+        "host", "ip rule add iif BRIDGE unreachable pref 50", "ip rule del pref 50",
+        "outside", "published:8080", "wrong-route", "route to 192.168.99."),
+    "a routing rule by the source": (
+        "host", "ip rule add from 172.31.0.0/16 blackhole pref 50", "ip rule del pref 50",
+        "db", "192.168.99.99:91", "wrong-route", "route to 192.168.99.99"),
+    "a routing rule for the host's packets": (
+        "host", "ip rule add from 172.31.0.1 blackhole pref 50", "ip rule del pref 50",
+        "host", "web:80", "wrong-route", "route to 172.31.0.2"),
+    "a wrong source address": (
+        "db", "ip addr add 10.9.9.9/32 dev eth0; ip route replace 172.31.0.0/16 dev eth0 src 10.9.9.9",
+        "ip addr del 10.9.9.9/32 dev eth0; ip route replace 172.31.0.0/16 dev eth0 src 172.31.0.3; "
+        "ip route replace default via 172.31.0.1", "db", "web:80", "wrong-route", "route to 172.31.0.2 of db"),
+    "the gateway's address in a container": (
+        "far", "ip addr add 172.32.0.1/32 dev lo", "ip addr del 172.32.0.1/32 dev lo",
+        "host", "far:80", "wrong-route", "route to 172.32.0.1 of far"),
+    "packets without connection tracking": (
+        "host", RULE.format("filter", "prerouting", -310, "tcp dport 8080 notrack"), FLUSH,
+        "outside", "published:8080", "foreign-firewall", "table ip foreign chain c"),
+    "a lifetime that ends": (
+        "host", RULE.format("filter", "prerouting", -290, "tcp dport 8080 ip ttl set 1"), FLUSH,
+        "outside", "published:8080", "foreign-firewall", "table ip foreign chain c"),
+    "a wrong source by another program": (
+        "host", RULE.format("nat", "postrouting", 90, "oifname ext0 snat to 203.0.113.99"), FLUSH,
+        "db", "192.168.99.99:91", "foreign-firewall", "table ip foreign chain c"),
+    "the host's interface is down": (
+        "host", "ip link set ext0 down", "ip link set ext0 up; ip -6 addr replace fd99::11/64 dev ext0 nodad; "
+        "ip route replace default via 192.168.99.99", "db", "192.168.99.99:91", "interface-down", "interface ext0"),
+    "the host's wire is cut": (
+        "peer", "ip link set v1 down", "ip link set v1 up",
+        "outside", "published:8080", "interface-down", "interface ext0"),
+    "a gateway that does not exist": (
+        "host", "ip route replace default via 192.168.99.77", "ip route replace default via 192.168.99.99",
+        "db", "203.0.113.7:80", "peer-unreachable", "machine 192.168.99.77 (gateway to 203.0.113.7)"),
+    "a wrong MAC of a machine outside": (
+        "host", "ip neigh replace 192.168.99.99 lladdr 02:00:00:00:00:55 dev ext0 nud permanent",
+        "ip neigh del 192.168.99.99 dev ext0",
+        "outside", "published:8080", "stale-neighbour", "neighbour 192.168.99.99 on ext0"),
+    "loopback of the host is down": (
+        "host", "ip link set lo down", "ip link set lo up", "host", "localhost:92", "interface-down", "lo of host"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "inject", "undo", "source", "target", "kind", "words"), CASES.values(), ids=CASES)
+def test_a_fault_that_nftables_does_not_report(lab, place, inject, undo, source, target, kind, words):
+    names = {"WEB": lab.port("web"), "BRIDGE": lab.bridge("app")}
+    inject, undo, words = (re.sub("WEB|BRIDGE", lambda match: names[match[0]], text) for text in (inject, undo, words))
+    lab.at(place, inject)
+    try:
+        found = fault(lab, source, target)
+    finally:
+        lab.at(place, undo)
+    assert found[0] == kind
+    assert words in found[1]
+
+
+@pytest.mark.parametrize(
+    ("place", "inject", "undo", "target", "kind", "words"),
+    [
+        ("web", "sysctl -qw net.ipv4.conf.all.arp_ignore=8", "sysctl -qw net.ipv4.conf.all.arp_ignore=0",
+         "172.31.0.2:80", "container-firewall", "arp_ignore of web"),
+        ("host", "bridge link set dev WEB flood off bcast_flood off mcast_flood off",
+         "bridge link set dev WEB flood on bcast_flood on mcast_flood on",
+         "[fd31::2]:80", "not-in-bridge", "bridge port WEB of web (flood off"),
+    ],
+)  # fmt: skip
+def test_what_stops_the_search_for_a_neighbour(lab, place, inject, undo, target, kind, words):
+    port = lab.port("web")
+    lab.at(place, inject.replace("WEB", port))
+    lab.at("third", "ip neigh flush dev eth0")
+    try:
+        found = fault(lab, "third", target)
+    finally:
+        lab.at(place, undo.replace("WEB", port))
+    assert found[0] == kind
+    assert words.replace("WEB", port) in found[1]
+
+
+def test_a_process_that_accepts_no_connection(lab):
+    path = lab.paths_of["web"]
+    with closing(open_socket(path, "172.31.0.2", "tcp")) as server, ExitStack() as stack:
+        server.bind(("172.31.0.2", 7777))
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(closing(open_socket(path, "172.31.0.2", "tcp")))
+            client.connect_ex(("172.31.0.2", 7777))
+        assert fault(lab, "db", "172.31.0.2:7777") == ("port-not-listening", "port 7777/tcp of web")
+
+
+@pytest.fixture(scope="module")
+def distant(lab):
+    """A machine behind the peer, 10.99.0.2. The wire to it has an MTU of 1300 bytes."""
+    machine, peer = Netns(f"{lab.peer.name}d"), lab.peer
+    peer.sh(f"ip link add wan mtu 1300 type veth peer name eth0 netns {machine.name}; sysctl -qw net.ipv4.ip_forward=1")
+    peer.sh("ip addr add 10.99.0.1/24 dev wan; ip link set wan up")
+    machine.sh("ip addr add 10.99.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.99.0.1")
+    lab.serve(machine.path, 91, addresses=["10.99.0.2"])
+    yield machine
+    machine.delete()
+    peer.sh("sysctl -qw net.ipv4.ip_forward=0")
+
+
+@pytest.mark.parametrize(
+    ("rule", "target", "expected"),
+    [
+        ("icmp type destination-unreachable drop", "10.99.0.2:91", (False, "mtu", "path to 10.99.0.2")),
+        ("icmp type destination-unreachable drop", "10.99.0.2", (False, "mtu", "path to 10.99.0.2")),
+        ("icmp type timestamp-request drop", "10.99.0.2:91", (True, None, None)),
+        ("icmp type { echo-request, destination-unreachable } drop", "10.99.0.2:91", (True, None, None)),
+    ],
+)
+def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
+    """Only lost ICMP errors make a small MTU a fault. Without pings, it is unknown."""
+    for hook in ("output", "forward"):
+        lab.peer.run("nft", f"add table ip w{hook}; add chain ip w{hook} c {{ type filter hook {hook} priority 0; }}; "
+                            f"add rule ip w{hook} c {rule}")  # fmt: skip
+    try:
+        found = lab.trace("db", target)
+    finally:
+        lab.peer.sh("nft delete table ip woutput; nft delete table ip wforward")
+    culprit = found["culprit"] or {"kind": None, "object": None}
+    assert (found["reachable"], culprit["kind"], culprit["object"]) == expected, found
+    assert culprit["kind"] is None or "packets above 1300 bytes" in culprit["detail"]
+
+
+def test_connection_tracking_is_full(lab, tmp_path):
+    """The limit belongs to the initial namespace, so the command sees another file with a lower limit."""
+    limit = tmp_path / "limit"
+    limit.write_text("1\n")
+    lab.trace("db", "192.168.99.99:91")
+    script = f'mount --bind {limit} /proc/sys/net/netfilter/nf_conntrack_max; exec "$@"'
+    words = ["unshare", "-m", "sh", "-ec", script, "sh", *COLD, "trace", "--dry", "--format", "json"]
+    command = ["ip", "netns", "exec", lab.host.name, *words, "db", "192.168.99.99:91"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=lab.host.env(HAWSE_WARM="off"))
+    culprit = json.loads(done.stdout)["culprit"]
+    assert (culprit["kind"], culprit["object"]) == ("conntrack-full", "connection tracking of host"), done
+    assert re.match(r"[1-9]\d* of 1 flows are in use", culprit["detail"])
+
+
+def test_a_name_that_the_agent_knows_from_old_records(lab):
+    """The agent is not told that a record has changed. It looks itself every five seconds."""
+    place, other = "172.31.0.4/16", "172.31.0.44/16"
+    change = "update endpoints set body = replace(body, ?, ?) where body like '%' || ? || '%'"
+    culprits = []
+    with closing(sqlite3.connect(lab.host.root / "hawse.db", isolation_level=None)) as store:
+        while len(culprits) < 4 and "name-stale name third" not in culprits:
+            assert store.execute(change, (place, other, place)).rowcount == 1
+            culprits.append(" ".join(fault(lab, "db", "third:80")))
+            assert store.execute(change, (other, place, other)).rowcount == 1
+            lab.hawse("network", "create", "told")
+            lab.hawse("network", "rm", "told")
+    assert "name-stale name third" in culprits, culprits
+    assert lab.trace("db", "third")["reachable"]

@@ -1,0 +1,61 @@
+"""The agent's thread that answers other hosts: it starts few processes, and ends those that take too long."""
+
+import sys
+import time
+from contextlib import contextmanager
+
+from engine.agentd.cluster import responder
+from engine.agentd.cluster.responder import WAITING_LIMIT, Responder
+from engine.cluster import keys
+from engine.cluster.etcd import KeyValue
+from engine.cluster.model import ClusterMembership, Question
+from engine.errors import Unavailable
+from engine.store.codec import encode
+from tests.conftest import until
+
+OWN = ClusterMembership("c", "here", "manager", "192.0.2.1", "192.0.2.1")
+QUESTION = Question("here", "net", "e1", "e2", "tcp", 80, 4, "q", "asker", 1)
+RECORD = "import sys, os, time; print(sys.stdin.read(), file=open(sys.argv[1], 'a')); time.sleep(float(sys.argv[2]))"
+
+
+def entry(question=QUESTION, value=None):
+    return KeyValue(keys.question("asker", question.node, question.id), value or encode(question))
+
+
+@contextmanager
+def responding(log, seconds):
+    def unavailable():
+        raise Unavailable("no store")
+
+    made = Responder(unavailable, OWN, ([sys.executable, "-SIc", RECORD, str(log), str(seconds)], {}))
+    made.start()
+    yield made
+    made.stop()
+
+
+def asked(log):
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def test_only_valid_questions_for_this_host_and_few_of_them(tmp_path):
+    with responding(log := tmp_path / "log", 0.2) as made:
+        made.take(entry(Question("there", "net", "e1", "e2", "tcp", 80, 4, "q", "asker", 1)))
+        for value in ("{", "null", "[" * 100_000, encode(QUESTION).replace("tcp", "sctp"), encode(OWN)):
+            made.take(entry(value=value))
+        began = time.monotonic()
+        for _ in range(1000):
+            made.take(entry())
+        assert time.monotonic() - began < 1
+        until(lambda: len(asked(log)) >= WAITING_LIMIT)
+        time.sleep(1)
+        assert set(asked(log)) == {encode(QUESTION)}
+        assert len(asked(log)) <= WAITING_LIMIT + 1
+
+
+def test_a_process_that_takes_too_long_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(responder, "CHECKING_TIMEOUT_SECONDS", 0.5)
+    with responding(log := tmp_path / "log", 3600) as made:
+        made.take(entry())
+        until(lambda: len(asked(log)) == 1)
+        made.take(entry())
+        until(lambda: len(asked(log)) == 2, 5)

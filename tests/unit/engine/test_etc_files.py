@@ -1,0 +1,150 @@
+"""Contents of /etc/resolv.conf and /etc/hosts, compared with files recorded from dockerd 26.1.5."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.errors import EngineError
+from engine.etc_files import (
+    LinkedHost,
+    Overrides,
+    Transform,
+    hosts_file,
+    own_lines,
+    own_names,
+    parse_resolv_conf,
+    read_host_resolv_conf,
+    resolv_conf,
+    with_address,
+    without_own_lines,
+)
+from engine.model import ContainerConfig
+
+RECORDED = [
+    json.loads(line) for line in (Path(__file__).parent / "docker-26.1.5-resolv-conf.jsonl").read_text().splitlines()
+]
+TRANSFORMS = {"bridge": Transform.LEGACY, "none": Transform.LEGACY, "host": Transform.NONE}
+LOCAL = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+
+
+@pytest.mark.parametrize("case", RECORDED, ids=lambda case: f"{case['host']!r} {' '.join(case['args'])}")
+def test_the_file_is_dockers(case):
+    flags = dict(zip(case["args"][::2], case["args"][1::2], strict=True))
+    network = flags.get("--network", "bridge")
+    overrides = Overrides(
+        search=[flags["--dns-search"]] if "--dns-search" in flags else (),
+        options=[flags["--dns-option"]] if "--dns-option" in flags else (),
+    )
+    transform = TRANSFORMS.get(network, Transform.INTERNAL)
+    assert resolv_conf(case["host"], transform, overrides, ipv6=network == "n6").text == case["text"]
+
+
+def test_flags_replace_the_hosts_settings():
+    overrides = Overrides(["1.1.1.1", "8.8.8.8", "::1"], ["a.b", "c.d"], ["ndots:3", "timeout:2"])
+    made = resolv_conf("nameserver 10.255.255.53\n", Transform.INTERNAL, overrides, ipv6=False)
+    assert made.text.splitlines()[4:] == [
+        "nameserver 127.0.0.11",
+        "search a.b c.d",
+        "options ndots:3 timeout:2",
+        "",
+        "# Based on host file: '/etc/resolv.conf' (internal resolver)",
+        "# ExtServers: [1.1.1.1 8.8.8.8 ::1]",
+        "# Overrides: [nameservers search options]",
+        "# Option ndots from: override",
+    ]
+
+
+def test_servers_of_the_flags_stay_on_the_default_bridge_even_when_local():
+    made = resolv_conf("nameserver 1.1.1.1\n", Transform.LEGACY, Overrides(["127.0.0.1"]), ipv6=False)
+    assert made.servers == ["127.0.0.1"]
+    assert not made.used_defaults
+
+
+def test_each_upstream_server_names_the_namespace_that_reaches_it():
+    made = resolv_conf("nameserver 127.0.0.53\nnameserver 9.9.9.9\n", Transform.INTERNAL, Overrides(), ipv6=False)
+    assert [(u.address, u.on_host) for u in made.upstreams] == [("127.0.0.53", True), ("9.9.9.9", False)]
+
+
+def test_a_flag_that_is_no_address_is_refused():
+    with pytest.raises(EngineError, match=r'^bad nameserver address bogus: ParseAddr\("bogus"\): unable to parse IP$'):
+        resolv_conf("", Transform.LEGACY, Overrides(["bogus"]), ipv6=False)
+
+
+def test_a_directive_without_value_changes_nothing():
+    assert parse_resolv_conf("search a\nsearch\nnameserver\noptions\n") == parse_resolv_conf("search a\n")
+
+
+def test_stub_of_systemd_resolved_is_replaced_by_its_upstream_servers(tmp_path):
+    system, behind = tmp_path / "resolv.conf", tmp_path / "behind.conf"
+    system.write_text("nameserver 127.0.0.53\n")
+    assert read_host_resolv_conf(system, behind) == "nameserver 127.0.0.53\n"
+    behind.write_text("nameserver 192.0.2.7\n")
+    assert read_host_resolv_conf(system, behind) == "nameserver 192.0.2.7\n"
+    system.write_text("nameserver 127.0.0.53\nnameserver 192.0.2.1\n")
+    assert read_host_resolv_conf(system, behind) == system.read_text()
+
+
+def test_missing_file_is_an_empty_one(tmp_path):
+    assert read_host_resolv_conf(tmp_path / "none", tmp_path / "none") == ""
+
+
+def config(hostname="f444b571eb58", domainname=""):
+    return ContainerConfig("bb", hostname=hostname, domainname=domainname)
+
+
+def test_a_container_on_a_bridge():
+    assert hosts_file(config(), ["172.17.0.6"]) == LOCAL + "172.17.0.6\tf444b571eb58\n"
+
+
+def test_a_container_without_network():
+    assert hosts_file(config(), []) == LOCAL
+
+
+def test_a_sandbox_without_ipv6_has_no_ipv6_names():
+    assert hosts_file(config(), ["10.77.0.129"], ipv6=False) == "127.0.0.1\tlocalhost\n10.77.0.129\tf444b571eb58\n"
+
+
+def test_extra_hosts_come_before_the_own_address():
+    extra = ["a:1.2.3.4", "gw:host-gateway", "b:::1"]
+    text = hosts_file(config("hh"), ["172.17.0.6"], extra_hosts=extra, host_gateway="172.17.0.1")
+    assert text == LOCAL + "1.2.3.4\ta\n172.17.0.1\tgw\n::1\tb\n172.17.0.6\thh\n"
+
+
+def test_links_come_after_extra_hosts():
+    links = [
+        LinkedHost("172.17.0.2", "x", "25324e68e5a0", "deflt"),
+        LinkedHost("172.17.0.5", "priv", "6cf8a6748397", "priv"),
+    ]
+    text = hosts_file(config(), ["172.17.0.6"], extra_hosts=["z:9.9.9.9"], links=links)
+    assert text == (
+        LOCAL + "9.9.9.9\tz\n172.17.0.2\tx 25324e68e5a0 deflt\n172.17.0.5\tpriv 6cf8a6748397\n"
+        "172.17.0.6\tf444b571eb58\n"
+    )
+
+
+def test_a_link_that_moved_keeps_its_line():
+    text = "172.17.0.2\tx host deflt\n172.17.0.5\txy x\n172.17.0.2\tx.dom x\n"
+    assert with_address(text, "x", "172.17.0.9") == "172.17.0.9\tx host deflt\n172.17.0.5\txy x\n172.17.0.9\tx.dom x\n"
+
+
+@pytest.mark.parametrize(
+    ("hostname", "domainname", "names"),
+    [("w", "", "w"), ("w", "ex.org", "w.ex.org w"), ("w.ex.org", "", "w.ex.org w"), ("hh.dom", "dd", "hh.dom.dd hh")],
+)
+def test_a_full_name_is_followed_by_its_first_label(hostname, domainname, names):
+    assert own_names(config(hostname, domainname)) == names
+
+
+def test_connecting_appends_and_disconnecting_drops_every_own_line():
+    text = hosts_file(config(), ["172.18.0.2"], extra_hosts=["f444b571eb58.x:1.2.3.4"])
+    connected = text + own_lines(config(), ["10.77.0.129", "fd77::3"])
+    assert connected.endswith("172.18.0.2\tf444b571eb58\n10.77.0.129\tf444b571eb58\nfd77::3\tf444b571eb58\n")
+    assert without_own_lines(connected, config()) == LOCAL + "1.2.3.4\tf444b571eb58.x\n"
