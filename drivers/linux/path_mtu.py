@@ -6,6 +6,7 @@ large packets are lost silently.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -53,15 +54,16 @@ def largest(address: IPAddress, mtu: int) -> int | None:
 def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bool:
     """Send an echo request of each size; return False if the kernel refuses one, because it knows a smaller MTU."""
     kind, identifier = KINDS[address.version][2], os.getpid() & 0xFFFF
-    try:
-        for size in sizes:
-            rest = bytes(size - IP_HEADER[address.version] - HEADER.size)
-            head = HEADER.pack(kind, 0, 0, identifier, size)
-            if address.version == 4:
-                head = HEADER.pack(kind, 0, checksum(head + rest), identifier, size)
+    for size in sizes:
+        rest = bytes(size - IP_HEADER[address.version] - HEADER.size)
+        head = HEADER.pack(kind, 0, 0, identifier, size)
+        if address.version == 4:
+            head = HEADER.pack(kind, 0, checksum(head + rest), identifier, size)
+        try:
             sock.sendto(head + rest, (str(address), 0))
-    except OSError:
-        return False
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # this error means that the first link has lost the packet
+                return False
     return True
 
 

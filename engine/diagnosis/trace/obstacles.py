@@ -138,7 +138,7 @@ class Obstacles:
         waiting = way.target.inside(partial(listeners.full_queue, way.inner_port))
         if waiting:
             what = f"port {way.service} of {way.target.name}"
-            detail = f"{waiting} connections wait at port {way.service}, and the process accepts none: its queue is full"
+            detail = f"{waiting} connections wait at port {way.service}, and its queue is full"
             fix = f"see what the process in {way.target.name} waits for, or give it a longer queue"
             yield Culprit("port-not-listening", what, str(way.target), detail, fix)
 
