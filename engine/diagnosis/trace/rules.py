@@ -54,6 +54,26 @@ def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
     return _at_end(way.target, way.target_member.endpoint.interface, request, answer)
 
 
+def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | None:
+    """Return the rule that drops the packets in the namespace ``place`` of an overlay network, or None."""
+    filtered = place.inside(lambda: _filters_bridged(way.inner_address.version))
+    families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
+    for packet in _exchange(way, client):
+        for family in families:
+            for hook in ("prerouting", "forward", "postrouting"):
+                drop = place.inside(partial(find_drop, packet, hook, family))
+                if drop is not None:
+                    what = f"table {drop.table} chain {drop.chain}"
+                    detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
+                    fix = CHANGE_THERE.format(f"the {place}")
+                    return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
+    return None
+
+
+def _filters_bridged(version: int) -> bool:
+    return filters_bridged("iptables" if version == 4 else "ip6tables")
+
+
 def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
     """Return the packet of a client, and its answer."""
     own, port = way.inner_address, way.inner_port
@@ -128,7 +148,7 @@ def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
         other = port_of(way.target_member) if way.target_member is not None else ""
         for hook in ("prerouting", "forward", "postrouting"):
             yield HOST, hook, ("bridge",), _at(last, port, other)
-        if filters_bridged("iptables" if last.version == 4 else "ip6tables"):
+        if _filters_bridged(last.version):
             yield HOST, "forward", IP, _at(last, _in(way), _in(way))
         return
     if way.source.path or way.source.kind == OUTSIDE:
