@@ -23,7 +23,7 @@ from engine.store.codec import decode, encode
 ANSWER_SECONDS = 1.3
 """Seconds from the question in which the answer must come. `GRACE_SECONDS` are left if a probe has taken them."""
 GRACE_SECONDS = 0.3
-HOPS_LIMIT, CULPRITS_LIMIT, LONGEST_TEXT = 16, 8, 400
+HOPS_LIMIT, CULPRITS_LIMIT, LONGEST_TEXT = 16, 6, 300
 
 REPAIR = "repair it: hawse doctor --fix"
 PASS = "let these packets pass in that chain"
