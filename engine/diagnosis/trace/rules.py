@@ -9,7 +9,7 @@ from functools import partial
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall.packet_trace import Event, rule_text
-from drivers.firewall.rule_reading import Drop, Packet, find_drop
+from drivers.firewall.rule_reading import Drop, Packet, Proven, find_drop, find_drops
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
@@ -58,16 +58,20 @@ def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | 
     """Return the rule that drops the packets in the namespace ``place`` of an overlay network, or None."""
     filtered = place.inside(lambda: _filters_bridged(way.inner_address.version))
     families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
-    for packet in _exchange(way, client):
-        for family in families:
-            for hook in ("prerouting", "forward", "postrouting"):
-                drop = place.inside(partial(find_drop, packet, hook, family))
-                if drop is not None:
-                    what = f"table {drop.table} chain {drop.chain}"
-                    detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
-                    fix = CHANGE_THERE.format(f"the {place}")
-                    return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
+    steps = [(hook, p) for p in _exchange(way, client) for hook in ("prerouting", "forward", "postrouting")]
+    for family in families:
+        found = place.inside(partial(_first, steps, family))
+        if found is not None:
+            drop = found[1]
+            what = f"table {drop.table} chain {drop.chain}"
+            detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
+            fix = CHANGE_THERE.format(f"the {place}")
+            return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
     return None
+
+
+def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven | None:
+    return next(find_drops(steps, families), None)
 
 
 def _filters_bridged(version: int) -> bool:
@@ -82,12 +86,13 @@ def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
 
 
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
-    comes, goes = _at(arriving, interface, ""), _at(leaving, "", interface)
-    for hook, packet in (("prerouting", comes), ("input", comes), ("output", goes), ("postrouting", goes)):
-        drop = place.inside(partial(find_drop, packet, hook, IP))
-        if drop is not None:
-            return _culprit(place, drop, bridged=False, version=packet.version)
-    return None
+    steps = _both_ways(_at(arriving, interface, ""), _at(leaving, "", interface))
+    found = place.inside(partial(_first, steps, IP))
+    return _culprit(place, found[1], bridged=False, version=found[0].version) if found is not None else None
+
+
+def _both_ways(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
+    return [("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving)]
 
 
 def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | None:
@@ -95,8 +100,7 @@ def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str)
     arriving = Packet("udp", other, own, port, received=interface)
     leaving = Packet("udp", own, other, port, sent=interface)
     found = find_drop(arriving, "ingress", ("netdev",))
-    hooks = (("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving))
-    return next((d for hook, packet in hooks if found is None and (d := find_drop(packet, hook, IP))), found)
+    return found or next((drop for _, drop in find_drops(_both_ways(arriving, leaving))), None)
 
 
 def _steps(way: Way) -> Iterator[Step]:
