@@ -7,7 +7,7 @@ is treated as if it did not match. Runs in the calling thread's network namespac
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "icmpv6": 58}
 DEPTH_LIMIT = 16  # nftables itself allows 16 nested jumps
 Json = Mapping[str, Any]
 PASS, DROPPED = "pass", "dropped"
+IP_FAMILIES = ("inet", "ip", "ip6")
 ORDER: Mapping[str, Callable[[int, int], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
@@ -70,12 +71,28 @@ class Drop(NamedTuple):
     handle: int
 
 
-def find_drop(packet: Packet, hook: str, families: Sequence[str] = ("inet", "ip", "ip6")) -> Drop | None:
+Proven = tuple[Packet, Drop]
+
+
+def find_drop(packet: Packet, hook: str, families: Sequence[str] = IP_FAMILIES) -> Drop | None:
     """Return the first proven drop of a packet at a hook, or None if no drop is proven."""
-    for family, name in _tables(families):
-        if (family, packet.version) in (("ip", 6), ("ip6", 4)) or f"{family} {name}" in OWN:
+    return next((drop for _, drop in find_drops([(hook, packet)], families)), None)
+
+
+def find_drops(steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES) -> Iterator[Proven]:
+    """Yield the first proven drop at each of the steps, which are hooks and packets; the tables are listed once."""
+    tables = {table: libnftables.listing("table {} {}".format(*table)) for table in _tables(families)}
+    for hook, packet in steps:
+        drop = _first_drop(tables, packet, hook)
+        if drop is not None:
+            yield packet, drop
+
+
+def _first_drop(tables: Mapping[tuple[str, str], Sequence[Json]], packet: Packet, hook: str) -> Drop | None:
+    for (family, name), objects in tables.items():
+        if (family, packet.version) in (("ip", 6), ("ip6", 4)):
             continue
-        reader = _Reader(libnftables.listing(f"table {family} {name}"), packet)
+        reader = _Reader(objects, packet)
         for chain in reader.base_chains(hook):
             found = reader.walk(chain["name"])
             if found is None and chain.get("policy") == "drop":
@@ -88,8 +105,12 @@ def find_drop(packet: Packet, hook: str, families: Sequence[str] = ("inet", "ip"
 def _tables(families: Sequence[str]) -> Iterator[tuple[str, str]]:
     for item in libnftables.listing("tables"):
         table = item.get("table")
-        if table and table["family"] in families and not table["name"].startswith("hawse_trace"):
+        if table and table["family"] in families and not _is_own(table["family"], table["name"]):
             yield table["family"], table["name"]
+
+
+def _is_own(family: str, name: str) -> bool:
+    return f"{family} {name}" in OWN or name.startswith("hawse_trace")
 
 
 class _Reader:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from contextlib import contextmanager
 
 import pytest
 
-from drivers.linux import persistent_netns
 from drivers.overlay.wireguard import interface_name
 from engine.cluster import keys
 from engine.cluster import membership as memberships
 from tests.cluster.conftest import LEASE, eventually
+from tests.cluster.far_host import FarHost, asked, inside, trace
 
 pytestmark = pytest.mark.netns
 SERVER = """
@@ -37,13 +35,6 @@ DROP = (
 )
 NO_DROP = "nft delete table inet foreign"
 ELEMENTS = "inet hawse tunnel_peers4 '{{ {box} . 4789 . {vni:#x} }}'"
-
-
-def trace(host, *argv):
-    began = time.monotonic()
-    done = host.hawse("trace", "--format", "json", *argv, check=False)
-    assert done.stdout, done.stderr
-    return {**json.loads(done.stdout), "seconds": time.monotonic() - began}
 
 
 def culprit(host, *argv):
@@ -70,13 +61,6 @@ def pair(cluster, tmp_path_factory):
     a.start("near", "app", "--ip", "10.77.0.11")
     eventually(lambda: b.reaches("box", "web"))
     return a, b
-
-
-def inside(host, script, name="app"):
-    """Run a script in the namespace of an overlay network on a host."""
-    network = host.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", name).stdout.strip()
-    path = persistent_netns.netns_path(host.run_dir / "overlay" / network)
-    return host.run("nsenter", f"--net={path}", "sh", "-ec", script)
 
 
 @pytest.mark.parametrize(
@@ -235,53 +219,10 @@ def test_the_other_host_is_cut_off(pair):
 # ------------------------------------------------------------------------------------- faults on the other host
 
 
-class Far:
-    """The host ``a``, on which ``web`` runs, as the place of faults. The container ``box`` on ``b`` traces to it."""
-
-    def __init__(self, a, b):
-        self.host, self.near = a, b
-        self.web = a.hawse("inspect", "-f", "{{.State.Pid}}", "web").stdout.strip()
-        own, other = (
-            json.loads(host.hawse("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]["app"]
-            for host, name in ((a, "web"), (b, "box"))
-        )
-        vni = inside(a, "ip -d link show vxlan0").stdout.partition("vxlan id ")[2].split()[0]
-        port = f"veth{own['EndpointID'][:7]}"
-        self.known = {"port": port, "mac": other["MacAddress"], "box": b.underlay, "vni": int(vni)}
-
-    @contextmanager
-    def fault(self, place, script, undo):
-        """Run a script for a ``with`` block, on the host, in the container ``web`` or in the network's namespace."""
-        self.run(place, script)
-        try:
-            yield
-        finally:
-            self.run(place, undo)
-
-    def run(self, place, script):
-        script = script.format(**self.known)
-        if place == "net":
-            inside(self.host, script)
-        else:
-            enter = ("nsenter", "-t", self.web, "-n") if place == "web" else ()
-            self.host.run(*enter, "sh", "-ec", script)
-
-    def trace(self, *argv):
-        return trace(self.near, *argv)
-
-    def names(self, hop):
-        """Return whether a hop or a culprit is on this host."""
-        return f"({self.host.underlay})" in hop["where"]
-
-
 @pytest.fixture(scope="module")
 def far(pair):
     eventually(lambda: asked(trace(pair[1], "box", "web:80")))  # the tests before this cut the hosts off
-    return Far(*pair)
-
-
-def asked(found):
-    return not any("gives no answer" in hop["detail"] for hop in found["hops"])
+    return FarHost(*pair)
 
 
 @pytest.mark.parametrize(
@@ -332,6 +273,12 @@ FAULTS = [
      "web:80"),
     ("own-firewall-damaged", "tunnel_peers4", "host", f"nft delete element {ELEMENTS}", f"nft add element {ELEMENTS}",
      "web:80"),
+    ("wrong-address", "MAC ", "web", "ip link set eth0 address 02:00:00:00:00:77",
+     "ip link set eth0 address {own}", "web:80"),
+    ("stale-neighbour", "{own}", "net", "bridge fdb replace {own} dev vxlan0 master static",
+     "bridge fdb replace {own} dev {port} master static", "web:80"),
+    ("foreign-firewall", "bridge foreign", "net", DROP.format("forward", "tcp dport 80").replace("inet", "bridge"),
+     NO_DROP.replace("inet", "bridge"), "web:80"),
     ("bridge-down", "br0", "net", "ip link set br0 down", "ip link set br0 up", "web:80"),
     ("mtu", "ext0", "host", "ip link set ext0 mtu 1300", "ip link set ext0 mtu 1500", "web"),
 ]  # fmt: skip
@@ -387,6 +334,6 @@ def test_an_encrypted_network_on_the_other_host(far):
 def test_a_silent_agent_costs_little_and_the_trace_says_so(far):
     agent = far.host.agent_pid()
     far.host.run("kill", "-STOP", str(agent))
-    found = far.trace("box", "web:80")
+    found = trace(far.near, "box", "web:80")
     assert (found["reachable"], found["culprit"], asked(found)) == (True, None, False), found
     assert found["seconds"] < 2

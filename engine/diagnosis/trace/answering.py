@@ -26,7 +26,7 @@ from engine.diagnosis.trace.destination import REMOTE, Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Hop, Log
 from engine.diagnosis.trace.other_host import CULPRITS_LIMIT, LONGEST_TEXT, Report
-from engine.diagnosis.trace.overlay import Overlay
+from engine.diagnosis.trace.overlay_side import OverlaySide
 from engine.diagnosis.trace.records import Place, Records, address_of
 from engine.diagnosis.trace.source import of_container
 from engine.diagnosis.trace.state import State
@@ -66,8 +66,8 @@ def answer(host: Host, text: str) -> str:
         network = records.networks.get(question.network_id)
         if network is None or network.driver != "overlay":
             return ""
-        overlay = Overlay(host, records, log, dry=True)
-        overlay.learn([network])
+        side = OverlaySide(host, records)
+        side.learn([network])
         owned = f"{question.asker}/"
         source = _endpoint(records, question.network_id, question.source, lambda owner: owner.startswith(owned))
         target = _endpoint(records, question.network_id, question.target, lambda owner: owner in records.containers)
@@ -77,7 +77,7 @@ def answer(host: Host, text: str) -> str:
             detail = f"this host has no container with endpoint {question.target[:12]} on network {network.name}"
             missing = Culprit("no-such-endpoint", f"endpoint {question.target[:12]}", "host", detail, "")
             return encode(Report([], [missing]))
-        return encode(_examined(host, reader, records, overlay, log, question, source, target))
+        return encode(_examined(host, reader, records, side, log, question, source, target))
 
 
 def _endpoint(
@@ -91,7 +91,7 @@ def _examined(
     host: Host,
     reader: Reader,
     records: Records,
-    overlay: Overlay,
+    side: OverlaySide,
     log: Log,
     question: Question,
     source: JoinedEndpoint,
@@ -113,12 +113,13 @@ def _examined(
     log.add(f"interface {target.endpoint.interface}", str(place), str(own))
     parts: list[Callable[[], Iterable[Culprit]]] = [
         explanation.faults,
-        partial(overlay.devices, back),
-        partial(_underlay, overlay, back),
+        partial(side.devices, back),
+        partial(_underlay, side, back),
         lambda: filter(None, [rules.dropping_at_target(forth, client)]),
+        lambda: filter(None, [side.moved_port(back), side.dropped_in_network(forth, client)]),
         checks.ignores_ping,
         checks.listening,
-        lambda: filter(None, [overlay.small_underlay(back)]),
+        lambda: filter(None, [side.small_underlay(back) or side.narrow_interface(back)]),
         partial(checks.duplicates, sending=False),
     ]
     culprits = list(islice(_each(parts), CULPRITS_LIMIT))
@@ -136,9 +137,9 @@ def _each(parts: Iterable[Callable[[], Iterable[Culprit]]]) -> Iterator[Culprit]
             continue
 
 
-def _underlay(overlay: Overlay, way: Way) -> Iterator[Culprit]:
+def _underlay(side: OverlaySide, way: Way) -> Iterator[Culprit]:
     """Yield the faults of this host's side of the tunnel to the asking host."""
-    own, node = overlay.own_address, overlay.node_of(way)
+    own, node = side.own_address, side.node_of(way)
     if not own or node is None or way.source_member is None:
         return
     other = ip_address(node.data_address)
@@ -148,7 +149,7 @@ def _underlay(overlay: Overlay, way: Way) -> Iterator[Culprit]:
     found = path_lookup.route(other)
     if found.kind != "unicast":
         yield Culprit("no-route", f"route to {other} of the host", "host", f"this host has no route to {other}", "")
-    drop = overlay.dropped_tunnel(way)
+    drop = side.dropped_tunnel(way)
     if drop is not None:
         yield drop
 

@@ -40,6 +40,7 @@ class Checks:
         way, near, far = self._way, self._way.source_member, self._way.target_member
         own = self._way.source_address
         if way.kind == REMOTE and near is not None and far is not None:
+            yield from self._changed_mac(way.source, near)
             yield from self._compare_macs(way.source, near, far, way.inner_address)
         elif way.kind == BRIDGED and near is not None and far is not None and way.target is not None:
             if self._has_icc(near):
@@ -62,6 +63,16 @@ class Checks:
     ) -> Iterator[Culprit]:
         good = {self._mac_of(other) or other.endpoint.mac}
         yield from self._wrong_entries(place, by.endpoint.interface, target, good, self._records.name_of(other))
+
+    @staticmethod
+    def _changed_mac(place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
+        """Yield a culprit if an interface has another MAC than the one to which the other hosts send frames."""
+        interface, right = member.endpoint.interface, member.endpoint.mac
+        mac = place.inside(partial(_mac, interface))
+        if mac and mac != right:
+            detail = f"{interface} of {place.name} has the MAC {mac}, and the other hosts send to {right}"
+            fix = f"set it in {place}: ip link set {interface} address {right}"
+            yield Culprit("wrong-address", f"MAC {right} of {interface} of {place.name}", str(place), detail, fix)
 
     def _compare_gateway(self, place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
         if member.network.driver != "bridge":

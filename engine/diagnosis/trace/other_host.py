@@ -20,10 +20,10 @@ from engine.errors import EngineError
 from engine.host import Host
 from engine.store.codec import decode, encode
 
-ANSWER_SECONDS = 1.4
+ANSWER_SECONDS = 1.3
 """Seconds from the question in which the answer must come. `GRACE_SECONDS` are left if a probe has taken them."""
 GRACE_SECONDS = 0.3
-HOPS_LIMIT, CULPRITS_LIMIT, LONGEST_TEXT = 16, 8, 400
+HOPS_LIMIT, CULPRITS_LIMIT, LONGEST_TEXT = 16, 6, 300
 
 REPAIR = "repair it: hawse doctor --fix"
 PASS = "let these packets pass in that chain"
@@ -43,7 +43,7 @@ REMEDIES = {
     "own-firewall-damaged": REPAIR,
     "encryption-down": REPAIR,
     "duplicate-address": "remove the address from the other holder",
-    "stale-neighbour": "delete that entry: ip neigh del",
+    "stale-neighbour": "delete that entry: ip neigh del, or bridge fdb del",
     "rp-filter": "set the sysctl to 2, or correct the route back",
     "conntrack-full": "raise net.netfilter.nf_conntrack_max",
     "container-firewall": "change that rule or sysctl in the container's network namespace",

@@ -9,7 +9,7 @@ from functools import partial
 
 from drivers.api import DriverError, IPAddress
 from drivers.firewall.packet_trace import Event, rule_text
-from drivers.firewall.rule_reading import Drop, Packet, find_drop
+from drivers.firewall.rule_reading import Drop, Packet, Proven, find_drop, find_drops
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
@@ -54,6 +54,30 @@ def dropping_at_target(way: Way, client: IPAddress) -> Culprit | None:
     return _at_end(way.target, way.target_member.endpoint.interface, request, answer)
 
 
+def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | None:
+    """Return the rule that drops the packets in the namespace ``place`` of an overlay network, or None."""
+    filtered = place.inside(lambda: _filters_bridged(way.inner_address.version))
+    families: tuple[tuple[str, ...], ...] = (("bridge",), IP) if filtered else (("bridge",),)
+    steps = [(hook, p) for p in _exchange(way, client) for hook in ("prerouting", "forward", "postrouting")]
+    for family in families:
+        found = place.inside(partial(_first, steps, family))
+        if found is not None:
+            drop = found[1]
+            what = f"table {drop.table} chain {drop.chain}"
+            detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
+            fix = CHANGE_THERE.format(f"the {place}")
+            return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
+    return None
+
+
+def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven | None:
+    return next(find_drops(steps, families), None)
+
+
+def _filters_bridged(version: int) -> bool:
+    return filters_bridged("iptables" if version == 4 else "ip6tables")
+
+
 def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
     """Return the packet of a client, and its answer."""
     own, port = way.inner_address, way.inner_port
@@ -62,12 +86,13 @@ def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
 
 
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
-    comes, goes = _at(arriving, interface, ""), _at(leaving, "", interface)
-    for hook, packet in (("prerouting", comes), ("input", comes), ("output", goes), ("postrouting", goes)):
-        drop = place.inside(partial(find_drop, packet, hook, IP))
-        if drop is not None:
-            return _culprit(place, drop, bridged=False, version=packet.version)
-    return None
+    steps = _both_ways(_at(arriving, interface, ""), _at(leaving, "", interface))
+    found = place.inside(partial(_first, steps, IP))
+    return _culprit(place, found[1], bridged=False, version=found[0].version) if found is not None else None
+
+
+def _both_ways(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
+    return [("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving)]
 
 
 def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | None:
@@ -75,8 +100,7 @@ def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str)
     arriving = Packet("udp", other, own, port, received=interface)
     leaving = Packet("udp", own, other, port, sent=interface)
     found = find_drop(arriving, "ingress", ("netdev",))
-    hooks = (("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving))
-    return next((d for hook, packet in hooks if found is None and (d := find_drop(packet, hook, IP))), found)
+    return found or next((drop for _, drop in find_drops(_both_ways(arriving, leaving))), None)
 
 
 def _steps(way: Way) -> Iterator[Step]:
@@ -128,7 +152,7 @@ def _host_steps(way: Way, first: Packet, last: Packet) -> Iterator[Step]:
         other = port_of(way.target_member) if way.target_member is not None else ""
         for hook in ("prerouting", "forward", "postrouting"):
             yield HOST, hook, ("bridge",), _at(last, port, other)
-        if filters_bridged("iptables" if last.version == 4 else "ip6tables"):
+        if _filters_bridged(last.version):
             yield HOST, "forward", IP, _at(last, _in(way), _in(way))
         return
     if way.source.path or way.source.kind == OUTSIDE:

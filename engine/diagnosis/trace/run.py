@@ -10,6 +10,7 @@ from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.names import Names
 from engine.diagnosis.trace.overlay import Overlay
+from engine.diagnosis.trace.overlay_side import OverlaySide
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import Place, Records
 from engine.diagnosis.trace.state import State, bridge_of, port_of
@@ -47,8 +48,8 @@ class _Tracer:
 
     def run(self, target: Target) -> Trace:
         """Return the result; raises `Found` for a culprit that is proven before anything is sent."""
-        overlay = Overlay(self._host, self._records, self._log, dry=self._dry)
-        overlay.learn_peers(self._place)
+        side = OverlaySide(self._host, self._records)
+        side.learn_peers(self._place)
         destinations = Destinations(self._records, self._place)
         if target.published:
             way = destinations.published(target)
@@ -59,9 +60,9 @@ class _Tracer:
         self._describe(way)
         explanation = Explanation(self._reader, self._records, way, self._state)
         if way.kind == REMOTE:
-            return overlay.follow(way, explanation)
+            return Overlay(self._host, side, self._log, dry=self._dry).follow(way, explanation)
         result = self._without_probe(way, explanation) if self._dry else self._with_probe(way, explanation)
-        devices = next(overlay.devices(way), None) if result.reachable is False and result.culprit is None else None
+        devices = next(side.devices(way), None) if result.reachable is False and result.culprit is None else None
         return self._ended(False, devices) if devices is not None else result
 
     def _with_probe(self, way: Way, explanation: Explanation) -> Trace:

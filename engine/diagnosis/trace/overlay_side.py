@@ -1,0 +1,207 @@
+"""One host's side of an overlay network: the records of the cluster, and the state of this host on a path (`Way`).
+
+The source of the path is on this host, and its target on another one. `engine.diagnosis.trace.overlay` uses it for the
+source's host, and `engine.diagnosis.trace.answering` for the target's host, with the path back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from ipaddress import ip_address
+
+from drivers.api import DriverError, IPAddress, LinkRepairer, PeerProgrammer
+from drivers.linux import path_lookup
+from drivers.linux.features import mtu_of
+from drivers.linux.probes import VXLAN_PORT
+from drivers.overlay.vxlan import BRIDGE
+from engine.cluster import encryption, membership, peers, snapshot
+from engine.cluster.model import ClusterMembership, Node
+from engine.cluster.snapshot import View
+from engine.diagnosis.trace import rules
+from engine.diagnosis.trace.destination import Way
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.records import HOST, Place, Records, addresses
+from engine.diagnosis.trace.rules import rule_in
+from engine.diagnosis.trace.state import port_of
+from engine.errors import EngineError
+from engine.host import Host, network_spec
+from engine.model import NetworkRecord
+
+
+class OverlaySide:
+    """The cluster as this host knows it, and this host's part of a path through an overlay network."""
+
+    def __init__(self, host: Host, records: Records) -> None:
+        self._host, self._records = host, records
+        self._membership: ClusterMembership | None = None
+        self.view: View | None = None
+        self.store_error = ""
+
+    def learn_peers(self, place: Place) -> None:
+        """Add the endpoints of other hosts on the source's overlay networks to the records."""
+        members = self._records.members(place.record) if place.record is not None else []
+        self.learn([m.network for m in members if m.network.driver == "overlay"])
+
+    def learn(self, overlays: Sequence[NetworkRecord]) -> None:
+        """Add the endpoints of other hosts on some overlay networks to the records."""
+        if not overlays or not self._host.is_clustered:
+            return
+        try:
+            with membership.connected(self._host) as (client, self._membership):
+                self.view = snapshot.load(client)
+        except (EngineError, OSError) as error:
+            self.store_error = str(error)
+            with suppress(EngineError):
+                self._membership = membership.load(self._host.root)
+            self.view = snapshot.saved(self._host.root)
+        if self.view is None or self._membership is None:
+            return
+        for network in overlays:
+            for endpoint in self.view.all_endpoints(network.id):
+                if endpoint.node != self._membership.node_id:
+                    record = snapshot.record_of(endpoint)
+                    self._records.endpoints.append(record)
+                    if endpoint.node not in self.view.alive:
+                        self._records.lost.update(addresses(record))
+
+    def store_down(self) -> Culprit | None:
+        """Return the culprit of a cluster store that does not answer, or None."""
+        if not self.store_error:
+            return None
+        detail = f"the cluster's store does not answer ({self.store_error}); new peers are not learned"
+        fix = "look at the managers: hawse node ls; start the etcd that stopped (on its host: any hawse command)"
+        return Culprit("store-down", "store of the cluster (etcd)", "cluster", detail, fix)
+
+    @property
+    def own_address(self) -> str:
+        """The underlay address of this host, or "" if this host is in no cluster."""
+        return self._membership.data_address if self._membership is not None else ""
+
+    def node_of(self, way: Way) -> Node | None:
+        """Return the host that has the target's endpoint, or None if it is unknown."""
+        if self.view is None or way.target_member is None:
+            return None
+        return self.view.nodes.get(way.target_member.endpoint.container_id.partition("/")[0])
+
+    def dropped_in_network(self, way: Way, client: IPAddress | None) -> Culprit | None:
+        """Return the rule in the network's namespace on this host that drops the packets of ``client``, or None."""
+        place = self.namespace(way)
+        return rules.dropping_in_network(way, client, place) if place is not None and client is not None else None
+
+    def namespace(self, way: Way) -> Place | None:
+        """Return the namespace of the network on this host, or None if there is none."""
+        member = way.source_member
+        driver = self._host.driver(member.network.driver) if member is not None else None
+        if member is None or not isinstance(driver, LinkRepairer):
+            return None
+        path = driver.watched(network_spec(member.network))[1]
+        return Place("namespace of network", member.network.name, path) if path else None
+
+    def narrow_interface(self, way: Way) -> Culprit | None:
+        """Return the source's interface if its MTU is smaller than that of the network, or None."""
+        place, member = self.namespace(way), way.source_member
+        if place is None or member is None:
+            return None
+        interface = member.endpoint.interface
+        own, usual = way.source.inside(partial(mtu_of, interface)), place.inside(partial(mtu_of, BRIDGE))
+        if not 0 < own < usual:
+            return None
+        detail = f"{interface} of {way.source.name} has an MTU of {own}, the network of {usual}"
+        fix = f"raise it in {way.source}: ip link set {interface} mtu {usual}"
+        return Culprit("mtu", f"interface {interface} of {way.source.name}", str(way.source), detail, fix)
+
+    def devices(self, way: Way) -> Iterator[Culprit]:
+        """Yield the faults of the network's devices and tables on this host that concern this path."""
+        member = way.source_member
+        if member is None or member.network.driver != "overlay" or self.view is None or self._membership is None:
+            return
+        driver = self._host.driver(member.network.driver)
+        if not isinstance(driver, PeerProgrammer):
+            return
+        spec = encryption.spec(member.network, self._membership, self.view.nodes.values())
+        try:
+            lines = driver.verify(spec, peers.of(self.view, member.network.id, self._membership.node_id), False)
+        except (DriverError, OSError) as error:
+            lines = [f"missing: {error}"]
+        for line in lines:
+            yield from self._of_line(way, member.network.name, line)
+
+    def _of_line(self, way: Way, network: str, line: str) -> Iterator[Culprit]:
+        fix = f"hawse network verify --fix {network}"
+        where = f"namespace of network {network}"
+        kind, _, what = line.partition(": ")
+        detail = f"network {network} on this host: {line}"
+        if ("tunnel" in what and "firewall" not in what) or "encrypting" in what or "in clear" in what:
+            yield Culprit("encryption-down", f"encryption of network {network}", where, detail, fix)
+        elif "the firewall's element" in what:
+            yield Culprit("own-firewall-damaged", f"table inet hawse ({what})", "host", detail, fix)
+        elif what in ("br0", "the network's namespace") and kind == "missing":
+            yield Culprit("bridge-missing", f"bridge br0 of network {network}", where, detail, fix)
+        elif kind == "missing" and what.startswith("vxlan") and ":" not in what:
+            yield Culprit("interface-missing", f"interface {what} of network {network}", where, detail, fix)
+        elif what.endswith("is down"):
+            name = what.split()[0]
+            sort = "bridge-down" if name == "br0" else "interface-down"
+            yield Culprit(
+                sort, f"{'bridge' if name == 'br0' else 'interface'} {name} of network {network}", where, detail, fix
+            )
+        elif "is not on br0" in what:
+            yield Culprit("not-in-bridge", f"interface {what.split()[0]} of network {network}", where, detail, fix)
+        elif self._concerns(way, what):
+            shown = f"tables of network {network} for {way.address}"
+            yield Culprit("peer-table-stale", shown, where, detail, fix)
+
+    def _concerns(self, way: Way, line: str) -> bool:
+        member = way.target_member
+        node = self.node_of(way)
+        words = [str(way.address), *((member.endpoint.mac,) if member else ()), *((node.data_address,) if node else ())]
+        return any(word in line.split() for word in words)
+
+    def dropped_tunnel(self, way: Way) -> Culprit | None:
+        """Return the rule of this host that drops the tunnel's packets to or from the other host, or None.
+
+        The rules are read, and nothing is sent.
+        """
+        node, member = self.node_of(way), way.source_member
+        if node is None or member is None or not self.own_address:
+            return None
+        own, other = ip_address(self.own_address), ip_address(node.data_address)
+        encrypted = encryption.is_encrypted(member.network)
+        port, what = (encryption.port(member.network), "WireGuard") if encrypted else (VXLAN_PORT, "VXLAN")
+        drop = rules.dropping_tunnel(own, other, port, path_lookup.route(other).interface)
+        if drop is None:
+            return None
+        chain = f"table {drop.table} chain {drop.chain}"
+        detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, drop)}"
+        kind = "encryption-down" if encrypted else "vxlan-blocked"
+        fix = f"let UDP {port} from and to {other} pass in {chain}"
+        return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)
+
+    def small_underlay(self, way: Way) -> Culprit | None:
+        """Return the underlay interface whose MTU is too small for full-size packets, or None."""
+        node, member = self.node_of(way), way.source_member
+        if node is None or member is None:
+            return None
+        interface = path_lookup.route(ip_address(node.data_address)).interface
+        inner, outer = way.source.inside(partial(mtu_of, member.endpoint.interface)), mtu_of(interface)
+        if inner and outer and outer < inner + 50:
+            detail = f"{interface} has an MTU of {outer}; packets of {inner} bytes and 50 bytes of VXLAN do not fit"
+            fix = f"raise it: ip link set {interface} mtu {inner + 50}"
+            return Culprit("mtu", f"interface {interface} of the host", "host", detail, fix)
+        return None
+
+    def moved_port(self, way: Way) -> Culprit | None:
+        """Return a forwarding entry that sends the source's frames to another port of the network's bridge, or None."""
+        place, member = self.namespace(way), way.source_member
+        if place is None or member is None:
+            return None
+        mac = member.endpoint.mac
+        by, port = place.inside(lambda: (path_lookup.static_ports(BRIDGE).get(mac), port_of(member)))
+        if by in (None, port):
+            return None
+        detail = f"{BRIDGE} has a static entry that sends {mac} ({way.source.name}) to {by}, not to {port}"
+        fix = f"delete it in the {place}: bridge fdb del {mac} dev {by} master"
+        what = f"forwarding entry {mac} of bridge {BRIDGE} of network {member.network.name}"
+        return Culprit("stale-neighbour", what, str(place), detail, fix)

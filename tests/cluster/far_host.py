@@ -1,0 +1,75 @@
+"""The host at the other end of an overlay, as the place of faults for ``hawse trace``."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+
+from drivers.linux import persistent_netns
+
+
+def trace(host, *argv):
+    began = time.monotonic()
+    done = host.hawse("trace", "--format", "json", *argv, check=False)
+    assert done.stdout, done.stderr
+    return {**json.loads(done.stdout), "seconds": time.monotonic() - began}
+
+
+def inside(host, script, name="app"):
+    """Run a script in the namespace of an overlay network on a host."""
+    network = host.hawse("network", "inspect", "-f", "{{slice .Id 0 12}}", name).stdout.strip()
+    path = persistent_netns.netns_path(host.run_dir / "overlay" / network)
+    return host.run("nsenter", f"--net={path}", "sh", "-ec", script)
+
+
+def asked(found):
+    """Return whether the agent of the other host has answered."""
+    return not any("gives no answer" in hop["detail"] for hop in found["hops"])
+
+
+class FarHost:
+    """The host ``a``, on which ``web`` runs, as the place of faults. The container ``box`` on ``b`` traces to it."""
+
+    def __init__(self, a, b):
+        self.host, self.near = a, b
+        self.web = a.hawse("inspect", "-f", "{{.State.Pid}}", "web").stdout.strip()
+        own, other = (
+            json.loads(host.hawse("inspect", name).stdout)[0]["NetworkSettings"]["Networks"]["app"]
+            for host, name in ((a, "web"), (b, "box"))
+        )
+        vni = inside(a, "ip -d link show vxlan0").stdout.partition("vxlan id ")[2].split()[0]
+        port = f"veth{own['EndpointID'][:7]}"
+        self.known = {
+            "port": port,
+            "mac": other["MacAddress"],
+            "own": own["MacAddress"],
+            "box": b.underlay,
+            "vni": int(vni),
+        }
+
+    @contextmanager
+    def fault(self, place, script, undo):
+        """Run a script for a ``with`` block, on the host, in the container ``web`` or in the network's namespace."""
+        self.run(place, script)
+        try:
+            yield
+        finally:
+            self.run(place, undo)
+
+    def run(self, place, script):
+        script = script.format(**self.known)
+        if place == "net":
+            inside(self.host, script)
+        else:
+            enter = ("nsenter", "-t", self.web, "-n") if place == "web" else ()
+            self.host.run(*enter, "sh", "-ec", script)
+
+    def trace(self, *argv):
+        """Trace from the other host. Under heavy load, the answer of this host may come too late: then trace again."""
+        found = trace(self.near, *argv)
+        return found if asked(found) else trace(self.near, *argv)
+
+    def names(self, hop):
+        """Return whether a hop or a culprit is on this host."""
+        return f"({self.host.underlay})" in hop["where"]
