@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from drivers.api import DriverError, IPAddress
@@ -24,7 +25,7 @@ from drivers.linux.probes import TunnelFlow, Tuple
 
 ADD_MEMBERSHIP, TRACE_GROUP = 1, 9  # kernel constants NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE
 TRACE = 10 << 8 | 17  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_TRACE
-TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, TRANSPORT = 1, 2, 3, 4, 5, 6, 9  # attributes NFTA_TRACE_*
+TABLE, CHAIN, HANDLE, KIND, VERDICT, ID, NETWORK, TRANSPORT = 1, 2, 3, 4, 5, 6, 8, 9  # attributes NFTA_TRACE_*
 POLICY, CODE = 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
 READS = 200  # maximum messages of one read, because a flood of packets must not block the caller
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
@@ -60,6 +61,14 @@ class Event(NamedTuple):
     reply: bool
 
 
+class Answer(NamedTuple):
+    """An answer that leaves the namespace: its source address and port, and whether it is a TCP reset."""
+
+    source: IPAddress
+    port: int
+    reset: bool
+
+
 class PacketTrace:
     """The trace of one probe in the network namespace of the calling thread, until `close`.
 
@@ -74,7 +83,7 @@ class PacketTrace:
         neighbours: Collection[IPAddress] = (),
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
-        self.answers: list[bool] = []  # one item for each answer that is routed and leaves: True for a TCP reset
+        self.answers: list[Answer] = []  # those that are routed and leave the namespace
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
@@ -138,7 +147,7 @@ class PacketTrace:
             if table.partition(" ")[2] == f"hawse_trace_{os.getpid()}":
                 leaves = read_text(values.get(CHAIN, b"")).startswith(LEAVING)
                 if leaves and self._replies.get(values.get(ID, b"")):
-                    self.answers.append(_is_reset(values.get(TRANSPORT, b"")))
+                    self.answers += _answers(values.get(NETWORK, b""), values.get(TRANSPORT, b""))
                 continue
             kind_of = _number(values, KIND)
             verdict = read(values.get(VERDICT, b"")).get(CODE, b"")
@@ -178,8 +187,12 @@ def rule_text(table: str, chain: str, handle: int) -> str:
     return ""
 
 
-def _is_reset(transport: bytes) -> bool:
-    return len(transport) > 13 and bool(transport[13] & 4)
+def _answers(network: bytes, transport: bytes) -> Iterator[Answer]:
+    """Yield the answer with these headers, or nothing if the kernel has not sent them."""
+    if len(network) >= 20 and len(transport) >= 8:
+        source = network[12:16] if network[0] >> 4 == 4 else network[8:24]
+        reset = len(transport) > 13 and bool(transport[13] & 4)
+        yield Answer(ip_address(source), int.from_bytes(transport[:2]), reset)
 
 
 def _number(values: dict[int, bytes], key: int, default: int = 0) -> int:

@@ -25,7 +25,7 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import Place, Records
+from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.diagnosis.trace.routes import Routes
 from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
@@ -343,6 +343,8 @@ class Explanation:
         obstacle = next(chain(self._obstacles.likely(seen), self._obstacles.wrong_source(seen)), None)
         if obstacle is not None:
             return obstacle
+        if seen.saw(HOST, path_lookup.route(way.address).interface, reply=True):
+            return rules.dropping(way)  # the answer has come back, and was lost on this host
         detail = f"the probe left this host, and {way.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {way.address}", "outside", detail, fix)

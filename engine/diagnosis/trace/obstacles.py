@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from drivers.firewall.foreign_drops import OURS
-from drivers.linux import listeners, obstacles, path_lookup, sysctl
+from drivers.linux import ipsec_policies, listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
 from engine.diagnosis.trace import outside
@@ -23,9 +23,11 @@ from engine.diagnosis.trace.rules import CHANGE_THERE, in_shell, rule_in
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 CHANGING = re.compile(
-    r"\b(notrack|snat|masquerade|synproxy|queue|(ttl|hoplimit|mark|saddr|daddr|sport|dport) set)\b", re.IGNORECASE
+    r"\b(notrack|snat|masquerade|synproxy|queue|(ttl|hoplimit|mark|zone|saddr|daddr|sport|dport) set)\b", re.IGNORECASE
 )
 """Statements of nftables that change a packet or its treatment, without a drop."""
+
+FEW_HOPS = 8  # a way through an internet has often more hops
 
 
 class Obstacles:
@@ -57,6 +59,8 @@ class Obstacles:
                 if culprit is not None:
                     yield culprit
         yield from self._full_queue(seen)
+        yield from self._policies()
+        yield from self._short_lives()
         if not self._has_left(seen):
             yield from _changing_rules(seen)
             yield from self._unresolved()
@@ -75,7 +79,9 @@ class Obstacles:
         return self._known[place].get(interface, [])
 
     def _has_left(self, seen: Observation) -> bool:
-        return self._way.kind == EXTERNAL and seen.saw(HOST, self._outer())
+        """Return whether the probe has left the host, and no answer has come back to it."""
+        outer = self._outer()
+        return self._way.kind == EXTERNAL and seen.saw(HOST, outer) and not seen.saw(HOST, outer, reply=True)
 
     def _outer(self) -> str:
         """Return the host's interface by which the packet leaves for an external machine, or ""."""
@@ -141,6 +147,34 @@ class Obstacles:
             detail = f"{waiting} connections wait at port {way.service}, and its queue is full"
             fix = f"see what the process in {way.target.name} waits for, or give it a longer queue"
             yield Culprit("port-not-listening", what, str(way.target), detail, fix)
+
+    def _policies(self) -> Iterator[Culprit]:
+        """Yield IPsec policies for the packets of the path."""
+        way, own = self._way, self._way.source_address
+        for place in dict.fromkeys(filter(None, (way.source, HOST, way.target))):
+            for source, target in ((own, way.inner_address), (way.inner_address, own)):
+                policy = ""
+                if source is not None and target is not None and place.kind != "outside":
+                    policy = place.inside(partial(ipsec_policies.stopping, source, target))
+                if policy:
+                    kind = "container-firewall" if place.path else "foreign-firewall"
+                    detail = f"an IPsec policy of {place.name} matches the probe: {policy}"
+                    fix = f"look at it in {place}: ip xfrm policy; ip xfrm state"
+                    yield Culprit(kind, f"IPsec policy of {place.name}", str(place), detail, fix)
+
+    def _short_lives(self) -> Iterator[Culprit]:
+        """Yield a sysctl by which packets of the source or the target live for too few hops to leave the host."""
+        way, version = self._way, self._way.inner_address.version
+        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
+            if way.kind == BRIDGED or place is None or not place.path or member is None:
+                continue
+            path = "net/ipv4/ip_default_ttl" if version == 4 else ""
+            path = path or sysctl.conf("ipv6", member.endpoint.interface, "hop_limit")
+            if int(place.inside(partial(sysctl.read, path)) or FEW_HOPS) < FEW_HOPS:
+                name = path.replace("/", ".")
+                detail = f"{name} lets the packets of {place.name} end after a few hops"
+                fix = f"sysctl -w {name}=64 in {place.name}"
+                yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _unresolved(self) -> Iterator[Culprit]:
         """Yield the next hop that does not tell its MAC: in the source's namespace, on the host, or in the target's."""

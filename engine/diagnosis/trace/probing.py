@@ -14,7 +14,7 @@ from secrets import randbelow
 from drivers.api import DriverError, IPAddress
 from drivers.firewall import legacy_tables
 from drivers.firewall.legacy_tables import Dropping
-from drivers.firewall.packet_trace import Event, PacketTrace
+from drivers.firewall.packet_trace import Answer, Event, PacketTrace
 from drivers.linux import address, injection, link, path_lookup
 from drivers.linux.netlink import session
 from drivers.linux.packet_taps import Sight, Tap
@@ -44,7 +44,7 @@ class Observation:
     client: IPAddress | None = None
     impossible: str = ""
     legacy: list[tuple[Place, Dropping]] = field(default_factory=list)
-    answers: list[bool] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
     def drops(self) -> list[tuple[Place, Event]]:
         """Return the drops in the order in which they were seen; drops of the probe come before drops of answers."""
@@ -71,8 +71,7 @@ class Watching:
             self._counted[place] = place.inside(legacy_tables.counters)
             interfaces = list(dict.fromkeys(self._interfaces(place)))
             with suppress(DriverError, OSError):
-                devices = interfaces if not place.path else ()
-                trace = place.inside(partial(PacketTrace, probe, devices, neighbours))
+                trace = place.inside(partial(PacketTrace, probe, interfaces, neighbours))
                 stack.callback(trace.close)
                 self._readers[trace.fileno()] = partial(self._read_trace, place, trace)
             for interface in interfaces:
@@ -204,7 +203,7 @@ def _injected(way: Way) -> Observation:
 
         def poll() -> str:
             late = time.monotonic() > began + LATE_SECONDS
-            return _result_outside(watching.seen, probe, interface, late=late)
+            return _result_outside(way, watching.seen, probe, late=late)
 
         try:
             send()
@@ -217,13 +216,20 @@ def _injected(way: Way) -> Observation:
         return watching.seen
 
 
-def _result_outside(seen: Observation, probe: Tuple, interface: str, *, late: bool) -> str:
-    replies = [sight for _, sight in seen.sights if sight.reply and sight.interface == interface]
+def _result_outside(way: Way, seen: Observation, probe: Tuple, *, late: bool) -> str:
+    """Return the probe's result. An answer counts only if it comes from the address and the port of the probe."""
+
+    def is_right(source: IPAddress, port: int) -> bool:
+        return source == way.address and (port == way.port or probe.protocol == "icmp")
+
+    sights = [sight for _, sight in seen.sights if sight.reply and sight.interface == way.source.interface]
+    replies = [sight for sight in sights if is_right(sight.source, sight.source_port)]
     if replies:
         return "refused" if replies[0].reset else "open"
     # If no machine has the client's address, the answer cannot leave. In this case, an answer seen on the host counts.
-    if late and seen.answers and not seen.drops():
-        return "refused" if seen.answers[0] and probe.protocol == "tcp" else "open"
+    answers = [answer for answer in seen.answers if is_right(answer.source, answer.port)]
+    if late and answers and not seen.drops():
+        return "refused" if answers[0].reset and probe.protocol == "tcp" else "open"
     return ""
 
 

@@ -53,6 +53,22 @@ CASES = {
     "packets without connection tracking": (
         "host", RULE.format("filter", "prerouting", -310, "tcp dport 8080 notrack"), FLUSH,
         "outside", "published:8080", "foreign-firewall", "table ip foreign chain c"),
+    "answers in another zone of connection tracking": (
+        "host", RULE.format("filter", "prerouting", -310, "iifname BRIDGE ct zone set 5"), FLUSH,
+        "outside", "published:8080", "foreign-firewall", "table ip foreign chain c"),
+    "answers from outside in another zone": (
+        "host", RULE.format("filter", "prerouting", -310, "iifname BRIDGE ct zone set 5"), FLUSH,
+        "db", "192.168.99.99:91", "foreign-firewall", "table ip foreign chain c"),
+    "a rule at the container's interface": (
+        "web", "nft 'add table netdev foreign; add chain netdev foreign c { type filter hook ingress device eth0 "
+        "priority 0; }; add rule netdev foreign c tcp dport 80 drop'", "nft delete table netdev foreign",
+        "db", "web:80", "container-firewall", "table netdev foreign chain c of web"),
+    "an IPsec policy": (
+        "web", "ip xfrm policy add src 0.0.0.0/0 dst 172.31.0.2 dir in action block", "ip xfrm policy flush",
+        "db", "172.31.0.2:80", "container-firewall", "IPsec policy of web"),
+    "a short lifetime": (
+        "db", "sysctl -qw net.ipv4.ip_default_ttl=1", "sysctl -qw net.ipv4.ip_default_ttl=64",
+        "db", "192.168.99.99:91", "container-firewall", "ip_default_ttl of db"),
     "a lifetime that ends": (
         "host", RULE.format("filter", "prerouting", -290, "tcp dport 8080 ip ttl set 1"), FLUSH,
         "outside", "published:8080", "foreign-firewall", "table ip foreign chain c"),

@@ -1,0 +1,47 @@
+"""Find IPsec policies (ip xfrm) that block packets or require a tunnel, in the calling thread's network namespace."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from drivers.api import IPAddress
+from drivers.linux.attributes import read
+from drivers.linux.errors import kernel_errors
+from drivers.linux.netlink import Session
+from drivers.linux.route import VERSIONS
+
+NETLINK_XFRM, GET_POLICY, TEMPLATES = 6, 0x15, 5  # kernel constants; XFRM_MSG_GETPOLICY, XFRMA_TMPL
+SELECTOR = struct.Struct("=16s16s8xHBB8x4x")  # struct xfrm_selector: destination, source, family, prefix lengths
+ACTION, POLICY_BYTES, BLOCK = 161, 168, 1  # struct xfrm_userpolicy_info: offset of the action, size; XFRM_POLICY_BLOCK
+
+
+def stopping(source: IPAddress, destination: IPAddress) -> str:
+    """Return the policy that blocks packets between two addresses or requires IPsec for them, as text; "" if none."""
+    session = Session(NETLINK_XFRM)
+    try:
+        with kernel_errors("list", "IPsec policies"):
+            bodies = session.dump(GET_POLICY, bytes(64))
+    except OSError:
+        return ""  # the kernel has no IPsec
+    finally:
+        session.close()
+    found = (text for body in bodies for text in _matching(body, source, destination))
+    return next(found, "")
+
+
+def _matching(body: bytes, source: IPAddress, destination: IPAddress) -> Iterator[str]:
+    to, by, family, to_length, by_length = SELECTOR.unpack_from(body)
+    version = VERSIONS.get(family)
+    if version != destination.version or version != source.version:
+        return
+    size = 4 if family == socket.AF_INET else 16
+    ends = [ip_network((ip_address(data[:size]), n), strict=False) for data, n in ((by, by_length), (to, to_length))]
+    if not (source in ends[0] and destination in ends[1]):
+        return
+    if body[ACTION] == BLOCK:
+        yield f"src {ends[0]} dst {ends[1]} action block"
+    elif TEMPLATES in read(body, POLICY_BYTES):
+        yield f"src {ends[0]} dst {ends[1]}, which requires IPsec"
