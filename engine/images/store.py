@@ -29,7 +29,7 @@ from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
 from engine.images.extract import unpack
 from engine.images.limits import Limits, limits_for, within_free_space
-from engine.images.platform import parse_platform
+from engine.images.platform import mismatch, parse_platform, platform_of
 from engine.images.pull import Pull
 from engine.images.reference import archived_name, id_prefix, new_name, normalise
 from engine.images.save import SavedImage, tags_of_repository, write_archive
@@ -156,6 +156,22 @@ class ImageStore:
         yield {"status": f"Status: {outcome} for {name}"}
         if platform:
             pull.check_platform(self._config(self._get(str(name))))
+
+    def check_platform(self, record: ImageRecord, reference: str, platform: str) -> str:
+        """Check that an image is for a platform, "" for this host's; return a warning, or "".
+
+        As in Docker, an image for another platform than the given one is missing (NotFound). An image for another
+        platform than this host's is used with a warning.
+        """
+        wanted, actual = parse_platform(platform), platform_of(self._config(record))
+        if wanted.runs(actual):
+            return ""
+        if platform:
+            raise mismatch(reference, wanted, actual)
+        return (
+            f"The requested image's platform ({actual}) does not match the detected host platform ({wanted}) and no "
+            "specific platform was requested"
+        )
 
     def list(self, filters: Filters) -> Documents:
         """Return the documents of GET /images/json."""
