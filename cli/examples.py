@@ -146,6 +146,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("an image of a registry, for another processor", "hawse pull --platform linux/arm64 registry.lan/app:1.0"),
         ("with the credentials of docker login", "docker login registry.lan; hawse pull registry.lan/app:1.0"),
     ),
+    "save": (
+        ("move an image to another host", "hawse save web:1.0 | ssh HOST hawse load"),
+        ("give an image to Docker", "hawse save -o web.tar web:1.0; docker load -i web.tar"),
+    ),
     "tag": (("give an image one more name", "hawse tag alpine:3.20 base:latest"),),
     "image inspect": (
         ("everything about an image", "hawse image inspect alpine:3.20"),

@@ -49,6 +49,7 @@ COMMANDS = {
     "rm": "cli.container.rm:rm",
     "rmi": "cli.image.rm:rmi",
     "run": "cli.container.run:run",
+    "save": "cli.image.save:save",
     "start": "cli.container.start:start",
     "stats": "cli.container.stats:stats",
     "stop": "cli.container.stop:stop",

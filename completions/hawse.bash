@@ -8,8 +8,8 @@ __hawse_command() {
     case $1 in
         '')
             commands='attach completion container create doctor events exec image images import info inspect kill load
-                      logs network node port ps publish pull rename restart rm rmi run start stats stop swarm system
-                      tag top trace unpublish version wait'
+                      logs network node port ps publish pull rename restart rm rmi run save start stats stop swarm
+                      system tag top trace unpublish version wait'
             flags='--config=directories --context,-c=context --debug,-D --dry-run --explain --help *--host,-H=none
                    --log-level,-l=log-level --no-color --version,-v'
             strict=1
@@ -156,7 +156,7 @@ __hawse_command() {
             flags='*--filter,-f=event-filter --format=event-format --help --since=age --until=none'
             ;;
         image)
-            commands='import inspect load ls pull rm tag'
+            commands='import inspect load ls pull rm save tag'
             aliases='list=ls remove=rm'
             flags='--help'
             strict=1
@@ -182,6 +182,10 @@ __hawse_command() {
             ;;
         'image rm')
             flags='--force,-f --help --no-prune'
+            arguments='more-images...'
+            ;;
+        'image save' | save)
+            flags='--help --output,-o=none'
             arguments='more-images...'
             ;;
         'image tag' | tag)

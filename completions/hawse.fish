@@ -1,7 +1,7 @@
 # fish completion for hawse. `hawse completion fish` writes it.
 
 # For each command: the flags that take a value, with its source, and the aliases of its commands.
-set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
+set -g __hawse_paths 'attach' 'container attach' 'completion' 'container' 'container create' 'create' 'container exec' 'exec' 'container inspect' 'container kill' 'kill' 'container logs' 'logs' 'container ls' 'container port' 'port' 'container prune' 'container publish' 'publish' 'container rename' 'rename' 'container restart' 'restart' 'container rm' 'rm' 'container run' 'run' 'container start' 'start' 'container stats' 'stats' 'container stop' 'stop' 'container top' 'top' 'container unpublish' 'unpublish' 'container wait' 'wait' 'doctor' 'events' 'system events' 'image' 'image import' 'import' 'image inspect' 'image load' 'load' 'image ls' 'image pull' 'pull' 'image rm' 'image save' 'save' 'image tag' 'tag' 'images' 'info' 'system info' 'inspect' 'network' 'network connect' 'network create' 'network disconnect' 'network inspect' 'network ls' 'network map' 'network prune' 'network rm' 'network verify' 'node' 'node inspect' 'node ls' 'node rm' 'ps' 'rmi' 'swarm' 'swarm init' 'swarm join' 'swarm join-token' 'swarm leave' 'system' 'system boot' 'system check' 'system df' 'system install' 'system prune' 'system service' 'system uninstall' 'trace' 'version'
 set -g __hawse_strict 'container create' 'create' 'container exec' 'exec' 'container run' 'run' 'container top' 'top'
 
 function __hawse_valued
@@ -50,6 +50,8 @@ function __hawse_valued
             printf '%s\n' --filter=image-filter -f=image-filter --format=image-format
         case 'image pull' 'pull'
             printf '%s\n' --platform=none
+        case 'image save' 'save'
+            printf '%s\n' --output=none -o=none
         case 'images'
             printf '%s\n' --filter=image-filter -f=image-filter --format=image-format
         case 'info' 'system info'
@@ -371,6 +373,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'\'' -a restart -d 'Restart one or 
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rm -d 'Remove one or more containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a rmi -d 'Remove one or more images'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a run -d 'Create and run a new container from an image'
+complete -c hawse -n '__hawse_argument_of 0 \'\'' -a save -d 'Save one or more images to a tar archive (streamed to STDOUT by default)'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a start -d 'Start one or more stopped containers'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a stats -d 'Display a live stream of container(s) resource usage statistics'
 complete -c hawse -n '__hawse_argument_of 0 \'\'' -a stop -d 'Stop one or more running containers'
@@ -739,9 +742,10 @@ complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a load -d 'Load an image
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a ls -d 'List images'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a pull -d 'Download an image from a registry'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a rm -d 'Remove one or more images'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a save -d 'Save one or more images to a tar archive (streamed to STDOUT by default)'
 complete -c hawse -n '__hawse_argument_of 0 \'image\'' -a tag -d 'Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE'
-complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm tag' -a list -d 'same as ls'
-complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm tag' -a remove -d 'same as rm'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm save tag' -a list -d 'same as ls'
+complete -c hawse -n '__hawse_argument_of 0 \'image\'; and __hawse_none_of import inspect load ls pull rm save tag' -a remove -d 'same as rm'
 complete -c hawse -n '__hawse_flags_of \'image\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'image import\' \'import\'' -s c -l change -x -a '(__hawse_offer none)' -d 'Apply Dockerfile instruction to the created image'
@@ -778,6 +782,10 @@ complete -c hawse -n '__hawse_flags_of \'image rm\'' -s f -l force -d 'Force rem
 complete -c hawse -n '__hawse_flags_of \'image rm\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'image rm\'' -l no-prune -d 'Do not delete untagged parents'
 complete -c hawse -n '__hawse_argument_of 0+ \'image rm\'' -a '(__hawse_offer more-images)'
+
+complete -c hawse -n '__hawse_flags_of \'image save\' \'save\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'image save\' \'save\'' -s o -l output -x -a '(__hawse_offer none)' -d 'Write to a file, instead of STDOUT'
+complete -c hawse -n '__hawse_argument_of 0+ \'image save\' \'save\'' -a '(__hawse_offer more-images)'
 
 complete -c hawse -n '__hawse_flags_of \'image tag\' \'tag\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_argument_of 0 \'image tag\' \'tag\'' -a '(__hawse_offer rootfs)'

@@ -351,6 +351,12 @@ class Images(Protocol):
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
         """Import all images of an archive; return for each image a record with only the names in the archive."""
 
+    def save(self, references: Sequence[str], target: BinaryIO) -> None:
+        """Write images as an archive for `load` and ``docker load``, each with one layer.
+
+        A name without a tag stands for all tags of the repository. Nothing is written if an image is missing.
+        """
+
     def tag(self, reference: str, name: str) -> None:
         """Give an image one more name. If another image has the name, the name is removed from that image."""
 

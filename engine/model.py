@@ -207,6 +207,7 @@ class ContainerCreate:
     host: HostConfig = HostConfig()
     networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
     name: str = ""  # if "", the engine generates a name such as "eager_hopper"
+    platform: str = ""  # the platform that the image must have: [os/]architecture[/variant]; "" means any platform
 
 
 @dataclass(frozen=True, slots=True)

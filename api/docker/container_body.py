@@ -19,7 +19,9 @@ SEVERAL_NETWORKS: Version = (1, 44)
 NO_VOLUMES = "hawse keeps no volumes. Mount a directory of this host: /srv/data:/data"
 
 
-def container_create(body: Fields, name: str, version: Version) -> tuple[ContainerCreate, list[str]]:
+def container_create(
+    body: Fields, name: str, version: Version, platform: str = ""
+) -> tuple[ContainerCreate, list[str]]:
     """Return the engine's request, and a warning for each setting without effect; raises ApiError and EngineError."""
     if not body.has_other_than("HostConfig", "NetworkingConfig"):
         raise bad_request("config cannot be empty in order to create a container")
@@ -38,7 +40,7 @@ def container_create(body: Fields, name: str, version: Version) -> tuple[Contain
         raise bad_request("no command specified")
     if body.flag("NetworkDisabled"):
         host = replace(host, network_mode="none")
-    request = ContainerCreate(config, host, networks, name)
+    request = ContainerCreate(config, host, networks, name, platform)
     return for_version(request, version), ignored(body, settings)
 
 

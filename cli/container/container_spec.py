@@ -66,6 +66,9 @@ def make_request(
     return request
 
 
+_IMAGE_MISSING = re.compile(r"^No such image|^image with reference .* does not match the specified platform")
+
+
 def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool, platform: str = "") -> str:
     """Create the container, write its id to the file of ``--cidfile`` and return the id.
 
@@ -74,13 +77,14 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
     warn(app, request)
     with id_file("" if app.is_dry_run else request.host.container_id_file) as keep:
         name = reference(request.config.image)
-        request = replace(request, host=replace(request.host, console_size=console_size(app)))
+        host = replace(request.host, console_size=console_size(app))
+        request = replace(request, host=host, platform=platform)
         if name and pull == "always" and not app.is_dry_run:
             pull_for(app, name, quiet=quiet, platform=platform)
         try:
             created = app.engine.containers.create(request)
         except NotFound as error:
-            if not (name and str(error).startswith("No such image")):
+            if not (name and _IMAGE_MISSING.search(str(error))):
                 raise
             app.hint = IMAGE_HINT.format(name=request.config.image)
             if pull != "missing" or app.is_dry_run:

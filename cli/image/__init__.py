@@ -13,6 +13,7 @@ image = Group(
         "pull": "cli.image.pull:pull",
         "remove": "cli.image.rm:rm",
         "rm": "cli.image.rm:rm",
+        "save": "cli.image.save:save",
         "tag": "cli.image.tag:tag",
     },
     help="Manage images",

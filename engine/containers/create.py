@@ -66,6 +66,10 @@ def create(host: Host, request: ContainerCreate) -> Created:
         warnings = check_container_create(request, found)
         attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
     root = find_root(host, request.config.image)
+    if root.image is not None:
+        images = ImageStore(host.store, host.root)
+        other = images.check_platform(root.image, request.config.image, request.platform)
+        warnings = [*warnings, *([other] if other else [])]
     if root.directory == "/":
         _check_hostfs_security(request)
     config = _without_empty_entrypoint(merged(request.config, root.image))

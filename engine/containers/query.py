@@ -86,12 +86,27 @@ def _network_side(reader: Reader, record: ContainerRecord) -> tuple[list[Endpoin
 
 
 def _files(host: Host, record: ContainerRecord) -> ContainerFiles:
+    layers = _layers(host, record)
     if record.kind == "adopted" or not record.sandbox_id:
-        return ContainerFiles()
+        return ContainerFiles(layers=layers)
     paths = etc_files.shown_paths(host, record)
     return ContainerFiles(
         resolv_conf=paths["/etc/resolv.conf"],
         hostname=paths["/etc/hostname"],
         hosts=paths["/etc/hosts"],
         log=log_path(host, record) if record.host.log_driver in ("", JSON_FILE) else "",
+        layers=layers,
     )
+
+
+def _layers(host: Host, record: ContainerRecord) -> dict[str, str] | None:
+    """Return the directories of the container's overlayfs by Docker's names, or None for a container without image."""
+    if not record.image_id:
+        return None
+    layer = host.root / "containers" / record.id / "layer"
+    return {
+        "LowerDir": str(host.root / "images" / record.image_id.removeprefix("sha256:") / "rootfs"),
+        "MergedDir": str(host.run / "containers" / record.id / "rootfs"),
+        "UpperDir": str(layer / "upper"),
+        "WorkDir": str(layer / "work"),
+    }

@@ -7,6 +7,7 @@ every image whose values would make that code fail.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -252,10 +253,18 @@ def render_inspect(record: ImageRecord, config: dict[str, Any]) -> dict[str, Any
         "Architecture": config.get("architecture") or "",
         "Os": config.get("os") or "linux",
         "Size": record.size,
-        "GraphDriver": {"Data": {"UpperDir": record.rootfs}, "Name": "overlay2"},
+        "GraphDriver": {"Data": _layer(record.rootfs), "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": layers},
         "Metadata": {"LastTagTime": timestamps.NEVER},
     }
+
+
+def _layer(rootfs: str) -> dict[str, str]:
+    """Return the directories of an image's only layer by Docker's names; as in Docker, two of them do not exist."""
+    place = os.path.dirname(rootfs)
+    return {
+        "MergedDir": os.path.join(place, "merged"), "UpperDir": rootfs, "WorkDir": os.path.join(place, "work"),
+    }  # fmt: skip
 
 
 def _created_as_go_writes(config: dict[str, Any], record: ImageRecord) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import InvalidArgument, NotFound, quoted
+from engine.errors import InvalidArgument, NotFound, quoted, shown
 from engine.images.document import list_at, object_at, text_at
 from engine.render.version import architecture
 
@@ -16,6 +16,15 @@ _COMPONENT = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_NAMES = {
     "x86_64": ("amd64", ""), "x86-64": ("amd64", ""), "aarch64": ("arm64", ""), "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"), "armv7l": ("arm", "v7"), "armv6l": ("arm", "v6"), "i386": ("386", ""), "i686": ("386", ""),
+}  # fmt: skip
+_SYSTEMS = {
+    "aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "nacl", "netbsd",
+    "openbsd", "plan9", "solaris", "windows", "zos",
+}  # fmt: skip
+_ARCHITECTURES = {
+    "386", "amd64", "amd64p32", "arm", "armbe", "arm64", "arm64be", "ppc64", "ppc64le", "loong64", "mips", "mipsle",
+    "mips64", "mips64le", "mips64p32", "mips64p32le", "ppc", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64",
+    "wasm",
 }  # fmt: skip
 _DEFAULT_VARIANTS = {"arm": "v7", "arm64": "v8"}
 _WHERE = "struct field Index.manifests"
@@ -38,6 +47,17 @@ class Platform:
         return (self.system, self.architecture, self.variant or usual) == (
             other.system, other.architecture, other.variant or usual,
         )  # fmt: skip
+
+    def runs(self, other: Platform) -> bool:
+        """Return whether programs for the platform ``other`` run on this one.
+
+        A higher variant runs a lower one. An image without an architecture runs everywhere.
+        """
+        if not other.architecture:
+            return self.system == other.system
+        same = (self.system, self.architecture) == (other.system, other.architecture)
+        usual = _DEFAULT_VARIANTS.get(self.architecture, "v1")
+        return same and (not self.variant or (other.variant or usual) <= self.variant)
 
 
 def this_platform() -> Platform:
@@ -63,14 +83,27 @@ def parse_platform(text: str) -> Platform:
             )
     if len(parts) > 3:
         raise InvalidArgument(f"{quoted(text)}: cannot parse platform specifier: invalid argument")
-    if len(parts) == 1:
-        return Platform(parts[0], architecture()) if parts[0] == "linux" else _normal("linux", parts[0])
-    return _normal(*parts)
+    if len(parts) > 1:
+        return _normal(*parts)
+    if parts[0] in _SYSTEMS:
+        return Platform(parts[0], architecture())
+    alone = _normal("linux", parts[0])
+    if alone.architecture not in _ARCHITECTURES:
+        raise InvalidArgument(f"{quoted(text)}: unknown operating system or architecture: invalid argument")
+    return alone
 
 
 def platform_of(document: Mapping[str, Any]) -> Platform:
     """Return the platform that a manifest list's entry or an image configuration states."""
     return _normal(*(text_at(document.get(key), _WHERE) for key in ("os", "architecture", "variant")))
+
+
+def mismatch(reference: str, wanted: Platform, actual: Platform) -> NotFound:
+    """Return Docker's error for an image that is present, but for another platform."""
+    return NotFound(
+        f"image with reference {reference} was found but does not match the specified platform: "
+        f"wanted {wanted}, actual: {shown(str(actual))}"
+    )
 
 
 def choose(manifests: Any, wanted: Platform) -> Mapping[str, Any]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InvalidArgument, NotFound, quoted, shown
+from engine.errors import InvalidArgument, quoted
 from engine.images.document import list_at, object_at, parse_document, text_at
 from engine.images.limits import Limits
-from engine.images.platform import Platform, choose, platform_of
+from engine.images.platform import Platform, choose, mismatch, platform_of
 from engine.images.skopeo import Skopeo
 from engine.names import short_id
 from engine.validate.image_reference import ImageReference
@@ -74,10 +74,7 @@ class Pull:
         """Raise NotFound if the configuration of the image states another platform than the wanted one."""
         actual = platform_of(config)
         if not self._wanted.fits(actual):
-            raise NotFound(
-                f"image with reference {self.reference} was found but does not match the specified platform: "
-                f"wanted {self._wanted}, actual: {shown(str(actual))}"
-            )
+            raise mismatch(str(self.reference), self._wanted, actual)
 
     def _choose_platform(self) -> None:
         entry = choose(self._manifest.get("manifests"), self._wanted)

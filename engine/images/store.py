@@ -29,9 +29,10 @@ from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
 from engine.images.extract import unpack
 from engine.images.limits import Limits, limits_for, within_free_space
-from engine.images.platform import parse_platform
+from engine.images.platform import mismatch, parse_platform, platform_of
 from engine.images.pull import Pull
 from engine.images.reference import archived_name, id_prefix, new_name, normalise
+from engine.images.save import SavedImage, tags_of_repository, write_archive
 from engine.images.skopeo import Skopeo, is_installed
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
@@ -105,6 +106,29 @@ class ImageStore:
             self._store_images(staged, work)
         return [replace(image.record, references=image.names) for image in staged]
 
+    def save(self, references: Sequence[str], target: BinaryIO) -> None:
+        """Write images as an archive for `load`; raises NotFound before anything is written.
+
+        A name without a tag stands for all tags of the repository, and an id for the image without names.
+        """
+        with self._store.read() as reader:
+            images = reader.images()
+        chosen: dict[str, SavedImage] = {}
+        for reference in references:
+            record, name = self._find(images, reference)
+            tagged = tags_of_repository(images, reference) or ({record.id: [name]} if record is not None else {})
+            if not tagged:
+                parse_reference(reference)  # raises the error of an invalid name
+                raise NotFound(f"No such image: {reference}")
+            for image in images:
+                if image.id in tagged:
+                    chosen.setdefault(image.id, SavedImage(image)).add(tagged[image.id])
+        with self._incoming() as work:
+            write_archive(list(chosen.values()), target, work)
+        with self._store.write() as transaction:
+            for saved in chosen.values():
+                events.image(transaction, saved.record.id, "save", saved.record.id, saved.record)
+
     def can_pull(self) -> bool:
         """Return whether skopeo is installed."""
         return is_installed()
@@ -136,6 +160,22 @@ class ImageStore:
         yield {"status": f"Status: {outcome} for {name}"}
         if platform:
             pull.check_platform(self._config(self._get(str(name))))
+
+    def check_platform(self, record: ImageRecord, reference: str, platform: str) -> str:
+        """Check that an image is for a platform, "" for this host's; return a warning, or "".
+
+        As in Docker, an image for another platform than the given one is missing (NotFound). An image for another
+        platform than this host's is used with a warning.
+        """
+        wanted, actual = parse_platform(platform), platform_of(self._config(record))
+        if wanted.runs(actual):
+            return ""
+        if platform:
+            raise mismatch(reference, wanted, actual)
+        return (
+            f"The requested image's platform ({actual}) does not match the detected host platform ({wanted}) and no "
+            "specific platform was requested"
+        )
 
     def list(self, filters: Filters) -> Documents:
         """Return the documents of GET /images/json."""

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.render.version import architecture
 from tests.conftest import until
-from tests.netns.images.archives import make_tar, saved
+from tests.netns.images.archives import CREATED, diff_id, make_tar, saved
 from tests.registry import REGISTRY, Registry
 
 from .conftest import front_of
@@ -110,6 +111,54 @@ def test_load_tag_and_remove(service, tmp_path: Path):
     )
 
 
+def test_save(service, tmp_path):
+    service.docker("tag", "bb", "saved:1")
+    for command in (("save", "-o", "saved.tar", "saved:1"), ("save", "-o", "saved.tar", "bb", "saved")):
+        service.docker(*command)
+    service.docker("rmi", "saved:1")
+    assert "Loaded image: saved:1\n" in service.docker("load", "-i", "saved.tar").stdout
+    assert service.docker("run", "--rm", "saved:1", "echo", "hello").stdout == "hello\n"
+    missing = service.docker("save", "-o", "no.tar", "bb", "nosuch", check=False)
+    assert missing.stderr == "Error response from daemon: No such image: nosuch\n"
+    service.docker("rmi", "saved:1")
+    service.docker("image", "prune", "-f")  # the image that was bb before
+
+
+def test_a_present_image_of_another_platform(service):
+    """Texts and exit codes are those of Docker 26.1.5."""
+    config = json.dumps({
+        "created": CREATED, "os": "linux", "architecture": "s390x", "config": {"Cmd": ["true"]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id(LAYER)]},
+    }).encode()  # fmt: skip
+    (service.host.state / "other.tar").write_bytes(saved(LAYER, config=config, tags=("other:1",)))
+    service.docker("load", "-i", "other.tar")
+    here = f"linux/{architecture()}"
+    warning = "WARNING: The requested image's platform (linux/s390x) does not match the detected host platform ("
+    for create in (service.docker, service.host.hawse):
+        assert create("create", "other:1").stderr.startswith(warning)
+        assert create("create", "--platform", "linux/s390x", "other:1").stderr == ""
+        refused = create("create", "--pull", "never", "--platform", here, "other:1", check=False)
+        wanted = f"does not match the specified platform: wanted {here}, actual: linux/s390x\n"
+        assert refused.stderr == f"Error response from daemon: image with reference other:1 was found but {wanted}"
+        pulled = create("create", "--platform", here, "127.0.0.1:1/other", check=False)
+        service.docker("tag", "other:1", "127.0.0.1:1/other")
+        again = create("create", "--platform", here, "127.0.0.1:1/other", check=False)
+        assert pulled.stderr.startswith("Unable to find image '127.0.0.1:1/other:latest' locally\n")
+        assert again.stderr.splitlines() == pulled.stderr.splitlines(), "an image of another platform is missing"
+        service.docker("rmi", "127.0.0.1:1/other")
+    unknown = service.ask("POST", "/containers/create?platform=x", {"Image": "other:1"})
+    assert (unknown.status, unknown.message) == (400, '"x": unknown operating system or architecture: invalid argument')
+    data = service.ask("GET", "/images/other:1/json").json["GraphDriver"]["Data"]
+    created = service.docker("create", "other:1").stdout.strip()
+    own = service.ask("GET", f"/containers/{created}/json").json["GraphDriver"]["Data"]
+    assert (list(data), list(own)) == (
+        ["MergedDir", "UpperDir", "WorkDir"], ["LowerDir", "MergedDir", "UpperDir", "WorkDir"]
+    )  # fmt: skip
+    assert own["LowerDir"] == data["UpperDir"] and (Path(data["UpperDir"]) / "x").exists()
+    service.docker("rm", *service.docker("ps", "-aq").stdout.split())
+    service.docker("rmi", "other:1")
+
+
 def test_import_and_prune(service):
     answer = service.ask("POST", "/images/create?fromSrc=-&repo=plain&tag=1", LAYER, **{"Content-Type": "text/plain"})
     image_id = json.loads(answer.body)["status"]
@@ -118,7 +167,6 @@ def test_import_and_prune(service):
     assert f"deleted: {image_id}" in service.docker("image", "prune", "-af").stdout
     assert service.ask("POST", "/images/create?fromSrc=http://x/y").status == 400
     service.docker("build", ".", check=False)
-    assert service.ask("GET", "/images/get?names=bb").status == 501
 
 
 def test_docker_py(client, registry):

@@ -69,6 +69,28 @@ def test_saved_image_has_its_id_and_its_files(targets, saved, tmp_path):
     hawse.sh("docker rmi built:1", tmp_path)
 
 
+def test_docker_loads_what_hawse_has_saved(targets, saved, tmp_path):
+    hawse, docker = targets
+    hawse.sh(f"docker import {saved[0]}", tmp_path)
+    for number, command in enumerate(("docker save built:1 > 0.tar", "docker save -o 1.tar built:1")):
+        written = hawse.sh(command, tmp_path)
+        assert written.returncode == 0, written.stderr
+        docker.sh("docker rmi -f built:1", tmp_path)
+        assert docker.sh(f"docker load -i {number}.tar", tmp_path).stdout == "Loaded image: built:1\n"
+    hawse.sh("docker rmi built:1", tmp_path)
+    assert hawse.sh("docker load -i 0.tar", tmp_path).stdout == "Loaded image: built:1\n"
+    shown = [json.loads(target.sh("docker image inspect built:1", tmp_path).stdout)[0] for target in targets]
+    for key in ("Id", "Created", "RootFS", "RepoTags"):
+        assert shown[0][key] == shown[1][key]
+    script = "stat -c '%n %F %a %u:%g' /bin/busybox /data/kept/new /p"
+    files = [target.sh(f"docker run --rm --network none built:1 {script}", tmp_path).stdout for target in targets]
+    assert files[0] == files[1] and "4755" in files[0]
+    for target in targets:
+        missing = target.sh("docker save built:1 nosuch > no.tar", tmp_path)
+        assert (missing.returncode, missing.stderr) == (1, "Error response from daemon: No such image: nosuch\n")
+        target.sh("docker rmi built:1", tmp_path)
+
+
 @pytest.mark.parametrize("victim", ["layer", "digest", "count"])
 def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp_path, victim):
     hawse, docker = targets

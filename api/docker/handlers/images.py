@@ -1,4 +1,4 @@
-"""/images: list, inspect, load, pull, import, tag, remove and prune."""
+"""/images: list, inspect, load, save, pull, import, tag, remove and prune."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
-from typing import Any
+from typing import Any, BinaryIO
 
 from api.docker.errors import ApiError, ClientGone, bad_request
 from api.docker.messages import Json, Request, Response, encode, json_response
@@ -18,12 +18,11 @@ from api.docker.registry_auth import registry_auth
 from api.docker.router import Route
 from api.docker.workers import Job
 from engine.api import Documents, Engine
-from engine.errors import EngineError, NotImplementedByHawse
+from engine.errors import EngineError
 from engine.model import Filters
 from engine.validate.image_reference import ImageReference, parse_reference
 
 NO_DOWNLOAD = "hawse does not download: fetch it first, then import the file"
-NO_SAVE = "hawse keeps root file systems, not layers, and saves no images"
 PIECE_BYTES = 64 << 10
 
 
@@ -81,9 +80,25 @@ def create(request: Request) -> None:
     _with_progress(request, _load_job(request, _import, name_of))
 
 
-def refuse_save(_: Request) -> None:
-    """Refuse GET /images/get and GET /images/{name}/get."""
-    raise NotImplementedByHawse(NO_SAVE)
+def save(request: Request) -> Response | None:
+    """Answer GET /images/{name}/get and GET /images/get (``names``): an archive of images."""
+    one = request.parameters.get("name")
+    names = [one] if one else [name for each in request.query.get("names", ()) for name in each.split(",")]
+    with _Output() as output:
+        job = request.start_job(_save, names, files=[output.writer])
+        output.lend()
+        try:
+            pieces = output.pieces(request.exchange.fileno())
+            first = next(pieces, b"")
+            if not first:
+                job.result()  # raises the error of the job
+            with request.open_stream("application/x-tar") as stream:
+                for piece in chain([first], pieces):
+                    stream.write(piece)
+                job.result()  # without the last chunk, the client sees that the archive was cut off
+        finally:
+            job.close()
+    return None
 
 
 def _reference(name: str, tag: str) -> ImageReference:
@@ -112,10 +127,16 @@ class _Output:
 
     def lines(self, client: int) -> Iterator[bytes]:
         """Yield lines until the worker has closed its end; raises ClientGone if ``client`` is closed by its peer."""
+        unfinished = b""
+        for data in self.pieces(client):
+            *lines, unfinished = (unfinished + data).split(b"\n")
+            yield from lines
+
+    def pieces(self, client: int) -> Iterator[bytes]:
+        """Yield what the worker writes, as `lines` does."""
         poll = select.poll()
         poll.register(self.reader, select.POLLIN)
         poll.register(client, select.POLLRDHUP)
-        unfinished = b""
         while True:
             ready = dict(poll.poll())
             if client in ready:
@@ -123,8 +144,7 @@ class _Output:
             data = os.read(self.reader, PIECE_BYTES)
             if not data:
                 return
-            *lines, unfinished = (unfinished + data).split(b"\n")
-            yield from lines
+            yield data
 
 
 def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
@@ -139,8 +159,8 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 
 
 @contextmanager
-def _told(output: int) -> Iterator[Callable[[Json], object]]:
-    """Yield a function, for a worker, that sends a message to the front through the pipe ``output``.
+def _to_front(output: int) -> Iterator[BinaryIO]:
+    """Yield the pipe ``output`` from this worker to the front, as a file.
 
     If the front closes the pipe or is killed, the ``with`` block raises `EngineError`, so that the programs that this
     worker has started end too. The kernel sends SIGIO when the front closes the pipe, and when it reads from the pipe.
@@ -156,13 +176,19 @@ def _told(output: int) -> Iterator[Callable[[Json], object]]:
     fcntl.fcntl(output, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(output, fcntl.F_SETFL, fcntl.fcntl(output, fcntl.F_GETFL) | os.O_ASYNC)
     look()
-    with os.fdopen(output, "wb", buffering=0) as pipe:
+    with os.fdopen(output, "wb") as pipe:
         try:
-            yield lambda message: pipe.write(encode(message))
+            yield pipe
         except BrokenPipeError as error:
             raise EngineError("context canceled") from error
         finally:
             signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+
+def _tell(pipe: BinaryIO, message: Json) -> None:
+    """Send a message to the front."""
+    pipe.write(encode(message))
+    pipe.flush()
 
 
 def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
@@ -211,22 +237,27 @@ def _with_progress(request: Request, messages: Iterator[Json]) -> None:
 
 
 def _pull(engine: Engine, files: list[int], name: str, platform: str, auth: Mapping[str, Any]) -> None:
-    with _told(files[0]) as tell:
+    with _to_front(files[0]) as pipe:
         for message in engine.images.pull(name, platform, auth):
-            tell(message)
+            _tell(pipe, message)
 
 
 def _load(engine: Engine, files: list[int]) -> None:
-    with _told(files[0]) as tell, os.fdopen(files[1], "rb") as archive:
+    with _to_front(files[0]) as pipe, os.fdopen(files[1], "rb") as archive:
         for image in engine.images.load(archive):
             names = [f"Loaded image: {name}\n" for name in image.references]
             for text in names or [f"Loaded image ID: {image.id}\n"]:
-                tell({"stream": text})
+                _tell(pipe, {"stream": text})
 
 
 def _import(engine: Engine, files: list[int], name: str) -> None:
-    with _told(files[0]) as tell, os.fdopen(files[1], "rb") as archive:
-        tell({"status": engine.images.import_archive(archive, name)})
+    with _to_front(files[0]) as pipe, os.fdopen(files[1], "rb") as archive:
+        _tell(pipe, {"status": engine.images.import_archive(archive, name)})
+
+
+def _save(engine: Engine, files: list[int], names: Sequence[str]) -> None:
+    with _to_front(files[0]) as pipe:
+        engine.images.save(names, pipe)
 
 
 def _tag(engine: Engine, reference: str, name: str) -> None:
@@ -243,12 +274,12 @@ def _prune(engine: Engine, filters: Filters) -> tuple[Documents, int]:
 
 ROUTES = [
     Route("GET", "/images/json", list_images),
-    Route("GET", "/images/get", refuse_save),
+    Route("GET", "/images/get", save),
     Route("POST", "/images/load", load),
     Route("POST", "/images/create", create),
     Route("POST", "/images/prune", prune),
     Route("GET", "/images/{name:.*}/json", inspect),
-    Route("GET", "/images/{name:.*}/get", refuse_save),
+    Route("GET", "/images/{name:.*}/get", save),
     Route("POST", "/images/{name:.*}/tag", tag),
     Route("DELETE", "/images/{name:.*}", remove),
 ]

@@ -18,6 +18,8 @@ from engine.images.platform import Platform, choose, parse_platform, platform_of
         ("armhf", Platform("linux", "arm", "v7")),
         ("", this_platform()),
         ("linux", this_platform()),
+        ("windows", Platform("windows", this_platform().architecture)),
+        ("arm/v7", Platform("arm", "v7")),
     ],
 )
 def test_platforms_are_parsed_as_by_docker(text, platform):
@@ -30,6 +32,7 @@ def test_platforms_are_parsed_as_by_docker(text, platform):
         ("/", '"" is an invalid OS component of "/": OSAndVersion specifier component must match '),
         ("x y", r'"x y" is an invalid OS component of "x y": OSAndVersion specifier component must match '
                 r'"^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)\\))?$": invalid argument'),
+        ("x", '"x": unknown operating system or architecture: invalid argument'),
         ("linux/", '"" is an invalid component of "linux/": platform specifier component must match '),
         ("linux/$(id)", '"$(id)" is an invalid component of '),
         ("linux/a/b/c/d", '"c/d" is an invalid component of "linux/a/b/c/d": platform specifier component must match '
@@ -58,3 +61,18 @@ def test_the_entry_of_a_platform_is_chosen():
     with pytest.raises(InvalidArgument):
         choose([{"platform": 1}], this_platform())
     assert str(platform_of({"os": "linux", "architecture": "arm64", "variant": "v8"})) == "linux/arm64/v8"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "image", "runs"),
+    [
+        ("linux/amd64", "linux/amd64/v3", True),
+        ("linux/amd64/v2", "linux/amd64", True),
+        ("linux/arm/v7", "linux/arm/v6", True),
+        ("linux/arm/v6", "linux/arm", False),
+        ("linux/arm64", "linux/amd64", False),
+        ("windows/amd64", "linux/amd64", False),
+    ],
+)
+def test_a_platform_runs_images_of_lower_variants(wanted, image, runs):
+    assert parse_platform(wanted).runs(parse_platform(image)) is runs

@@ -1,0 +1,47 @@
+"""The ``hawse save`` and ``hawse image save`` commands."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from cli.app import App, StatusError
+from cli.pflag import STRING, at_least, command, flag
+
+
+@command(
+    "save [OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    at_least(1), aliases="hawse image save, hawse save",
+)  # fmt: skip
+@flag("--output", "-o", kind=STRING, usage="Write to a file, instead of STDOUT")
+@click.argument("images", nargs=-1)
+@click.pass_obj
+def save(app: App, images: tuple[str, ...], output: str) -> None:
+    """Write images as an archive for ``load``; each image has one layer."""
+    if not output and app.stdout.isatty():
+        raise StatusError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+    if not output:
+        app.engine.images.save(images, app.stdout)
+        app.stdout.flush()
+        return
+    _save_to_file(app, images, Path(output))
+
+
+def _save_to_file(app: App, images: tuple[str, ...], path: Path) -> None:
+    """Write the archive to a new file, which replaces the file at ``path`` when it is complete, as in Docker."""
+    if not path.parent.is_dir():
+        raise StatusError(f'failed to save image: invalid output path: directory "{path.parent}" does not exist')
+    try:
+        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=".hawse-save-")
+        try:
+            with open(descriptor, "wb") as file:
+                app.engine.images.save(images, file)
+            os.replace(new, path)
+        except BaseException:
+            os.unlink(new)
+            raise
+    except OSError as error:
+        raise StatusError(f"failed to save image: {(error.strerror or str(error)).lower()}") from error

@@ -1,0 +1,146 @@
+"""Write images as an archive that ``docker load`` and ``hawse load`` read (the format of ``docker save``).
+
+hawse keeps the root file system of an image, not its layers. The archive therefore has one layer for each image, and a
+configuration that names this layer. The image has another id after it is loaded, because the id is the digest of the
+configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from engine.errors import InvalidArgument
+from engine.images.config import parse_config
+from engine.model import ImageRecord
+from engine.validate.image_reference import parse_reference
+
+_CHUNK_BYTES = 1 << 20
+_XATTR = "SCHILY.xattr."
+"""The prefix of extended attributes in the records of a tar member, as GNU tar and Go write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedImage:
+    """An image, and the names that it has in the archive."""
+
+    record: ImageRecord
+    names: list[str] = field(default_factory=list)
+
+    def add(self, names: Iterable[str]) -> None:
+        """Add names; digests and names that the image already has are left out."""
+        self.names.extend(name for name in names if name in self.record.references and name not in self.names)
+
+
+def tags_of_repository(images: Iterable[ImageRecord], reference: str) -> Mapping[str, list[str]]:
+    """Return the names of each image in the repository that a name without tag and digest stands for, by image id."""
+    try:
+        parsed = parse_reference(reference)
+    except InvalidArgument:
+        return {}
+    if parsed.tag or parsed.digest:
+        return {}
+    names = {image.id: [ref for ref in image.references if ref.rpartition(":")[0] == parsed.name] for image in images}
+    return {image_id: found for image_id, found in names.items() if found}
+
+
+def write_archive(images: Sequence[SavedImage], target: BinaryIO, work: Path) -> None:
+    """Write images into an archive; ``work`` is a directory for temporary files.
+
+    ``target`` need not be seekable. Raises OSError.
+    """
+    manifest: list[dict[str, Any]] = []
+    written: set[str] = set()
+    with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        for image in images:
+            record = image.record
+            with tempfile.TemporaryFile(dir=work) as layer:
+                digest = _write_layer(record.rootfs, layer)
+                blob = f"blobs/sha256/{digest}"
+                if digest not in written:
+                    archive.addfile(_member(blob, layer.seek(0, os.SEEK_END)), _rewound(layer))
+            config = _config(record, digest)
+            name = f"blobs/sha256/{hashlib.sha256(config).hexdigest()}"
+            archive.addfile(_member(name, len(config)), io.BytesIO(config))
+            written.add(digest)
+            manifest.append({"Config": name, "RepoTags": image.names or None, "Layers": [blob]})
+        data = json.dumps(manifest, separators=(",", ":")).encode()
+        archive.addfile(_member("manifest.json", len(data)), io.BytesIO(data))
+
+
+def _config(record: ImageRecord, diff_id: str) -> bytes:
+    """Return the configuration of an image, with one layer instead of its own layers."""
+    document = parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
+    document["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]}
+    document["history"] = [{"created": document.get("created"), "comment": "hawse save: all layers as one"}]
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _write_layer(root: str, target: BinaryIO) -> str:
+    """Write the files below ``root`` as a tar archive in a fixed order; return the archive's SHA-256 digest."""
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape") as layer:
+        for path, name in _entries(root):
+            info = layer.gettarinfo(path, name)
+            if info is None:
+                continue  # a socket
+            info.uname = info.gname = ""
+            info.mtime = int(info.mtime)
+            info.pax_headers = _xattrs(path)
+            if info.isreg():
+                with open(path, "rb", opener=_no_link) as file:
+                    layer.addfile(info, file)
+            else:
+                layer.addfile(info)
+    digest = hashlib.sha256()
+    _rewound(target)
+    while data := target.read(_CHUNK_BYTES):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _entries(root: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and the name in the archive of each file below ``root``: a directory before its files."""
+    waiting = [""]
+    while waiting:
+        directory = waiting.pop()
+        with os.scandir(os.path.join(root, directory)) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            name = os.path.join(directory, entry.name)
+            yield entry.path, name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(name)
+
+
+def _xattrs(path: str) -> dict[str, str]:
+    """Return the extended attributes of a file as records of its tar member."""
+    if stat.S_ISLNK(os.lstat(path).st_mode):
+        return {}
+    return {
+        f"{_XATTR}{name}": os.getxattr(path, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
+        for name in os.listxattr(path, follow_symlinks=False)
+    }
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info
+
+
+def _rewound(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
