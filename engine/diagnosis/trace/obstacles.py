@@ -27,6 +27,7 @@ CHANGING = re.compile(
 )
 """Statements of nftables that change a packet or its treatment, without a drop."""
 
+SUBINTERFACES = ("macvlan", "ipvlan")
 FEW_HOPS = 8  # a way through an internet has often more hops
 
 
@@ -44,6 +45,13 @@ class Obstacles:
             what, where = f"interface lo of {way.source.name}", str(way.source)
             detail = f"lo of {way.source.name} is down, so it does not reach its own addresses"
             yield Culprit("interface-down", what, where, detail, f"bring it up in {where}: ip link set lo up")
+        for parent in self._parents():
+            if obstacles.is_down(parent):
+                what, detail = (
+                    f"interface {parent} of host",
+                    f"{parent} is down, the parent of the network's interfaces",
+                )
+                yield Culprit("interface-down", what, "host", detail, f"bring it up: ip link set {parent} up")
         for place, interface, whose in self._interfaces():
             for obstacle in self._at(place, interface):
                 culprit = self._of_flag(obstacle, place, interface, whose)
@@ -94,6 +102,7 @@ class Obstacles:
         way = self._way
         if way.kind == LOCAL:
             return
+        yield from ((HOST, parent, "") for parent in self._parents())
         for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
             if member is None or place is None:
                 continue
@@ -105,6 +114,12 @@ class Obstacles:
         outer = self._outer()
         if outer and outer != "lo":
             yield HOST, outer, ""
+
+    def _parents(self) -> list[str]:
+        """Return the host's interfaces below the macvlan and ipvlan networks of the path."""
+        members = [m for m in (self._way.source_member, self._way.target_member) if m is not None]
+        found = [(m.network.options or {}).get("parent", "") for m in members if m.network.driver in SUBINTERFACES]
+        return list(dict.fromkeys(filter(None, found)))
 
     def _of_flag(self, obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
         what = f"interface {interface} of {whose or place.name}"

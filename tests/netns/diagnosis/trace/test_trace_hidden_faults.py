@@ -139,6 +139,24 @@ def test_a_process_that_accepts_no_connection(lab):
         assert fault(lab, "db", "172.31.0.2:7777") == ("port-not-listening", "port 7777/tcp of web")
 
 
+def test_the_parent_of_a_macvlan_network_is_down(lab):
+    flags = ("-o", "parent=ext0", "--subnet", "192.168.99.0/24", "--ip-range", "192.168.99.64/28")
+    lab.hawse("network", "create", "-d", "macvlan", *flags, "wire")
+    lab.containers(m1=["--network", "wire"], m2=["--network", "wire"])
+    mend = "ip -6 addr replace fd99::11/64 dev ext0 nodad; ip route replace default via 192.168.99.99"
+    try:
+        assert lab.trace("m1", "m2")["reachable"]
+        for place, link, afterwards in (("host", "ext0", mend), ("peer", "v1", ":")):
+            lab.at(place, f"ip link set {link} down")
+            try:
+                assert fault(lab, "m1", "m2") == ("interface-down", "interface ext0 of host")
+            finally:
+                lab.at(place, f"ip link set {link} up; {afterwards}")
+    finally:
+        lab.hawse("rm", "-f", "m1", "m2")
+        lab.hawse("network", "rm", "wire")
+
+
 @pytest.fixture(scope="module")
 def distant(lab):
     """A machine behind the peer, 10.99.0.2. The wire to it has an MTU of 1300 bytes."""
