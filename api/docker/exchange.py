@@ -21,7 +21,7 @@ from typing import TypeVar
 import h11
 
 from api.docker.errors import ApiError, ClientGone
-from api.docker.stream import ChunkedStream, Hijacked
+from api.docker.stream import ChunkedStream, Hijacked, Stream
 
 HEAD_LIMIT_BYTES = 256 << 10
 HEAD_SECONDS = 30.0
@@ -43,7 +43,7 @@ class Exchange:
     """The sequence of requests and answers on one connection."""
 
     def __init__(self, connection: socket.socket, common: Headers) -> None:
-        self._socket, self._common = connection, header_lines(common)
+        self._socket, self._pairs, self._common = connection, common, header_lines(common)
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT_BYTES)
         self._head: h11.Request
         self.answered, self.hijacked = False, False
@@ -142,6 +142,21 @@ class Exchange:
         plain, finish = _plain(self._socket)
         return Hijacked(plain, self._http.trailing_data[0], finish)
 
+    def open_websocket(self, *, binary: bool) -> Hijacked:
+        """Open the WebSocket that the client asks for, and return a plain connection to it.
+
+        With ``binary``, output is sent as binary messages, else as text. Raises ApiError (400) and ClientGone.
+        """
+        from api.docker.websocket import WebSocket, accept
+
+        connection, answer = accept(self._head.target.decode("ascii"), list(self._head.headers), self._pairs)
+        self.answered = self.hijacked = True
+        self._socket.settimeout(None)
+        self._write(answer)
+        stream = _SharedTls(self._socket) if isinstance(self._socket, ssl.SSLSocket) else self._socket
+        plain, finish = _bridged(WebSocket(stream, connection, self._http.trailing_data[0], binary=binary))
+        return Hijacked(plain, b"", finish)
+
     def next_cycle(self) -> bool:
         """Prepare for the next request on the connection; return False if the connection must be closed."""
         if self.hijacked:
@@ -202,30 +217,34 @@ def reason(status: int) -> bytes:
 
 
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
-    """Return the connection itself, or for a TLS connection a plain socket that two threads connect to it.
-
-    The function that is returned with it must be called after the plain socket was closed. It waits for the threads,
-    because they use the connection and may still have output to send.
-    """
+    """Return the connection itself, or for a TLS connection a plain socket as `_bridged` does."""
     if not isinstance(connection, ssl.SSLSocket):
         return connection.dup(), lambda: None
-    tls = _SharedTls(connection)
+    return _bridged(_SharedTls(connection))
+
+
+def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
+    """Return a plain socket that two threads connect to a stream.
+
+    The function that is returned with it must be called after the plain socket was closed. It waits for the threads,
+    because they use the stream and may still have output to send.
+    """
     ours, theirs = socket.socketpair()
 
     def send() -> None:
-        _pump(ours, tls)
+        _pump(ours, stream)
         with suppress(OSError):
             ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output must then be an error
 
     outgoing = threading.Thread(target=send, daemon=True)
-    incoming = threading.Thread(target=_pump, args=(tls, ours), daemon=True)
+    incoming = threading.Thread(target=_pump, args=(stream, ours), daemon=True)
     outgoing.start()
     incoming.start()
 
     def finish() -> None:
         outgoing.join()
         with suppress(OSError):
-            tls.shutdown(socket.SHUT_RD)  # ends the wait of the other thread for input
+            stream.shutdown(socket.SHUT_RD)  # ends the wait of the other thread for input
         incoming.join()
         ours.close()
 
@@ -273,7 +292,7 @@ class _SharedTls:
             poll.poll()
 
 
-def _pump(source: socket.socket | _SharedTls, target: socket.socket | _SharedTls) -> None:
+def _pump(source: Stream, target: Stream) -> None:
     with suppress(OSError):
         while data := source.recv(PIECE_BYTES):
             target.sendall(data)

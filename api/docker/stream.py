@@ -6,10 +6,24 @@ import select
 import socket
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Protocol
 
 from api.docker.errors import ClientGone
 
 HUNG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
+
+
+class Stream(Protocol):
+    """A connected socket, or something that is used like one."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Wait for data and return it, or b"" at the end."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all data."""
+
+    def shutdown(self, how: int, /) -> None:
+        """End one direction."""
 
 
 class ChunkedStream:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+import websocket
 
 from tests.conftest import until
 
@@ -279,6 +280,59 @@ def test_attach_gives_the_output_to_every_client(service):
     service.docker("kill", "c1")
     for each in clients:
         assert each.wait(15) == 137
+
+
+def web_socket(service, path: str) -> websocket.WebSocket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(15)
+    connection.connect(str(service.socket))
+    return websocket.create_connection(f"ws://localhost{path}", socket=connection)
+
+
+def received(client: websocket.WebSocket, end: bytes) -> bytes:
+    """Return the content of binary messages until it has this end."""
+    seen = b""
+    while not seen.endswith(end):
+        operation, data = client.recv_data()
+        assert operation == websocket.ABNF.OPCODE_BINARY
+        seen += data
+    return seen
+
+
+def test_attach_by_websocket(service):
+    """The client is the one of docker-py."""
+    service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo got $l; echo err >&2; done")
+    before = threads(service)
+    streams = "?stream=1&stdin=1&stdout=1"
+    client = web_socket(service, f"/v1.45/containers/c1/attach/ws{streams}")
+    client.send("hel")
+    client.ping("x")
+    assert client.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"x")
+    client.send_binary(b"lo\n")
+    assert received(client, b"\n") == b"got hello\n", "one stream, without frames"
+    much = b"x" * 30_000
+    client.send_binary(much + b"\n")
+    assert received(client, b"\n") == b"got " + much + b"\n"
+    old = web_socket(service, "/v1.27/containers/c1/attach/ws?stream=1")
+    old.send("a\n")
+    seen = ""
+    while len(seen) < len("got a\nerr\n"):
+        seen += old.recv()  # as text
+    assert sorted(seen.splitlines()) == ["err", "got a"]
+    assert received(client, b"\n") == b"got a\n"
+    old.close()
+    gone = web_socket(service, "/v1.45/containers/c1/attach/ws?stream=1&stdout=1")
+    gone.sock.close()
+    broken = web_socket(service, "/v1.45/containers/c1/attach/ws?stream=1&stdout=1")
+    broken.sock.sendall(b"\xff\xff\xff\xff")
+    assert broken.recv_data()[1][:2] == b"\x03\xea", "1002: a protocol error"
+    service.docker("kill", "c1")
+    assert client.recv_data() == (websocket.ABNF.OPCODE_CLOSE, b"\x03\xe8")  # 1000, the normal end
+    until(lambda: threads(service) <= before + 1)
+    assert service.ask("GET", "/containers/c1/attach/ws?stream=1").status == 400
+    with pytest.raises(websocket.WebSocketBadStatusException) as missing:
+        web_socket(service, "/containers/none/attach/ws")
+    assert missing.value.status_code == 404
 
 
 def test_the_service_may_end_while_containers_run(service):

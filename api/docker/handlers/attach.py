@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from api.docker.copying import Client, attach
 from api.docker.detach_keys import detach_keys
-from api.docker.errors import ApiError, bad_request
+from api.docker.errors import bad_request
 from api.docker.frames import media_type
 from api.docker.messages import EMPTY, Request, Response, atoi
 from api.docker.router import Route
+from api.docker.stream import Hijacked
 from engine.model import LogOptions
 
 SIZE_LIMIT = 65535
+STREAMS = ("stdin", "stdout", "stderr")
+CHOSEN_STREAMS, BINARY_MESSAGES = (1, 42), (1, 28)
+"""The versions from which a WebSocket has only the streams of the query, and sends binary messages."""
 
 
 def attach_container(request: Request) -> None:
-    """Answer POST /containers/{id}/attach: take the connection over until the container ends.
+    """Answer POST /containers/{id}/attach: take the connection over until the container ends."""
+    wanted = [name for name in STREAMS if request.flag(name)]
+    _converse(request, wanted, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
 
-    The connection to the container is opened before the answer, because clients start the container after the answer.
+
+def attach_websocket(request: Request) -> None:
+    """Answer GET /containers/{id}/attach/ws: a WebSocket, whose output has no frames; before 1.42, all streams."""
+    wanted = [name for name in STREAMS if request.flag(name) or request.version < CHOSEN_STREAMS]
+    binary = request.version >= BINARY_MESSAGES
+    _converse(request, wanted, lambda _: request.exchange.open_websocket(binary=binary), framed=False)
+
+
+def _converse(request: Request, wanted: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
+    """Copy between the client and the container until the container ends.
+
+    ``connect`` answers the request; its argument is whether the container has a terminal. The connection to the
+    container is opened before, because clients start the container after the answer.
     """
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])
     tty, container_id = document["Config"]["Tty"], document["Id"]
-    stdin = request.flag("stdin") and document["Config"]["OpenStdin"]
+    stdin = "stdin" in wanted and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
-    wanted = [name for name in ("stdout", "stderr") if request.flag(name)]
     streams = engine.containers.open_streams(container_id, stdin=stdin)
-    with closing(streams), request.hijack(media_type(request.version, tty=tty)) as connection:
+    with closing(streams), connect(tty) as connection:
         sink = streams if stdin else None
-        client = Client(connection, sink, keys if sink and tty else None, tty=tty, stays=once and not tty)
+        stays = once and not tty
+        client = Client(connection, sink, keys if sink and tty else None, tty=tty or not framed, stays=stays)
         if request.flag("logs"):
             for line in engine.containers.logs(container_id, LogOptions()):
                 if line.stream in wanted:
                     client.write(line.stream, line.data)
         if request.flag("stream"):
             attach(client, streams, wanted)
-
-
-def attach_websocket(_: Request) -> None:
-    """Refuse GET /containers/{id}/attach/ws."""
-    raise ApiError(501, "hawse attaches over a hijacked connection (POST /containers/{id}/attach), not over websockets")
 
 
 def resize(request: Request) -> Response:
