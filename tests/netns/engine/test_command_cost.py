@@ -1,10 +1,12 @@
 """The cost of commands on a bridge network, counted as requests to the kernel and to the store.
 
-A test fails if a command sends more requests than the limit that the test sets.
+A test fails if a command sends more requests than the limit that the test sets. The cost for a reader is the number of
+files in engine/ that a command enters.
 """
 
 import os
 import sqlite3
+import sys
 from collections import Counter
 
 import pytest
@@ -15,6 +17,7 @@ from engine.core import open_engine
 from engine.endpoints import sandbox
 from engine.model import EndpointSettings, NetworkCreate
 from engine.store import sqlite
+from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.netns
 
@@ -120,3 +123,43 @@ def test_every_command_keeps_to_its_budget(netns, verbs, spent):
         verbs("networks", verb, *arguments)
         over[verb] = {what: number for what, number in spent.items() if number > COSTS[verb].get(what, 0)}
     assert not any(over.values()), over
+
+
+ENTERED = """
+import sys
+from cli.app import App
+from cli.root import run
+from cli.warm.preload import import_all
+
+import_all()
+files = set()
+
+
+def enter(frame, event, _):
+    code = frame.f_code
+    if event == "call" and "/engine/" in code.co_filename and code.co_name != "<module>":
+        files.add(code.co_filename)
+
+
+sys.setprofile(enter)
+run(sys.argv[1:], App())
+sys.setprofile(None)
+sys.stderr.write("\\n".join(sorted(files)))
+"""
+
+
+def entered(host, *command):
+    """Return the files of engine/ in which a command calls a function, in a process of its own."""
+    argv = [sys.executable, "-c", ENTERED, *command]
+    return host.run(*argv, env={**host.env(), "HAWSE_WARM": "off"}, cwd=CHECKOUT).stderr.split()
+
+
+def test_a_command_enters_few_files_of_the_engine(host):
+    host.hawse("network", "create", "first")
+    host.hawse("run", "-d", "--name", "db", "hostfs", "sleep", "1d")
+    create = entered(host, "network", "create", "app")
+    connect = entered(host, "network", "connect", "app", "db")
+    run = entered(host, "run", "-d", "-p", "8080:80", "--network", "app", "hostfs", "sleep", "1d")
+    assert len(create) <= 20, create
+    assert len(connect) <= 25, connect
+    assert len(run) <= 40, run
