@@ -64,7 +64,7 @@ class Port:
         if self.name:
             link.change(self.session, link.index(self.name), master=link.index(self.options.bridge))
             self.set_up(**USUAL)
-            if "state" in self._wrong_flags():
+            if "state" in self._wrong_flags(self.name):
                 link.set_bridge_port(self.session, link.index(self.name), state=link.FORWARDING)
 
     def compare(self) -> list[Difference]:
@@ -77,7 +77,7 @@ class Port:
         if port.master != link.index(self.options.bridge):
             differences.append(Difference("changed", "port", f"{name} is not on {self.options.bridge}"))
         else:
-            differences += [self._difference(name, flag, value) for flag, value in self._wrong_flags().items()]
+            differences += [self._difference(name, flag, value) for flag, value in self._wrong_flags(name).items()]
         return differences
 
     def _difference(self, name: str, flag: str, value: int) -> Difference:
@@ -85,12 +85,11 @@ class Port:
             return Difference("changed", "port", f"{name} has {flag} {value}")
         return Difference("changed", "port", f"{name} is {'isolated' if value else 'not isolated'}", opens=not value)
 
-    def _wrong_flags(self) -> dict[str, int]:
-        """Return the bridge flags of the port that keep packets from it, or let too many through.
+    def _wrong_flags(self, name: str) -> dict[str, int]:
+        """Return the bridge flags of the port ``name`` that keep packets from it, or let too many through.
 
         The state of a port is the kernel's without carrier, and while the bridge runs the spanning tree protocol.
         """
-        name = self.present()
         flags = link.port_flags(self.session, name)
         usual = {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, **USUAL, "state": link.FORWARDING}
         wrong = {flag: value for flag, value in flags.items() if value != usual[flag]}
