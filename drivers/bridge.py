@@ -36,13 +36,25 @@ from drivers.bridge_options import BridgeOptions
 from drivers.bridge_port import Port
 from drivers.firewall import elements, foreign_drops, forwarding, spoof_guard, table
 from drivers.firewall.watch import FirewallWatch
-from drivers.linux import address, conntrack, link, names, netns, route, router_advertisements, sysctl
+from drivers.linux import (
+    address,
+    conntrack,
+    link,
+    names,
+    neighbor,
+    neighbor_announcement,
+    netns,
+    route,
+    router_advertisements,
+    sysctl,
+)
 from drivers.linux.netlink import Session, session
 from drivers.plan import Step, apply, teardown
 from drivers.port_ranges import without
 
 FEW = 3  # maximum number of bridge names in one warning
 LINK_LOCAL = IPv6Network("fe80::/64")
+LEAST_IPV6_MTU, USUAL_MTU = 1280, 1500
 
 
 class BridgeDriver:
@@ -287,14 +299,17 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         with session() as opened:
             made = _Bridge(opened, network, options, self.settings.run)
+            made.take_name_back()
             made.create()
             # A repair walks all steps, and never removes a bridge that may be in use.
             teardown(
                 [
+                    Step("mtu", made.allow_ipv6),
                     Step("parameters", made.set_parameters),
                     Step("addresses", made.set_addresses),
                     Step("ports", lambda: bridge_port.attach_all(opened, endpoints, options)),
                     Step("up", made.bring_up),
+                    Step("neighbours", made.find_neighbors),
                     Step("routes", made.connect),
                     *self._forwarding_steps(network, options),
                     Step("route_localnet", lambda: self._open_loopback(network, options, endpoints)),
@@ -415,6 +430,15 @@ class _Bridge:
         if bridge is None or (bridge.alias == "" and self._is_ours(bridge)):
             link.change(self.session, link.index(self.name), ifalias=self.mark)
 
+    def take_name_back(self) -> None:
+        """Give the network's own bridge its name again, if another program renamed the bridge."""
+        if link.index(self.name):
+            return
+        renamed = next((o for o in link.all_links(self.session) if o.kind == "bridge" and o.alias == self.mark), None)
+        if renamed is not None:
+            link.change(self.session, renamed.index, state="down")
+            link.change(self.session, renamed.index, ifname=self.name)
+
     def delete(self) -> None:
         if self.release():
             link.delete(self.session, self.name)
@@ -478,6 +502,10 @@ class _Bridge:
         if bridge is None:
             return [Difference("missing", "bridge", self.name)]
         differences = [] if bridge.up else [Difference("changed", "bridge", f"{self.name} is down")]
+        if not bridge.has_arp:
+            differences.append(Difference("changed", "bridge", f"{self.name} has ARP off"))
+        if not neighbor.is_local(self.session, bridge.index, bridge.mac):
+            differences.append(Difference("missing", "forwarding entry", f"{bridge.mac} of {self.name}"))
         held = address.of_link(self.session, bridge.index)
         differences += [
             Difference("missing", "address", f"{item} on {self.name}") for item in self._addresses() if item not in held
@@ -502,6 +530,26 @@ class _Bridge:
 
     def bring_up(self) -> None:
         link.change(self.session, link.index(self.name), state="up")
+
+    def allow_ipv6(self) -> None:
+        """Set the bridge's MTU again if another program made it too small for the network's IPv6 addresses."""
+        bridge = link.find(self.session, self.name)
+        if bridge is not None and bridge.mtu < LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
+            link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
+
+    def find_neighbors(self) -> None:
+        """Let the bridge find its neighbours, and pass frames for its own MAC to the host; idempotent."""
+        bridge = link.find(self.session, self.name)
+        if bridge is None:
+            return
+        is_local = neighbor.is_local(self.session, bridge.index, bridge.mac)
+        if not bridge.has_arp:
+            link.switch_arp_on(self.session, bridge.index)
+        if not is_local:
+            neighbor.add_local(self.session, bridge.index, bridge.mac)
+        if not bridge.has_arp or not is_local:
+            neighbor.forget_unresolved(self.session, bridge.index)
+            neighbor_announcement.announce(self.name, ((bridge.mac, item.ip) for item in self._addresses()))
 
     def _is_ours(self, bridge: link.Link) -> bool:
         # Because the kernel ignores an alias in the message that creates a link, an interrupted creation may leave a

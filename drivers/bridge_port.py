@@ -17,6 +17,8 @@ from drivers.linux.netlink import Session, session
 from drivers.sandbox import LOST
 
 MAX_PORTS = 1023
+USUAL = {"flood": 1, "mcast_flood": 1, "bcast_flood": 1, "locked": 0}
+"""The flags of a new bridge port that the driver does not set, and restores if another program changes them."""
 FULL = (errno.EXFULL, errno.ENOSPC)
 
 
@@ -46,10 +48,14 @@ class Port:
         # flood these packets to all other ports. The host end itself never needs to send packets.
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
-    def set_up(self) -> None:
-        """Set the port's bridge flags and the alias that marks the port as hawse's, and bring the port up."""
+    def set_up(self, **flags: int) -> None:
+        """Set the port's bridge flags, also other ``flags``, and the alias that marks the port as hawse's.
+
+        Then bring the port up.
+        """
         index = link.index(self.name)
-        link.set_bridge_port(self.session, index, hairpin=True, isolated=not self.options.icc)
+        isolated = not self.options.icc
+        link.set_bridge_port(self.session, index, hairpin=True, isolated=isolated, learning=True, **flags)
         link.change(self.session, index, state="up", ifalias=self.mark)
 
     def attach(self) -> None:
@@ -57,7 +63,9 @@ class Port:
         self.name = self.present()
         if self.name:
             link.change(self.session, link.index(self.name), master=link.index(self.options.bridge))
-            self.set_up()
+            self.set_up(**USUAL)
+            if "state" in self._wrong_flags(self.name):
+                link.set_bridge_port(self.session, link.index(self.name), state=link.FORWARDING)
 
     def compare(self) -> list[Difference]:
         """Return how the port differs from what `create` and `set_up` make."""
@@ -68,10 +76,30 @@ class Port:
         differences = [] if port.up else [Difference("changed", "port", f"{name} is down")]
         if port.master != link.index(self.options.bridge):
             differences.append(Difference("changed", "port", f"{name} is not on {self.options.bridge}"))
-        elif port.is_isolated == self.options.icc:
-            isolated = "is isolated" if self.options.icc else "is not isolated"
-            differences.append(Difference("changed", "port", f"{name} {isolated}", opens=not self.options.icc))
+        else:
+            differences += [self._difference(name, flag, value) for flag, value in self._wrong_flags(name).items()]
         return differences
+
+    def _difference(self, name: str, flag: str, value: int) -> Difference:
+        if flag != "isolated":
+            return Difference("changed", "port", f"{name} has {flag} {value}")
+        return Difference("changed", "port", f"{name} is {'isolated' if value else 'not isolated'}", opens=not value)
+
+    def _wrong_flags(self, name: str) -> dict[str, int]:
+        """Return the bridge flags of the port ``name`` that keep packets from it, or let too many through.
+
+        The state of a port is the kernel's without carrier, and while the bridge runs the spanning tree protocol.
+        """
+        flags = link.port_flags(self.session, name)
+        usual = {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, **USUAL, "state": link.FORWARDING}
+        wrong = {flag: value for flag, value in flags.items() if value != usual[flag]}
+        if "state" in wrong and (self._has_spanning_tree() or not link.has_carrier(self.session, name)):
+            del wrong["state"]
+        return wrong
+
+    def _has_spanning_tree(self) -> bool:
+        bridge = link.kind_attributes(self.session, self.options.bridge)
+        return bool(bridge.get_attr("IFLA_BR_STP_STATE"))
 
     def present(self) -> str:
         """Return the current name of the port in the kernel, or "" if the port does not exist."""

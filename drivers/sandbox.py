@@ -17,7 +17,7 @@ from drivers.linux.netlink import Session, session
 
 LOOPBACK_INDEX = 1
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
-LOST = object()
+LOST, NO_ARP = object(), object()
 """The `Difference.detail` of an interface that does not exist, so that the endpoint must join again."""
 T = TypeVar("T")
 
@@ -80,6 +80,8 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
         return [Difference("changed", "interface", f"{interface} is named {other.name}", detail=other.name)]
     down = [n for n, one in ((interface, present), ("lo", link.find(opened, "lo"))) if one is not None and not one.up]
     differences = [Difference("changed", "interface", f"{name} is down") for name in down]
+    if present.kind == "veth" and not present.has_arp:
+        differences.append(Difference("changed", "interface", f"{interface} has ARP off", detail=NO_ARP))
     held = address.of_link(opened, present.index)
     differences += [
         Difference("missing", "address", f"{item} on {interface}") for item in _addresses(endpoint) if item not in held
@@ -100,6 +102,8 @@ def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences
     for difference in differences:
         if difference.place == "interface" and isinstance(difference.detail, str):
             rename(sandbox, difference.detail, interface)
+        if difference.detail is NO_ARP:
+            inside(sandbox, lambda opened: link.switch_arp_on(opened, link.index(interface)))
     configure(sandbox, endpoint, interface)
     set_sysctls(sandbox, _chosen(endpoint, interface))
     if any(difference.place == "route" for difference in differences):

@@ -15,7 +15,7 @@ from typing import Any
 
 from pyroute2.netlink import NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_LOOPBACK, IFF_NOARP, IFF_RUNNING, IFF_UP, ifinfmsg
 
 from drivers.api import InterfaceRefused, KernelError
 from drivers.linux import recording
@@ -26,6 +26,19 @@ from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 ANY_KIND = frozenset(name for name, *_ in ifinfmsg.nla_map)
 """The names of the link attributes that links of every kind can have; all other attributes belong to one kind."""
 SKIP_STATISTICS = ("IFLA_EXT_MASK", 1 << 3)  # request flag RTEXT_FILTER_SKIP_STATS: leave out traffic counters
+PORT_FLAGS = {
+    "hairpin": "IFLA_BRPORT_MODE",
+    "isolated": "IFLA_BRPORT_ISOLATED",
+    "learning": "IFLA_BRPORT_LEARNING",
+    "flood": "IFLA_BRPORT_UNICAST_FLOOD",
+    "mcast_flood": "IFLA_BRPORT_MCAST_FLOOD",
+    "bcast_flood": "IFLA_BRPORT_BCAST_FLOOD",
+    "locked": "IFLA_BRPORT_LOCKED",
+    "state": "IFLA_BRPORT_STATE",
+}
+"""The flags of a bridge port by their names in bridge(8)."""
+FORWARDING = 3
+"""The state of a bridge port that forwards frames."""
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 GROUPS = range(1 << 16, 1 << 31)
@@ -39,8 +52,8 @@ class Link:
     ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
     the kernel stores. ``master`` is the index of the bridge (or bond …) that has the link as a port. ``device`` is the
     bus device of a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is
-    True if the link's other end or parent is in another namespace. ``is_isolated`` is True for a bridge port that
-    reaches no other isolated port of its bridge.
+    True if the link's other end or parent is in another namespace. ``has_arp`` is False if the link finds no
+    neighbours.
     """
 
     name: str
@@ -55,7 +68,7 @@ class Link:
     peer: int = 0
     is_loopback: bool = False
     is_split: bool = False
-    is_isolated: bool = False
+    has_arp: bool = True
 
 
 def index(name: str) -> int:
@@ -89,9 +102,21 @@ def kind_attributes(session: Session, name: str) -> Any:
 
 def port_state(session: Session, name: str) -> int | None:
     """Return the state of a bridge port (0 disabled … 3 forwarding, 4 blocking), or None for another link."""
+    return port_flags(session, name).get("state")
+
+
+def port_flags(session: Session, name: str) -> dict[str, int]:
+    """Return the values of `PORT_FLAGS` of a bridge port, empty for another link."""
     message = _get(session, name)
-    state = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE") if message else None
-    return None if state is None else int(state)
+    port = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA") if message else None
+    values = {flag: port.get_attr(attribute) for flag, attribute in PORT_FLAGS.items()} if port else {}
+    return {flag: int(value) for flag, value in values.items() if value is not None}
+
+
+def has_carrier(session: Session, name: str) -> bool:
+    """Return whether a link is up and its other end too. The kernel disables a bridge port without carrier."""
+    message = _get(session, name)
+    return message is not None and bool(message["flags"] & IFF_RUNNING)
 
 
 def all_links(session: Session) -> list[Link]:
@@ -141,11 +166,19 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
         session.request(RTM_NEWLINK, body)
 
 
-def set_bridge_port(session: Session, link_index: int, *, hairpin: bool, isolated: bool, learning: bool = True) -> None:
-    """Set the flags of a bridge port: hairpin, isolated and learning."""
-    names = ("IFLA_BRPORT_MODE", "IFLA_BRPORT_ISOLATED", "IFLA_BRPORT_LEARNING")
-    flags = {"attrs": [(name, int(value)) for name, value in zip(names, (hairpin, isolated, learning), strict=True)]}
-    port = ("IFLA_PROTINFO", flags, NLA_F_NESTED)  # without NLA_F_NESTED, the kernel reads the data as an STP state
+def switch_arp_on(session: Session, link_index: int) -> None:
+    """Let a link find its neighbours by ARP and neighbour discovery."""
+    with kernel_errors("switch ARP on for", f"link {link_index}"):
+        session.request(RTM_NEWLINK, encode(ifinfmsg, index=link_index, flags=0, change=IFF_NOARP))
+
+
+def set_bridge_port(session: Session, link_index: int, **flags: int) -> None:
+    """Set flags of a bridge port by their names in `PORT_FLAGS`.
+
+    The kernel refuses a state while it runs the spanning tree protocol on the bridge.
+    """
+    values = {"attrs": [(PORT_FLAGS[flag], int(value)) for flag, value in flags.items()]}
+    port = ("IFLA_PROTINFO", values, NLA_F_NESTED)  # without NLA_F_NESTED, the kernel reads the data as an STP state
     body = encode(ifinfmsg, [port], family=socket.AF_BRIDGE, index=link_index)
     with kernel_errors("set bridge port flags of", f"link {link_index}"):
         session.request(RTM_SETLINK, body)
@@ -237,7 +270,7 @@ def _read(message: Any) -> Link:
         peer=message.get_attr("IFLA_LINK", 0),
         is_loopback=bool(message["flags"] & IFF_LOOPBACK),
         is_split=message.get_attr("IFLA_LINK_NETNSID") is not None,
-        is_isolated=bool(message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_ISOLATED")),
+        has_arp=not message["flags"] & IFF_NOARP,
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
-from drivers.linux import attributes
+from drivers.linux import attributes, socket_filter
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import RECEIVE, SOL_NETLINK, messages, session
 
@@ -29,10 +30,26 @@ GET_LINK = 18
 NEW, GONE = {16: "link", 20: "address", 24: "route", 28: "neighbor", 80: "forwarding"}, 1
 LINK, ADDRESS, ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBI"), struct.Struct("=BBBBBBBBI")
 NEIGHBOR, NETCONF = struct.Struct("=BxxxiHBB"), struct.Struct("=Bxxx")
-UP, MAIN, ALL_LINKS, PERMANENT = 1, 254, -1, 0x80 | 0x40  # IFF_UP, RT_TABLE_MAIN, NETCONFA_IFINDEX_ALL; NUD_* flags
+UP, NO_ARP = 1, 0x80  # flags IFF_*
+MAIN, ALL_LINKS, PERMANENT = 254, -1, 0x80 | 0x40  # RT_TABLE_MAIN, NETCONFA_IFINDEX_ALL; NUD_* flags
 MAC, NAME, MASTER, ALIAS = 1, 3, 10, 20  # attributes IFLA_*
 OTHER_END, OWN, DESTINATION, OUT = 1, 2, 1, 4  # attributes IFA_ADDRESS, IFA_LOCAL, RTA_DST, RTA_OIF
 OF_LINK, FORWARDS = 1, 2  # attributes NETCONFA_IFINDEX, NETCONFA_FORWARDING
+
+
+_BYTE, _EQUAL, _ANY_BIT, _ACCEPT = 0x30, 0x15, 0x45, (0x06, 0, 0, 0xFFFF)  # instructions of classic BPF
+_LITTLE = sys.byteorder == "little"
+DELETED_ENTRIES = (
+    (_BYTE, 0, 0, 4 if _LITTLE else 5), (_EQUAL, 0, 5, 29),  # nlmsg_type: RTM_DELNEIGH
+    (_BYTE, 0, 0, 16), (_EQUAL, 0, 3, socket.AF_BRIDGE),  # ndm_family
+    (_BYTE, 0, 0, 24 if _LITTLE else 25), (_ANY_BIT, 0, 1, PERMANENT),  # ndm_state
+    _ACCEPT, socket_filter.DROP,
+)  # fmt: skip
+"""The filter for permanent entries that were deleted from forwarding databases.
+
+The kernel also reports each learned entry and each change of a neighbour, which would wake the agent of a busy host
+hundreds of times a second.
+"""
 
 
 class Change(NamedTuple):
@@ -60,16 +77,20 @@ class Change(NamedTuple):
 class LinkListener:
     """A listener for the changes in the namespace of the thread that creates the listener.
 
-    ``groups`` are the kernel's multicast groups to receive, such as `HOST`.
+    ``groups`` are the kernel's multicast groups to receive, such as `HOST`. The filter ``accepts`` selects messages.
     """
 
-    def __init__(self, groups: tuple[int, ...], buffer_bytes: int = 0) -> None:
+    def __init__(
+        self, groups: tuple[int, ...], buffer_bytes: int = 0, accepts: Sequence[socket_filter.Instruction] = ()
+    ) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
         try:
             if buffer_bytes:
                 with suppress(PermissionError):
                     self._socket.setsockopt(socket.SOL_SOCKET, BUFFER_FORCE, buffer_bytes)
+            if accepts:
+                socket_filter.attach(self._socket, accepts)
             self._socket.bind((0, 0))
             with kernel_errors("follow", "links"):
                 for group in groups:
@@ -140,7 +161,7 @@ def _link(body: bytes, gone: bool, author: int) -> Change:
         name=attributes.read_text(values.get(NAME, b"")),
         alias=attributes.read_text(values.get(ALIAS, b"")),
         mac=values.get(MAC, b"").hex(":"),
-        on=bool(flags & UP),
+        on=flags & (UP | NO_ARP) == UP,
         master=int.from_bytes(master, "little") if master else 0,
         author=author,
     )

@@ -94,6 +94,21 @@ def forget_unresolved(opened: Session, link: int) -> None:
                     opened.request(RTM_DELNEIGH, encode(ndmsg, address, family=family, ifindex=link))
 
 
+def is_local(opened: Session, bridge: int, mac: str) -> bool:
+    """Return whether a bridge passes frames for its own MAC to the host, as its forwarding database says."""
+    body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=bridge, flags=NTF_SELF)
+    with kernel_errors("look up", f"{mac} on link {bridge}", ignore=(errno.ENOENT,)):
+        return bool(opened.request(RTM_GETNEIGH, body))
+    return False
+
+
+def add_local(opened: Session, bridge: int, mac: str) -> None:
+    """Let a bridge pass frames for its own MAC to the host again, after another program deleted this entry."""
+    fields = {"family": socket.AF_BRIDGE, "ifindex": bridge, "state": NUD_PERMANENT, "flags": NTF_SELF}
+    with kernel_errors("add", f"{mac} on link {bridge}", ignore=(errno.EEXIST,)):
+        opened.request(RTM_NEWNEIGH, encode(ndmsg, [("NDA_LLADDR", mac)], **fields), NLM_F_CREATE)
+
+
 def _added(row: Row) -> Message:
     flags = NLM_F_APPEND if row.kind == "flood" else NLM_F_REPLACE
     return Message(RTM_NEWNEIGH, NLM_F_CREATE | flags, _body(row))

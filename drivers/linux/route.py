@@ -19,6 +19,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from drivers.api import IPAddress, IPInterface, IPNetwork
 from drivers.linux import sysctl
 from drivers.linux.errors import kernel_errors
+from drivers.linux.link import index
 from drivers.linux.netlink import Session
 from drivers.linux.rtnetlink import Attributes, decode, dump, encode
 
@@ -114,7 +115,18 @@ def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
     bodies: list[bytes] = []
     with kernel_errors("look up route to", str(other), ignore=UNREACHABLE):
         bodies = session.request(RTM_GETROUTE, encode(rtmsg, [("RTA_DST", str(other))], **fields))
-    return any(decode(rtmsg, body)["dst_len"] >= subnet.prefixlen for body in bodies)
+    if any(decode(rtmsg, body)["dst_len"] >= subnet.prefixlen for body in bodies):
+        return True
+    return _is_listed(session, subnet, name)
+
+
+def _is_listed(session: Session, subnet: IPNetwork, name: str) -> bool:
+    """Return whether the main table has a route to the subnet on a link, which a rule of a user hides from lookups."""
+    with kernel_errors("list", "routes"):
+        routes = dump(session, RTM_GETROUTE, rtmsg, family=FAMILIES[subnet.version])
+    here = [route for route in routes if route["table"] == MAIN_TABLE and route["dst_len"] == subnet.prefixlen]
+    start = str(subnet.network_address)
+    return any(route.get_attr("RTA_DST") == start and route.get_attr("RTA_OIF") == index(name) for route in here)
 
 
 def add_connected(session: Session, interface: IPInterface, link_index: int) -> None:

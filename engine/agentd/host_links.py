@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from drivers.linux import link, link_notifications
-from drivers.linux.link_notifications import BUFFER_BYTES, HOST, Change, LinkListener
+from drivers.linux.link_notifications import BUFFER_BYTES, DELETED_ENTRIES, HOST, NEIGHBORS, Change, LinkListener
 from drivers.linux.names import ENDPOINT_MARK, NETWORK_MARK
 from engine.eventloop.inotify import MODIFY, Inotify, InotifyWatch
 from engine.eventloop.loop import Loop
@@ -32,9 +32,11 @@ class HostLinks:
         self._names: Mapping[str, Subject] = {}
         self._sysctls: dict[Subject, list[InotifyWatch]] = {}
         self._listener = LinkListener(HOST, BUFFER_BYTES)
+        self._entries = LinkListener(NEIGHBORS, accepts=DELETED_ENTRIES)
         for change in link_notifications.present_links():
             self._learn(change)
-        loop.watch(self._listener.fileno(), lambda _: self._heard())
+        loop.watch(self._listener.fileno(), lambda _: self._heard(self._listener))
+        loop.watch(self._entries.fileno(), lambda _: self._heard(self._entries))
 
     def follow(self, names: Mapping[str, Subject]) -> None:
         """Watch exactly these links. ``names`` maps a link's name to its network or endpoint.
@@ -50,8 +52,8 @@ class HostLinks:
         for subject in self._sysctls.keys() - set(names.values()):
             self._forget_sysctls(subject)
 
-    def _heard(self) -> None:
-        changes, lost = self._listener.read()
+    def _heard(self, listener: LinkListener) -> None:
+        changes, lost = listener.read()
         suspects: dict[Subject, str] = {}
         for change in changes:
             for subject in self._concerned(change):
@@ -71,7 +73,7 @@ class HostLinks:
             return [self._ports[change.link]] if change.link in self._ports else []
         if change.kind == "forwarding" and not change.on and change.link == link_notifications.ALL_LINKS:
             return self._names.values()
-        lost = change.gone if change.kind in ("address", "route") else not change.on
+        lost = change.gone if change.kind in ("address", "route", "neighbor") else not change.on
         return [self._bridges[change.link]] if lost and change.link in self._bridges else []
 
     def _is_damaged(self, change: Change, subject: Subject) -> bool:
@@ -118,8 +120,9 @@ class HostLinks:
         """Close the listener and the watches."""
         for subject in list(self._sysctls):
             self._forget_sysctls(subject)
-        self._loop.forget(self._listener.fileno())
-        self._listener.close()
+        for listener in (self._listener, self._entries):
+            self._loop.forget(listener.fileno())
+            listener.close()
 
 
 def marked(change: Change) -> Subject | None:

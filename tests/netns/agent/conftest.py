@@ -184,6 +184,7 @@ class Traffic:
             "container to container": (db, WEB, 90, b"?"),
             "container to container, IPv6": (db, "fd31::2", 90, b"?"),
             "container to host": (web, GATEWAY, 92, b"?"),
+            "container to host, IPv6": (web, "fd31::1", 92, b"?"),
             "container to outside": (web, PEER, 91, b"?"),
             "outside to published port": (peer, HOST, 8090, b"?"),
             "host to published port": (host, "127.0.0.1", 8090, b"?"),

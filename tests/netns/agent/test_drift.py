@@ -23,6 +23,14 @@ ON_HOST = {
     "a veth is down": "ip link set %(veth)s down",
     "a veth is out of the bridge": "ip link set %(veth)s nomaster",
     "a veth is in another bridge": "ip link add br9 type bridge; ip link set %(veth)s master br9",
+    "the bridge is renamed": "ip link set %(bridge)s down; ip link set %(bridge)s name br8; ip link set br8 up",
+    "the bridge has ARP off": "ip link set %(bridge)s arp off; ip neigh flush dev %(bridge)s",
+    "the bridge is too small for IPv6": "ip link set %(bridge)s mtu 1000",
+    "the bridge's forwarding entries are flushed": "bridge fdb flush dev %(bridge)s",
+    "a port is disabled": "bridge link set dev %(veth)s state 0",
+    "a port is locked": "bridge link set dev %(veth)s locked on learning off; bridge fdb flush dev %(bridge)s",
+    "a port floods nothing": "bridge link set dev %(veth)s learning off flood off bcast_flood off mcast_flood off; "
+    "bridge fdb flush dev %(bridge)s",
     "forwarding is off": "sysctl -qw net.ipv4.ip_forward=0",
     "the bridge does not forward": "sysctl -qw net.ipv4.conf.%(bridge)s.forwarding=0",
     "IPv6 is off on the bridge": "sysctl -qw net.ipv6.conf.%(bridge)s.disable_ipv6=1",
@@ -33,6 +41,7 @@ ON_HOST = {
 INSIDE = {
     "the interface is deleted": "ip link delete eth0",
     "the interface is down": "ip link set eth0 down",
+    "the interface has ARP off": "ip link set eth0 arp off; ip neigh flush dev eth0",
     "the interface is renamed": "ip link set eth0 down; ip link set eth0 name lan0; ip link set lan0 up",
     "the addresses are removed": "ip addr flush dev eth0",
     "the default route is removed": "ip route delete default",

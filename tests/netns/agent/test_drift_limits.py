@@ -30,6 +30,11 @@ def test_changes_by_the_containers_user_stay(world, traffic):
     assert "10.8.0.0/16 dev own0" in routes
     assert "default dev own0 scope link metric 500" in routes
     assert f"default via {GATEWAY} dev eth0" in routes
+    log = world.log()
+    world.inside(web, "ip rule add priority 10 to 172.31.255.254 blackhole; ip route delete 10.8.0.0/16")
+    time.sleep(0.3)
+    assert "missing route" not in world.log().removeprefix(log)
+    world.inside(web, "ip rule delete priority 10")
     world.inside(web, "ip link delete own0; ip addr delete 10.9.9.9/24 dev eth0; nft delete table ip mine")
     time.sleep(0.5)
     assert "own0" not in world.inside(web, "ip route")
