@@ -207,6 +207,17 @@ def test_a_store_that_cannot_start_makes_no_cluster(outsider):
     assert_outside(outsider)
 
 
+def test_hawse_s_own_bridges_are_no_address_to_advertise(outsider):
+    outsider.hawse("network", "create", "mine")
+    outsider.start("c1", "mine")
+    for _ in range(2):  # the first cluster leaves docker_gwbridge
+        outsider.hawse("swarm", "init")
+        outsider.hawse("swarm", "leave", "--force")
+    outsider.hawse("rm", "-f", "c1")
+    outsider.hawse("network", "rm", "mine")
+    assert_outside(outsider)
+
+
 def test_a_rotated_token_ends_the_old_one(cluster, first, outsider):
     old = cluster.token()
     assert "Successfully rotated worker join token." in first.hawse("swarm", "join-token", "--rotate", "worker").stdout
