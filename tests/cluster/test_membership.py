@@ -231,6 +231,8 @@ def test_a_worker_joins_sees_little_and_leaves_without_a_trace(cluster, first, o
     first.hawse("network", "create", "-d", "overlay", "--attachable", "seen")
     assert "seen" not in outsider.hawse("network", "ls").stdout
     assert "network seen not found" in refused(outsider, "network", "rm", "seen")
+    assert outsider.verify("seen").stdout == "ok\n", "no container of this host is on the network"
+    assert "network unseen not found" in refused(outsider, "network", "verify", "unseen")
     assert WORKER in refused(outsider, "node", "ls") and WORKER in refused(outsider, "swarm", "join-token", "worker")
     outsider.start("c1", "seen")
     assert "seen" in outsider.hawse("network", "ls").stdout
