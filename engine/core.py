@@ -348,9 +348,9 @@ class ContainerVerbs(Verbs):
         """Publish more ports."""
         publishing.publish(self.changing(), reference, ports)
 
-    def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
+    def unpublish(self, reference: str, spec: PortSpec) -> None:
         """Unpublish ports."""
-        publishing.unpublish(self.changing(), reference, first, last, protocol)
+        publishing.unpublish(self.changing(), reference, spec)
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process, or the end of the wait before an automatic restart.
