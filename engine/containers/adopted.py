@@ -176,6 +176,11 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     return _at(reader, path) or _own(reader, path)
 
 
+def is_of_process(record: ContainerRecord) -> bool:
+    """Return whether a record is that of a namespace given as ``pid:N``, which ends for good with its process."""
+    return record.kind == "adopted" and bool(OF_PROCESS.fullmatch(record.sandbox_path))
+
+
 def reference_of(record: ContainerRecord) -> str:
     """Return a reference that opens the namespace of a record, whatever the record's name is."""
     return f"{names.ADOPTED}{record.sandbox_path}"
