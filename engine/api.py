@@ -141,6 +141,9 @@ class Networks(Protocol):
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
 
+    def advice(self, request: NetworkCreate) -> Strings:
+        """Return what a person may want to know about the network that `create` has made, one line for each fact."""
+
     def list(self, filters: Filters) -> Documents:
         """Return the NetworkResource documents of all networks that match the filters.
 

@@ -37,6 +37,7 @@ from engine.model import (
     PortSpec,
     RestartPolicy,
 )
+from engine.networks import advice as networks_advice
 from engine.networks import create as networks_create
 from engine.networks import predefined
 from engine.networks import query as networks_query
@@ -175,6 +176,10 @@ class NetworkVerbs(Verbs):
         """Create a network."""
         host = self.changing()
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
+
+    def advice(self, request: NetworkCreate) -> Strings:
+        """Return advice about a network that was created."""
+        return networks_advice.lines(self.host, request)
 
     def list(self, filters: Filters) -> Documents:
         """List networks as documents."""

@@ -105,7 +105,7 @@ def test_one_of_several_publications_of_a_port_is_taken_back(world, ranged):
     for text in ("7777:90", "7777:91", "127.0.0.2:1235:90"):
         assert f"No public port '{text}/tcp'" in world.host.hawse("unpublish", "web", text, check=False).stderr
     world.hawse("unpublish", "web", "1234:90", f"{chosen}:91")
-    assert world.hawse("port", "web", "90") == "127.0.0.1:1235\n"
+    assert world.hawse("port", "web", "90") == "127.0.0.1:1235"
     assert "91/tcp" not in world.hawse("port", "web")
     world.hawse("unpublish", "-p", "127.0.0.1:1235:90", "web")
     assert "90/tcp" not in world.hawse("port", "web")

@@ -1,0 +1,57 @@
+"""Hints: what a person may do about an error, on stderr, and only on a terminal. A pipe gets Docker's bytes."""
+
+import os
+import pty
+import subprocess
+
+import pytest
+
+from tests.conftest import new_host
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """A host with the network app and the container web on it, which publishes port 8080."""
+    with new_host(tmp_path_factory.mktemp("hints"), ipv6=True) as host:
+        host.hawse("network", "create", "--subnet", "172.30.0.0/16", "app")
+        host.hawse("run", "-d", "--name", "web", "--network", "app", "-p", "8080:80", "hostfs", "sleep", "1d")
+        yield host
+
+
+def on_terminal(host, *argv):
+    """Run a hawse command whose stderr is a terminal, and return what it writes there."""
+    terminal, stderr = pty.openpty()
+    with subprocess.Popen(
+        host.command(*argv),
+        env=host.env(NO_COLOR="1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+    ):
+        os.close(stderr)
+        text = b""
+        try:
+            while data := os.read(terminal, 4096):
+                text += data
+        except OSError:  # EIO: the command has ended
+            pass
+        os.close(terminal)
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_a_mistyped_option_of_a_network(host):
+    refused = host.hawse("network", "create", "-o", "com.hawse.bridge.spoof_gard=true", "typo", check=False)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "Error response from daemon: unknown option com.hawse.bridge.spoof_gard "
+        "(did you mean com.hawse.bridge.spoof_guard?)\n",
+    )
+    create = ("network", "create", "-o", "com.docker.network.bridge.enable_ic=false")
+    assert host.hawse(*create, "typo").stderr == ""
+    assert on_terminal(host, *create, "typo2") == (
+        "The option com.docker.network.bridge.enable_ic has no effect. "
+        "Did you mean com.docker.network.bridge.enable_icc?\n"
+    )
+    assert on_terminal(host, "network", "rm", "typo", "typo2") == ""
