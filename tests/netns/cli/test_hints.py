@@ -55,3 +55,14 @@ def test_a_mistyped_option_of_a_network(host):
         "Did you mean com.docker.network.bridge.enable_icc?\n"
     )
     assert on_terminal(host, "network", "rm", "typo", "typo2") == ""
+
+
+def test_a_subnet_of_the_host_s_own_network(host):
+    create = ("network", "create", "--subnet", "192.168.99.0/24", "lan")
+    assert host.hawse(*create).stderr == ""
+    host.hawse("network", "rm", "lan")
+    assert on_terminal(host, *create) == (
+        "The subnet 192.168.99.0/24 overlaps with 192.168.99.11/24 on ext0: "
+        "packets to one of them take the route of the other\n"
+    )
+    host.hawse("network", "rm", "lan")
