@@ -324,6 +324,15 @@ def _opened(path: str, reference: str) -> Iterator[int]:
             os.close(namespace)
 
 
+def hint(name: str) -> str:
+    """Return a hint for a command that found no container with this name, if `ip netns` has the name; else ""."""
+    try:
+        is_there = name in os.listdir(NETNS_DIRECTORY)
+    except OSError:
+        return ""
+    return f"It is the name of a network namespace. To connect it, write {names.ADOPTED}{name}" if is_there else ""
+
+
 def _missing(reference: str) -> NotFound:
     kind, _, rest = reference.partition(":")
     return NotFound(f"No such {'process' if kind == 'pid' else 'network namespace'}: {rest}")

@@ -25,7 +25,7 @@ from engine.containers import (
 )
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import NotFound
+from engine.errors import NotFound, hinted
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
@@ -117,7 +117,10 @@ def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
         with host.store.read() as reader:
             own = [record for record in adopted.find(reader, container) if record.kind == "process"]
         return next(iter(own), None), container
-    target = lookup.resolve(host, container)
+    try:
+        target = lookup.resolve(host, container)
+    except NotFound as error:
+        raise hinted(error, adopted.hint(container)) from None
     if target.kind == "process" or lookup.with_actual_state(host, target).status == "running":
         return target, container
     return None, adopted.reference_of(target)

@@ -66,3 +66,11 @@ def test_a_subnet_of_the_host_s_own_network(host):
         "packets to one of them take the route of the other\n"
     )
     host.hawse("network", "rm", "lan")
+
+
+def test_the_name_of_a_namespace_without_netns(host, netns):
+    text = f"Error response from daemon: No such container: {netns.name}\n"
+    assert host.hawse("network", "connect", "app", netns.name, check=False).stderr == text
+    hint = f"\nIt is the name of a network namespace. To connect it, write netns:{netns.name}\n"
+    assert on_terminal(host, "network", "connect", "app", netns.name) == text + hint
+    assert on_terminal(host, "network", "connect", "app", "..") == text.replace(netns.name, "..")
