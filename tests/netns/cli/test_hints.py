@@ -74,3 +74,15 @@ def test_the_name_of_a_namespace_without_netns(host, netns):
     hint = f"\nIt is the name of a network namespace. To connect it, write netns:{netns.name}\n"
     assert on_terminal(host, "network", "connect", "app", netns.name) == text + hint
     assert on_terminal(host, "network", "connect", "app", "..") == text.replace(netns.name, "..")
+
+
+def test_what_has_a_subnet_or_a_port_already(host):
+    create = ("network", "create", "--subnet", "172.30.7.0/24", "taken")
+    text = "Error response from daemon: Pool overlaps with other one on this address space\n"
+    assert host.hawse(*create, check=False).stderr == text
+    assert on_terminal(host, *create) == f"{text}\n172.30.7.0/24 overlaps with 172.30.0.0/16 of the network app\n"
+    run = ("run", "--rm", "-p", "127.0.0.1:8080:80", "hostfs", "true")
+    assert "has port" not in host.hawse(*run, check=False).stderr
+    assert on_terminal(host, *run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
+    run = ("run", "--rm", "-p", "8080:80", "hostfs", "true")
+    assert on_terminal(host, *run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
