@@ -264,8 +264,10 @@ class App:
     def daemon_text(self, error: EngineError) -> str:
         """Return the text of the engine's error with the prefix "Error response from daemon: ".
 
-        The text is put on one line, unless the engine has already split the text into several lines.
+        The text is put on one line, unless the engine has already split the text into several lines. The error's hint
+        becomes the hint of this command.
         """
+        self.hint = f"\n{error.hint}" if error.hint else self.hint
         text = str(error).strip()
         return f"Error response from daemon: {text if error.lines else self.line(text, self.stderr)}"
 

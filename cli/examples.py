@@ -100,6 +100,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "unpublish": (
         ("close a port", "hawse unpublish web 90/tcp"),
         ("close a range", "hawse unpublish web 9000-9010/tcp"),
+        ("close one of two host ports of port 90", "hawse unpublish web 9091:90"),
     ),
     "rename": (("give a container another name", "hawse rename web front"),),
     "restart": (

@@ -85,7 +85,7 @@ __hawse_command() {
             ;;
         'container publish' | publish)
             flags='--help *--publish,-p=none'
-            arguments='containers'
+            arguments='containers none...'
             ;;
         'container rename' | rename)
             flags='--help'
@@ -142,7 +142,7 @@ __hawse_command() {
             strict=1
             ;;
         'container unpublish' | unpublish)
-            flags='--help'
+            flags='--help *--publish,-p=none'
             arguments='containers more-ports...'
             ;;
         'container wait' | wait)

@@ -36,6 +36,8 @@ function __hawse_valued
             printf '%s\n' --format=stats-format
         case 'container stop' 'stop'
             printf '%s\n' --signal=signal -s=signal --time=none -t=none
+        case 'container unpublish' 'unpublish'
+            printf '%s\n' --publish=none -p=none
         case 'doctor'
             printf '%s\n' --format=doctor-format
         case 'events' 'system events'
@@ -720,6 +722,7 @@ complete -c hawse -n '__hawse_flags_of \'container top\' \'top\'' -l help -d 'Pr
 complete -c hawse -n '__hawse_argument_of 0 \'container top\' \'top\'' -a '(__hawse_offer running)'
 
 complete -c hawse -n '__hawse_flags_of \'container unpublish\' \'unpublish\'' -l help -d 'Print usage'
+complete -c hawse -n '__hawse_flags_of \'container unpublish\' \'unpublish\'' -s p -l publish -x -a '(__hawse_offer none)' -d 'Unpublish this port, given as it was published'
 complete -c hawse -n '__hawse_argument_of 0 \'container unpublish\' \'unpublish\'' -a '(__hawse_offer containers)'
 complete -c hawse -n '__hawse_argument_of 1+ \'container unpublish\' \'unpublish\'' -a '(__hawse_offer more-ports)'
 

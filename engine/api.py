@@ -141,6 +141,9 @@ class Networks(Protocol):
     def create(self, request: NetworkCreate) -> Created:
         """Create a network."""
 
+    def advice(self, request: NetworkCreate) -> Strings:
+        """Return what a person may want to know about the network that `create` has made, one line for each fact."""
+
     def list(self, filters: Filters) -> Documents:
         """Return the NetworkResource documents of all networks that match the filters.
 
@@ -304,10 +307,11 @@ class Containers(Protocol):
         The ports are also added to the container's configuration. A restart therefore publishes the ports again.
         """
 
-    def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
-        """Unpublish the container ports ``first`` to ``last`` (a hawse extension).
+    def unpublish(self, reference: str, spec: PortSpec) -> None:
+        """Unpublish the container ports of ``spec`` (a hawse extension).
 
-        Raises NotFound if one of these ports is not published; no port is unpublished in this case.
+        If ``spec`` has a host port or a host address, ports that are published elsewhere stay published. Raises
+        NotFound if one of the ports is not published; no port is unpublished in this case.
         """
 
     def exited(self, container_id: str, finished_at: str = "") -> None:

@@ -37,6 +37,7 @@ from engine.model import (
     PortSpec,
     RestartPolicy,
 )
+from engine.networks import advice as networks_advice
 from engine.networks import create as networks_create
 from engine.networks import predefined
 from engine.networks import query as networks_query
@@ -175,6 +176,10 @@ class NetworkVerbs(Verbs):
         """Create a network."""
         host = self.changing()
         return networks_create.create(host, networks_create.with_default_options(request, host.config))
+
+    def advice(self, request: NetworkCreate) -> Strings:
+        """Return advice about a network that was created."""
+        return networks_advice.lines(self.host, request)
 
     def list(self, filters: Filters) -> Documents:
         """List networks as documents."""
@@ -348,9 +353,9 @@ class ContainerVerbs(Verbs):
         """Publish more ports."""
         publishing.publish(self.changing(), reference, ports)
 
-    def unpublish(self, reference: str, first: int, last: int, protocol: str) -> None:
+    def unpublish(self, reference: str, spec: PortSpec) -> None:
         """Unpublish ports."""
-        publishing.unpublish(self.changing(), reference, first, last, protocol)
+        publishing.unpublish(self.changing(), reference, spec)
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
         """Handle the end of a container's process, or the end of the wait before an automatic restart.

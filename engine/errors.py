@@ -6,15 +6,27 @@ class. The command line adds the prefix ``Error response from daemon: `` and doe
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+E = TypeVar("E", bound="EngineError")
 
 
 class EngineError(Exception):
-    """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix."""
+    """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix.
 
+    ``hint`` says more about the cause, or what the user may do. Only a terminal shows it, after Docker's text.
+    """
+
+    hint: str = ""
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
     lines: ClassVar[bool] = False  # true if the error message has several lines
+
+
+def hinted(error: E, hint: str) -> E:
+    """Return the error with this hint."""
+    error.hint = hint
+    return error
 
 
 class InvalidArgument(EngineError):

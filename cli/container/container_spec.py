@@ -124,7 +124,7 @@ def reference(image: str) -> str:
 
     Return "" for a directory, an image id, or ``hostfs`` (the host's own files).
     """
-    if image == HOSTFS or image.startswith("/") or is_identifier(image):
+    if image in (HOSTFS, f"{HOSTFS}:latest") or image.startswith("/") or is_identifier(image):
         return ""
     try:
         return check_reference(image)

@@ -1,4 +1,8 @@
-"""The ``hawse unpublish`` command, which Docker does not have: remove published ports of a container."""
+"""The ``hawse unpublish`` command, which Docker does not have: remove published ports of a container.
+
+A port is a container port (``80``), or a whole publication as ``hawse publish`` takes it (``8080:80``). The second form
+leaves other publications of the same container port unchanged.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,38 @@ import click
 
 from cli.app import FLAG_ERROR, App, StatusError
 from cli.options.image_reference import container_path_segment
-from cli.options.ports import PROTOCOLS, port_range, split_protocol
-from cli.pflag import at_least, command
+from cli.options.ports import PROTOCOLS, parse_port_spec, port_range, published_ports, split_protocol
+from cli.pflag import LIST, at_least, command, flag
+from engine.model import PortSpec
 
 
 @command(
-    "unpublish CONTAINER PRIVATE_PORT[/PROTO] [PRIVATE_PORT[/PROTO]...]", "Unpublish ports of a container",
-    at_least(2), aliases="hawse container unpublish, hawse unpublish",
+    "unpublish [OPTIONS] CONTAINER [[[IP:]HOST_PORT:]PRIVATE_PORT[/PROTO]...]", "Unpublish ports of a container",
+    at_least(1), aliases="hawse container unpublish, hawse unpublish",
 )  # fmt: skip
+@flag("--publish", "-p", kind=LIST, usage="Unpublish this port, given as it was published")
 @click.argument("container")
 @click.argument("ports", nargs=-1)
 @click.pass_obj
-def unpublish(app: App, container: str, ports: tuple[str, ...]) -> None:
+def unpublish(app: App, container: str, ports: tuple[str, ...], publish: tuple[str, ...]) -> None:
     """Stop publishing these ports of a container and print the container's name as the user typed it."""
-    for first, last, protocol in [container_ports(text) for text in ports]:
-        app.engine.containers.unpublish(container_path_segment(container), first, last, protocol)
+    try:
+        specs = [*map(port_spec, ports), *published_ports(publish)]
+    except ValueError as error:
+        raise StatusError(f"{error}\nSee 'hawse unpublish --help'.", FLAG_ERROR) from error
+    if not specs:
+        raise StatusError("nothing to unpublish: give at least one port\nSee 'hawse unpublish --help'.", FLAG_ERROR)
+    for spec in specs:
+        app.engine.containers.unpublish(container_path_segment(container), spec)
     app.out_lines([container])
+
+
+def port_spec(text: str) -> PortSpec:
+    """Parse ``80/udp``, ``8000-8002`` or a publication such as ``8080:80``; raises ValueError and StatusError."""
+    if ":" in text:
+        return parse_port_spec(text)
+    first, last, protocol = container_ports(text)
+    return PortSpec(protocol, first, port_end=last if last > first else 0)
 
 
 def container_ports(text: str) -> tuple[int, int, str]:

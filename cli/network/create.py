@@ -57,3 +57,5 @@ def create(ctx: click.Context, /, name: str, **flags: Any) -> None:
     for warning in created.warnings:
         app.err_lines([f"WARNING: {warning}"])
     app.out(created.id + "\n")
+    if app.stderr.isatty():
+        app.err_lines(app.engine.networks.advice(request))

@@ -25,11 +25,15 @@ from cli.pflag import command, exactly, flag
 def verify(app: App, network: str, fix: bool) -> None:
     """Print a line for each difference between a network's kernel objects on this host and the records.
 
-    Without a difference, print "ok". With ``fix``, the differences are repaired. The exit code is 1 if there is any
-    difference.
+    Without a difference, print "ok". With ``fix``, the differences are repaired, and the comparison is made again: a
+    difference that is no longer found was repaired. The exit code is 1 if a difference is left.
     """
     with app.waiting(f"{'Repairing' if fix else 'Comparing'} {network}"):
-        lines = app.engine.diagnostics.verify(network, fix=fix)
-    app.out_lines(lines or ["ok"])
-    if lines:
+        found = app.engine.diagnostics.verify(network, fix=fix)
+        left = app.engine.diagnostics.verify(network) if fix and found else found
+    app.out_lines([f"repaired: {line}" for line in found if line not in left])
+    app.out_lines(left)
+    if left:
         raise StatusError()
+    if not found:
+        app.out_lines(["ok"])

@@ -10,10 +10,10 @@ from click.core import ParameterSource
 from cli.app import FLAG_ERROR, StatusError
 from cli.pflag.flag import Flag
 from cli.pflag.help import path
-from cli.pflag.nearest import nearest
 from cli.pflag.parser import FlagError, FlagSet
 from cli.pflag.usage import offered
 from cli.pflag.values import BOOL
+from engine.nearest import nearest
 
 HELP_WANTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True: the user gave --help
 

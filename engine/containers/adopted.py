@@ -176,6 +176,11 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     return _at(reader, path) or _own(reader, path)
 
 
+def is_of_process(record: ContainerRecord) -> bool:
+    """Return whether a record is that of a namespace given as ``pid:N``, which ends for good with its process."""
+    return record.kind == "adopted" and bool(OF_PROCESS.fullmatch(record.sandbox_path))
+
+
 def reference_of(record: ContainerRecord) -> str:
     """Return a reference that opens the namespace of a record, whatever the record's name is."""
     return f"{names.ADOPTED}{record.sandbox_path}"
@@ -317,6 +322,15 @@ def _opened(path: str, reference: str) -> Iterator[int]:
     finally:
         if namespace >= 0:
             os.close(namespace)
+
+
+def hint(name: str) -> str:
+    """Return a hint for a command that found no container with this name, if `ip netns` has the name; else ""."""
+    try:
+        is_there = name in os.listdir(NETNS_DIRECTORY)
+    except OSError:
+        return ""
+    return f"It is the name of a network namespace. To connect it, write {names.ADOPTED}{name}" if is_there else ""
 
 
 def _missing(reference: str) -> NotFound:

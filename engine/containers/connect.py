@@ -20,11 +20,12 @@ from engine.containers import (
     lookup,
     port_assignment,
     publish,
+    remove,
     sandbox_names,
 )
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import NotFound
+from engine.errors import NotFound, hinted
 from engine.events import record as events
 from engine.host import Host, begin_intent, end_intent, rollback_on_error
 from engine.model import Adoption, ContainerRecord, EndpointSettings, NetworkAttachment, NetworkRecord, PortSpec
@@ -98,6 +99,7 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
             held.enter_context(locked(host.run, "container", container_id))
             yield _Held(adopted.record_of(finalize.finalize_exit(host, container_id), container_id, place, asked))
             return
+        _free_name(host, asked.name)
         record = adopted.record_of(None, names.generate_id(), place, asked)
         try:
             yield _Held(record, lambda: held.enter_context(locked(host.run, "container", record.id)))
@@ -115,10 +117,25 @@ def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
         with host.store.read() as reader:
             own = [record for record in adopted.find(reader, container) if record.kind == "process"]
         return next(iter(own), None), container
-    target = lookup.resolve(host, container)
+    try:
+        target = lookup.resolve(host, container)
+    except NotFound as error:
+        raise hinted(error, adopted.hint(container)) from None
     if target.kind == "process" or lookup.with_actual_state(host, target).status == "running":
         return target, container
     return None, adopted.reference_of(target)
+
+
+def _free_name(host: Host, name: str) -> None:
+    """Remove the record that has this name, if it is that of a process's namespace that has ended.
+
+    Such a namespace never comes back. A service that starts again can then have its name again.
+    """
+    with host.store.read() as reader:
+        holders = [record for record in reader.find_containers(name) if record.name == name] if name else []
+    for holder in holders:
+        if adopted.is_of_process(holder) and lookup.with_actual_state(host, holder).status != "running":
+            remove.remove(host, holder.id, force=False)
 
 
 def _settled(host: Host, container_id: str) -> ContainerRecord:

@@ -16,6 +16,7 @@ from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host
 from engine.images import ImageStore
+from engine.images.hostfs import HOSTFS, means_hostfs
 from engine.model import (
     ContainerConfig,
     ContainerCreate,
@@ -40,7 +41,6 @@ from engine.validate.container import (
 )
 from engine.validate.logging import JSON_FILE, choose_driver
 
-HOSTFS = "hostfs"
 PREDEFINED_MODES = ("bridge", "host", "none")
 
 
@@ -177,6 +177,8 @@ def find_root(host: Host, image: str) -> RootFilesystem:
     record = ImageStore(host.store, host.root).resolve(image)
     if record is not None:
         return RootFilesystem(record.rootfs, record)
+    if means_hostfs(image):
+        return RootFilesystem("/")
     if image.startswith("/"):
         return RootFilesystem(_directory(image))
     raise NotFound(f"No such image: {image if ':' in image else image + ':latest'}")

@@ -14,7 +14,7 @@ from engine.agent import client
 from engine.cluster import hooks
 from engine.endpoints import sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
-from engine.errors import KernelFailure
+from engine.errors import KernelFailure, hinted
 from engine.host import Host
 from engine.model import ContainerRecord, EndpointRecord, NetworkRecord, PortRecord, PortSpec
 from engine.ports import allocation
@@ -144,7 +144,19 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
             place = f"container {record.id}: endpoint join on GW Network failed: "
             name = hooks.shown_name(network, record)
         where = f"endpoint {name} ({endpoint.id})"
-        raise KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}") from error
+        failure = KernelFailure(f"{place}driver failed programming external connectivity on {where}: {error}")
+        raise hinted(failure, _port_holder(reader, error)) from error
+
+
+def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
+    """Return a hint that names the container that has the host port of a conflict; "" if no container has it."""
+    for endpoint in reader.endpoints() if conflict.port else ():
+        for held in endpoint.ports:
+            container = reader.container(endpoint.container_id)
+            is_same = held.protocol == conflict.protocol and held.host_port <= conflict.port <= held.host_port_end
+            if is_same and container is not None:
+                return f"The container {container.name} has port {conflict.port}/{conflict.protocol} of the host"
+    return ""
 
 
 def reassign_ports(

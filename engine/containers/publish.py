@@ -69,25 +69,29 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
 
 
-def unpublish(host: Host, reference: str, first: int, last: int, protocol: str) -> None:
-    """Unpublish the container ports ``first`` to ``last``. If a published port range is larger, the range is split, and
-    the other ports of the range stay published.
+def unpublish(host: Host, reference: str, asked: PortSpec) -> None:
+    """Unpublish the container ports of ``asked``. If a published port range is larger, the range is split, and the
+    other ports of the range stay published.
 
-    Raises NotFound if one of the ports ``first`` to ``last`` is not published.
+    If ``asked`` has a host port or a host address, only what is published there is unpublished. Raises NotFound if one
+    of the ports is not published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
         record = lookup.resolve(host, container.id)
-        specs = record.host.port_bindings
-        missing = _uncovered(range(first, last + 1), [s.ports for s in specs if s.protocol == protocol])
-        if missing is not None:
-            raise NotFound(f"No public port '{missing}/{protocol}' published for {record.name}")
-        kept = [p for s in specs for p in (without(s, first, last) if s.protocol == protocol else [s])]
         members = reservation.memberships(host, record.id)
+        specs = record.host.port_bindings
+        meant = _meant(asked, specs, [port for member in members for port in member.endpoint.ports])
+        missing = _uncovered(asked.ports, [s.ports for s in meant])
+        if missing is not None:
+            where = f"{asked.host_ip and asked.host_ip + ':'}{asked.host_port and asked.host_port + ':'}"
+            raise NotFound(f"No public port '{where}{missing}/{asked.protocol}' published for {record.name}")
+        first, last = asked.ports[0], asked.ports[-1]
+        kept = [p for s in specs for p in (without(s, first, last) if s in meant else [s])]
         with host.store.write() as tx:
-            gone = [_take_back(tx, member, first, last, protocol) for member in members]
+            gone = [_take_back(tx, member, asked) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
-            events.container(tx, record, "unpublish", {"port": f"{_range(range(first, last + 1))}/{protocol}"})
+            events.container(tx, record, "unpublish", {"port": f"{_range(asked.ports)}/{asked.protocol}"})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
             sandbox.unpublish(host, record, member, cut)
@@ -111,13 +115,35 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
     return port if port in ports else None
 
 
-def _take_back(tx: Transaction, member: JoinedEndpoint, first: int, last: int, protocol: str) -> list[PortRecord]:
-    """Remove the container ports ``first`` to ``last`` from an endpoint's record; return the records of the removed
-    ports.
+def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
+    """Return the settings among ``specs`` that publish the container ports of ``asked`` where ``asked`` says.
+
+    hawse has chosen the host port of a setting without a fixed one; ``published`` has these host ports.
     """
-    held = member.endpoint.ports
-    gone = [cut for p in held if p.protocol == protocol for cut in part(p, first, last)]
+    specs = [s for s in specs if s.protocol == asked.protocol and asked.host_ip in ("", s.host_ip)]
+    if not asked.host_ports:
+        return specs
+    shift = asked.host_ports[0] - asked.port
+    fixed = [s for s in specs if len(s.host_ports) == len(s.ports)]
+    if chosen := [s for s in fixed if s.host_ports[0] - s.port == shift]:
+        return chosen
+    if not any(_is_part(asked, port) for port in published):
+        return []
+    return [s for s in specs if s not in fixed and asked.port in s.ports][:1]
+
+
+def _is_part(asked: PortSpec, port: PortRecord) -> bool:
+    """Return whether ``asked`` means ports of this published range."""
+    is_there = not asked.host_ports or port.host_port - port.port == asked.host_ports[0] - asked.port
+    is_overlapping = port.port <= asked.ports[-1] and asked.port <= port.port_end
+    return port.protocol == asked.protocol and asked.host_ip in ("", port.host_ip) and is_there and is_overlapping
+
+
+def _take_back(tx: Transaction, member: JoinedEndpoint, asked: PortSpec) -> list[PortRecord]:
+    """Remove the ports of ``asked`` from an endpoint's record; return the records of the removed ports."""
+    held, first, last = member.endpoint.ports, asked.ports[0], asked.ports[-1]
+    gone = [cut for p in held if _is_part(asked, p) for cut in part(p, first, last)]
     if gone:
-        kept = [rest for p in held for rest in (around(p, first, last) if p.protocol == protocol else [p])]
+        kept = [rest for p in held for rest in (around(p, first, last) if _is_part(asked, p) else [p])]
         tx.put_endpoint(replace(member.endpoint, ports=kept))
     return gone

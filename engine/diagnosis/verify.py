@@ -21,13 +21,17 @@ from engine.swarm import verify as swarm_verify
 def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bool) -> Strings:
     """Return one line for each difference between a network with its containers and the records.
 
-    With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store.
+    With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store. A worker
+    has no record of a cluster network that none of its containers uses.
     """
     with host.store.read() as reader:
-        record = pick_network(reader.find_networks(reference), reference)
+        matches = reader.find_networks(reference)
+    is_recorded = bool(matches)
+    record = pick_network(matches or swarm_verify.find(host, reference), reference)
     if swarm_verify.spans_hosts(host, record):
         prepare()
-        return [*swarm_verify.verify(host, record, fix=fix), *_local(host, record, fix=fix)]
+        local = _local(host, record, fix=fix) if is_recorded else []
+        return [*swarm_verify.verify(host, record, fix=fix), *local]
     found = _local(host, record, fix=False)
     if found and fix:
         prepare()

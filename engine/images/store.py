@@ -24,6 +24,7 @@ from engine.filters.images import filter_images
 from engine.filters.networks import check_image_prune, image_prunable
 from engine.golang import timestamps
 from engine.host import raises_engine_errors
+from engine.images import hostfs
 from engine.images.archive import ArchivedImage, downloaded_image, read_archive
 from engine.images.compression import Bounded, decompressed
 from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
@@ -185,7 +186,9 @@ class ImageStore:
         return [render_summary(image, int(timestamps.to_seconds(image.created))) for image in chosen]
 
     def inspect(self, reference: str) -> Json:
-        """Return the document of GET /images/{name}/json."""
+        """Return the document of GET /images/{name}/json; the image ``hostfs`` has one too."""
+        if reference == hostfs.HOSTFS or (hostfs.means_hostfs(reference) and self.resolve(reference) is None):
+            return hostfs.inspect()
         record = self._get(reference)
         return render_inspect(record, self._config(record))
 

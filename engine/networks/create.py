@@ -19,7 +19,7 @@ from engine.agent.client import keep_agent
 from engine.api import Created
 from engine.cluster import hooks
 from engine.config import Config
-from engine.errors import EngineError, Forbidden, InvalidArgument
+from engine.errors import EngineError, Forbidden, InvalidArgument, hinted
 from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
 from engine.events import record as events
 from engine.golang import timestamps
@@ -184,7 +184,7 @@ def allocate_pools(
     for pool in requested:
         subnet = ip_network(pool.subnet)
         if not pool.unused and Occupied(taken[subnet.version]).last_within(*bounds(subnet)) is not None:
-            raise Forbidden(OVERLAP)
+            raise hinted(Forbidden(OVERLAP), _overlapping(tx, subnet))
         taken[subnet.version].append(bounds(subnet))
     sized = dict(map(_size, filter(_is_size_only, request.ipam_config)))
     families = {ip_network(p.subnet).version for p in requested if not p.unused}
@@ -196,6 +196,15 @@ def allocate_pools(
         defaults = (*config.default_address_pools, ipam.ula_pool(host_id))
         automatic.append(_automatic(tx, 6, defaults, occupied[6], sized.get(6)))
     return _ordered(requested, automatic)
+
+
+def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
+    """Return a hint that names a network whose subnet overlaps with ``subnet``, or "" if no network has one."""
+    for network in tx.networks():
+        for pool in (ip_network(pool.subnet) for pool in network.pools if not pool.unused):
+            if pool.version == subnet.version and pool.overlaps(subnet):
+                return f"{subnet} overlaps with {pool} of the network {network.name}"
+    return ""
 
 
 def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:

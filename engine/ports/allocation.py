@@ -35,8 +35,13 @@ The message that the user then sees has this text and no address.
 class PortConflict(Exception):
     """Raised if a port cannot be published.
 
-    In Docker's output, the same message follows the words ``driver failed programming external ...``.
+    In Docker's output, the same message follows the words ``driver failed programming external ...``. ``protocol`` and
+    ``port`` are the host port if an endpoint has it, else "" and 0.
     """
+
+    def __init__(self, text: str, protocol: str = "", port: int = 0) -> None:
+        super().__init__(text)
+        self.protocol, self.port = protocol, port
 
 
 class Probe(Protocol):
@@ -242,10 +247,12 @@ class _Allocation:
     def _claim(self, protocol: str, address: str, port: int) -> None:
         holder = self.taken.collision(protocol, address, port)
         if holder == address:
-            raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated")
+            raise PortConflict(f"Bind for {address}:{port} failed: port is already allocated", protocol, port)
         reason = IN_USE if holder else self.probe.refusal(protocol, address, port)
         if reason:
-            raise _refused(protocol, address, port, reason)
+            refusal = _refused(protocol, address, port, reason)
+            refusal.protocol, refusal.port = (protocol, port) if holder else ("", 0)
+            raise refusal
 
     def _first_of_range(self, wish: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.

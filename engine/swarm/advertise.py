@@ -6,6 +6,7 @@ import socket
 from ipaddress import ip_address
 
 from drivers.linux import host as host_facts
+from drivers.linux import marked_links
 from engine.errors import InvalidArgument
 
 DEFAULT_PORT = 2377
@@ -66,12 +67,13 @@ def sole_address() -> str:
     """Return the only address of this host that other hosts can use.
 
     Raises InvalidArgument with Docker's message if the host has several or no such addresses. Loopback and link-local
-    addresses do not count.
+    addresses do not count, and neither do the addresses of hawse's own bridges.
     """
+    own = {link.name for link in marked_links.of_host()}
     candidates = [
         (i, a)
         for i, a in host_facts.interface_addresses()
-        if not ip_address(a).is_loopback and not ip_address(a).is_link_local
+        if i not in own and not ip_address(a).is_loopback and not ip_address(a).is_link_local
     ]
     by_version = [[c for c in candidates if ip_address(c[1]).version == v] for v in (4, 6)]
     addresses = by_version[0] or by_version[1]

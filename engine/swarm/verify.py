@@ -5,15 +5,26 @@ etcd store.
 from __future__ import annotations
 
 from drivers.api import PeerProgrammer
-from engine.cluster import encryption, endpoint_sync, peers, snapshot
+from engine.cluster import encryption, endpoint_sync, peers, shared_networks, snapshot
 from engine.cluster.etcd import Client
-from engine.cluster.local_networks import SWARM
+from engine.cluster.local_networks import SWARM, with_host_options
 from engine.cluster.membership import connected
 from engine.cluster.model import ClusterMembership
 from engine.cluster.snapshot import View
 from engine.errors import NotFound
 from engine.host import Host, translate_driver_errors
 from engine.model import NetworkRecord
+
+
+def find(host: Host, reference: str) -> list[NetworkRecord]:
+    """Return the networks of this host's cluster with this name or id; none if the host is in no cluster.
+
+    The records are those of networks that this host does not use.
+    """
+    if not host.is_clustered:
+        return []
+    with connected(host) as (client, membership):
+        return [with_host_options(each, membership) for each in shared_networks.find(client, reference)]
 
 
 def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:

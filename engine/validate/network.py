@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from drivers.api import DriverFacts, IPInterface
-from engine.errors import Conflict, Forbidden, InvalidArgument, InvalidSettings, NotFound
+from engine.errors import Conflict, Forbidden, InvalidArgument, InvalidSettings, NotFound, shown
 from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.names import PREDEFINED_NAMES
+from engine.nearest import nearest
 from engine.validate.addresses import family_name, join_errors, parse_address, parse_prefix
 
+OWN_OPTIONS = ("com.hawse.", "hawse.")
 NOT_A_MANAGER = (
     'This node is not a swarm manager. Use "hawse swarm init" or "hawse swarm join" '
     "to connect this node to swarm and try again."
@@ -41,6 +43,7 @@ def check_network_create(
     if any(network.name == request.name for network in existing):
         raise network_name_taken(request.name)
     _check_configuration(request)
+    _check_own_options(request.options, drivers)
     if request.config_only:
         return replace(request, driver="null")
     _check_driver(request, driver, drivers)
@@ -91,6 +94,20 @@ def _check_configuration(request: NetworkCreate) -> None:
         )
     if request.options:
         raise Forbidden("network driver options are not supported if the network depends on a configuration network")
+
+
+def _check_own_options(options: Mapping[str, str], drivers: Mapping[str, DriverFacts]) -> None:
+    """Raise InvalidArgument for an option with a prefix of hawse's own that no driver has.
+
+    A mistyped option would have no effect, which may open a network. As in Docker, unknown options without these
+    prefixes are accepted.
+    """
+    known = sorted({key for facts in drivers.values() for key in facts.options if key.startswith(OWN_OPTIONS)})
+    for key in options:
+        if key.startswith(OWN_OPTIONS) and key not in known:
+            meant = nearest(key, known)
+            remedy = f"did you mean {meant}?" if meant else f"hawse's own options are {' and '.join(known)}"
+            raise InvalidArgument(f"unknown option {shown(key)} ({remedy})")
 
 
 def _check_driver(request: NetworkCreate, driver: str, drivers: Mapping[str, DriverFacts]) -> None:

@@ -44,6 +44,8 @@ name: once
 services:
   once: {image: bb, command: sh -c 'echo said; sleep 0.5; exit 4'}
   other: {image: bb, command: sleep 1000, stop_grace_period: 0s}
+  host: {image: hostfs, command: sleep 1000, stop_grace_period: 0s}
+  tagged: {image: "hostfs:latest", pull_policy: never, command: sleep 1000, stop_grace_period: 0s}
 """
 
 

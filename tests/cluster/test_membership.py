@@ -207,6 +207,17 @@ def test_a_store_that_cannot_start_makes_no_cluster(outsider):
     assert_outside(outsider)
 
 
+def test_hawse_s_own_bridges_are_no_address_to_advertise(outsider):
+    outsider.hawse("network", "create", "mine")
+    outsider.start("c1", "mine")
+    for _ in range(2):  # the first cluster leaves docker_gwbridge
+        outsider.hawse("swarm", "init")
+        outsider.hawse("swarm", "leave", "--force")
+    outsider.hawse("rm", "-f", "c1")
+    outsider.hawse("network", "rm", "mine")
+    assert_outside(outsider)
+
+
 def test_a_rotated_token_ends_the_old_one(cluster, first, outsider):
     old = cluster.token()
     assert "Successfully rotated worker join token." in first.hawse("swarm", "join-token", "--rotate", "worker").stdout
@@ -220,6 +231,8 @@ def test_a_worker_joins_sees_little_and_leaves_without_a_trace(cluster, first, o
     first.hawse("network", "create", "-d", "overlay", "--attachable", "seen")
     assert "seen" not in outsider.hawse("network", "ls").stdout
     assert "network seen not found" in refused(outsider, "network", "rm", "seen")
+    assert outsider.verify("seen").stdout == "ok\n", "no container of this host is on the network"
+    assert "network unseen not found" in refused(outsider, "network", "verify", "unseen")
     assert WORKER in refused(outsider, "node", "ls") and WORKER in refused(outsider, "swarm", "join-token", "worker")
     outsider.start("c1", "seen")
     assert "seen" in outsider.hawse("network", "ls").stdout

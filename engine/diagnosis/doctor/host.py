@@ -19,6 +19,7 @@ from engine.api import Check
 from engine.diagnosis.doctor.checks import Examined, fault, ok, warning
 from engine.events import repair as texts
 from engine.host import network_spec
+from engine.images.hostfs import means_hostfs
 from engine.model import NetworkRecord
 from engine.render.version import version_text
 from engine.runtime import crun
@@ -66,8 +67,9 @@ def _features(examined: Examined) -> Iterator[Check]:
 
 
 def _programs(examined: Examined) -> Iterator[Check]:
-    images = [c for c in examined.records.containers if c.config.image != "hostfs" and c.kind == "process"]
-    inits = [c for c in examined.records.containers if c.host.init]
+    containers = [c for c in examined.records.containers if c.kind == "process"]
+    images = [c for c in containers if c.image_id or not means_hostfs(c.config.image)]
+    inits = [c for c in containers if c.host.init]
     needed = [("ip", "iproute2", True), (crun.PROGRAM, "crun", bool(images)), ("tini", "tini", bool(inits))]
     missing = [(program, package) for program, package, used in needed if used and not shutil.which(program)]
     for program, package in missing:

@@ -97,3 +97,15 @@ def test_ports_in_the_middle_are_taken_back_and_the_others_never_notice(world, r
         "0.0.0.0:25001-30000->25001-30000/tcp, :::25001-30000->25001-30000/tcp, 24999-25000/tcp"
     )
     assert elements(world)["range4"] == 2
+
+
+def test_one_of_several_publications_of_a_port_is_taken_back(world, ranged):
+    world.hawse("publish", "web", "1234:90", "127.0.0.1:1235:90", "91")
+    chosen = world.hawse("port", "web", "91").rpartition(":")[2].strip()
+    for text in ("7777:90", "7777:91", "127.0.0.2:1235:90"):
+        assert f"No public port '{text}/tcp'" in world.host.hawse("unpublish", "web", text, check=False).stderr
+    world.hawse("unpublish", "web", "1234:90", f"{chosen}:91")
+    assert world.hawse("port", "web", "90") == "127.0.0.1:1235"
+    assert "91/tcp" not in world.hawse("port", "web")
+    world.hawse("unpublish", "-p", "127.0.0.1:1235:90", "web")
+    assert "90/tcp" not in world.hawse("port", "web")

@@ -168,3 +168,24 @@ def test_the_end_of_a_namespace_is_recorded_when_it_happens(host, lab):
     gone = host.hawse("exec", lab.name, "true", check=False)
     assert (gone.returncode, "is not running" in gone.stderr) == (1, True)
     host.hawse("rm", lab.name)
+
+
+def test_a_service_that_starts_again_takes_over_its_name(host):
+    services = [subprocess.Popen(["unshare", "--net", "sleep", "1d"]) for _ in range(2)]
+    try:
+        for service in services:
+            until(lambda pid=service.pid: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"))
+        first, second = (f"pid:{service.pid}" for service in services)
+        connect = ("network", "connect", "--name", "api", "-p", "9443:443", "app")
+        host.hawse(*connect, first)
+        assert "is already in use" in host.hawse(*connect, second, check=False).stderr, "its process runs"
+        services[0].kill()
+        services[0].wait()
+        host.hawse(*connect, second)
+        shown = host.hawse("ps", "-a", "--filter", "name=api", "--format", "{{.Names}} {{.Status}}").stdout
+        assert shown.startswith("api Up") and shown.count("\n") == 1
+    finally:
+        for service in services:
+            service.kill()
+            service.wait()
+    host.hawse("rm", "-f", "api")

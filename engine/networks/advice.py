@@ -1,0 +1,48 @@
+"""Advice about a new network: what Docker accepts silently, but a person may not want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from drivers.bridge_options import NAME
+from drivers.linux.features import foreign_subnets
+from drivers.registry import available
+from engine.api import Strings
+from engine.host import Host
+from engine.model import NetworkCreate
+from engine.nearest import nearest
+
+DOCKERS_OPTIONS = "com.docker.network."
+
+
+def lines(host: Host, request: NetworkCreate) -> Strings:
+    """Return one line for each fact about the network that ``request`` made."""
+    return [*_unknown_options(request), *_overlaps(host, request)]
+
+
+def _unknown_options(request: NetworkCreate) -> Iterator[str]:
+    known = {key for facts in available().values() for key in facts.options}
+    for key in request.options:
+        if key.startswith(DOCKERS_OPTIONS) and key not in known:
+            meant = nearest(key, known)
+            yield f"The option {key} has no effect{f'. Did you mean {meant}?' if meant else ''}"
+
+
+def _overlaps(host: Host, request: NetworkCreate) -> Iterator[str]:
+    """Compare the subnets of a bridge network with those of the host's other interfaces.
+
+    Automatic subnets never overlap them.
+    """
+    if not request.ipam_config:
+        return
+    with host.store.read() as reader:
+        made = [n for n in reader.find_networks(request.name) if n.driver == "bridge" and not n.config_only]
+    subnets = [ip_network(pool.subnet) for network in made for pool in network.pools if not pool.unused]
+    for interface, address in foreign_subnets():
+        for subnet in (s for s in subnets if s.version == address.version and address.network.overlaps(s)):
+            if interface != request.options.get(NAME):
+                yield (
+                    f"The subnet {subnet} overlaps with {address} on {interface}: "
+                    "packets to one of them take the route of the other"
+                )
