@@ -6,6 +6,7 @@ Nothing repairs the two hosts, so a fault stays until it is undone.
 from __future__ import annotations
 
 import json
+import socket
 import sys
 
 import pytest
@@ -17,6 +18,7 @@ from tests.cluster.conftest import LEASE, eventually
 from tests.cluster.far_host import FarHost, asked, inside, trace
 
 pytestmark = pytest.mark.netns
+HOSTNAME = socket.gethostname()
 SERVER = """
 import socket, time
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -105,6 +107,27 @@ def test_faults_on_one_host(pair):
 def test_a_closed_port_and_an_unknown_address(pair):
     assert culprit(pair[1], "box", "web:4444")["kind"] == "port-not-listening"
     assert culprit(pair[1], "box", "10.77.0.99:80")["kind"] == "no-such-endpoint"
+
+
+def test_a_container_on_another_overlay(pair):
+    """The containers of two overlays share only the gateway bridge, which makes no neighbours of them."""
+    a, b = pair
+    a.hawse("network", "create", "-d", "overlay", "--attachable", "apart")
+    a.start("aside", "apart")
+    b.start("away", "apart")
+    a.hawse("run", "-d", "--name", "plain", "hostfs", "sleep", "infinity")
+    try:
+        for source, on in (("near", "app"), ("plain", "bridge")):
+            for target, place in (("aside", ""), ("away", f" (on host {HOSTNAME})")):
+                found = eventually(lambda s=source, t=target: culprit(a, s, f"{t}:80"))
+                assert found["kind"] == "not-same-network", found
+                assert found["detail"] == f"{source} is on {on}; {target}{place} is on apart"
+                assert found["fix"].endswith(f"hawse network connect apart {source}")
+        assert culprit(a, "host", "away:80")["kind"] == "not-same-network"
+    finally:
+        a.hawse("rm", "-f", "aside", "plain")
+        b.hawse("rm", "-f", "away")
+        a.hawse("network", "rm", "apart")
 
 
 def test_a_stale_peer_table(pair):

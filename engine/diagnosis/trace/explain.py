@@ -22,7 +22,7 @@ from engine.diagnosis.trace import outside, rules
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
 from engine.diagnosis.trace.model import Culprit
-from engine.diagnosis.trace.names import not_same_network
+from engine.diagnosis.trace.names import networks_of, not_same_network
 from engine.diagnosis.trace.obstacles import Obstacles
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
@@ -119,7 +119,7 @@ class Explanation:
             mine = self._records.members(way.source.record) if way.source.record else []
             theirs = self._records.members(way.target.record) if way.target and way.target.record else [far]
             if not is_open(far, way.address.version):
-                return not_same_network(way.source.name, way.target_name, mine, theirs)
+                return not_same_network(way.source.name, way.target_name, networks_of(mine), networks_of(theirs))
         if way.source.kind == "host" and far is not None and far.network.driver in SUBINTERFACES:
             detail = (
                 f"the kernel connects no {far.network.driver} interface with its own parent, so the host is cut off"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from drivers.firewall import resolver_redirect
 from drivers.linux import obstacles
 from drivers.registry import facts
 from engine.agent import client
+from engine.cluster.hooks import current_view, is_gateway
 from engine.containers import etc_files
 from engine.diagnosis.trace import dns_query
 from engine.diagnosis.trace.dns_query import Reply
@@ -24,6 +25,7 @@ from engine.errors import EngineError
 from engine.etc_files import INTERNAL_RESOLVER as ADDRESS
 from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
 from engine.host import Host
+from engine.model import NetworkRecord
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
 STATUS_SECONDS = 1.0
@@ -176,12 +178,25 @@ class Names:
             if name.lower() not in {one.lower() for one in names}:
                 continue
             require_running(container)
-            shared = {m.network.id for m in joined} & {m.network.id for m in members}
-            if not shared:
-                raise Found(not_same_network(self._source.name, container.name, members, joined))
+            ours, theirs = networks_of(members), networks_of(joined)
+            if not {n.id for n in ours} & {n.id for n in theirs}:
+                raise Found(not_same_network(self._source.name, container.name, ours, theirs))
             detail = f"{name} is a container on the same network, but the default bridge has no names"
             fix = "use its address, or connect both to a network of your own: hawse network create"
             raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
+        for target, network in self._on_other_hosts(name):
+            raise Found(not_same_network(self._source.name, target, networks_of(members), [network]))
+
+    def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
+        """Yield the containers of other hosts of the cluster that have a name, and the overlay network of each."""
+        view, membership = current_view(self._host) if self._host.is_clustered else (None, None)
+        if view is None or membership is None:
+            return
+        for network in view.networks.values():
+            for endpoint in view.elsewhere(network.id, membership.node_id):
+                if name.lower() in {one.lower() for one in endpoint.names}:
+                    node = view.nodes.get(endpoint.node)
+                    yield f"{name} (on host {node.hostname if node is not None else endpoint.node})", network
 
     def _asked(self, name: str, members: Sequence[JoinedEndpoint]) -> list[IPAddress]:
         """Query the source's resolver for a name that no record has; return the addresses of the name.
@@ -244,20 +259,29 @@ class Names:
                 return list(reply.addresses)
             if reply.code in (wire.NXDOMAIN, wire.NOERROR):
                 break
+        for target, network in self._on_other_hosts(name):
+            detail = f"{target} is on {network.name}, on which the host itself has no address"
+            fix = f"ask from a container on {network.name}, or publish the port on that host, and use its address"
+            raise Found(Culprit("not-same-network", f"container {target}", f"network {network.name}", detail, fix))
         detail = f"{name} is no container, and the host's resolver does not know it"
         raise Found(
             Culprit("name-unknown", f"name {name}", "host", detail, "check the spelling: hawse ps lists the names")
         )
 
 
+def networks_of(members: Sequence[JoinedEndpoint]) -> list[NetworkRecord]:
+    """Return the networks of some endpoints, without the gateway bridge, on which containers do not see each other."""
+    return [m.network for m in members if not is_gateway(m.network)]
+
+
 def not_same_network(
-    source: str, target: str, of_source: Sequence[JoinedEndpoint], of_target: Sequence[JoinedEndpoint]
+    source: str, target: str, of_source: Sequence[NetworkRecord], of_target: Sequence[NetworkRecord]
 ) -> Culprit:
     """Return the culprit for two containers without a common network."""
-    here, there = (", ".join(sorted(m.network.name for m in ms)) or "no network" for ms in (of_source, of_target))
+    here, there = (", ".join(sorted(n.name for n in ns)) or "no network" for ns in (of_source, of_target))
     fix = "use an address of the host, at which it listens"
-    if of_target and not facts(of_target[0].network.driver).singleton:
-        fix = f"connect both to one network: hawse network connect {of_target[0].network.name} {source}"
+    if of_target and not facts(of_target[0].driver).singleton:
+        fix = f"connect both to one network: hawse network connect {of_target[0].name} {source}"
     detail = f"{source} is on {here}; {target} is on {there}"
     return Culprit("not-same-network", f"container {target}", f"network {there}", detail, fix)
 
