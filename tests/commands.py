@@ -52,10 +52,14 @@ class SharedServer:
         return [self.interpreter, "-I", "-S", "-X", "utf8", str(LAUNCHER), self.run_dir]
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start the server and wait until it listens. Commands run in their own processes if it does not."""
+        """Start the server and wait until it listens. Commands run in their own processes if it does not.
+
+        The kernel ends the server if this process is killed.
+        """
         environment = {"PATH": os.environ["PATH"], "HAWSE_RUN": self.run_dir, "HAWSE_ROOT": f"{self.run_dir}/root"}
+        command = [self.interpreter, "-I", "-X", "utf8", "-c", BOOT, str(packages(self.prefix))]
         process = subprocess.Popen(
-            [self.interpreter, "-I", "-X", "utf8", "-c", BOOT, str(packages(self.prefix))], env=environment, cwd="/",
+            ["setpriv", "--pdeathsig", "TERM", *command], env=environment, cwd="/",
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
