@@ -17,9 +17,11 @@ To look into another container: hawse exec NAME tar -C /path -c . > files.tar"""
 CGROUPS = """hawse limits no resources, because it makes no cgroups.
 The pid for other programs (kill -STOP, systemd-run): hawse inspect -f '{{.State.Pid}}' NAME"""
 VOLUMES = """hawse keeps no volumes. Mount a directory of this host: hawse run -v /srv/data:/data IMAGE"""
+SOCKET = "@SOCKET@"
+"""A mark in a text, for the path of the socket of Docker's API on this host."""
 COMPOSE = """Docker's own compose works on hawse's API:
   hawse system service &
-  DOCKER_HOST=unix:///run/hawse/docker.sock docker compose up -d
+  DOCKER_HOST=unix://@SOCKET@ docker compose up -d
 hawse has no stacks."""
 SERVICES = """hawse's cluster shares networks, not services. Start the container on each host:
   hawse run -d --network OVERLAY --restart always IMAGE COMMAND"""

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from cli import examples
-from cli.absent import ABSENT, ONLY_HERE
+from cli.absent import ABSENT, ONLY_HERE, SOCKET
 from cli.app import FLAG_ERROR, App, StatusError
 from cli.pflag import LIST, STRING, Flag, Group
 from cli.pflag.help import path
 from cli.system.version import version_line
 from engine.errors import EngineError
+from engine.paths import api_socket
 
 COMMANDS = {
     "__answer": "cli.system.answer:answer",
@@ -106,7 +107,8 @@ class Root(Group):
 
     def absent(self, line: str) -> str:
         """Return the reason why hawse lacks Docker's command ``line``, or "" if Docker has no such command."""
-        return ABSENT.get(line.partition(" ")[2], "")
+        text = ABSENT.get(line.partition(" ")[2], "")
+        return text.replace(SOCKET, str(api_socket())) if SOCKET in text else text
 
     def notes(self, line: str) -> str:
         """Return the notes and examples of the command ``line``."""

@@ -514,7 +514,7 @@ __hawse_source() {
             __hawse_keys on-failure: none
             ;;
         pull)
-            __hawse_words missing never
+            __hawse_words always missing never
             ;;
         stream)
             __hawse_words stdin stdout stderr

@@ -248,7 +248,7 @@ function __hawse_source
             __hawse_words 'no'\t'Never' 'always'\t'Each time it ends' 'unless-stopped'\t'Each time it ends, unless it was stopped' 'on-failure'\t'If its exit code is not 0'
             __hawse_keys 'on-failure:' 'none' ''
         case pull
-            __hawse_words 'missing'\t'Pull the image if it is missing' 'never'
+            __hawse_words 'always'\t'Pull the image each time' 'missing'\t'Pull the image if it is missing' 'never'
         case stream
             __hawse_words 'stdin' 'stdout' 'stderr'
         case signal

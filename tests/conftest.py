@@ -11,6 +11,7 @@ import compileall
 import itertools
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -160,6 +161,18 @@ class Host(Netns):
         if check and r.returncode:
             raise AssertionError(f"hawse {argv}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r
+
+    def error_on_terminal(self, *argv: str) -> str:
+        """Run a hawse command whose standard error is a terminal, and return what the command writes there."""
+        terminal, stderr = pty.openpty()
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        with subprocess.Popen(self.command(*argv), env=self.env(NO_COLOR="1"), stderr=stderr, **quiet):
+            os.close(stderr)
+            text = b""
+            with open(terminal, "rb", buffering=0) as reader, suppress(OSError):  # EIO: the command has ended
+                while data := reader.read(4096):
+                    text += data
+        return text.decode().replace("\r\n", "\n")
 
     def kill_processes(self) -> None:
         """Kill every process of this host, and all descendants of these processes.

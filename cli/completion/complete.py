@@ -106,11 +106,17 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process that is in another network namespace than this process."""
-    own = os.stat("/proc/self/ns/net").st_ino
+    """Yield the pid and the name of each process whose network namespace belongs to no host.
+
+    The namespaces of this process and of PID 1 belong to a host. Kernel threads have no program, so they are left out.
+    """
+    hosts = set()
+    for process in ("self", "1"):
+        with suppress(OSError):  # only root may look at PID 1
+            hosts.add(os.stat(f"/proc/{process}/ns/net").st_ino)
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
-            if os.stat(f"/proc/{pid}/ns/net").st_ino != own:
+            if os.stat(f"/proc/{pid}/ns/net").st_ino not in hosts and os.readlink(f"/proc/{pid}/exe"):
                 yield pid, Path(f"/proc/{pid}/comm").read_text().strip()
 
 

@@ -206,7 +206,7 @@ CONTAINERS: Mapping[str, Source] = {
         },
         keys={"on-failure:": "none"},
     ),
-    "pull": Source({"missing": "Pull the image if it is missing", "never": ""}),
+    "pull": Source({"always": "Pull the image each time", "missing": "Pull the image if it is missing", "never": ""}),
     "stream": plain("stdin", "stdout", "stderr"),
     "signal": plain(*SIGNALS),
     "capability": plain("ALL", *CAPABILITIES.split()),

@@ -30,7 +30,7 @@ from engine.cluster.membership import NOT_IN_SWARM, connected, managing
 from engine.cluster.model import SharedEndpoint
 from engine.cluster.network_request import check_name, new_record
 from engine.cluster.render import completed as complete
-from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable
+from engine.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound, Unavailable, hinted
 from engine.host import Host, network_spec, translate_driver_errors
 from engine.model import FORMER, ContainerRecord, EndpointRecord, NetworkAttachment, NetworkCreate, NetworkRecord
 from engine.store.codec import decode, encode
@@ -162,10 +162,11 @@ def check_attachable(record: NetworkRecord) -> None:
     ``--attachable``).
     """
     if record.scope == SWARM and not record.attachable:
-        raise Forbidden(
+        refusal = Forbidden(
             f"Could not attach to network {record.name}: rpc error: code = PermissionDenied "
             f"desc = network {record.name} not manually attachable"
         )
+        raise hinted(refusal, "Containers can join an overlay network that was created with --attachable")
 
 
 def check_used_here(host: Host, record: NetworkRecord) -> None:

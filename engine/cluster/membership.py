@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Unavailable
+from engine.errors import Unavailable, hinted
 from engine.host import CLUSTER_DIRECTORY, MEMBERSHIP_FILE, Host
 
 if TYPE_CHECKING:
@@ -187,6 +187,11 @@ WORKER = (
     "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
     "Please run this command on a manager node or promote the current node to a manager."
 )
+AS_MANAGER = (
+    "This host is a worker. To make it a manager: hawse swarm leave, then the line that a manager prints with\n"
+    "hawse swarm join-token manager"
+)
+"""A hint for a command that needs a manager."""
 
 
 @contextmanager
@@ -213,5 +218,5 @@ def managing(host: Host, refusal: str = WORKER) -> Iterator[tuple[Client, Cluste
     """
     with connected(host) as (client, membership):
         if not membership.is_manager:
-            raise Unavailable(refusal)
+            raise hinted(Unavailable(refusal), AS_MANAGER)
         yield client, membership

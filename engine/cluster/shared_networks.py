@@ -13,7 +13,7 @@ from engine.cluster import keys, record_checks
 from engine.cluster.etcd import Client, KeyValue, absent, delete, present, put, unchanged
 from engine.cluster.etcd.client import read
 from engine.cluster.model import Cluster, Cursor, derived_id
-from engine.errors import Conflict, Forbidden, NotFound, Unavailable
+from engine.errors import Conflict, Forbidden, NotFound, Unavailable, hinted
 from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import decode, encode
 
@@ -176,8 +176,19 @@ def remove(client: Client, record: NetworkRecord) -> None:
     if used:
         task = derived_id(used[0].key.rpartition("/")[2])
         text = f"rpc error: code = FailedPrecondition desc = network {record.id} is in use by task {task}"
-        raise Forbidden(text)
+        raise hinted(Forbidden(text), _user(client, used[0]))
     raise NotFound(f"network {record.id} not found")
+
+
+def _user(client: Client, entry: KeyValue) -> str:
+    """Return a hint that names the container and the host of an endpoint in the store, or "" if it is not readable."""
+    for endpoint in record_checks.all_readable([entry], record_checks.read_endpoint):
+        found = [node for node in [client.get(keys.node(endpoint.node))] if node is not None]
+        nodes = record_checks.all_readable(found, record_checks.read_node)
+        host = nodes[0].hostname if nodes else endpoint.node
+        name = endpoint.names[0] if endpoint.names else endpoint.container_id[:12]
+        return f"The container {name} on the host {host} is on it. To take it off, there: hawse network disconnect"
+    return ""
 
 
 def update(client: Client, key: str, change: Callable[[str], str]) -> str:

@@ -24,7 +24,7 @@ from engine.cluster.membership import connected, managing
 from engine.cluster.model import MANAGER, AdmittedHost, Cluster, ClusterMembership, Cursor, Tokens, new_id
 from engine.cluster.network_request import new_record
 from engine.containers import disconnect, gateway_bridge
-from engine.errors import EngineError, InvalidArgument, Unavailable
+from engine.errors import EngineError, InvalidArgument, Unavailable, hinted
 from engine.golang import timestamps
 from engine.host import MEMBERSHIP_FILE, Host
 from engine.model import NetworkCreate
@@ -35,6 +35,8 @@ from engine.swarm.nodes import describe_host
 from engine.swarm.token import JoinToken, digest_of, new_secret, parse
 
 ALREADY = 'This node is already part of a swarm. Use "hawse swarm leave" to leave this swarm and join another one.'
+INVALID = "A valid join token is necessary to join this cluster"
+TOKEN = "A manager prints the line with the valid token: hawse swarm join-token {role}"
 NOT_PART = "This node is not part of a swarm"
 DEFAULT_POOLS, DEFAULT_SUBNET_SIZE = ("10.0.0.0/8",), 24
 STORE_KEYS = ("cacert", "cert", "key")
@@ -157,8 +159,9 @@ def join(host: Host, request: SwarmJoin) -> str:
     """Join a manager's cluster; return the role that the token gave."""
     _require_outside(host)
     if not request.token:
-        raise InvalidArgument(
-            "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
+        raise hinted(
+            InvalidArgument(f"rpc error: code = InvalidArgument desc = {INVALID}"),
+            TOKEN.format(role=request.role or "worker"),
         )
     token, manager = parse(request.token), parse_manager(request.remote)
     address, port = advertise.source_address_for(manager.host, manager.port), advertise.DEFAULT_PORT
@@ -168,7 +171,12 @@ def join(host: Host, request: SwarmJoin) -> str:
     with _workplace(host) as where:
         key, manager_key = pki.new_key(), pki.new_key()
         papers = {"request": pki.request(key), "manager_request": pki.request(manager_key), "address": address}
-        answer = enroll(manager, token, {**papers, "role": request.role})
+        try:
+            answer = enroll(manager, token, {**papers, "role": request.role})
+        except EngineError as error:
+            if INVALID in str(error):
+                error.hint = TOKEN.format(role=request.role or "worker")
+            raise
         _write(where, _given_papers(answer, key, manager_key))
         membership = ClusterMembership(
             answer["cluster"], answer["node"], answer["role"], address, data_address, answer["managers"],

@@ -57,6 +57,13 @@ def named(found, name) -> str:
     return "\n".join(f"{check['status']} {check['what']}" for check in found if check["object"] == name)
 
 
+def test_a_healthy_certificate_says_that_the_agent_renews_it(pair):
+    checks = json.loads(pair[1].hawse("doctor", "--format", "json", check=False).stdout)["checks"]
+    valid = {check["object"]: check["what"] for check in checks if check["object"].startswith("certificate")}
+    assert valid["certificate of this node"].endswith("; the agent renews it")
+    assert "renews" not in valid["certificate of the cluster's authority"]
+
+
 def test_damaged_overlay_devices_and_tables(pair):
     manager, _ = pair
     manager.tool("app", "forget")

@@ -226,7 +226,10 @@ def test_a_rotated_token_ends_the_old_one(cluster, first, outsider):
 
 
 def test_a_worker_joins_sees_little_and_leaves_without_a_trace(cluster, first, outsider):
-    joined = outsider.hawse("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
+    join = ("swarm", "join", "--token", cluster.token(), "192.168.99.11:2377")
+    unfit = outsider.error_on_terminal(*join, "--manager")
+    assert unfit.endswith("\n\nA manager prints the line with the valid token: hawse swarm join-token manager\n")
+    joined = outsider.hawse(*join)
     assert joined.stdout == "This node joined a swarm as a worker.\n"
     first.hawse("network", "create", "-d", "overlay", "--attachable", "seen")
     assert "seen" not in outsider.hawse("network", "ls").stdout
@@ -234,7 +237,16 @@ def test_a_worker_joins_sees_little_and_leaves_without_a_trace(cluster, first, o
     assert outsider.verify("seen").stdout == "ok\n", "no container of this host is on the network"
     assert "network unseen not found" in refused(outsider, "network", "verify", "unseen")
     assert WORKER in refused(outsider, "node", "ls") and WORKER in refused(outsider, "swarm", "join-token", "worker")
+    promoted = "\n\nThis host is a worker. To make it a manager: hawse swarm leave, "
+    for argv in (("node", "ls"), ("network", "create", "-d", "overlay", "x")):
+        assert promoted in outsider.error_on_terminal(*argv)
+    first.hawse("network", "create", "-d", "overlay", "closed")
+    closed = outsider.error_on_terminal("run", "--rm", "--network", "closed", "hostfs", "true")
+    assert closed.endswith("\n\nContainers can join an overlay network that was created with --attachable\n")
+    first.hawse("network", "rm", "closed")
     outsider.start("c1", "seen")
+    used = first.error_on_terminal("network", "rm", "seen")
+    assert f"\n\nThe container c1 on the host {os.uname().nodename} is on it." in used
     assert "seen" in outsider.hawse("network", "ls").stdout
     assert "is in use by task" in refused(first, "network", "rm", "seen")
     node = outsider.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()

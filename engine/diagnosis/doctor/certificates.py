@@ -55,4 +55,5 @@ def _check(path: Path, name: str) -> Check:
             name, f"expires at {last:%F %T} UTC", "the agent has not renewed it in time", "hawse doctor --fix"
         )
     days = (last - now).days
-    return ok(name, f"is valid for {days} days" if days else f"is valid until {last:%T} UTC")
+    valid = f"is valid for {days} days" if days else f"is valid until {last:%T} UTC"
+    return ok(name, valid if path.name == memberships.AUTHORITY else f"{valid}; the agent renews it")

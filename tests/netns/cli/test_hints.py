@@ -1,9 +1,5 @@
 """Hints: what a person may do about an error, on stderr, and only on a terminal. A pipe gets Docker's bytes."""
 
-import os
-import pty
-import subprocess
-
 import pytest
 
 from tests.conftest import new_host
@@ -20,27 +16,6 @@ def host(tmp_path_factory):
         yield host
 
 
-def on_terminal(host, *argv):
-    """Run a hawse command whose stderr is a terminal, and return what it writes there."""
-    terminal, stderr = pty.openpty()
-    with subprocess.Popen(
-        host.command(*argv),
-        env=host.env(NO_COLOR="1"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=stderr,
-    ):
-        os.close(stderr)
-        text = b""
-        try:
-            while data := os.read(terminal, 4096):
-                text += data
-        except OSError:  # EIO: the command has ended
-            pass
-        os.close(terminal)
-    return text.decode().replace("\r\n", "\n")
-
-
 def test_a_mistyped_option_of_a_network(host):
     refused = host.hawse("network", "create", "-o", "com.hawse.bridge.spoof_gard=true", "typo", check=False)
     assert (refused.returncode, refused.stderr) == (
@@ -50,18 +25,18 @@ def test_a_mistyped_option_of_a_network(host):
     )
     create = ("network", "create", "-o", "com.docker.network.bridge.enable_ic=false")
     assert host.hawse(*create, "typo").stderr == ""
-    assert on_terminal(host, *create, "typo2") == (
+    assert host.error_on_terminal(*create, "typo2") == (
         "The option com.docker.network.bridge.enable_ic has no effect. "
         "Did you mean com.docker.network.bridge.enable_icc?\n"
     )
-    assert on_terminal(host, "network", "rm", "typo", "typo2") == ""
+    assert host.error_on_terminal("network", "rm", "typo", "typo2") == ""
 
 
 def test_a_subnet_of_the_host_s_own_network(host):
     create = ("network", "create", "--subnet", "192.168.99.0/24", "lan")
     assert host.hawse(*create).stderr == ""
     host.hawse("network", "rm", "lan")
-    assert on_terminal(host, *create) == (
+    assert host.error_on_terminal(*create) == (
         "The subnet 192.168.99.0/24 overlaps with 192.168.99.11/24 on ext0: "
         "packets to one of them take the route of the other\n"
     )
@@ -72,17 +47,17 @@ def test_the_name_of_a_namespace_without_netns(host, netns):
     text = f"Error response from daemon: No such container: {netns.name}\n"
     assert host.hawse("network", "connect", "app", netns.name, check=False).stderr == text
     hint = f"\nIt is the name of a network namespace. To connect it, write netns:{netns.name}\n"
-    assert on_terminal(host, "network", "connect", "app", netns.name) == text + hint
-    assert on_terminal(host, "network", "connect", "app", "..") == text.replace(netns.name, "..")
+    assert host.error_on_terminal("network", "connect", "app", netns.name) == text + hint
+    assert host.error_on_terminal("network", "connect", "app", "..") == text.replace(netns.name, "..")
 
 
 def test_what_has_a_subnet_or_a_port_already(host):
     create = ("network", "create", "--subnet", "172.30.7.0/24", "taken")
     text = "Error response from daemon: Pool overlaps with other one on this address space\n"
     assert host.hawse(*create, check=False).stderr == text
-    assert on_terminal(host, *create) == f"{text}\n172.30.7.0/24 overlaps with 172.30.0.0/16 of the network app\n"
+    assert host.error_on_terminal(*create) == f"{text}\n172.30.7.0/24 overlaps with 172.30.0.0/16 of the network app\n"
     run = ("run", "--rm", "-p", "127.0.0.1:8080:80", "hostfs", "true")
     assert "has port" not in host.hawse(*run, check=False).stderr
-    assert on_terminal(host, *run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
+    assert host.error_on_terminal(*run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
     run = ("run", "--rm", "-p", "8080:80", "hostfs", "true")
-    assert on_terminal(host, *run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
+    assert host.error_on_terminal(*run).endswith("\n\nThe container web has port 8080/tcp of the host\n")

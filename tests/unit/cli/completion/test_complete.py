@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.completion.sources import SOURCES
+from cli.container.checks import PULL_CHOICES
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
@@ -175,6 +177,10 @@ def test_an_answer_from_a_store_in_use_is_not_kept(complete, store, tmp_path):
 def test_environment_names_come_without_their_values(complete, monkeypatch):
     monkeypatch.setenv("SECRET_OF_MINE", "hush")
     assert "SECRET_OF_MINE\t" in complete("environment", "0")
+
+
+def test_pull_has_all_its_choices():
+    assert set(SOURCES["pull"].words) == set(PULL_CHOICES) - {""}
 
 
 def test_processes_of_other_namespaces_have_their_names(complete):

@@ -1,0 +1,28 @@
+"""Which processes completion offers after ``pid:`` on a host that is a network namespace."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import until
+from tests.installation import CHECKOUT
+
+pytestmark = pytest.mark.netns
+OFFERED = "from cli.completion.complete import processes; print(*(pid for pid, _ in processes()))"
+
+
+def test_kernel_threads_and_processes_of_a_host_are_no_containers(netns):
+    own = netns.popen("sleep", "60")
+    sandbox = subprocess.Popen(["unshare", "--net", "sleep", "60"])
+    try:
+        until(lambda: os.readlink(f"/proc/{sandbox.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
+        until(lambda: os.stat(f"/proc/{own.pid}/ns/net").st_ino == os.stat(netns.path).st_ino)
+        offered = netns.run(sys.executable, "-c", OFFERED, cwd=CHECKOUT).stdout.split()
+        assert str(sandbox.pid) in offered
+        assert not {"1", "2", str(own.pid)} & set(offered), "2 is kthreadd"
+    finally:
+        for process in (own, sandbox):
+            process.kill()
+            process.wait()
