@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 
 import pytest
@@ -134,3 +135,19 @@ def test_a_redirection_in_a_container_is_not_to_be_removed_on_the_host(lab):
     lab.at("db", "nft delete table ip foreign")
     assert "table ip foreign chain c sends the probe somewhere else" in culprit["detail"]
     assert culprit["fix"] == "change that rule in db: nsenter into its network namespace, then nft"
+
+
+def test_the_remedy_for_a_port_that_is_published_elsewhere(lab):
+    assert lab.trace("host", "192.168.99.11:8081")["culprit"]["fix"] == "use 127.0.0.1:8081"
+    found = lab.trace("outside", "published:8081")["culprit"]
+    assert (found["kind"], found["object"]) == ("published-elsewhere", "port 8081/tcp on 127.0.0.1:8081")
+    begin, _, commands = found["fix"].partition(": ")
+    assert begin == "publish it on every address"
+    try:
+        for command in commands.split(" && "):
+            lab.hawse(*shlex.split(command)[1:])
+        for port in ("8080", "8081"):
+            assert lab.trace("outside", f"published:{port}")["reachable"] is True
+    finally:
+        lab.hawse("unpublish", "web", "80/tcp")
+        lab.hawse("publish", "web", "-p", "8080:80", "-p", "127.0.0.1:8081:80")
