@@ -5,7 +5,8 @@ The result is a `Way`. This module does not compare kernel state, and sends noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 
@@ -83,7 +84,7 @@ class Destinations:
             raise Found(self._nothing_published(target))
         reachable = [(b, a) for b, a in ((b, self._host_address(b[1])) for b in found) if a is not None]
         if not reachable:
-            raise Found(self._elsewhere(target.port, target.protocol, [binding for _, binding in found]))
+            raise Found(self._elsewhere(target.port, found))
         (endpoint, binding), address = reachable[0]
         return self._through(endpoint, binding, address, target.port)
 
@@ -144,9 +145,9 @@ class Destinations:
         return self._made(target, address, kind, HOST)
 
     def _require_no_other_binding(self, target: Target, address: IPAddress) -> None:
-        others = [binding for _, binding in self._publishing(target.port, target.protocol)]
-        if others and target.port and ip_address(others[0].host_ip).version == address.version:
-            raise Found(self._elsewhere(target.port, target.protocol, others))
+        others = self._publishing(target.port, target.protocol)
+        if others and target.port and ip_address(others[0][1].host_ip).version == address.version:
+            raise Found(self._elsewhere(target.port, others, address))
 
     def _elsewhere_or_outside(self, target: Target, address: IPAddress) -> Way:
         subnets = self._records.of_subnet(address)
@@ -180,7 +181,7 @@ class Destinations:
             if reached is not None:
                 return self._through(endpoint, binding, reached, port)
         if bindings:
-            raise Found(self._elsewhere(bindings[0][2], target.protocol, [bindings[0][1]]))
+            raise Found(self._elsewhere(bindings[0][2], [bindings[0][:2]]))
         if member.network.internal:
             detail = f"{container.name} is on network {member.network.name}, which is internal: it has no way in or out"
             fix = f"connect {container.name} to a second network that is not internal, and publish its port there"
@@ -208,7 +209,7 @@ class Destinations:
         member = self._records.joined(endpoint)
         container = self._records.container_of(member)
         place = of_container(self._records, container) if container is not None else None
-        inner = min(binding.port + port - binding.host_port, binding.port_end)
+        inner = _inner_port(binding, port)
         target = Target("", port, binding.protocol)
         return replace(self._made(target, address, ROUTED, place, member), inner_port=inner, binding=binding)
 
@@ -286,11 +287,44 @@ class Destinations:
         fix = f"publish it: hawse publish CONTAINER -p {target.port}:CONTAINER_PORT/{target.protocol}"
         return Culprit("not-published", what, "host", f"no container publishes the host's {what}", fix)
 
-    def _elsewhere(self, port: int, protocol: str, bindings: Iterable[PortRecord]) -> Culprit:
-        places = ", ".join(dict.fromkeys(f"{b.host_ip}:{port}" for b in bindings))
-        detail = f"port {port}/{protocol} is published, but only on {places}, which {self._source} does not reach"
-        fix = f"publish it on every address: hawse publish CONTAINER -p {port}:CONTAINER_PORT/{protocol}"
-        return Culprit("published-elsewhere", f"port {port}/{protocol} on {places}", "host", detail, fix)
+    def _elsewhere(
+        self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]], asked: IPAddress | None = None
+    ) -> Culprit:
+        """Return the culprit for a port that is published, but not on the address ``asked`` or on none in reach."""
+        service = f"{port}/{published[0][1].protocol}"
+        places = ", ".join(dict.fromkeys(_socket(b.host_ip, port) for _, b in published))
+        apart = f"not on {asked}" if asked is not None else f"which {self._source} does not reach"
+        usable = next(filter(None, (self._host_address(b) for _, b in published)), None)
+        fix = f"use {_socket(str(usable), port)}" if usable is not None else self._republishing(port, published)
+        detail = f"port {service} is published, but only on {places}, {apart}"
+        return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
+
+    def _republishing(self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> str:
+        """Return the commands that publish a port on every address, and that keep the other ports that they close."""
+        endpoint, binding = published[0]
+        name = self._records.name_of(self._records.joined(endpoint))
+        inner = _inner_port(binding, port)
+        service = f"{inner}/{binding.protocol}"
+        if any(e.container_id != endpoint.container_id or _inner_port(b, port) != inner for e, b in published):
+            return f"publish it on one more address: hawse publish {name} -p ADDRESS:{port}:{service}"
+        kept = [
+            f"{_socket(b.host_ip, b.host_port + inner - b.port)}:{service}"
+            for e in self._records.endpoints
+            for b in e.ports
+            if e.container_id == endpoint.container_id and b.protocol == binding.protocol
+            if b.port <= inner <= b.port_end and not b.host_port <= port <= b.host_port_end
+        ]
+        flags = " ".join(f"-p {shlex.quote(one)}" for one in (f"{port}:{service}", *kept))
+        return f"publish it on every address: hawse unpublish {name} {service} && hawse publish {name} {flags}"
+
+
+def _socket(host_ip: str, port: int) -> str:
+    return f"[{host_ip}]:{port}" if ":" in host_ip else f"{host_ip}:{port}"
+
+
+def _inner_port(binding: PortRecord, host_port: int) -> int:
+    """Return the port of the container to which a published port of the host leads."""
+    return min(binding.port + host_port - binding.host_port, binding.port_end)
 
 
 def is_open(member: JoinedEndpoint, version: int) -> bool:

@@ -261,21 +261,21 @@ class Explanation:
                 or self._own_drop(event)
             )
         what = f"table {event.table} chain {event.chain}"
-        detail = f"{what} drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
+        detail = f"it drops the {'answer' if event.reply else 'probe'} by {rule_in(place, event)}"
         if self._way.kind == BRIDGED and not event.table.startswith(("bridge", "netdev")) and not event.handle:
             return br_netfilter(what, detail, self._way.inner_address.version)
-        fix = f"let the packets pass there: nft insert rule {in_shell(event.table, event.chain)} … accept"
+        way = self._way
+        addresses = {a for a in (way.address, way.inner_address) if a.version == way.address.version}
+        fix = rules.accepting(event, way.protocol, addresses, {way.port, way.inner_port}, reply=event.reply)
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
     def _of_legacy(self, place: Place, rule: Dropping) -> Culprit:
         what = f"{rule.program} table {rule.table} chain {rule.chain}"
-        detail = f"{what} drops the probe by {f'rule {rule.number}' if rule.number else 'its policy'}"
+        detail = f"it drops the probe by {f'rule {rule.number}' if rule.number else 'its policy'}"
         where = f" in {place.name}" if place.path else ""
         fix = f"look at it{where}: {rule.program} -t {rule.table} -L {shlex.quote(rule.chain)} -n -v --line-numbers"
         if place.path:
-            return Culprit(
-                "container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix
-            )
+            return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
         if self._way.kind == BRIDGED and not rule.number:
             return br_netfilter(what, detail, self._way.inner_address.version)
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
@@ -287,7 +287,7 @@ class Explanation:
                 rule = rule_in(place, event)
                 if REDIRECTING.search(rule):
                     what = f"table {event.table} chain {event.chain}"
-                    detail = f"{what} sends the probe somewhere else by {rule}"
+                    detail = f"it sends the probe somewhere else by {rule}"
                     named = in_shell(event.table, event.chain)
                     fix = f"remove that rule: nft delete rule {named} handle {event.handle}"
                     if place.path:
@@ -299,7 +299,7 @@ class Explanation:
         rule = rule_in(place, event)
         what = f"table {event.table} chain {event.chain}"
         which = "answer" if event.reply else "probe"
-        detail = f"{what} in {place.name} drops the {which} by {rule}"
+        detail = f"it drops the {which} by {rule}"
         fix = CHANGE_THERE.format(place.name)
         return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
 

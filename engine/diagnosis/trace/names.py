@@ -166,7 +166,9 @@ class Names:
             detail += "".join(f"; {one.kind}: {one.place}: {one.what} (ip {resolver_redirect.TABLE})" for one in lost)
         except DriverError:
             pass
-        fix = f"restart the container: hawse restart {self._source.name}; or let the agent repair (heal: true)"
+        assert self._source.record is not None
+        joined = [m.network.name for m in self._records.members(self._source.record)]
+        fix = f"repair it: hawse network verify --fix {joined[0] if joined else 'NETWORK'}"
         return Culprit("resolver-down", f"resolver {ADDRESS} of {self._source.name}", self._where, detail, fix)
 
     def _explain_other(self, name: str, members: Sequence[JoinedEndpoint]) -> None:

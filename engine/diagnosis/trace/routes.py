@@ -11,7 +11,7 @@ from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE,
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of, addresses
-from engine.diagnosis.trace.source import OUTSIDE
+from engine.diagnosis.trace.source import OUTSIDE, again, reconnection
 from engine.diagnosis.trace.state import bridge_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
@@ -44,10 +44,10 @@ class Routes:
         chosen = place.inside(lambda: path_lookup.route(target)).source
         own = {m.endpoint.interface: m for m in self._records.members(place.record)} if place.record else {}
         where, what = str(place), f"route to {target} of {place.name}"
-        fix = f"remove the route that is wrong: nsenter into {place.name}, then ip route (or restart the container)"
+        fix = f"remove the route that is wrong: nsenter into {place.name}, then ip route"
         if not found.kind:
             detail = f"{place.name} has no route to {target}"
-            yield Culprit("no-route", what, where, detail, f"restart the container: hawse restart {place.name}")
+            yield Culprit("no-route", what, where, detail, _without_route(place, member))
         elif found.kind != "unicast":
             yield Culprit("wrong-route", what, where, f"a {found.kind} route matches {target} in {place.name}", fix)
         elif self._way.kind in (BRIDGED, REMOTE) and (found.interface != member.endpoint.interface or found.gateway):
@@ -160,9 +160,18 @@ class Routes:
                 by = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}" if found.interface else ""
                 kind = "wrong-route" if found.kind else "no-route"
                 detail = f"{way.target.name} answers {source} by {by or found.kind or 'no route'}, not by {expected}"
-                fix = f"correct the routes in {way.target.name}, or restart it: hawse restart {way.target.name}"
+                anew = again(way.target, way.target_member.network.name)
+                fix = f"correct the routes in {way.target.name}, or set them up again: {anew}"
                 yield Culprit(kind, f"route to {source} of {way.target.name}", str(way.target), detail, fix)
 
 
 def _up(interface: str) -> str:
     return f"bring it up: ip link set {interface} up, and set its addresses and routes again"
+
+
+def _without_route(place: Place, member: JoinedEndpoint) -> str:
+    """Return the remedy for a container without a route."""
+    if member.endpoint.default_route == "no":
+        anew = reconnection(place, member.network.name)
+        return f"add a route in {place.name}, or connect it without --default-route=no: {anew}"
+    return f"set up its routes again: {again(place, member.network.name)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -33,7 +33,7 @@ def dropping(way: Way) -> Culprit | None:
         except (DriverError, OSError):
             continue
         if drop is not None:
-            return _culprit(place, drop, bridged=way.kind == BRIDGED and families == IP, version=packet.version)
+            return _culprit(place, drop, packet, bridged=way.kind == BRIDGED and families == IP)
     return None
 
 
@@ -88,7 +88,7 @@ def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
 def _at_end(place: Place, interface: str, arriving: Packet, leaving: Packet) -> Culprit | None:
     steps = _both_ways(_at(arriving, interface, ""), _at(leaving, "", interface))
     found = place.inside(partial(_first, steps, IP))
-    return _culprit(place, found[1], bridged=False, version=found[0].version) if found is not None else None
+    return _culprit(place, found[1], found[0], bridged=False) if found is not None else None
 
 
 def _both_ways(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
@@ -177,15 +177,18 @@ def _out(way: Way) -> str:
     return path_lookup.route(way.address).interface
 
 
-def _culprit(place: Place, drop: Drop, *, bridged: bool, version: int) -> Culprit:
+def _culprit(place: Place, drop: Drop, packet: Packet, *, bridged: bool) -> Culprit:
     what = f"table {drop.table} chain {drop.chain}"
-    detail = f"{what} drops such packets by {rule_in(place, drop)}"
+    detail = f"it drops such packets by {rule_in(place, drop)}"
     if place.path:
         fix = CHANGE_THERE.format(place.name)
-        return Culprit("container-firewall", f"{what} of {place.name}", str(place), f"{detail} in {place.name}", fix)
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
     if bridged and not drop.handle:
-        return br_netfilter(what, detail, version)
-    fix = f"let the packets pass there: nft insert rule {in_shell(drop.table, drop.chain)} … accept, or remove the rule"
+        return br_netfilter(what, detail, packet.version)
+    reply = bool(packet.source_port)
+    port = packet.source_port if reply else packet.port
+    server = packet.source if reply and packet.source is not None else packet.destination
+    fix = accepting(drop, packet.protocol, {server}, {port}, reply=reply)
     return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
 
@@ -195,6 +198,26 @@ def rule_in(place: Place, decision: Drop | Event) -> str:
         return "its policy"
     text = place.inside(lambda: rule_text(decision.table, decision.chain, decision.handle))
     return text or f"rule {decision.handle}"
+
+
+def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:
+    """Return the remedy for a chain that drops packets to addresses and ports, or answers from them."""
+    side = ("saddr", "sport") if reply else ("daddr", "dport")
+    if decision.table.startswith("arp "):
+        return f"remove the rule that drops ARP: nft -a list chain {in_shell(decision.table, decision.chain)}"
+    version = next(iter(addresses)).version
+    held = _any_of(str(a) for a in sorted(addresses))
+    service = f"{protocol} {side[1]} {_any_of(str(p) for p in sorted(ports) if p)}"
+    if protocol == "icmp":
+        service = f"meta l4proto {'icmp' if version == 4 else 'ipv6-icmp'}"
+    match = f"{'ip' if version == 4 else 'ip6'} {side[0]} {held} {service}"
+    return f"let the packets pass there: nft insert rule {in_shell(decision.table, decision.chain)} {match} accept"
+
+
+def _any_of(values: Iterable[str]) -> str:
+    """Return nftables' expression for one value or for a set of values."""
+    known = list(values)
+    return known[0] if len(known) == 1 else f"{{ {', '.join(known)} }}"
 
 
 def in_shell(table: str, chain: str) -> str:
@@ -211,6 +234,6 @@ def br_netfilter(what: str, detail: str, version: int) -> Culprit:
     The policy applies to these packets only because br_netfilter is on.
     """
     key = f"net.bridge.bridge-nf-call-{'ip6tables' if version == 6 else 'iptables'}"
-    said = f"{key}=1 sends packets within a bridge through the IP firewall, where {detail}"
+    said = f"{key}=1 sends packets within a bridge through the IP firewall: {what}: {detail}"
     fix = f"sysctl -w {key}=0, or accept the packets in {what}"
     return Culprit("br-netfilter", f"sysctl {key} ({what})", f"host, {what}", said, fix)

@@ -82,3 +82,15 @@ def _own_links() -> Sequence[str]:
     with session() as opened:
         links = link.all_links(opened)
     return [one.name for one in links if one.up and not one.is_loopback and not one.alias and one.kind != "bridge"]
+
+
+def again(place: Place, network: str) -> str:
+    """Return the command that sets up a container's interfaces again. hawse does not restart an adopted namespace."""
+    if place.record is not None and place.record.kind != "adopted":
+        return f"hawse restart {place.name}"
+    return reconnection(place, network)
+
+
+def reconnection(place: Place, network: str) -> str:
+    """Return the commands that disconnect a container from a network and connect it again."""
+    return f"hawse network disconnect {network} {place.name} && hawse network connect {network} {place.name}"

@@ -17,9 +17,8 @@ from engine.endpoints import sandbox, shared_state
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.host import Host, endpoint_spec, network_spec
 from engine.model import ContainerRecord, NetworkRecord
+from engine.recovery.link_repair import heals
 from engine.store.api import Reader
-
-REPAIR = "the agent repairs this within a second unless heal is off (daemon.json, hawse.heal); or"
 
 
 class State:
@@ -66,7 +65,7 @@ class State:
             return
         for one in lost:
             detail = f"{owner.name} has lost its default route {one.what}"
-            fix = f"{REPAIR} reconnect it: hawse restart {owner.name}"
+            fix = self._repair(members[0].network, owner)
             yield Culprit("no-route", f"default route of {owner.name}", f"container {owner.name}", detail, fix)
 
     def firewall(self, reader: Reader) -> list[Difference]:
@@ -91,9 +90,16 @@ class State:
         container = self._records.container_of(member)
         return endpoint_spec(member.endpoint, container) if container is not None else None
 
+    def _repair(self, network: NetworkRecord, container: ContainerRecord | None = None) -> str:
+        """Return the remedy for a difference: the command that repairs a network and its containers."""
+        command = f"hawse network verify --fix {network.name}"
+        if self._host.config.heal and heals(container if container is not None else network):
+            return f"the agent repairs this within a second; or repair it yourself: {command}"
+        return f"repair it: {command}"
+
     def _network_culprit(self, network: NetworkRecord, one: Difference) -> Culprit | None:
         name = bridge_of(network) if network.driver == "bridge" else one.what.split()[0]
-        what, fix = f"bridge {name} of network {network.name}", f"{REPAIR} any hawse command that uses {network.name}"
+        what, fix = f"bridge {name} of network {network.name}", self._repair(network)
         detail = f"network {network.name}: {one.kind} {one.place}: {one.what}"
         if one.place == "bridge" and one.kind == "missing":
             return Culprit("bridge-missing", what, "host", f"{name} does not exist; {detail}", fix)
@@ -113,7 +119,7 @@ class State:
     def _endpoint_culprit(self, member: JoinedEndpoint, container: ContainerRecord, one: Difference) -> Culprit | None:
         interface, port = member.endpoint.interface or "eth0", port_of(member)
         where, who = f"container {container.name}", f"{interface} of {container.name}"
-        fix = f"{REPAIR} reconnect it: hawse restart {container.name}"
+        fix = self._repair(member.network, container)
         detail = f"{container.name} on network {member.network.name}: {one.kind} {one.place}: {one.what}"
         both = f"interface {who} ({port} on the host)"
         if one.kind == "missing" and one.place in ("port", "interface"):

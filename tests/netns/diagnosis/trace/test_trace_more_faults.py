@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 
 import pytest
@@ -105,7 +106,12 @@ def test_lost_links(lab, flags):
         kind, what = fault(lab, "two", "172.36.0.2:80", *flags)
         assert (kind, "eth0 of one" in what, lab.port("one") in what) == ("interface-missing", True, True)
         lab.host.sh(f"ip link del {bridge}")
-        assert fault(lab, "host", "172.36.0.2:80", *flags) == ("bridge-missing", f"bridge {bridge} of network fragile")
+        found = lab.trace(*flags, "host", "172.36.0.2:80")["culprit"]
+        assert (found["kind"], found["object"]) == ("bridge-missing", f"bridge {bridge} of network fragile")
+        assert found["fix"] == "repair it: hawse network verify --fix fragile"
+        if not flags:
+            lab.host.hawse("network", "verify", "--fix", "fragile", check=False)
+            assert lab.trace("two", "172.36.0.2:80")["reachable"] is True
     finally:
         lab.hawse("rm", "-f", "one", "two")
         lab.hawse("network", "rm", "fragile")
@@ -132,5 +138,51 @@ def test_a_redirection_in_a_container_is_not_to_be_removed_on_the_host(lab):
                  "add rule ip foreign c tcp dport 80 dnat to 172.31.0.4:99'")  # fmt: skip
     culprit = lab.trace("db", "web:80")["culprit"]
     lab.at("db", "nft delete table ip foreign")
-    assert "table ip foreign chain c sends the probe somewhere else" in culprit["detail"]
+    assert culprit["object"].startswith("table ip foreign chain c")
+    assert culprit["detail"].startswith("it sends the probe somewhere else by ")
     assert culprit["fix"] == "change that rule in db: nsenter into its network namespace, then nft"
+
+
+def test_the_remedy_for_a_port_that_is_published_elsewhere(lab):
+    assert lab.trace("host", "192.168.99.11:8081")["culprit"]["fix"] == "use 127.0.0.1:8081"
+    found = lab.trace("outside", "published:8081")["culprit"]
+    assert (found["kind"], found["object"]) == ("published-elsewhere", "port 8081/tcp on 127.0.0.1:8081")
+    begin, _, commands = found["fix"].partition(": ")
+    assert begin == "publish it on every address"
+    try:
+        for command in commands.split(" && "):
+            lab.hawse(*shlex.split(command)[1:])
+        for port in ("8080", "8081"):
+            assert lab.trace("outside", f"published:{port}")["reachable"] is True
+    finally:
+        lab.hawse("unpublish", "web", "80/tcp")
+        lab.hawse("publish", "web", "-p", "8080:80", "-p", "127.0.0.1:8081:80")
+
+
+@pytest.mark.parametrize(("flags", "hook", "match"), [
+    ((), "forward", "tcp dport 80"), (("--dry",), "forward", "tcp dport 80"), ((), "forward", "tcp sport 80"),
+])  # fmt: skip
+def test_the_remedy_for_a_foreign_rule_can_be_pasted(lab, flags, hook, match):
+    lab.host.sh(f"nft 'add table ip foreign; add chain ip foreign c {{ type filter hook {hook} priority 0; }}; "
+                f"add rule ip foreign c {match} drop'")  # fmt: skip
+    try:
+        found = lab.trace(*flags, "outside", "published:8080")["culprit"]
+        assert found["object"] == "table ip foreign chain c"
+        assert found["detail"].endswith(f" by {match} drop")
+        lab.host.sh(found["fix"].partition(": ")[2])
+        assert lab.trace(*flags, "outside", "published:8080")["reachable"] is True
+    finally:
+        lab.host.sh("nft delete table ip foreign")
+
+
+def test_the_remedy_for_an_adopted_namespace_without_a_route(lab, netns):
+    lab.hawse("network", "connect", "--default-route=no", "other", f"netns:{netns.name}")
+    try:
+        found = lab.trace(f"netns:{netns.name}", "192.168.99.99:91")["culprit"]
+        assert found["kind"] == "no-route"
+        assert "connect it without --default-route=no: " in found["fix"]
+        for command in found["fix"].partition(": ")[2].split(" && "):
+            lab.hawse(*shlex.split(command)[1:])
+        assert lab.trace(f"netns:{netns.name}", "192.168.99.99:91")["reachable"] is True
+    finally:
+        lab.hawse("network", "disconnect", "other", f"netns:{netns.name}")
