@@ -7,16 +7,13 @@ without a limit. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECO
 from __future__ import annotations
 
 import email.utils
-import select
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
-from typing import TypeVar
 
 import h11
 
@@ -33,7 +30,6 @@ DRAIN_LIMIT_BYTES = 32 << 20
 after they have sent the body. With a longer body, the connection is closed."""
 PIECE_BYTES = 64 << 10
 
-T = TypeVar("T")
 Headers = Sequence[tuple[str, str]]
 UPGRADE: Headers = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
 _LINE_END = b"\r\n"
@@ -153,7 +149,7 @@ class Exchange:
         self.answered = self.hijacked = True
         self._socket.settimeout(None)
         self._write(answer)
-        stream = _SharedTls(self._socket) if isinstance(self._socket, ssl.SSLSocket) else self._socket
+        stream = _shared(self._socket) or self._socket
         plain, finish = _bridged(WebSocket(stream, connection, self._http.trailing_data[0], binary=binary))
         return Hijacked(plain, b"", finish)
 
@@ -218,9 +214,17 @@ def reason(status: int) -> bytes:
 
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
     """Return the connection itself, or for a TLS connection a plain socket as `_bridged` does."""
-    if not isinstance(connection, ssl.SSLSocket):
-        return connection.dup(), lambda: None
-    return _bridged(_SharedTls(connection))
+    tls = _shared(connection)
+    return (connection.dup(), lambda: None) if tls is None else _bridged(tls)
+
+
+def _shared(connection: socket.socket) -> Stream | None:
+    """Return a TLS connection as a stream that two threads may use, or None for a connection without TLS."""
+    if type(connection) is socket.socket:
+        return None
+    from api.docker.shared_tls import SharedTls
+
+    return SharedTls(connection)
 
 
 def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
@@ -249,47 +253,6 @@ def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
         ours.close()
 
     return theirs, finish
-
-
-class _SharedTls:
-    """A TLS connection that one thread reads and another writes. OpenSSL allows only one call at a time."""
-
-    def __init__(self, connection: ssl.SSLSocket) -> None:
-        self._connection, self._lock = connection, threading.Lock()
-        connection.setblocking(False)
-
-    def recv(self, size: int) -> bytes:
-        """Wait for data and return it, or b"" at the end."""
-        return self._when_ready(lambda: self._connection.recv(size))
-
-    def sendall(self, data: bytes) -> None:
-        """Send all data."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._when_ready(partial(self._connection.send, rest)) :]
-
-    def shutdown(self, how: int) -> None:
-        """Close one direction; at the end of the output, a TLS client gets close_notify."""
-        if how == socket.SHUT_WR:
-            with suppress(OSError):
-                self._when_ready(self._tell_end)
-        socket.socket.shutdown(self._connection, how)
-
-    def _tell_end(self) -> None:
-        with suppress(ssl.SSLWantReadError):  # the client need not answer
-            self._connection.unwrap()
-
-    def _when_ready(self, act: Callable[[], T]) -> T:
-        while True:
-            poll = select.poll()
-            with self._lock:
-                try:
-                    return act()
-                except ssl.SSLWantReadError:
-                    poll.register(self._connection, select.POLLIN)
-                except ssl.SSLWantWriteError:
-                    poll.register(self._connection, select.POLLOUT)
-            poll.poll()
 
 
 def _pump(source: Stream, target: Stream) -> None:

@@ -33,7 +33,6 @@ from engine.images.limits import Limits, limits_for, within_free_space
 from engine.images.platform import mismatch, parse_platform, platform_of
 from engine.images.pull import Pull
 from engine.images.reference import archived_name, id_prefix, new_name, normalise
-from engine.images.save import SavedImage, tags_of_repository, write_archive
 from engine.images.skopeo import Skopeo, is_installed
 from engine.images.trees import remove_tree
 from engine.model import ContainerRecord, Filters, ImageRecord
@@ -112,6 +111,8 @@ class ImageStore:
 
         A name without a tag stands for all tags of the repository, and an id for the image without names.
         """
+        from engine.images.save import SavedImage, tags_of_repository, write_archive
+
         with self._store.read() as reader:
             images = reader.images()
         chosen: dict[str, SavedImage] = {}
