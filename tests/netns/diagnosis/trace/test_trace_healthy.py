@@ -80,6 +80,8 @@ def test_a_namespace_that_hawse_did_not_make(lab, netns):
 def test_the_answer_in_words(lab):
     yes = lab.host.hawse("trace", "db", "web:80", check=False)
     assert yes.returncode == 0
+    assert "chain inet hawse " in yes.stdout
+    assert "hawse_standby" not in yes.stdout
     assert yes.stdout.splitlines()[-1] == "db reaches web:80"
     no = lab.host.hawse("trace", "db", "web:4444", check=False)
     assert no.returncode == 1

@@ -109,6 +109,8 @@ def test_lost_links(lab, flags):
         found = lab.trace(*flags, "host", "172.36.0.2:80")["culprit"]
         assert (found["kind"], found["object"]) == ("bridge-missing", f"bridge {bridge} of network fragile")
         assert found["fix"] == "repair it: hawse network verify --fix fragile"
+        hops = lab.trace(*flags, "host", "172.36.0.2:80")["hops"]
+        assert [hop["ok"] for hop in hops if bridge in hop["what"]] == [False], hops
         if not flags:
             lab.host.hawse("network", "verify", "--fix", "fragile", check=False)
             assert lab.trace("two", "172.36.0.2:80")["reachable"] is True
