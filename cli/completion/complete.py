@@ -106,11 +106,17 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process that is in another network namespace than this process."""
-    own = os.stat("/proc/self/ns/net").st_ino
+    """Yield the pid and the name of each process that is in another network namespace than this process and process 1.
+
+    Kernel threads are in the namespace of process 1.
+    """
+    known = set()
+    for pid in ("self", "1"):
+        with suppress(OSError):
+            known.add(os.stat(f"/proc/{pid}/ns/net").st_ino)
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
-            if os.stat(f"/proc/{pid}/ns/net").st_ino != own:
+            if os.stat(f"/proc/{pid}/ns/net").st_ino not in known:
                 yield pid, Path(f"/proc/{pid}/comm").read_text().strip()
 
 
