@@ -320,7 +320,7 @@ __hawse_command() {
             ;;
         trace)
             flags='--dry --format=text-json --help'
-            arguments='running running'
+            arguments='trace-source trace-target'
             ;;
         version)
             flags='--format,-f=system-format --help'
@@ -464,6 +464,18 @@ __hawse_source() {
         strangers)
             __hawse_keys netns: namespaces pid: processes
             __hawse_names strangers
+            ;;
+        trace-source)
+            __hawse_words host outside
+            __hawse_keys netns: namespaces outside: interfaces pid: processes
+            __hawse_names running
+            ;;
+        trace-target)
+            __hawse_keys published: published-ports
+            __hawse_names running
+            ;;
+        published-ports)
+            __hawse_names published-ports
             ;;
         namespaces)
             __hawse_names namespaces

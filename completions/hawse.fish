@@ -218,6 +218,15 @@ function __hawse_source
         case strangers
             __hawse_keys 'netns:' 'namespaces' 'A namespace of ip netns' 'pid:' 'processes' 'The namespace of a process'
             __hawse_names strangers
+        case trace-source
+            __hawse_words 'host'\t'This host' 'outside'\t'A machine outside of this host'
+            __hawse_keys 'netns:' 'namespaces' 'A namespace of ip netns' 'outside:' 'interfaces' 'A machine outside, at an interface of this host' 'pid:' 'processes' 'The namespace of a process'
+            __hawse_names running
+        case trace-target
+            __hawse_keys 'published:' 'published-ports' 'A published port of this host'
+            __hawse_names running
+        case published-ports
+            __hawse_names published-ports
         case namespaces
             __hawse_names namespaces
         case processes
@@ -999,8 +1008,8 @@ complete -c hawse -n '__hawse_flags_of \'system uninstall\'' -l root -x -a '(__h
 complete -c hawse -n '__hawse_flags_of \'trace\'' -l dry -d 'Send no probe; use only the records and the kernel\'s state'
 complete -c hawse -n '__hawse_flags_of \'trace\'' -l format -x -a '(__hawse_offer text-json)' -d 'Output format: text or json'
 complete -c hawse -n '__hawse_flags_of \'trace\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_argument_of 0 \'trace\'' -a '(__hawse_offer running)'
-complete -c hawse -n '__hawse_argument_of 1 \'trace\'' -a '(__hawse_offer running)'
+complete -c hawse -n '__hawse_argument_of 0 \'trace\'' -a '(__hawse_offer trace-source)'
+complete -c hawse -n '__hawse_argument_of 1 \'trace\'' -a '(__hawse_offer trace-target)'
 
 complete -c hawse -n '__hawse_flags_of \'version\'' -s f -l format -x -a '(__hawse_offer system-format)' -d 'Format output using a custom template'
 complete -c hawse -n '__hawse_flags_of \'version\'' -l help -d 'Print usage'

@@ -101,6 +101,18 @@ def each_port(port: PortRecord) -> Iterator[tuple[str, str]]:
         yield f"{port.port + offset}/{port.protocol}", f"{port.host_ip}:{port.host_port + offset}"
 
 
+def published_ports(reader: Reader, *_: Any) -> Names:
+    """Return the published ports of this host, such as ``8080`` and ``53/udp``, with their containers."""
+    containers = {container.id: container.name for container in reader.containers()}
+    found: dict[str, str] = {}
+    for endpoint in reader.endpoints():
+        for port in endpoint.ports:
+            for number in range(port.host_port, port.host_port_end + 1):
+                name = str(number) if port.protocol == "tcp" else f"{number}/{port.protocol}"
+                found.setdefault(name, containers.get(endpoint.container_id, ""))
+    return found.items()
+
+
 def labels(holders: Iterable[Mapping[str, str] | None]) -> Names:
     """Return all labels in ``holders`` as ``key=value``, sorted and without duplicates.
 
@@ -135,5 +147,6 @@ FINDERS: Mapping[str, Finder] = {
     "members": members,
     "strangers": strangers,
     "ports": ports,
+    "published-ports": published_ports,
     "images": images,
 }

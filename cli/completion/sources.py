@@ -164,6 +164,22 @@ CONTAINERS: Mapping[str, Source] = {
         keys={"netns:": "namespaces", "pid:": "processes"},
         summaries={"netns:": "A namespace of ip netns", "pid:": "The namespace of a process"},
     ),
+    "trace-source": Source(
+        {"host": "This host", "outside": "A machine outside of this host"},
+        ("running",),
+        keys={"netns:": "namespaces", "outside:": "interfaces", "pid:": "processes"},
+        summaries={
+            "netns:": "A namespace of ip netns",
+            "outside:": "A machine outside, at an interface of this host",
+            "pid:": "The namespace of a process",
+        },
+    ),
+    "trace-target": Source(
+        names=("running",),
+        keys={"published:": "published-ports"},
+        summaries={"published:": "A published port of this host"},
+    ),
+    "published-ports": Source(names=("published-ports",)),
     "namespaces": Source(names=("namespaces",)),
     "processes": Source(names=("processes",)),
     "anything": Source(names=("containers+", "networks+", "images+")),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import secrets
+import select
 import socket
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +25,8 @@ FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 SOL_RAW, CHECKSUM_OFFSET = 255, 7  # socket option IPV6_CHECKSUM of raw sockets
 VXLAN_PORT = 4789
 PORTS = struct.Struct("!HH")
+END_SECONDS = 0.2
+"""Seconds that the end of a TCP probe waits for the end of the service's side."""
 ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
 
 
@@ -153,8 +157,22 @@ class Probe:
         self.result = "refused" if code == errno.ECONNREFUSED else errno.errorcode.get(code, str(code))
 
     def close(self) -> None:
-        """Close the probe's socket; a TCP connection is reset."""
+        """Close the probe's socket.
+
+        The end of a TCP connection is told to the service, whose end is waited for up to `END_SECONDS`, so that the
+        service sees a client that leaves and no error. A connection that the service keeps is reset.
+        """
+        if self.tuple.protocol == "tcp" and self.result == "open":
+            with suppress(OSError):
+                self._end()
         self.socket.close()
+
+    def _end(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + END_SECONDS
+        while (left := deadline - time.monotonic()) > 0 and select.select([self.socket], [], [], left)[0]:
+            if not self.socket.recv(65536):
+                return
 
 
 def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_port: int) -> None:

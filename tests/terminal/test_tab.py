@@ -57,6 +57,9 @@ COMPLETED = [
     ("hawse stop web ", "hawse stop web db Z"),
     ("hawse rm -- o", "hawse rm -- old Z"),
     ("hawse port web 5", "hawse port web 53/udp Z"),
+    ("hawse trace ho", "hawse trace host Z"),
+    ("hawse trace outside:l", "hawse trace outside:lo Z"),
+    ("hawse trace web pub", "hawse trace web published:Z"),
     # The words here are images and files.
     ("hawse run -d --name x ho", "hawse run -d --name x hostfs Z"),
     ("hawse run registry.test:5", "hawse run registry.test:5000/team/app:1.0 Z"),
@@ -101,6 +104,7 @@ OFFERED = [
     ("hawse exec ", ["web", "db"], ["old"]),
     ("hawse port web ", ["53/udp", "80/tcp"], []),
     ("hawse run --network ", ["host", "none", "container:", "app"], ["settings"]),
+    ("hawse trace ", ["host", "outside", "netns:", "pid:", "web"], ["old", "settings"]),
 ]
 
 

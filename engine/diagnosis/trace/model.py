@@ -70,6 +70,15 @@ class Log:
         """Add a hop."""
         self.hops.append(Hop(what, where, ok, detail, seen))
 
+    def fail(self, culprit: Culprit) -> None:
+        """Add the culprit as the last hop. A statement from the records about the same object is removed."""
+        self.hops = [
+            hop
+            for hop in self.hops
+            if hop.seen or hop.where != culprit.where or not f"{culprit.object} ".startswith(f"{hop.what} ")
+        ]
+        self.add(culprit.object, culprit.where, culprit.detail, ok=False)
+
     def add_at(self, where: str, what: str, detail: str) -> None:
         """Insert a hop that the probe has passed, after the first consecutive hops in the place ``where``."""
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]

@@ -29,6 +29,8 @@ from engine.model import NetworkRecord
 
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
 STATUS_SECONDS = 1.0
+SOURCES = {"host": "ip -brief address shows those of this host", "outside": "that of the machine, such as 192.0.2.1:80"}
+"""The words that name a source of a trace and no target, and where the address for a target is found."""
 LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
@@ -188,6 +190,14 @@ class Names:
             raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
         for target, network in self._on_other_hosts(name):
             raise Found(not_same_network(self._source.name, target, networks_of(members), [network]))
+        self._require_target(name)
+
+    def _require_target(self, name: str) -> None:
+        """Raise `Found` for the words ``host`` and ``outside`` if they name no container."""
+        if name in SOURCES:
+            detail = f"{name} is no container; as a word of hawse trace, {name} is only a SOURCE"
+            fix = f"use an address as the target: {SOURCES[name]}"
+            raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
         """Yield the containers of other hosts of the cluster that have a name, and the overlay network of each."""
@@ -254,6 +264,7 @@ class Names:
         listed = _hosts_entries(_text(Path("/etc/hosts")), name)
         if listed:
             return listed
+        self._require_target(name)
         for server in parse_resolv_conf(read_host_resolv_conf()).servers if not self._dry else ():
             reply = dns_query.ask(server, name)
             if reply.addresses:

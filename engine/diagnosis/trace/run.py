@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drivers.firewall import standby_table
 from engine.diagnosis.trace import probing, rules, source
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, Way
 from engine.diagnosis.trace.explain import Explanation
@@ -34,7 +35,7 @@ def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
             log.add(str(place), str(place), "source")
             return _Tracer(host, reader, records, place, log, dry=dry).run(parsed)
         except Found as found:
-            log.add(found.culprit.object, found.culprit.where, found.culprit.detail, ok=False)
+            log.fail(found.culprit)
             return Trace(found.reachable, log.hops, found.culprit)
 
 
@@ -123,7 +124,7 @@ class _Tracer:
         return Trace(None if way.kind == EXTERNAL else True, self._log.hops)
 
     def _ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
-        self._log.add(culprit.object, culprit.where, culprit.detail, ok=False)
+        self._log.fail(culprit)
         return Trace(reachable, self._log.hops, culprit)
 
     def _describe(self, way: Way) -> None:
@@ -164,7 +165,9 @@ class _Tracer:
             if (hop.where, hop.what.partition(" ")[2]) in at:
                 self._log.hops[number] = replace(hop, seen=True)
         passed = dict.fromkeys(
-            (str(p), f"{e.table} {e.chain}") for p, e in seen.events if not e.dropped and not e.reply
+            (str(p), f"{e.table} {e.chain}")
+            for p, e in seen.events
+            if not e.dropped and not e.reply and e.table != standby_table.TABLE
         )
         for where, chain in passed:
             self._log.add_at(where, f"chain {chain}", "passed")

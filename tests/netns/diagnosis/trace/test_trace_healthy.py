@@ -77,9 +77,24 @@ def test_a_namespace_that_hawse_did_not_make(lab, netns):
     assert (found["culprit"]["kind"], found["code"]) == ("no-route", 1)
 
 
+def test_the_service_sees_no_error(lab):
+    """A service that reads what its client sends sees the end of the connection, and not a reset."""
+    lab.hawse("run", "-d", "--name", "logged", "--network", "app", "-p", "8088:80",
+              "hostfs", "python3", "-u", "-m", "http.server", "80")  # fmt: skip
+    try:
+        until(lambda: lab.trace("db", "logged:80")["reachable"])
+        for argv in (("db", "logged:80"), ("host", "published:8088"), ("outside", "published:8088")):
+            assert lab.trace(*argv)["reachable"] is True
+        assert lab.host.hawse("logs", "logged").stderr == ""
+    finally:
+        lab.hawse("rm", "-f", "logged")
+
+
 def test_the_answer_in_words(lab):
     yes = lab.host.hawse("trace", "db", "web:80", check=False)
     assert yes.returncode == 0
+    assert "chain inet hawse " in yes.stdout
+    assert "hawse_standby" not in yes.stdout
     assert yes.stdout.splitlines()[-1] == "db reaches web:80"
     no = lab.host.hawse("trace", "db", "web:4444", check=False)
     assert no.returncode == 1

@@ -109,6 +109,8 @@ def test_lost_links(lab, flags):
         found = lab.trace(*flags, "host", "172.36.0.2:80")["culprit"]
         assert (found["kind"], found["object"]) == ("bridge-missing", f"bridge {bridge} of network fragile")
         assert found["fix"] == "repair it: hawse network verify --fix fragile"
+        hops = lab.trace(*flags, "host", "172.36.0.2:80")["hops"]
+        assert [hop["ok"] for hop in hops if bridge in hop["what"]] == [False], hops
         if not flags:
             lab.host.hawse("network", "verify", "--fix", "fragile", check=False)
             assert lab.trace("two", "172.36.0.2:80")["reachable"] is True
@@ -186,3 +188,11 @@ def test_the_remedy_for_an_adopted_namespace_without_a_route(lab, netns):
         assert lab.trace(f"netns:{netns.name}", "192.168.99.99:91")["reachable"] is True
     finally:
         lab.hawse("network", "disconnect", "other", f"netns:{netns.name}")
+
+
+@pytest.mark.parametrize("source", ["db", "host"])
+def test_a_word_that_is_only_a_source(lab, source):
+    for word in ("host", "outside:80"):
+        found = lab.trace(source, word)["culprit"]
+        assert (found["kind"], "is only a SOURCE" in found["detail"]) == ("name-unknown", True), found
+        assert found["fix"].startswith("use an address as the target: ")

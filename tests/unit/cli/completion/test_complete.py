@@ -16,10 +16,12 @@ from cli.container.checks import PULL_CHOICES
 from engine.model import (
     ContainerConfig,
     ContainerRecord,
+    EndpointRecord,
     EndpointSettings,
     HostConfig,
     NetworkAttachment,
     NetworkRecord,
+    PortRecord,
     PortSpec,
 )
 from engine.store.sqlite import SqliteStore
@@ -94,6 +96,13 @@ def names(lines: list[str]) -> list[str]:
 )
 def test_names(complete, store, asked, expected):
     assert names(complete(*asked)) == expected
+
+
+def test_published_ports_have_the_names_of_their_containers(complete, store, tmp_path):
+    published = [PortRecord("tcp", "0.0.0.0", 8080, 8080, 80, 80), PortRecord("udp", "::", 53, 53, 53, 53)]
+    with SqliteStore(tmp_path / "root" / "hawse.db").write() as tx:
+        tx.put_endpoint(EndpointRecord(f"{9:064x}", f"{2:064x}", f"{1:064x}", "", phase="live", ports=published))
+    assert complete("published-ports", "0") == ["8080\tweb", "53/udp\tweb"]
 
 
 def test_descriptions(complete, store):
