@@ -20,7 +20,6 @@ from api.docker import rehearsal, workers
 from api.docker.front import OUTDATED, Front, close_quietly
 from api.docker.router import Router
 from engine.runtime.prefork import DELAY_SECONDS, IdleChild
-from engine.runtime.revival import revive
 
 if TYPE_CHECKING:
     import ssl
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 RESTART_SECONDS = 0.5  # between the end of a front and the start of the next
 IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends, because it takes 5 MB. The next job then forks a worker."""
-REVIVAL_SECONDS = 1.0
-"""Seconds between two checks whether agent, supervisor and guard were killed together."""
 
 
 class Service:
@@ -53,22 +50,19 @@ class Service:
         gc.collect()
         gc.freeze()  # children then do not scan the existing objects, and share their memory
         self._start_front()
-        used = time.monotonic()
         while self._code is None:
             channel = self._channel.fileno()
-            patience = DELAY_SECONDS if self._busy else REVIVAL_SECONDS
+            patience = DELAY_SECONDS if self._busy else IDLE_SECONDS
             readable, _, _ = select.select([wake, channel], [], [], patience)
             if wake in readable:
                 self._reap(wake)
             elif channel in readable:
                 self._start_worker()
-                self._busy, used = True, time.monotonic()
+                self._busy = True
             elif self._busy:
                 self._prepare()
             else:
-                revive()
-                if time.monotonic() >= used + IDLE_SECONDS:
-                    self._idle.dismiss()
+                self._idle.dismiss()
         with suppress(ProcessLookupError):
             os.kill(self._front, signal.SIGKILL)
         rehearsal.forget()

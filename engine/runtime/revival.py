@@ -1,7 +1,4 @@
-"""Start agent and supervisor again if they were killed together with their guard.
-
-Each command does so at its end, and the service of Docker's API each second.
-"""
+"""Start agent and supervisor again at the end of any command, if they were killed together with their guard."""
 
 from __future__ import annotations
 

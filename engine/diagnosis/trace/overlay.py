@@ -94,7 +94,7 @@ class Overlay:
         return Trace(False, self._log.hops)
 
     def _ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
-        self._log.add(culprit.object, culprit.where, culprit.detail, ok=False)
+        self._log.fail(culprit)
         return Trace(reachable, self._log.hops, culprit)
 
     def _inquiry(self, way: Way, node: Node | None) -> Inquiry | None:

@@ -134,18 +134,6 @@ def test_all_three_killed_are_started_by_any_reading_command(named, reader):
     assert healed(named, *pids) < PATIENCE_SECONDS
 
 
-def test_all_three_killed_are_started_by_the_service_of_the_api(named):
-    service = subprocess.Popen(named.command("system", "service"), env=named.env(), stderr=subprocess.DEVNULL)
-    try:
-        until((named.run_dir / "docker.sock").exists)
-        pids = kill_all_three(named)
-        assert healed(named, *pids) < PATIENCE_SECONDS
-        serves(named)
-    finally:
-        service.terminate()
-        service.wait(10)
-
-
 def test_a_command_in_another_network_namespace_starts_no_agent_there(named, netns):
     pids = kill_all_three(named)
     elsewhere = [part if part != named.name else netns.name for part in named.command("network", "ls")]
@@ -154,6 +142,7 @@ def test_a_command_in_another_network_namespace_starts_no_agent_there(named, net
     assert not pid_of(named, "guard")
     named.hawse("version")
     healed(named, *pids)
+    serves(named)
 
 
 def test_the_guard_restarts_the_agent_of_a_host_without_containers_and_ends_with_it(host):
