@@ -251,7 +251,7 @@ def test_a_worker_joins_sees_little_and_leaves_without_a_trace(cluster, first, o
     assert "is in use by task" in refused(first, "network", "rm", "seen")
     node = outsider.hawse("info", "-f", "{{.Swarm.NodeID}}").stdout.strip()
     assert "is not down and can't be removed" in refused(first, "node", "rm", node)
-    assert outsider.hawse("swarm", "leave").stdout == "Node left the swarm.\n"
+    assert outsider.error_on_terminal("swarm", "leave") == ("c1 has no network now: hawse network connect NETWORK c1\n")
     assert "overlay" not in outsider.hawse("network", "ls").stdout
     assert_outside(outsider)
     eventually(lambda: "down" in first.hawse("node", "inspect", "-f", "{{.Status.State}}", node).stdout)
