@@ -214,7 +214,8 @@ def test_hawse_s_own_bridges_are_no_address_to_advertise(outsider):
         outsider.hawse("swarm", "init")
         outsider.hawse("swarm", "leave", "--force")
     outsider.hawse("rm", "-f", "c1")
-    outsider.hawse("network", "rm", "mine")
+    assert outsider.hawse("network", "prune", "-f").stdout.split()[2:] == ["mine", "docker_gwbridge"]
+    eventually(lambda: outsider.sh("nft list tables; ip -br link show type bridge") == "")
     assert_outside(outsider)
 
 
