@@ -29,7 +29,11 @@ GUIDE = """Image:
 
 Container:
   Any network namespace can be used as a container: netns:NAME is a namespace
-  of "ip netns", and pid:N is the namespace of the process N."""
+  of "ip netns", and pid:N is the namespace of the process N.
+
+Help of a command:
+  A terminal shows hawse's own flags too, and marks flags without effect.
+  A pipe gets Docker's text, which has neither. "man hawse-COMMAND" has all."""
 """The text at the end of the help of hawse itself."""
 
 Example = tuple[str, str]

@@ -28,8 +28,13 @@ IPNetwork = IPv4Network | IPv6Network
 class DriverError(Exception):
     """Base class of all driver errors.
 
-    ``str(error)`` is the text that hawse prints after Docker's prefix "Error response from daemon: ".
+    ``str(error)`` is the text that hawse prints after Docker's prefix "Error response from daemon: ". ``hint`` says
+    more about the cause, or what the user may do; only a terminal shows it.
     """
+
+    def __init__(self, text: object = "", hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 class BadOption(DriverError):

@@ -104,9 +104,11 @@ def parse(network: NetworkSpec) -> BridgeOptions:
 def check_kernel_limits(parsed: BridgeOptions) -> None:
     """Raise `BadOption` with the kernel's error text for a bridge name or MTU that the kernel would refuse."""
     if not names.fits(parsed.bridge):
-        raise BadOption("numerical result out of range")
-    if not names.valid(parsed.bridge) or (parsed.mtu and not MIN_MTU <= parsed.mtu <= MAX_MTU):
-        raise BadOption("invalid argument")
+        raise BadOption("numerical result out of range", f"{NAME} is longer than {names.MAX_BYTES} bytes")
+    if not names.valid(parsed.bridge):
+        raise BadOption("invalid argument", f"{NAME} is no valid name of an interface")
+    if parsed.mtu and not MIN_MTU <= parsed.mtu <= MAX_MTU:
+        raise BadOption("invalid argument", f"{options.MTU} must be between {MIN_MTU} and {MAX_MTU}")
 
 
 def _interfaces(text: str) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ from drivers.plan import Step, apply
 
 PARENT = "parent"
 PARENT_FACTS = OptionFacts("Parent interface of the endpoints, on the host", "interface")
+MODULES = {"dummy": "dummy", "vlan": "8021q"}
+"""The kernel module for each kind of parent interface that hawse makes."""
 MAX_VLAN = 4094
 
 
@@ -208,7 +210,8 @@ class ParentedDriver:
         try:
             link.add(opened, parent, kind, **attributes)
         except KernelError as error:
-            raise _explained(error, prefix) from error
+            hint = f"The parent is a {kind} interface, for which the kernel needs a module: modprobe {MODULES[kind]}"
+            raise _explained(error, prefix, hint) from error
         # Ignore router advertisements on the parent, because the routers on the parent's wire serve the containers and
         # not the host.
         sysctl.write_if_present(sysctl.conf("ipv6", parent, "accept_ra"), "0")
@@ -257,7 +260,8 @@ def split_vlan(parent: str) -> tuple[str, int]:
     """
     master, dot, text = parent.partition(".")
     if not dot or "." in text:
-        raise BadOption(f"invalid subinterface vlan name {parent}, example formatting is eth0.10")
+        text = f"invalid subinterface vlan name {parent}, example formatting is eth0.10"
+        raise BadOption(text, f"The host has no interface {parent}. The interfaces: ip link")
     if not text.isdecimal():
         raise BadOption(f"unable to parse a valid vlan id from: {text} (ex. eth0.10 for vlan 10)")
     if not 1 <= int(text) <= MAX_VLAN:
@@ -267,8 +271,9 @@ def split_vlan(parent: str) -> tuple[str, int]:
     return master, int(text)
 
 
-def _explained(error: KernelError, prefix: str) -> Exception:
+def _explained(error: KernelError, prefix: str, hint: str = "") -> Exception:
+    """Return the driver's error for an error of the kernel. ``hint`` is for a kernel without support."""
     text = prefix + str(error).rpartition(": ")[2]
     if error.errno == errno.EOPNOTSUPP:
-        return Unsupported(text)
+        return Unsupported(text, hint)
     return Busy(text) if error.errno == errno.EBUSY else error

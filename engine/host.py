@@ -319,7 +319,7 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
         # Use the nearest base class that is in `KINDS`, because drivers from other packages may define their own
         # subclasses.
         kind = next((KINDS[c] for c in type(error).__mro__ if c in KINDS), errors.KernelFailure)
-        raise kind(prefix + str(error)) from error
+        raise errors.hinted(kind(prefix + str(error)), error.hint) from error
 
 
 def raises_engine_errors(verbs: Verbs) -> Verbs:

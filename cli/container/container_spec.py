@@ -28,8 +28,10 @@ from engine.validate.image_reference import parse_reference
 
 _LOOPBACK = re.compile(r"127\.([0-9]{1,3}\.){2}[0-9]{1,3}|::1$")
 HOSTFS = "hostfs"
+SKOPEO_HINT = """
+hawse pulls images with skopeo (apt-get install skopeo)."""
 IMAGE_HINT = """
-hawse pulls images with skopeo (apt-get install skopeo). What it can run instead:
+What hawse can run without a registry:
   hawse run hostfs COMMAND     a command of this host, on this host's files
   hawse run /some/dir COMMAND  a directory that holds a root file system
 Or read the image from an archive first, with one of:
@@ -92,6 +94,7 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
             if not quiet:
                 app.err_lines([f"Unable to find image '{name}' locally"])
             if not app.engine.images.can_pull():
+                app.hint = SKOPEO_HINT + app.hint
                 raise
             pull_for(app, name, quiet=quiet, platform=platform)
             created = app.engine.containers.create(request)

@@ -11,7 +11,7 @@ import click
 from cli.app import App
 from cli.options.image_reference import container_path_segment
 from cli.output.documents import LIST_FORMAT, Json
-from cli.output.listing import write_listing
+from cli.output.listing import omittable, write_listing
 from cli.output.rows import FormatContext
 from cli.pflag import STRING, at_least, command, flag
 from engine.errors import NotFound
@@ -23,6 +23,7 @@ HEADER = {
     "BlockIO": "BLOCK I/O", "CPUPerc": "CPU %", "Container": "CONTAINER", "ID": "CONTAINER ID", "MemPerc": "MEM %",
     "MemUsage": "MEM USAGE / LIMIT", "Name": "NAME", "NetIO": "NET I/O", "PIDs": "PIDS",
 }  # fmt: skip
+ELIDED = ("BLOCK I/O", "MEM %", "NET I/O", "PIDS")
 FIRST_SECONDS, PAUSE_SECONDS = 1.0, 0.5
 """Seconds between the first two readings, and between two later readings."""
 CLEAR = "\x1b[2J\x1b[H"
@@ -45,7 +46,7 @@ def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stre
         rows = [row(name, before, now, trunc=not no_trunc) for name, before, now in documents]
         if not no_stream:
             app.write(app.stdout, CLEAR.encode())
-        write_listing(app, template, rows, HEADER)
+        write_listing(app, template, rows, HEADER, elided=omittable(ELIDED, format, no_trunc=no_trunc))
         if no_stream:
             return
 

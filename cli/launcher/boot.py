@@ -40,6 +40,8 @@ if __name__ == "__main__":
             site.main()
             packages = next((path for path in sys.path if os.path.exists(f"{path}/cli/launcher/launch.py")), packages)
     sys.path.insert(0, packages)
-    from cli.launcher.launch import main
-
+    try:
+        from cli.launcher.launch import main
+    except ModuleNotFoundError as error:
+        sys.exit(f"hawse: cannot import {packages}: {error} (install hawse where each user may read, not below /root)")
     main()

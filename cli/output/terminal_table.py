@@ -19,7 +19,9 @@ Row = Sequence[str]
 
 GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
 LEAST, LEAST_NAME = 10, 24  # least width of a column, and of the name column: a column with less room is omitted
+LEAST_PORTS = 22  # "0.0.0.0:18080->80/tcp" and the mark of the cut
 OMITTED = "…"  # the title and the cells of columns that are left out
+PORTS = "PORTS"
 STATE_TITLES = ("STATUS", "STATE")
 COLOURS = tuple(
     (re.compile(pattern), colour)
@@ -43,7 +45,7 @@ def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[s
     if room <= 0 or sum(padded) + widths[-1] <= room:
         return _joined(rows, [*(width - PADDING for width in padded), widths[-1]], PADDING)
     kept = _kept(rows[0], widths, elided, room)
-    rows = [_without(row, kept) for row in rows]
+    rows = _published_first([_without(row, kept) for row in rows])
     return _joined(rows, _cut_widths(rows, elided, room), GAP)
 
 
@@ -57,6 +59,8 @@ def _least(title: str, width: int, elided: Sequence[str]) -> int:
     """Return the width to which a column may be cut before another column is omitted."""
     if title.split()[-1:] == ["ID"]:
         return width
+    if title == PORTS:
+        return min(width, LEAST_PORTS)
     return min(width, LEAST if title in elided else LEAST_NAME)
 
 
@@ -83,6 +87,16 @@ def _without(row: Row, kept: Sequence[bool]) -> list[str]:
         elif place == 0 or kept[place - 1]:
             cells.append(OMITTED)
     return cells
+
+
+def _published_first(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with the published ports at the start of the PORTS column, because its end may be cut."""
+    place = list(rows[0]).index(PORTS) if PORTS in rows[0] else len(rows[0])
+    ordered: list[Row] = []
+    for row in rows:
+        cells = [", ".join(sorted(cell.split(", "), key=lambda port: "->" not in port)) for cell in row[place:][:1]]
+        ordered.append([*row[:place], *cells, *row[place + 1 :]])
+    return ordered
 
 
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:

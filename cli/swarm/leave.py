@@ -16,3 +16,15 @@ def leave(app: App, force: bool) -> None:
     with app.waiting("Leaving the swarm"):
         app.engine.swarm.leave(force=force)
     app.out("Node left the swarm.\n")
+    if app.stderr.isatty():
+        app.err_lines(f"{name} has no network now: hawse network connect NETWORK {name}" for name in without(app))
+
+
+def without(app: App) -> list[str]:
+    """Return the names of the running containers that are on no network, although they have a sandbox of their own."""
+    return [
+        container["Names"][0].removeprefix("/")
+        for container in app.engine.containers.list({})
+        if not container["NetworkSettings"]["Networks"]
+        and container["HostConfig"]["NetworkMode"].partition(":")[0] not in ("none", "host", "container")
+    ]

@@ -19,7 +19,7 @@ from engine.agent.client import announce
 from engine.containers import directory, lookup
 from engine.containers.finalize import close_sandbox, finalize_exit
 from engine.endpoints import reservation
-from engine.errors import Conflict, EngineError, NotFound, Unavailable
+from engine.errors import Conflict, EngineError, NotFound, Unavailable, hinted
 from engine.events import record as events
 from engine.filters import networks
 from engine.golang import timestamps
@@ -29,6 +29,7 @@ from engine.runtime import process
 from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
+DISCONNECT = "It is a namespace that hawse did not make. To take it off a network: hawse network disconnect"
 BUNCH = 100
 """Maximum number of containers that are removed together.
 
@@ -221,11 +222,12 @@ def _delete(tx: Transaction, container_id: str) -> None:
 
 
 def _refuse_running(record: ContainerRecord, force: bool) -> None:
-    if record.status in ("running", "restarting") and record.kind == "process" and not force:
-        raise Conflict(
+    if record.status in ("running", "restarting") and not force:
+        refusal = Conflict(
             f'cannot remove container "/{record.name}": container is {record.status}: '
             "stop the container before removing or force remove"
         )
+        raise hinted(refusal, DISCONNECT if record.kind == "adopted" else "")
 
 
 def prune(host: Host, filters: Filters) -> tuple[list[str], int]:

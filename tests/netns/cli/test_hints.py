@@ -61,3 +61,29 @@ def test_what_has_a_subnet_or_a_port_already(host):
     assert host.error_on_terminal(*run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
     run = ("run", "--rm", "-p", "8080:80", "hostfs", "true")
     assert host.error_on_terminal(*run).endswith("\n\nThe container web has port 8080/tcp of the host\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "text", "hint"),
+    [
+        (
+            ("-o", "com.docker.network.driver.mtu=70000"),
+            "invalid argument",
+            "com.docker.network.driver.mtu must be between 68 and 65535",
+        ),
+        (
+            ("-o", "com.docker.network.bridge.name=averyveryverylongname"),
+            "numerical result out of range",
+            "com.docker.network.bridge.name is longer than 15 bytes",
+        ),
+        (
+            ("-d", "macvlan", "-o", "parent=eth9"),
+            "invalid subinterface vlan name eth9, example formatting is eth0.10",
+            "The host has no interface eth9. The interfaces: ip link",
+        ),
+    ],
+)
+def test_an_option_that_the_kernel_refuses(host, flags, text, hint):
+    error = f"Error response from daemon: {text}\n"
+    assert host.hawse("network", "create", *flags, "bad", check=False).stderr == error
+    assert host.error_on_terminal("network", "create", *flags, "bad") == f"{error}\n{hint}\n"

@@ -57,6 +57,7 @@ def test_the_list_of_all_commands_names_hawse_only(cli):
     assert result.code == 0
     assert result.out.startswith("\nUsage:  hawse [OPTIONS] COMMAND\n\nDocker's networks for any Linux process\n")
     assert "  network     Manage networks\n" in result.out
+    assert "A pipe gets Docker's text" in result.out
     assert "__exited" not in result.out
 
 

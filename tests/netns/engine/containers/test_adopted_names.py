@@ -93,7 +93,7 @@ def test_a_name_of_the_users_and_a_new_name(host, lab, netns):
     assert 'The container name "/web" is already in use' in taken.stderr
     refused = host.hawse("network", "connect", "--name", "x", "bridge", "web", check=False)
     assert "--name is for a namespace that joins its first network, and web is a container already" in refused.stderr
-    host.hawse("rm", lab.name)
+    host.hawse("rm", "-f", lab.name)
 
 
 def test_rm_takes_a_namespace_off_its_networks(host, lab):
@@ -101,13 +101,21 @@ def test_rm_takes_a_namespace_off_its_networks(host, lab):
     for network in ("app", "lan"):
         host.hawse("network", "connect", network, f"netns:{lab.name}")
     assert "192.168.99." in lab.sh("ip -br addr")
-    host.hawse("rm", lab.name)
+    refused = host.hawse("rm", lab.name, check=False)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f'Error response from daemon: cannot remove container "/netns:{lab.name}": container is running: '
+        "stop the container before removing or force remove\n",
+    )
+    assert "192.168.99." in lab.sh("ip -br addr")
+    assert "\n\nIt is a namespace that hawse did not make." in host.error_on_terminal("rm", lab.name)
+    host.hawse("rm", "-f", lab.name)
     assert lab.sh("ip -br link | cut -d' ' -f1") == "lo\n"
     assert not os.path.exists(f"/etc/netns/{lab.name}")
     assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == "web\n"
 
 
-@pytest.mark.parametrize("leave", [("network", "disconnect", "app"), ("rm",)])
+@pytest.mark.parametrize("leave", [("network", "disconnect", "app"), ("rm", "-f")])
 def test_a_resolv_conf_of_the_users_is_obeyed_kept_and_comes_back(host, lab, tmp_path, leave):
     own, real = Path(f"/etc/netns/{lab.name}/resolv.conf"), tmp_path / "mine"
     own.parent.mkdir(parents=True)

@@ -130,6 +130,16 @@ def test_missing_image_on_a_terminal_says_what_to_do(cli, answers, verb):
     assert "No such image: web:latest" in shown
     for advice in ("\n  hawse run hostfs COMMAND ", "skopeo copy docker://web docker-archive:image.tar:web"):
         assert advice in shown
+    assert "apt-get install skopeo" in shown
+
+
+def test_a_failed_pull_does_not_advise_to_install_what_is_installed(cli, answers):
+    answers["create"] = NotFound("No such image: web:latest")
+    cli.engine.answers["images"].update(can_pull=True, pull=EngineError("no such host"))
+    cli.error_terminal = True
+    shown = cli("run", "web").err
+    assert "no such host" in shown and "\n  hawse run hostfs COMMAND " in shown
+    assert "apt-get" not in shown
 
 
 def test_another_missing_thing_gets_no_advice_about_images(cli, answers):

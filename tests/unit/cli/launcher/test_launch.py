@@ -128,3 +128,14 @@ def test_the_interpreter_does_not_change_the_environment_of_the_command(locale, 
     result = subprocess.run([script], env=environment, capture_output=True, text=True, timeout=20, check=True)
     shown = ast.literal_eval(result.stdout)
     assert {k: v for k, v in shown.items() if k not in ("PWD", "OLDPWD", "_", "SHLVL")} == locale
+
+
+def test_an_installation_that_the_user_may_not_read_is_named(tmp_path):
+    boot = tmp_path / "share" / "hawse" / "boot.py"
+    boot.parent.mkdir(parents=True)
+    boot.write_text((CHECKOUT / "cli" / "launcher" / "boot.py").read_text())
+    python = os.path.realpath(sys.executable)  # the interpreter without this virtual environment
+    done = subprocess.run([python, "-I", "-S", boot, "version"], cwd="/", capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hawse: cannot import {tmp_path}/lib/python")
+    assert done.stderr.endswith(": No module named 'cli' (install hawse where each user may read, not below /root)\n")

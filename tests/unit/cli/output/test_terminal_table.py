@@ -55,6 +55,16 @@ def test_cells_are_cut_before_a_column_is_left_out():
     ]
 
 
+def test_published_ports_come_first_where_the_column_is_cut():
+    ports = "80/tcp, 90/udp, 0.0.0.0:8080->80/tcp, :::8080->80/tcp"
+    rows = [["CONTAINER ID", "PORTS", "NAMES"], ["0123456789ab", ports, "web"]]
+    assert [COLOUR.sub("", line) for line in table_lines(rows, ("PORTS",), 44)] == [
+        "CONTAINER ID  PORTS                    NAMES",
+        "0123456789ab  0.0.0.0:8080->80/tcp, …  web",
+    ]
+    assert ports in COLOUR.sub("", table_lines(rows, ("PORTS",), 200)[1])
+
+
 @pytest.mark.parametrize(
     ("state", "code"),
     [
