@@ -58,7 +58,7 @@ def facts(type_name: str) -> DriverFacts:
 def available() -> Mapping[str, DriverFacts]:
     """Return a mapping from every installed network type to its properties (`DriverFacts`).
 
-    If code looks up one of hawse's own types in the mapping, no third-party packages are searched.
+    A look-up of one of hawse's own types does not search third-party packages.
     """
     return _Available()
 

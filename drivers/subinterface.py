@@ -127,7 +127,7 @@ class ParentedDriver:
         return parent_name(network), ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return whether the parent is missing, or down although hawse made it."""
+        """Return a difference if the parent is missing, or if hawse made the parent and it is down."""
         name = parent_name(network)
         with session() as opened:
             parent = link.find(opened, name)

@@ -52,7 +52,7 @@ def unmute(port: str) -> None:
 
 
 def contents(held: Held, unsettled: Held) -> Contents:
-    """Return the wanted contents of the table ``bridge hawse``.
+    """Return the required contents of the table ``bridge hawse``.
 
     The table must have the elements of the ports in ``held``. The elements of the ports in ``unsettled`` may exist or
     be missing.

@@ -59,7 +59,7 @@ class Gate:
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
         """Return the set elements to add, and the set elements to remove.
 
-        After both changes, exactly ``hosts`` may send VXLAN packets of this network.
+        After these changes, only ``hosts`` can send VXLAN packets of this network.
         """
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}

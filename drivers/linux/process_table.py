@@ -1,4 +1,4 @@
-"""Read all processes of this host from /proc in one pass, with the values for a container's figures."""
+"""Read all processes of this host from /proc in one pass, for the statistics of containers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ SECOND = 1_000_000_000  # nanoseconds
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. ``user`` and ``system`` are CPU times in nanoseconds, with those of ended children that were waited
-    for.
+    """One process. ``user`` and ``system`` are CPU times in nanoseconds, including children that have ended.
 
     ``pid_namespace`` is "" if this process is not allowed to read it.
     """

@@ -67,7 +67,7 @@ def widest(session: Session) -> list[Route]:
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
     """Add a route; raises `KernelError` with EEXIST if a route has the same destination and metric.
 
-    With ``replacing``, the new route atomically replaces that existing route.
+    With ``replacing``, the new route atomically replaces such a route.
     """
     with kernel_errors("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
         session.request(RTM_NEWROUTE, _body(route), NLM_F_CREATE | (NLM_F_REPLACE if replacing else NLM_F_EXCL))
@@ -121,7 +121,7 @@ def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
 
 
 def _is_listed(session: Session, subnet: IPNetwork, name: str) -> bool:
-    """Return whether the main table has a route to the subnet on a link, which a rule of a user hides from lookups."""
+    """Return whether the main table lists a route to the subnet on a link, whatever the routing rules are."""
     with kernel_errors("list", "routes"):
         routes = dump(session, RTM_GETROUTE, rtmsg, family=FAMILIES[subnet.version])
     here = [route for route in routes if route["table"] == MAIN_TABLE and route["dst_len"] == subnet.prefixlen]

@@ -58,9 +58,9 @@ class OverlayOptions:
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def largest_mtu(self, underlay: int) -> int:
-        """Return the largest MTU of containers' interfaces whose packets fit through an underlay device.
+        """Return the largest MTU of containers' interfaces with packets that fit through an underlay device.
 
-        ``underlay`` is the MTU of that device. The tunnels of an encrypted network need not be known.
+        ``underlay`` is the MTU of that device. For an encrypted network, the tunnels need not exist yet.
         """
         assert self.vtep is not None
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0
