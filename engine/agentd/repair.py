@@ -1,4 +1,4 @@
-"""Repairs kernel state that a driver's networks share, with one thread for each driver that can repair such state."""
+"""Repairs kernel state that a driver's networks share; runs one thread for each driver with such state."""
 
 from __future__ import annotations
 
