@@ -66,7 +66,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
     network and no endpoint on this host uses the copy.
 
     ``networks`` is a function that reads the cluster's networks from etcd. The function is called after the local store
-    is read. Therefore a network that a command has just created is not deleted. Raises `Unavailable` if commands hold
+    is read, so that a network which a command has just created is not deleted. Raises `Unavailable` if commands hold
     the networks lock for longer than `AGENT_LOCK_TIMEOUT`.
     """
     with host.store.read() as reader:

@@ -83,9 +83,7 @@ def present(key: str) -> Json:
 
 
 def unchanged(key: str, revision: int) -> Json:
-    """Return the condition that the key was last written at ``revision``; revision 0 means that the key does
-    not exist.
-    """
+    """Return the condition that the key was last written at ``revision``; 0 means that the key does not exist."""
     return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
 
 
@@ -254,9 +252,7 @@ class Client:
         raise AssertionError("unreachable")
 
     def take(self) -> EtcdConnection:
-        """Return a working connection that the caller must close; the client opens another connection for its next
-        call.
-        """
+        """Give the client's connection to the caller, who must close it; the next call opens another connection."""
         connection = self._ready()
         self._connection = None
         return connection
@@ -318,9 +314,7 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """Return the error to raise if no member was ready: the refusal that a member sent, or else EtcdUnavailable with
-    each member's reason.
-    """
+    """Return the error to raise if no member was ready: a member's refusal, or EtcdUnavailable."""
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem
