@@ -65,7 +65,7 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the files of `paths` as inspect shows them: the container's own binds replace files of hawse."""
+    """Return the files of `paths` as inspect shows them, with the container's own binds in place of hawse's files."""
     return {**paths(host, record), **_bound(record)}
 
 
@@ -175,10 +175,9 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """Return all contents that resolv.conf may have if the container has not edited the file.
+    """Return each text that hawse may have written to resolv.conf, to find out whether the container has edited it.
 
-    If ``members`` is empty, there are two possible contents: hawse may have written resolv.conf without a network, or
-    for a network that the container has left.
+    Without ``members`` there are two texts: that for no network, and that for a network which the container has left.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

@@ -1,4 +1,4 @@
-"""Which processes of the host belong to a container, and the command ``top``."""
+"""Find the processes of a container, for the commands ``top`` and ``stats``."""
 
 from __future__ import annotations
 

@@ -116,9 +116,9 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 
 
 def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return the settings among ``specs`` that publish the container ports of ``asked`` where ``asked`` says.
+    """Return the settings among ``specs`` that publish the container ports of ``asked`` at the host port in ``asked``.
 
-    hawse has chosen the host port of a setting without a fixed one; ``published`` has these host ports.
+    ``published`` has the host ports that hawse has chosen for settings without a host port.
     """
     specs = [s for s in specs if s.protocol == asked.protocol and asked.host_ip in ("", s.host_ip)]
     if not asked.host_ports:
@@ -133,7 +133,7 @@ def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortR
 
 
 def _is_part(asked: PortSpec, port: PortRecord) -> bool:
-    """Return whether ``asked`` means ports of this published range."""
+    """Return whether ``asked`` names ports of the published range ``port``."""
     is_there = not asked.host_ports or port.host_port - port.port == asked.host_ports[0] - asked.port
     is_overlapping = port.port <= asked.ports[-1] and asked.port <= port.port_end
     return port.protocol == asked.protocol and asked.host_ip in ("", port.host_ip) and is_there and is_overlapping

@@ -64,7 +64,7 @@ def _failed(record: ContainerRecord) -> bool:
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
-    """Return whether the signal ``number``, sent by the user, also prevents an automatic restart of the container."""
+    """Return whether a signal that the user sends also prevents an automatic restart of the container."""
     signal = record.config.stop_signal
     return (
         not signal or number in (SIGKILL, parse_signal(signal)) or record.host.restart_policy.name == "unless-stopped"

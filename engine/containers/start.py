@@ -66,7 +66,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        host.runtime.delete(record.id)  # its process may run: a new host namespace counts as a boot
+        host.runtime.delete(record.id)  # its process may still run if only the host's namespace is new
     try:
         with translation(places_of(host.root, host.run)):
             _start(host, record)
@@ -349,7 +349,7 @@ def _start_failure(error: RuntimeFailure) -> EngineError:
 
 
 def _past_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the container's last sandbox, because Docker shows this path even after a failed start."""
+    """Return the path of the container's previous sandbox, which Docker shows even after a failed start."""
     return sandbox.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
 
 
@@ -383,7 +383,7 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # no further automatic attempt
+            status = "exited" if record.status == "restarting" else record.status  # no more automatic restarts
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 
@@ -406,6 +406,6 @@ def start_by_user(host: Host, container_id: str) -> bool:
         with host.store.read() as reader:
             failed = reader.container(container_id)
         if failed is not None and failed.host.auto_remove:
-            with suppress(NotFound):  # another command that has waited for the container has removed it
+            with suppress(NotFound):  # another command has already removed the container
                 remove(host, container_id, force=False)
         raise
