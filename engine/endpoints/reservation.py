@@ -32,7 +32,7 @@ from engine.store.api import Reader, Taken, Transaction
 
 
 def keep_for_next_run(tx: Transaction, container_id: str) -> None:
-    """Keep the addresses and ports of a container whose run ended at a reboot, until the container starts again."""
+    """Keep the addresses and ports of a container that a reboot has ended, until the container starts again."""
     for endpoint in tx.endpoints(container_id=container_id):
         tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
 
@@ -258,8 +258,8 @@ def release_endpoint(
 ) -> None:
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
-    The ports are unpublished before the interface is removed, so that no new connections arrive. The record is deleted
-    even if a step fails. ``others`` are the endpoints that the container keeps.
+    The ports are unpublished first, so that no new connections arrive. The record is deleted even if a step fails.
+    ``others`` are the endpoints that the container keeps.
     """
     with host.store.write() as tx:
         # Set the phase "leaving", because a firewall repair skips endpoints in this phase. A concurrent repair then
