@@ -282,7 +282,7 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
                     raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason}") from error
     if member.type != SYMBOLIC_LINK:
         os.chmod(target, member.mode & 0o7777)
-    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # another time becomes 0, as in Docker
+    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # other times become 0, as in Docker
     os.utime(target, ns=(moment, moment), follow_symlinks=follow)
 
 
