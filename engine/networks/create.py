@@ -199,7 +199,7 @@ def allocate_pools(
 
 
 def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
-    """Return a hint that names a network whose subnet overlaps with ``subnet``, or "" if no network has one."""
+    """Return a hint that names a network with a subnet that overlaps ``subnet``, or "" if there is none."""
     for network in tx.networks():
         for pool in (ip_network(pool.subnet) for pool in network.pools if not pool.unused):
             if pool.version == subnet.version and pool.overlaps(subnet):
