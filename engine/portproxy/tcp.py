@@ -1,5 +1,5 @@
-"""Copies TCP data between published ports and containers, in both directions. If one side closes only its sending
-direction, the other direction stays open.
+"""Copies TCP data between published ports and containers, in both directions. If one side only stops sending, the other
+direction stays open.
 
 Data stays in the sender's socket until the receiver's socket accepts the data. The agent buffers nothing. Therefore the
 agent's memory use does not grow with traffic, and a slow reader slows down the sender.
