@@ -1,7 +1,7 @@
 """Docker's json-file log: one JSON object per line, in rotated files, as Docker's json-file driver writes them.
 
-A line of output longer than 16 KiB is split into several entries, and only the last of the entries ends with a newline.
-This module has few imports, because the supervisor uses it and must use little memory.
+A line of output longer than 16 KiB is split into several entries. Only the last entry ends with a newline. This module
+has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class LogWriter:
         """
         try:
             fd = os.open(self._path + NEXT, _FLAGS | os.O_TRUNC, 0o600)
-        except OSError:  # The log cannot be rotated. Empty it, because the size limit matters more than old entries.
+        except OSError:  # If the log cannot be rotated, empty it, because it must not exceed its limit.
             os.ftruncate(self._fd, 0)
             self._size, self._cut_off = 0, False
             self._write(data)

@@ -38,7 +38,7 @@ def read(
     ask_to_wait: Callable[[], socket.socket],
     wait: WaitReadable = wait_readable,
 ) -> Iterator[LogLine]:
-    """Yield the entries of the log at ``path``, oldest first; a missing file counts as empty.
+    """Yield the entries of the log at ``path``, oldest first; none if the file is missing.
 
     ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). The function returns a
     connection that becomes readable when the container has ended and its log is complete. ``wait`` waits for new lines.

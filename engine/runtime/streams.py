@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHUNK = 65536
-FULL_BYTES = 1 << 18  # of waiting input; above this limit, no input is read from clients
+FULL_BYTES = 1 << 18  # bytes of waiting input; above this limit, no input is read from clients
 _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -132,7 +132,7 @@ class Streams:
     def begin(self) -> None:
         """Start reading output and writing input, because the command has now been executed.
 
-        Output before this call was not written by the command. Clients may send input before this call.
+        Earlier output is not from the command. Clients may send input before this call.
         """
         self._begun = True
         self.resume()
