@@ -219,7 +219,7 @@ class Transaction(Reader, Protocol):
         """Delete an intent, because the intent's work is finished or undone."""
 
     def put_event(self, event: Event) -> None:
-        """Add an event with the present time. About `EVENTS_KEPT` events are kept, the oldest are deleted."""
+        """Add an event with the present time, and delete the oldest events; about `EVENTS_KEPT` events remain."""
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a small value outside the records; `meta` then returns the value for ``key``."""
