@@ -1,7 +1,7 @@
 """Starts and stops processes that outlive the agent: the etcd member and the manager's server.
 
-A file in HAWSE_RUN/cluster records the pid and start time of each process. From this file, the next agent learns which
-processes a killed agent has started. The start time shows whether a pid has been reused.
+A file in HAWSE_RUN/cluster records the pid and start time of each process. After an agent was killed, the next agent
+finds the processes in this file. The start time shows whether a pid has been reused.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def ensure(
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # make Popen not wait for the child process, because `reap` waits for it
+        process.returncode = 0  # prevents Popen from waiting for the child, because `reap` does
         return True
 
 
@@ -127,7 +127,7 @@ def trim_logs(run: Path) -> None:
     for log in run_directory(run).glob("*.log"):
         with open(open_private(log, os.O_WRONLY), "ab") as file:
             if file.tell() > LONG_LOG:
-                file.truncate(0)  # safe, because the processes that write the file append to it
+                file.truncate(0)  # safe, because processes only append to the file
 
 
 def _note(run: Path, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Docker's warnings for a manager that wants to leave its cluster: they say what the cluster would lose."""
+"""Docker's warnings to a manager that leaves its cluster, about the loss of managers and of the quorum."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def leave(host: Host, *, force: bool) -> None:
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
-    """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
+    """Return the membership that this host ends, or None if another version of hawse wrote its record.
 
     If the result is None, the caller ends the membership on this host only, and does not notify the cluster. Raises
     Unavailable if this host is in no cluster. Without ``force``, the function also raises Unavailable in two cases:
@@ -312,7 +312,7 @@ def _workplace(host: Host) -> Iterator[Path]:
 
     If the ``with`` block fails, the files are deleted, so that this host is in no cluster.
     """
-    _abandon(host)  # remove the processes and files that a killed attempt has left
+    _abandon(host)  # remove the remains of a killed attempt
     path = host.root / "cluster.new"
     path.mkdir(mode=0o700, parents=True)
     try:

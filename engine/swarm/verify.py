@@ -19,7 +19,7 @@ from engine.model import NetworkRecord
 def find(host: Host, reference: str) -> list[NetworkRecord]:
     """Return the networks of this host's cluster with this name or id; none if the host is in no cluster.
 
-    The records are those of networks that this host does not use.
+    The caller uses the records of networks that this host does not use.
     """
     if not host.is_clustered:
         return []
@@ -40,7 +40,7 @@ def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
 
 
 def spans_hosts(host: Host, record: NetworkRecord) -> bool:
-    """Return whether other hosts may also have endpoints of the network.
+    """Return whether the network can have endpoints on other hosts.
 
     The etcd store has the records of such a network.
     """

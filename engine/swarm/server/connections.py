@@ -2,7 +2,7 @@
 
 A *guest* is a client that has shown neither a certificate nor a valid token. A guest has one deadline for its whole
 connection, and the number of guests is limited. If a server has too many guests, the server disconnects the oldest
-guest. Therefore waiting guests never keep out a host that sends its request immediately. A known host is a host with a
+guest. Therefore waiting guests do not block a host that sends its request immediately. A known host is a host with a
 certificate or a valid token. Each known host has its own limit of connections.
 """
 
@@ -66,7 +66,7 @@ class Visit:
 
 
 def place_of(address: str) -> str:
-    """Return the value by which clients are counted: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the key under which the server counts a client: its IPv4 address, or the /64 of its IPv6 address."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
         return str(IPv6Address(int(ip) & ~SITE))
