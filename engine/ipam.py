@@ -47,8 +47,8 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 class Occupied:
     """The address ranges of one IP version that are in use.
 
-    Most queries ask about a range that is free. Therefore a query at first only scans the unsorted list of used ranges.
-    The first query whose range overlaps a used range sorts and merges the list for all later queries.
+    Because most queries are about a free range, a query at first only scans the unsorted list of used ranges. The first
+    query that finds an overlap sorts and merges the list for all later queries.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:

@@ -188,7 +188,7 @@ def parse_link(text: str) -> tuple[str, str]:
 
 
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the only network in ``matches``. A network that is being created or removed counts as missing.
+    """Return the only network in ``matches``, without networks that are being created or removed.
 
     Raises `NotFound` if there is no network, and `InvalidArgument` if there are several networks. If ``inspect`` is
     set, InvalidArgument has the error text of Docker's network inspect.
