@@ -430,8 +430,9 @@ class Repairer(Protocol, metaclass=_ExaminedOnce):
         """Return the differences between the kernel and the desired state; changes nothing."""
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair the ``differences`` that `compare` found, and change nothing else; idempotent. Live connections
-        continue.
+        """Repair the ``differences`` that `compare` found, and change nothing else; idempotent.
+
+        Live connections continue.
         """
 
     def saved_state(self) -> Sequence[str]:
@@ -509,8 +510,7 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
         """
 
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
-        """Repair the differences that `compare_network` finds, and attach the ``endpoints`` to the network again;
-        idempotent.
+        """Repair the differences that `compare_network` finds, and attach the ``endpoints`` again; idempotent.
 
         `repair_endpoint` repairs all other faults of an endpoint.
         """
@@ -569,8 +569,7 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
         """
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return the differences between the kernel's tables (forwarding and neighbour tables) and ``peers``, one line
-        each.
+        """Return a line for each difference between ``peers`` and the forwarding and neighbour tables.
 
         With ``fix``, the driver also repairs the differences.
         """

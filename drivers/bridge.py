@@ -251,9 +251,7 @@ class BridgeDriver:
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Allow a container to send packets on one network from the addresses that it has on other networks;
-        idempotent.
-        """
+        """Accept packets that a container sends from addresses of its other networks; idempotent."""
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:

@@ -88,8 +88,8 @@ class Port:
     def _wrong_flags(self, name: str) -> dict[str, int]:
         """Return the bridge flags of the port ``name`` with wrong values, which block packets or let too many pass.
 
-        The port's state is not compared without carrier or with the spanning tree protocol, because the kernel then
-        sets it.
+        If the port has no carrier, or if the bridge runs the spanning tree protocol, the kernel sets the port's state.
+        The state is then not compared.
         """
         flags = link.port_flags(self.session, name)
         usual = {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, **USUAL, "state": link.FORWARDING}

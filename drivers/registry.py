@@ -95,9 +95,7 @@ def _own(type_name: str) -> type | None:
 
 @cache
 def _own_types() -> tuple[str, ...]:
-    """Return the network types that hawse itself provides. The function looks for a driver class in each module of
-    `drivers`.
-    """
+    """Return hawse's own network types: those with a driver class in a module of `drivers`."""
     return tuple(m.name for m in iter_modules([str(Path(__file__).parent)]) if _own(m.name) is not None)
 
 

@@ -109,8 +109,9 @@ class ParentedDriver:
         return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Delete the sub-interface; idempotent. If ``sandbox`` is None, do nothing, because the sub-interface no longer
-        exists.
+        """Delete the sub-interface; idempotent.
+
+        Does nothing if ``sandbox`` is None, because the sub-interface no longer exists.
         """
         if sandbox is None:
             return
@@ -173,9 +174,7 @@ class ParentedDriver:
         raise NotImplementedError
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the MAC address to set on the sub-interface; empty for kinds of sub-interfaces that share the parent's
-        MAC.
-        """
+        """Return the MAC address to set on the sub-interface; empty for kinds that share the parent's MAC."""
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
@@ -244,9 +243,7 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def parent_name(network: NetworkSpec) -> str:
-    """Return the parent interface of a network: the interface that the user named, else the network's dummy
-    interface.
-    """
+    """Return a network's parent interface: the one that the user named, else the network's dummy."""
     return network.options.get(PARENT) or names.dummy_name(network.id)
 
 

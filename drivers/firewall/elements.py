@@ -52,9 +52,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the set elements that let a container send on this network from ``addresses``, which it has on other
-    networks.
-    """
+    """Return the set elements that let a container send on this network from ``addresses`` of its other networks."""
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 

@@ -45,8 +45,9 @@ def release(port: str, endpoint: EndpointSpec) -> None:
 
 
 def unmute(port: str) -> None:
-    """Remove the element of a muted port (a bridge port whose router advertisements are dropped) from the table;
-    idempotent.
+    """Remove the element of a muted port from the table; idempotent.
+
+    A muted port is a bridge port whose router advertisements are dropped.
     """
     _destroy([_muted(port)])
 

@@ -63,8 +63,9 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Repair the ``differences`` that `compare` found in the table ``inet hawse``, and change nothing else; live
-    connections continue.
+    """Repair the ``differences`` that `compare` found in the table ``inet hawse``, and change nothing else.
+
+    Live connections continue.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))

@@ -31,11 +31,10 @@ ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
 
 
 def largest(address: IPAddress, mtu: int) -> int | None:
-    """Return the largest packet size that ``address`` answers, or None if larger packets are not lost silently.
+    """Return the largest packet size that ``address`` answers if larger packets up to ``mtu`` are lost, else None.
 
-    Sizes up to ``mtu`` are tried. The result is also None if the address answers no ping, or if a router announces its
-    MTU. Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Blocks up to two seconds, and less than 0.1
-    s if all packets are answered.
+    The result is also None if the address answers no ping, or if a router announces its MTU. Needs CAP_NET_RAW. Runs in
+    the calling thread's network namespace. Blocks up to two seconds, and less than 0.1 s if all packets are answered.
     """
     sizes = [*(size for size in SIZES if size < mtu), mtu]
     family, protocol, _, _ = KINDS[address.version]

@@ -43,9 +43,7 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Return whether the namespace that the file identifies exists; False for an empty file that a crashed process
-    left.
-    """
+    """Return whether the namespace of ``file`` exists; False for an empty file of a crashed process."""
     try:
         return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
     except OSError:

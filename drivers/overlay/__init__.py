@@ -182,9 +182,7 @@ class OverlayDriver:
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add one peer (an endpoint on another host), replacing earlier entries of the peer's MAC and addresses;
-        idempotent.
-        """
+        """Add one peer, and replace earlier entries of its MAC and addresses; idempotent."""
         options = overlay_options.complete(network)
         place = self.namespace(network)
         _require_tunnels(options, [peer])
@@ -195,9 +193,7 @@ class OverlayDriver:
         _with_tables(place, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer (an endpoint on another host); idempotent. Does nothing if the network is not up on this
-        host.
-        """
+        """Remove one peer; idempotent. Does nothing if the network is not up on this host."""
         place = self.namespace(network)
         if place.exists():
             options = overlay_options.complete(network)

@@ -38,15 +38,12 @@ class OverlayOptions:
 
     @property
     def local(self) -> IPAddress:
-        """The source address of VXLAN packets: the address in the WireGuard tunnel for an encrypted network, else the
-        underlay address.
-        """
+        """The source address of VXLAN packets: the tunnel address for an encrypted network, else the underlay address."""
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
     def tunnel_mtu(self, underlay: int) -> int:
-        """Return the MTU of the device through which VXLAN packets leave: the tunnel's interface or the underlay
-        device.
+        """Return the MTU of the device that sends VXLAN packets: the tunnel's interface or the underlay device.
 
         ``underlay`` is the MTU of the underlay device.
         """
