@@ -314,8 +314,9 @@ class Containers(Protocol):
         """
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
-        """Handle the end of a container's process: release the endpoints, addresses and ports of the container. Then
-        restart the container by its restart policy, or remove the container if it was started with --rm.
+        """Handle the end of a container's process: release its endpoints, and restart or remove the container.
+
+        Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
 
         When the process ends, the container's supervisor starts a new hawse process, which calls this method. With
         ``finished_at``, the wait before an automatic restart is over, and the container is restarted if its last run

@@ -242,9 +242,7 @@ def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
-    """Return the container's configuration for a network, or an empty configuration if the container has left the
-    network.
-    """
+    """Return the container's configuration for a network; empty if the container has left the network."""
     for attachment in container.attachments:
         if attachment.network_id == network_id:
             return attachment

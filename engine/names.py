@@ -46,9 +46,7 @@ taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
 
 
 def generate_container_name() -> str:
-    """Generate a random name ``adjective_surname``. If another container has the name, the caller calls this function
-    again.
-    """
+    """Generate a random name ``adjective_surname``, which another container may already have."""
     return f"{_any_of(ADJECTIVES.split())}_{_any_of(SURNAMES.split())}"
 
 

@@ -117,7 +117,7 @@ class SystemVerbs:
         return "active/manager" if known and known.is_manager else "active/worker"
 
     def _id(self) -> str:
-        """Return an identifier of this host and this HAWSE_ROOT, which never changes."""
+        """Return a stable identifier of this host and this HAWSE_ROOT."""
         try:
             machine = Path("/etc/machine-id").read_text().strip()
         except OSError:

@@ -37,8 +37,7 @@ STARTED = (
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
-    """Notify the agent that the local store has changed; with ``wait``, return when the agent's services are up to
-    date.
+    """Notify the agent of a change of the local store; with ``wait``, wait until its services are up to date.
 
     If no agent is running and ``start`` is True, the function starts an agent. Blocks up to ``timeout`` seconds.
 
@@ -238,9 +237,7 @@ def _arrange(descriptors: Sequence[int]) -> None:
 
 
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment variables: the variables of ``caller``, plus the variables that name the agent's
-    directories and file descriptors.
-    """
+    """Return the agent's environment: the variables of ``caller``, and the agent's directories and descriptors."""
     return {
         **caller,
         "HAWSE_ROOT": str(root),
@@ -255,7 +252,7 @@ def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
     The agent is started only if a network in ``joined`` has DNS names, or if a published port needs the agent. The
-    default bridge has no DNS names. In all other cases, the command does not wait for the agent.
+    default bridge has no DNS names. If ``joined`` is not empty and the agent is not needed, the command does not wait.
     """
     start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

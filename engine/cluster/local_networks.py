@@ -35,8 +35,9 @@ The time is short, because the agent has to renew its lease. The agent tries aga
 
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Return a cluster network's record in phase ``planned`` (without kernel objects), with options for this host's
-    VXLAN address and WireGuard tunnels.
+    """Return a cluster network's record in phase ``planned``, with the driver options of this host.
+
+    The options have this host's VXLAN address and WireGuard tunnels.
     """
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":

@@ -138,8 +138,7 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 
 
 def _share(view: View, changed: View, touched: set[str]) -> None:
-    """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, so that the records are not
-    parsed again.
+    """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, to save time.
 
     ``touched`` has the etcd keys that have changed. If one of these keys is the key of a node, lease or network, the
     records of the same type are not copied.

@@ -217,9 +217,7 @@ def ended_at(record: ContainerRecord) -> float:
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path of an adopted namespace still opens the namespace for which the container record was
-    made.
-    """
+    """Return whether the path of an adopted namespace still opens the namespace of the record."""
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)

@@ -111,7 +111,8 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
 def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     """Return the record of a container, or None and a reference by which a namespace must be opened.
 
-    A namespace that hawse did not create has no record while it is on no network.
+    The record is None if the caller must open the namespace first. This is the case for ``netns:`` and ``pid:``, and
+    for a recorded namespace that is not connected.
     """
     if names.is_adoptable(container):
         with host.store.read() as reader:
@@ -218,8 +219,7 @@ def _reroute(
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
-    """Add a network to the configuration of a stopped container; no effect if the configuration already has the
-    network.
+    """Add a network to the configuration of a stopped container, unless the configuration already has it.
 
     A network that does not exist is accepted. As in Docker, the next start of the container then fails.
     """
@@ -294,10 +294,9 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to the gateway bridge (docker_gwbridge), or disconnect it, as the container's networks
-    require.
+    """Connect the container to docker_gwbridge or disconnect it, as its networks require; set its routes.
 
-    Then set the container's default routes.
+    docker_gwbridge is the gateway bridge. The routes are the default routes.
 
     Returns the container's endpoints after both steps.
     """

@@ -105,9 +105,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return Docker's warning if IPv4 forwarding is off and the configuration file forbids hawse to enable IPv4
-    forwarding.
-    """
+    """Return Docker's warning if IPv4 forwarding is off and daemon.json forbids hawse to enable it."""
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []
     return ["IPv4 forwarding is disabled. Networking will not work."]

@@ -127,9 +127,7 @@ def remove_network(
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
-    """Write the new address of a container into /etc/hosts of each running container that has a link to this
-    container.
-    """
+    """Write a container's new address into /etc/hosts of each running container that links to it."""
     for source, alias, address in links.linking(host, record):
         path = host.container_directory(source.id) / "hosts"
         text = _present(path)

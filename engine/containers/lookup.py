@@ -33,8 +33,7 @@ def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the target container of a link on the default bridge, as a list with one record. If there is no such link,
-    return an empty list.
+    """Return a list with the target container of a link on the default bridge; empty without such a link.
 
     The reference "web/db" means the target of the link ``db`` of the container ``web``.
     """
@@ -137,9 +136,7 @@ def unknown_end(record: ContainerRecord) -> str:
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Raise Conflict if the container waits for an automatic restart, because the container then has no process and no
-    sandbox.
-    """
+    """Raise Conflict if the container waits for an automatic restart, without process and sandbox."""
     if record.status == "restarting":
         raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 

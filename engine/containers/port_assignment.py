@@ -93,8 +93,7 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
 
 
 def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Move a container's published ports to the endpoint that should have the ports now; return the container's
-    endpoints.
+    """Move a container's published ports to the endpoint that should have them; return its endpoints.
 
     The host ports are allocated from the container's configuration. A host port that the user did not choose changes.
     No endpoint has ports yet if no earlier network of the container could publish ports.

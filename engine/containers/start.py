@@ -229,9 +229,7 @@ def _resolved(tx: Transaction, host: Host, record: ContainerRecord) -> list[Netw
 
 
 def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
-    """Return the network mode of the container. If the mode is the prefix of a network's id, the full id replaces the
-    prefix.
-    """
+    """Return the container's network mode; the full id replaces the prefix of a network's id."""
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
@@ -280,9 +278,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
 
 
 def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Wait until the container's process is ready to execute the command. Return the container's record with the pid
-    and the network namespace of the process.
-    """
+    """Wait until the process can execute the command; return the record with its pid and network namespace."""
     try:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:

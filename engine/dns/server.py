@@ -198,9 +198,7 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sandbox's sockets can stay open, because the namespace, path and process of the sandbox have
-    not changed.
-    """
+    """Return whether the sandbox's sockets can stay open: its namespace, path and process are unchanged."""
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))

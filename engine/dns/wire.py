@@ -78,9 +78,7 @@ class Query(NamedTuple):
         return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
 
     def for_datagram(self) -> bytes:
-        """Return the query in the form for an upstream server by UDP: unchanged, or with a lowered maximum
-        reply size.
-        """
+        """Return the query for an upstream server by UDP: unchanged, or with a lower maximum reply size."""
         if not self.lowered:
             return self.message
         return self.message[: self.opt + 3] + UPSTREAM_SIZE.to_bytes(2, "big") + self.message[self.opt + 5 :]

@@ -120,8 +120,7 @@ def _link_local(text: str) -> str:
 def _allocate_in_pools(
     tx: Transaction, network: NetworkRecord, version: int, requested: str, holder: str, former: str
 ) -> str:
-    """Reserve the address ``requested``, or else the address ``former``, or else any address of the first subnet with a
-    free address.
+    """Reserve the address ``requested``, else ``former``, else an address of the first subnet that has a free one.
 
     Only subnets of the IP version ``version`` are used. Return the address with its prefix length, or "" if the network
     has no such subnet. Raises Forbidden or KernelFailure.
@@ -142,8 +141,7 @@ def _allocate_in_pools(
 def _allocate(
     tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str, preferred: str
 ) -> str:
-    """Reserve the address ``requested`` in a subnet for ``holder``. If ``requested`` is "", reserve the address
-    ``preferred`` if it is free, or else the lowest free address.
+    """Reserve an address in a subnet: ``requested``, else ``preferred`` if it is free, else the lowest free one.
 
     Return the reserved address with the subnet's prefix length.
     """

@@ -297,9 +297,7 @@ def _ways_out(
 
 
 def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
-    """Return the default route that an endpoint offers for an IP version, or None if the endpoint offers no
-    such route.
-    """
+    """Return the default route that an endpoint offers for an IP version, or None."""
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
     gateway, address = of_family[version]

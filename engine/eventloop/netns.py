@@ -35,11 +35,10 @@ def home() -> int:
 
 
 def inside(netns: int, action: Callable[[], T]) -> T:
-    """Run ``action`` in the network namespace ``netns``, return to the host's network namespace, and return the
-    action's result.
+    """Run ``action`` in the network namespace ``netns``, and return its result.
 
-    Only the calling thread changes its network namespace (setns(2)). If the thread cannot return to the host's
-    namespace, the process exits with code 71.
+    Only the calling thread changes its network namespace (setns(2)), and changes it back afterwards. If the thread
+    cannot return to the host's namespace, the process exits with code 71.
     """
     back = home()
     setns(netns, CLONE_NEWNET)

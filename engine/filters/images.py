@@ -41,9 +41,7 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image with only those references that match a pattern of the filter ``reference``. If no reference
-    matches, return an empty list.
-    """
+    """Return the image with only the names that match the filter ``reference``; an empty list if none does."""
     patterns = filters.get("reference", ())
     if not patterns:
         return [image]

@@ -219,15 +219,12 @@ def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
 
 
 def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
-    """Return the subnets that the user gave for a config-only, host or null network. No subnet or address is
-    allocated.
-    """
+    """Return the user's subnets for a config-only, host or null network; allocate nothing."""
     return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve the gateways and auxiliary addresses of a network. Return the network's record, with the automatic
-    gateways filled in.
+    """Reserve a network's gateways and auxiliary addresses; return its record with automatic gateways.
 
     Raises Forbidden with Docker's error text if an address is not available.
     """

@@ -260,8 +260,7 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """If one socket has reached the end of its data, shut down sending on the opposite socket; then watch both
-        sockets.
+        """After the end of one socket's data, shut down sending on the other socket; watch both sockets.
 
         If both directions have ended, close the connection.
         """

@@ -275,9 +275,7 @@ _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Take the host lock in shared mode and hold it until this process ends, so that no process runs
-    `remove_idle_state` meanwhile.
-    """
+    """Hold the host lock in shared mode until this process ends, which prevents `remove_idle_state`."""
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
@@ -341,8 +339,9 @@ def schedule_cleanup(host: Host) -> None:
 
 
 def _detach() -> None:
-    """Make this process independent of the command: start a new session, change the parent process, and give up
-    terminal, output and host lock.
+    """Make this process independent of the command.
+
+    It gets a new session and another parent process, and gives up terminal, output and host lock.
     """
     os.setsid()
     if os.fork():

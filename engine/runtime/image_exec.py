@@ -181,9 +181,7 @@ class Terminal:
             return
 
     def receive(self, child: int) -> int:
-        """Wait for the master of the command's terminal and return it. Return -1 if ``child`` ends without sending a
-        master.
-        """
+        """Wait for the master of the command's terminal; return it, or -1 if ``child`` ends without sending it."""
         pidfd = os.pidfd_open(child)
         try:
             select.select([self._listener.fileno(), pidfd], [], [])

@@ -59,9 +59,7 @@ class LogWriter:
         self._begin()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Append the data of a stream to the log; complete lines are written immediately, an incomplete line is
-        buffered.
-        """
+        """Append the data of a stream to the log; write complete lines now, and buffer an incomplete line."""
         if not self._path:
             return
         pending = self._partial.get(stream, b"") + data
@@ -161,9 +159,7 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Finish a rotation that a killed supervisor began. If the new file has no entry, delete the new file
-        instead.
-        """
+        """Finish a rotation that a killed supervisor began, or delete a new file without an entry."""
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
         if begun:

@@ -300,9 +300,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket], wait
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the readable connection reports the container's end. Returns False if the connection is readable
-    only because the supervisor has ended.
-    """
+    """Return whether the connection reports the container's end; False if only the supervisor has ended."""
     try:
         protocol.receive(connection)
     except (protocol.Broken, OSError):

@@ -114,9 +114,7 @@ class Streams:
         self.resume()
 
     def feed(self, data: bytes) -> None:
-        """Write ``data`` to standard input. If ``data`` is b"" and the container has the option stdin_once, close
-        standard input.
-        """
+        """Write ``data`` to standard input; b"" closes it if the container has the option stdin_once."""
         if data:
             self._unsent += data
         elif self._spec["stdin_once"] and not self._spec["tty"]:

@@ -232,8 +232,7 @@ class Store(Protocol):
         """Open a snapshot for reading; never waits for a writer."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction. The transaction is committed at the end of the block, or rolled back if the block raises
-        an exception.
+        """Open a transaction, which the end of the block commits, and an exception in the block rolls back.
 
         Waits until other writers have finished, but only up to a time limit.
         """

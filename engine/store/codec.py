@@ -128,9 +128,7 @@ def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
 
 
 def _default(field: Field[Any]) -> object:
-    """Return the default of a dataclass field. For a field without a default, return MISSING, which no field value
-    equals.
-    """
+    """Return the default of a dataclass field, or MISSING (which no value equals) without a default."""
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 

@@ -192,8 +192,7 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction. The transaction is committed at the end of the block, or rolled back if the block raises
-        an exception.
+        """Open a transaction, which the end of the block commits, and an exception in the block rolls back.
 
         Waits up to ``busy_seconds`` for other writers.
         """
@@ -407,8 +406,7 @@ BUSY_TIMEOUT_SECONDS = 0.2
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[Reader | None]:
-    """Open a snapshot of the store for tab completion and yield the snapshot, or yield None if the store cannot be
-    read.
+    """Yield a snapshot of the store for tab completion, or None if the store cannot be read.
 
     The result is None if the store does not exist, if its schema has another version, or if this user must not read it.
     Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.

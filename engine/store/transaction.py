@@ -26,7 +26,7 @@ from engine.store.codec import Decode, as_text, decode, encode
 T = TypeVar("T")
 Column = str | bytes | bool
 
-_FREED, _LEFT = 10, 20  # on a full disk: number of events to delete, and to keep
+_FREED, _LEFT = 10, 20  # events to delete on a full disk; minimum number to keep
 _HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it sorts after all ids with this prefix
 
 SAME_PLACE = """

@@ -26,9 +26,7 @@ LONG_LOG = 1 << 20
 
 
 def run_directory(run: Path) -> Path:
-    """Return the directory for pid files and logs of the processes that outlive the agent (mode 0700); creates it if
-    missing.
-    """
+    """Return the directory for pid files and logs of these processes (mode 0700); creates it if missing."""
     path = run / "cluster"
     make_private_directory(path)
     return path
@@ -52,8 +50,7 @@ def ensure(
     environment: Mapping[str, str] | None = None,
     directory: Path = Path("/"),
 ) -> bool:
-    """Start the process ``name`` in its own session unless the process is running; return whether this call has started
-    the process.
+    """Start the process ``name`` in its own session unless it is running; return whether it was started.
 
     The function holds the lock of the process ``name`` meanwhile.
     """
@@ -75,9 +72,7 @@ def ensure(
 
 
 def reap(run: Path, name: str) -> None:
-    """Collect the exit status of the child ``name`` if the child has ended; the child would otherwise remain a
-    zombie.
-    """
+    """Collect the exit status of the child ``name`` if it has ended, so that it does not remain a zombie."""
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):

@@ -74,9 +74,7 @@ def init(host: Host, request: SwarmInit) -> str:
 
 
 def _check_pools(pools: Sequence[str], size: int) -> None:
-    """Raise InvalidArgument if one of ``pools`` is not an IPv4 subnet, or cannot be split into subnets with the prefix
-    length ``size``.
-    """
+    """Raise InvalidArgument unless each of ``pools`` is an IPv4 subnet that can be split into subnets of ``size``."""
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
     for pool in map(ip_network, pools):
@@ -352,9 +350,7 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """End a membership of this host, even an incomplete one: stop the cluster's processes on this host, then delete
-    their files.
-    """
+    """End a membership of this host, even an incomplete one: stop its cluster processes, and delete their files."""
     where = memberships.directory(host.root)
     (where / MEMBERSHIP_FILE).unlink(missing_ok=True)
     for name in ("server", etcd_member.NAME):

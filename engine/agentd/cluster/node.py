@@ -113,8 +113,7 @@ class ClusterNode:
         self._mirrored = False
 
     def _after_renewal(self, client: Client) -> None:
-        """Update this host's copies of the cluster's networks, and renew the certificates and WireGuard keys that are
-        due.
+        """Update this host's copies of the cluster's networks; renew due certificates and WireGuard keys.
 
         Runs in the lease thread after each renewal of the lease.
         """

@@ -166,9 +166,7 @@ class Client:
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
     def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
-        """Run the operations ``success`` if all conditions hold, or else the operations ``failure``, as one atomic
-        transaction.
-        """
+        """Run the operations ``success`` if all conditions hold, else ``failure``, in one atomic transaction."""
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)
         reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
@@ -176,9 +174,7 @@ class Client:
         return Outcome(bool(answer.get("succeeded")), pairs)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
-        """Return several single keys with their values, all read at one revision; the item for a missing key
-        is None.
-        """
+        """Return several keys with their values, all read at one revision; None for a missing key."""
         results = self.transact([], [read(key) for key in keys]).found
         return [next(iter(part), None) for part in results]
 

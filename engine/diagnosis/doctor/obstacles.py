@@ -55,7 +55,7 @@ def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
     outside = type(sender)(OUTSIDE[sender.version])
     family = f"ipv{sender.version}"
     if any(sysctl.read(sysctl.conf(family, one, "forwarding")) == "0" for one in ("all", bridge)):
-        return  # another check reports a missing route
+        return  # another check reports that forwarding is off
     usual, found = path_lookup.route(outside), path_lookup.route(outside, sender, bridge)
     if usual.kind == "unicast" and found.kind not in ("unicast", "filtered"):
         what = f"this host drops packets of {sender} to the outside ({found.kind or 'no route'})"

@@ -218,9 +218,7 @@ class Explanation:
         return self._later(seen, arrived=arrived) or found
 
     def _neighbours(self) -> Iterator[Culprit]:
-        """Yield a duplicate address if there is one, because it causes wrong neighbour entries; afterwards these
-        entries.
-        """
+        """Yield first a duplicate address, which causes wrong neighbour entries, and then these entries."""
         for culprit in self._checks.neighbours():
             yield from self._checks.duplicates(sending=True)
             yield culprit

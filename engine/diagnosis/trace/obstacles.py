@@ -74,14 +74,14 @@ class Obstacles:
             yield from self._unresolved()
 
     def wrong_source(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield the rule that gave the probe a source address of no host interface, if the probe left this host."""
+        """Yield the rule that changed the probe's source to a foreign address, if the probe left this host."""
         own = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
         if any(str(s.source) not in own and s.source != self._way.source_address for s in left):
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
-        """Return the obstacles at an interface. The first call for a place, after the loss of the probe, reads them."""
+        """Return the obstacles at an interface, which are read once for each place, after the probe was lost."""
         if place not in self._known:
             self._known[place] = place.inside(obstacles.everywhere)
         return self._known[place].get(interface, [])
@@ -192,7 +192,10 @@ class Obstacles:
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _unresolved(self) -> Iterator[Culprit]:
-        """Yield a next hop without an answer to ARP, in the source's namespace, on the host, or in the target's."""
+        """Yield addresses on the path that do not answer ARP requests or neighbour solicitations.
+
+        The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
+        """
         way = self._way
         members = [m for m in (way.source_member, way.target_member) if m is not None]
         bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]

@@ -133,7 +133,7 @@ class Routes:
 
     @staticmethod
     def _forwarded(sender: IPAddress, received: str, target: IPAddress, expected: str) -> Iterator[Culprit]:
-        """Yield a culprit if the host does not forward packets to the interface ``expected``."""
+        """Yield a culprit if the host does not forward packets to ``expected``; "" means any but ``received``."""
         found = path_lookup.route(target, sender, received)
         right = found.interface == expected if expected else found.interface != received
         if found.kind == "unicast" and right:

@@ -85,9 +85,7 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add the connection of a guest (a client without certificate or token); if there are too many guests,
-        disconnect the oldest guest.
-        """
+        """Add the connection of a guest; if there are too many guests, disconnect the oldest guest."""
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
             surplus = self._surplus(visit.place)
@@ -112,9 +110,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a guest's connection belongs to the known host ``node``; return False if this host has too many
-        connections.
-        """
+        """Record that a connection belongs to the host ``node``; return False if it has too many connections."""
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False
