@@ -341,7 +341,7 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
     def delete_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
         """Remove endpoints whose sandboxes no longer exist, with their published ports; idempotent.
 
-        The effect is that of `Publisher.unpublish`, `Driver.leave` and `Driver.delete_endpoint` for each endpoint.
+        For each endpoint, the call does the work of `Publisher.unpublish`, `Driver.leave` and `Driver.delete_endpoint`.
         """
 
     def delete_networks(self, networks: Sequence[NetworkSpec]) -> None:

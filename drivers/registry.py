@@ -1,8 +1,8 @@
 """Registry of drivers by network type.
 
 A driver's file is named after its type, and so is the class in that file (``drivers/bridge.py``: ``BridgeDriver``).
-Third-party packages add types through the entry-point group ``hawse.drivers``. These packages cannot replace hawse's
-own types.
+Third-party packages add types through the entry-point group ``hawse.drivers``. Such a package cannot replace one of
+hawse's own types.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class ParentedDriver:
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the gateway addresses that the network offers as next hops: those of the endpoint's own subnets."""
+        """Return the gateway addresses of the endpoint's own subnets, which are the next hops."""
         own = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own)]
         addresses = [p.gateway.ip for p in pools if p.gateway is not None]

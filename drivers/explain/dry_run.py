@@ -73,7 +73,7 @@ class DryRunRecorder(CommandRecorder):
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
         """Return ``bodies`` without the routes of interfaces that the dry run has deleted.
 
-        Deleting one end of a veth pair deletes its other end too.
+        The deletion of one end of a veth pair also deletes the other end.
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies

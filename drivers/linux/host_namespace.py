@@ -38,7 +38,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """Yield a sign if the namespace is that of hawse itself, that of PID 1, or the machine's first namespace.
+    """Yield a sign if the namespace is hawse's own, PID 1's, or the first namespace of the machine.
 
     Namespaces are compared by inode number and not by path, because many paths lead to one namespace.
     """

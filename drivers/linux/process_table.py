@@ -11,7 +11,7 @@ from drivers.linux.process import stat_fields
 TICKS = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second; the unit of the times in /proc/PID/stat."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Indexes into the fields of `stat_fields`: parent, CPU times (own, and those of ended children), threads.
+# Indexes into the fields of `stat_fields`: parent, CPU times (of the process, and of its ended children), threads.
 _PARENT, _TIMES, _THREADS = 1, slice(11, 15), 17
 SECOND = 1_000_000_000  # nanoseconds
 

@@ -38,7 +38,7 @@ class OverlayOptions:
 
     @property
     def local(self) -> IPAddress:
-        """The source address of VXLAN packets: the tunnel address for an encrypted network, else the underlay address."""
+        """The source address of VXLAN packets: the tunnel address if encrypted, else the underlay address."""
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
