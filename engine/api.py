@@ -303,7 +303,7 @@ class Containers(Protocol):
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
         """Publish additional ports of a container, which may be running or stopped (a hawse extension).
 
-        The ports are also added to the container's configuration. A restart therefore publishes the ports again.
+        The ports are also added to the container's configuration, so that a restart publishes them again.
         """
 
     def unpublish(self, reference: str, spec: PortSpec) -> None:
@@ -331,7 +331,7 @@ class Containers(Protocol):
         """
 
     def rejoin(self) -> None:
-        """Connect adopted namespaces again that lost their networks at a boot, if their names exist again.
+        """After a boot, connect adopted namespaces to their networks again, if their names exist again.
 
         The agent starts a new hawse process, which calls this method, when such a name appears.
         """

@@ -375,6 +375,6 @@ class ContainerVerbs(Verbs):
     def rejoin(self) -> None:
         """Record the end of adopted namespaces that no longer exist.
 
-        Connect the namespaces that left their networks because of a boot, when their names exist again.
+        Also connects namespaces again that lost their networks at a boot, if their names exist again.
         """
         rejoining.follow_all(self.changing())

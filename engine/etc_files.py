@@ -212,7 +212,7 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
 def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
     """Return whether a DNS server can be reached from the host's network namespace only.
 
-    If ``zones`` is True, an IPv6 address with a zone (``%eth0``) counts as reachable from the sandbox.
+    If ``zones`` is True, an IPv6 address with a zone (``%eth0``) is regarded as reachable from the sandbox.
     """
     parsed = _parse_server(server)
     assert parsed is not None

@@ -225,8 +225,8 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
 def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> IPAddress:
     """Return the lowest free address of ``ip_range``, or of the subnet if ``ip_range`` is None.
 
-    Automatic gateways are chosen by this function too. ``used`` are the used addresses of the subnet, in ascending
-    order and without duplicates. Raises `NoFreeAddress` if no address is free.
+    This function also chooses automatic gateways. ``used`` are the used addresses of the subnet, in ascending order and
+    without duplicates. Raises `NoFreeAddress` if no address is free.
     """
     first, last = usable(subnet)
     if ip_range is not None:

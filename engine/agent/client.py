@@ -153,7 +153,7 @@ def take_lock(run_dir: Path) -> int | None:
 def keep_agent(host: Host, driver: Driver) -> None:
     """Start the agent if the driver's networks have kernel state that the agent repairs; idempotent.
 
-    Returns immediately. If the agent's process cannot be started now, the next command tries again.
+    Returns immediately. If the agent cannot be started now, the next command tries to start it.
     """
     if isinstance(driver, (Repairer, LinkRepairer)):
         with suppress(OSError):

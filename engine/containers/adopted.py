@@ -1,8 +1,8 @@
 """Use network namespaces that hawse did not create as if they were containers ("adopted" sandboxes).
 
 ``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
-of a process. Each namespace has one default name, however the user refers to it: the last part of a path is its name,
-and ``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
+of a process. Each namespace has one default name for all its references: the last part of a path is its name, and
+``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
 reference means that container.
 
 An adopted sandbox has a container record only while it is connected to a network. The record is created together with
@@ -182,7 +182,7 @@ def is_of_process(record: ContainerRecord) -> bool:
 
 
 def reference_of(record: ContainerRecord) -> str:
-    """Return a reference that opens the namespace of a record, whatever the record's name is."""
+    """Return a reference that opens the namespace of a record, even if the record was renamed."""
     return f"{names.ADOPTED}{record.sandbox_path}"
 
 

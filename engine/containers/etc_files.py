@@ -48,9 +48,9 @@ anything into it.
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files for /etc of a container as a mapping from path in the container to path on the host.
 
-    If the container joins another container's sandbox, the result has the files of that other container: those that the
-    user bound there (-v FILE:/etc/hosts), else those of hawse. A namespace that hawse did not create has no files, so a
-    container that joins the namespace has its own files.
+    If the container joins another container's sandbox, the result has the files of that other container: the user's
+    binds (-v FILE:/etc/hosts), else hawse's files. A namespace that hawse did not create has no files, so a container
+    that joins the namespace has its own files.
     """
     owner_id = lookup.sandbox_owner(host, record)
     directory = host.root / "containers" / owner_id

@@ -75,8 +75,8 @@ def unpublish(host: Host, reference: str, asked: PortSpec) -> None:
 
     If a published port range is larger, the range is split, and its other ports stay published.
 
-    If ``asked`` has a host port or a host address, only what is published there is unpublished. Raises NotFound if one
-    of the ports is not published.
+    If ``asked`` has a host port or a host address, ports that are published elsewhere stay published. Raises NotFound
+    if one of the ports is not published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):

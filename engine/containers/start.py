@@ -310,8 +310,8 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: in
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
     """Return the container's record in the form that is stored before the container's command is executed.
 
-    The record already has the pid of the new process. The status, exit code and start time in the record are still
-    those of the last run.
+    The record already has the pid of the new process. The status, exit code and start time in the record still describe
+    the previous run.
     """
     return replace(
         plumbed,

@@ -1,8 +1,7 @@
 """The figures of containers: network counters of their interfaces, processor time, memory, disk and processes.
 
-hawse makes no cgroups, so the figures come from /proc. They include the running processes and those of their children
-that have ended and been waited for. A container's network counters are those of its own interfaces, read in its network
-namespace.
+hawse makes no cgroups, so the figures come from /proc. They include the running processes, and their ended children
+that were waited for. A container's network counters are those of its own interfaces, read in its network namespace.
 """
 
 from __future__ import annotations

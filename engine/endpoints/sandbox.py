@@ -239,7 +239,7 @@ def _crossings(
     """Group pairs of endpoints by driver. Yield each driver that implements `Multihomed`, with the pairs of this
     driver.
 
-    The driver of a pair is that of the first endpoint's network. Each yielded pair has the network of the first
+    The network of the first endpoint has the driver of the pair. Each yielded pair has the network of the first
     endpoint and the addresses of the second endpoint.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}

@@ -186,7 +186,7 @@ class Loop(DescriptorWatcher):
 class Background(DescriptorWatcher):
     """A watcher whose handlers have low priority: in one round, the loop calls at most `TURN` of its ready handlers.
 
-    Therefore the loop's other handlers wait for at most `TURN` low-priority handlers, however many descriptors are
+    Therefore the loop's other handlers wait for at most `TURN` low-priority handlers, even if many descriptors are
     ready.
     """
 

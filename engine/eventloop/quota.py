@@ -1,8 +1,8 @@
 """Quotas that clients share fairly: the limit of each client depends on how many places are free.
 
-A place stands for one connection, flow or query. A client gets no more places if the client already holds as many
-places as are free. Therefore a single greedy client gets at most half of all places, and two greedy clients get a third
-each. A free place always remains for the next client. The quota needs no fixed limit for each client.
+A place is one connection, flow or query. A client gets no more places if the client already holds as many places as are
+free. Therefore a single greedy client gets at most half of all places, and two greedy clients get a third each. A free
+place always remains for the next client. The quota needs no fixed limit for each client.
 """
 
 from __future__ import annotations

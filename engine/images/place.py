@@ -58,7 +58,7 @@ class Placer:
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
 
     def end_layer(self) -> None:
-        """End the current layer and count it as a member, so that the number of empty layers is limited too."""
+        """End the current layer and count it as a member, to limit the number of empty layers."""
         self.members += 1
         self._count()
 

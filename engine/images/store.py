@@ -433,7 +433,7 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 
 
 def _dropped_names(record: ImageRecord, name: str) -> list[str]:
-    """Return the tags and digests that a removal by ``name`` removes; "" stands for the image's id.
+    """Return the tags and digests that a removal by ``name`` removes; "" means a removal by the image's id.
 
     As in Docker, the digests of a repository are removed with its last tag.
     """

@@ -197,8 +197,7 @@ def give_up(host: Host, container_ids: Iterable[str]) -> None:
 def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:
     """Return the restored objects, and a line for each object that was not restored.
 
-    A namespace whose name does not exist yet is not a failure. The next call of `boot` connects it if its name exists
-    then.
+    A namespace whose name does not exist yet is not a failure. A later call of `boot` connects it when its name exists.
     """
     records = [*plan.soon, *plan.late]
     absent = [r for r in records if r.kind == "adopted" and r.id in failed and not os.path.exists(r.sandbox_path)]

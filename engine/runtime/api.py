@@ -321,7 +321,7 @@ class EndWatch(Protocol):
     def exit_code(self) -> int | None:
         """Return the exit code of the ended run.
 
-        None means that the supervisor was killed: the caller must watch again.
+        None means that the supervisor was killed. The caller must then watch again.
         """
 
     def close(self) -> None:

@@ -46,7 +46,7 @@ def _move(kind: str, name: str) -> None:
                     os.mkdir(directory, 0o755, dir_fd=root)
             processes = os.open(f"{_GROUP}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
             try:
-                os.write(processes, b"0")  # 0 stands for the process that writes
+                os.write(processes, b"0")  # 0 means the process that writes
             finally:
                 os.close(processes)
         finally:

@@ -147,7 +147,7 @@ class ContainerDirectory(DocumentDirectory):
     def remove(self) -> None:
         """Remove crun's state of the container, and the container's directory and its content; idempotent.
 
-        Files that another process writes during the removal are removed too.
+        Also removes files that another process writes during the removal.
         """
         shutil.rmtree(os.path.join(crun_root(self.run), os.path.basename(self.path)), ignore_errors=True)
         for _ in range(_WRITERS):

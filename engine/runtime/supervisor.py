@@ -104,8 +104,8 @@ class Supervisor:
         """Create the lock, the socket and the files of running containers again, if other programs have deleted them.
 
         A supervisor without containers ends instead, because the next command starts another one. After an error (a
-        full disk), the next check tries again. The socket comes last, because a command that can connect must find the
-        files too.
+        full disk), the next check tries again. The socket is created last, because a command that can connect must find
+        the files.
         """
         if not (self._is_needed() or residence.is_intact()):
             self._leaving = True

@@ -4,7 +4,7 @@ This module handles files, locks and SQLite's errors; `engine.store.transaction`
 Threads may share a store. A process may fork while no snapshot or transaction is open. The store's directory may be
 deleted at any time. A commit survives the death of any process, because the kernel's page cache holds the data. After a
 power failure, the commits since the last checkpoint may be lost, but the file is never damaged. The loss of commits is
-acceptable, because the kernel state is lost too.
+acceptable, because a power failure also ends the kernel state.
 
 A process keeps its connections open for later snapshots and transactions, because opening and closing are slow. The
 first process that opens a store reads the whole log. The last process that closes the store may write the log back. A

@@ -82,8 +82,7 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 def agent_is_needed(examined: Examined) -> bool:
     """Return whether the agent must run now.
 
-    The agent must run if the guard has a record of it, if the host is in a cluster, or if a network or container needs
-    it.
+    It must run if the guard has a record of it, if the host is in a cluster, or if a network or container needs it.
     """
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:

@@ -12,7 +12,7 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.source import OUTSIDE
 
-LARGEST_BYTES = 9216  # the largest packet that is tried; larger MTUs are those of loopback and of some clusters
+LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some clusters have larger MTUs
 
 
 def wrong_neighbour(way: Way) -> Iterator[Culprit]:
