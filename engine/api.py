@@ -318,9 +318,9 @@ class Containers(Protocol):
 
         Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
 
-        When the process ends, the container's supervisor starts a new hawse process, which calls this method. With
-        ``finished_at``, the wait before an automatic restart is over, and the container is restarted if its last run
-        ended at that time.
+        When the process ends, the container's supervisor starts a new hawse process, which calls this method.
+        ``finished_at`` is given after the wait before an automatic restart. The container is then restarted only if its
+        last run ended at that time.
         """
 
     def settle(self, container_id: str) -> None:

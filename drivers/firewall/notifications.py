@@ -1,8 +1,8 @@
 """Notifications from the kernel about nftables changes in one network namespace (NFNLGRP_NFTABLES).
 
 For every transaction, the kernel sends one message per change. Then the kernel sends a message with the new generation
-number and the process that made the transaction. Because other programs may make thousands of changes to their own
-tables, a message without the name of hawse's table is not parsed.
+number and the process that made the transaction. Other programs may make thousands of changes to their own tables. To
+save time, a message without the name of hawse's table is not parsed.
 """
 
 from __future__ import annotations

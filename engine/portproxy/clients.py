@@ -92,7 +92,7 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the first flow of a client or group that was not used since the flow was added or moved to the end.
+        """Return the first flow of a client or group that was not used since it was added or moved to the end.
 
         Flows that were used since then are moved to the end.
         """

@@ -58,7 +58,7 @@ class Streams:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
         ``adopted`` is the pid of a process that an earlier supervisor started. Standard input is then not opened if the
-        container has the option stdin_once, which closes standard input when the first client's input ends.
+        container has the option stdin_once. This option closes standard input when the first client's input ends.
         """
         if self._spec["tty"]:
             return

@@ -236,8 +236,8 @@ class DecodeCache:
 
     For an unchanged document, the decoder returns the same record as in the previous reading.
 
-    The class is for a process that reads all records many times, such as the agent, because few records change between
-    two readings. The cache keeps the documents of the last two readings, so it is about as large as the store.
+    The class is for a process that reads all records many times, such as the agent. Few records change between two
+    readings. The cache keeps the documents of the last two readings, so it is about as large as the store.
     """
 
     def __init__(self) -> None:
