@@ -2,13 +2,13 @@
 
 A driver owns every network of its type and all kernel resources of those networks. A driver does not know users' names,
 the engine's database or containers. The engine gives the driver immutable values, and the driver raises `DriverError`.
-A driver changes kernel objects in the calling process's network namespace (the *host*) and in sandboxes, which are
-given by path.
+A driver changes kernel objects in the calling process's network namespace (the *host*) and in sandboxes. The engine
+gives the path of each sandbox.
 
 Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` reserves what the endpoint needs, and
-``join`` adds the endpoint's interface to the sandbox. ``join`` can be repeated with the same values at any time. Every
-``delete_*``, ``leave`` and ``unpublish`` call is idempotent and works without the container's process and network
-namespace. Such a call continues after errors and raises the first error at the end.
+``join`` adds the endpoint's interface to the sandbox. ``join`` can be repeated with the same values at any time. The
+calls ``delete_*``, ``leave`` and ``unpublish`` are idempotent, and do not need the container's process or network
+namespace. After an error, they do the remaining steps, and then raise the first error.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class KernelError(DriverError):
 
 
 class InterfaceRefused(KernelError):
-    """The kernel refused to create a sandbox's interface, because no interface may have the requested MAC address."""
+    """The kernel refused to create a sandbox's interface, because the requested MAC address is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ Members = Sequence[tuple[NetworkSpec, Sequence[EndpointSpec]]]
 class Desired:
     """The state that the engine's database requires for all networks of one driver on this host.
 
-    ``networks`` and ``links`` must exist. Other commands are creating or removing the networks in ``unsettled`` and the
-    links in ``unsettled_links``. The kernel objects of these networks and links may therefore exist or be missing.
+    ``networks`` and ``links`` must exist. Other commands are now creating or removing the networks in ``unsettled`` and
+    the links in ``unsettled_links``. A kernel object of such a network or link is correct whether it exists or not.
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
     maps each protocol to the port at which the agent proxies that protocol. ``relay`` is None in a process that does
     not know these ports.
@@ -184,7 +184,7 @@ class Difference:
 
     @property
     def is_damage(self) -> bool:
-        """Whether something is damaged, so that more than a normal update is due."""
+        """True if an object is damaged; False for the kind ``upkeep`` (a normal update)."""
         return self.kind != "upkeep"
 
 
@@ -192,8 +192,8 @@ class Difference:
 class Sandbox:
     """A container's network namespace, named by a path that opens it (``/proc/PID/ns/net`` or a bind mount).
 
-    ``inode`` is the inode number of the network namespace, or 0 if unknown. Code enters a sandbox only while the path
-    still leads to that namespace (`drivers.linux.netns.netns_fd`).
+    ``inode`` is the inode number of the network namespace, or 0 if unknown. Before a process enters the sandbox, it
+    checks that the path still leads to that namespace (`drivers.linux.netns.netns_fd`).
     """
 
     id: str
@@ -246,7 +246,7 @@ class OptionFacts:
 
 @dataclass(frozen=True, slots=True)
 class DriverFacts:
-    """The properties of a network type that the engine needs before it has a network of that type.
+    """The properties of a network type, which the engine reads before it creates networks of that type.
 
     - ``scope`` is ``local`` or ``swarm``.
     - ``publishes_ports``: endpoints can publish ports, by the driver itself or through docker_gwbridge.
@@ -334,8 +334,8 @@ class Publisher(Protocol, metaclass=_ExaminedOnce):
     ) -> None:
         """Stop publishing ``ports`` and delete their conntrack entries; idempotent.
 
-        ``ports`` may be parts of the endpoint's ranges. With ``leaving``, the conntrack entries are kept, because
-        `Driver.delete_endpoint` deletes all entries of the endpoint later.
+        ``ports`` may be parts of the endpoint's ranges. With ``leaving``, the conntrack entries remain.
+        `Driver.delete_endpoint` later deletes all entries of the endpoint.
         """
 
 
@@ -346,7 +346,7 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
     def delete_endpoints(self, endpoints: Sequence[tuple[NetworkSpec, EndpointSpec]]) -> None:
         """Remove endpoints whose sandboxes no longer exist, with their published ports; idempotent.
 
-        The effect is that of `Publisher.unpublish`, `Driver.leave` and `Driver.delete_endpoint` for each endpoint.
+        For each endpoint, the call does the work of `Publisher.unpublish`, `Driver.leave` and `Driver.delete_endpoint`.
         """
 
     def delete_networks(self, networks: Sequence[NetworkSpec]) -> None:
@@ -355,8 +355,8 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Disable the networks without the slow part of `delete_networks`; idempotent.
 
-        Returns the ids of the networks whose kernel objects are not all removed. The caller later passes networks with
-        these ids to `delete_networks`, which then needs no other field of `NetworkSpec`.
+        Returns the ids of the networks whose kernel objects are not all removed. The caller later passes these networks
+        to `delete_networks`. That call reads only the ids, not the other fields of `NetworkSpec`.
         """
 
 
@@ -365,8 +365,8 @@ class Settings:
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: other machines on the host's networks may reach published ports at a container's own address.
-      This includes ports that are published on one host address only.
+    - ``direct_routing``: other machines on the host's networks can reach published ports at a container's own address.
+      This is also true for ports that are published on one host address only.
     - ``accept_mark``: the firewall accepts packets with this firewall mark; "mark" or "mark/mask", "" for none.
     - ``forwarding``: the driver enables forwarding between the host's interfaces if a network needs it.
     """
@@ -392,7 +392,7 @@ class Configurable(Protocol, metaclass=_ExaminedOnce):
 class Multihomed(Protocol, metaclass=_ExaminedOnce):
     """Optional driver protocol for containers with endpoints on several networks.
 
-    Such a container may send a packet through one endpoint with the source address of another endpoint.
+    Such a container sometimes sends a packet through one endpoint with the source address of another endpoint.
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
@@ -435,15 +435,16 @@ class Repairer(Protocol, metaclass=_ExaminedOnce):
         """Return the differences between the kernel and the desired state; changes nothing."""
 
     def repair(self, desired: Desired, differences: Sequence[Difference]) -> None:
-        """Repair the ``differences`` that `compare` found, and change nothing else; idempotent. Live connections
-        continue.
+        """Repair the ``differences`` that `compare` found, and change nothing else; idempotent.
+
+        Live connections continue.
         """
 
     def saved_state(self) -> Sequence[str]:
-        """Return text lines that record the shared kernel state which this process added; the list is usually empty.
+        """Return lines of text that record the shared kernel state added by this process; usually no lines.
 
-        The caller must store these lines, because the engine's database does not otherwise record that state. `repair`
-        later gets the lines in `Desired.saved_state`.
+        The caller must store these lines, because no other record contains that state. `repair` later gets them in
+        `Desired.saved_state`.
         """
 
     def needs_repair(self) -> bool:
@@ -486,8 +487,8 @@ class Watch(Protocol, metaclass=_ExaminedOnce):
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks until `unblock` is called; idempotent.
 
-        New connections stay blocked even if another program meanwhile removes the shared kernel state, such as firewall
-        rules. Established connections continue. ``saved_state`` holds the lines that `Repairer.saved_state` returned.
+        New connections stay blocked even if another program removes the shared kernel state, such as firewall rules.
+        Established connections continue. ``saved_state`` holds the lines that `Repairer.saved_state` returned.
         """
 
     def unblock(self) -> None:
@@ -514,8 +515,7 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
         """
 
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
-        """Repair the differences that `compare_network` finds, and attach the ``endpoints`` to the network again;
-        idempotent.
+        """Repair the differences that `compare_network` finds, and attach the ``endpoints`` again; idempotent.
 
         `repair_endpoint` repairs all other faults of an endpoint.
         """
@@ -555,7 +555,7 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     """Optional driver protocol: program the peers of a network, which are the network's endpoints on other hosts."""
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Program exactly these peers (endpoints on other hosts) into the forwarding and neighbour tables; idempotent.
+        """Make the forwarding and neighbour tables contain exactly these peers (endpoints on other hosts); idempotent.
 
         Table entries that are already correct are not touched.
         """
@@ -569,12 +569,12 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove the table entries of one peer (an endpoint on another host); idempotent.
 
-        If the MAC or an address has moved to a third host, the entry that names this third host is kept.
+        An entry for the peer's MAC or address that names a third host remains, because the MAC or address has moved
+        there.
         """
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return the differences between the kernel's tables (forwarding and neighbour tables) and ``peers``, one line
-        each.
+        """Return a line for each difference between ``peers`` and the forwarding and neighbour tables.
 
         With ``fix``, the driver also repairs the differences.
         """
@@ -594,7 +594,7 @@ class TunnelGuard(Protocol, metaclass=_ExaminedOnce):
 
 
 def examine(driver: object) -> None:
-    """Fill the cache of isinstance() results for the class of a driver, so that later calls are fast."""
+    """Call isinstance() with each protocol for a driver, to fill the cache for the driver's class."""
     for protocol in (
         Driver, Publisher, BulkRemover, Configurable, Multihomed, Linker, Repairer, LinkRepairer, HealthReporter,
         PeerProgrammer, TunnelGuard,

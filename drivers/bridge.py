@@ -75,7 +75,7 @@ class BridgeDriver:
         self.settings = settings
 
     def check_network(self, network: NetworkSpec, others: Sequence[NetworkSpec]) -> None:
-        """Raise `BadOption` for bad options, and `Exists` for a bridge that another network uses."""
+        """Raise `BadOption` for bad options, and `Exists` if another network uses the bridge."""
         options = bridge_options.parse(network)
         for version in (4, 6):
             if sum(pool.subnet.version == version for pool in network.pools) > 1:
@@ -136,9 +136,9 @@ class BridgeDriver:
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Remove the networks' firewall elements and take their bridges down; idempotent.
 
-        Returns the ids of the networks whose bridge remains. The kernel deletes bridges one after the other, and waits
-        10 to 20 ms for each (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge with a name that the user chose
-        is deleted now, because the user may use the name again.
+        Returns the ids of the networks whose bridge remains. Their bridges remain, because the kernel needs 10 to 20 ms
+        to delete one bridge (rcu_barrier in br_multicast_dev_del, Linux 6.18). If the user chose a bridge's name, the
+        bridge is deleted now, because the user can use the name again.
         """
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         named = [network for network, options in parsed if options.bridge != names.bridge_name(network.id)]
@@ -226,8 +226,8 @@ class BridgeDriver:
     ) -> None:
         """Stop publishing host ports and delete their conntrack entries; idempotent.
 
-        If ``ports`` is part of a range, one transaction replaces the range by the ports that remain. With ``leaving``,
-        the conntrack entries are kept.
+        If ``ports`` is part of a range, one transaction replaces the range by the other ports of the range. With
+        ``leaving``, the conntrack entries remain.
         """
         of_ports = partial(self._of_ports, network, endpoint)
         if ports == endpoint.ports:  # fast path: usually all ports of the endpoint are unpublished
@@ -251,9 +251,7 @@ class BridgeDriver:
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Allow a container to send packets on one network from the addresses that it has on other networks;
-        idempotent.
-        """
+        """Accept packets that a container sends from addresses of its other networks; idempotent."""
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
@@ -276,7 +274,7 @@ class BridgeDriver:
         return bridge_options.parse(network).bridge, ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return how the bridge, its addresses and sysctls, and IP forwarding differ from the required state."""
+        """Return the differences of the bridge, its addresses and sysctls, and IP forwarding from the records."""
         options = bridge_options.parse(network)
         with session() as opened:
             differences = _Bridge(opened, network, options, self.settings.run).compare()
@@ -325,7 +323,7 @@ class BridgeDriver:
             yield Step("forwarding of the bridge", partial(sysctl.write_if_present, path, "1"))
 
     def _open_loopback(self, network: NetworkSpec, options: BridgeOptions, endpoints: Sequence[EndpointSpec]) -> None:
-        """Enable route_localnet if published ports need it. Without the firewall's rules, it must stay disabled."""
+        """Enable route_localnet if published ports need it and the firewall's rules exist."""
         if self._needs_loopback(network, options, endpoints) and not self.needs_repair():
             bridge_loopback.switch_on(options.bridge)
 
@@ -337,7 +335,7 @@ class BridgeDriver:
     ) -> Sequence[Difference]:
         """Return how the endpoint's bridge port and its interface differ from the required state.
 
-        Without the network's bridge, the list is empty, because `repair_network` must run first.
+        The list is empty if the network's bridge is missing, because `repair_network` must run first.
         """
         options = bridge_options.parse(network)
         if not link.index(options.bridge):
@@ -396,8 +394,8 @@ class BridgeDriver:
     def saved_state(self) -> Sequence[str]:
         """Return text lines that record the sysctls which this process changed to enable IP forwarding.
 
-        hawse must later restore these sysctls. Until then, hawse must block forwarding between interfaces that are not
-        its bridges.
+        hawse later restores these sysctls. Until then, hawse blocks forwarding between interfaces that are not its
+        bridges.
         """
         return forwarding.kept()
 
@@ -457,8 +455,8 @@ class _Bridge:
     def set_parameters(self) -> None:
         """Set the bridge's sysctls.
 
-        The caller calls `set_parameters` before bringing the bridge up, because the bridge sends its first packets when
-        the bridge comes up.
+        Because a bridge sends packets as soon as it is up, the caller calls `set_parameters` before it brings the
+        bridge up.
         """
         bridge = link.find(self.session, self.name)
         if bridge is not None and not self._is_ours(bridge):
@@ -475,8 +473,8 @@ class _Bridge:
             values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"
         if not self.options.icc:
             # Isolated ports cannot receive each other's ARP requests, so the bridge answers these requests as a proxy.
-            # The packets that a legacy link (``--link``) allows then go through the bridge and pass the firewall's
-            # forward chain. A proxy delay of 0 replaces the kernel's random delay.
+            # As a result, packets between linked containers (``--link``) go through the firewall's forward chain. A
+            # proxy delay of 0 replaces the kernel's random delay.
             values[sysctl.conf("ipv4", self.name, "proxy_arp_pvlan")] = "1"
             values[f"net/ipv4/neigh/{self.name}/proxy_delay"] = "0"
         return values
@@ -532,13 +530,13 @@ class _Bridge:
         link.change(self.session, link.index(self.name), state="up")
 
     def allow_ipv6(self) -> None:
-        """Set the bridge's MTU again if another program made it too small for the network's IPv6 addresses."""
+        """Restore the bridge's MTU if another program set an MTU that is too small for IPv6."""
         bridge = link.find(self.session, self.name)
         if bridge is not None and bridge.mtu < LEAST_IPV6_MTU and any(a.version == 6 for a in self._addresses()):
             link.change(self.session, bridge.index, mtu=self.options.mtu or USUAL_MTU)
 
     def find_neighbors(self) -> None:
-        """Let the bridge find its neighbours, and pass frames for its own MAC to the host; idempotent."""
+        """Enable ARP on the bridge, and let the bridge pass frames for its own MAC to the host; idempotent."""
         bridge = link.find(self.session, self.name)
         if bridge is None:
             return

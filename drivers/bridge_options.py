@@ -53,8 +53,8 @@ class BridgeOptions:
 
     ``mtu`` 0 keeps the kernel's default. For packets that leave the host, ``source4`` and ``source6`` are the source
     addresses that SNAT sets; None means the address of the outgoing interface. ``trusted`` lists host interfaces. Other
-    machines on the networks of these interfaces may reach published ports at the containers' own addresses. This
-    includes ports that are published on one host address only.
+    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This is
+    also true for ports that are published on one host address only.
     """
 
     bridge: str
@@ -114,7 +114,7 @@ def check_kernel_limits(parsed: BridgeOptions) -> None:
 def _interfaces(text: str) -> tuple[str, ...]:
     """Split a list of interface names at colons, as Docker does.
 
-    Names that the kernel refuses are left out, because no interface can have such a name.
+    Omits names that the kernel refuses, because no interface can have such a name.
     """
     return tuple(dict.fromkeys(n for n in text.split(":") if n and names.fits(n) and names.valid(n)))
 

@@ -49,9 +49,9 @@ class Port:
         sysctl.write_if_present(sysctl.conf("ipv6", self.name, "disable_ipv6"), "1")
 
     def set_up(self, **flags: int) -> None:
-        """Set the port's bridge flags, also other ``flags``, and the alias that marks the port as hawse's.
+        """Set the port's bridge flags, the additional ``flags``, and the alias that marks the port as hawse's.
 
-        Then bring the port up.
+        Finally, bring the port up.
         """
         index = link.index(self.name)
         isolated = not self.options.icc
@@ -68,7 +68,7 @@ class Port:
                 link.set_bridge_port(self.session, link.index(self.name), state=link.FORWARDING)
 
     def compare(self) -> list[Difference]:
-        """Return how the port differs from what `create` and `set_up` make."""
+        """Return the differences of the port from the port that `create` and `set_up` make."""
         name = self.present()
         port = link.find(self.session, name) if name else None
         if port is None:
@@ -86,9 +86,10 @@ class Port:
         return Difference("changed", "port", f"{name} is {'isolated' if value else 'not isolated'}", opens=not value)
 
     def _wrong_flags(self, name: str) -> dict[str, int]:
-        """Return the bridge flags of the port ``name`` that keep packets from it, or let too many through.
+        """Return the bridge flags of the port ``name`` with wrong values, which block packets or let too many pass.
 
-        The state of a port is the kernel's without carrier, and while the bridge runs the spanning tree protocol.
+        If the port has no carrier, or if the bridge runs the spanning tree protocol, the kernel sets the port's state.
+        The state is then not compared.
         """
         flags = link.port_flags(self.session, name)
         usual = {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, **USUAL, "state": link.FORWARDING}
@@ -121,8 +122,8 @@ class Port:
                     yield candidate
 
     def _is_ours(self, interface: link.Link) -> bool:
-        # Also accept a link without a mark if it is on the bridge. An interrupted creation may leave a port without a
-        # mark; hawse creates each port on the bridge.
+        # Also accept a link without a mark if it is on the bridge, because an interrupted creation leaves a port
+        # without a mark. hawse creates each port on the bridge.
         unmarked = interface.alias == "" and interface.master == link.index(self.options.bridge) > 0
         return interface.alias == self.mark or unmarked
 
@@ -158,9 +159,7 @@ def attach_all(opened: Session, endpoints: Iterable[EndpointSpec], options: Brid
 
 
 def guarded(networks: Members) -> list[tuple[str, EndpointSpec]]:
-    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard (rules against
-    forged source addresses).
-    """
+    """Return name and endpoint of each existing bridge port in the networks that use the spoof guard."""
     return _ports((o, e) for o, endpoints in _parsed(networks) if o.spoof_guard for e in endpoints)
 
 

@@ -1,9 +1,9 @@
 """Comparison and repair of the kernel state that all bridge networks of a host share.
 
 That state has three parts: the table ``inet hawse``, the table ``bridge hawse``, and the sysctl route_localnet of the
-bridges. Each part has its own code for comparison and repair, so a new part needs one more line in `compare` and in
-`repair`. A command calls this module when the command notices that shared state was lost. The agent calls this module
-whenever the shared state may have changed.
+bridges. Each part has its own code for comparison and repair. For a new part, add one line to `compare` and one to
+`repair`. A command calls this module if shared state was lost. The agent calls this module after each possible change
+of the shared state.
 """
 
 from __future__ import annotations
@@ -88,8 +88,7 @@ def _ports(networks: Members) -> spoof_guard.Held:
 def _loopback(desired: Desired) -> Iterator[tuple[str, bool | None]]:
     """Yield each network's bridge, and whether published ports on that bridge need route_localnet.
 
-    Other commands may be creating or removing networks. If only such networks have ports that need route_localnet, the
-    second value is None.
+    The second value is None if only networks that other commands are creating or removing need route_localnet.
     """
     unsettled = dict(_needing(desired.unsettled))
     for bridge, needed in _needing(desired.networks):

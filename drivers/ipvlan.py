@@ -50,7 +50,7 @@ class IpvlanDriver(ParentedDriver):
         return {"ipvlan_mode": mode, "ipvlan_flags": FLAGS[flag]}
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return an empty mapping: no MAC address is set, because all endpoints use the parent's MAC."""
+        """Return an empty mapping, because all endpoints use the parent's MAC."""
         return {}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:

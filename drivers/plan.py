@@ -1,4 +1,4 @@
-"""Sequences of steps with undo, for kernel changes that must happen completely or not at all.
+"""Run steps that can be undone, for kernel changes that must happen completely or not at all.
 
 Teardown runs all its steps, even after errors. This module knows only order and errors, not the content of the steps.
 """
@@ -16,7 +16,7 @@ Action = Callable[[], object]
 class Step:
     """One step of a kernel change: ``do`` makes the change, and ``undo`` reverts the change.
 
-    ``undo`` is None if the undo of another step reverts this step too.
+    ``undo`` is None if another step's ``undo`` also reverts this step.
     """
 
     name: str
@@ -47,7 +47,7 @@ def teardown(steps: Iterable[Step]) -> None:
     for step in steps:
         try:
             step.do()
-        except Exception as error:  # whatever this step raises, the following steps must run
+        except Exception as error:  # the following steps must run after any error
             first = first or error
             first.add_note(f"in step: {step.name}" if first is error else f"also failed: {step.name}: {error}")
     if first is not None:

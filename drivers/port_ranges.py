@@ -43,12 +43,12 @@ def part(held: R, first: int, last: int) -> list[R]:
 
 
 def around(held: R, first: int, last: int) -> list[R]:
-    """Return the parts of the port range ``held`` that remain without the container ports ``first`` to ``last``."""
+    """Return the parts of the port range ``held`` outside of the container ports ``first`` to ``last``."""
     return [*part(held, held.port, first - 1), *part(held, last + 1, held.port_end)]
 
 
 def without(held: Iterable[PortBinding], gone: Iterable[PortBinding]) -> list[PortBinding]:
-    """Return the port ranges that remain of ``held`` after the ranges ``gone`` are removed.
+    """Return the port ranges ``held`` without the ports of the ranges ``gone``.
 
     A range in ``gone`` may be only a part of a range in ``held``.
     """

@@ -1,8 +1,8 @@
 """Registry of drivers by network type.
 
 A driver's file is named after its type, and so is the class in that file (``drivers/bridge.py``: ``BridgeDriver``).
-Third-party packages add types through the entry-point group ``hawse.drivers``. These packages cannot replace hawse's
-own types.
+Third-party packages add types through the entry-point group ``hawse.drivers``. Such a package cannot replace one of
+hawse's own types.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def facts(type_name: str) -> DriverFacts:
 def available() -> Mapping[str, DriverFacts]:
     """Return a mapping from every installed network type to its properties (`DriverFacts`).
 
-    If code looks up one of hawse's own types in the mapping, no third-party packages are searched.
+    A look-up of one of hawse's own types does not search third-party packages.
     """
     return _Available()
 
@@ -95,9 +95,7 @@ def _own(type_name: str) -> type | None:
 
 @cache
 def _own_types() -> tuple[str, ...]:
-    """Return the network types that hawse itself provides. The function looks for a driver class in each module of
-    `drivers`.
-    """
+    """Return hawse's own network types: those with a driver class in a module of `drivers`."""
     return tuple(m.name for m in iter_modules([str(Path(__file__).parent)]) if _own(m.name) is not None)
 
 

@@ -62,7 +62,7 @@ def configure_here(opened: Session, endpoint: EndpointSpec, interface: str) -> N
 
 
 def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Difference]:
-    """Return how an interface in the sandbox differs from what `configure` makes.
+    """Return the differences of an interface in the sandbox from the state that `configure` makes.
 
     If the interface is lost, the only difference has the detail `LOST`, and the caller must join the endpoint again. If
     the interface was renamed, the detail is its present name. Raises `Missing` if the sandbox no longer exists.
@@ -71,7 +71,7 @@ def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Di
 
 
 def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> list[Difference]:
-    """Return how an interface differs from what `configure_here` makes. The calling thread is in the sandbox."""
+    """Return the differences of an interface from the state that `configure_here` makes."""
     present = link.find(opened, interface)
     if present is None:
         other = next((one for one in link.all_links(opened) if _is_of(endpoint, one)), None)
@@ -119,7 +119,8 @@ def _connect(opened: Session, endpoint: EndpointSpec, index: int) -> None:
 def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
     """Restore traffic immediately after a repair, without waiting for the next ARP request.
 
-    The neighbours get the interface's addresses, and the sandbox deletes neighbour entries without an answer.
+    Announces the interface's addresses to the neighbours, and deletes the sandbox's neighbour entries without an
+    answer.
     """
 
     def act(opened: Session) -> None:
@@ -132,7 +133,7 @@ def announce(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def is_lost(differences: Sequence[Difference]) -> bool:
-    """Return whether ``differences`` say that the interface, or its other end, does not exist."""
+    """Return whether ``differences`` say that the interface or its other end is missing."""
     return any(difference.detail is LOST for difference in differences)
 
 

@@ -111,8 +111,9 @@ class ParentedDriver:
         return JoinInfo(interface, endpoint.mac, *self.gateways(network, endpoint))
 
     def leave(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox | None) -> None:
-        """Delete the sub-interface; idempotent. If ``sandbox`` is None, do nothing, because the sub-interface no longer
-        exists.
+        """Delete the sub-interface; idempotent.
+
+        Does nothing if ``sandbox`` is None, because the sub-interface no longer exists.
         """
         if sandbox is None:
             return
@@ -129,7 +130,7 @@ class ParentedDriver:
         return parent_name(network), ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return whether the parent is missing, or down although hawse made it."""
+        """Return a difference if the parent is missing, or if hawse made the parent and it is down."""
         name = parent_name(network)
         with session() as opened:
             parent = link.find(opened, name)
@@ -175,13 +176,11 @@ class ParentedDriver:
         raise NotImplementedError
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the MAC address to set on the sub-interface; empty for kinds of sub-interfaces that share the parent's
-        MAC.
-        """
+        """Return the MAC address to set on the sub-interface; empty for kinds that share the parent's MAC."""
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the gateway addresses that the network offers as next hops: those of the endpoint's own subnets."""
+        """Return the gateway addresses of the endpoint's own subnets, which are the next hops."""
         own = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own)]
         addresses = [p.gateway.ip for p in pools if p.gateway is not None]
@@ -247,9 +246,7 @@ def _finish(there: Session, endpoint: EndpointSpec, interface: str) -> None:
 
 
 def parent_name(network: NetworkSpec) -> str:
-    """Return the parent interface of a network: the interface that the user named, else the network's dummy
-    interface.
-    """
+    """Return a network's parent interface: the one that the user named, else the network's dummy."""
     return network.options.get(PARENT) or names.dummy_name(network.id)
 
 

@@ -1,1 +1,1 @@
-"""The engine: Docker's rules for networks, endpoints, sandboxes and containers, without any knowledge of terminals."""
+"""The engine: Docker's rules for networks, endpoints, sandboxes and containers. It does not know the command line."""

@@ -68,8 +68,7 @@ class SwarmInit:
 class SwarmJoin:
     """The body of POST /swarm/join.
 
-    If ``role`` is "", the host takes the role for which the join token was issued. If ``role`` is not "", the join
-    token must have been issued for ``role``.
+    The host takes the role for which the join token was issued. If ``role`` is not "", it must be this role.
     """
 
     remote: str
@@ -142,7 +141,7 @@ class Networks(Protocol):
         """Create a network."""
 
     def advice(self, request: NetworkCreate) -> Strings:
-        """Return what a person may want to know about the network that `create` has made, one line for each fact."""
+        """Return advice for the user about the network that `create` has made, one line for each fact."""
 
     def list(self, filters: Filters) -> Documents:
         """Return the NetworkResource documents of all networks that match the filters.
@@ -304,7 +303,7 @@ class Containers(Protocol):
     def publish(self, reference: str, ports: Sequence[PortSpec]) -> None:
         """Publish additional ports of a container, which may be running or stopped (a hawse extension).
 
-        The ports are also added to the container's configuration. A restart therefore publishes the ports again.
+        The ports are also added to the container's configuration, so that a restart publishes them again.
         """
 
     def unpublish(self, reference: str, spec: PortSpec) -> None:
@@ -315,25 +314,26 @@ class Containers(Protocol):
         """
 
     def exited(self, container_id: str, finished_at: str = "") -> None:
-        """Handle the end of a container's process: release the endpoints, addresses and ports of the container. Then
-        restart the container by its restart policy, or remove the container if it was started with --rm.
+        """Handle the end of a container's process: release its endpoints, and restart or remove the container.
 
-        When the process ends, the container's supervisor starts a new hawse process, which calls this method. If
-        ``finished_at`` is given, the wait before an automatic restart is over. The container is then restarted if its
+        Addresses and ports are released too. The restart policy and --rm decide about the restart and the removal.
+
+        When the process ends, the container's supervisor starts a new hawse process, which calls this method.
+        ``finished_at`` is given after the wait before an automatic restart. The container is then restarted only if its
         last run ended at that time.
         """
 
     def settle(self, container_id: str) -> None:
         """Release the addresses and ports of a container whose process has ended; with --rm, remove it. Idempotent.
 
-        A caller that has observed the end with `watch_end` calls this method. It does not have to wait for the process
-        that runs `exited`. That process does the same work, and also restarts the container according to its policy.
+        A caller that has observed the end with `watch_end` calls this method instead of waiting for the process that
+        runs `exited`. That process does the same, and also restarts the container according to its policy.
         """
 
     def rejoin(self) -> None:
-        """Connect adopted namespaces that left their networks because of a boot and whose names exist again.
+        """After a boot, connect adopted namespaces to their networks again, if their names exist again.
 
-        The agent starts a new hawse process for this when such a name appears.
+        The agent starts a new hawse process, which calls this method, when such a name appears.
         """
 
 
@@ -358,7 +358,7 @@ class Images(Protocol):
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
         """Write images as an archive for `load` and ``docker load``, each with one layer.
 
-        A name without a tag stands for all tags of the repository. Nothing is written if an image is missing.
+        A name without a tag means all tags of the repository. Nothing is written if an image is missing.
         """
 
     def tag(self, reference: str, name: str) -> None:
@@ -400,8 +400,7 @@ class System(Protocol):
         """Return Docker's /info document, reduced to the fields that apply to hawse."""
 
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
-        """Find out whether one place can reach another, and the cause if it cannot; changes nothing (a hawse
-        extension).
+        """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing (a hawse extension).
 
         The result has the keys ``reachable`` (None if it is unknown), ``hops`` and ``culprit``. ``source`` is a
         container, ``host``, ``outside[:IFACE]``, ``netns:NAME`` or ``pid:N``. With ``dry``, no probe is sent.
@@ -411,7 +410,7 @@ class System(Protocol):
         """Answer the question of another host's trace about this host's side of a path; changes nothing (a hawse
         extension).
 
-        Question and answer are JSON. The answer is "" if this host does not answer. The kernel ends this process if
+        Question and answer are JSON. The answer is "" if this host does not answer. The kernel kills this process if
         the answer takes some seconds.
         """
 
@@ -419,7 +418,7 @@ class System(Protocol):
         """Return "inactive", "active/manager" or "active/worker" from this host's own files, without a request."""
 
     def events(self, options: EventOptions, client: int = -1) -> EventStream:
-        """Return the events since ``since``, or from now on; `engine.events.stream` makes their JSON documents.
+        """Return the events from ``since`` (default: now) on; `engine.events.stream` makes their JSON documents.
 
         Without ``until``, and with an ``until`` in the future, the stream waits for new events. It watches the store:
         no resident process is needed, and events of all processes appear. The store keeps about the last `EVENTS_KEPT`

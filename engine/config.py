@@ -1,7 +1,7 @@
 """Read the configuration file, which has the keys of Docker's daemon.json that apply to hawse.
 
 The environment variable ``HAWSE_CONFIG`` names the file. If the variable is unset, the file is /etc/hawse/daemon.json.
-A missing file counts as an empty file.
+A missing file has the same effect as an empty file.
 
 Docker's keys for other parts of a container engine are accepted and ignored, so that an existing daemon.json works
 unchanged. A key that is not in Docker's list is an error, because the key is probably a typing mistake.

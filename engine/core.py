@@ -113,9 +113,9 @@ def require_net_admin() -> None:
 
 
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
-    """Yield ``number`` outcomes. After the work for the last one, schedule the cleanup of an unused host.
+    """Yield ``number`` outcomes. Before the last one, schedule the cleanup of an unused host.
 
-    The cleanup is scheduled before the last outcome is yielded, because a caller may stop after the last outcome.
+    The cleanup is not scheduled after the last outcome, because a caller may stop there.
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:
@@ -154,8 +154,8 @@ class Verbs:
     def changing(self) -> Host:
         """Return the host for an operation that changes something.
 
-        The first call in a process raises PermissionDenied without CAP_NET_ADMIN, finishes or undoes the work of killed
-        commands, and repairs kernel state that networks share.
+        The first call in a process finishes or undoes the work of killed commands, and repairs kernel state that
+        networks share. It raises PermissionDenied without CAP_NET_ADMIN.
         """
         if not self._ready:
             require_net_admin()
@@ -375,6 +375,6 @@ class ContainerVerbs(Verbs):
     def rejoin(self) -> None:
         """Record the end of adopted namespaces that no longer exist.
 
-        Connect the namespaces that left their networks because of a boot, when their names exist again.
+        Also connects namespaces again that lost their networks at a boot, if their names exist again.
         """
         rejoining.follow_all(self.changing())

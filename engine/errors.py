@@ -1,4 +1,4 @@
-"""The engine's errors. The class says what kind of failure an error is; the message is the text that the user sees.
+"""The engine's errors. An error's class is the kind of failure; its message is the text that the user sees.
 
 The classes correspond to the error kinds of Docker's errdefs package. Exit code and HTTP status depend only on the
 class. The command line adds the prefix ``Error response from daemon: `` and does not change the rest of the message.
@@ -14,7 +14,7 @@ E = TypeVar("E", bound="EngineError")
 class EngineError(Exception):
     """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix.
 
-    ``hint`` says more about the cause, or what the user may do. Only a terminal shows it, after Docker's text.
+    ``hint`` is more about the cause, or what the user can do. It is shown only on a terminal, after Docker's text.
     """
 
     hint: str = ""
@@ -66,7 +66,7 @@ class PermissionDenied(EngineError):
 
 
 class Unavailable(EngineError):
-    """A part that hawse needs is not available: the store, nft, a kernel module, the cluster (HTTP 503)."""
+    """A resource that hawse needs is not available: the store, nft, a kernel module or the cluster (HTTP 503)."""
 
     status = 503
 
@@ -85,7 +85,7 @@ class Damaged(Unavailable):
 class Outdated(Unavailable):
     """The store was written by a newer version of hawse than the version that this process runs.
 
-    A long-running process then exits, so that a process of the newer version can replace the process.
+    A long-running process then exits, so that a process of the newer version can replace it.
     """
 
 

@@ -1,4 +1,4 @@
-"""Render the files /etc/hosts and /etc/resolv.conf of a container. All functions but `read_host_resolv_conf` are pure.
+"""Render /etc/hosts and /etc/resolv.conf of a container. Only `read_host_resolv_conf` reads a file.
 
 /etc/hosts has localhost lines, --add-host entries, legacy links and the container's own addresses. /etc/resolv.conf is
 made from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option.
@@ -142,7 +142,8 @@ def resolv_conf(host_text: str, transform: Transform, overrides: Overrides, *, i
 def parse_resolv_conf(text: str) -> ResolvConf:
     """Parse the text of a resolv.conf.
 
-    Only the last search or domain line counts. The options of all options lines are joined. Unknown lines are kept.
+    The last search or domain line overrides earlier ones. The options of all options lines are joined. Unknown lines
+    are kept.
     """
     servers: list[str] = []
     invalid: list[str] = []
@@ -211,7 +212,7 @@ def _for_internal_resolver(conf: ResolvConf, *, ipv6: bool) -> ResolvConf:
 def _needs_host(server: str, *, ipv6: bool, zones: bool) -> bool:
     """Return whether a DNS server can be reached from the host's network namespace only.
 
-    If ``zones`` is True, an IPv6 address with a zone (``%eth0``) counts as reachable from the sandbox.
+    If ``zones`` is True, an IPv6 address with a zone (``%eth0``) is regarded as reachable from the sandbox.
     """
     parsed = _parse_server(server)
     assert parsed is not None

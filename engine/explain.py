@@ -1,10 +1,10 @@
 """Record the changes of the kernel that this process makes (``--explain``), or would make (``--dry-run``).
 
-The changes are recorded as equal shell commands. In a dry run, the drivers run as always, but each change of the kernel
-is only recorded (`drivers.explain.dry_run`). The operation runs on a copy of the store. Records, locks and files of
-containers are in a directory of this process. No process is started, and the agent gets no message. Two kinds of
-operation are refused: operations in a cluster, because other hosts take part in them, and operations after a boot or a
-killed command, because the next command first does other work.
+The changes are recorded as equivalent shell commands. In a dry run, the drivers run as always, but each change of the
+kernel is only recorded (`drivers.explain.dry_run`). The operation runs on a copy of the store. Records, locks and files
+of containers are in a directory of this process. No process is started, and the agent gets no message. Operations in a
+cluster are refused, because they involve other hosts. Operations after a boot or a killed command are refused, because
+the next command first restores the host.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def stop() -> Sequence[str]:
 class DryRun:
     """A dry run: ``engine`` runs the operation, and `close` removes the copy of the store.
 
-    The copy is in HAWSE_RUN, where other users can create nothing. The next dry run removes what a killed one has left.
+    The copy is in HAWSE_RUN, where other users can create nothing. The next dry run removes the copy of a killed dry
+    run.
     """
 
     def __init__(self) -> None:
@@ -75,7 +76,7 @@ class DryRun:
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process.identity()}-", dir=self.run))
 
     def open(self) -> Engine:
-        """Return the engine; raises Forbidden if the next command on this host would first do other work."""
+        """Return the engine; raises Forbidden if the next command on this host would first restore the host."""
         require_net_admin()
         if is_clustered(self.root):
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
@@ -113,7 +114,7 @@ def _remove_abandoned(run: Path) -> None:
 
 
 def _copy(store: Path, copy: Path) -> None:
-    """Copy the records of a store, as they are now; does nothing without a store."""
+    """Copy the present records of a store; does nothing if the store is missing."""
     if not store.exists():
         return
     os.close(open_private(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL))
@@ -158,7 +159,7 @@ class _Networks(_Verbs, NetworkVerbs):
 
 @raises_engine_errors
 class _Containers(_Verbs, ContainerVerbs):
-    """The operations on containers, with the repairs before them."""
+    """The operations on containers; the repairs that come first are recorded too."""
 
 
 class _Runtime:

@@ -1,11 +1,11 @@
 """A host as the engine uses it: its directories, configuration, store, runtime and drivers.
 
-A command records work as an intent in the store before it changes the kernel. If its process ends before the work is
-done, the next command resolves the intent: creations are undone, removals are finished. This module never waits for a
-process that is still running.
+Before a command changes the kernel, it records an intent in the store. If the command is killed, the next command
+resolves the intent: it undoes creations and finishes removals. This module never waits for a process that is still
+running.
 
-At the border to the drivers, records become the drivers' types and driver errors become engine errors. At the border to
-the command line, failures of the operating system and of the runtime become engine errors too.
+For calls to drivers, this module converts records to the drivers' types, and driver errors to engine errors. For the
+command line, it converts failures of the operating system and of the runtime to engine errors.
 """
 
 from __future__ import annotations
@@ -138,8 +138,7 @@ def callback(root: Path, run: Path, *argv: str) -> tuple[list[str], dict[str, st
     environment = {"HAWSE_ROOT": str(root), "HAWSE_RUN": str(run), "PATH": os.environ.get("PATH", os.defpath)}
     if "HAWSE_CONFIG" in os.environ:
         environment["HAWSE_CONFIG"] = os.environ["HAWSE_CONFIG"]
-    # Let the new process use a warm server (a resident hawse process) if a warm server is running, but never start a
-    # warm server.
+    # Let the new process use a running warm server (a resident hawse process), but never start one.
     environment["HAWSE_WARM"] = "off" if os.environ.get("HAWSE_WARM") == "off" else "use"
     boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.launcher.launch import main; main()"
     return [sys.executable, "-IS", "-X", "utf8", "-c", boot, checkout, *argv], environment
@@ -155,7 +154,7 @@ Resolver = Callable[[Host, str], None]
 
 
 def begin_intent(tx: Transaction, kind: str, object_id: str, owner: str = "") -> None:
-    """Record the intent that a process works on an object: this process, or the process with the identity ``owner``.
+    """Record an intent for an object; its owner is this process, or the process with the identity ``owner``.
 
     Call this function in the transaction that also reserves the object.
     """
@@ -243,9 +242,7 @@ def addresses_of(records: Iterable[EndpointRecord]) -> tuple[IPAddress, ...]:
 
 
 def attachment_of(container: ContainerRecord, network_id: str) -> NetworkAttachment:
-    """Return the container's configuration for a network, or an empty configuration if the container has left the
-    network.
-    """
+    """Return the container's configuration for a network; empty if the container has left the network."""
     for attachment in container.attachments:
         if attachment.network_id == network_id:
             return attachment
@@ -325,9 +322,9 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
 def raises_engine_errors(verbs: Verbs) -> Verbs:
     """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
 
-    An object has either a ``host``, or ``places``, the directories that may be on a full disk.
+    Objects of the class have either a ``host``, or ``places`` (the directories that may be on a full disk).
 
-    BrokenPipeError stays as it is, because it means that the reader of the command's output has ended.
+    BrokenPipeError is not converted, because it means that the reader of the command's output has ended.
     """
     for name, method in list(vars(verbs).items()):
         if callable(method) and not name.startswith("_"):
@@ -348,7 +345,7 @@ def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def places_of(root: Path, run: Path) -> Sequence[Path]:
-    """Return the directories of a host that may be on a full disk. Each may be a mount point."""
+    """Return the directories of a host whose disks may be full. Each directory may be a mount point."""
     return root, root / "containers", run
 
 
@@ -359,7 +356,7 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 
 @contextmanager
 def translation(places: Iterable[Path]) -> Iterator[None]:
-    """Raise engine errors instead of the block's failures; a full disk is sought among the directories ``places``."""
+    """Convert the block's failures to engine errors, which name a directory in ``places`` if its disk is full."""
     try:
         yield
     except BrokenPipeError:

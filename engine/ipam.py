@@ -47,8 +47,8 @@ def overlapping(network: IPNetwork, others: Iterable[IPNetwork]) -> IPNetwork | 
 class Occupied:
     """The address ranges of one IP version that are in use.
 
-    Most queries ask about a range that is free. Therefore a query at first only scans the unsorted list of used ranges.
-    The first query whose range overlaps a used range sorts and merges the list for all later queries.
+    Because most queries are about a free range, a query at first only scans the unsorted list of used ranges. The first
+    query that finds an overlap sorts and merges the list for all later queries.
     """
 
     def __init__(self, ranges: Iterable[Range]) -> None:
@@ -57,9 +57,7 @@ class Occupied:
         self._lasts: list[int] = []
 
     def last_within(self, first: int, last: int) -> int | None:
-        """Return the last address of the highest used range that overlaps the range ``first`` to ``last``. Return None
-        if no used range overlaps.
-        """
+        """Return the last address of the highest used range that overlaps ``first`` to ``last``, or None."""
         if not self._firsts:
             if all(high < first or last < low for low, high in self._ranges):
                 return None
@@ -225,11 +223,10 @@ def usable(subnet: IPNetwork) -> tuple[int, int]:
 
 
 def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> IPAddress:
-    """Return the lowest free address of ``ip_range``. If ``ip_range`` is None, return the lowest free address of the
-    subnet.
+    """Return the lowest free address of ``ip_range``, or of the subnet if ``ip_range`` is None.
 
-    Automatic gateways are chosen by this function too. ``used`` are the used addresses of the subnet, in ascending
-    order and without duplicates. Raises `NoFreeAddress` if no address is free.
+    This function also chooses automatic gateways. ``used`` are the used addresses of the subnet, in ascending order and
+    without duplicates. Raises `NoFreeAddress` if no address is free.
     """
     first, last = usable(subnet)
     if ip_range is not None:
@@ -242,8 +239,7 @@ def lowest_free(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | No
 
 
 def check_address(subnet: IPNetwork, used: Sequence[int], address: IPAddress) -> IPAddress:
-    """Return ``address`` if it is free in the subnet. Raises `OutOfPool` if ``address`` is outside the subnet, and
-    `AddressInUse` if ``address`` is in use.
+    """Return ``address`` if it is free in the subnet; raises `OutOfPool` or `AddressInUse`.
 
     An address outside the network's ip range is accepted, because an ip range limits only automatic addresses. ``used``
     are the used addresses in ascending order.

@@ -1,4 +1,4 @@
-"""The engine's records and requests: immutable values whose only computed parts are properties.
+"""The engine's records and requests, as immutable values.
 
 Requests have the form of the bodies of Docker's Engine API (v1.45): the command line passes to the engine what `docker`
 would send to dockerd. Records are the values that the store keeps.
@@ -367,7 +367,7 @@ class NetworkAttachment:
     network: str  # network name or id as typed; the key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    named: bool = False  # true if the network existed at connect time; only then the container has DNS names there
+    named: bool = False  # true if the network existed at connect time; required for DNS names there
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +437,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened on this host, with the fields of Docker's events.Message.
+    """An event on this host, with the fields of Docker's events.Message.
 
     ``time`` is in nanoseconds since 1970. ``number`` grows with each event of a store and is 0 before the event is
     stored. ``actor`` is the full id of the object.

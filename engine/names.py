@@ -46,9 +46,7 @@ taylor thompson tomlinson turing varley volta wheatstone wheeler wilkes wirth
 
 
 def generate_container_name() -> str:
-    """Generate a random name ``adjective_surname``. If another container has the name, the caller calls this function
-    again.
-    """
+    """Generate a random name ``adjective_surname``, which another container may already have."""
     return f"{_any_of(ADJECTIVES.split())}_{_any_of(SURNAMES.split())}"
 
 
@@ -188,7 +186,7 @@ def parse_link(text: str) -> tuple[str, str]:
 
 
 def pick_network(matches: Sequence[NetworkRecord], reference: str, *, inspect: bool = False) -> NetworkRecord:
-    """Return the only network in ``matches``. A network that is being created or removed counts as missing.
+    """Return the only network in ``matches``, without networks that are being created or removed.
 
     Raises `NotFound` if there is no network, and `InvalidArgument` if there are several networks. If ``inspect`` is
     set, InvalidArgument has the error text of Docker's network inspect.

@@ -1,8 +1,9 @@
-"""Prepare a process for the work of commands before there is a command: compile tables, and touch memory.
+"""Prepare an idle process for commands: compile tables, load libraries, and touch memory.
 
 The warm server and the service of the Docker API fork a child for each command or request. A forked process needs time
 for each page of memory when it first touches the page. For all pages together, this takes several times as long as the
-command itself. An idle child therefore rehearses on a scratch host: a directory with the records of a made-up host.
+command itself. Therefore an idle child first runs commands on a scratch host: a directory with the records of a host
+that does not exist.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class SystemVerbs:
     def version(self) -> Json:
         """Return Docker's /version document.
 
-        The version is that of the Docker release whose behaviour hawse copies. hawse's own version is in ``Platform``
-        and ``Components``.
+        The version is the version of the Docker release that hawse follows. hawse's own version is in ``Platform`` and
+        ``Components``.
         """
         kernel, machine = os.uname().release, architecture()
         details = {
@@ -117,7 +117,7 @@ class SystemVerbs:
         return "active/manager" if known and known.is_manager else "active/worker"
 
     def _id(self) -> str:
-        """Return an identifier of this host and this HAWSE_ROOT. Each call returns the same value."""
+        """Return a stable identifier of this host and this HAWSE_ROOT."""
         try:
             machine = Path("/etc/machine-id").read_text().strip()
         except OSError:
@@ -150,14 +150,14 @@ class SystemVerbs:
         }
 
     def _pools(self) -> Json:
-        """Return the address pools of daemon.json, if any."""
+        """Return the address pools of daemon.json; empty without pools."""
         pools = self.host.config.default_address_pools
         if pools == LOCAL_POOLS:
             return {}
         return {"DefaultAddressPools": [{"Base": str(pool.base), "Size": pool.size} for pool in pools]}
 
     def trace(self, source: str, target: str, *, dry: bool = False) -> Json:
-        """Find out whether one place can reach another, and the cause if it cannot; changes nothing."""
+        """Find out whether ``source`` can reach ``target``, and if not, the cause; changes nothing."""
         from engine.diagnosis.trace.run import trace
 
         if not has_net_admin():

@@ -1,8 +1,8 @@
 """The recorder of ``--dry-run``: it records the command for each change, and does not make the change.
 
-Reads go to the kernel, except reads of links and sysctls that earlier steps would have made. The kernel checks each
-firewall transaction: it validates a transaction without its end mark, and then discards it. To find out whether the
-kernel supports a kind of link, the recorder creates such a link in a scratch namespace.
+Reads go to the kernel, except reads of links and sysctls that earlier steps would have made. Each firewall transaction
+is sent without its end mark, so that the kernel checks it and then discards it. To find out whether the kernel supports
+a kind of link, the recorder creates such a link in a scratch namespace.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class DryRunRecorder(CommandRecorder):
         self._lost: set[int] = set()
 
     def netlink(self, session: Session, messages: Sequence[Message], act: Callable[[], T], nothing: T) -> T:
-        """Record the commands of changes and return ``nothing``; answer requests for imagined links."""
+        """Record the commands of changes and return ``nothing``; for an imagined link, return its message."""
         namespace = session.namespace()
         if not any(self._changes(session, message) for message in messages):
             answer = self._answer(session, namespace, messages[0])
@@ -71,9 +71,9 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return the kernel's list without the routes of interfaces that the dry run has deleted.
+        """Return ``bodies`` without the routes of interfaces that the dry run has deleted.
 
-        Deleting one end of a veth pair deletes its other end too.
+        The deletion of one end of a veth pair also deletes the other end.
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies
@@ -85,7 +85,7 @@ class DryRunRecorder(CommandRecorder):
         self._sysctls[os.stat(HERE).st_ino, path] = value
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return the value of a sysctl that the dry run has set, or that a link of the dry run has."""
+        """Return the value that a sysctl has in the dry run, or None if the kernel's value applies."""
         namespace = os.stat(HERE).st_ino
         value = self._sysctls.get((namespace, path))
         if value is None and self._links.find(namespace, imagined.of_link(path)):
@@ -132,9 +132,9 @@ class DryRunRecorder(CommandRecorder):
         self._links.apply(namespace, message, name)
 
     def _lose(self, session: Session, message: Message, name: str) -> None:
-        """Record the index of the other end of a veth pair that is deleted.
+        """Record the index of the peer of a veth interface that the dry run deletes.
 
-        That end is in the sandbox of this dry run.
+        The peer is in the sandbox of this dry run.
         """
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)
@@ -149,7 +149,7 @@ class DryRunRecorder(CommandRecorder):
         return message.kind in TRANSLATIONS
 
     def _answer(self, session: Session, namespace: int, message: Message) -> list[bytes] | None:
-        """Return the answer to a request for an imagined link, or None for any other request.
+        """Return the messages that answer a request for an imagined link, or None for any other request.
 
         Raises OSError for a link that the dry run has deleted.
         """
@@ -166,8 +166,7 @@ class DryRunRecorder(CommandRecorder):
     def _check(self, session: Session, namespace: int, messages: Sequence[Message]) -> None:
         """Raise OSError if the kernel would refuse a transaction; does not check a table that the dry run has made.
 
-        The kernel checks the transaction together with the earlier transactions of the dry run, because it has
-        discarded them.
+        Because the kernel has discarded the earlier transactions of the dry run, they are sent again with this one.
         """
         table, changes = _table(messages), messages[1:-1]
         if (namespace, table) not in self._tables:

@@ -22,7 +22,7 @@ from drivers.linux.rtnetlink import decode, encode
 
 FIRST_INDEX = 1 << 30
 READ = ("IFLA_IFNAME", "IFLA_IFALIAS", "IFLA_ADDRESS", "IFLA_MTU", "IFLA_MASTER")
-DEFAULTS = ("conf", "neigh")  # directories below net/ipv4 and net/ipv6 that have sysctls of each link
+DEFAULTS = ("conf", "neigh")  # directories below net/ipv4 and net/ipv6 with one directory per link
 
 
 @dataclass(slots=True)
@@ -107,6 +107,6 @@ def of_link(path: str) -> str:
 
 
 def for_new_links(path: str) -> str:
-    """Return the path of the sysctl with the default for new links: a new link copies its value to ``path``."""
+    """Return the path of the sysctl whose value a new link copies to the sysctl ``path``."""
     parts = path.split("/")
     return "/".join([*parts[:3], "default", *parts[4:]])

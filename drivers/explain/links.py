@@ -35,9 +35,9 @@ KINDS = {
 
 
 def command(message: Message, names: Names) -> list[str]:
-    """Return the words of the command that equals a message of the types RTM_NEWLINK, RTM_SETLINK or RTM_DELLINK.
+    """Return the words of the command for a message RTM_NEWLINK, RTM_SETLINK or RTM_DELLINK.
 
-    The caller calls this function before the kernel gets the message, because a link may lose its name.
+    Must be called before the kernel gets the message, because the message may remove the link's name.
     """
     content = decode(ifinfmsg, message.body)
     if message.kind == RTM_DELLINK:
@@ -115,4 +115,4 @@ def _special(name: str, value: Any, names: Names) -> Iterator[str]:
     elif name == "IFLA_VXLAN_PROXY":
         yield "proxy" if value else "noproxy"
     else:
-        yield f"<{name}={value}>"  # this module has no word for the attribute
+        yield f"<{name}={value}>"  # an attribute that this module does not know

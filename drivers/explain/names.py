@@ -1,4 +1,4 @@
-"""The names of links and network namespaces in commands. Netlink messages contain their numbers instead."""
+"""Names for the numbers of links and network namespaces in netlink messages."""
 
 from __future__ import annotations
 

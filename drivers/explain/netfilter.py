@@ -35,7 +35,7 @@ ADDRESS_WORDS = {TUPLE_ORIG: ("--orig-src", "--orig-dst"), TUPLE_REPLY: ("--repl
 
 
 def script(messages: Iterable[Message]) -> str:
-    """Return the nftables script that equals a transaction. Messages that are not about elements give no text."""
+    """Return the nftables script for a transaction; messages that are not about elements are left out."""
     changes = [change for message in messages if message.kind in VERBS for change in _changes(message)]
     lines: list[str] = []
     for (verb, table), group in groupby(changes, key=lambda change: change[:2]):
@@ -54,9 +54,9 @@ def _changes(message: Message) -> list[tuple[str, str, Element]]:
 
 
 def nft(text: str) -> tuple[list[str], str]:
-    """Return the words of the command that runs a script, and the command's input. A script of one line is an argument.
+    """Return the words of the command that runs a script, and its input ("" for a script of one line).
 
-    hawse's static rules are replaced by the name of their file, because their length would hide the other lines.
+    The name of the file replaces hawse's static rules, because their length would hide the other lines.
     """
     for table, file in FILES.items():
         text = text.replace(ruleset(table), f'include "{rules_file(file)}"')
@@ -65,7 +65,7 @@ def nft(text: str) -> tuple[list[str], str]:
 
 
 def conntrack(message: Message) -> list[str]:
-    """Return the words of the command that deletes the same conntrack entries as a message of the type DELETE."""
+    """Return the words of the command that deletes the same conntrack entries as a DELETE message."""
     assert message.kind == DELETE
     attributes = read(message.body, NFGENMSG.size)
     words = ["conntrack", "-D", "-f", "ipv4" if message.body[0] == socket.AF_INET else "ipv6"]

@@ -36,8 +36,8 @@ NAMED = "/run/netns/"  # directory of the namespaces that ip-netns(8) knows by n
 class CommandRecorder:
     """Records the commands for the changes of this process, in order, as a user types them in a shell.
 
-    Commands are for a shell in the network namespace in which the recorder was created. A change in another namespace
-    is recorded if the namespace was opened by its path; other namespaces are scratch namespaces of this process.
+    The commands are for a shell in the network namespace where the recorder was created. A change in another namespace
+    is recorded only if that namespace was opened by its path. All others are scratch namespaces of this process.
     """
 
     is_dry_run = False

@@ -6,8 +6,9 @@ from drivers.firewall import forwarding, spoof_guard, table
 
 
 def teardown() -> None:
-    """Remove hawse's tables and restore IP forwarding; idempotent. The engine calls this after the last network is
-    removed.
+    """Remove hawse's tables and restore IP forwarding; idempotent.
+
+    The engine calls this function after the last network is removed.
     """
     forwarding.restore()
     table.remove_all()

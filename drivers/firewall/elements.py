@@ -1,6 +1,6 @@
 """The elements of the sets in ``ruleset.nft`` that represent networks, endpoints and published ports.
 
-No function here talks to the kernel. Therefore, a repair can compute the wanted elements without kernel access.
+No function of this module calls the kernel, so a repair can compute the required elements without kernel access.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the set elements that allow a container to send on this network from the addresses that the container has
-    on other networks.
-    """
+    """Return the set elements that let a container send on this network from ``addresses`` of its other networks."""
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -70,9 +68,9 @@ def of_ports(
     """Yield the set elements for published ports.
 
     DNAT cannot serve a binding on ::1, or a binding of an address family that the endpoint lacks. The elements redirect
-    such ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's networks may reach
-    every published port at the container's own address. This includes ports that are published on one host address
-    only.
+    such ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's networks can reach
+    every published port at the container's own address. This is also true for ports that are published on one host
+    address only.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
@@ -116,8 +114,8 @@ def _route(
     if target is None or mode == "isolated":
         return _Route(host, carried)
     address = str(target.ip)
-    # If a port is published on one host address, do not let other machines reach the port at the container's own
-    # address. Only clients that can reach that host address may use the port.
+    # If a port is published on one host address only, do not open it at the container's own address. Only clients that
+    # can reach that host address may use it.
     everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Route(
@@ -203,7 +201,7 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 def _relaying(place: str, binding: PortBinding) -> Element:
     ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
-        return Element("relayed_any", ports)  # changed 100 times faster than the set "relayed", which has intervals
+        return Element("relayed_any", ports)  # a change is 100 times faster than in "relayed", a set with intervals
     return Element("relayed", f"{place} . {ports}")
 
 

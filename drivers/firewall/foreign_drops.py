@@ -1,11 +1,11 @@
 """Detection of other programs' firewall chains that drop forwarded packets.
 
-Examples are Docker's policy, ufw's policy and firewalld's last rule. A packet passes only if no table drops it, even if
-hawse's table accepts it. This module changes nothing of other programs.
+Examples are the chain policies of Docker and ufw, and the last rule of firewalld. A packet passes only if no table
+drops it, even if hawse's table accepts it. This module changes nothing of other programs.
 
-The exact result of a table's rules is known only when packets pass the rules, so this module uses an approximation. The
-module assumes that a table accepts a network's packets if one of its rules names the network's bridge or subnet, or
-accepts everything. The module does not read the contents of sets. The module cannot see the tables of iptables-legacy.
+The exact result of a table's rules depends on the packet, so this module uses an approximation. It assumes that a table
+accepts a network's packets if a rule names the network's bridge or subnet, or accepts everything. The module does not
+read the contents of sets. The module cannot see the tables of iptables-legacy.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Chain(NamedTuple):
 def find_dropping_chains(known: Mapping[str, Collection[bytes]]) -> dict[str, list[str]]:
     """Return other programs' chains that drop forwarded packets, each with the affected networks.
 
-    A chain is named by its address family, table and name. Networks are named by the keys of ``known``. ``known`` maps
-    each key to the interface name and the addresses that a rule for that network would contain. Runs in the calling
-    thread's network namespace.
+    ``known`` maps each network to the interface name and the addresses that a rule for that network would contain. The
+    result maps each chain (family, table and name) to the affected keys of ``known``. Runs in the calling thread's
+    network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -81,7 +81,7 @@ def _affected(chain: Chain, rules: Mapping[str, Collection[Rule]], known: Mappin
 
 
 def _accepts_everything(base: Chain, rules: Mapping[str, Collection[Rule]]) -> bool:
-    """Return whether a rule without conditions accepts, in the chain or in one to which it leads without conditions."""
+    """Return whether the chain, or a chain that it always calls, accepts every packet by a rule without conditions."""
     pending, seen = [base.name], {base.name}
     while pending:
         for rule in rules.get(pending.pop(), ()):
@@ -113,7 +113,7 @@ def filtering_chains(session: Session, hooks: Collection[bytes]) -> Iterator[Cha
 
 
 def _drops(session: Session, chain: Chain) -> bool:
-    """Return whether a chain drops the packets that no earlier rule decides.
+    """Return whether a chain drops the packets that none of its rules accepts.
 
     The chain drops such packets by its policy, or by a last rule without conditions.
     """
@@ -126,7 +126,7 @@ def _drops(session: Session, chain: Chain) -> bool:
 def rules_of(session: Session, chain: Chain, narrowing: bytes = b"") -> list[Rule]:
     """Return the rules of the table that contains ``chain``.
 
-    The netlink attributes in ``narrowing`` can limit the result, for example to the rules of one chain.
+    ``narrowing`` holds netlink attributes that limit the result, for example to the rules of one chain.
     """
     return [_rule(attributes) for attributes in _listed(session, chain, narrowing)]
 

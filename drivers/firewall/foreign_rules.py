@@ -34,7 +34,7 @@ WITHOUT_CONDITION = ("counter", "log", "immediate", "reject", "bitwise", "cmp", 
 
 
 class DroppingRule(NamedTuple):
-    """A rule that drops packets: its chain, and the networks that the rule names; empty if it names no network."""
+    """A rule that drops packets: its chain, and the networks that the rule names (possibly none)."""
 
     chain: str
     networks: Sequence[str]
@@ -44,7 +44,7 @@ class DroppingRule(NamedTuple):
 class Named:
     """The operands of a rule: interfaces, networks, protocols, ports, and conditions that are unknown.
 
-    ``received`` says whether one of the interfaces is that at which packets arrive.
+    ``received`` is True if one of the interfaces is the interface at which packets arrive.
     """
 
     interfaces: list[str] = field(default_factory=list)
@@ -55,10 +55,10 @@ class Named:
 
 
 def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collection[str] = ()) -> list[DroppingRule]:
-    """Return other programs' rules that drop packets of networks, which ``known`` maps from bridge to subnets.
+    """Return other programs' rules that drop packets of the networks in ``known`` (bridge and subnets).
 
-    ``routed`` are the bridges whose containers get packets from outside that DNAT has not changed. Runs in
-    the calling thread's network namespace.
+    ``routed`` are the bridges whose containers get packets from other machines without DNAT. Runs in the calling
+    thread's network namespace.
     """
     session = Session(NETFILTER)
     try:
@@ -71,8 +71,8 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
 
-    A chain with the policy "drop" is not reported if a rule of its table compares the port, or accepts packets by
-    address or interface.
+    Omits a chain with the policy "drop" if a rule of its table compares the port, or accepts packets by address or
+    interface.
     """
     wanted, found = port.to_bytes(2, "big"), dict[str, bool]()
     session = Session(NETFILTER)
@@ -125,7 +125,7 @@ def _accepts_translated(rule: Rule) -> bool:
 
 
 def _drops(rule: Rule) -> bool:
-    """Return whether a rule drops the packets that meet its conditions."""
+    """Return whether a rule drops the packets that match its conditions."""
     return bool(rule) and outcome(rule[-1:]) == DROP
 
 

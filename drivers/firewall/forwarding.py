@@ -4,7 +4,7 @@ hawse switches forwarding on per address family. The nftables set ``forwarding``
 For each of these families, the firewall's rules drop packets that neither come from nor go to a bridge.
 
 The elements outlive every hawse process, and are lost only together with these rules. If another program flushes the
-table, hawse must restore the elements. Therefore, callers also store the lines that `kept` returns outside the table.
+table, hawse must restore the elements. For this purpose, callers store the lines that `kept` returns in another place.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _switched: list[Element] = []
 def plan(versions: Iterable[int]) -> list[Element]:
     """Return the set elements that record which forwarding sysctls `switch_on` will change.
 
-    The caller adds these elements to the table before it calls `switch_on`. If the host already forwards packets of an
-    address family, that family has no elements.
+    The caller adds these elements to the table before it calls `switch_on`. A family has no elements if the host
+    already forwards its packets.
     """
     off = [v for v in versions if sysctl.read(SWITCH[v]) == "0"]
     entries = [Element("forwarding", f"ipv{v}") for v in off]
@@ -44,7 +44,7 @@ def kept() -> list[str]:
 
 
 def recalled(words: Iterable[str]) -> list[Element]:
-    """Convert stored text lines about changed forwarding sysctls back to the set elements that record the change.
+    """Convert stored text lines back to the set elements that record changed forwarding sysctls.
 
     The lines come from the function `kept`.
     """

@@ -1,4 +1,4 @@
-"""The dropping rules of iptables-legacy and their packet counters. nftables neither lists nor traces these rules.
+"""Read the packet counters of iptables-legacy rules that drop packets. nftables neither lists nor traces these rules.
 
 The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). The functions run in the calling
 thread's network namespace, change nothing, and load no table.
@@ -17,7 +17,8 @@ GET_INFO, GET_ENTRIES = 64, 65  # socket options IPT_SO_GET_INFO, IPT_SO_GET_ENT
 NAMES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 FAMILIES, LEVELS = {4: socket.AF_INET, 6: socket.AF_INET6}, {4: socket.IPPROTO_IP, 6: socket.IPPROTO_IPV6}
 INFO = struct.Struct("=32sI5I5III")
-# Byte offsets in an entry, by IP version: of the offsets of the target and of the next entry, and of the counters.
+# Positions in an entry, in bytes, by IP version. OFFSETS: the offset of the target, then the offset of the next entry.
+# COUNTERS: the counters of packets and bytes.
 OFFSETS, COUNTERS = {4: 88, 6: 140}, {4: 96, 6: 152}
 HEADER = 40  # size of the table's name and size before the first entry
 VERDICT, DROP = 32, -1  # byte offset of a standard target's verdict; NF_DROP is stored as -NF_DROP - 1
@@ -25,7 +26,7 @@ CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
 class Dropping(NamedTuple):
-    """A rule or policy that drops packets: its program, table, chain and number (0 for the policy)."""
+    """A rule or policy that drops packets: its program, table, chain and rule number (0 for the policy)."""
 
     program: str
     table: str

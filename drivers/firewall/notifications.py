@@ -2,7 +2,7 @@
 
 For every transaction, the kernel sends one message per change. Then the kernel sends a message with the new generation
 number and the process that made the transaction. Other programs may make thousands of changes to their own tables. To
-save time, messages that do not contain the name of hawse's table are skipped without parsing.
+save time, a message without the name of hawse's table is not parsed.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ class NftablesListener:
     def read(self) -> News:
         """Return a summary of the nftables changes since the last call of `read`; never blocks.
 
-        If the kernel dropped notifications (ENOBUFS), another program may have made any change. Therefore, the summary
-        then reports a change by another program (``foreign``).
+        If the kernel dropped notifications (ENOBUFS), ``foreign`` is True, because any program may have made a change.
         """
         news = News()
         while True:
@@ -60,7 +59,7 @@ class NftablesListener:
                     raise
                 self._touched = self._lost = False
                 news = News(True, news.lost, news.own, news.by)
-                self._generation = self.generation()  # the nftables generation at the start of the watch
+                self._generation = self.generation()  # the nftables generation up to which `read` has reported
                 continue
             news = self._heard(news, data)
 
@@ -115,10 +114,9 @@ class NftablesListener:
         return News(True, news.lost or lost, news.own, by)
 
     def _look(self, data: bytes) -> None:
-        """Record whether the messages in ``data`` change hawse's tables, and whether they may remove parts of these
-        tables.
+        """Record whether the messages in ``data`` change hawse's tables, and whether they may remove objects from them.
 
-        Every message may remove something, except a message that adds elements.
+        Every message except one that adds elements may remove objects.
         """
         for kind, _, _, body in messages(data):
             if body[0] in OURS and read(body, NFGENMSG.size).get(TABLE, b"").rstrip(b"\0") == NAME:

@@ -30,7 +30,7 @@ POLICY, CODE = 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
 READS = 200  # maximum messages of one read, because a flood of packets must not block the caller
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
-FIRST = -450  # a priority before all usual chains, of which the first is raw before defrag: -400 - 50
+FIRST = -450  # a priority before all usual chains; the first usual chain has -400 - 50
 LEAVING, LAST = "postrouting", 1000  # the last hook, and a priority after all usual chains
 CHAINS = {
     "inet": ("prerouting", "output", LEAVING),
@@ -83,7 +83,7 @@ class PacketTrace:
         neighbours: Collection[IPAddress] = (),
     ) -> None:
         self._probe, self._replies = probe, dict[bytes, bool]()
-        self.answers: list[Answer] = []  # those that are routed and leave the namespace
+        self.answers: list[Answer] = []  # answers that are routed and leave the namespace
         self._context = Context()
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, NETFILTER)
@@ -188,7 +188,7 @@ def rule_text(table: str, chain: str, handle: int) -> str:
 
 
 def _answers(network: bytes, transport: bytes) -> Iterator[Answer]:
-    """Yield the answer with these headers, or nothing if the kernel has not sent them."""
+    """Yield the answer that these headers describe; nothing if a header is missing."""
     if len(network) >= 20 and len(transport) >= 8:
         source = network[12:16] if network[0] >> 4 == 4 else network[8:24]
         reset = len(transport) > 13 and bool(transport[13] & 4)

@@ -26,7 +26,7 @@ CHAINS = ("asks", "answers")
 
 
 def bound_port() -> int:
-    """Return the port to which an earlier call of `redirect` redirects, or 0 if there is no complete redirection.
+    """Return the port to which the present rules redirect port 53, or 0 if rules are missing.
 
     Runs in the calling thread's network namespace. After a restart, the agent binds the same port, because a change of
     the redirection takes tens of milliseconds.
@@ -63,7 +63,7 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 
 
 def compare() -> list[Difference]:
-    """Return the difference if the redirection of the calling thread's namespace is missing or changed.
+    """Return one difference if the redirection in the calling thread's namespace is missing or changed, else none.
 
     Only the number of rules is compared, because the rules of two redirections differ only in the port.
     """
@@ -113,7 +113,7 @@ class RedirectWatch:
 
 
 def script(address: IPv4Address, public: int, bound: int) -> str:
-    """Return the nftables script that makes the redirection which `redirect` makes in a new namespace."""
+    """Return the nftables script with which `redirect` makes the redirection in a new namespace."""
     return f"create table ip {TABLE}\n{_table(address, public, bound)}"
 
 

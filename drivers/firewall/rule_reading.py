@@ -80,7 +80,7 @@ def find_drop(packet: Packet, hook: str, families: Sequence[str] = IP_FAMILIES) 
 
 
 def find_drops(steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES) -> Iterator[Proven]:
-    """Yield the first proven drop at each of the steps, which are hooks and packets; the tables are listed once."""
+    """Yield the first proven drop for each step (a hook and a packet); the tables are listed only once."""
     tables = {table: libnftables.listing("table {} {}".format(*table)) for table in _tables(families)}
     for hook, packet in steps:
         drop = _first_drop(tables, packet, hook)
@@ -114,7 +114,7 @@ def _is_own(family: str, name: str) -> bool:
 
 
 class _Reader:
-    """One table, read for one packet."""
+    """Evaluates the rules of one table for one packet."""
 
     def __init__(self, objects: Sequence[Json], packet: Packet) -> None:
         self._packet = packet
@@ -166,7 +166,7 @@ class _Reader:
             elif kind == "vmap":
                 return self._looked_up(body)
             elif kind in ("xt", "limit", "quota", "connlimit", "ct count", "synproxy", "queue"):
-                return None  # unknown whether the rule has a verdict
+                return None  # not known whether the rule matches the packet
         return None
 
     def _looked_up(self, body: Json) -> tuple[str, str] | None:
@@ -253,7 +253,7 @@ def _options(right: Any) -> list[Any]:
 
 
 def _equal(value: Any, option: Any) -> bool | None:
-    """Return whether the packet's value equals one option of a match, or is in it; None if this is unknown."""
+    """Return whether the packet's value equals one option of a match or is in its range; None if unknown."""
     if isinstance(option, dict) and "elem" in option:
         option = option["elem"].get("val")
     if isinstance(option, dict) and "concat" in option:

@@ -45,14 +45,15 @@ def release(port: str, endpoint: EndpointSpec) -> None:
 
 
 def unmute(port: str) -> None:
-    """Remove the element of a muted port (a bridge port whose router advertisements are dropped) from the table;
-    idempotent.
+    """Remove the element of a muted port from the table; idempotent.
+
+    A muted port is a bridge port whose router advertisements are dropped.
     """
     _destroy([_muted(port)])
 
 
 def contents(held: Held, unsettled: Held) -> Contents:
-    """Return the wanted contents of the table ``bridge hawse``.
+    """Return the required contents of the table ``bridge hawse``.
 
     The table must have the elements of the ports in ``held``. The elements of the ports in ``unsettled`` may exist or
     be missing.

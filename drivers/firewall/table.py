@@ -1,4 +1,4 @@
-"""The table ``inet hawse``: changes of its set elements, and rule comments that record settings.
+"""The table ``inet hawse``: change its set elements, and record settings in rule comments.
 
 Every change is one transaction. If the rules are missing (at first use, or after another program flushed the ruleset),
 the transaction installs the rules first. A flush also removes the elements that other commands had added. `repair`
@@ -35,8 +35,8 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
     except libnftables.Refused as error:
         if error.taken:
             # If the kernel refuses a change without removals, remove a map element before adding the element's new
-            # value. This is not the normal case, because removing and adding in one transaction takes time that grows
-            # with the map's size.
+            # value. Not done at first, because the time of a removal and an addition in one transaction grows with the
+            # map's size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -63,8 +63,9 @@ def compare(contents: Contents, marks: Sequence[str] = (COMPLETE,)) -> list[Diff
 
 
 def repair(contents: Contents, differences: Sequence[Difference], marks: Sequence[str] = (COMPLETE,)) -> None:
-    """Repair the ``differences`` that `compare` found in the table ``inet hawse``, and change nothing else; live
-    connections continue.
+    """Repair the ``differences`` that `compare` found in the table ``inet hawse``, and change nothing else.
+
+    Live connections continue.
     """
     if differences:
         table_repair.repair(TABLE, contents, differences, "".join(map(_marking, marks)))
@@ -83,9 +84,7 @@ def whole(settings: Settings) -> str:
 
 
 def record_state(what: str) -> None:
-    """Add a rule whose comment is ``what``, which records a setting or state. If the table is missing, nothing is
-    added.
-    """
+    """Record a setting or state: add a rule with the comment ``what``. Without the table, nothing is added."""
     try:
         libnftables.run(_marking(what))
     except libnftables.Refused as error:
@@ -101,7 +100,7 @@ def accept_mark(value: str) -> None:
 def read_state() -> set[str]:
     """Return the rule comments in the table ``inet hawse`` that record its state and settings.
 
-    `COMPLETE` is one of these comments only if the table was not lost or recreated since the last `repair`.
+    `COMPLETE` is missing in the result if the table was lost or recreated since the last `repair`.
     """
     return set(filter(None, nfnetlink.comments(TABLE, MARKS)))
 

@@ -14,7 +14,7 @@ from drivers.firewall.encoding import MAIN, Packed, packed, ruleset, shapes
 from drivers.firewall.table_structure import Structure
 from drivers.linux import libnftables
 
-MARKS = "complete"  # name of the chain of rules that exist only for their comments
+MARKS = "complete"  # name of a chain whose rules only hold comments
 VERSION = re.compile(r"ruleset_(\d+)")
 RULES, FRAME = "rules", "frame"
 """Values of `Difference.detail` that say what a repair must rewrite.

@@ -55,9 +55,7 @@ def expected(table: str, rules: str = "") -> Structure:
 
 
 def find(table: str) -> Structure | None:
-    """Return the structure of a table in the calling thread's network namespace, or None if the table does not
-    exist.
-    """
+    """Return the structure of a table in the calling thread's namespace, or None if it does not exist."""
     session = Session(NETFILTER)
     try:
         return _read(session, table)

@@ -59,7 +59,7 @@ class Gate:
     def difference(self, hosts: Collection[IPAddress]) -> tuple[Sequence[Element], Sequence[Element]]:
         """Return the set elements to add, and the set elements to remove.
 
-        After both changes, exactly ``hosts`` may send VXLAN packets of this network.
+        After these changes, only ``hosts`` can send VXLAN packets of this network.
         """
         present = {e for e in _present() if self.concerns(e)}
         expected = {*self.shutting(), *self.admitting(hosts)}
@@ -74,8 +74,8 @@ class Gate:
 def compare(expected: Iterable[Element], unsettled: Sequence[Gate] = ()) -> list[Difference]:
     """Return how the VXLAN sets in the kernel differ from the ``expected`` elements.
 
-    Three differences are reported: a missing element, an element that lets an unexpected host send, and the loss of the
-    comment that marks the sets as complete. An element that lets an unexpected host send is ignored if it belongs to a
+    Three differences are reported: a missing element, an element for an unexpected host, and a missing comment. The
+    comment marks the sets as complete. An element that lets an unexpected host send is ignored if it belongs to a
     network in ``unsettled``.
     """
     target, present = set(expected), set(_present())

@@ -31,8 +31,7 @@ class TableWatch(NftablesListener):
 class FirewallWatch(TableWatch):
     """A watch that blocks connections with the agent's table ``inet hawse_standby``.
 
-    That table needs a kernel and a libnftables that support tables owned by one socket. Without such support, the watch
-    works without the table.
+    The watch works without that table if the kernel or libnftables does not support tables owned by one socket.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Addresses on links.
 
-hawse marks the addresses that it adds with its own protocol number (IFA_PROTO, Linux 5.18). Therefore, on an interface
-that another program made, hawse can remove its own addresses and keep all others.
+hawse marks the addresses that it adds with its own protocol number (IFA_PROTO, Linux 5.18). As a result, hawse can
+remove only its own addresses from an interface of another program.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _body(link_index: int, address: IPInterface, attributes: Attributes = ()) ->
 
 
 def _all(session: Session, link_index: int = 0) -> Iterator[_Found]:
-    """Yield all addresses, or with ``link_index`` those of one link."""
+    """Yield all addresses, or only the addresses of the link ``link_index`` if it is not 0."""
     for family in FAMILIES.values():
         with kernel_errors("list", "addresses"):
             bodies = session.dump(RTM_GETADDR, encode(ifaddrmsg, family=family))

@@ -16,7 +16,7 @@ WAIT_SECONDS = 0.15
 def holders(interface: str, own: IPv4Address, address: IPv4Address) -> set[str]:
     """Return the MACs that answer for an address on an interface of the calling thread's network namespace.
 
-    Blocks `WAIT_SECONDS`. The request has the source address ``own``, as the interface's own requests have.
+    Blocks `WAIT_SECONDS`. The request has the source address ``own``, an address of the interface.
     """
     macs: set[str] = set()
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC

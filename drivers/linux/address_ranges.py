@@ -1,8 +1,7 @@
 """The address ranges on a host's interfaces, decoded from netlink messages without pyroute2.
 
 Every new network must avoid the addresses of all existing networks. To decode a thousand addresses, pyroute2 needs 40
-ms and this module 0.6 ms. All other work of `network create` takes 12 ms. Therefore, with pyroute2, `network create`
-would be noticeably slower on a host with hundreds of networks.
+ms and this module 0.6 ms. The rest of `network create` takes 12 ms.
 
 The module knows the message layout of two netlink lists (rtnetlink(7), RTM_GETADDR and RTM_GETROUTE). The module does
 not know which program added an address.
@@ -51,8 +50,7 @@ def ranges(version: int) -> list[Range]:
 def on_link_routes() -> list[Range]:
     """Return the destinations of IPv4 routes that lead to an interface without a gateway.
 
-    Default routes are left out. Routes made by the kernel are left out too, because `ranges` already returns the same
-    subnets.
+    Omits default routes, and routes made by the kernel, because `ranges` already returns their subnets.
     """
     return _read(RTM_GETROUTE, ROUTE.pack(socket.AF_INET, 0, 0, 0, MAIN, 0, 0, 0, 0), Reading(_of_route, _routes_alike))
 
@@ -97,7 +95,7 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
 def _size_if_alike(data: bytes) -> int:
     """Return the size of each message if all messages have the same length, type and flags, else 0.
 
-    The comparison uses slices with a step, which take the same byte of every message.
+    A slice with the step ``size`` takes the same byte of every message.
     """
     length, kind, flags, _, _ = HEADER.unpack_from(data)
     size = _aligned(length)
@@ -135,7 +133,7 @@ def _addresses_alike(data: bytes, size: int) -> list[Range] | None:
 
 
 def _routes_alike(data: bytes, size: int) -> list[Range] | None:
-    """Return an empty list if the kernel made all routes in ``data``, otherwise None. Such routes are left out.
+    """Return an empty list if the kernel made all routes in ``data`` (they are omitted), otherwise None.
 
     This case is frequent, because the kernel makes one route for each of hawse's bridges.
     """

@@ -1,6 +1,6 @@
-"""Deletion of conntrack entries, so that no flow still reaches a container after its port was unpublished.
+"""Delete conntrack entries, so that no flow reaches a container after its port was unpublished.
 
-The module sends ctnetlink messages itself, because no library supports the kernel's filters (CTA_FILTER).
+Because no library supports the kernel's filters (CTA_FILTER), the module sends ctnetlink messages itself.
 
 - Since Linux 6.11, one request makes the kernel delete all entries that match a filter, in a fraction of a millisecond.
 - On older kernels, or if no filter can express the match, this module lists all entries. Then it deletes the matching
@@ -67,10 +67,10 @@ def forget_ports(ports: Iterable[PortBinding]) -> None:
 
 
 def forget_untranslated(ports: Iterable[PortBinding]) -> None:
-    """Delete the conntrack entries of flows to published host ports that lead to the host itself; idempotent.
+    """Delete the conntrack entries that deliver flows to published host ports to the host itself; idempotent.
 
-    Such an entry is made while the port is not published, or while the firewall's rules are missing. Because of this
-    entry, the kernel would deliver all further packets of the flow to the host.
+    The kernel makes such an entry while the port is not published, or while the firewall's rules are missing. The entry
+    also decides about all later packets of the flow.
     """
     _forget_ports(ports, _leads_to_host, at_once=False)
 
@@ -129,7 +129,7 @@ def _forget_ports(
     *,
     at_once: bool = True,
 ) -> None:
-    """Delete the conntrack entries to published host ports for which ``matches`` is True; see `_forget`."""
+    """Delete the conntrack entries to published host ports for which ``matches`` returns True."""
     bindings = list(ports)
     for version in FAMILY:
         chosen = [binding for binding in bindings if binding.host_ip.version == version]
@@ -146,7 +146,7 @@ def _packed(address: str) -> bytes:
 def _forget(
     version: int, matches: Callable[[ConntrackFlow], bool], filters: Sequence[bytes], *, at_once: bool = True
 ) -> None:
-    """Delete the conntrack entries for which ``matches`` is True.
+    """Delete the conntrack entries for which ``matches`` returns True.
 
     ``filters`` are kernel filters that match the same entries. An empty filter means that no kernel filter can express
     the match. If ``at_once`` is false, the filters match more entries than ``matches``.

@@ -1,10 +1,10 @@
 """The default routes that endpoints add to a sandbox, beside routes of other programs.
 
 hawse never changes a route that no endpoint added. If an address family already has a default route, hawse's route gets
-a higher metric, so the kernel prefers the existing route. If hawse's route must take priority, hawse adds two routes
-instead, each to half of all addresses. The kernel prefers these two routes to any default route, because they are more
-specific. The existing default route can therefore stay. hawse recognises its routes by protocol number and next hop,
-and stores no record of its routes. The kernel removes the routes together with their interface.
+a higher metric, and the kernel prefers the existing route. If hawse's route must take priority, hawse adds two routes
+instead, each to half of all addresses. The kernel prefers them because they are more specific, and the existing route
+stays. hawse recognises its routes by protocol number and next hop, and stores no record of its routes. The kernel
+removes the routes together with their interface.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
 def lost(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> list[WayOut]:
     """Return the ``chosen`` routes that are missing in the kernel; the arguments are those of `synchronise`.
 
-    A route of hawse counts with any metric, because other programs may have added or removed their own default routes
-    since hawse added its route.
+    The metric is not compared, because it depends on the other programs' default routes when hawse added its route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []
@@ -109,7 +108,7 @@ def _change(session: Session, present: Sequence[Route], expected: Sequence[Route
         except KernelError as error:
             if error.errno != errno.EEXIST or new.metric != route.HIGHEST_METRIC:
                 raise
-            continue  # another program's route has the highest metric: keep that route, add none
+            continue  # no metric is free, because another program's route has the highest
         if old is not None:
             left.remove(old)
     for old in left:

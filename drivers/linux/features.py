@@ -1,7 +1,7 @@
 """Kernel state for the diagnosis: unsupported kinds of link, interfaces of other programs, MTUs.
 
-All functions act in the calling thread's network namespace. `missing` makes links in a new namespace, which ends with
-the call.
+All functions act in the calling thread's network namespace. `missing` makes links in a new namespace and deletes that
+namespace.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def missing(kinds: Iterable[str]) -> list[str]:
 
 
 def _can_make(opened: Session, kind: str) -> bool:
-    """Return whether a link of this kind can be made. A kind with a parent uses the bridge, which was made first."""
+    """Return whether the kernel can make a link of this kind; the bridge made earlier serves as parent."""
     parent = {"link": link.index(PREFIX + PARENT)} if kind in CHILDREN else {}
     try:
         link.add(opened, PREFIX + kind, kind, **parent, **ATTRIBUTES.get(kind, {}))
@@ -41,7 +41,7 @@ def _can_make(opened: Session, kind: str) -> bool:
 
 
 class Interface(NamedTuple):
-    """An interface with its addresses; ``endpoint_id`` is from hawse's mark, or ""."""
+    """An interface with its addresses; ``endpoint_id`` comes from hawse's mark, and is "" without a mark."""
 
     name: str
     mac: str

@@ -51,9 +51,10 @@ def interface_addresses() -> list[tuple[str, str]]:
 
 
 def down_towards(target: IPAddress) -> str:
-    """Return an interface that is down and whose subnet has ``target``; otherwise one that is down and has an address.
+    """Return an interface that is down, preferably with a subnet that contains ``target``.
 
-    Returns "" if there is none. IPv6 addresses are lost when an interface goes down.
+    Otherwise returns one that is down and has an address, or "" if none is down. IPv6 addresses are lost when an
+    interface goes down.
     """
     with session() as opened:
         held = address.all_addresses(opened)
@@ -99,7 +100,7 @@ def is_forwarding() -> bool:
 
 
 def filters_bridged(table: str) -> bool:
-    """Return whether packets within a bridge pass the firewall; ``table`` is iptables or ip6tables."""
+    """Return whether iptables rules filter packets within a bridge; ``table`` is iptables or ip6tables."""
     return sysctl.read(f"net/bridge/bridge-nf-call-{table}") == "1"
 
 

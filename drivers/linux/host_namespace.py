@@ -1,4 +1,4 @@
-"""Signs that a network namespace belongs to a host and is not a container's sandbox.
+"""Find signs that a network namespace belongs to a host and is not a container's sandbox.
 
 hawse must not connect a host's own namespace to a network. Otherwise the host would get another interface, and perhaps
 another default route. A veth pair whose other end is in another namespace is not a sign: test networks, containers and
@@ -27,7 +27,7 @@ FEW = 3  # maximum number of interfaces that one message names
 
 
 def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) -> list[str]:
-    """Return the signs that a namespace is a host's own, as phrases for a message; empty for a container's sandbox.
+    """Return the signs that a namespace is a host's own, as phrases for a message; an empty list for a sandbox.
 
     ``namespace`` is a file descriptor of the namespace. ``sockets`` are the names of the sockets at which hawse's
     resident processes listen. The function changes nothing.
@@ -38,7 +38,7 @@ def of(namespace: int, sockets: Collection[str], processes: Path = PROCESSES) ->
 
 
 def _of_identity(namespace: int, processes: Path) -> Iterator[str]:
-    """Yield a sign if the namespace is that of hawse itself, that of PID 1, or the machine's first namespace.
+    """Yield a sign if the namespace is hawse's own, PID 1's, or the first namespace of the machine.
 
     Namespaces are compared by inode number and not by path, because many paths lead to one namespace.
     """
@@ -55,7 +55,7 @@ def _is(status: os.stat_result, path: Path) -> bool:
     try:
         return os.path.samestat(status, os.stat(path))
     except OSError:
-        return False  # hawse may open ``namespace`` but not this path, so the path leads to another namespace
+        return False  # access to ``path`` is denied, so it leads to another namespace than ``namespace``
 
 
 def _of_residents(sockets: Collection[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ ACTION, POLICY_BYTES, BLOCK = 161, 168, 1  # struct xfrm_userpolicy_info: offset
 
 
 def stopping(source: IPAddress, destination: IPAddress) -> str:
-    """Return the policy that blocks packets between two addresses or requires IPsec for them, as text; "" if none."""
+    """Return, as text, the policy that blocks packets between two addresses or requires IPsec; "" if none does."""
     session = Session(NETLINK_XFRM)
     try:
         with kernel_errors("list", "IPsec policies"):

@@ -114,7 +114,7 @@ def port_flags(session: Session, name: str) -> dict[str, int]:
 
 
 def has_carrier(session: Session, name: str) -> bool:
-    """Return whether a link is up and its other end too. The kernel disables a bridge port without carrier."""
+    """Return whether a link and its other end are up. The kernel disables a bridge port without carrier."""
     message = _get(session, name)
     return message is not None and bool(message["flags"] & IFF_RUNNING)
 
@@ -139,8 +139,8 @@ def add(session: Session, name: str, kind: str, **attributes: Any) -> None:
 def add_veth(session: Session, name: str, peer: Mapping[str, Any], **attributes: Any) -> None:
     """Create a veth pair in one request; ``peer`` holds the attributes of the other end.
 
-    The other end is created in the namespace that ``net_ns_fd`` in ``peer`` names. Raises `InterfaceRefused` if no
-    interface may have the ``address`` in ``peer``, such as a multicast address. Only the first six bytes of a longer
+    The other end is created in the namespace that ``net_ns_fd`` in ``peer`` names. Raises `InterfaceRefused` if the
+    kernel refuses the ``address`` in ``peer``, such as a multicast address. Only the first six bytes of a longer
     address are used. Both ends have a transmit queue length of 0, as Docker's have.
     """
     other = _attributes({**peer, "address": peer["address"][:MAC_TEXT], "txqlen": 0})
@@ -167,7 +167,7 @@ def change(session: Session, link_index: int, **attributes: Any) -> None:
 
 
 def switch_arp_on(session: Session, link_index: int) -> None:
-    """Let a link find its neighbours by ARP and neighbour discovery."""
+    """Enable ARP and neighbour discovery on a link."""
     with kernel_errors("switch ARP on for", f"link {link_index}"):
         session.request(RTM_NEWLINK, encode(ifinfmsg, index=link_index, flags=0, change=IFF_NOARP))
 
@@ -187,9 +187,9 @@ def set_bridge_port(session: Session, link_index: int, **flags: int) -> None:
 def delete(session: Session, name: str) -> None:
     """Delete a link by name; idempotent. Returns when the link is no longer visible.
 
-    The kernel finishes the deletion tens of milliseconds later, when no kernel code uses the link any more. This
-    function does not wait for the end of the deletion. The request contains the link's index and not the link's name.
-    Therefore, a delayed request cannot delete another link that has got the same name meanwhile.
+    The kernel finishes the deletion tens of milliseconds later, when no kernel code uses the link. This function does
+    not wait for that. The request contains the link's index and not the link's name. Therefore, a delayed request
+    cannot delete another link that has got the same name meanwhile.
     """
     link_index = session.index(name)
     if link_index:

@@ -144,7 +144,7 @@ def _authors(data: bytes) -> Iterator[int]:
     start = 0
     while start + 16 <= len(data):
         length, author = struct.unpack_from("=I8xI", data, start)
-        yield author if author < 1 << 22 else 0  # the number of a process's second socket is not its pid
+        yield author if author < 1 << 22 else 0  # a larger number is not a pid but belongs to a second socket
         start += length + 3 & ~3
 
 

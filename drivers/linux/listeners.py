@@ -27,9 +27,9 @@ def at(protocol: str, port: int) -> list[IPAddress]:
 
 
 def full_queue(port: int) -> int:
-    """Return the number of TCP connections that wait at a port if the listening process can get no more, otherwise 0.
+    """Return the number of TCP connections that wait at a port if its accept queue is full, otherwise 0.
 
-    The kernel then ignores further requests for a connection. The result is 0 on a kernel without sock_diag(7).
+    With a full queue, the kernel ignores new connection requests. The result is 0 on a kernel without sock_diag(7).
     """
     waiting = 0
     try:
@@ -46,7 +46,7 @@ def full_queue(port: int) -> int:
 
 
 def udp_ports(address: IPv4Address) -> list[int]:
-    """Return the ports of the UDP sockets that are bound to an IPv4 address, connected ones too."""
+    """Return the ports of the UDP sockets that are bound to an IPv4 address, including connected sockets."""
     return [number for place, number, _ in _read("udp") if _address(place) == address]
 
 

@@ -1,4 +1,4 @@
-"""Find hawse's own links by their marks, and the interfaces of a sandbox. Repairs of the store use this module.
+"""Find hawse's own links by their marks, and the interfaces of a sandbox. The repair of the database uses this module.
 
 A mark is the alias that names the link's network or endpoint (`drivers.linux.names`).
 """

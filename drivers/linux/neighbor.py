@@ -95,7 +95,7 @@ def forget_unresolved(opened: Session, link: int) -> None:
 
 
 def is_local(opened: Session, bridge: int, mac: str) -> bool:
-    """Return whether a bridge passes frames for its own MAC to the host, as its forwarding database says."""
+    """Return whether a bridge's forwarding database passes frames for the bridge's own MAC to the host."""
     body = encode(ndmsg, [("NDA_LLADDR", mac)], family=socket.AF_BRIDGE, ifindex=bridge, flags=NTF_SELF)
     with kernel_errors("look up", f"{mac} on link {bridge}", ignore=(errno.ENOENT,)):
         return bool(opened.request(RTM_GETNEIGH, body))
@@ -103,7 +103,7 @@ def is_local(opened: Session, bridge: int, mac: str) -> bool:
 
 
 def add_local(opened: Session, bridge: int, mac: str) -> None:
-    """Let a bridge pass frames for its own MAC to the host again, after another program deleted this entry."""
+    """Restore the forwarding entry by which a bridge passes frames for its own MAC to the host."""
     fields = {"family": socket.AF_BRIDGE, "ifindex": bridge, "state": NUD_PERMANENT, "flags": NTF_SELF}
     with kernel_errors("add", f"{mac} on link {bridge}", ignore=(errno.EEXIST,)):
         opened.request(RTM_NEWNEIGH, encode(ndmsg, [("NDA_LLADDR", mac)], **fields), NLM_F_CREATE)

@@ -1,7 +1,7 @@
 """Announcements of addresses to the neighbours on a link. The neighbours then use the present MAC immediately.
 
-Without an announcement, a neighbour would continue to send to an old MAC for half a minute. If its last request had no
-answer, it would repeat the request only after a second. An announcement is a gratuitous ARP request (RFC 5227, 3) or an
+Without an announcement, a neighbour sends to an old MAC for half a minute. A neighbour without an answer to its last
+request repeats the request only after a second. An announcement is a gratuitous ARP request (RFC 5227, 3) or an
 unsolicited neighbour advertisement (RFC 4861, 7.2.6). It updates existing neighbour entries and creates no new entries.
 """
 

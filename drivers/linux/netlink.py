@@ -218,7 +218,7 @@ class Session:
         return self._sent
 
     def _answers(self, number: int) -> list[bytes]:
-        """Return the bodies of the kernel's answers to the message with this sequence number.
+        """Return the bodies of the kernel's answers to the message with the sequence number ``number``.
 
         Raises InterruptedError if the listed objects changed during the reading.
         """

@@ -1,4 +1,4 @@
-"""Find what may silently drop packets at an interface: programs, queues and flags. nftables reports no such drop.
+"""Find the programs, queues and flags of an interface that can drop packets. nftables does not report such drops.
 
 No function changes anything. Every function runs in the calling thread's network namespace.
 """
@@ -38,11 +38,12 @@ FLAGS = {
 }
 """The flags of a bridge port that drop packets: the value that drops, and the flag's name in bridge(8)."""
 
-SILENT_ON_ARP = (3, 8)  # values of arp_ignore with which an interface answers no ARP request for its own address
+SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not answer ARP requests for its own address
 
 
 class Obstacle(NamedTuple):
-    """Something at an interface that may drop packets. ``kind`` is one of the constants of this module, such as XDP.
+    """A program, queue or flag of an interface that can drop packets. ``kind`` is one of the constants of this module,
+    such as XDP.
 
     ``name`` is the name of a queueing discipline with its counters, or the flags of a bridge port.
     """
@@ -59,7 +60,7 @@ def is_down(interface: str) -> bool:
 
 
 def of(interface: str) -> list[Obstacle]:
-    """Return the obstacles at an interface, the most certain ones first; none without the interface."""
+    """Return the obstacles at an interface, the most certain first; an empty list if the interface is missing."""
     return everywhere().get(interface, [])
 
 

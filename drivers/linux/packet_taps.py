@@ -20,9 +20,7 @@ READS = 500  # maximum packets of one read, because a flood of packets must not 
 
 
 class Sight(NamedTuple):
-    """A packet of the probe at one interface, with the addresses that it has there. With ``reply``, it is the
-    answer.
-    """
+    """A packet of the probe at one interface, with its addresses there; ``reply`` is True for the answer."""
 
     interface: str
     reply: bool

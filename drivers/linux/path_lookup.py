@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A neighbour entry with a MAC. A ``permanent`` entry was set by a program, and the kernel never changes it."""
+    """A neighbour entry with a MAC; ``permanent`` is True for a static entry of a program."""
 
     address: IPAddress
     mac: str
@@ -87,7 +87,7 @@ def neighbours(interface: str) -> list[Neighbour]:
 
 
 def unresolved(interface: str) -> set[IPAddress]:
-    """Return the addresses on an interface of which no machine has told its MAC, although the kernel has asked."""
+    """Return the addresses on an interface for which the kernel's ARP requests or solicitations got no answer."""
     with session() as opened:
         found = [e for e in _entries(opened, interface) if e["state"] & (NUD_FAILED | NUD_INCOMPLETE)]
     return {ip_address(entry.get_attr("NDA_DST")) for entry in found}
@@ -104,7 +104,7 @@ def _entries(opened: Session, interface: str) -> list[ndmsg]:
 
 
 def static_ports(bridge: str) -> dict[str, str]:
-    """Return the bridge port of each MAC for which a program has set a static entry, except the ports' own MACs."""
+    """Return the bridge port of each MAC with a static forwarding entry, except the ports' own MACs."""
     ports = {}
     with session() as opened:
         with kernel_errors("list", "forwarding entries"):

@@ -1,4 +1,4 @@
-"""Find the largest packet that a machine outside answers, with echo requests (ping) that no router may fragment.
+"""Find the largest echo request (ping) that another machine answers. Routers must not fragment the requests.
 
 If routers announce their MTU (ICMP "fragmentation needed"), senders adapt to it. If a firewall drops these messages,
 large packets are lost silently.
@@ -20,7 +20,7 @@ from drivers.linux.echo import HEADER, KINDS
 SIZES = (576, 1280, 1300, 1350, 1380, 1400, 1420, 1440, 1450, 1460, 1480, 1492)
 """The sizes of packets in bytes that are tried below the MTU of the first interface."""
 FIRST_SECONDS, MORE_SECONDS = 0.4, 0.25  # seconds to wait for the first answer, and then for the other answers
-ATTEMPTS = 3  # for the sizes without an answer, because a network may lose packets
+ATTEMPTS = 3  # for each size without an answer, because a network may lose packets
 DONT_FRAGMENT = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
 AS_IS, REPORT = (
     3,
@@ -31,7 +31,7 @@ ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
 
 
 def largest(address: IPAddress, mtu: int) -> int | None:
-    """Return the largest size up to ``mtu`` that ``address`` answers if larger packets are lost silently, or else None.
+    """Return the largest packet size that ``address`` answers if larger packets up to ``mtu`` are lost, else None.
 
     The result is also None if the address answers no ping, or if a router announces its MTU. Needs CAP_NET_RAW. Runs in
     the calling thread's network namespace. Blocks up to two seconds, and less than 0.1 s if all packets are answered.
@@ -52,7 +52,7 @@ def largest(address: IPAddress, mtu: int) -> int | None:
 
 
 def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bool:
-    """Send an echo request of each size; return False if the kernel refuses one, because it knows a smaller MTU."""
+    """Send an echo request of each size; return False if the kernel refuses one because it knows a smaller MTU."""
     kind, identifier = KINDS[address.version][2], os.getpid() & 0xFFFF
     for size in sizes:
         rest = bytes(size - IP_HEADER[address.version] - HEADER.size)
@@ -68,7 +68,7 @@ def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bo
 
 
 def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], before: Collection[int]) -> set[int]:
-    """Return the sizes that are answered now; stops when no answer has come for some time, or with the last size."""
+    """Return the sizes that are answered; stops after the last size, or after some time without an answer."""
     answered: set[int] = set()
     end = time.monotonic() + (MORE_SECONDS if before else FIRST_SECONDS)
     waiting = select.poll()

@@ -35,7 +35,7 @@ END = 2000  # milliseconds to wait until a killed process has ended
 
 
 def netns_path(file: Path) -> str:
-    """Return the path at which this process can open the namespace that the file identifies."""
+    """Return the path at which this process can open the namespace identified by ``file``."""
     keeper = _keeper(file)
     if keeper:
         return f"/proc/{keeper}/ns/net"
@@ -43,9 +43,7 @@ def netns_path(file: Path) -> str:
 
 
 def exists(file: Path) -> bool:
-    """Return whether the namespace that the file identifies exists; False for an empty file that a crashed process
-    left.
-    """
+    """Return whether the namespace of ``file`` exists; False for an empty file of a crashed process."""
     try:
         return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
     except OSError:
@@ -89,8 +87,7 @@ def remove(file: Path) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise refusal("remove", str(file), error.errno or errno.EIO) from error
-        # Unmount the file in this process's mount namespace too. This mount namespace was created while the mount
-        # existed, so the mount namespace has a copy of the mount.
+        # Also unmount the file in this process's mount namespace, which may have a copy of the mount.
         _run("umount", "--lazy", str(file))
         file.unlink(missing_ok=True)
 

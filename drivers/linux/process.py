@@ -42,7 +42,7 @@ def is_running(pid: int, started: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a signal such as SIGSTOP has stopped the process. A debugger's stop does not count."""
+    """Return whether a signal such as SIGSTOP has stopped the process; False if a debugger has stopped it."""
     return stat_fields(pid)[:1] == [b"T"]
 
 

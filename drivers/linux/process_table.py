@@ -1,4 +1,4 @@
-"""Read all processes of this host from /proc in one pass, with the values for a container's figures."""
+"""Read all processes of this host from /proc in one pass, for the statistics of containers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from drivers.linux.process import stat_fields
 TICKS = os.sysconf("SC_CLK_TCK")
 """Clock ticks in a second; the unit of the times in /proc/PID/stat."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Indexes into the fields of `stat_fields`: parent, CPU times (own, and those of ended children), threads.
+# Indexes into the fields of `stat_fields`: parent, CPU times (of the process, and of its ended children), threads.
 _PARENT, _TIMES, _THREADS = 1, slice(11, 15), 17
 SECOND = 1_000_000_000  # nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process. ``user`` and ``system`` are CPU times in nanoseconds, with those of ended children that were waited
-    for.
+    """One process. ``user`` and ``system`` are CPU times in nanoseconds, including children that have ended.
 
     ``pid_namespace`` is "" if this process is not allowed to read it.
     """

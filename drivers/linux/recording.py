@@ -33,18 +33,16 @@ class Recorder(Protocol):
         """Record an nftables script in the calling thread's network namespace."""
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record a change that equals a command. With ``secret``, the command's input contains secrets and is not
-        shown.
-        """
+        """Record a command for a change; with ``secret``, the command's input contains secrets and is not shown."""
 
     def comment(self, text: str) -> None:
-        """Record a comment line about the work of another process."""
+        """Record a comment line that says what another process does."""
 
     def opened(self, path: str, inode: int) -> None:
         """Record the path of a network namespace that was opened."""
 
     def sysctl_value(self, path: str) -> str | None:
-        """Return the value of a sysctl that only the recorder knows, else None.
+        """Return the value of a sysctl if only the recorder knows it, else None.
 
         The sysctl is in the calling thread's network namespace.
         """
@@ -87,13 +85,13 @@ def is_dry_run() -> bool:
 
 
 def comment(text: str) -> None:
-    """Record a comment line about another process's work for this command; no effect without a recorder."""
+    """Record a comment line that says what another process does for this command; no effect without a recorder."""
     if recorder is not None:
         recorder.comment(text)
 
 
 def command(*argv: str, act: Callable[[], object] = lambda: None, secret: bool = False) -> None:
-    """Make a change that equals a command; with a recorder, also record the command."""
+    """Make a change by calling ``act``; with a recorder, also record the equivalent command ``argv``."""
     if recorder is None:
         act()
     else:

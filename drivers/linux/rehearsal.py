@@ -1,8 +1,8 @@
 """Encode one message of each kind that commands send, without sending it.
 
-pyroute2 compiles the layout of each kind of message when it first encodes it. For the messages of ``network create``
-and ``network connect`` this takes 1.1 ms. A process that forks a child for each command calls this module once, before
-the fork.
+pyroute2 compiles the layout of each kind of message when it first encodes it. The compilation takes 1.1 ms for the
+messages of ``network create`` and ``network connect``. A process that forks a child for each command calls this module
+once, before the fork.
 """
 
 from __future__ import annotations

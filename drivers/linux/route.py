@@ -67,7 +67,7 @@ def widest(session: Session) -> list[Route]:
 def add(session: Session, route: Route, *, replacing: bool = False) -> None:
     """Add a route; raises `KernelError` with EEXIST if a route has the same destination and metric.
 
-    With ``replacing``, the new route atomically replaces that existing route.
+    With ``replacing``, the new route atomically replaces such a route.
     """
     with kernel_errors("set route to", f"{route.destination} via {route.gateway or 'the link'}"):
         session.request(RTM_NEWROUTE, _body(route), NLM_F_CREATE | (NLM_F_REPLACE if replacing else NLM_F_EXCL))
@@ -101,8 +101,8 @@ def add_direct(session: Session, destination: IPNetwork, link_index: int, *, kee
 def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
     """Return whether the main table has a route to the subnet of an address on the link ``name``.
 
-    The kernel or another program may have made the route. A more specific route counts too. The calling thread is in
-    the session's namespace.
+    The kernel or another program may have made the route. The result is also True for a more specific route. The
+    calling thread is in the session's namespace.
     """
     subnet = interface.network
     if subnet.prefixlen >= subnet.max_prefixlen - 1:
@@ -121,7 +121,7 @@ def has_connected(session: Session, interface: IPInterface, name: str) -> bool:
 
 
 def _is_listed(session: Session, subnet: IPNetwork, name: str) -> bool:
-    """Return whether the main table has a route to the subnet on a link, which a rule of a user hides from lookups."""
+    """Return whether the main table lists a route to the subnet on a link; ignores routing rules."""
     with kernel_errors("list", "routes"):
         routes = dump(session, RTM_GETROUTE, rtmsg, family=FAMILIES[subnet.version])
     here = [route for route in routes if route["table"] == MAIN_TABLE and route["dst_len"] == subnet.prefixlen]

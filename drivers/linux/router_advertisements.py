@@ -1,4 +1,4 @@
-"""Router advertisements on bridges: the host ignores router advertisements that containers send.
+"""Make the host ignore the router advertisements that containers send on bridges.
 
 hawse switches accept_ra off on its own bridges. On a bridge of the user, hawse switches accept_ra off only while all
 ports of the bridge are hawse's. hawse then stores the earlier value of accept_ra in HAWSE_RUN and restores it later.

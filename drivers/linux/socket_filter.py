@@ -1,4 +1,4 @@
-"""Filters of sockets: a classic BPF program decides for each packet how many bytes of it the socket gets."""
+"""Socket filters. A filter is a classic BPF program that decides how many bytes of each packet the socket gets."""
 
 from __future__ import annotations
 

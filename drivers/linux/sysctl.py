@@ -58,9 +58,7 @@ def write_if_present(path: str, value: str) -> None:
 
 
 def _read(path: str) -> str:
-    """Return a sysctl's value. The function makes only one read call to save time, because commands read dozens of
-    sysctls.
-    """
+    """Return a sysctl's value, with one read call, because commands read dozens of sysctls."""
     if recording.recorder is not None:
         known = recording.recorder.sysctl_value(path)
         if known is not None:

@@ -138,9 +138,9 @@ class OverlayDriver:
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return the differences between the endpoint's bridge port and interface and the required state.
+        """Return how the endpoint's bridge port and its interface differ from the required state.
 
-        Without the network's bridge, the list is empty, because `verify` must run first.
+        The list is empty if the network's bridge is missing, because `verify` must run first.
         """
         place = self.namespace(network)
         if not place.exists() or not place.inside(lambda _: link.index(BRIDGE)):
@@ -168,7 +168,7 @@ class OverlayDriver:
         sandboxes.inside(sandbox, route)
 
     def program_peers(self, network: NetworkSpec, peers: Sequence[Peer]) -> None:
-        """Program exactly these peers into the FDB and neighbour tables, recreating missing devices first.
+        """Recreate missing devices, and make the FDB and neighbour tables contain exactly these peers.
 
         Raises `Missing` immediately if the network is not up. Raises `Missing` at the end if a peer's host has no
         tunnel.
@@ -182,9 +182,7 @@ class OverlayDriver:
         _require_tunnels(options, peers)
 
     def add_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Add one peer (an endpoint on another host), replacing earlier entries of the peer's MAC and addresses;
-        idempotent.
-        """
+        """Add one peer, and replace earlier entries of its MAC and addresses; idempotent."""
         options = overlay_options.complete(network)
         place = self.namespace(network)
         _require_tunnels(options, [peer])
@@ -195,9 +193,7 @@ class OverlayDriver:
         _with_tables(place, options, lambda tables: _add(tables, peer))
 
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
-        """Remove one peer (an endpoint on another host); idempotent. Does nothing if the network is not up on this
-        host.
-        """
+        """Remove one peer; idempotent. Does nothing if the network is not up on this host."""
         place = self.namespace(network)
         if place.exists():
             options = overlay_options.complete(network)
@@ -226,9 +222,9 @@ class OverlayDriver:
             gate.shut()
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
-        """Return how the hosts that the firewall admits differ from the hosts in the networks' forwarding tables.
+        """Return the differences between the hosts that the firewall admits and the hosts in the forwarding tables.
 
-        The forwarding tables count as correct, so `repair` changes only the firewall.
+        The forwarding tables are regarded as correct, so `repair` changes only the firewall.
         """
         expected: list[Element] = []
         for network, _ in desired.networks:
@@ -263,9 +259,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:
-    """Return the firewall elements to add and to remove, after which only the hosts of ``peers`` may send tunnel
-    packets.
-    """
+    """Return the firewall elements to add and to remove, so that only hosts of ``peers`` can send."""
     gate = _gate(network)
     return gate.difference({peer.vtep for peer in peers}) if gate else ((), ())
 
@@ -273,8 +267,7 @@ def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Elem
 def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
     """Return the firewall elements that allow other hosts to send to the network's VXLAN devices on this host.
 
-    If this host has no VXLAN device for one of the network's VXLAN ids, another network uses that id. The elements of
-    that id are then left out, because they belong to the other network.
+    Omits the elements of VXLAN ids without a VXLAN device on this host, because another network uses these ids.
     """
     gate = _gate(place.network)
     if gate is None or not place.exists():

@@ -107,7 +107,7 @@ class Tables:
     def remove(self, peer: Peer) -> list[IPAddress]:
         """Remove the table rows of one peer, and return the hosts that no longer have a peer of this network.
 
-        Rows that other peers need are kept. Rows that another call has changed meanwhile are kept too.
+        Keeps rows that other peers need, and rows that another call has changed meanwhile.
         """
         present, rows = neighbor.rows(self.links), set(self.rows(peer))
         forward = {row for row in rows if row.kind == "forward"}

@@ -1,7 +1,7 @@
 """The objects of an overlay network on one host: a namespace, its devices and, if encrypted, the WireGuard tunnel.
 
 The namespace is kept at the file ``$HAWSE_RUN/overlay/<12 hex>``. All names are derived from the network's id.
-Therefore, a second creation completes a creation that was interrupted, and a removal needs no record of what exists.
+Therefore, a second creation completes an interrupted creation, and a removal needs no record of the objects.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OverlayNamespace:
 
     @property
     def sandbox(self) -> Sandbox:
-        """The overlay network's namespace as a `Sandbox`, so that code can run in the namespace."""
+        """The overlay network's namespace as a `Sandbox`."""
         return Sandbox(self.network.id, persistent_netns.netns_path(self.file))
 
     @property

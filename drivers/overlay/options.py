@@ -38,15 +38,12 @@ class OverlayOptions:
 
     @property
     def local(self) -> IPAddress:
-        """The source address of VXLAN packets: the address in the WireGuard tunnel for an encrypted network, else the
-        underlay address.
-        """
+        """The source address of VXLAN packets: the tunnel address if encrypted, else the underlay address."""
         assert self.vtep is not None
         return self.wireguard.address if self.wireguard else self.vtep
 
     def tunnel_mtu(self, underlay: int) -> int:
-        """Return the MTU of the device through which VXLAN packets leave: the tunnel's interface or the underlay
-        device.
+        """Return the MTU of the device that sends VXLAN packets: the tunnel's interface or the underlay device.
 
         ``underlay`` is the MTU of the underlay device.
         """
@@ -58,9 +55,9 @@ class OverlayOptions:
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def largest_mtu(self, underlay: int) -> int:
-        """Return the largest MTU of containers' interfaces whose packets fit through an underlay device.
+        """Return the largest MTU of containers' interfaces with packets that fit through an underlay device.
 
-        ``underlay`` is the MTU of that device. The tunnels of an encrypted network need not be known.
+        ``underlay`` is the MTU of that device. For an encrypted network, the tunnels need not exist yet.
         """
         assert self.vtep is not None
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0

@@ -79,7 +79,7 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 
 
 def missing(there: Session, network: NetworkSpec) -> list[str]:
-    """Return descriptions of what `make` and `set_up` should have made, and what is missing or changed now.
+    """Return descriptions of the objects of `make` and `set_up` that are missing or changed.
 
     The calling thread is in the network's namespace.
     """
@@ -100,7 +100,7 @@ def missing(there: Session, network: NetworkSpec) -> list[str]:
 def delete(there: Session, network: NetworkSpec) -> None:
     """Delete all devices of the network; idempotent.
 
-    If only the namespace were removed, the VXLAN ids would stay in use while any process holds the namespace open.
+    The removal of the namespace is not enough: its VXLAN ids stay in use while a process holds the namespace open.
     """
     for name in (*devices(network), BRIDGE):
         if link.index(name):

@@ -37,13 +37,12 @@ STARTED = (
 
 
 def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = True, wait: bool = True) -> bool:
-    """Notify the agent that the local store has changed; with ``wait``, return when the agent's services are up to
-    date.
+    """Notify the agent of a change of the local store; with ``wait``, wait until its services are up to date.
 
     If no agent is running and ``start`` is True, the function starts an agent. Blocks up to ``timeout`` seconds.
 
-    Returns False if the agent could not be reached, refused this process, or was not ready in time. The DNS names are
-    then updated later, and nothing else depends on the agent's answer. In a dry run, does nothing and returns True.
+    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case, only
+    the DNS names are updated later. In a dry run, does nothing and returns True.
     """
     if recording.is_dry_run():
         return True
@@ -61,9 +60,9 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
     """Send one line to the agent and return the agent's answer.
 
-    Returns "late" if no answer arrives within ``patience`` seconds. Returns None if no agent is listening, or if the
-    agent was stopped by a signal and has therefore been killed. If ``patience`` is 0 or less, the function does not
-    wait for the answer and returns "".
+    Returns "late" if no answer arrives within ``patience`` seconds. Returns None if no agent is listening. An agent
+    that a signal has stopped is killed, and None is returned. If ``patience`` is 0 or less, the function does not wait
+    for the answer and returns "".
     """
     try:
         sock = connect(run_dir, peer.CONNECT_TIMEOUT_SECONDS)
@@ -71,7 +70,7 @@ def ask(run_dir: Path, line: str, patience: float) -> str | None:
         return None
     with sock:
         try:
-            with suppress(BrokenPipeError):  # an agent that refuses this process does not read the line
+            with suppress(BrokenPipeError):  # the agent refuses this process and does not read the line
                 sock.sendall(line.encode() + b"\n")
             if patience <= 0:
                 return ""
@@ -138,7 +137,7 @@ def connect(run_dir: Path, timeout: float) -> socket.socket:
 
 
 def take_lock(run_dir: Path) -> int | None:
-    """Lock the agent's lock file and return its file descriptor, or None if another agent holds the lock.
+    """Lock the agent's lock file; return its file descriptor, or None if another agent holds the lock.
 
     The lock is held until the descriptor is closed, at the latest at the end of the process.
     """
@@ -152,9 +151,9 @@ def take_lock(run_dir: Path) -> int | None:
 
 
 def keep_agent(host: Host, driver: Driver) -> None:
-    """Start the agent if it must repair kernel state of the driver's networks; idempotent.
+    """Start the agent if the driver's networks have kernel state that the agent repairs; idempotent.
 
-    Returns immediately. If the agent's process cannot be started now, the next command tries again.
+    Returns immediately. If the agent cannot be started now, the next command tries to start it.
     """
     if isinstance(driver, (Repairer, LinkRepairer)):
         with suppress(OSError):
@@ -238,9 +237,7 @@ def _arrange(descriptors: Sequence[int]) -> None:
 
 
 def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the agent's environment variables: the variables of ``caller``, plus the variables that name the agent's
-    directories and file descriptors.
-    """
+    """Return the agent's environment: the variables of ``caller``, and the agent's directories and descriptors."""
     return {
         **caller,
         "HAWSE_ROOT": str(root),
@@ -254,9 +251,8 @@ def environment(run_dir: Path, root: Path, caller: Mapping[str, str]) -> dict[st
 def announce(host: Host, joined: Sequence[NetworkRecord] = ()) -> None:
     """Notify the agent that the local store has changed; wait for the agent's services if the command needs them.
 
-    The agent is started only if it has work: DNS for a network in ``joined``, or a published port to hold. The default
-    bridge has no DNS names. If ``joined`` is not empty and the agent has no work, the command does not wait for the
-    agent.
+    The agent is started only if a network in ``joined`` has DNS names, or if a published port needs the agent. The
+    default bridge has no DNS names. If ``joined`` is not empty and the agent is not needed, the command does not wait.
     """
     start = any(not network.predefined for network in joined) or _publishes(host)
     notify(host.run, host.root, start=start, wait=start or not joined)

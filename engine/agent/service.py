@@ -13,7 +13,7 @@ from engine.model import ContainerRecord, EndpointRecord, NetworkRecord
 class Snapshot:
     """The records of the local store at one moment.
 
-    The field ``of_this_boot`` is False if the records are from an earlier boot of the host. The kernel state of such
+    The field ``of_this_boot`` is False if the host has booted since the records were written. The kernel state of such
     records no longer exists.
     """
 
@@ -24,7 +24,7 @@ class Snapshot:
 
 
 class Service(Protocol):
-    """A service of the agent: work that must continue while no command runs, such as DNS."""
+    """A service of the agent that must run while no command runs, such as DNS."""
 
     name: str
 

@@ -73,7 +73,7 @@ def main() -> int:
     place = resident.Residence(str(run_dir), (client.LOCK, client.SOCKET), lock, listener)
     guarded.save(str(run_dir), guarded.AGENT, str(run_dir / client.LOG))
     agent = serving(root, run_dir, store, place, claimed, unit)
-    tell_ready()  # report readiness first: to open the sandboxes of a large host takes longer than a command waits
+    tell_ready()  # report readiness first, because opening many sandboxes takes longer than a command waits
     agent.run()
     if unit.runs_this_process or not agent.signalled:
         guarded.forget(str(run_dir), guarded.AGENT)
@@ -157,7 +157,7 @@ def idle_from_environment() -> float:
 
 
 def tell_ready() -> None:
-    """Notify the process that started the agent that the agent now listens on its socket."""
+    """Notify the process which started the agent that the agent's socket is ready."""
     ready_fd = given("HAWSE_AGENT_READY")
     if ready_fd >= 0:
         with suppress(OSError):  # ignore the error: the starting process may have stopped waiting

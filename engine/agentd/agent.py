@@ -27,8 +27,8 @@ IDLE = 10.0
 
 
 class Agent:
-    """The agent. It runs its services until none of them has been needed for the idle time, or until a signal stops the
-    agent. With ``stays``, it runs even if no service is needed. ``signalled`` is True after a signal has stopped it.
+    """The agent. It ends when no service has been needed for the idle time, or after a signal. With ``stays``, it ends
+    only after a signal. ``signalled`` is True if a signal has ended it.
     """
 
     def __init__(
@@ -50,15 +50,14 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled = False, False
-        self._known = False  # whether the last state had networks; a used store always has the predefined networks
+        self._known = False  # whether the last snapshot had networks, as each used store has
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.
 
         If one service fails, the other services are still updated. Raises the local store's errors. If the store was
-        deleted, the services keep the last state, because the containers still run. The error
-        `Outdated` means that a newer version of hawse wrote the store. The agent then ends, so that the next command
-        can start an agent of the newer version.
+        deleted, the services keep the last snapshot, because the containers still run. If a newer version of hawse
+        wrote the store (`Outdated`), the agent ends. The next command starts an agent of the newer version.
         """
         done = True
         try:
@@ -104,7 +103,7 @@ class Agent:
         self.reconcile()
 
     def overlooks(self) -> bool:
-        """Return whether the agent has ended for lack of work, but has not read the last change of the local store.
+        """Return whether the agent ended because no service was needed, without reading the last change of the store.
 
         If True, the caller starts a new agent, because the changed store may need an agent.
         """
@@ -120,10 +119,9 @@ class Agent:
         return self._stays or any(s.needed() for s in self._services) or self._control.busy
 
     def _consider(self) -> None:
-        """End the agent if two checks in a row find that no service is needed; the checks are half the idle time apart.
+        """End the agent if two checks in a row find no needed service. The checks are half the idle time apart.
 
-        If the local store has changed, a check first reads the store. This way the agent finds the changes of a command
-        that was killed before the command notified the agent.
+        A check reads a changed local store first, because a command may have been killed before it notified the agent.
         """
         with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:

@@ -1,4 +1,4 @@
-"""Backs up the local store some seconds after a change, at most once in a given time, and when the agent ends."""
+"""Backs up the local store some seconds after a change and at the agent's end, but at most once in an interval."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BackupService:
     def _begin(self) -> None:
         self._timer, self._last = None, time.monotonic()
         if self._thread is not None:
-            self._thread.join()  # it started over `INTERVAL_SECONDS` ago, so it has normally ended
+            self._thread.join()  # this backup started over `INTERVAL_SECONDS` ago, so it has normally ended
         self._thread = threading.Thread(target=self._make, name="backup", daemon=True)
         self._thread.start()
 

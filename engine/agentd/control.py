@@ -9,8 +9,8 @@
 - ``guard`` comes from the guard (`engine.runtime.guard`). The connection stays open, and the agent answers each further
   line.
 
-A process that lacks rights which the agent has (`engine.runtime.peer`) is answered ``refused``. A process of another
-user gets no answer.
+The agent answers ``refused`` to a process with fewer rights than the agent (`engine.runtime.peer`). A process of
+another user gets no answer.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ ACCEPT_PAUSE_SECONDS = 0.5
 
 
 class Control:
-    """The server of the agent's socket. It gets two functions: ``changed`` updates the services, and ``status`` returns
-    the agent's status line. ``guarded`` is notified of the guard's connections.
+    """The server of the agent's socket. The function ``changed`` updates the services, and ``status`` returns the
+    agent's status line. ``guarded`` is notified of the guard's connections.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Control:
             self._close(connection, self._status() if line == b"status" else "")
 
     def _answer_guard(self, connection: socket.socket) -> None:
-        """Answer a line of the guard. If the guard has ended, report this to ``guarded``."""
+        """Answer a line of the guard; if the guard has ended, report its end to ``guarded``."""
         try:
             data = connection.recv(LINE)
         except BlockingIOError:

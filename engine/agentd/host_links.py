@@ -22,7 +22,8 @@ of programs that use the same /proc as the agent.
 class HostLinks:
     """The watch on the host's namespace, in which the agent runs.
 
-    The function ``suspect`` gets the networks and endpoints that a change may have damaged, and the changing program.
+    It calls ``suspect`` with the networks and endpoints that a change may have damaged, and the program that changed
+    them.
     """
 
     def __init__(self, loop: Loop, inotify: Inotify, suspect: Callable[[Iterable[Subject], str], None]) -> None:

@@ -1,9 +1,9 @@
-"""A thread of the agent that compares suspected networks and containers with the kernel, and repairs them.
+"""A thread of the agent that compares networks and containers with the kernel after changes, and repairs them.
 
-A subject is suspected when the kernel reports a change of its links, addresses, routes or sysctls. Each subject has its
-own schedule (`engine.agentd.repair_schedule.Pace`). Therefore a conflict with another program about one subject does
-not delay the repair of another subject. In addition, the thread slowly compares all subjects in turn, because the
-kernel does not report some changes.
+A subject is a network or a container. It is suspected when the kernel reports a change of its links, addresses, routes
+or sysctls. Each subject has its own schedule (`engine.agentd.repair_schedule.Pace`). Therefore a conflict with another
+program about one subject does not delay the repair of another subject. In addition, the thread slowly compares all
+subjects in turn, because the kernel does not report some changes.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ PATIENCE_SECONDS = 5.0
 class LinkThread:
     """The thread; it runs until `close`.
 
-    The function ``put_right`` compares and repairs one subject, which the named program has changed. The function
-    ``tell_resting`` records that the named program repeatedly undoes a repair, and the seconds until the next repair.
+    The function ``put_right`` compares and repairs one subject; its arguments include the program that changed the
+    subject. The function ``tell_resting`` records which program repeatedly undoes a repair, and the seconds until the
+    next repair.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class LinkThread:
                 self._by.pop(subject, None)
                 self._fights.pop(subject, None)
             if new:
-                # Wait, because the command that made a new subject still runs, and the comparison would slow it down.
+                # Wait, because the comparison would slow down the command that is making a new subject.
                 self._next_lap = max(self._next_lap, time.monotonic() + NEW_SECONDS)
                 self._condition.notify()
 
@@ -123,7 +124,7 @@ class LinkThread:
         """Return the suspected subjects that are due: networks first, because endpoints need their bridge."""
         due = sorted((s for s, pace in self._paces.items() if pace.due <= now), key=lambda s: s.kind != NETWORK)
         for subject in due:
-            self._paces[subject].due = NEVER  # a report during the comparison schedules the next one
+            self._paces[subject].due = NEVER  # a change reported during this comparison schedules the next comparison
         return due
 
     def _pause(self, now: float) -> float | None:

@@ -1,7 +1,7 @@
-"""Watches the links of hawse's networks on the host and in each sandbox. Changes by other programs are repaired.
+"""Watches the links of hawse's networks on the host and in each sandbox, and repairs changes by other programs.
 
-The kernel reports each change of a link, an address or a route. The agent's loop reads these reports, and ignores those
-that cannot concern hawse. For the other reports, `engine.agentd.link_thread` compares the kernel with the records.
+The kernel reports each change of a link, an address or a route. The agent's loop reads these reports. If a report
+concerns hawse, `engine.agentd.link_thread` compares the kernel with the records.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from engine.recovery.link_repair import CONTAINER, ENDPOINT, NETWORK, LinkRepair
 class Place(NamedTuple):
     """A watched namespace: its path and inode number, and a process in it with its start time (or zeros).
 
-    ``resolves`` says whether the redirection to the resolver is watched too.
+    ``resolves`` is True if the redirection to the resolver is watched too.
     """
 
     path: str
@@ -219,7 +219,7 @@ class LinkService:
             namespace.close()
             print(f"cannot watch the links of {subject.kind} {subject.id}: {error}", file=sys.stderr, flush=True)
             return
-        namespace.release()  # the socket of the listener keeps working without the descriptor
+        namespace.release()  # the listener's socket does not need this descriptor
         self._watched[subject] = Watched(place, namespace, listener, redirection, concerns)
         self._loop.watch(listener.fileno(), lambda _: self._heard(subject))
         if redirection is not None:
@@ -238,8 +238,8 @@ class LinkService:
     def _suspect(self, suspects: Iterable[Subject], by: str = "") -> None:
         """Make the thread compare these subjects. For an endpoint, its container is compared.
 
-        Endpoints that were not live at the last read of the store are skipped, because a command creates or removes
-        them.
+        Endpoints that were not live at the last read of the store are skipped, because a command is creating or
+        removing them.
         """
         found = (self._containers.get(s.id) if s.kind == ENDPOINT else s for s in suspects)
         subjects = [subject for subject in found if subject is not None]

@@ -23,7 +23,7 @@ DELETED = " (deleted)"
 class OwnFiles:
     """Watches the agent's files; ``moved`` is called with a new listener that replaces the old one.
 
-    An agent that is not ``needed`` ends instead, because the next command starts another agent.
+    If ``needed`` returns False, the agent ends instead, because the next command starts another agent.
     """
 
     def __init__(

@@ -1,6 +1,4 @@
-"""Watches adopted network namespaces. Their end is recorded. After a boot, a namespace is connected again when a
-namespace with its name exists.
-"""
+"""Records the end of adopted network namespaces. After a boot, connects a namespace again when its name exists."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ Place = tuple[str, int, int, int]
 
 
 class RejoinService:
-    """Calls ``begin`` when an adopted namespace ends, or when the missing namespace of a record appears.
+    """Calls ``begin`` when an adopted namespace ends, or when a recorded namespace that was missing appears.
 
     ``begin`` starts the command that records the change in the store. ``begin`` is called once for each namespace, even
     if the command fails.

@@ -1,4 +1,4 @@
-"""Repairs kernel state that a driver's networks share, with one thread for each driver that can repair such state."""
+"""Repairs kernel state that a driver's networks share; runs one thread for each driver with such state."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ class RepairService:
         loop.watch(self._wake, lambda _: self._heard())
 
     def reconcile(self, state: Snapshot) -> None:
-        """Run one repair thread for each driver with active networks, and notify the threads that the local store has
-        changed.
-        """
+        """Run one repair thread for each driver with active networks, and notify the threads of the change."""
         up = (
             {n.driver for n in state.networks if n.phase == "live" and not n.config_only}
             if state.of_this_boot and self._heal()

@@ -26,7 +26,7 @@ def say(text: str) -> None:
 
 
 def say_repaired(name: str, by: str, differences: Sequence[Difference], seconds: float) -> None:
-    """Log what caused a repair, and which differences between the kernel and the required state were repaired.
+    """Log which program caused a repair, and which differences from the required state were repaired.
 
     Logs nothing if nothing was damaged.
     """

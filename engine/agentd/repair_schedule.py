@@ -37,17 +37,15 @@ class Pace:
         self._heard = False
 
     def foreign(self, now: float) -> None:
-        """Record that another program has changed the kernel state; schedule a comparison now, or at the end of a
-        delay.
-        """
-        if not self.rest:  # the patience (immediate comparisons left) does not grow during a delay
+        """Record a change by another program; schedule a comparison now, or at the end of a delay."""
+        if not self.rest:  # the number of immediate comparisons does not grow during a delay
             self._patience = min(PATIENCE_ROUNDS, self._patience + (now - self._last_foreign) / RECOVERY_SECONDS)
         self._last_foreign, self._heard = now, True
         self.due = max(now, self._rest_until)
 
     def own(self, now: float, settle: float | None = None) -> None:
-        """Record that hawse itself has changed the kernel state; schedule a comparison after ``settle`` seconds or
-        later (`SETTLE_SECONDS` if not given).
+        """Record a change by hawse itself; schedule a comparison in ``settle`` seconds (default `SETTLE_SECONDS`) or
+        later.
 
         The comparison is later if the last comparison took long (see `SHARE`), or during a delay.
         """
@@ -57,9 +55,9 @@ class Pace:
     def looked(self, began: float, now: float, share: float | None = None) -> None:
         """Record that a comparison, which started at ``began``, has ended.
 
-        If another program had changed the kernel state before the comparison, the patience (`PATIENCE_ROUNDS`) is
-        reduced by one. If no patience is left, the next comparison is delayed. Each delay is twice as long as the last
-        delay, up to `LONGEST_REST_SECONDS`. ``share``, if given, replaces `SHARE`.
+        After a change by another program, the number of immediate comparisons (`PATIENCE_ROUNDS`) is reduced by one. At
+        zero, the next comparison is delayed. Each delay is twice as long as the last delay, up to
+        `LONGEST_REST_SECONDS`. ``share``, if given, replaces `SHARE`.
         """
         self._not_before = now + (SHARE if share is None else share) * (now - began)
         self.due, self.rest = NEVER, 0.0

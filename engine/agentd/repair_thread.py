@@ -2,11 +2,11 @@
 
 When another program changes this state, the kernel notifies the thread, and the thread then compares the kernel with
 the records. After hawse's own changes the thread also compares, but later. At that time, a command may have written its
-record and not yet changed the kernel. Therefore, such a difference is repaired only if two comparisons in a row find
-it.
+record and not yet changed the kernel. Therefore the thread repairs such a difference only if two comparisons in a row
+find it.
 
-The driver compares and repairs (`drivers.api.Repairer`). The work runs in a thread, because a comparison may take long
-and the agent's other services must not wait for it.
+The driver compares and repairs (`drivers.api.Repairer`). It runs in a thread, because the agent's other services must
+not wait for a long comparison.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class RepairThread:
         self._pace, self._wanted = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
-        self.fight = ""  # a sentence about another program that repeatedly undoes the repairs; "" if there is none
+        self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
         self._settled = False  # True after the first comparison; ``superseded`` is sent only after it
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
@@ -105,7 +105,7 @@ class RepairThread:
             watch.close()
 
     def _read_records(self) -> None:
-        """Read the records, so that `_block` knows the networks before the first comparison has the store's lock."""
+        """Read the records, because `_block` needs the networks before the first comparison gets the store's lock."""
         with self._store.read() as reader:
             if shared_state.is_of_this_boot(reader):
                 self._wanted = shared_state.of(reader, self._name, self._relay())
@@ -127,9 +127,7 @@ class RepairThread:
                 self._look(watch)
 
     def _wait(self, seconds: float, *others: int) -> None:
-        """Wait until the agent writes to the thread's pipe, a descriptor in ``others`` is readable, or ``seconds`` have
-        passed.
-        """
+        """Wait for data in the thread's pipe or at a descriptor in ``others``, for at most ``seconds``."""
         if self._stopped:
             return
         poll = select.poll()
@@ -155,8 +153,7 @@ class RepairThread:
     def _look(self, watch: Watch) -> None:
         """Compare the kernel state with the records, and repair the differences.
 
-        If the next repair is delayed and a difference lets packets pass that must be dropped, the driver blocks new
-        connections.
+        While the next repair is delayed, the driver blocks new connections if a difference lets forbidden packets pass.
         """
         began, rested = time.monotonic(), self._pace.rest
         differences = self._attempt(self._put_right)
@@ -190,12 +187,11 @@ class RepairThread:
         return None
 
     def _put_right(self) -> list[Difference]:
-        """Repair the differences between the kernel and the records that need no second comparison; return these
-        differences.
+        """Repair the differences between kernel and records that need no second comparison; return them.
 
         After a change by another program, all differences are repaired. After other changes, a difference is repaired
-        in three cases: the last comparison also found it, it lets packets pass that must be dropped, or it is only a
-        normal update (nothing is damaged).
+        in three cases: the last comparison also found it, it lets forbidden packets pass, or it is a normal update
+        (nothing is damaged).
         """
         certain: Callable[[Difference], bool] = _always
         if not self._foreign:

@@ -1,4 +1,4 @@
-"""The agent as the main process of a systemd unit: it waits for the agent's lock, and reports that its loop runs."""
+"""Functions for an agent that systemd runs as a unit: wait for the agent's lock, and report to the watchdog."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Unit:
         self._interval = int(interval) / 2e6 if interval.isdigit() else 0.0
 
     def take_lock(self, run_dir: Path) -> int | None:
-        """Take the agent's lock; if another agent runs, return None. Wait for an agent that ends, up to 5 s.
+        """Take the agent's lock; return None if another agent runs. Waits up to 5 s for an agent that is ending.
 
         In a systemd unit, wait until the other agent ends, because systemd would otherwise start the unit again and
         again.
@@ -41,7 +41,7 @@ class Unit:
         return lock
 
     def keep_watchdog_quiet(self, loop: Loop) -> None:
-        """Report from the loop ``loop`` that it runs, twice in each interval of the unit's WatchdogSec."""
+        """Make ``loop`` notify systemd's watchdog twice in each interval of the unit's WatchdogSec."""
         if self._interval:
             self._notify()
             loop.after(self._interval, lambda: self.keep_watchdog_quiet(loop))

@@ -2,5 +2,5 @@
 these records.
 
 Commands write to etcd directly. The resident agent watches etcd, programs peers and supplies names to DNS. On a host in
-no cluster, this code only checks whether a membership record exists, and connects to nothing.
+no cluster, this code only checks whether a membership record exists.
 """

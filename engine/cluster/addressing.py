@@ -36,9 +36,9 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
     """Return the address ``requested``. If ``requested`` is empty, return a free address after ``last``.
 
-    Raises Forbidden if the requested address is taken or no address is free. The function skips ``skip`` free addresses
-    if enough are free. After a conflict, each host skips a random number of addresses, so that two hosts do not choose
-    the same address again.
+    Raises Forbidden if the requested address is taken, or if no address is free. Skips ``skip`` free addresses if
+    enough are free. After a conflict, each host skips a random number of addresses, so that two hosts do not choose the
+    same address again.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if requested:

@@ -1,5 +1,4 @@
-"""The data that the driver of an encrypted network needs: this host's tunnel key and the public keys of the other
-hosts.
+"""Makes the driver's data for an encrypted network: this host's tunnel key and the public keys of the other hosts.
 
 Each host makes its own key pair and publishes the public key in its node record. The tunnel's UDP port is computed from
 the network's VXLAN id. The address inside the tunnel is computed from the host's node index. Therefore all hosts

@@ -1,4 +1,4 @@
-"""The cluster's part of the commands on networks and endpoints.
+"""The cluster's steps in commands on networks and endpoints.
 
 On a host in no cluster, each function returns at once. This module only calls the steps in order. The code that changes
 records in etcd is in `shared_networks` and `shared_endpoints`. The code that changes this host's copies of the records
@@ -72,7 +72,7 @@ def wait_for_store(host: Host, patience: float = 15.0) -> None:
     try:
         if memberships.load(host.root) is None:
             return
-    except Unavailable:  # another version of hawse wrote the membership: do not wait
+    except Unavailable:  # the membership is from another version of hawse: do not wait
         return
     ensure_agent(host)
     deadline = time.monotonic() + patience
@@ -122,12 +122,12 @@ def remove_network(host: Host, record: NetworkRecord) -> None:
 
 
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
-    """Record a cluster network on this host, so that the caller then finds the network in the local store.
+    """Record a cluster network on this host, so that the caller finds the network in the local store.
 
     With ``attach``, the caller will attach a container; without ``attach``, the caller will remove the network. Raises
     Forbidden with Docker's message if the network is not attachable. Raises NotFound if ``attach`` is True and neither
-    the host nor the cluster has the network. A worker does not record networks that the worker does not use. Therefore
-    a worker cannot remove such networks.
+    the host nor the cluster has the network. A worker does not record networks that no container on it uses, and
+    therefore cannot remove them.
     """
     if not host.is_clustered:
         return
@@ -251,8 +251,8 @@ def reserve_endpoints(
 def _shut(host: Host, network: NetworkRecord) -> None:
     """Make the driver block the packets that containers send into the network's tunnels.
 
-    The caller calls this function before it reserves the endpoint, because other hosts accept this host's packets as
-    soon as the endpoint is reserved.
+    The caller calls this function before it reserves the endpoint, because afterwards other hosts accept this host's
+    packets.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):
@@ -261,9 +261,7 @@ def _shut(host: Host, network: NetworkRecord) -> None:
 
 
 def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: ClusterMembership) -> None:
-    """Record each of ``networks`` on this host again if another command has deleted the record, because the network was
-    unused at that time.
-    """
+    """Record each of ``networks`` on this host again if another command has deleted its record as unused."""
     with host.store.read() as reader:
         dropped = [n for n in networks if reader.network(n.id) is None]
     for network in dropped:

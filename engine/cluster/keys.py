@@ -90,8 +90,9 @@ def addresses(network_id: str) -> str:
 
 
 def address(network_id: str, ip: str) -> str:
-    """Return the etcd key that reserves an IP address on a network. The key's value is ``node id/endpoint id`` of the
-    owner.
+    """Return the etcd key that reserves an IP address on a network.
+
+    The key's value is ``node id/endpoint id`` of the owner.
     """
     return addresses(network_id) + ip
 
@@ -102,8 +103,9 @@ def macs(network_id: str) -> str:
 
 
 def mac(network_id: str, address: str) -> str:
-    """Return the etcd key that reserves a MAC address on a network. The key's value is ``node id/endpoint id`` of the
-    owner.
+    """Return the etcd key that reserves a MAC address on a network.
+
+    The key's value is ``node id/endpoint id`` of the owner.
     """
     return macs(network_id) + address
 

@@ -35,8 +35,9 @@ The time is short, because the agent has to renew its lease. The agent tries aga
 
 
 def with_host_options(record: NetworkRecord, membership: ClusterMembership) -> NetworkRecord:
-    """Return a cluster network's record in phase ``planned`` (without kernel objects), with options for this host's
-    VXLAN address and WireGuard tunnels.
+    """Return a cluster network's record in phase ``planned``, with the driver options of this host.
+
+    The options have this host's VXLAN address and WireGuard tunnels.
     """
     options = {**(record.host_options or {}), VTEP: membership.data_address}
     if encryption.is_encrypted(record) and record.driver == "overlay":
@@ -65,9 +66,9 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
     A manager adds all missing networks, a worker only ingress. A copy is deleted if the cluster no longer has the
     network and no endpoint on this host uses the copy.
 
-    ``networks`` is a function that reads the cluster's networks from etcd. The function is called after the local store
-    is read. Therefore a network that a command has just created is not deleted. Raises `Unavailable` if commands hold
-    the networks lock for longer than `AGENT_LOCK_TIMEOUT`.
+    ``networks`` is a function that reads the cluster's networks from etcd. It is called after the local store is read,
+    so that a network which a command has just created is not deleted. Raises `Unavailable` if commands hold the
+    networks lock for longer than `AGENT_LOCK_TIMEOUT`.
     """
     with host.store.read() as reader:
         known = {n.id: n for n in reader.networks() if n.scope == SWARM}

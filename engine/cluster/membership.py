@@ -1,6 +1,6 @@
 """Reads and writes this host's membership record, and opens clients of the etcd store.
 
-On a host in no cluster, reading the membership costs one file access.
+On a host in no cluster, `load` makes only one file access.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def socket_url(root: Path) -> str:
 def _preferred(hint: Path, membership: ClusterMembership) -> str:
     """Return the URL that answered last, read from the file ``hint``, or "" if no such URL is saved.
 
-    A manager ignores the saved URL after `DETOUR` seconds, so that the manager uses its own etcd member again.
+    A manager ignores the saved URL after `DETOUR` seconds, and tries its own etcd member again.
     """
     try:
         lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR

@@ -1,4 +1,4 @@
-"""The operations of a host on its own records in the etcd store; a worker can change nothing else in this store.
+"""The operations of a host on its own records in the etcd store. A worker cannot change other records.
 
 A manager runs the operations on the etcd store itself. A worker sends the operations to a manager's server. The server
 finds the node in the worker's certificate, and runs the operations for this node only. The server ignores any node id
@@ -65,7 +65,7 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write an endpoint to the etcd store again, because the store has lost the endpoint; the addresses stay the same.
+    """Write an endpoint that the etcd store has lost to the store again, with the same addresses.
 
     Also used to change an endpoint's names.
     """
@@ -87,8 +87,7 @@ def _endpoint(member: AdmittedHost, arguments: Mapping[str, Any]) -> SharedEndpo
 
 
 def _usable(client: Client, member: AdmittedHost, network_id: str) -> NetworkRecord:
-    """Return the network with this id; raise an error if the calling host is not allowed to have endpoints on the
-    network.
+    """Return the network with this id; raise an error if ``member`` may not have endpoints on it.
 
     Managers may use any network, workers only attachable networks and ingress. Raises NotFound for an unknown network,
     and Forbidden for a network that workers must not use.

@@ -1,6 +1,4 @@
-"""Converts endpoints of other hosts to the peers that drivers program. Also defines the lock to hold while peers are
-programmed.
-"""
+"""Converts endpoints of other hosts to the peers that drivers program. Also defines the lock for that programming."""
 
 from __future__ import annotations
 

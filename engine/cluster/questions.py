@@ -2,7 +2,7 @@
 
 The asking host writes a question below ``shared/``, where the agent of the asked host sees it. The answer goes to a key
 that only managers read, and from there to the asking host alone. Question and answer have one lease of a few seconds. A
-host asks only about an endpoint of a network on which it has an endpoint itself.
+host can ask only about endpoints of networks on which it has an endpoint itself.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ LONGEST_ANSWER = 16 << 10
 
 
 def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Ask another host, and wait for its answer; return the text under ``answer``, "" if there is no answer in time.
+    """Ask another host, and wait for its answer; return it under the key ``answer``, or "" without an answer in time.
 
-    Blocks up to `WAIT_SECONDS`. Raises NotFound if one of the two endpoints is not in the store, and Unavailable if the
-    host ``member`` has too many open questions.
+    Blocks up to `WAIT_SECONDS`. Raises NotFound if one of the two endpoints is not in the store. Raises Unavailable if
+    the host ``member`` has too many open questions.
     """
     asked = decode(Question, str(arguments["question"]))
     question = record_checks.check_question(replace(asked, id=new_id(), asker=member.id, lease=0))

@@ -130,9 +130,7 @@ def read_network(key: str, value: str) -> NetworkRecord:
 
 
 def read_balancer(key: str, value: str) -> str:
-    """Return a host's own address on a network (Docker's load balancer address); raises ValueError if the record is
-    invalid.
-    """
+    """Return a host's own address on a network (Docker's load balancer address); raises ValueError."""
     return str(ip_address(value))
 
 

@@ -1,4 +1,4 @@
-"""Additional fields that Docker's network document has for cluster networks."""
+"""Adds the fields that Docker's network document has for cluster networks only."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def completed(document: Json, record: NetworkRecord, view: View | None, membersh
 
 
 def _own_member(record: NetworkRecord, address: str) -> Json:
-    """Return the ``Containers`` entry for the host's own address; Docker shows the address of its load
-    balancer there.
-    """
+    """Return the ``Containers`` entry for the host's own address, where Docker shows its load balancer's address."""
     name = "ingress" if record.ingress else record.name
     key = INGRESS_SANDBOX if record.ingress else f"lb-{name}"
     length = next(ip_network(p.subnet).prefixlen for p in record.pools if not p.unused)

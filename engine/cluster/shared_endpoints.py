@@ -57,7 +57,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # ``last`` is never a requested address
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # not a requested address
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
@@ -116,7 +116,7 @@ def _with_prefix(chosen: Sequence[str], pools: Pools, version: int) -> str:
 def _keys(changes: Sequence[dict[str, Any]]) -> set[str]:
     """Return the etcd keys that ``changes`` write.
 
-    With these keys the caller finds double writes, because a transaction may write each key only once.
+    The caller checks these keys for double writes, because a transaction may write each key only once.
     """
     return {c["request_put"]["key"] for c in changes}
 

@@ -1,8 +1,8 @@
 """This host's snapshot of the records in the etcd store: all keys under ``shared/`` at one revision, immutable.
 
 Each change that etcd reports produces a new snapshot (View). Snapshots are saved to disk, so that a restarted agent
-knows names and peers immediately, even if the store does not answer. Unreadable records are left out of the snapshot,
-and the reasons are kept.
+knows names and peers immediately, even if the store does not answer. A snapshot omits unreadable records, and lists the
+reasons.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class View:
         return [e for e in self._endpoints.get(network_id, {}).values() if e.node in self.alive]
 
     def all_endpoints(self, network_id: str) -> list[SharedEndpoint]:
-        """Return the endpoints of a network, also those on hosts without a lease."""
+        """Return the endpoints of a network, including those on hosts without a lease."""
         return list(self._endpoints.get(network_id, {}).values())
 
     def differing(self, other: View) -> set[str]:
@@ -138,8 +138,7 @@ def after(view: View, revision: int, events: Sequence[KeyValue]) -> View:
 
 
 def _share(view: View, changed: View, touched: set[str]) -> None:
-    """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, so that the records are not
-    parsed again.
+    """Copy parsed records from the old snapshot ``view`` to the new snapshot ``changed``, to save time.
 
     ``touched`` has the etcd keys that have changed. If one of these keys is the key of a node, lease or network, the
     records of the same type are not copied.

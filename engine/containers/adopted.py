@@ -1,8 +1,8 @@
 """Use network namespaces that hawse did not create as if they were containers ("adopted" sandboxes).
 
 ``netns:NAME`` is a namespace of ``ip netns``. ``netns:/path`` is any bind-mounted namespace. ``pid:N`` is the namespace
-of a process. Each namespace has one default name, however the user refers to it: the last part of a path is its name,
-and ``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
+of a process. Each namespace has one default name for all its references: the last part of a path is its name, and
+``netns:/proc/N/ns/net`` is ``pid:N``. If a reference names the namespace of a container that hawse created, the
 reference means that container.
 
 An adopted sandbox has a container record only while it is connected to a network. The record is created together with
@@ -148,7 +148,7 @@ def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
 
 
 def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
-    """Return the restart policy of an adopted namespace: whether hawse connects it again after a boot.
+    """Return the restart policy of an adopted namespace, which decides whether it is connected again after a boot.
 
     A namespace given as ``pid:N`` is never connected again.
     """
@@ -156,7 +156,7 @@ def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of the container record of this namespace, which may have been renamed; "" if there is none."""
+    """Return the id of this namespace's container record, or "" without a record. The record may have another name."""
     with host.store.read() as reader:
         return next((c.id for c in _at(reader, place.path)), "")
 
@@ -177,12 +177,12 @@ def find(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def is_of_process(record: ContainerRecord) -> bool:
-    """Return whether a record is that of a namespace given as ``pid:N``, which ends for good with its process."""
+    """Return whether a record's namespace was given as ``pid:N``. Such a namespace never returns after its process."""
     return record.kind == "adopted" and bool(OF_PROCESS.fullmatch(record.sandbox_path))
 
 
 def reference_of(record: ContainerRecord) -> str:
-    """Return a reference that opens the namespace of a record, whatever the record's name is."""
+    """Return a reference that opens the namespace of a record, even if the record was renamed."""
     return f"{names.ADOPTED}{record.sandbox_path}"
 
 
@@ -201,9 +201,10 @@ def _own(reader: Reader, path: str) -> list[ContainerRecord]:
 
 
 def ended_at(record: ContainerRecord) -> float:
-    """Return the Unix time in seconds at which an adopted namespace ended, as far as hawse can know.
+    """Return the Unix time in seconds at which an adopted namespace ended, or an estimate.
 
-    Deleting the file of a namespace changes the time of its directory. For a process, the result is the present time.
+    For a named namespace, the result is the time at which its directory last changed. For a process, it is the present
+    time.
     """
     now = time.time()
     if record.pid:
@@ -216,9 +217,7 @@ def ended_at(record: ContainerRecord) -> float:
 
 
 def still_exists(record: ContainerRecord) -> bool:
-    """Return whether the path of an adopted namespace still opens the namespace for which the container record was
-    made.
-    """
+    """Return whether the path of an adopted namespace still opens the namespace of the record."""
     if record.pid and not process.is_running(record.pid, record.pid_start):
         return False
     inode = record.sandbox_inode or (0 if record.pid else record.pid_start)
@@ -244,7 +243,7 @@ def is_gone(record: ContainerRecord) -> bool:
 
 
 def is_waiting(record: ContainerRecord) -> bool:
-    """Return whether an adopted namespace has left its networks because of a boot, and will be connected again."""
+    """Return whether an adopted namespace lost its networks at a boot and waits to be connected again."""
     return (
         record.kind == "adopted"
         and (record.status, record.exit_code) == ("exited", LOST)
@@ -256,7 +255,8 @@ def is_waiting(record: ContainerRecord) -> bool:
 def remove_files(host: Host, container: ContainerRecord) -> None:
     """Remove hawse's files of an adopted namespace, and restore the user's own files; idempotent.
 
-    The caller deletes the record afterwards, because the next command needs it to finish the work of a killed command.
+    The caller deletes the record afterwards, because after a kill, the next command needs the record to finish the
+    removal.
     """
     namespace_files.restore(host, container)
     directory.remove(host, [container.id])

@@ -1,4 +1,4 @@
-"""Connect a running or stopped container to a network, and undo a connection that was only partly made."""
+"""Connect a running or stopped container to a network, and undo an interrupted connection."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
 def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
     """Return the record of a container, or None and a reference by which a namespace must be opened.
 
-    A namespace that hawse did not create must be opened if it is on no network, whichever name the user gave.
+    The record is None if the caller must open the namespace first. This is the case for ``netns:`` and ``pid:``, and
+    for a recorded namespace that is not connected.
     """
     if names.is_adoptable(container):
         with host.store.read() as reader:
@@ -127,9 +128,9 @@ def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
 
 
 def _free_name(host: Host, name: str) -> None:
-    """Remove the record that has this name, if it is that of a process's namespace that has ended.
+    """Remove the record with this name if it describes the namespace of a process, and the namespace has ended.
 
-    Such a namespace never comes back. A service that starts again can then have its name again.
+    Such a namespace never returns, so a restarted service can use the name again.
     """
     with host.store.read() as reader:
         holders = [record for record in reader.find_containers(name) if record.name == name] if name else []
@@ -207,7 +208,7 @@ def _connect_running(
 def _reroute(
     old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
 ) -> None:
-    """Set the default routes of a sandbox again, if the default routes now belong to other endpoints than before.
+    """Set the default routes of a sandbox again if other endpoints than before now have them.
 
     ``old`` and ``before`` are the container's record and endpoints before the container joined or left a network.
     ``record`` and ``members`` are the present ones.
@@ -218,8 +219,7 @@ def _reroute(
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
-    """Add a network to the configuration of a stopped container; no effect if the configuration already has the
-    network.
+    """Add a network to the configuration of a stopped container, unless the configuration already has it.
 
     A network that does not exist is accepted. As in Docker, the next start of the container then fails.
     """
@@ -246,7 +246,7 @@ def _without(record: ContainerRecord, network: NetworkRecord) -> list[NetworkAtt
 
 
 def rollback(host: Host, endpoint_id: str) -> None:
-    """Remove an endpoint that was only partly created; idempotent."""
+    """Remove an endpoint whose creation was interrupted; idempotent."""
     with host.store.read() as reader:
         endpoint = reader.endpoint(endpoint_id)
         if endpoint is None:
@@ -288,16 +288,15 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     members = _rerouted(host, container, members)
     members = port_assignment.move(host, container, members)
     for member in members:
-        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded ports may be unpublished
+        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded ports are perhaps not published
     etc_files.remove_network(host, container, None, members)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to the gateway bridge (docker_gwbridge), or disconnect it, as the container's networks
-    require.
+    """Connect the container to docker_gwbridge or disconnect it, as its networks require; set its routes.
 
-    Then set the container's default routes.
+    docker_gwbridge is the gateway bridge. The routes are the default routes.
 
     Returns the container's endpoints after both steps.
     """

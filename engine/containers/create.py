@@ -105,9 +105,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
-    """Return Docker's warning if IPv4 forwarding is off and the configuration file forbids hawse to enable IPv4
-    forwarding.
-    """
+    """Return Docker's warning if IPv4 forwarding is off and daemon.json forbids hawse to enable it."""
     if host.config.ip_forward or request.host.network_mode in ("host", "none") or is_forwarding():
         return []
     return ["IPv4 forwarding is disabled. Networking will not work."]
@@ -130,9 +128,9 @@ def _existing_networks(reader: Reader, request: ContainerCreate) -> dict[str, Ne
 def _with_targets(host: Host, request: ContainerCreate) -> HostConfig:
     """Return the request's host configuration. In a network mode ``container:NAME``, the container's id replaces NAME.
 
-    In a link to a container that uses another container's sandbox, the name of that other container replaces the
-    target's name. Raises InvalidArgument if the name in a link does not match exactly one container, or if the target
-    is in host mode. On a user-defined network, links are not checked at creation.
+    If a link's target uses another container's sandbox, the name of that other container replaces the target's name.
+    Raises InvalidArgument if the name in a link does not match exactly one container, or if the target is in host mode.
+    On a user-defined network, links are not checked at creation.
     """
     settings = request.host
     with host.store.read() as reader:

@@ -1,6 +1,6 @@
-"""Run a command of ``exec --detach``: a process in the background waits for the command and handles its end.
+"""Run a command of ``exec --detach`` in a background process that waits for the command's end.
 
-The process becomes the parent of the command, because only a parent gets the exit code. It ends with the command.
+The process is the command's parent, because only a parent gets the exit code. It ends with the command.
 """
 
 from __future__ import annotations

@@ -48,9 +48,9 @@ anything into it.
 def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     """Return the files for /etc of a container as a mapping from path in the container to path on the host.
 
-    If the container joins another container's sandbox, the result has the files of that other container: those that the
-    user bound there (-v FILE:/etc/hosts), else those of hawse. A namespace that hawse did not create has no files, so a
-    container that joins the namespace has its own files.
+    If the container joins another container's sandbox, the result has the files of that other container: the user's
+    binds (-v FILE:/etc/hosts), else hawse's files. A namespace that hawse did not create has no files, so a container
+    that joins the namespace has its own files.
     """
     owner_id = lookup.sandbox_owner(host, record)
     directory = host.root / "containers" / owner_id
@@ -65,7 +65,7 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
 
 
 def shown_paths(host: Host, record: ContainerRecord) -> dict[str, str]:
-    """Return the files of `paths` as inspect shows them: the container's own binds replace files of hawse."""
+    """Return the files of `paths` as inspect shows them, with the container's own binds in place of hawse's files."""
     return {**paths(host, record), **_bound(record)}
 
 
@@ -127,9 +127,7 @@ def remove_network(
 
 
 def follow_links(host: Host, record: ContainerRecord) -> None:
-    """Write the new address of a container into /etc/hosts of each running container that has a link to this
-    container.
-    """
+    """Write a container's new address into /etc/hosts of each running container that links to it."""
     for source, alias, address in links.linking(host, record):
         path = host.container_directory(source.id) / "hosts"
         text = _present(path)
@@ -175,10 +173,9 @@ def _default_bridge_address(host: Host) -> str:
 
 
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
-    """Return all contents that resolv.conf may have if the container has not edited the file.
+    """Return each text that hawse may have written to resolv.conf, to find out whether the container has edited it.
 
-    If ``members`` is empty, there are two possible contents: hawse may have written resolv.conf without a network, or
-    for a network that the container has left.
+    Without ``members`` there are two texts: that for no network, and that for a network which the container has left.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

@@ -210,9 +210,9 @@ def wait(host: Host, reference: str, condition: str) -> int:
         settled = finalize_exit(host, record.id)  # release the container's addresses and ports before returning
     if condition == "removed":
         _await_removal(host, record.id)
-    # Return the exit code from the record, because `wait` may have missed the exit code: another command may have
-    # deleted the runtime's file with the exit code. If the container has been removed or restarted, no record describes
-    # this run. Then return the result of `wait`.
+    # Return the exit code from the record, because another command may have deleted the runtime's exit code before
+    # `wait` read it. If the container has been removed or restarted, no record describes this run, so return the result
+    # of `wait`.
     return code if settled is None or settled.status == "running" else settled.exit_code
 
 

@@ -1,4 +1,4 @@
-"""For ``--explain``: the changes that other processes make in a container's network namespace for a command.
+"""For ``--explain``: records the changes that other processes make in a container's namespace for a command.
 
 The container's own process and the agent make these changes. Because the command does not make them itself, the
 recorder does not see them. Only a process that records its changes calls these functions.

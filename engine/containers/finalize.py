@@ -58,8 +58,8 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
             if ended.status == "restarting":
                 begin_intent(tx, IntentKind.CONTAINER_RESTART, container_id)
     if not ended.host.auto_remove or ended.status == "restarting":
-        # with --rm and no restart, keep the runtime's files: they show that a removal is due
-        host.runtime.delete(record.id)  # delete last, because other processes read the exit code in these files
+        # with --rm and no restart, keep the runtime's files, because they show that a removal is due
+        host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None
 
@@ -83,8 +83,8 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order.
 
-    An adopted namespace has no such events, because it is not a process. ``state`` says which signals the supervisor
-    sent for the user.
+    Adds none for an adopted namespace, because it is not a process. ``state`` has the signals that the supervisor sent
+    for the user.
     """
     if ended.kind != "process":
         return

@@ -109,8 +109,7 @@ def _default_route(reader: Reader, container: ContainerRecord) -> str:
 def sync_gateway_bridge(
     host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint], index: int
 ) -> tuple[list[JoinedEndpoint], int]:
-    """Connect a running container to the gateway bridge (docker_gwbridge), or disconnect it, as the container's other
-    networks require.
+    """Connect a running container to docker_gwbridge, or disconnect it, as its other networks require.
 
     ``index`` is the number for the container's next interface. Returns the container's endpoints after the change, and
     the new number for the next interface.

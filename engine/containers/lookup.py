@@ -33,8 +33,7 @@ def matches(reader: Reader, reference: str) -> list[ContainerRecord]:
 
 
 def _linked(reader: Reader, reference: str) -> list[ContainerRecord]:
-    """Return the target container of a link on the default bridge, as a list with one record. If there is no such link,
-    return an empty list.
+    """Return a list with the target container of a link on the default bridge; empty without such a link.
 
     The reference "web/db" means the target of the link ``db`` of the container ``web``.
     """
@@ -86,7 +85,7 @@ def sandbox_owner(host: Host, record: ContainerRecord) -> str:
 def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     """Return the record with the actual state of the container's process.
 
-    If the process has ended, the returned record has the end, even if no command has recorded the end yet.
+    If the process has ended, the returned record says so, even if no command has recorded the end yet.
     """
     if record.status != "running" or is_alive(record):
         return record
@@ -118,7 +117,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def keep_supervisor(host: Host, records: Iterable[ContainerRecord]) -> None:
-    """Start a supervisor if a container runs and its supervisor was killed, because the container's output would stop.
+    """Start a supervisor if the supervisor of a running container was killed, because it copies the container's output.
 
     Costs less than 0.1 ms while a supervisor runs.
     """
@@ -127,19 +126,17 @@ def keep_supervisor(host: Host, records: Iterable[ContainerRecord]) -> None:
 
 
 def ran_before_boot(record: ContainerRecord) -> bool:
-    """Return whether a container's last run began before the machine booted, and so ended with the host."""
+    """Return whether a container's last run began before the machine booted; the boot has ended such a run."""
     return timestamps.to_seconds(record.started_at) < linux_host.boot_time()
 
 
 def unknown_end(record: ContainerRecord) -> str:
-    """Return the end time for a run if no process observed the end: the time of the boot, or now."""
+    """Return the end time of a run whose end was not observed: the time of the boot, or now."""
     return timestamps.from_seconds(linux_host.boot_time()) if ran_before_boot(record) else timestamps.now()
 
 
 def check_not_restarting(record: ContainerRecord) -> None:
-    """Raise Conflict if the container waits for an automatic restart, because the container then has no process and no
-    sandbox.
-    """
+    """Raise Conflict if the container waits for an automatic restart, without process and sandbox."""
     if record.status == "restarting":
         raise Conflict(f"Container {record.id} is restarting, wait until the container is running")
 
@@ -147,7 +144,7 @@ def check_not_restarting(record: ContainerRecord) -> None:
 def is_alive(record: ContainerRecord) -> bool:
     """Return whether the container's process still runs, or its adopted namespace still exists.
 
-    A new process with the same pid, or a new namespace at the same path, does not count.
+    Returns False for a new process with the same pid, and for a new namespace at the same path.
     """
     if record.kind == "adopted":
         return adopted.still_exists(record)

@@ -32,8 +32,7 @@ def exited(host: Host, container_id: str, finished_at: str = "") -> None:
 
 
 def finish_overdue_exit(host: Host, container_id: str) -> None:
-    """Record the end of a container's process, then restart or remove the container, if `exited` has not done so in
-    time; idempotent.
+    """Record the end of a container's process, restart or remove the container, if `exited` is late; idempotent.
 
     The hawse process that runs `exited` may be slow or may have been killed. This function does the same as `exited`,
     but restarts the container without the backoff time.
@@ -55,7 +54,7 @@ def record_end(host: Host, container_id: str) -> ContainerRecord | None:
         if record.status == "running":
             return None
         if not record.host.auto_remove or record.status == "restarting":
-            host.runtime.delete(container_id)  # another command may have recorded the end and kept the runtime's files
+            host.runtime.delete(container_id)  # another command may have left these files
             return record
     remove(host, container_id, force=False)
     return None
@@ -64,8 +63,8 @@ def record_end(host: Host, container_id: str) -> ContainerRecord | None:
 def _restart_later(host: Host, record: ContainerRecord, delay: float) -> None:
     """Let the supervisor start a container again after the backoff time (the wait before an automatic restart).
 
-    The restart has no effect if the user stops or starts the container during the backoff time. The supervisor becomes
-    the owner of the intent, so the next command restarts the container only if the supervisor is killed.
+    If the user stops or starts the container during the backoff time, the supervisor does not restart it. The
+    supervisor owns the intent. If the supervisor is killed, the next command restarts the container.
     """
     owner = host.runtime.restart_later(record.id, delay, *host.callback("__exited", record.id, record.finished_at))
     with host.store.write() as tx:

@@ -60,7 +60,7 @@ def allocate(
     Raises KernelFailure with Docker's error text if a host port is already in use.
     """
     if not specs:
-        return []  # nothing to choose: do not read the ports of all other endpoints
+        return []  # without ports to choose, do not read the ports of all other endpoints
     with _docker_error_text(tx, record, member.endpoint):
         return allocation.allocate_ports(specs, [*tx.ports(), *avoided], _host_side(host, member.network))
 
@@ -93,11 +93,10 @@ def record_ports(tx: Transaction, record: ContainerRecord, endpoint: EndpointRec
 
 
 def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Move a container's published ports to the endpoint that should have the ports now; return the container's
-    endpoints.
+    """Move a container's published ports to the endpoint that should have them; return its endpoints.
 
     The host ports are allocated from the container's configuration. A host port that the user did not choose changes.
-    No endpoint has ports yet if none of the networks before this one could publish ports.
+    No endpoint has ports yet if no earlier network of the container could publish ports.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)
@@ -149,7 +148,7 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 
 
 def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
-    """Return a hint that names the container that has the host port of a conflict; "" if no container has it."""
+    """Return a hint that names the container with the host port of a conflict, or "" if no container has it."""
     for endpoint in reader.endpoints() if conflict.port else ():
         for held in endpoint.ports:
             container = reader.container(endpoint.container_id)

@@ -28,8 +28,7 @@ INITS = ("docker-init", "tini-static")
 def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec:
     """Return the description of the container's process for the runtime.
 
-    ``netns`` is the path of a network namespace for the process, "host" for the host's network namespace, or "" for a
-    new network namespace.
+    ``netns`` is the path of a network namespace for the process, "host" for the host's, or "" for a new namespace.
     """
     config, settings = record.config, record.host
     root = find_root(host, config.image)

@@ -1,4 +1,4 @@
-"""Which processes of the host belong to a container, and the command ``top``."""
+"""Find the processes of a container, for the commands ``top`` and ``stats``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
     """Return the pids of a running container's processes.
 
     They are the descendants of its first process and all processes in its pid namespace. With the host's pid namespace,
-    they are the descendants and, if the container has its own network namespace, all processes in that namespace. For
-    an adopted namespace, they are the processes in the namespace.
+    they are the descendants. If the container has its own network namespace, all processes in it are added. For an
+    adopted namespace, they are the processes in the namespace.
     """
     own = f"net:[{record.sandbox_inode}]"
     inside = {p.pid for p in processes.values() if p.net_namespace == own}

@@ -35,8 +35,9 @@ def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
 
 
 def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> None:
-    """Publish additional ports as `publish` does. The caller holds the container lock, and notifies the agent after the
-    call.
+    """Publish additional ports as `publish` does; the caller holds the container lock.
+
+    The caller notifies the agent after the call.
     """
     record = lookup.resolve(host, container_id)
     known = record.host.port_bindings
@@ -70,11 +71,12 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
 
 
 def unpublish(host: Host, reference: str, asked: PortSpec) -> None:
-    """Unpublish the container ports of ``asked``. If a published port range is larger, the range is split, and the
-    other ports of the range stay published.
+    """Unpublish the container ports of ``asked``.
 
-    If ``asked`` has a host port or a host address, only what is published there is unpublished. Raises NotFound if one
-    of the ports is not published.
+    If a published port range is larger, the range is split, and its other ports stay published.
+
+    If ``asked`` has a host port or a host address, ports that are published elsewhere stay published. Raises NotFound
+    if one of the ports is not published.
     """
     container = lookup.resolve(host, reference)
     with locked(host.run, "container", container.id):
@@ -105,9 +107,7 @@ def _range(ports: range) -> str:
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:
-    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None if there is no
-    such number.
-    """
+    """Return the lowest number in ``ports`` that is in none of the ranges ``held``, or None."""
     port = ports[0]
     for ports_held in sorted(held, key=lambda ports_held: ports_held.start):
         if port in ports_held:
@@ -116,9 +116,10 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 
 
 def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
-    """Return the settings among ``specs`` that publish the container ports of ``asked`` where ``asked`` says.
+    """Return the settings among ``specs`` that publish the ports of ``asked`` at its host address and port.
 
-    hawse has chosen the host port of a setting without a fixed one; ``published`` has these host ports.
+    Without a host address or port in ``asked``, any matches. ``published`` has the host ports that hawse has chosen for
+    settings without a host port.
     """
     specs = [s for s in specs if s.protocol == asked.protocol and asked.host_ip in ("", s.host_ip)]
     if not asked.host_ports:
@@ -133,7 +134,7 @@ def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortR
 
 
 def _is_part(asked: PortSpec, port: PortRecord) -> bool:
-    """Return whether ``asked`` means ports of this published range."""
+    """Return whether ``asked`` names ports of the published range ``port``."""
     is_there = not asked.host_ports or port.host_port - port.port == asked.host_ports[0] - asked.port
     is_overlapping = port.port <= asked.ports[-1] and asked.port <= port.port_end
     return port.protocol == asked.protocol and asked.host_ip in ("", port.host_ip) and is_there and is_overlapping

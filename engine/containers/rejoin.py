@@ -1,4 +1,4 @@
-"""Connect an adopted network namespace to its networks again, after a boot or after a new namespace got its name."""
+"""Connect an adopted network namespace to its networks again, after a boot or when its name exists again."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def remove(host: Host, container_id: str, *, force: bool) -> None:
 
 
 def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterator[EngineError | None]:
-    """Remove containers with their endpoints, ports and files; up to `BUNCH` containers share the work.
+    """Remove containers with their endpoints, ports and files, up to `BUNCH` containers at once.
 
     For each reference, in order, yields None after the removal of the container, or the error. The error is NotFound if
     the container does not exist, and Conflict if the container is running and ``force`` is not set.
@@ -67,7 +67,7 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
 
 
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
-    """Take references from ``left``; return for each reference the container's id, or the error of the search.
+    """Take references from ``left``; return each container's id, or the error if none or several match.
 
     If a container has two references, the second one stays for the next bunch, where the search finds no container.
     """
@@ -159,7 +159,7 @@ def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord
 
 
 def resume_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
-    """Finish the removals of containers that killed commands have begun; idempotent. Takes the container locks.
+    """Finish the removals that killed commands have begun; idempotent. Takes the container locks.
 
     Returns the errors by container id.
     """
@@ -206,7 +206,7 @@ def _leave_namespace(host: Host, record: ContainerRecord) -> None:
         members = reservation.memberships(host, record.id)
         for member in members:
             others = [m for m in members if m is not member]
-            with suppress(EngineError):  # the remaining objects are removed as for an ended container
+            with suppress(EngineError):  # the next steps remove what remains
                 reservation.release_endpoint(host, record, member, others, alive=True)
 
 

@@ -24,8 +24,8 @@ def after_end(record: ContainerRecord, *, restart_requested: bool = False) -> Co
     """Return the record of a container, updated for the end of its process.
 
     The new status is "exited". If the restart policy requires another run, the new status is "restarting", and the
-    restart count is higher by one. If the user has requested a restart, the new status is "restarting" too, and the
-    restart count is 0.
+    restart count is higher by one. After a restart that the user requested, the new status is also "restarting", and
+    the restart count is 0.
     """
     ended = replace(record, status="exited", pid=0)
     if restart_requested:
@@ -64,7 +64,7 @@ def _failed(record: ContainerRecord) -> bool:
 
 
 def ends_with(record: ContainerRecord, number: int) -> bool:
-    """Return whether the signal ``number``, sent by the user, also prevents an automatic restart of the container."""
+    """Return whether a signal that the user sends also prevents an automatic restart of the container."""
     signal = record.config.stop_signal
     return (
         not signal or number in (SIGKILL, parse_signal(signal)) or record.host.restart_policy.name == "unless-stopped"

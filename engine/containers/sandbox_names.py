@@ -1,8 +1,8 @@
 """Give the sandbox of each container a name for `ip netns`: the container's name.
 
 /run/netns/NAME is a symbolic link to the sandbox's own link in HAWSE_RUN. Users of Docker often make such links by
-hand. A link keeps no namespace alive. Its target shows who made it: hawse changes only links into HAWSE_RUN.
-/etc/netns/NAME has links to the container's resolv.conf and hosts. `ip netns exec` mounts them over the host's files.
+hand. A link keeps no namespace alive. hawse changes only links whose target is in HAWSE_RUN. /etc/netns/NAME has links
+to the container's resolv.conf and hosts. `ip netns exec` mounts both over the host's files.
 
 All hawse hosts of a machine share these names. If /run/netns already has the name, the container gets no name.
 """

@@ -66,7 +66,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        host.runtime.delete(record.id)  # its process may run: a new host namespace counts as a boot
+        host.runtime.delete(record.id)  # its process may still run if only the host's namespace is new
     try:
         with translation(places_of(host.root, host.run)):
             _start(host, record)
@@ -229,9 +229,7 @@ def _resolved(tx: Transaction, host: Host, record: ContainerRecord) -> list[Netw
 
 
 def _whole_mode(reader: Reader, record: ContainerRecord) -> str:
-    """Return the network mode of the container. If the mode is the prefix of a network's id, the full id replaces the
-    prefix.
-    """
+    """Return the container's network mode; the full id replaces the prefix of a network's id."""
     mode = record.host.network_mode
     if not (is_user_defined(mode) and record.attachments):
         return mode
@@ -280,9 +278,7 @@ def _plumb(host: Host, reserved: Reserved, netns: str) -> Reserved:
 
 
 def _with_process(host: Host, record: ContainerRecord) -> ContainerRecord:
-    """Wait until the container's process is ready to execute the command. Return the container's record with the pid
-    and the network namespace of the process.
-    """
+    """Wait until the process can execute the command; return the record with its pid and network namespace."""
     try:
         prepared = host.runtime.prepared(record.id)
     except RuntimeFailure as error:
@@ -314,8 +310,8 @@ def _join(host: Host, record: ContainerRecord, member: JoinedEndpoint, index: in
 def _not_yet_running(plumbed: ContainerRecord, before: ContainerRecord) -> ContainerRecord:
     """Return the container's record in the form that is stored before the container's command is executed.
 
-    The record already has the pid of the new process. The status, exit code and start time in the record are still
-    those of the last run.
+    The record already has the pid of the new process. The status, exit code and start time in the record still describe
+    the previous run.
     """
     return replace(
         plumbed,
@@ -349,7 +345,7 @@ def _start_failure(error: RuntimeFailure) -> EngineError:
 
 
 def _past_path(host: Host, record: ContainerRecord) -> str:
-    """Return the path of the container's last sandbox, because Docker shows this path even after a failed start."""
+    """Return the path of the container's previous sandbox, which Docker shows even after a failed start."""
     return sandbox.path_of(host.run, record.sandbox_id) if record.sandbox_id else ""
 
 
@@ -383,7 +379,7 @@ def _remember_failure(host: Host, before: ContainerRecord, error: EngineError) -
     with host.store.write() as tx:
         record = tx.container(before.id)
         if record is not None:
-            status = "exited" if record.status == "restarting" else record.status  # no further automatic attempt
+            status = "exited" if record.status == "restarting" else record.status  # no more automatic restarts
             tx.put_container(replace(record, status=status, exit_code=code, error=str(error)))
 
 
@@ -406,6 +402,6 @@ def start_by_user(host: Host, container_id: str) -> bool:
         with host.store.read() as reader:
             failed = reader.container(container_id)
         if failed is not None and failed.host.auto_remove:
-            with suppress(NotFound):  # another command that has waited for the container has removed it
+            with suppress(NotFound):  # another command has already removed the container
                 remove(host, container_id, force=False)
         raise

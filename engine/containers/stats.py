@@ -1,8 +1,7 @@
 """The figures of containers: network counters of their interfaces, processor time, memory, disk and processes.
 
-hawse makes no cgroups, so the figures come from /proc. They cover the running processes, and the ended children whose
-exit status they have read. A container's network counters are those of its own interfaces, read in its network
-namespace.
+hawse makes no cgroups, so the figures come from /proc. They include the running processes, and their ended children
+that were waited for. A container's network counters are those of its own interfaces, read in its network namespace.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def figures(host: Host, references: Sequence[str]) -> list[Json]:
 
 
 def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterator[Json]:
-    """Yield the documents of GET /containers/{id}/stats, one a second, with the processor times of the previous one.
+    """Yield one document of GET /containers/{id}/stats a second, with the previous document's processor times.
 
     With ``once``, yield only one document. It comes after one second, because a CPU percentage needs two readings. With
     ``one_shot``, it comes immediately and has no earlier times. Ends when the container is removed.

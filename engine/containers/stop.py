@@ -78,11 +78,11 @@ def _cancel_restart(host: Host, record: ContainerRecord, signal: str) -> None:
 def _ended(
     host: Host, record: ContainerRecord, timeout: int | None, signal: str, *, restart: bool = False
 ) -> Iterator[None]:
-    """End the process of a running container, and enter the context when the process has ended.
+    """End the process of a running container; the ``with`` block runs after the process has ended.
 
     The stop signal is sent, then SIGKILL after ``timeout`` seconds, or never if ``timeout`` is negative. The supervisor
-    does this even if this command is killed. If this command is killed in the context, the supervisor also runs the
-    program that handles the end. With ``restart``, that program starts the container again.
+    sends these signals even if this command is killed. If this command is killed in the block, the supervisor also runs
+    the program that handles the end. With ``restart``, that program starts the container again.
     """
     number = parse_signal(signal or record.config.stop_signal or "SIGTERM")
     events.alone(host.store, lambda tx: events.killed(tx, record, number))
@@ -99,7 +99,8 @@ def _ended(
     if not 0 < number <= RTMAX:
         number, seconds = 0, UNKNOWN_SIGNAL_WAIT_SECONDS
     request = StopRequest(number, None if seconds < 0 else seconds, restart)
-    # With --rm, leave the end to the program that handles it, because this program also removes the container.
+    # With --rm, let the supervisor run the program that handles the end, because that program also removes the
+    # container.
     hold = restart or not record.host.auto_remove
     try:
         with host.runtime.stop(record.id, request, hold=hold):
@@ -146,7 +147,7 @@ def kill(host: Host, reference: str, signal: str) -> None:
 
 
 def _request_stop(host: Host, record: ContainerRecord, number: int) -> None:
-    """Send a signal to the container's process. The restart policy then starts no run after this one."""
+    """Send a signal to the container's process, and prevent an automatic restart after its end."""
     try:
         host.runtime.request_stop(record.id, StopRequest(number))
     except RuntimeFailure as error:

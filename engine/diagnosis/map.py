@@ -1,4 +1,4 @@
-"""The document of ``hawse network map``: networks, and their containers with addresses, names, ports and hosts."""
+"""Make the document of ``hawse network map``: networks, their containers, addresses, names, ports and hosts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _remote(endpoint: SharedEndpoint, view: View) -> Json:
 
 
 def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[str]:
-    """Return the DNS names other than the name that is shown and the container's id."""
+    """Return the DNS names except the name ``shown`` and the container's id."""
     return [name for name in dict.fromkeys(names) if name not in (shown, container_id[:SHORT_ID])]
 
 

@@ -1,4 +1,4 @@
-"""The methods of `engine.api.Diagnostics`; each method only calls the function that does the work."""
+"""Implements `engine.api.Diagnostics` by calls to the other modules of this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watches one file through edits, replacements and changed symbolic links; reports several quick changes only once."""
+"""Watches one file for edits, replacement and changed symbolic links; reports several quick changes only once."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ If a server does not answer, refuses or fails, the next server is asked. If no s
 UDP replies of servers are limited to a size that is not fragmented. If a server's reply is larger and the client
 accepts the larger size, the resolver asks the server again by TCP.
 
-Nothing blocks: each query has its own timer. A sandbox may have `LIMIT` unanswered queries, and fewer while other
-sandboxes have many. This module knows only the sandbox's open network namespace and its DNS settings (SandboxView).
+No function blocks, and each query has its own timer. A sandbox may have `LIMIT` unanswered queries, or fewer while
+other sandboxes have many. This module knows only the sandbox's open network namespace and its DNS settings
+(SandboxView).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The DNS resolver of one sandbox: its sockets at 127.0.0.11.
 
-On each wake-up the resolver reads one batch of datagrams, and then the event loop calls the resolvers of other
-sandboxes. Therefore a sandbox that floods its resolver loses only its own queries. The flood delays other sandboxes by
-at most one batch.
+On each wake-up the resolver reads one batch of datagrams. The event loop then calls the resolvers of other sandboxes.
+Therefore a sandbox that floods its resolver loses only its own queries, and delays other sandboxes by at most one
+batch.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def pair(port: int) -> tuple[socket.socket, socket.socket]:
 def serving_pair() -> tuple[socket.socket, socket.socket]:
     """Return a UDP and a TCP socket that serve port 53. Runs in the network namespace of the sandbox.
 
-    An nftables rule redirects port 53 to a free port. If an earlier agent has made that rule, its port is bound again.
-    If nftables fails, the sockets are bound to port 53 itself.
+    An nftables rule redirects port 53 to a free port. If an earlier agent has made the rule, the port in that rule is
+    bound again. If nftables fails, the sockets are bound to port 53 itself.
     """
     udp = tcp = None
     try:

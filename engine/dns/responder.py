@@ -1,4 +1,4 @@
-"""Decides whether a DNS query is answered from the DNS tables, refused, or forwarded. Input and output are bytes."""
+"""Decides whether a DNS query is answered from the DNS tables, refused or forwarded. Handles bytes, not sockets."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ The rules are those of Docker's embedded resolver:
 - Networks are searched in the order of `engine.endpoints.sandbox.gateway_priority`.
 - Links are aliases that only one sandbox knows.
 - Names that no network has are forwarded to the container's ``--dns`` servers or to the host's servers. If all networks
-  of the container are internal, queries are sent only from the sandbox. They then reach only servers on these networks.
+  of the container are internal, queries are sent only from the sandbox, and reach only servers on these networks.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class DnsService:
     def _fill(self) -> None:
         """Open the sockets of new sandboxes for up to `FILL_SECONDS`; the loop opens the others in later rounds.
 
-        Therefore a starting agent serves its first sandboxes and the commands while it opens the other sandboxes.
+        As a result, a starting agent serves commands and the first sandboxes while it opens the others.
         """
         if self._filling is not None:
             self._filling.cancel()
@@ -198,9 +198,7 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sandbox's sockets can stay open, because the namespace, path and process of the sandbox have
-    not changed.
-    """
+    """Return whether the sandbox's sockets can stay open: its namespace, path and process are unchanged."""
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))

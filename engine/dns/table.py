@@ -1,10 +1,10 @@
 """Prebuilt DNS answers: one table for each network, from question to encoded records, shared by all sandboxes on the
 network.
 
-This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that the table of a
-network with a thousand endpoints is not rebuilt when an endpoint joins. The number of entries depends on the number of
-names, not on the number of sandboxes. Each name has A and AAAA entries, both plain and qualified by the network's name.
-Each address has one PTR entry.
+This module knows names and addresses, but no containers or sockets. Tables are changed in place, so that a large
+network's table is not rebuilt when an endpoint joins. The number of entries depends on the number of names, not on the
+number of sandboxes. Each name has A and AAAA entries, both plain and qualified by the network's name. Each address has
+one PTR entry.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class StreamClient:
 
         If there was progress, schedule the next check.
 
-        Each connection has only one timer, however often the connection makes progress.
+        Each connection has only one timer, which progress does not restart.
         """
         left = self._last + IDLE - time.monotonic()
         if left > 0:

@@ -1,9 +1,9 @@
 """DNS messages (RFC 1035, EDNS of RFC 6891): parses and builds queries, and builds replies, as bytes.
 
 This module knows only the message format, no networks or sockets. A *question* is the encoded name, type and class as
-in a message. Its lookup key is the same bytes in lower case. Lower-casing the bytes changes only letters of the name.
-Length octets are at most 63, so they are never letters. The types that are looked up here contain no byte of a capital
-letter.
+in a message. Its lookup key is the same bytes in lower case. Converting the bytes to lower case changes only letters of
+the name. Length octets are at most 63, so they are never letters. The codes of the types in the tables contain no byte
+of a capital letter.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ class Query(NamedTuple):
         return int.from_bytes(self.message[self.opt + 3 : self.opt + 5], "big") > UPSTREAM_SIZE
 
     def for_datagram(self) -> bytes:
-        """Return the query in the form for an upstream server by UDP: unchanged, or with a lowered maximum
-        reply size.
-        """
+        """Return the query for an upstream server by UDP: unchanged, or with a lower maximum reply size."""
         if not self.lowered:
             return self.message
         return self.message[: self.opt + 3] + UPSTREAM_SIZE.to_bytes(2, "big") + self.message[self.opt + 5 :]
@@ -147,7 +145,7 @@ def parse_query(message: bytes, *, stream: bool = False) -> Query:
 
 
 def _bare(message: bytes, code: int) -> bytes:
-    """Return a reply that has only a header, for a query without a readable question."""
+    """Return a reply without a question (only a header), for a query whose question cannot be read."""
     flags = int.from_bytes(message[2:4], "big") & (OPCODE | RD if code == NOTIMP else RD)
     return message[:2] + (QR | flags | code).to_bytes(2, "big") + bytes(8)
 

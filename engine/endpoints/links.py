@@ -67,8 +67,7 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
 
 
 def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
-    """Return the record of a container after ``target``, the target of a legacy link (``--link``), was renamed to
-    ``name``.
+    """Return a container's record after the target of its legacy link (``--link``) was renamed to ``name``.
 
     If the container does not link to ``target``, the result is ``record`` itself.
     """
@@ -79,8 +78,7 @@ def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> Cont
 
 
 def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, list[str]]:
-    """Return, for each container id, the names that legacy links (``--link``) of other containers give to this
-    container, such as "web/db".
+    """Return, by container id, the names that other containers' links give to a container, such as "web/db".
 
     Only links on the default bridge are included.
     """
@@ -94,9 +92,7 @@ def link_names(reader: Reader, records: Iterable[ContainerRecord]) -> dict[str, 
 
 
 def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Allow the traffic of all legacy links (``--link``) from and to a container that has joined the default bridge;
-    idempotent.
-    """
+    """Allow the traffic of all legacy links from and to a container on the default bridge; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return
@@ -112,9 +108,7 @@ def open_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> N
 
 
 def close_links(host: Host, record: ContainerRecord, member: JoinedEndpoint) -> None:
-    """Stop allowing the traffic of legacy links (``--link``) from and to a container that is leaving the default
-    bridge; idempotent.
-    """
+    """Remove the permissions that `open_links` gave to a container, which leaves the default bridge; idempotent."""
     driver = host.driver(member.network.driver)
     if not (member.network.predefined and isinstance(driver, Linker)):
         return

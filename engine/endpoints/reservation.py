@@ -32,7 +32,7 @@ from engine.store.api import Reader, Taken, Transaction
 
 
 def keep_for_next_run(tx: Transaction, container_id: str) -> None:
-    """Keep the addresses and ports of a container whose run ended at a reboot, until the container starts again."""
+    """Keep the addresses and ports of a container that a reboot has ended, until the container starts again."""
     for endpoint in tx.endpoints(container_id=container_id):
         tx.put_endpoint(replace(endpoint, phase=FORMER, interface=""))
 
@@ -120,8 +120,7 @@ def _link_local(text: str) -> str:
 def _allocate_in_pools(
     tx: Transaction, network: NetworkRecord, version: int, requested: str, holder: str, former: str
 ) -> str:
-    """Reserve the address ``requested``, or else the address ``former``, or else any address of the first subnet with a
-    free address.
+    """Reserve the address ``requested``, else ``former``, else an address of the first subnet that has a free one.
 
     Only subnets of the IP version ``version`` are used. Return the address with its prefix length, or "" if the network
     has no such subnet. Raises Forbidden or KernelFailure.
@@ -142,8 +141,7 @@ def _allocate_in_pools(
 def _allocate(
     tx: Transaction, network: NetworkRecord, pool: PoolRecord, requested: str, holder: str, preferred: str
 ) -> str:
-    """Reserve the address ``requested`` in a subnet for ``holder``. If ``requested`` is "", reserve the address
-    ``preferred`` if it is free, or else the lowest free address.
+    """Reserve an address in a subnet: ``requested``, else ``preferred`` if it is free, else the lowest free one.
 
     Return the reserved address with the subnet's prefix length.
     """
@@ -258,8 +256,8 @@ def release_endpoint(
 ) -> None:
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
-    The ports are unpublished before the interface is removed, so that no new connections arrive. The record is deleted
-    even if a step fails. ``others`` are the endpoints that the container keeps.
+    The ports are unpublished first, so that no new connections arrive. The record is deleted even if a step fails.
+    ``others`` are the endpoints that the container keeps.
     """
     with host.store.write() as tx:
         # Set the phase "leaving", because a firewall repair skips endpoints in this phase. A concurrent repair then

@@ -163,8 +163,7 @@ def join(host: Host, container: ContainerRecord, member: JoinedEndpoint, index: 
 
 
 def leave(host: Host, container: ContainerRecord, member: JoinedEndpoint, *, alive: bool) -> None:
-    """Remove one endpoint from the sandbox; idempotent. Also removes an endpoint that an earlier call removed only
-    partly.
+    """Remove one endpoint from the sandbox; idempotent, also after an interrupted call.
 
     If ``alive`` is false, the sandbox's network namespace is not entered.
     """
@@ -205,8 +204,8 @@ def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
     """Allow a sandbox to send packets through each of its networks from its addresses on its other networks;
     idempotent.
 
-    This permission is needed because the default route may move to another network. Packets of a connection then leave
-    through another interface, and keep their source address.
+    The permission is needed when the default route moves to another network. Packets of open connections then leave
+    through another interface, with their old source address.
     """
     for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
         with translate_driver_errors():
@@ -240,7 +239,7 @@ def _crossings(
     """Group pairs of endpoints by driver. Yield each driver that implements `Multihomed`, with the pairs of this
     driver.
 
-    The network of the first endpoint determines the driver of a pair. Each yielded pair has the network of the first
+    The network of the first endpoint has the driver of the pair. Each yielded pair has the network of the first
     endpoint and the addresses of the second endpoint.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
@@ -298,9 +297,7 @@ def _ways_out(
 
 
 def _way_out(member: JoinedEndpoint, version: int) -> WayOut | None:
-    """Return the default route that an endpoint offers for an IP version, or None if the endpoint offers no
-    such route.
-    """
+    """Return the default route that an endpoint offers for an IP version, or None."""
     endpoint = member.endpoint
     of_family = {4: (endpoint.gateway4, endpoint.ipv4), 6: (endpoint.gateway6, endpoint.ipv6)}
     gateway, address = of_family[version]

@@ -20,7 +20,7 @@ BOOT = "boot"
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the recorded kernel state was created since the last boot.
+    """Return whether the recorded kernel state was created after the host's latest boot.
 
     After a reboot, the result is False until a command has recreated the networks in the kernel.
     """

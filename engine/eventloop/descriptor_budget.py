@@ -1,8 +1,8 @@
 """Decides how many file descriptors each service of the agent may open for the service's clients.
 
 All quotas together are smaller than the process limit. Therefore clients of one service cannot use up the descriptors
-of another service. The remaining descriptors do not depend on clients: seven for each sandbox, and those of the local
-store and of the cluster service.
+of another service. The remaining descriptors do not depend on clients. They are seven for each sandbox, and those of
+the local store and of the cluster service.
 """
 
 from __future__ import annotations

@@ -94,9 +94,9 @@ class Inotify:
 def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
     """Return a file descriptor that becomes readable when files in a directory change; raises OSError.
 
-    The caller reads the descriptor, which blocks if nothing has changed, and closes it. Because a user has only 128
-    inotify descriptors by default (fs.inotify.max_user_instances), the descriptor is a timer when they have run out.
-    The timer is readable each `TIMER_SECONDS`.
+    The caller reads the descriptor, which blocks if nothing has changed, and closes it. A user has 128 inotify
+    descriptors by default (fs.inotify.max_user_instances). If none is free, the returned descriptor is a timer, which
+    is readable each `TIMER_SECONDS`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)

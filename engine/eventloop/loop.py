@@ -1,4 +1,4 @@
-"""One epoll loop with timers; it calls handlers for file descriptors and knows nothing about the agent's services.
+"""One epoll loop with timers, which calls handlers for file descriptors.
 
 asyncio is not used, because its start takes 90 ms and each datagram several microseconds. The services need only
 readiness and timers. All file descriptors must be non-blocking, because a descriptor may no longer be ready when its
@@ -75,8 +75,8 @@ class DescriptorWatcher:
     def rest(self, fd: int, seconds: float) -> None:
         """Stop watching the listening socket ``fd`` for ``seconds``.
 
-        The caller does this when file descriptors have run out, because clients then cannot be accepted. Without this
-        pause, the listening socket would be ready all the time.
+        The caller does this when file descriptors have run out and no client can be accepted. Without the pause, the
+        listening socket would be ready all the time.
         """
         handler = self._handlers.get(fd)
         self.forget(fd)
@@ -186,7 +186,7 @@ class Loop(DescriptorWatcher):
 class Background(DescriptorWatcher):
     """A watcher whose handlers have low priority: in one round, the loop calls at most `TURN` of its ready handlers.
 
-    Therefore the loop's other handlers wait for at most `TURN` low-priority handlers, however many descriptors are
+    Therefore the loop's other handlers wait for at most `TURN` low-priority handlers, even if many descriptors are
     ready.
     """
 

@@ -1,4 +1,4 @@
-"""Makes sockets in other network namespaces, and detects when such a namespace is no longer needed.
+"""Makes sockets in other network namespaces, and detects the end of a namespace's process or path.
 
 A socket stays in the network namespace where it was made. Therefore the agent's loop thread enters a namespace only for
 a few system calls. An open socket also keeps the namespace alive, so the agent must close the socket when the sandbox
@@ -35,11 +35,10 @@ def home() -> int:
 
 
 def inside(netns: int, action: Callable[[], T]) -> T:
-    """Run ``action`` in the network namespace ``netns``, return to the host's network namespace, and return the
-    action's result.
+    """Run ``action`` in the network namespace ``netns``, and return its result.
 
-    Only the calling thread changes its network namespace (setns(2)). If the thread cannot return to the host's
-    namespace, the process exits with code 71.
+    Only the calling thread changes its network namespace (setns(2)), and changes it back afterwards. If the thread
+    cannot return to the host's namespace, the process exits with code 71.
     """
     back = home()
     setns(netns, CLONE_NEWNET)
@@ -74,7 +73,7 @@ class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
     The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises
-    OSError if the path cannot be opened. Raises OSError too if the process or the inode number is not the expected one.
+    OSError if the path cannot be opened, or if the process or the inode number is not the expected one.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class PinnedNamespace:
         self._loop.watch(pidfd, lambda _: self._lost(), select.EPOLLIN)
 
     def _watch_path(self, path: str, pid: int, pid_start: int) -> None:
-        """Watch a path. If it is removed while the process ``pid`` of the namespace still runs, watch the process."""
+        """Watch a path; if the path is removed while the process ``pid`` runs, watch the process instead."""
         directory, name = os.path.split(path)
 
         def seen(changed: str, _mask: int) -> None:

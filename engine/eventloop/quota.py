@@ -1,8 +1,8 @@
 """Quotas that clients share fairly: the limit of each client depends on how many places are free.
 
-A place stands for one connection, flow or query. A client gets no more places if the client already holds as many
-places as are free. Therefore a single greedy client gets at most half of all places, and two greedy clients get a third
-each. A free place always remains for the next client. The quota needs no fixed limit for each client.
+A place is one connection, flow or query. A client gets no more places if the client already holds as many places as are
+free. Therefore a single greedy client gets at most half of all places, and two greedy clients get a third each. A free
+place always remains for the next client. The quota needs no fixed limit for each client.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A client, or a group of clients that counts as one holder.
+    """A client, or a group of clients with a common limit.
 
     The holder may hold at most ``share`` times the number of free places.
     """

@@ -1,6 +1,6 @@
 """Add events of repairs to the store: the repaired differences (``action``) and their origin (``cause``).
 
-The texts about differences are also those of the agent's log and of ``hawse doctor``.
+The agent's log and ``hawse doctor`` use the same texts about differences.
 """
 
 from __future__ import annotations
@@ -58,6 +58,6 @@ def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
 
 
 def brief(whats: Sequence[str]) -> str:
-    """Return the first items, and the number of the others."""
+    """Return the first items as text, with the number of the other items."""
     more = len(whats) - FEW
     return ", ".join(whats[:FEW]) + (f" and {more} more" if more > 0 else "")

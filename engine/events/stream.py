@@ -1,4 +1,4 @@
-"""Read the events of the store: the past events, and the future ones as `EventWatch` reports them."""
+"""Read the events of the store: past events, and new events when `EventWatch` reports them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.store.api import EVENTS_READ, Store
 
 SECOND = 1_000_000_000  # nanoseconds
 FOREVER = float("inf")
-LONG_SECONDS = 3600.0  # limit of one wait, because poll(2) takes no longer times than 24 days
+LONG_SECONDS = 3600.0  # maximum of one wait, because poll(2) accepts at most 24 days
 
 
 class EventStream:
@@ -53,7 +53,7 @@ class EventStream:
 
     def __iter__(self) -> Iterator[Event]:
         while True:
-            over = self._is_over()  # check before the read, so that the last read comes after the end
+            over = self._is_over()  # checked first, so that the last read comes after the end
             yield from self._look()
             if over:
                 return
@@ -81,7 +81,7 @@ class EventStream:
             with self._store.read() as reader:
                 newest = reader.last_event()
                 if newest < self._after:
-                    self._after = 0  # a repair has replaced the store by one without events
+                    self._after = 0  # after a repair, the new store has no events
                 events = reader.events(after=self._after, since=since)
             full = len(events) == EVENTS_READ
             self._after = events[-1].number if full else newest

@@ -1,9 +1,9 @@
-"""Watch the store for new events, once for all streams of a process, and wake the streams up.
+"""Watch the store for new events, and wake up all streams of the process. All streams share one watch.
 
 The kernel reports each write to the directory of the store (inotify). A waiting process therefore uses no CPU while
-nothing is written. SQLite makes a commit visible shortly after its last write to the file. Because a writer may be slow
-between the two, the thread of the watch reads the store several times after each report. Because a writer may be killed
-between the two, it also reads rarely without a report.
+nothing is written. SQLite makes a commit visible shortly after its last write to the file. A writer may be slow or
+killed between the write and the commit. Therefore the watch's thread reads the store several times after each report,
+and at long intervals without a report.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RARE_SECONDS = 10.0
 
 
 class EventWatch:
-    """One inotify descriptor and one thread for all streams that have joined; without streams, there is neither."""
+    """The watch of one store, with one inotify descriptor and one thread while at least one stream has joined."""
 
     def __init__(self, store: Store, directory: Path) -> None:
         self._store, self.directory = store, directory
@@ -35,7 +35,7 @@ class EventWatch:
     def join(self) -> int:
         """Return a new eventfd that becomes readable after new events.
 
-        It may also become readable without new events. It does so when the store cannot be read or its directory is
+        It may also become readable without new events, for example when the store cannot be read or its directory is
         deleted. Raises OSError if the directory does not exist.
         """
         with self._lock:
@@ -83,7 +83,7 @@ class EventWatch:
                 with self._store.read() as reader:
                     return reader.last_event()
         except EngineError:
-            pass  # the streams get the same error, and report it
+            pass  # the streams' own reads raise the same error
         return -1
 
     def _wake_all(self) -> None:

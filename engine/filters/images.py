@@ -41,9 +41,7 @@ def filter_images(
 
 
 def _by_reference(image: ImageRecord, filters: Filters) -> list[ImageRecord]:
-    """Return the image with only those references that match a pattern of the filter ``reference``. If no reference
-    matches, return an empty list.
-    """
+    """Return the image with only the names that match the filter ``reference``; an empty list if none does."""
     patterns = filters.get("reference", ())
     if not patterns:
         return [image]
@@ -66,8 +64,8 @@ def _dangling(filters: Filters) -> bool | None:
 
 
 def _until(filters: Filters) -> float | None:
-    """Return the earliest of the moments before which an image must have been created, or None without any."""
+    """Return the earliest time of the filter ``until``, or None without this filter."""
     try:
         return min((parse_moment(value, time.time()) for value in filters.get("until", ())), default=None)
     except InvalidArgument as error:
-        raise EngineError(str(error)) from None  # Docker's status too (500)
+        raise EngineError(str(error)) from None  # HTTP status 500, as in Docker

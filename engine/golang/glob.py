@@ -46,7 +46,7 @@ class _Translator:
         return _literal(self.character())
 
     def character_class(self) -> str:
-        """Translate a character class such as ``[a-z]``, which holds at least one range, into a regular expression.
+        """Translate a character class such as ``[a-z]`` into a regular expression; it has at least one range.
 
         A range whose first character is greater than its last character matches nothing, as in Go.
         """

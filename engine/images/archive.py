@@ -132,7 +132,7 @@ class _Directory(_Files):
 
 
 class _Archive(_Files):
-    """The files of an archive. If several files have the same name, the last of them counts, as in tar."""
+    """The files of an archive. If several files have the same name, the last of them is used, as in tar."""
 
     def __init__(self, file: io.BufferedRandom) -> None:
         self._file = file
@@ -166,8 +166,8 @@ class _Archive(_Files):
 class _Slice(io.RawIOBase):
     """A part of an archive file.
 
-    The part is read with pread(2), because the parent process and the child process that unpacks layers share the
-    position of the open file.
+    The part is read with pread(2), because the parent and the unpacking child process share the position of the open
+    file.
     """
 
     def __init__(self, file: io.BufferedRandom | io.FileIO, start: int, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Unpack the layers of an image into a directory and verify the layers. Layers may be malicious.
+"""Unpack the layers of an image into a directory, and verify the layers, which may be malicious.
 
 A child process unpacks the layers, with the directory as its root directory. Therefore the kernel resolves every path
 inside the directory. Nothing outside can be reached through ``..``, an absolute name, a symbolic link or a hard link.

@@ -16,7 +16,7 @@ ID = f"sha256:{hashlib.sha256(HOSTFS.encode()).hexdigest()}"
 
 
 def means_hostfs(reference: str) -> bool:
-    """Return whether a reference means the files of this host, unless a stored image has this name or id.
+    """Return whether a reference that names no stored image means the files of this host.
 
     The name ``hostfs`` without a tag always means the files of this host.
     """

@@ -58,7 +58,7 @@ class Placer:
         self._named, self._own, self._parent = set(), {hash(b"/")}, b""
 
     def end_layer(self) -> None:
-        """End the current layer and count it as a member, so that the number of empty layers is limited too."""
+        """End the current layer and count it as a member, to limit the number of empty layers."""
         self.members += 1
         self._count()
 
@@ -282,7 +282,7 @@ def _set_attributes(member: TarMember, path: bytes, fd: int | None = None) -> No
                     raise InvalidArgument(f"lsetxattr {shown(name)} {shown(path)}: {reason}") from error
     if member.type != SYMBOLIC_LINK:
         os.chmod(target, member.mode & 0o7777)
-    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # another time becomes 0, as in Docker
+    moment = member.mtime if 0 <= member.mtime <= _LARGEST_TIME else 0  # other times become 0, as in Docker
     os.utime(target, ns=(moment, moment), follow_symlinks=follow)
 
 

@@ -51,7 +51,8 @@ class Platform:
     def runs(self, other: Platform) -> bool:
         """Return whether programs for the platform ``other`` run on this one.
 
-        A higher variant runs a lower one. An image without an architecture runs everywhere.
+        A higher variant of an architecture runs programs for a lower variant. An image without an architecture runs
+        everywhere.
         """
         if not other.architecture:
             return self.system == other.system

@@ -37,7 +37,7 @@ class Pull:
 
     @property
     def shown_tag(self) -> str:
-        """The tag or the digest that Docker prints in front of "Pulling from"."""
+        """The tag or the digest that Docker prints before "Pulling from"."""
         return self.reference.digest or self.reference.tag or "latest"
 
     @property
@@ -71,7 +71,7 @@ class Pull:
         yield from (_layer_message("Pull complete", digest) for digest in dict(self._layers()))
 
     def check_platform(self, config: Mapping[str, Any]) -> None:
-        """Raise NotFound if the configuration of the image states another platform than the wanted one."""
+        """Raise NotFound if the image's configuration states another platform than the requested platform."""
         actual = platform_of(config)
         if not self._wanted.fits(actual):
             raise mismatch(str(self.reference), self._wanted, actual)

@@ -42,7 +42,7 @@ class SavedImage:
 
 
 def tags_of_repository(images: Iterable[ImageRecord], reference: str) -> Mapping[str, list[str]]:
-    """Return the names of each image in the repository that a name without tag and digest stands for, by image id."""
+    """Return, by image id, the names in the repository that ``reference`` (without tag and digest) names."""
     try:
         parsed = parse_reference(reference)
     except InvalidArgument:
@@ -108,7 +108,7 @@ def _write_layer(root: str, target: BinaryIO) -> str:
 
 
 def _entries(root: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and the name in the archive of each file below ``root``: a directory before its files."""
+    """Yield path and name in the archive of each file below ``root``; a directory comes before its files."""
     waiting = [""]
     while waiting:
         directory = waiting.pop()

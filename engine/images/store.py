@@ -109,7 +109,7 @@ class ImageStore:
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
         """Write images as an archive for `load`; raises NotFound before anything is written.
 
-        A name without a tag stands for all tags of the repository, and an id for the image without names.
+        A name without a tag means all tags of the repository. An image given by its id is written without names.
         """
         from engine.images.save import SavedImage, tags_of_repository, write_archive
 
@@ -166,8 +166,8 @@ class ImageStore:
     def check_platform(self, record: ImageRecord, reference: str, platform: str) -> str:
         """Check that an image is for a platform, "" for this host's; return a warning, or "".
 
-        As in Docker, an image for another platform than the given one is missing (NotFound). An image for another
-        platform than this host's is used with a warning.
+        Raises NotFound, as Docker does, if the image is not for the given platform. An image for another platform than
+        this host's gets a warning.
         """
         wanted, actual = parse_platform(platform), platform_of(self._config(record))
         if wanted.runs(actual):
@@ -248,7 +248,7 @@ class ImageStore:
                 events.image(transaction, record.id, "delete", record.id)
         if deleted:
             with self._incoming():
-                pass  # on entry, `_incoming` deletes the files of this image, which has no record now
+                pass  # `_incoming` has deleted this image's files, because the record is gone
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -434,7 +434,7 @@ def _name(transaction: Transaction, record: ImageRecord, names: Sequence[str]) -
 
 
 def _dropped_names(record: ImageRecord, name: str) -> list[str]:
-    """Return the tags and digests that a removal by ``name`` removes; "" stands for the image's id.
+    """Return the tags and digests that a removal by ``name`` removes; "" means a removal by the image's id.
 
     As in Docker, the digests of a repository are removed with its last tag.
     """

@@ -16,7 +16,7 @@ class _Buffer(ctypes.Structure):
 
 
 def is_frame(head: bytes) -> bool:
-    """Return whether a stream begins with a zstd frame; a skippable frame counts too."""
+    """Return whether a stream begins with a zstd frame or a skippable frame."""
     return head.startswith(_MAGIC) or (head[1:4] == _SKIPPABLE and head[0] & 0xF0 == 0x50)
 
 

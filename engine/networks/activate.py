@@ -59,7 +59,7 @@ MANY = 50
 
 
 def _retire(host: Host, type_name: str, records: Sequence[NetworkRecord]) -> bool:
-    """Disable many networks without deleting their links; return False if they must be deleted one by one.
+    """Disable many networks without deleting their links; return False if the driver cannot do this.
 
     Begins an intent for each network whose kernel objects remain. The caller deletes the records.
     """

@@ -1,4 +1,4 @@
-"""Advice about a new network: what Docker accepts silently, but a person may not want."""
+"""Advice about settings of a new network that Docker accepts silently, but that the user perhaps does not want."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCKERS_OPTIONS = "com.docker.network."
 
 
 def lines(host: Host, request: NetworkCreate) -> Strings:
-    """Return one line for each fact about the network that ``request`` made."""
+    """Return one line of advice for each such setting of the network that ``request`` made."""
     return [*_unknown_options(request), *_overlaps(host, request)]
 
 
@@ -32,7 +32,7 @@ def _unknown_options(request: NetworkCreate) -> Iterator[str]:
 def _overlaps(host: Host, request: NetworkCreate) -> Iterator[str]:
     """Compare the subnets of a bridge network with those of the host's other interfaces.
 
-    Automatic subnets never overlap them.
+    Automatic subnets need no comparison, because they never overlap others.
     """
     if not request.ipam_config:
         return

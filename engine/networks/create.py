@@ -199,7 +199,7 @@ def allocate_pools(
 
 
 def _overlapping(tx: Transaction, subnet: IPNetwork) -> str:
-    """Return a hint that names a network whose subnet overlaps with ``subnet``, or "" if no network has one."""
+    """Return a hint that names a network with a subnet that overlaps ``subnet``, or "" if there is none."""
     for network in tx.networks():
         for pool in (ip_network(pool.subnet) for pool in network.pools if not pool.unused):
             if pool.version == subnet.version and pool.overlaps(subnet):
@@ -219,15 +219,12 @@ def pass_over(tx: Transaction, given_back: Iterable[PoolRecord]) -> None:
 
 
 def configured_pools(request: NetworkCreate) -> list[PoolRecord]:
-    """Return the subnets that the user gave for a config-only, host or null network. No subnet or address is
-    allocated.
-    """
+    """Return the user's subnets for a config-only, host or null network; allocate nothing."""
     return [_own_pool(c, request) for c in request.ipam_config if c.subnet]
 
 
 def reserve_fixed(tx: Transaction, network: NetworkRecord) -> NetworkRecord:
-    """Reserve the gateways and auxiliary addresses of a network. Return the network's record, with the automatic
-    gateways filled in.
+    """Reserve a network's gateways and auxiliary addresses; return its record with automatic gateways.
 
     Raises Forbidden with Docker's error text if an address is not available.
     """

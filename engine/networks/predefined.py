@@ -37,7 +37,7 @@ BRIDGE_OPTION = "com.docker.network.bridge."
 
 
 def ensure(host: Host) -> str:
-    """Record the predefined networks, if the store does not have the predefined networks yet.
+    """Record the predefined networks if they have no records yet.
 
     Return the settings of the default bridge with which the networks were recorded, for `follow_settings`. Raises
     `engine.errors.Damaged` if the store is new, but hawse's containers or bridges exist on this host.
@@ -75,7 +75,7 @@ def follow_settings(host: Host, recorded: str) -> None:
     """Record the default bridge again if its settings in the configuration file have changed.
 
     Removes the kernel objects with the old settings; the next container that uses the network creates the new ones. A
-    default bridge that is in use does not change. A later command then changes it.
+    default bridge that is in use stays unchanged until a later command finds it unused.
     """
     settings = _settings(host)
     if recorded == settings:
@@ -125,9 +125,9 @@ def _own_addresses(config: Config) -> tuple[str, str]:
 
 
 def signs_of_loss(host: Host) -> list[str]:
-    """Return hawse's objects on this host that a new store does not have. The list is empty if no store was deleted.
+    """Return hawse's objects on this host without a record in a new store; empty if no store was deleted.
 
-    A bridge counts only if an agent has run for this HAWSE_RUN. If not, the bridge belongs to another HAWSE_ROOT.
+    Bridges are returned only if an agent has run for this HAWSE_RUN. If not, they belong to another HAWSE_ROOT.
     """
     signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):
@@ -189,7 +189,7 @@ def _record_bridge(
         if before is not None and _keeps_pools(before, request):
             pools = before.pools
         else:
-            for version in (4, 6):  # search for a subnet from the start, as dockerd does at its start
+            for version in (4, 6):  # search all pools from the beginning, as dockerd does at its start
                 tx.set_meta(create.CURSOR.format(version=version), "")
             pools = create.allocate_pools(tx, request, config, create.host_id(tx), on_host)
         tx.put_network(create.reserve_fixed(tx, replace(record, pools=pools)))
@@ -222,7 +222,7 @@ def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
 def _bridge_ipam(config: Config) -> list[IPAMConfig]:
     """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file.
 
-    With the key bridge, the first addresses of the user's bridge count as bip.
+    With the key bridge, the first addresses of the user's bridge replace bip.
     """
     entries = []
     own4, own6 = _own_addresses(config)

@@ -36,7 +36,7 @@ def remove(host: Host, reference: str) -> None:
 
 
 def remove_each(host: Host, references: Sequence[str]) -> Iterator[EngineError | None]:
-    """Remove networks; up to `BUNCH` networks share the work.
+    """Remove networks, up to `BUNCH` of them at once.
 
     For each reference, in order, yields None after the removal of the network, or the error that `remove` raises.
     """

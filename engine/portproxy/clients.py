@@ -7,7 +7,7 @@ connections and flows (`engine.eventloop.quota`). The groups are:
 - all clients of one IPv6 /64, because a host can use all addresses of its /64,
 - all clients of one container, because many hosts may act together.
 
-The limit of each group is twice the limit of the next smaller group. One member therefore cannot use up the limit of
+The limit of each group is twice the limit of the next smaller group. Therefore one member cannot use up the limit of
 its group.
 
 A new UDP flow is always admitted. If its client or one of the client's groups has reached its limit, an old flow of
@@ -92,7 +92,7 @@ class Flows:
             self._groups.setdefault(holder, {})[flow] = flow.last
 
     def _least_used(self, holder: Hashable) -> ProxyFlow:
-        """Return the first flow of a client or group that was not used since the flow was added or moved to the end.
+        """Return the first flow of a client or group that was not used since it was added or moved to the end.
 
         Flows that were used since then are moved to the end.
         """

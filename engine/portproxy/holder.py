@@ -2,9 +2,9 @@
 
 While the firewall's rules exist, no packet reaches such a socket, because the rules change the packet's destination
 first. While the rules are missing (`nft flush ruleset`), a filter of the socket drops all packets. The socket neither
-accepts a connection nor refuses one. Therefore a client sends its SYN again, and reaches the container as soon as the
-agent has restored the rules. An entry of the first SYN in conntrack would prevent this, so the repair of the rules
-deletes such entries.
+accepts nor refuses connections. Therefore a client sends its SYN again, and reaches the container as soon as the agent
+has restored the rules. The repair of the rules deletes the first SYN's conntrack entry, which would otherwise keep the
+client from the container.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Copies TCP data between published ports and containers, in both directions. If one side closes only its sending
-direction, the other direction stays open.
+"""Copies TCP data between published ports and containers, in both directions. If one side only stops sending, the other
+direction stays open.
 
 Data stays in the sender's socket until the receiver's socket accepts the data. The agent buffers nothing. Therefore the
 agent's memory use does not grow with traffic, and a slow reader slows down the sender.
@@ -260,8 +260,7 @@ class StreamRelay:
             end.watch()
 
     def settle(self) -> None:
-        """If one socket has reached the end of its data, shut down sending on the opposite socket; then watch both
-        sockets.
+        """After the end of one socket's data, shut down sending on the other socket; watch both sockets.
 
         If both directions have ended, close the connection.
         """

@@ -35,8 +35,8 @@ The message that the user then sees has this text and no address.
 class PortConflict(Exception):
     """Raised if a port cannot be published.
 
-    In Docker's output, the same message follows the words ``driver failed programming external ...``. ``protocol`` and
-    ``port`` are the host port if an endpoint has it, else "" and 0.
+    The message is the text that follows ``driver failed programming external ...`` in Docker's output. ``protocol`` and
+    ``port`` are the host port if another endpoint has it, else "" and 0.
     """
 
     def __init__(self, text: str, protocol: str = "", port: int = 0) -> None:

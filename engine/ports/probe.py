@@ -37,9 +37,9 @@ class HostProbe:
     """Implements `engine.ports.Probe` for one allocation.
 
     ``read_ephemeral`` returns the kernel's port range, which the drivers read from sysctl. ``read_own`` returns the
-    inode number of each socket of the agent. A port that only the agent has bound counts as free, although the bind
-    fails, for two reasons. The agent may hold the port for a container that has just released it. Or the firewall
-    decides for each packet whether the agent's socket gets the packet.
+    inode number of each socket of the agent. A port that only the agent has bound is regarded as free, although the
+    bind fails. The agent may hold the port for a container that has just released it. Or the agent proxies the port,
+    and the firewall decides which packets its socket gets.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class HostProbe:
         return reason
 
     def _is_own(self, protocol: str, port: int) -> bool:
-        """Return whether the agent, and no other program, has bound a port on any address."""
+        """Return whether the agent has bound a port on any address, and no other program has."""
         end, holders = f":{port:04X}", set[int]()
         for table in (protocol, f"{protocol}6"):
             for line in self._lines(table):

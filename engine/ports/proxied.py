@@ -1,4 +1,4 @@
-"""Find the published ports that the agent forwards, with the address in a sandbox for each, and those that it holds.
+"""Find the published ports that the agent forwards, with their addresses in sandboxes, and the ports that it holds.
 
 The agent holds a host port so that no other program can bind it. The input is the records of the local store; no socket
 is opened. A port range stays one interval, so that ten thousand ports take as much time as one port.

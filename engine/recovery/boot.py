@@ -1,4 +1,4 @@
-"""Record in the store what a reboot of the host has ended, and which networks and containers must start again.
+"""Record after a reboot which runs have ended, and which networks and containers must start again.
 
 dockerd does the same at its start. `begin` records everything in one transaction, with intents. Therefore no work is
 lost if the process that restores the host is killed: the next process finds the intents and continues.
@@ -26,7 +26,7 @@ from engine.store.api import IntentKind, Reader, Transaction
 
 
 def begin(host: Host, *, again: bool = False) -> None:
-    """Record that all runs from before the reboot have ended, and which containers start now; idempotent.
+    """Record that a reboot has ended all earlier runs, and which containers start now; idempotent.
 
     Only the first call in a boot records the ends. A later call, with ``again``, takes over the unfinished work of a
     killed process. It also includes containers that are not running although their restart policies require it.
@@ -46,7 +46,7 @@ def begin(host: Host, *, again: bool = False) -> None:
 
 
 def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) -> None:
-    """Record the end of a container's run, and intents for what has to be done about the container.
+    """Record the end of a container's run, and intents for its next start or its removal.
 
     If a container starts again, its endpoints keep their addresses and ports until that start. An adopted namespace
     keeps them until it is connected again.
@@ -66,7 +66,7 @@ def _begin_container(tx: Transaction, record: ContainerRecord, *, booted: bool) 
         tx.put_container(replace(record, sandbox_path=""))
         begin_intent(tx, IntentKind.CONTAINER_REMOVE, record.id)
     elif starts and (booted or not _is_waited_for(tx, record)):
-        if booted:  # after a kill, the other endpoints are of a killed start, whose rollback releases them
+        if booted:  # without a boot, the rollback of the killed start releases the endpoints
             reservation.keep_for_next_run(tx, record.id)
         tx.put_container(replace(record, status="restarting", restart_count=0, sandbox_path=""))
         begin_intent(tx, IntentKind.CONTAINER_RESTART, record.id)
@@ -147,7 +147,7 @@ def _needed(records: Sequence[ContainerRecord], record: ContainerRecord) -> list
 
 
 def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:
-    """Return one job for each container and adopted namespace. Containers come after those that they need."""
+    """Return one job for each container and adopted namespace. A container's job names the jobs that must end first."""
     return [Job(r.id, partial(_bring_back, host, r), _needed(records, r)) for r in records]
 
 
@@ -156,7 +156,7 @@ def _bring_back(host: Host, record: ContainerRecord) -> None:
 
 
 def restart(host: Host, container_id: str) -> None:
-    """Start a container that waits for its start, once."""
+    """Start a container that waits for its start; make only one attempt."""
     try:
         _attempt(host, container_id)
     except Unavailable:
@@ -197,8 +197,7 @@ def give_up(host: Host, container_ids: Iterable[str]) -> None:
 def report(plan: Plan, failed: Mapping[str, Failure]) -> BootReport:
     """Return the restored objects, and a line for each object that was not restored.
 
-    A namespace whose name does not exist yet is not a failure. The next call of `boot` connects it if its name exists
-    then.
+    A namespace whose name does not exist yet is not a failure. A later call of `boot` connects it when its name exists.
     """
     records = [*plan.soon, *plan.late]
     absent = [r for r in records if r.kind == "adopted" and r.id in failed and not os.path.exists(r.sandbox_path)]

@@ -1,7 +1,7 @@
 """Check whether the store is consistent and agrees with the kernel and the runtime's files; repair a damaged store.
 
-A repair keeps the old file and writes a new one. The new file has the readable rows, and lost records from the backup.
-Bridges and running containers without any record get new records.
+A repair keeps the old file and writes a new one. The new file has the readable rows, and the backup's copies of lost
+records. Bridges and running containers without any record get new records.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _put_network(tx: Transaction, network: NetworkRecord) -> list[str]:
 
 
 def _put_endpoint(tx: Transaction, endpoint: EndpointRecord) -> list[str]:
-    """Record an endpoint with its addresses and ports; return one line for each value that is dropped."""
+    """Record an endpoint with its addresses and ports; return one line for each value that cannot be recorded."""
     network, container = tx.network(endpoint.network_id), tx.container(endpoint.container_id)
     what = f"the endpoint {endpoint.id[:12]}"
     if network is None or (container is None and endpoint.container_id != INGRESS_SANDBOX):

@@ -4,7 +4,7 @@ The agent uses this module after a notification of the kernel, and ``hawse docto
 kernel must agree with the records. Three kinds of objects are not repaired:
 
 - an object that a command is creating or removing (its phase or an intent shows this)
-- an object from before the last reboot
+- an object that a reboot has ended
 - an object whose repair the user has disabled
 """
 
@@ -92,10 +92,10 @@ class LinkRepair:
         self._drivers: dict[str, Driver | None] = {}
 
     def put_right(self, subject: Subject, by: str = "") -> Comparison:
-        """Compare, and repair the differences under a write transaction; return what was different.
+        """Compare a subject, repair the differences under a write transaction, and return both results.
 
-        The write transaction keeps commands from creating or removing the subject between comparison and repair. It
-        also adds the event of the repair. ``by`` names the program that made a change, or is "".
+        Because of the write transaction, no command can create or remove the subject between comparison and repair. The
+        transaction also adds the event of the repair. ``by`` names the program that made a change, or is "".
         """
         with self._store.read() as reader:
             compared = self.compare(reader, subject)
@@ -231,7 +231,7 @@ class LinkRepair:
 
 
 def _specs(reader: Reader, endpoints: Sequence[EndpointRecord]) -> list[EndpointSpec]:
-    """Return the live ones of these endpoints in the form that drivers use."""
+    """Return the live endpoints among ``endpoints`` in the form that drivers use."""
     pairs = ((e, reader.container(e.container_id)) for e in endpoints if e.phase == "live")
     return [endpoint_spec(endpoint, container) for endpoint, container in pairs if container is not None]
 

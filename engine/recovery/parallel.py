@@ -1,7 +1,6 @@
-"""Run independent jobs in child processes, at most one for each processor, in an order that the jobs require.
+"""Run jobs in child processes, at most one for each processor. A job can require that others end first.
 
-A job enters network namespaces. A thread must not do this in a process with several threads. Therefore each job has its
-own process.
+Each job has its own process, because a job enters network namespaces, which a process with several threads must not do.
 """
 
 from __future__ import annotations
@@ -57,9 +56,9 @@ class _Pool:
 def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
     """Run all jobs and return the errors of those that failed, by name; blocks until every job has ended.
 
-    If a job fails and may succeed later, the jobs that need it are not run and fail too. ``width`` is the number of
-    parallel processes; 0 means one for each processor that this process may use. Jobs that need each other in a circle
-    are run nevertheless.
+    If a job fails and may succeed later, the jobs that need it are not run, and are failures. ``width`` is the number
+    of parallel processes; 0 means one for each processor that this process may use. Jobs that need each other in a
+    circle run too, in any order.
     """
     pool, width = _Pool(list(jobs)), width or len(os.sched_getaffinity(0))
     poll = select.poll()

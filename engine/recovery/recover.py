@@ -85,7 +85,7 @@ STORE_PATIENCE_SECONDS = 15.0
 
 
 def recover(host: Host) -> None:
-    """Resolve the intents of killed commands, and restore what a reboot removed.
+    """Resolve the intents of killed commands, and restore the kernel objects that a reboot removed.
 
     Also repairs kernel state that networks share. Also calls `finish_overdue_exit` for each container whose process has
     ended, if no hawse process has recorded the end in time.
@@ -108,10 +108,10 @@ def recover(host: Host) -> None:
 
 
 def _overdue(host: Host) -> list[str]:
-    """Return the ids of containers that ended over 5 s ago and still have files in HAWSE_RUN.
+    """Return the ids of containers that ended over 5 s ago but still have files in HAWSE_RUN.
 
-    The command ``on_exit`` should have deleted the files. The command is still running, or was killed, removed or
-    moved.
+    The command ``on_exit`` should have deleted the files. It is still running, or was killed, or its program was
+    removed or moved.
     """
     limit, containers = time.time() - OVERDUE_SECONDS, os.path.join(host.run, CONTAINERS)
     try:
@@ -137,9 +137,9 @@ def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = 
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
     ``drivers`` are the types of the drivers in use; if None, the types are read from the store. If ``whole`` is true,
-    only drivers that report damage are repaired. If ``whole`` is false, the state of every driver is compared with the
-    records and repaired. Callers pass false if a killed command may have changed only a part of the shared state. The
-    event of a repair names ``cause``; if it is "", the cause is another program.
+    only the state of drivers that report damage is compared with the records and repaired. If ``whole`` is false, the
+    state of every driver is. Callers pass false after a killed command, which may have made only a part of its changes.
+    The event of a repair names ``cause``; if it is "", the cause is another program.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -221,11 +221,11 @@ def _container_lock(host: Host, intent: Intent) -> contextlib.AbstractContextMan
 
 
 def boot(host: Host, patience: float) -> BootReport:
-    """Restore all objects that a reboot of the host has ended: ``hawse system boot``.
+    """Restore networks, containers and adopted namespaces after a reboot of the host: ``hawse system boot``.
 
-    A call in the same boot continues what a killed process has begun. It also starts each container that its restart
-    policy requires to run. The objects that need the cluster's store come last; the store is awaited for ``patience``
-    seconds.
+    A later call without another reboot continues the work of a killed process. It also starts each container that its
+    restart policy requires to run. The objects that need the cluster's store come last; the store is awaited for
+    ``patience`` seconds.
     """
     before.begin(host, again=True)
     recover(host)
@@ -233,7 +233,7 @@ def boot(host: Host, patience: float) -> BootReport:
 
 
 def come_back(host: Host, patience: float) -> BootReport:
-    """Create the planned networks, start the containers that wait, and connect adopted namespaces again, in parallel.
+    """Create the planned networks, start the waiting containers, and connect adopted namespaces again, in parallel.
 
     A failure does not stop the other steps; the report names each failure.
     """
@@ -275,9 +275,7 @@ _held: dict[Path, int] = {}
 
 
 def hold_shared_lock(host: Host) -> None:
-    """Take the host lock in shared mode and hold it until this process ends, so that no process runs
-    `remove_idle_state` meanwhile.
-    """
+    """Hold the host lock in shared mode until this process ends, which prevents `remove_idle_state`."""
     path = host.run / "locks" / "host"
     if path not in _held:
         make_private_directory(path.parent)
@@ -291,7 +289,7 @@ def hold_shared_lock(host: Host) -> None:
 
 
 def finish_in_background(host: Host, removed: int) -> None:
-    """Start a process that deletes the kernel objects which the removal of up to ``removed`` networks has left.
+    """Start a process that deletes the remaining kernel objects of up to ``removed`` removed networks.
 
     The process takes over the intents of this process. If it is killed, the next command deletes the rest.
     """
@@ -341,8 +339,9 @@ def schedule_cleanup(host: Host) -> None:
 
 
 def _detach() -> None:
-    """Make this process independent of the command: start a new session, change the parent process, and give up
-    terminal, output and host lock.
+    """Make this process independent of the command.
+
+    It gets a new session and another parent process, and gives up terminal, output and host lock.
     """
     os.setsid()
     if os.fork():

@@ -1,6 +1,6 @@
-"""Find hawse's objects that no record describes, and make records of them from the kernel and the runtime's files.
+"""Find hawse's objects without a record, and make records from the kernel's data and the runtime's files.
 
-The records have only what the kernel shows: a network's subnets and options are known, but its name and labels are not.
+Such a record has only values that the kernel shows: a network's subnets and options, but not its name and labels.
 """
 
 from __future__ import annotations

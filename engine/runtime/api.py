@@ -123,8 +123,8 @@ class ProcessState:
 class StopRequest:
     """A user's request to end a container's process, with the signal number to send; 0 sends no signal.
 
-    SIGKILL is sent after ``seconds``; None means never. ``restart`` is true if the container is started again after its
-    end. None leaves the value of an earlier request.
+    SIGKILL is sent after ``seconds``; with None, it is never sent. ``restart`` is true if the container is started
+    again after its end; None keeps the value of an earlier request.
     """
 
     signal: int
@@ -190,10 +190,10 @@ class Runtime(Protocol):
         """Let the supervisor end the container's process. Does not wait for the end. Raises `RuntimeFailure`."""
 
     def stop(self, container_id: str, request: StopRequest, *, hold: bool) -> AbstractContextManager[None]:
-        """Let the supervisor end the container's process; enter the context when the process has ended.
+        """Let the supervisor end the container's process; the ``with`` block runs after the process has ended.
 
-        The supervisor does this even if the caller is killed. With ``hold``, the caller handles the end in the context,
-        and ``on_exit`` does not run. If the caller is killed or raises an error in the context, ``on_exit`` runs.
+        The supervisor ends the process even if the caller is killed. With ``hold``, the caller handles the end in the
+        block, and ``on_exit`` does not run. If the caller is killed or raises an error in the block, ``on_exit`` runs.
         """
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
@@ -228,7 +228,7 @@ class Runtime(Protocol):
         """
 
     def open_attachment(self, container_id: str, stdio: Stdio, *, stdin: bool, tty: bool) -> Attachment:
-        """Connect to the container's streams now. No data is copied until the caller calls `Attachment.run`."""
+        """Connect to the container's streams now; copy no data until the caller calls `Attachment.run`."""
 
     def open_streams(self, container_id: str, *, stdin: bool) -> ContainerStreams:
         """Connect to the container's streams now, for a caller that copies the data itself."""
@@ -321,7 +321,7 @@ class EndWatch(Protocol):
     def exit_code(self) -> int | None:
         """Return the exit code of the ended run.
 
-        None means that the supervisor was killed: the caller must watch again.
+        None means that the supervisor was killed. The caller must then watch again.
         """
 
     def close(self) -> None:

@@ -2,8 +2,8 @@
 
 Otherwise a resident process, and every container that it starts, would stay in the control group of the command that
 started the process. The end of that command's session or systemd unit would then kill them all. The control group
-``/hawse/shared`` is beside systemd's, as Docker's ``/docker`` is. It is a leaf, so that ``/hawse`` stays free for other
-groups. This module has few imports, because the supervisor uses it.
+``/hawse/shared`` is beside systemd's, as Docker's ``/docker`` is. It has no subgroups, so that ``/hawse`` can have
+other groups. This module has few imports, because the supervisor uses it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _move(kind: str, name: str) -> None:
                     os.mkdir(directory, 0o755, dir_fd=root)
             processes = os.open(f"{_GROUP}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
             try:
-                os.write(processes, b"0")  # 0 stands for the process that writes
+                os.write(processes, b"0")  # 0 means the process that writes
             finally:
                 os.close(processes)
         finally:

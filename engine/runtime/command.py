@@ -22,7 +22,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment(entries: Sequence[str]) -> dict[str, str]:
-    """Convert "K=V" entries to a mapping; if a name is repeated, its last entry counts."""
+    """Convert "K=V" entries to a mapping; if a name is repeated, its last entry is used."""
     return {name: value for name, equals, value in (entry.partition("=") for entry in entries) if name and equals}
 
 

@@ -1,4 +1,4 @@
-"""A client's connection to the supervisor, as the supervisor uses it.
+"""The supervisor's end of a connection from a client.
 
 This module has few imports, because the supervisor must use little memory.
 """

@@ -1,8 +1,8 @@
-"""A container as the supervisor sees it, from the fork of its first process to the exit code.
+"""The supervisor's object for one container, from the fork of its first process to the exit code.
 
 The stages of a container are preparing (its namespaces are being created), waiting (for ``start``), starting, running
-and ended. The exit code is written to disk before anything else happens, so that no crash can lose it. If the disk is
-full, the supervisor keeps the exit code in memory and tries again.
+and ended. After the end, the exit code is written to disk first, so that no crash can lose it. If the disk is full, the
+supervisor keeps the exit code in memory and tries again.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Container:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
         if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
-            os.kill(self.pid, signal.SIGKILL)  # the process waits for the start message of a supervisor that has ended
+            os.kill(self.pid, signal.SIGKILL)  # it waits for a message that the ended supervisor cannot send
             os.close(pidfd)
             return False
         if pidfd is None and not started:
@@ -202,7 +202,7 @@ class Container:
             self._hold_mounts(fds)
             try:
                 self._note_process(document["pid"], document["start"])
-            except OSError as error:  # on a full disk: without the file, the next supervisor would not find the process
+            except OSError as error:  # disk full: without the file, the next supervisor cannot find the process
                 self.failure = {"kind": OTHER, "message": message(SetupFailed(OTHER, describe(error)), CREATE)}
                 os.kill(document["pid"], signal.SIGKILL)
             if self.stage == "waiting":
@@ -255,7 +255,7 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int]) -> None:
-        """Hold the mount namespace that the child has sent. A child with its own pid namespace sends none."""
+        """Keep the mount namespace that the child has sent open. A child with its own pid namespace sends none."""
         for fd in fds:
             self._mounts.take(fd)
 
@@ -323,7 +323,8 @@ class Container:
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that say why the process ended.
 
-        The kernel log is read only if the process was killed and no client has ordered or handles the end.
+        The kernel log is read only if the process was killed, no client has requested the end, and no client handles
+        it.
         """
         told = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or told or self._holders:
@@ -331,9 +332,9 @@ class Container:
         return {"oom": True} if _kernel_log.killed_for_memory(self.pid, self.pid_start) else {}
 
     def _expect_settlement(self) -> None:
-        """Register the job that runs the command ``on_exit``, because the container has ended.
+        """Register, but do not run, the job for the command ``on_exit``, because the container has ended.
 
-        If the user has requested a restart, the job also survives this supervisor.
+        If the user has requested a restart, the next supervisor runs the job if this one is killed.
         """
         if self.spec["on_exit"]:
             self._job = Job(os.path.basename(self.directory.path), self.spec["on_exit"], self.spec["on_exit_env"])
@@ -345,7 +346,7 @@ class Container:
         return {"exit": self.exit_code, "at": self.ended_at}
 
     def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
-        """Write one of the container's files. After an error, try again later, until the container is removed."""
+        """Write one of the container's files; after an error, repeat the attempt until the container is removed."""
         known = (self.directory.read("process") or {}) if retry else {}
         if retry and (known.get("pid"), known.get("start")) != (self.pid, self.pid_start):
             return  # the container was removed or started again
@@ -357,9 +358,7 @@ class Container:
             return
 
     def hold(self) -> None:
-        """Prevent the command ``on_exit`` from running until `release` is called, because a client does the work of
-        ``on_exit`` itself.
-        """
+        """Prevent ``on_exit`` from running until `release` is called, because a client does its work."""
         self._holders += 1
 
     def release(self) -> None:
@@ -382,7 +381,7 @@ class Container:
             self._settle()
 
     def settled(self) -> None:
-        """Never run ``on_exit``, because a client has handled the container's end; idempotent."""
+        """Cancel ``on_exit``, because a client has handled the container's end; idempotent."""
         self._jobs.drop(self._job)
         self._job = None
 

@@ -1,8 +1,8 @@
 """Run crun (an OCI runtime), which creates the containers of images and directories.
 
 This module makes crun's command lines, finds crun's files and converts crun's error messages. In a directory below
-HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. hawse switches crun's
-control groups off. Therefore hawse only has to remove crun's entry when a container ends.
+HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. Because hawse switches
+crun's control groups off, it only removes crun's entry when a container ends.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def exec_arguments(run: str, container_id: str, *, process: str, log: str, conso
 
 
 def _begin(run: str, log: str) -> list[str]:
-    # Disable control groups, because hawse's containers have no resource limits. Then hawse has no control group to
-    # remove when a container ends.
+    # Disable control groups, because hawse's containers have no resource limits. As a result, no control group remains
+    # when a container ends.
     return [PROGRAM, "--root", crun_root(run), "--cgroup-manager=disabled", "--log-format=json", f"--log={log}"]
 
 

@@ -1,5 +1,5 @@
-"""A container's files under HAWSE_RUN. The files record the state of the container's process, so that commands need not
-ask the supervisor.
+"""A container's files under HAWSE_RUN. Commands read the state of the container's process from these files, without the
+supervisor.
 
 - ``spec`` is the description of the requested process, ``process`` has the pid of the process.
 - ``started`` and ``exit`` hold the times of the start and the end; ``exit`` also has the exit code.
@@ -74,7 +74,7 @@ class DocumentDirectory:
             fd = os.open(temporary, _WRITE | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             return
-        os.fchmod(fd, 0o600)  # this mode does not depend on the umask
+        os.fchmod(fd, 0o600)  # set here, because open() applies the umask
         try:
             with open(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
                 json.dump(document, file)
@@ -147,7 +147,7 @@ class ContainerDirectory(DocumentDirectory):
     def remove(self) -> None:
         """Remove crun's state of the container, and the container's directory and its content; idempotent.
 
-        Files that another process writes during the removal are removed too.
+        Also removes files that another process writes during the removal.
         """
         shutil.rmtree(os.path.join(crun_root(self.run), os.path.basename(self.path)), ignore_errors=True)
         for _ in range(_WRITERS):
@@ -162,7 +162,7 @@ class ContainerDirectory(DocumentDirectory):
                     raise
 
     def _note_end(self) -> None:
-        with contextlib.suppress(OSError):  # the file is only needed to find ends that no process has handled
+        with contextlib.suppress(OSError):  # the file only helps to find ends that no process has handled
             os.makedirs(os.path.dirname(self._ended), mode=0o700, exist_ok=True)
             os.close(os.open(self._ended, _WRITE | os.O_CLOEXEC, 0o600))
 

@@ -1,8 +1,8 @@
-"""The guard: a small process that starts a killed agent or supervisor of a HAWSE_RUN again.
+"""The guard: a small process that restarts the agent and the supervisor of a HAWSE_RUN after a kill.
 
-Agent and supervisor start the guard (`engine.runtime.guarded`). A third process is needed for two cases: both are
-killed at once, or the agent of a host without containers is killed. No other process would detect these ends. The guard
-also replaces an agent or supervisor that a signal has stopped or that hangs. It ends when neither of them is needed.
+Agent and supervisor start the guard (`engine.runtime.guarded`). No other process detects the end if both are killed at
+once, or if the agent of a host without containers is killed. The guard also replaces an agent or supervisor that a
+signal has stopped or that hangs. The guard ends when neither is needed.
 
 The guard holds a connection to each process, so it detects an end immediately. It has no code for networks or
 containers, and imports only what the supervisor imports. It uses 5 MB.
@@ -69,7 +69,7 @@ class Ward:
         return self._connection is not None or guarded.is_saved(self._run, self._name)
 
     def look(self) -> None:
-        """Connect to the process if it is new, and kill it if it is stopped or hangs."""
+        """Start the process if there is no connection to it; kill it if it is stopped or hangs."""
         if self._connection is None:
             if not self._starting:
                 self._start()
@@ -138,7 +138,7 @@ class Ward:
     def _await(self, deadline: float) -> None:
         """Wait until the started process listens.
 
-        If it does not listen in time or has ended, schedule another start.
+        If the process does not listen in time or has ended, schedule another start.
         """
         if self._connect():
             return
@@ -187,9 +187,7 @@ class Watch:
         return stopped or (self._unanswered and self._hangs(pid, state))
 
     def _hangs(self, pid: int, state: bytes) -> bool:
-        """Return whether the main thread has slept for too long without using the processor; a wait for a disk does not
-        count.
-        """
+        """Return whether the main thread has slept too long without processor time; False if it waits for a disk."""
         used = _processor_time(pid)
         if state != b"S" or used != self._used:
             self._used, self._asleep = used, time.monotonic()

@@ -1,10 +1,10 @@
-"""The part of the agent and of the supervisor that keeps them alive: the record for their start, and their guard.
+"""Keep the agent and the supervisor running: record how each was started, and start their guard.
 
-The guard (`engine.runtime.guard`) starts a killed agent or supervisor again, and both start a killed guard again. So
-any two of the three may be killed at once.
+The guard (`engine.runtime.guard`) restarts a killed agent or supervisor, and both restart a killed guard. Therefore any
+two of the three can be killed at once.
 
-The record of a process is a file in HAWSE_RUN. It exists from the first start of the process until the process ends
-because nothing needs it. This module has few imports, because the supervisor uses it.
+The record of a process is a file in HAWSE_RUN. The process removes the record when it ends because it is no longer
+needed. This module has few imports, because the supervisor uses it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def is_saved(run: str, name: str) -> bool:
 
 
 def forget(run: str, name: str) -> None:
-    """Remove the record of this process, which ends because nothing needs it; idempotent."""
+    """Remove the record of this process, because it ends and must not be restarted; idempotent."""
     with contextlib.suppress(OSError):
         os.unlink(_path(run, name))
 
@@ -116,7 +116,7 @@ def start_guard(run: str) -> int:
 
 
 def needs_guard(run: str) -> bool:
-    """Return whether agent or supervisor must run, but were killed together with the guard.
+    """Return whether the agent or the supervisor must run but was killed together with the guard.
 
     Returns False in another network namespace than theirs. Takes some microseconds if the guard runs.
     """
@@ -165,7 +165,7 @@ class Guarded:
             self._start()
 
     def close(self) -> None:
-        """Start no more guards, because this process ends; idempotent."""
+        """Stop starting guards, because this process ends; idempotent."""
         self._closed = True
 
     def _check(self) -> None:
@@ -197,7 +197,7 @@ class Guarded:
         self._child = start_guard(self._run) or self._child
 
     def _reap(self) -> None:
-        """Reap the guard that this process has started, if it has ended and nothing else reaps the children."""
+        """Reap the guard that this process has started, if the guard has ended and no other code reaps children."""
         with contextlib.suppress(ChildProcessError):
             if self._child:
                 os.waitpid(self._child, os.WNOHANG)

@@ -1,8 +1,7 @@
 """Execute another command in a container of an image or a directory, with crun and without the supervisor.
 
 A child of the caller becomes crun in its own session. Therefore the command continues if the caller is interrupted, as
-with Docker. The container does not get the caller's own file descriptors; the container gets pipes instead, see
-`stdio_proxy`.
+with Docker. The command in the container gets pipes instead of the caller's own file descriptors, see `stdio_proxy`.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def _check_directory(root: int, path: str) -> None:
         text = f'chdir to cwd ("{path}") set in config.json failed: no such file or directory'
         raise SetupFailed(NOT_FOUND, text) from error
     except OSError:
-        return  # no error here: only crun can check a path through /proc, from inside the container
+        return  # only crun can check a path through /proc, from inside the container
 
 
 def _execute(
@@ -182,9 +181,7 @@ class Terminal:
             return
 
     def receive(self, child: int) -> int:
-        """Wait for the master of the command's terminal and return it. Return -1 if ``child`` ends without sending a
-        master.
-        """
+        """Wait for the master of the command's terminal; return it, or -1 if ``child`` ends without sending it."""
         pidfd = os.pidfd_open(child)
         try:
             select.select([self._listener.fileno(), pidfd], [], [])

@@ -8,8 +8,8 @@ This process exchanges one-letter messages with the supervisor over one socket:
 - When it receives ``G``, it executes ``crun start``, which lets the first process execute the command.
 - If a step fails, it sends ``E`` with the reason.
 
-If the supervisor ends before it sends ``G``, the container ends too. All paths in the container's root are resolved
-here before crun gets the paths. The resolved paths have no symbolic links, see `root_paths`.
+If the supervisor ends before it sends ``G``, the container ends too. This process resolves all paths in the container's
+root before it passes them to crun. The resolved paths have no symbolic links, see `root_paths`.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ def run(spec: Mapping[str, Any], birth: ChildSetup, directory: ContainerDirector
 
 
 def _may_start(birth: ChildSetup, first: int) -> bool:
-    """Wait for the order to start the container; return False if the container's first process or the supervisor ends
-    earlier.
-    """
+    """Wait for the message ``G``; return False if the container's first process or the supervisor ends first."""
     channel, pidfd = birth.channel.fileno(), os.pidfd_open(first)
     ready, _, _ = select.select([channel, pidfd], [], [])
     os.close(pidfd)
@@ -74,7 +72,7 @@ def _may_start(birth: ChildSetup, first: int) -> bool:
 
 
 def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, program: int | str) -> NoReturn:
-    if spec["sysctls"]:  # set sysctls only now: some belong to network interfaces, which did not exist before
+    if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
         pidfd = os.pidfd_open(first)
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
@@ -223,9 +221,9 @@ class Targets:
 
     Their paths are canonical, and missing mount points are created.
 
-    The constructor's ``replace`` is True for a container with a writable layer. Symbolic links on the way to Docker's
-    own mount points (such as /dev and /etc/hosts) are then replaced by real directories, as in Docker. Symbolic links
-    in the path of a user's mount point are resolved with the container's root directory as "/".
+    The constructor's ``replace`` is True for a container with a writable layer. As in Docker, real directories then
+    replace symbolic links on the paths of Docker's own mount points, such as /etc/hosts. Symbolic links in the path of
+    a user's mount point are resolved with the container's root directory as "/".
     """
 
     def __init__(self, root: int, place: str, *, replace: bool) -> None:
@@ -264,7 +262,7 @@ class Targets:
         except (FileExistsError, NotADirectoryError) as error:
             raise SetupFailed(BAD_CWD, f"Cannot mkdir: {path} is not a directory", plain=True) from error
         except OSError:
-            return path  # crun will report what is wrong with the path
+            return path  # crun reports the error
 
     def _ensure(self, path: str, *, directory: bool) -> str:
         replace = self._replace and path in ("/proc", "/sys", "/dev", *_FILES)

@@ -67,9 +67,9 @@ def run(spec: Mapping[str, Any], birth: ChildSetup) -> NoReturn:
 
 
 def send_mounts(spec: Mapping[str, Any], birth: ChildSetup, text: bytes, pid: int | str = "self") -> None:
-    """Send a message to the supervisor, and the mount namespace of a process if it uses the host's pid namespace.
+    """Send a message to the supervisor, with a process's mount namespace if it uses the host's pid namespace.
 
-    The supervisor itself is possibly not allowed to open the namespace, because the process hides itself.
+    The supervisor itself may lack the right to open that namespace, because the process hides itself.
     """
     if not spec["pid_host"]:
         birth.channel.send(text)
@@ -165,8 +165,8 @@ def hide_kernel(spec: Mapping[str, Any]) -> None:
 
 
 def finish(spec: Mapping[str, Any], birth: ChildSetup, root: int) -> NoReturn:
-    """Do the part of the setup that needs the network, then execute the command with only the container's rights."""
-    if spec["sysctls"]:  # set sysctls only now: some belong to network interfaces, which did not exist before
+    """Set up what needs the network, and execute the command with only the container's rights."""
+    if spec["sysctls"]:  # set sysctls last, because some belong to interfaces, which now exist
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
         hide_kernel(spec)
     identity = find_identity(spec["user"], root)

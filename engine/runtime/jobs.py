@@ -1,7 +1,7 @@
-"""The programs that the supervisor executes for ended containers: now, or when a restart is due.
+"""The programs that the supervisor executes for ended containers, immediately or when a restart is due.
 
-Each container has at most one job. A program that fails or is killed is executed again after a pause. A job that must
-survive the supervisor is also a file below HAWSE_RUN, and the next supervisor takes it over.
+Each container has at most one job. A program that fails or is killed is executed again after a pause. A durable job is
+also a file below HAWSE_RUN, from which the next supervisor takes it over.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -79,7 +79,7 @@ class Jobs:
         self._jobs[job.container_id], job.durable = job, durable
         if durable:
             document = {"argv": job.argv, "env": job.env, "at": time.time() + delay, "delay": delay}
-            with contextlib.suppress(OSError):  # on a full disk, only the copy for the next supervisor is missing
+            with contextlib.suppress(OSError):  # disk full: only the next supervisor's copy is missing
                 os.makedirs(self._files.path, mode=0o700, exist_ok=True)
                 self._files.write(job.container_id, document)
 
@@ -92,7 +92,7 @@ class Jobs:
         self._start()
 
     def drop(self, job: Job | None) -> None:
-        """Forget a job, because it is done or not needed; idempotent. A running program is not ended."""
+        """Remove a job that is done or not needed; idempotent. If its program runs, it continues."""
         if job is None or self._jobs.get(job.container_id) is not job:
             return
         del self._jobs[job.container_id]
@@ -103,7 +103,7 @@ class Jobs:
                 self._files.unlink(job.container_id)
 
     def cancel(self, container_id: str) -> None:
-        """Forget the job of a container; idempotent."""
+        """Remove the job of a container; idempotent."""
         self.drop(self._jobs.get(container_id))
 
     def _start(self) -> None:
@@ -132,7 +132,7 @@ class Jobs:
         self._start()
 
     def _fail(self, job: Job) -> None:
-        """Execute the program of a job again later, unless another job or command has done its work."""
+        """Schedule another execution of a failed job's program, unless the job was replaced or removed."""
         if self._jobs.get(job.container_id) is not job:
             return
         if not job.durable and not ContainerDirectory(self._run, job.container_id).exists():

@@ -1,7 +1,7 @@
 """Docker's json-file log: one JSON object per line, in rotated files, as Docker's json-file driver writes them.
 
-A line of output longer than 16 KiB is split into several entries, and only the last of the entries ends with a newline.
-This module has few imports, because the supervisor uses it and must use little memory.
+A line of output longer than 16 KiB is split into several entries. Only the last entry ends with a newline. This module
+has few imports, because the supervisor uses it and must use little memory.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ class LogWriter:
         self._begin()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Append the data of a stream to the log; complete lines are written immediately, an incomplete line is
-        buffered.
-        """
+        """Append the data of a stream to the log; write complete lines now, and buffer an incomplete line."""
         if not self._path:
             return
         pending = self._partial.get(stream, b"") + data
@@ -146,7 +144,7 @@ class LogWriter:
         """
         try:
             fd = os.open(self._path + NEXT, _FLAGS | os.O_TRUNC, 0o600)
-        except OSError:  # The log cannot be rotated. Empty it, because the size limit matters more than old entries.
+        except OSError:  # If the log cannot be rotated, empty it, because it must not exceed its limit.
             os.ftruncate(self._fd, 0)
             self._size, self._cut_off = 0, False
             self._write(data)
@@ -161,9 +159,7 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Finish a rotation that a killed supervisor began. If the new file has no entry, delete the new file
-        instead.
-        """
+        """Finish a rotation that a killed supervisor began, or delete a new file without an entry."""
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
         if begun:

@@ -1,7 +1,8 @@
 """Find in the kernel log the processes that the kernel has killed because memory ran out.
 
-A control group would count such kills, but hawse's containers have no control groups. The log names a process by its
-pid in the machine's first pid namespace. A supervisor in another pid namespace therefore cannot use the log.
+The kernel log is read because hawse's containers have no control groups, which would count such kills. The log names a
+process by its pid in the machine's first pid namespace. A supervisor in another pid namespace therefore cannot use the
+log.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """

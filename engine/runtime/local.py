@@ -1,7 +1,7 @@
-"""The runtime of this host. Commands read files and the kernel's state, and ask the supervisor for everything else.
+"""The runtime of this host, with which commands manage containers by files, kernel state and the supervisor.
 
-Only creating processes, attaching to containers and waiting for their ends need the supervisor. If the supervisor has
-died, the next command about a container that still has a process starts a new supervisor. A supervisor that a signal
+Only creating processes, attaching to containers and waiting for their ends need the supervisor. If the supervisor was
+killed while containers run, the next command on such a container starts a new supervisor. A supervisor that a signal
 has stopped is killed and replaced (`peer.await_answer`), so no command waits for it.
 """
 
@@ -166,7 +166,7 @@ class LocalRuntime:
                     protocol.send(connection, {"op": "settled"})
 
     def _await_end(self, connection: socket.socket, container_id: str, seconds: float | None) -> None:
-        """Wait until the supervisor reports the container's end. If the supervisor does not send SIGKILL, send it."""
+        """Wait until the supervisor reports the container's end; send SIGKILL if the supervisor fails to send it."""
         limit = None if seconds is None else seconds + _ANSWER
         if not select.select([connection], [], [], limit)[0]:
             self.signal(container_id, signal.SIGKILL)
@@ -322,7 +322,7 @@ class LocalRuntime:
     def _converse(self, request: dict[str, Any], fds: Sequence[int] = ()) -> tuple[socket.socket, dict[str, Any]]:
         """Send a request to the supervisor; return the connection and the reply. Raises `RuntimeFailure`.
 
-        The request is tried twice, because the first supervisor may end before it replies (idle or killed).
+        The request is sent a second time if the first supervisor ends before it replies (idle or killed).
         """
         for _ in range(_ATTEMPTS):
             connection = supervisor_client.connect(self.run)
@@ -356,8 +356,7 @@ class LocalRuntime:
     def keep_supervisor(self) -> None:
         """Start a supervisor if none runs, because only a supervisor handles the output and the end of containers.
 
-        If a supervisor did not answer an earlier request, this function does nothing. A command about many containers
-        therefore stays fast.
+        Does nothing if a supervisor did not answer an earlier request, so that a command on many containers stays fast.
         """
         if self._answers:
             with suppress(RuntimeFailure, OSError, subprocess.TimeoutExpired):

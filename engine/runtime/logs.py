@@ -38,7 +38,7 @@ def read(
     ask_to_wait: Callable[[], socket.socket],
     wait: WaitReadable = wait_readable,
 ) -> Iterator[LogLine]:
-    """Yield the entries of the log at ``path``, oldest first; a missing file counts as empty.
+    """Yield the entries of the log at ``path``, oldest first; none if the file is missing.
 
     ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). The function returns a
     connection that becomes readable when the container has ended and its log is complete. ``wait`` waits for new lines.
@@ -300,9 +300,7 @@ def _follow(path: str, tail: int, ask_to_wait: Callable[[], socket.socket], wait
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Return whether the readable connection reports the container's end. Returns False if the connection is readable
-    only because the supervisor has ended.
-    """
+    """Return whether the connection reports the container's end; False if only the supervisor has ended."""
     try:
         protocol.receive(connection)
     except (protocol.Broken, OSError):

@@ -3,9 +3,9 @@
 A path can be longer than the 107 bytes of a socket address. Therefore an address contains a file descriptor of the
 socket's directory instead of the path. A client accepts only a server of the same user (`is_genuine`).
 
-A server decides whether it may act for a peer. The supervisor, the agent and the warm server (a resident process that
-runs commands) act with their own rights for the processes that connect to them. Therefore a peer must belong to the
-same user, and must have every right that the server has:
+A server decides whether it may act for a peer. The supervisor, the agent and the warm server act with their own rights
+for the processes that connect to them. The warm server is a resident process that runs commands. Therefore a peer must
+belong to the same user, and must have every right that the server has:
 
 - Same user: the kernel records the user when the peer connects.
 - Same user namespace: a process has all capabilities in a user namespace that it created.
@@ -18,9 +18,9 @@ The mount namespace is not compared. Each ``ip netns exec`` creates a new mount 
 enough to enter any other mount namespace. Labels of security modules are not compared, because these modules control
 the connection itself.
 
-The child of the warm server runs the command in place of the process that the user started (the launcher). The child
-enters the launcher's network and mount namespace, but cannot gain rights. Therefore the warm server requires that the
-launcher's rights are equal to its own (`identity`). This module has few imports, because the supervisor uses it and
+The child of the warm server runs the command instead of the launcher, which is the process that the user started. The
+child enters the launcher's network and mount namespace, but cannot gain rights. Therefore the warm server requires that
+the launcher's rights are equal to its own (`identity`). This module has few imports, because the supervisor uses it and
 must use little memory.
 """
 
@@ -124,9 +124,7 @@ def open_pidfd(connection: socket.socket) -> int:
 
 
 def objection(connection: socket.socket, rights: Rights) -> str:
-    """Return why this server must not act for the peer, or "" if the server may act for the peer; ``rights`` are the
-    server's rights.
-    """
+    """Return why this server, which has ``rights``, must not act for the peer; "" if it may act."""
     try:
         theirs = _rights(connection)
     except OSError:
@@ -145,11 +143,11 @@ def objection(connection: socket.socket, rights: Rights) -> str:
 
 
 def is_genuine(connection: socket.socket) -> bool:
-    """Return whether the peer can be a server of hawse: same user and user namespace, with CAP_SYS_ADMIN.
+    """Return whether the peer can be a server of hawse: it has the same user and user namespace, and CAP_SYS_ADMIN.
 
-    The server may have fewer capabilities than this process, because the command that started the server may have had
-    fewer. If the server has more capabilities, this process cannot see the server's namespaces. Then this process does
-    not compare the user namespaces; only the server does.
+    The server may have fewer capabilities than this process, because the command that started it may have had fewer. If
+    the server has more, this process cannot see the server's namespaces, and only the server compares the user
+    namespaces.
     """
     try:
         with process(connection) as pid:
@@ -225,7 +223,7 @@ def await_answer(connection: socket.socket, seconds: float | None) -> bool:
 def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
     """Return whether a signal has stopped the peer. If it was also stopped ``before``, kill the peer.
 
-    The kill is safe: agent and supervisor keep nothing in memory that their successors do not find elsewhere.
+    The kill is safe, because the next agent or supervisor finds all data in files and in the kernel.
     """
     stopped = processes.is_stopped(credentials(connection)[0])
     if stopped and before:
@@ -239,7 +237,7 @@ def kill_if_stopped(connection: socket.socket, *, before: bool) -> bool:
 def identity(pid: int) -> Identity:
     """Return the identity of the process ``pid``; raises OSError.
 
-    Only a process with an equal identity may run commands in place of ``pid``.
+    Only a process with an equal identity may run commands instead of ``pid``.
     """
     status = _status(pid)
     spaces = tuple(os.stat(f"/proc/{pid}/ns/{kind}").st_ino for kind in _NAMESPACES)
@@ -264,7 +262,7 @@ def _pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError as error:
-        if error.errno != errno.ENOPROTOOPT:  # ENOPROTOOPT: Linux before 6.5; any other error: the peer has ended
+        if error.errno != errno.ENOPROTOOPT:  # Linux before 6.5; other errors mean that the peer has ended
             raise
         return os.pidfd_open(pid)
 

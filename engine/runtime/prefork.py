@@ -1,4 +1,4 @@
-"""One idle child process, forked before there is work for it. The work comes to the child as a file descriptor.
+"""Fork an idle child process in advance. Later, the parent sends it a file descriptor with its work.
 
 The parent has one thread. The child exits when the parent has ended or has dismissed the child.
 """
@@ -31,7 +31,7 @@ class IdleChild:
         self._channel: socket.socket | None = None
 
     def prepare(self) -> None:
-        """Fork the idle child, unless it exists. An error of the fork is ignored, because work needs no idle child."""
+        """Fork the idle child, unless it exists; ignore errors, because the child is not required."""
         if self._channel is not None:
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,5 +1,4 @@
-"""Find the exit status of a process that is not always a child of this process, and convert the status to Docker's exit
-code.
+"""Find the exit status of a process, which need not be a child of this process, and convert it to Docker's exit code.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """

@@ -54,7 +54,7 @@ def is_given() -> bool:
 
 
 def sign(lock: int) -> None:
-    """Write this process's identity into its open and locked lock file, so that `holder` finds this process."""
+    """Write this process's identity into its locked lock file, so that `holder` finds this process."""
     with contextlib.suppress(OSError):  # a full disk must not prevent the start
         os.ftruncate(lock, 0)
         os.pwrite(lock, process.identity().encode(), 0)
@@ -87,8 +87,7 @@ class Residence:
         return is_open(self.run, lock, self._lock) and _inode(self.run, name) == self._inode
 
     def restore(self) -> bool:
-        """Create a missing lock file or socket again; return whether there is a new listener, because the socket was
-        missing.
+        """Create a missing lock file or socket again; return True if ``listener`` is a new socket.
 
         The caller then closes the old listener. Returns False if another process has the lock.
         """
@@ -127,9 +126,9 @@ def _inode(run: str, name: str) -> int:
 def claim(run: str, name: str) -> socket.socket | None:
     """Reserve an abstract socket address for the resident process ``name`` of ``run``, until the result is closed.
 
-    When the lock file of a running process is deleted, its lock is lost. The address is not a file, so it cannot be
-    deleted. Returns None if a process of the same directory has the address. If a foreign process has the address, the
-    start continues without it.
+    When another program deletes a lock file, the running process loses its lock. The address is not a file, so it
+    cannot be deleted. Returns None if a process of the same directory has the address. If a foreign process has the
+    address, the start continues without it.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]

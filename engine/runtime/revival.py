@@ -1,4 +1,7 @@
-"""Start agent and supervisor again at the end of any command, if they were killed together with their guard."""
+"""Start agent and supervisor again if they were killed together with their guard.
+
+Each command calls `revive` at its end.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from engine.runtime import guarded
 
 
 def revive() -> None:
-    """Start a guard if agent or supervisor must run and no process is left that would start them.
+    """Start a guard if the agent or the supervisor must run and was killed together with the guard.
 
-    The guard then starts them. Takes some microseconds if there is nothing to do.
+    The guard then starts them. Takes some microseconds if no guard is needed.
     """
     if guarded.needs_guard(os.environ.get("HAWSE_RUN") or DEFAULT_RUN):
         with suppress(PermissionDenied):

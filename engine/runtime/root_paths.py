@@ -1,4 +1,4 @@
-"""Resolve paths inside a root directory whose content may be malicious. No path leads outside the root.
+"""Resolve paths inside a root directory with possibly malicious content. No path leads outside the root.
 
 Paths are resolved as processes in the container would resolve them. A symbolic link of an image may point anywhere.
 Therefore every path of an image is resolved with openat2, below a file descriptor of the root. Only regular files are

@@ -41,9 +41,7 @@ MASKED_PATHS = (
 
 
 class Sources:
-    """The host's files and directories that a mount tree uses; this class opens the files before the root directory
-    changes.
-    """
+    """The host's files that a mount tree uses, opened before the root directory changes."""
 
     def __init__(self, mounts: Sequence[Mapping[str, Any]], files: Mapping[str, str]) -> None:
         self.devices = os.open("/dev", os.O_PATH)
@@ -173,7 +171,7 @@ def _populate_dev(devices: int, *, privileged: bool) -> None:
     try:
         _mount_fresh("mqueue", "/dev/mqueue", "mqueue", _STRICT)
     except OSError:
-        os.rmdir("/dev/mqueue")  # the kernel has no message queues, so the directory is removed
+        os.rmdir("/dev/mqueue")  # the kernel has no message queues
 
 
 def _all_devices(devices: int) -> Iterator[str]:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERVAL_SECONDS = 0.25  # between two checks; a check costs four system calls
-LOOKS_LIMIT = 2  # maximum number of checks that wait until a change is complete
+LOOKS_LIMIT = 2  # maximum number of checks during one change
 
 
 class RunWatch:
-    """The last known state of some directories; an inode and a modification time for each."""
+    """The last known state of directories: the inode and the modification time of each."""
 
     def __init__(self, run: str, names: Sequence[str]) -> None:
         self._paths = [run, *(os.path.join(run, name) for name in names)]
@@ -28,8 +28,8 @@ class RunWatch:
     def has_changed(self) -> bool:
         """Return whether a directory has changed since the last call of `accept`; checks at most four times a second.
 
-        The change may be the deletion of many files. Therefore the result is False until two checks in a row see the
-        same state, or until `LOOKS_LIMIT` checks have seen different states.
+        A change may be the deletion of many files. Therefore the result is False until two checks in a row see the same
+        state, or `LOOKS_LIMIT` checks have seen different states.
         """
         now = time.monotonic()
         if now < self._next:
@@ -45,7 +45,7 @@ class RunWatch:
         return True
 
     def accept(self) -> None:
-        """Record the state that the last check saw as the known state."""
+        """Save the state of the last check as the known state."""
         self._known = self._seen
 
 

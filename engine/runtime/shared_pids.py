@@ -1,4 +1,4 @@
-"""End the remaining processes of a container with the host's pid namespace after its first process has ended.
+"""End all processes of a ``--pid host`` container after the end of its first process.
 
 If a container has its own pid namespace, the kernel ends all its processes together with the first one. With ``--pid
 host``, the other processes continue to run. They are recognized by the container's mount namespace. This module has few
@@ -19,7 +19,8 @@ class MountNamespace:
         self._fd = -1
 
     def take(self, fd: int) -> None:
-        """Hold the namespace that the file descriptor ``fd`` opens, unless it is the supervisor's or the machine's own.
+        """Hold the namespace of the file descriptor ``fd``, unless it is the supervisor's or the machine's own
+        namespace.
 
         The file descriptor then belongs to this object.
         """

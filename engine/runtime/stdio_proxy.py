@@ -21,12 +21,12 @@ _CHUNK = 32768
 
 
 class StdioProxy:
-    """Replaces each of three streams that is a terminal by a pipe; other streams are passed on unchanged.
+    """Replaces each standard stream that is a terminal by a pipe; passes on other streams unchanged.
 
     The constructor gets ``may_say`` for containers of images. With ``may_say``, files are replaced by pipes too, and
     the error stream is always replaced. ``may_say`` returns whether the first error output may be a message of crun.
-    Such output stays in ``held`` until it is known whether crun or the command has written it. If output and errors go
-    to the same file, both use the same pipe, so that their order stays the same.
+    Such output is kept in ``held`` until this process knows whether crun or the command has written it. If output and
+    errors go to the same file, both use the same pipe, so that their order stays the same.
     """
 
     def __init__(self, streams: list[int], may_say: Callable[[bytes], bool] | None = None) -> None:

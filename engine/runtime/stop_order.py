@@ -1,7 +1,7 @@
-"""The user's order to end a container. The supervisor executes it even if the user's command is killed.
+"""The user's request to stop a container, which the supervisor executes even if the user's command is killed.
 
-The supervisor sends the stop signal, waits for the grace period, and sends SIGKILL. The order is also written to the
-file ``stop``, so that the next supervisor continues the grace period.
+The supervisor sends the stop signal, waits for the grace period, and sends SIGKILL. The request is also in the file
+``stop``, so that the next supervisor continues the grace period.
 
 This module has few imports, because the supervisor uses it and must use little memory.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class StopOrder:
-    """The order to end one container. ``restart`` is true if the container must be started again after its end."""
+    """The request to stop one container. ``restart`` is true if the container must be started again after its end."""
 
     def __init__(self, loop: Loop, directory: ContainerDirectory, send: Callable[[int], None]) -> None:
         self.restart = self._killed = self._stopping = False
@@ -33,7 +33,7 @@ class StopOrder:
     def give(self, number: int, seconds: float | None, *, restart: bool | None) -> None:
         """Send the signal ``number``, and SIGKILL after ``seconds``; None means never. The number 0 sends no signal.
 
-        A second order replaces ``restart`` unless its value is None. The earlier of both deadlines holds.
+        A second request replaces ``restart`` unless its value is None. Of both deadlines, the earlier is used.
         """
         self._given, self.restart = True, self.restart if restart is None else restart
         self._stopping = self._stopping or restart is not None
@@ -45,7 +45,7 @@ class StopOrder:
             self._send(number)
 
     def resume(self) -> None:
-        """Continue with the order that an earlier supervisor has received, if there is one."""
+        """Continue with the request in the file ``stop``, if an earlier supervisor has received one."""
         document = self._directory.read("stop")
         if document is not None:
             self._given, self.restart = True, document["restart"]
@@ -63,15 +63,13 @@ class StopOrder:
         self._send(signal.SIGKILL)
 
     def cancel(self) -> None:
-        """Never send SIGKILL, because the process has ended; idempotent."""
+        """Cancel the SIGKILL, because the process has ended; idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def outcome(self) -> dict[str, bool]:
-        """Return the fields of the file ``exit`` that describe the order; empty if the container ended without an
-        order.
-        """
+        """Return the fields of the file ``exit`` that describe the request; empty without a request."""
         if not self._given:
             return {}
         return {"stopped": True, "restart": self.restart, "killed": self._killed, "stopping": self._stopping}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHUNK = 65536
-FULL_BYTES = 1 << 18  # of waiting input; above this limit, no input is read from clients
+FULL_BYTES = 1 << 18  # bytes of waiting input; above this limit, no input is read from clients
 _FIFO = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -58,7 +58,7 @@ class Streams:
         """Open the supervisor's ends of the FIFOs; does nothing if the container has a terminal.
 
         ``adopted`` is the pid of a process that an earlier supervisor started. Standard input is then not opened if the
-        container has the option stdin_once, which closes standard input when the first client's input ends.
+        container has the option stdin_once. This option closes standard input when the first client's input ends.
         """
         if self._spec["tty"]:
             return
@@ -114,9 +114,7 @@ class Streams:
         self.resume()
 
     def feed(self, data: bytes) -> None:
-        """Write ``data`` to standard input. If ``data`` is b"" and the container has the option stdin_once, close
-        standard input.
-        """
+        """Write ``data`` to standard input; b"" closes it if the container has the option stdin_once."""
         if data:
             self._unsent += data
         elif self._spec["stdin_once"] and not self._spec["tty"]:
@@ -132,7 +130,7 @@ class Streams:
     def begin(self) -> None:
         """Start reading output and writing input, because the command has now been executed.
 
-        Output before this call was not written by the command. Clients may send input before this call.
+        Earlier output is not from the command. Clients may send input before this call.
         """
         self._begun = True
         self.resume()

@@ -2,8 +2,8 @@
 
 The first command that needs the supervisor starts it, and it ends some seconds after the last container. If the
 supervisor is killed, the containers continue to run. The guard (`engine.runtime.guard`) or the next command starts
-another supervisor, which adopts them. The supervisor handles only processes and streams. It has as few imports as
-possible, because it runs on every host and must use little memory.
+another supervisor, which adopts them. The supervisor handles only processes and streams. It has few imports, because it
+must use little memory.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Supervisor:
         A host is a network namespace with its directories. An idle supervisor ends earlier if a command of another host
         connects, because that host needs its own supervisor.
 
-        Deleted files in HAWSE_RUN are written again (``residence`` is the lock and the socket).
+        Writes deleted files in HAWSE_RUN again. ``residence`` has the lock and the socket.
         """
         self.loop.watch(self._listener.fileno(), self._accept)
         while not self._leaving and time.monotonic() < self._used + idle:
@@ -104,8 +104,8 @@ class Supervisor:
         """Create the lock, the socket and the files of running containers again, if other programs have deleted them.
 
         A supervisor without containers ends instead, because the next command starts another one. After an error (a
-        full disk), the next check tries again. The socket comes last, because a command that can connect must find the
-        files too.
+        full disk), the next check tries again. The socket is created last, because a command that can connect must find
+        the files.
         """
         if not (self._is_needed() or residence.is_intact()):
             self._leaving = True
@@ -258,9 +258,7 @@ class Supervisor:
         client.on_close = close
 
     def _hold(self, client: Connection, request: dict[str, Any]) -> None:
-        """Report the container's end to the client when it happens, and prevent ``on_exit`` from running while the
-        client is connected.
-        """
+        """Report the container's end to the client; ``on_exit`` does not run while the client is connected."""
         container = self._containers.get(request["id"])
         client.reply({"ok": container is not None})
         if container is not None:
@@ -383,7 +381,7 @@ def main(run: str) -> None:
     syscalls.set_process_name("hawse-supervise")
     syscalls.raise_limit()
     cgroup.leave()
-    syscalls.adopt_orphans()  # become the parent of each container's first process when the process's own parent ends
+    syscalls.adopt_orphans()  # become the parent of a container's first process when its own parent ends
     with socket.socket(socket.AF_UNIX) as listener:
         supervisor = Supervisor(run, listener)  # the constructor adopts containers before a client can connect
         resident.listen(listener, run, SOCKET)

@@ -74,9 +74,9 @@ def bind(source: str, target: str) -> None:
 
 
 def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
-    """Mount a file system at no mount point; return a file descriptor of its root directory.
+    """Mount a file system without a mount point; return a file descriptor of its root directory.
 
-    The value None stands for an option without a value. The caller closes the descriptor, which ends the mount.
+    The value None means an option without a value. The caller closes the descriptor, which ends the mount.
     """
     context: int = _libc.syscall(_FSOPEN, kind.encode(), _CLOEXEC)
     _check(context, f"fsopen {kind}")

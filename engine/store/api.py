@@ -219,7 +219,7 @@ class Transaction(Reader, Protocol):
         """Delete an intent, because the intent's work is finished or undone."""
 
     def put_event(self, event: Event) -> None:
-        """Add an event with the present time. About `EVENTS_KEPT` events are kept, the oldest are deleted."""
+        """Add an event with the present time, and delete the oldest events; about `EVENTS_KEPT` events remain."""
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a small value outside the records; `meta` then returns the value for ``key``."""
@@ -232,8 +232,7 @@ class Store(Protocol):
         """Open a snapshot for reading; never waits for a writer."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction. The transaction is committed at the end of the block, or rolled back if the block raises
-        an exception.
+        """Open a transaction, which the end of the block commits, and an exception in the block rolls back.
 
         Waits until other writers have finished, but only up to a time limit.
         """

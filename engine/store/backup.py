@@ -35,7 +35,7 @@ def make(store: Path) -> bool:
     OSError and sqlite3.Error if the store cannot be read or the backup cannot be written.
     """
     if not store.stat().st_size:
-        return False  # because SQLite would delete the log of an empty file
+        return False  # do not open it: SQLite deletes the log of an empty file
     with (
         store_file.locked(store),
         closing(sqlite3.connect(f"file:{quote(str(store))}?mode=ro", uri=True)) as source,
@@ -49,7 +49,7 @@ def make(store: Path) -> bool:
         os.close(open_private(new, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         with closing(sqlite3.connect(new, isolation_level=None)) as target:
             source.backup(target)
-            target.execute("PRAGMA journal_mode = DELETE")  # so that the backup is one file
+            target.execute("PRAGMA journal_mode = DELETE")  # the backup is then one file
             sound = _is_sound(target)
         if sound:
             os.replace(new, path_of(store))

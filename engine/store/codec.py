@@ -1,4 +1,4 @@
-"""Convert records to JSON and back, using only the type hints of the dataclasses.
+"""Convert records to JSON and back, by the type hints of the dataclasses.
 
 A missing required field, or a value of a wrong type, raises `CodecError`. Documents of other versions of hawse can be
 read: unknown fields are dropped, and missing optional fields get their defaults.
@@ -99,7 +99,7 @@ def _plain(value: Any) -> object:
 
 
 def prepare(*kinds: type) -> None:
-    """Make the functions that read and write records of these dataclasses now, and not at their first use.
+    """Make the functions that convert these dataclasses in advance, so that their first use is fast.
 
     A process that forks a child for each command calls this before the fork: for each dataclass, it saves 0.3 ms.
     """
@@ -128,9 +128,7 @@ def _reader(kind: Any) -> Callable[[Any], dict[str, object]] | None:
 
 
 def _default(field: Field[Any]) -> object:
-    """Return the default of a dataclass field. For a field without a default, return MISSING, which no field value
-    equals.
-    """
+    """Return the default of a dataclass field, or MISSING (which no value equals) without a default."""
     return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
@@ -236,11 +234,10 @@ def _scalar(kind: Any) -> Decoder:
 class DecodeCache:
     """A decoder for the store's documents.
 
-    For an unchanged document, the decoder returns the record that it returned before.
+    For an unchanged document, the decoder returns the same record as in the previous reading.
 
-    The class is for a process that reads all records many times, such as the agent. Between two readings of the store,
-    only one or two of a thousand records change. The cache keeps the documents of the last two readings, so the cache
-    is about as large as the store.
+    The class is for a process that reads all records many times, such as the agent. Few records change between two
+    readings. The cache keeps the documents of the last two readings, so it is about as large as the store.
     """
 
     def __init__(self) -> None:

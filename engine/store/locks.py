@@ -1,11 +1,11 @@
-"""Locks on single objects, held during kernel work, and the wait for a lock.
+"""Locks on single objects, which commands hold while they change the kernel, and the wait for a lock.
 
 The kernel releases a lock when the process that holds the lock ends. The store's transactions keep the records
 consistent. The locks prevent two commands from changing the same container at the same time. Each lock protects one
 object. There is no global lock, and no command holds two locks of the same kind.
 
-A waiting command finds out whether the holder of the lock is stopped, and shows the holder to the user at the terminal.
-The command line sets the notice. Without a notice (in a pipe, in a resident process), nothing is shown.
+A waiting command checks whether the holder of the lock is stopped. It names the holder to the user by a function (the
+notice) that the command line sets on a terminal. Without a notice, nothing is shown.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
     try:
         yield
     finally:
-        with suppress(OSError):  # a remaining file does no harm
+        with suppress(OSError):  # a file without a lock has no effect
             if _still_named(descriptor, path):
                 path.unlink()
         os.close(descriptor)
@@ -102,7 +102,7 @@ def _still_named(descriptor: int, path: Path) -> bool:
 
 
 def set_notice(notice: Notice | None) -> None:
-    """Set the function that shows the object of a wait; with None, nothing is shown."""
+    """Set the function that tells the user what a command waits for; with None, nothing is shown."""
     global _notice  # noqa: PLW0603
     _notice = notice
 

@@ -1,8 +1,8 @@
-"""Replace a damaged store by a repaired one. A kill at any moment loses no data.
+"""Replace a damaged store by a repaired store. No data is lost if the process is killed.
 
 The repaired file is complete before the old file moves. While no file is at the store's path, commands wait for the
-repair. If the repair was killed, commands refuse to work and name ``hawse system check --repair``. This command then
-finishes the replacement.
+repair. If the repair was killed, commands fail with an error that names ``hawse system check --repair``. This command
+then finishes the replacement.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Build = Callable[[Salvaged, Path], list[str]]
 
 
 def problems(store: Path) -> list[str]:
-    """Return one line for each damage of a store. Changes nothing."""
+    """Return one line for each kind of damage in a store; changes nothing."""
     if not store.exists():
         parts = store_file.remains(store)
         return [f"the file is missing, but {' and '.join(parts)} of it exists"] if parts else []
@@ -71,7 +71,7 @@ def repair(store: Path, build: Build) -> list[str]:
 
 @contextmanager
 def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
-    """Write a new store file with the records that the block puts into the transaction. The result is one file.
+    """Write a new store (a single file) with the records that the ``with`` block puts into the transaction.
 
     ``sequences`` are the highest row numbers of the old store. New rows get higher numbers.
     """
@@ -90,7 +90,7 @@ def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -
 
 @contextmanager
 def _no_writers(store: Path) -> Iterator[None]:
-    """Keep commands from writing to the store. A store that SQLite cannot open has no writers."""
+    """Prevent commands from writing to the store; no effect for a store that SQLite cannot open."""
     if not _has_magic(store):
         yield
         return
@@ -118,7 +118,7 @@ def _lock(store: Path, connection: sqlite3.Connection) -> None:
 def _add_from_backup(store: Path, salvaged: Salvaged, scratch: Path) -> list[str]:
     """Add the records that the store has lost and the backup has; return the actions.
 
-    Records of unfinished work (intents) are not taken from the backup, because this work has ended after the backup.
+    Intents are not taken from the backup, because their work has ended since the backup.
     """
     saved = backup.path_of(store)
     if not saved.exists():

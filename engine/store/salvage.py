@@ -2,7 +2,7 @@
 
 Each table is read row by row. If a page of a table is damaged, its rows are missing and all others are returned. If the
 first page is lost, it is taken from the write-ahead log, or from an empty store with the same tables. If the file is
-empty or missing, the log is read on top of an empty store.
+empty or missing, the log's changes are applied to an empty store.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class Salvaged:
     backup: Salvaged | None = None
 
     def is_older_than(self, other: Salvaged) -> bool:
-        """Return whether the store has lost changes that ``other`` has."""
+        """Return whether ``other`` has newer changes, which this store has lost."""
         return any(number > self.sequences.get(table, 0) for table, number in other.sequences.items())
 
 
 def read_store(store: Path, scratch: Path, opened: ExitStack) -> Salvaged:
     """Return the readable records of the store at ``store``, which may be missing. ``scratch`` is an empty directory.
 
-    The store's files stay open in ``opened``. If this process closed a file, it would lose its locks on the file.
+    ``opened`` keeps the store's files open, because a process that closes a file loses its locks on the file.
     """
     copy = _copied(store, scratch, opened)
     salvaged = read_file(copy)
@@ -100,7 +100,7 @@ def read_file(path: Path) -> Salvaged:
     if not path.is_file():
         return _unreadable(salvaged, "it is no file" if path.exists() else "the file is missing")
     if not path.stat().st_size:
-        return _unreadable(salvaged, "the file is empty")  # because SQLite would delete the log of an empty file
+        return _unreadable(salvaged, "the file is empty")  # do not open it: SQLite deletes the log of an empty file
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)) as connection:
         connection.text_factory = bytes  # a damaged text must not end the reading
         try:
@@ -136,7 +136,7 @@ def _unreadable(salvaged: Salvaged, problem: str) -> Salvaged:
 
 
 def _check_pages(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
-    """Add SQLite's own findings to the problems. Damage of an index alone loses no record."""
+    """Add the results of SQLite's own check to the problems. Damage of an index alone loses no record."""
     try:
         found = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check")]
     except sqlite3.DatabaseError as error:

@@ -1,8 +1,8 @@
 """The tables of a host's store, and the migration of store files from older versions of hawse.
 
-Each record is one JSON document in the column ``body``. The other columns are for uniqueness, search and sorting, and
-for listings that do not read the documents. ``seq`` is higher for each new record, and does not change when a record is
-replaced.
+Each record is one JSON document in the column ``body``. The other columns are used to check uniqueness, to search, to
+sort, and to list records without reading the documents. ``seq`` is higher for each new record, and does not change when
+a record is replaced.
 
 IP addresses are stored as 16 bytes, big-endian, so that addresses of both IP versions sort as numbers. The version of
 the schema is stored as SQLite's ``user_version``; an empty file has version 0.

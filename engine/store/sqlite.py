@@ -4,11 +4,11 @@ This module handles files, locks and SQLite's errors; `engine.store.transaction`
 Threads may share a store. A process may fork while no snapshot or transaction is open. The store's directory may be
 deleted at any time. A commit survives the death of any process, because the kernel's page cache holds the data. After a
 power failure, the commits since the last checkpoint may be lost, but the file is never damaged. The loss of commits is
-acceptable, because the kernel state is lost too.
+acceptable, because a power failure also ends the kernel state.
 
 A process keeps its connections open for later snapshots and transactions, because opening and closing are slow. The
-first process that opens a store reads the whole log, and the last process that closes the store may write the log back.
-A kept connection is not used after a fork, because the child would share locks that only the parent holds. A kept
+first process that opens a store reads the whole log. The last process that closes the store may write the log back. A
+kept connection is not used after a fork, because the child would share locks that only the parent holds. A kept
 connection is also not used if another file is now at the path of the store.
 """
 
@@ -192,8 +192,7 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction. The transaction is committed at the end of the block, or rolled back if the block raises
-        an exception.
+        """Open a transaction, which the end of the block commits, and an exception in the block rolls back.
 
         Waits up to ``busy_seconds`` for other writers.
         """
@@ -259,7 +258,7 @@ class SqliteStore:
             except BaseException:
                 connection.close()
                 raise
-            connection.close()  # while this process waited, a repair has replaced the file
+            connection.close()  # a repair has replaced the file meanwhile
 
     def _wait_for_lock(self, connection: sqlite3.Connection, begin: str) -> None:
         """Begin a transaction. Raises SQLite's error after ``busy_seconds``, or if a stopped process holds the lock."""
@@ -407,11 +406,10 @@ BUSY_TIMEOUT_SECONDS = 0.2
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[Reader | None]:
-    """Open a snapshot of the store for tab completion and yield the snapshot, or yield None if the store cannot be
-    read.
+    """Yield a snapshot of the store for tab completion, or None if the store cannot be read.
 
-    The result is None if the store does not exist, this user is not allowed to read the store, or the schema has
-    another version. Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
+    The result is None if the store does not exist, if its schema has another version, or if this user must not read it.
+    Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
     """
     try:
         pool_key(path, BUSY_TIMEOUT_SECONDS)  # raises for a file that must not be opened

@@ -1,4 +1,4 @@
-"""The file of a store as a whole: create it, and find what remains of a store whose file was deleted.
+"""Create the file of a store, and find the remaining files of a store whose main file was deleted.
 
 The file appears at its path with all its tables, so a file that is empty or has no tables is damaged.
 """
@@ -85,7 +85,7 @@ def has_log(path: Path) -> bool:
 
 
 def remove_beside(path: Path) -> None:
-    """Remove the files that SQLite created next to a store's file; idempotent. No process uses the store."""
+    """Remove the files that SQLite created next to a store's file, which no process uses; idempotent."""
     for suffix in SUFFIXES:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ from engine.store.codec import Decode, as_text, decode, encode
 T = TypeVar("T")
 Column = str | bytes | bool
 
-_FREED, _LEFT = 10, 20  # events that a new one deletes on a full disk, and those that it leaves
+_FREED, _LEFT = 10, 20  # events to delete on a full disk; minimum number to keep
 _HIGHEST = chr(0x10FFFF)  # the highest character: an id prefix followed by it sorts after all ids with this prefix
 
 SAME_PLACE = """
@@ -243,8 +243,8 @@ class SqliteReader:
 class SqliteTransaction(SqliteReader):
     """Implements `engine.store.api.Transaction`.
 
-    If ``objection`` is not None, it is raised instead of inserting a new object. Endpoints are no objects here, so that
-    containers can be restarted. Objects can be changed and deleted.
+    If ``objection`` is not None, the insertion of a new object raises it. Endpoints can still be inserted, so that
+    containers can restart. Existing objects can be changed and deleted.
     """
 
     def __init__(self, connection: sqlite3.Connection, objection: EngineError | None = None) -> None:
@@ -333,7 +333,7 @@ class SqliteTransaction(SqliteReader):
     def put_event(self, event: Event) -> None:
         """Add an event with the present time. Some calls also delete the oldest events.
 
-        On a full disk, each call deletes some, so that the new event uses their space.
+        On a full disk, each call deletes events, and the new event uses their space.
         """
         if self._objection:
             oldest, newest = self._connection.execute("SELECT MIN(seq), MAX(seq) FROM events").fetchone()

@@ -66,8 +66,8 @@ def of_interface(name: str, refusal: str) -> str:
 def sole_address() -> str:
     """Return the only address of this host that other hosts can use.
 
-    Raises InvalidArgument with Docker's message if the host has several or no such addresses. Loopback and link-local
-    addresses do not count, and neither do the addresses of hawse's own bridges.
+    Raises InvalidArgument with Docker's message if the host has several or no such addresses. Ignores loopback and
+    link-local addresses, and the addresses of hawse's own bridges.
     """
     own = {link.name for link in marked_links.of_host()}
     candidates = [

@@ -34,9 +34,7 @@ def of_node(root: Path, request: str, node: str) -> str:
 
 
 def of_manager(root: Path, request: str, address: str) -> str:
-    """Sign the certificate request of another manager's host, for the server and the etcd member of that host; return
-    the certificate.
-    """
+    """Sign the certificate request of another manager for its server and etcd member; return the certificate."""
     return pki.issue(authority(root), _authority_key(root), request, MANAGER_NAME, [address, LOCALHOST])
 
 
@@ -95,9 +93,7 @@ def renew_worker(root: Path, client: Client, membership: ClusterMembership) -> C
 
 
 def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
-    """Write new certificates to this host's files, and record when to renew the certificates; return the updated
-    membership.
-    """
+    """Write new certificates to this host's files, record their renewal, and return the updated membership."""
     for name, text in files.items():
         memberships.write_private(memberships.directory(root) / name, text)
     due = renewal(lifetime)

@@ -1,7 +1,7 @@
 """Starts and stops processes that outlive the agent: the etcd member and the manager's server.
 
-A file in HAWSE_RUN/cluster records the pid and start time of each process. From this file, the next agent learns which
-processes a killed agent has started. The start time shows whether a pid has been reused.
+A file in HAWSE_RUN/cluster records the pid and start time of each process. After an agent was killed, the next agent
+finds the processes in this file. The start time shows whether a pid has been reused.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ LONG_LOG = 1 << 20
 
 
 def run_directory(run: Path) -> Path:
-    """Return the directory for pid files and logs of the processes that outlive the agent (mode 0700); creates it if
-    missing.
-    """
+    """Return the directory for pid files and logs of these processes (mode 0700); creates it if missing."""
     path = run / "cluster"
     make_private_directory(path)
     return path
@@ -52,8 +50,7 @@ def ensure(
     environment: Mapping[str, str] | None = None,
     directory: Path = Path("/"),
 ) -> bool:
-    """Start the process ``name`` in its own session unless the process is running; return whether this call has started
-    the process.
+    """Start the process ``name`` in its own session unless it is running; return whether it was started.
 
     The function holds the lock of the process ``name`` meanwhile.
     """
@@ -70,14 +67,12 @@ def ensure(
                 umask=0o077, env=dict(environment) if environment is not None else None,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # make Popen not wait for the child process, because `reap` waits for it
+        process.returncode = 0  # prevents Popen from waiting for the child, because `reap` does
         return True
 
 
 def reap(run: Path, name: str) -> None:
-    """Collect the exit status of the child ``name`` if the child has ended; the child would otherwise remain a
-    zombie.
-    """
+    """Collect the exit status of the child ``name`` if it has ended, so that it does not remain a zombie."""
     pid = _note(run, name).partition(":")[0]
     if pid.isdigit():
         with suppress(ChildProcessError):
@@ -127,7 +122,7 @@ def trim_logs(run: Path) -> None:
     for log in run_directory(run).glob("*.log"):
         with open(open_private(log, os.O_WRONLY), "ab") as file:
             if file.tell() > LONG_LOG:
-                file.truncate(0)  # safe, because the processes that write the file append to it
+                file.truncate(0)  # safe, because processes only append to the file
 
 
 def _note(run: Path, name: str) -> str:

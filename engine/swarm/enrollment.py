@@ -47,8 +47,7 @@ def parse_manager(text: str) -> Manager:
 
 
 def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a manager for admission to the cluster; return its answer, with the certificate of the cluster's authority as
-    ``authority``.
+    """Ask a manager for admission to the cluster; return its answer, with the CA's certificate as ``authority``.
 
     Raises EngineError if this certificate does not match the token.
     """

@@ -1,7 +1,7 @@
 """Adds, starts, restarts and removes this host's own etcd member.
 
 Clients reach the member only through a Unix socket in a directory that only root can enter. Other hosts reach the
-member through the manager's server, which checks who the caller is. Only the port for the etcd members of other
+member through the manager's server, which checks the caller's certificate. Only the port for the etcd members of other
 managers is open on the network.
 """
 
@@ -85,7 +85,7 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
 def keep(run: Path, root: Path) -> None:
     """Restart the etcd member if the member has ended, unless this host has left its cluster.
 
-    Leaving a cluster stops the member on purpose.
+    A host that leaves its cluster has stopped the member itself.
     """
     daemons.reap(run, NAME)
     if not daemons.is_running(run, NAME) and is_clustered(root):
@@ -127,8 +127,8 @@ def add(client: Client, name: str, address: str) -> list[str]:
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
     """Add a learner (a member without a vote); first wait up to `LEARNING` seconds for an earlier learner.
 
-    The wait is needed because etcd allows only one learner. The earlier learner is removed in two cases: the learner
-    does not become a voting member in time, or the learner is from a failed attempt of the same host.
+    Because etcd allows only one learner, an earlier learner is removed if it does not become a voting member in time.
+    It is also removed if it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING
     while True:

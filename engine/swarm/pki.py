@@ -73,8 +73,9 @@ def request(key: str) -> str:
 
 
 def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Sequence[str] = ()) -> str:
-    """Return a certificate for the public key in the certificate request ``pem``; raises ValueError if the request is
-    not signed by its own key.
+    """Return a certificate for the certificate request ``pem``.
+
+    Raises ValueError if the request is not signed by its own key.
 
     With ``addresses``, the certificate is a manager certificate, otherwise a client certificate. ``name`` is the
     client's node id or the manager's name.

@@ -1,4 +1,4 @@
-"""Docker's warnings for a manager that wants to leave its cluster: they say what the cluster would lose."""
+"""Docker's warnings to a manager that leaves its cluster, about the loss of managers and of the quorum."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def managers(client: Client) -> tuple[int, int]:
 
 
 def warning(reachable: int, unreachable: int) -> str:
-    """Return Docker's error message for a manager that leaves without ``--force``; the text depends on how many
-    managers are reachable.
+    """Return Docker's error message for a manager that leaves without ``--force``.
+
+    The text depends on the numbers of reachable and unreachable managers.
     """
     if (reachable, unreachable) == (1, 0):
         return ATTEMPT + LAST

@@ -76,9 +76,7 @@ def init(host: Host, request: SwarmInit) -> str:
 
 
 def _check_pools(pools: Sequence[str], size: int) -> None:
-    """Raise InvalidArgument if one of ``pools`` is not an IPv4 subnet, or cannot be split into subnets with the prefix
-    length ``size``.
-    """
+    """Raise InvalidArgument unless each of ``pools`` is an IPv4 subnet that can be split into subnets of ``size``."""
     if size > LONGEST_SUBNET:
         raise InvalidArgument(f"subnet size is out of range: {size}")
     for pool in map(ip_network, pools):
@@ -239,7 +237,7 @@ def leave(host: Host, *, force: bool) -> None:
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
-    """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
+    """Return the membership that this host ends, or None if another version of hawse wrote its record.
 
     If the result is None, the caller ends the membership on this host only, and does not notify the cluster. Raises
     Unavailable if this host is in no cluster. Without ``force``, the function also raises Unavailable in two cases:
@@ -320,7 +318,7 @@ def _workplace(host: Host) -> Iterator[Path]:
 
     If the ``with`` block fails, the files are deleted, so that this host is in no cluster.
     """
-    _abandon(host)  # remove the processes and files that a killed attempt has left
+    _abandon(host)  # remove the remains of a killed attempt
     path = host.root / "cluster.new"
     path.mkdir(mode=0o700, parents=True)
     try:
@@ -360,9 +358,7 @@ def _enter(host: Host, membership: ClusterMembership) -> None:
 
 
 def _abandon(host: Host) -> None:
-    """End a membership of this host, even an incomplete one: stop the cluster's processes on this host, then delete
-    their files.
-    """
+    """End a membership of this host, even an incomplete one: stop its cluster processes, and delete their files."""
     where = memberships.directory(host.root)
     (where / MEMBERSHIP_FILE).unlink(missing_ok=True)
     for name in ("server", etcd_member.NAME):

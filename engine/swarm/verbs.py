@@ -1,4 +1,4 @@
-"""The methods of `engine.api.Swarm`; each method only calls the function that does the work."""
+"""Implements `engine.api.Swarm` by calls to the other modules of this package."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from engine.swarm import nodes, swarm
 
 @raises_engine_errors
 class SwarmVerbs:
-    """The swarm methods of one host; the constructor's ``prepare`` returns the host after making it ready for
-    changes.
-    """
+    """The swarm methods of one host; ``prepare`` makes the host ready for changes and returns it."""
 
     def __init__(self, host: Host, prepare: Callable[[], Host]) -> None:
         self.host, self._prepare = host, prepare

@@ -19,7 +19,7 @@ from engine.model import NetworkRecord
 def find(host: Host, reference: str) -> list[NetworkRecord]:
     """Return the networks of this host's cluster with this name or id; none if the host is in no cluster.
 
-    The records are those of networks that this host does not use.
+    The records describe networks that are not active on this host (phase ``planned``).
     """
     if not host.is_clustered:
         return []
@@ -28,8 +28,9 @@ def find(host: Host, reference: str) -> list[NetworkRecord]:
 
 
 def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
-    """Compare this host's endpoints and peer tables (FDB and neighbour tables) for a network with the etcd store;
-    return a line for each difference.
+    """Compare this host's objects of a network with the etcd store; return a line for each difference.
+
+    The objects are the host's endpoints and its peer tables (FDB and neighbour tables).
 
     With ``fix``, the differences are repaired. Raises NotFound if the network is not a cluster network.
     """
@@ -40,7 +41,7 @@ def verify(host: Host, record: NetworkRecord, *, fix: bool) -> list[str]:
 
 
 def spans_hosts(host: Host, record: NetworkRecord) -> bool:
-    """Return whether other hosts may also have endpoints of the network.
+    """Return whether the network can have endpoints on other hosts.
 
     The etcd store has the records of such a network.
     """

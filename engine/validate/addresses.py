@@ -1,6 +1,4 @@
-"""Parse IP addresses as Go does, more strictly than Python: a netmask, a missing prefix length or a leading zero is an
-error.
-"""
+"""Parse IP addresses as Go does. A netmask, a missing prefix length and a leading zero are errors, unlike in Python."""
 
 from __future__ import annotations
 

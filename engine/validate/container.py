@@ -1,7 +1,6 @@
 """Check requests to create or rename a container, in dockerd's order.
 
-This module makes only the checks that need no image. Those of a container's HostConfig are modes, links, ``-v``,
-``--security-opt`` and capabilities.
+This module makes the checks that need no image, also of modes, links, ``-v``, ``--security-opt`` and capabilities.
 """
 
 from __future__ import annotations
@@ -315,7 +314,7 @@ class Security:
 
 
 def parse_security_options(options: Sequence[str]) -> Security:
-    """Parse ``--security-opt`` options; if an option is repeated, the last one counts.
+    """Parse ``--security-opt`` options; if an option is repeated, the last one is used.
 
     Raises `InvalidArgument` with Docker's message.
     """

@@ -112,8 +112,8 @@ def check_connect(
     """Raise an error if dockerd would refuse to connect the container to the network.
 
     The order of the checks is dockerd's: shared sandbox, settings, host and none networks, configuration-only network,
-    already connected. The caller has looked up first the container, then the network. For a container in ``container:``
-    mode, `check_own_sandbox` raises the error before the network is looked up.
+    already connected. The caller looks up the container before the network. For a container in ``container:`` mode,
+    `check_own_sandbox` raises the error before the network is looked up.
 
     ``joined`` are the networks of a running container. Fewer checks apply to a stopped container. If a stopped
     container is connected twice or to a configuration-only network, there is no error until its next start.

@@ -1,6 +1,4 @@
-"""The agent's work for a host in a cluster: watch the etcd store, renew this host's lease, and program the endpoints of
-other hosts as peers.
-"""
+"""Watch the etcd store, renew this host's lease, and program the endpoints of other hosts as peers."""
 
 from __future__ import annotations
 
@@ -107,7 +105,7 @@ class ClusterNode:
     def _sync_records(self, client: Client) -> None:
         """Write this host's endpoints to the etcd store.
 
-        Then make the agent copy the cluster's networks to the local store again.
+        Afterwards, make the agent copy the cluster's networks to the local store again.
 
         Runs in the lease thread.
         """
@@ -115,8 +113,7 @@ class ClusterNode:
         self._mirrored = False
 
     def _after_renewal(self, client: Client) -> None:
-        """Update this host's copies of the cluster's networks, and renew the certificates and WireGuard keys that are
-        due.
+        """Update this host's copies of the cluster's networks; renew due certificates and WireGuard keys.
 
         Runs in the lease thread after each renewal of the lease.
         """
@@ -192,10 +189,9 @@ class ClusterNode:
         return [views.record_of(e) for i in used for e in view.elsewhere(i, self.node_id)]
 
     def keep(self) -> None:
-        """Restart ended processes (etcd member, manager's server) and do other regular work.
+        """Restart ended processes (etcd member, manager's server), renew certificates, trim logs, save the snapshot.
 
-        The other work is to renew a manager's certificates, to trim logs, and to save the snapshot of the cluster's
-        records to disk.
+        The certificates are a manager's own. The snapshot of the cluster's records is saved to disk.
         """
         if self._membership.is_manager:
             known = memberships.load(self._root)

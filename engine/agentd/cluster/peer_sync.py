@@ -1,5 +1,4 @@
-"""Keeps the FDB and neighbour tables of this host's overlay networks equal to the etcd store's records, in a separate
-thread.
+"""A thread that keeps the FDB and neighbour tables of this host's overlay networks equal to the etcd store's records.
 
 After a small change of the records, the thread programs single peers. After a large change, and at the first change of
 each network, the thread programs the whole network. Every `INTERVAL` seconds the thread compares all networks, because

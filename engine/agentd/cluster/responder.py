@@ -1,8 +1,7 @@
 """Answers the questions of other hosts (`engine.cluster.questions`) in a separate thread, one at a time.
 
-A separate process does the checks for each question. Its time is limited, so neither a question nor a container can
-delay the agent. A host that asks too much is not answered: the queue is short, and the thread pauses between waiting
-questions.
+A separate process with limited time does the checks for each question, so that no question delays the agent. The queue
+is short, and the thread pauses between questions, so a host that asks too often gets no answer.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ LONGEST_PAUSE_SECONDS = 0.5
 
 
 class Responder:
-    """The thread that answers. ``command`` is the argument vector and the environment of the process that checks.
+    """The thread that answers. ``command`` has the arguments and the environment of the process that does the checks.
 
     The process gets the question on stdin, and writes the answer to stdout.
     """
@@ -45,7 +44,7 @@ class Responder:
     ) -> None:
         self._open_client, self._membership = open_client, membership
         argv, environment = command
-        # Unlike other callbacks, this one may start a warm server, because the next answer is then ten times as fast.
+        # Allow the process to start a warm server, because the next answer is then ten times as fast.
         self._command = argv, {n: v for n, v in environment.items() if (n, v) != ("HAWSE_WARM", "use")}
         self._waiting: queue.Queue[Question | None] = queue.Queue(WAITING_LIMIT)
         self._ended = False
@@ -61,7 +60,7 @@ class Responder:
             if question.node == self._membership.node_id:
                 self._waiting.put_nowait(question)
         except (ValueError, RecursionError, queue.Full):
-            return  # the asking host goes on without answer
+            return  # the queue is full: the asking host gets no answer
 
     def stop(self) -> None:
         """Ask the thread to end; does not wait."""
@@ -69,7 +68,7 @@ class Responder:
         try:
             self._waiting.put_nowait(None)
         except queue.Full:
-            return  # the thread sees the end after the next question
+            return  # the queue is full: the thread notices the end after a question
 
     def _run(self) -> None:
         client = None
@@ -92,7 +91,7 @@ class Responder:
                 time.sleep(min(time.monotonic() - began, LONGEST_PAUSE_SECONDS))
 
     def _checked(self, question: Question) -> str:
-        """Return what the process that checks writes, or "" if it fails or takes too long."""
+        """Return the output of the process that does the checks, or "" if the process fails or takes too long."""
         argv, environment = self._command
         with subprocess.Popen(
             argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"

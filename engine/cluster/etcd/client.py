@@ -83,9 +83,7 @@ def present(key: str) -> Json:
 
 
 def unchanged(key: str, revision: int) -> Json:
-    """Return the condition that the key was last written at ``revision``; revision 0 means that the key does
-    not exist.
-    """
+    """Return the condition that the key was last written at ``revision``; 0 means that the key does not exist."""
     return {"key": b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": revision}
 
 
@@ -168,9 +166,7 @@ class Client:
         self.call("/v3/kv/put", put(key, value, lease)["request_put"])
 
     def transact(self, conditions: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:
-        """Run the operations ``success`` if all conditions hold, or else the operations ``failure``, as one atomic
-        transaction.
-        """
+        """Run the operations ``success`` if all conditions hold, else ``failure``, in one atomic transaction."""
         body = {"compare": list(conditions), "success": list(success), "failure": list(failure)}
         answer = self.call("/v3/kv/txn", body)
         reads = (r["response_range"] for r in answer.get("responses", []) if "response_range" in r)
@@ -178,9 +174,7 @@ class Client:
         return Outcome(bool(answer.get("succeeded")), pairs)
 
     def read_all(self, *keys: str) -> Sequence[KeyValue | None]:
-        """Return several single keys with their values, all read at one revision; the item for a missing key
-        is None.
-        """
+        """Return several keys with their values, all read at one revision; None for a missing key."""
         results = self.transact([], [read(key) for key in keys]).found
         return [next(iter(part), None) for part in results]
 
@@ -254,9 +248,7 @@ class Client:
         raise AssertionError("unreachable")
 
     def take(self) -> EtcdConnection:
-        """Return a working connection that the caller must close; the client opens another connection for its next
-        call.
-        """
+        """Give the client's connection to the caller, who must close it; the next call opens another connection."""
         connection = self._ready()
         self._connection = None
         return connection
@@ -318,9 +310,7 @@ def _event(event: Json) -> KeyValue:
 
 
 def _meaning(error: NobodyReady) -> EngineError:
-    """Return the error to raise if no member was ready: the refusal that a member sent, or else EtcdUnavailable with
-    each member's reason.
-    """
+    """Return the error to raise if no member was ready: a member's refusal, or EtcdUnavailable."""
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem

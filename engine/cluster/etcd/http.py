@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection that posts JSON and reads the JSON answer, whole or line by line.
 
-Supports Unix sockets, TLS, Content-Length and chunked transfer. Redirects, proxies and everything else that etcd's
-gateway never sends are refused. Connections over the network always use TLS. The module http.client is not used,
+Supports Unix sockets, TLS, Content-Length and chunked transfer. Redirects, proxies and other features that etcd's
+gateway does not use are refused. Connections over the network always use TLS. The module http.client is not used,
 because its import costs every command another 26 ms.
 """
 

@@ -1,4 +1,4 @@
-"""The results of checks, and the data that all checks share: the host, its records, and why damage was not repaired."""
+"""The results of checks, and the data that all checks share: the host, its records, and reasons for missing repairs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Examined:
         return running if self.records.of_this_boot else []
 
     def cause(self, *records: NetworkRecord | ContainerRecord) -> str:
-        """Return why the agent has not repaired the damage of an object that these records describe."""
+        """Return the reason why the agent has not repaired the objects that these records describe."""
         if not self.host.config.heal:
             return "another program changed it; daemon.json switches repairs off (heal: false)"
         for record in records:
@@ -105,7 +105,7 @@ def read_records(reader: Reader) -> Snapshot:
 def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
     """Group the differences by kind and place, and yield one fault for each group.
 
-    Routine updates are left out, because they are not damage.
+    Omits routine updates, because they are not damage.
     """
     damage = [difference for difference in found if difference.is_damage]
     for group, whats in texts.grouped(damage).items():

@@ -40,7 +40,7 @@ DAEMONS = {"etcd": "etcd", "server": "manager's server"}
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield the results for the cluster, or nothing if this host is in none."""
+    """Yield the results for the cluster; nothing if this host is in no cluster."""
     host = examined.host
     try:
         membership = memberships.load(host.root)
@@ -90,7 +90,7 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
     """Yield the state of the cluster's store.
 
-    Return the cluster's records, or the records that this host saved last.
+    Returns the cluster's records, or this host's saved copy if the store does not answer.
     """
     client = memberships.open_client(host.root, membership)
     began = time.monotonic()

@@ -1,7 +1,7 @@
 """Runs all checks of a host. With ``--fix``, repairs the faults and runs all checks again.
 
-The first examination precedes all repairs, also those that every command makes. The second examination follows the
-repairs. A fault of the first examination that is not in the second one was repaired.
+The first examination precedes all repairs, including those that every command makes. The second examination follows the
+repairs. A fault that only the first examination finds was repaired.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
 
 def _settled(host: Host) -> list[Check]:
-    """Examine the host again and again until all started processes answer, for at most `SETTLE_SECONDS`."""
+    """Examine the host repeatedly until all started processes answer, for at most `SETTLE_SECONDS`."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         after = examine(host)
@@ -62,7 +62,7 @@ def _settled(host: Host) -> list[Check]:
 
 
 def examine(host: Host) -> list[Check]:
-    """Return the results of all checks; changes nothing. If the check of an area fails, the area yields one fault."""
+    """Return the results of all checks; changes nothing. If a check raises an error, its area gets one fault."""
     of_store = list(_each([("store", lambda _: store.check(host))], Examined(host, Snapshot())))
     if any(check.object == "store" and check.status != OK for check in of_store) or not (host.root / NAME).exists():
         return [*of_store, *_each([("host", host_checks.check)], Examined(host, Snapshot()))]
@@ -76,7 +76,7 @@ def examine(host: Host) -> list[Check]:
 def _compared(host: Host) -> tuple[Examined, list[Check]]:
     """Compare the kernel with the records.
 
-    Repeat a comparison with findings if a command changed the records meanwhile.
+    A comparison with findings is repeated if a command changed the records meanwhile.
     """
     for attempt in range(COMPARISONS):
         stamp = host.store.stamp()
@@ -84,7 +84,7 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
             examined = Examined(host, read_records(reader), partial(processes.agent_state, host))
             compared: list[Area] = [
                 ("networks", partial(links.check, reader=reader)),
-                ("intents", lambda _: links.unfinished(reader)),  # called in this round, with this round's ``reader``
+                ("intents", lambda _: links.unfinished(reader)),  # runs in this round only
                 ("paths", paths.check),
                 ("names", names.check),
             ]

@@ -143,7 +143,7 @@ def _foreign(examined: Examined) -> Iterator[Check]:
 
 
 def _rules(examined: Examined) -> Iterator[Check]:
-    """Yield a fault for each dropping rule that names a network, a warning if it only names ports."""
+    """Yield a fault for each dropping rule that names a network, and a warning for one that names only ports."""
     specs = [network_spec(network) for network in examined.networks if network.driver == "bridge"]
     known = {examined.bridges[spec.id]: [pool.subnet for pool in spec.pools] for spec in specs}
     routed = {examined.bridges[spec.id] for spec in specs if _is_routed(bridge_options.parse(spec))}
@@ -159,7 +159,7 @@ def _rules(examined: Examined) -> Iterator[Check]:
 
 
 def _is_routed(options: BridgeOptions) -> bool:
-    """Return whether machines outside send packets to the containers' own addresses."""
+    """Return whether other machines send packets to the containers' own addresses."""
     return any(options.mode(version) in ("routed", "nat-unprotected") for version in (4, 6))
 
 

@@ -37,7 +37,7 @@ def check(examined: Examined, reader: Reader) -> Iterator[Check]:
 
 
 def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
-    """Return the agent's comparison, which here includes objects whose automatic repair the user has disabled."""
+    """Return the agent's comparison, but with objects whose automatic repair the user has disabled."""
     by_sandbox = {container.sandbox_id or container.id: container for container in containers}
     return LinkRepair(
         host.store,

@@ -32,7 +32,7 @@ FEW = 3  # maximum number of servers that one line names
 
 @dataclass(slots=True)
 class Probe:
-    """A query to one DNS server and its result. Without an answer, ``answer`` is b"" and ``error`` has the reason.
+    """A query to one DNS server, and its result. If no answer comes, ``answer`` is b"" and ``error`` is the reason.
 
     ``waits`` is True until there is an answer or an error.
     """

@@ -1,4 +1,4 @@
-"""Name what may silently drop packets at the interfaces of endpoints: flags, sysctls, queues, XDP, routing rules."""
+"""Report what may drop packets at interfaces of endpoints: flags, sysctls, queues, XDP programs, routing rules."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
 
 
 def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
-    """Yield a fault if routing rules drop what containers of a bridge send to the outside."""
+    """Yield a fault if routing rules drop packets from a bridge's containers to other networks."""
     outside = type(sender)(OUTSIDE[sender.version])
     family = f"ipv{sender.version}"
     if any(sysctl.read(sysctl.conf(family, one, "forwarding")) == "0" for one in ("all", bridge)):
-        return  # another check names this
+        return  # another check reports that forwarding is off
     usual, found = path_lookup.route(outside), path_lookup.route(outside, sender, bridge)
     if usual.kind == "unicast" and found.kind not in ("unicast", "filtered"):
         what = f"this host drops packets of {sender} to the outside ({found.kind or 'no route'})"

@@ -50,14 +50,14 @@ class Joined:
     def addresses_on_bridge(self) -> list[IPAddress]:
         """The endpoint's addresses that are in a subnet of the bridge's addresses.
 
-        The bridge of an isolated network has none.
+        The result is empty for an isolated network, whose bridge has no address.
         """
         subnets = [held.network for held in self.bridge.addresses] if self.bridge is not None else []
         return [address for address in self.addresses if any(address in subnet for subnet in subnets)]
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each obstacle, or one good result if there is none."""
+    """Yield a finding for each obstacle, or one result `OK` if there is no obstacle."""
     interfaces = features.interfaces()
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}

@@ -82,7 +82,8 @@ _FIGHT = "let the other program leave hawse's objects alone, or switch repairs o
 def agent_is_needed(examined: Examined) -> bool:
     """Return whether the agent must run now.
 
-    This is so if the guard has a record of it, if the host is in a cluster, or if a network or container needs it.
+    It must run if the guard has a record of it, or if the host is in a cluster. It must also run if a network or a
+    container needs it.
     """
     host, records = examined.host, examined.records
     if guarded.is_saved(str(host.run), guarded.AGENT) or host.is_clustered:
@@ -136,7 +137,7 @@ def _warm(host: Host) -> Check:
 
 
 def repair(examined: Examined) -> None:
-    """Start the agent and the supervisor if they must run. They start their guard. A stopped agent is replaced."""
+    """Start the agent and the supervisor if they must run; replace a stopped agent. Both start their guard."""
     host = examined.host
     if agent_is_needed(examined):
         client.ask(host.run, "status", ANSWER_SECONDS)  # replaces a stopped agent

@@ -29,7 +29,7 @@ def check(host: Host) -> Iterator[Check]:
 
 
 def integrity(host: Host) -> list[Check]:
-    """Return what ``hawse system check`` finds, or one good result."""
+    """Return the faults that ``hawse system check`` finds, or one result `OK`."""
     problems = checks.check(host, host.root / NAME).problems
     cause = "the file was damaged, deleted or cut by another program or by the disk"
     found = [

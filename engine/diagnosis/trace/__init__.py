@@ -1,1 +1,1 @@
-"""``hawse trace``: find out whether one place can reach another, and name the cause if it cannot."""
+"""``hawse trace``: find out whether SOURCE can reach TARGET, and name the cause if not."""

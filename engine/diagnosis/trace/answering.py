@@ -1,7 +1,8 @@
 """Answer the question of another host: examine this host's side of the path between two overlay endpoints.
 
-The examination is that of a trace without a probe from the asked endpoint back to the asking one, and then the target's
-firewall and service. It reads records and kernel state, and sends nothing to the endpoints.
+The examination is a trace without a probe, from this host's endpoint back to the other host's endpoint. Afterwards it
+checks the firewall and the service of this host's endpoint. It reads records and kernel state, and sends nothing to the
+endpoints.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ MEMORY_LIMIT_BYTES = 1 << 30
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """Limit the memory of this process for a ``with`` block, and let the kernel end it after `TIMEOUT_SECONDS`.
+    """Limit the memory of this process for a ``with`` block; the kernel kills the process after `TIMEOUT_SECONDS`.
 
-    A container may have a firewall of any size, and the caller answers other hosts.
+    The limits are needed because a container's firewall may be very large, and another host can cause the examination.
     """
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, before[1]))
@@ -129,7 +130,7 @@ def _examined(
 
 
 def _each(parts: Iterable[Callable[[], Iterable[Culprit]]]) -> Iterator[Culprit]:
-    """Yield the culprits of all checks. A check that fails proves nothing, and the next check follows."""
+    """Yield the culprits of all checks. A check that raises an error yields nothing."""
     for part in parts:
         try:
             yield from part()

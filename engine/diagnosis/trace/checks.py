@@ -66,7 +66,7 @@ class Checks:
 
     @staticmethod
     def _changed_mac(place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
-        """Yield a culprit if an interface has another MAC than the one to which the other hosts send frames."""
+        """Yield a culprit if an interface has another MAC than the MAC to which the neighbours send frames."""
         interface, right = member.endpoint.interface, member.endpoint.mac
         mac = place.inside(partial(_mac, interface))
         if mac and mac != right:

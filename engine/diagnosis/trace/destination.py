@@ -109,7 +109,7 @@ class Destinations:
     def _best(self, addresses: Sequence[IPAddress]) -> IPAddress:
         """Return the first address on a network of the source.
 
-        If there is none, return the first address of an IP version that the source has.
+        If no address is on such a network, return the first address of an IP version that the source has.
         """
         shared = {m.network.id for m in self._members}
         for address in addresses:
@@ -161,9 +161,7 @@ class Destinations:
         return self._made(target, address, REMOTE if near is not None else EXTERNAL, None, None, near)
 
     def _from_outside(self, target: Target, address: IPAddress) -> Way:
-        """Return the path from an external machine: through the host port if the target's port is published, else to
-        the address itself.
-        """
+        """Return the path from an external machine: through a published port, or else to the address itself."""
         held = self._records.at(address)
         if not held:
             return (

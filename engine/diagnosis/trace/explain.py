@@ -1,7 +1,7 @@
 """Find the culprit from the observed probe, from the comparison with the records, and from single checks.
 
-The result is the first proven culprit on the path. A drop that nftables reports comes first. Faults of the kernel state
-come next, then drops that hawse's own rules intend, then a port without a listener.
+The result is the first proven culprit on the path. A drop that nftables reports comes first. The order after it is:
+faults of the kernel state, drops that hawse's own rules intend, a port without a listener.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Explanation:
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows."""
         yield from self._checks.duplicates(sending=sending)
-        if sending and self._way.source.kind == OUTSIDE:  # the wire and the machine outside are not tested
+        if sending and self._way.source.kind == OUTSIDE:  # the external machine's link is not tested
             yield from self._obstacles.proven()
             yield from outside.wrong_neighbour(self._way)
         yield from self._checks.mtu()
@@ -218,7 +218,7 @@ class Explanation:
         return self._later(seen, arrived=arrived) or found
 
     def _neighbours(self) -> Iterator[Culprit]:
-        """Yield wrong neighbour entries, but first a duplicate address, which is their cause."""
+        """Yield first a duplicate address, which causes wrong neighbour entries, and then these entries."""
         for culprit in self._checks.neighbours():
             yield from self._checks.duplicates(sending=True)
             yield culprit
@@ -344,7 +344,7 @@ class Explanation:
         if obstacle is not None:
             return obstacle
         if seen.saw(HOST, path_lookup.route(way.address).interface, reply=True):
-            return rules.dropping(way)  # the answer has come back, and was lost on this host
+            return rules.dropping(way)  # the answer came back to this host, which lost it
         detail = f"the probe left this host, and {way.address} does not answer"
         fix = "check that machine, and the network and firewalls on the way to it"
         return Culprit("peer-unreachable", f"machine {way.address}", "outside", detail, fix)

@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One step of the path: the object, its place, and whether it is in the correct state.
+    """One step of the path: the object, its place, and in ``ok`` whether the object is in the correct state.
 
-    ``seen`` is True if the probe was seen here. Otherwise the statement comes from records and kernel state.
+    ``seen`` is True if the probe was seen here. Otherwise ``ok`` comes from records and kernel state.
     """
 
     what: str
@@ -80,7 +80,7 @@ class Log:
         self.add(culprit.object, culprit.where, culprit.detail, ok=False)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop that the probe has passed, after the first consecutive hops in the place ``where``."""
+        """Insert a hop that the probe has passed, after the first group of hops in the place ``where``."""
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
         self.hops.insert(end + 1, Hop(what, where, True, detail, True))

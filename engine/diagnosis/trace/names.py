@@ -1,4 +1,4 @@
-"""Resolve a name to an address as the source does: by /etc/hosts, the resolver at 127.0.0.11, and its upstreams."""
+"""Resolve a name to an address as the source does: by /etc/hosts, by the resolver at 127.0.0.11, by its upstreams."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ class Names:
     def _from_host(self, name: str) -> list[IPAddress]:
         """Return a name's addresses for a source other than a container.
 
-        They are the addresses of the container with this name. Without such a container, the host's DNS is asked.
+        If a container has this name, they are its addresses. Otherwise, the host's DNS is asked.
         """
         for container in self._records.containers.values():
             if name in (container.name, container.id, container.id[:12]):
@@ -283,7 +283,7 @@ class Names:
 
 
 def networks_of(members: Sequence[JoinedEndpoint]) -> list[NetworkRecord]:
-    """Return the networks of some endpoints, without the gateway bridge, on which containers do not see each other."""
+    """Return the networks of endpoints, without the gateway bridge, which does not connect containers to each other."""
     return [m.network for m in members if not is_gateway(m.network)]
 
 

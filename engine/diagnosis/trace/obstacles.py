@@ -1,7 +1,7 @@
-"""Name the culprit of a probe that was lost without a drop by nftables: at the interfaces and sockets on the path.
+"""Find the culprit at the interfaces and sockets of a path, for a probe that nftables has not dropped.
 
-The observation of the probe limits the search. `Obstacles.proven` yields what certainly stops packets,
-`Obstacles.likely` what may drop them silently.
+The observation of the probe limits the search. `Obstacles.proven` yields faults that certainly stop packets.
+`Obstacles.likely` yields objects that may drop them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHANGING = re.compile(
 """Statements of nftables that change a packet or its treatment, without a drop."""
 
 SUBINTERFACES = ("macvlan", "ipvlan")
-FEW_HOPS = 8  # a way through an internet has often more hops
+FEW_HOPS = 8  # a path through the internet often has more hops
 
 
 class Obstacles:
@@ -39,7 +39,7 @@ class Obstacles:
         self._known: dict[Place, dict[str, list[Obstacle]]] = {}
 
     def proven(self) -> Iterator[Culprit]:
-        """Yield interfaces without carrier or ARP, and bridge ports that get no frames for an unknown machine."""
+        """Yield interfaces without carrier or ARP, and bridge ports that get no frames for an unknown MAC."""
         way = self._way
         if (way.kind == LOCAL or way.address.is_loopback) and way.source.inside(partial(obstacles.is_down, "lo")):
             what, where = f"interface lo of {way.source.name}", str(way.source)
@@ -74,14 +74,14 @@ class Obstacles:
             yield from self._unresolved()
 
     def wrong_source(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield the rule that gave the probe a source address which is not the host's, if the probe left with it."""
+        """Yield the rule that changed the probe's source to a foreign address, if the probe left this host."""
         own = {address for _, address in interface_addresses()}
         left = [s for p, s in seen.sights if p == HOST and s.outgoing and s.interface == self._outer() and not s.reply]
         if any(str(s.source) not in own and s.source != self._way.source_address for s in left):
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
-        """Return the obstacles at an interface. The first call for a place reads them; the probe is lost by then."""
+        """Return the obstacles at an interface, which are read once for each place, after the probe was lost."""
         if place not in self._known:
             self._known[place] = place.inside(obstacles.everywhere)
         return self._known[place].get(interface, [])
@@ -178,7 +178,7 @@ class Obstacles:
                     yield Culprit(kind, f"IPsec policy of {place.name}", str(place), detail, fix)
 
     def _short_lives(self) -> Iterator[Culprit]:
-        """Yield a sysctl by which packets of the source or the target live for too few hops to leave the host."""
+        """Yield a sysctl that sets a hop limit (TTL) which is too low for packets of the source or the target."""
         way, version = self._way, self._way.inner_address.version
         for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
             if way.kind == BRIDGED or place is None or not place.path or member is None:
@@ -192,7 +192,10 @@ class Obstacles:
                 yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _unresolved(self) -> Iterator[Culprit]:
-        """Yield the next hop that does not tell its MAC: in the source's namespace, on the host, or in the target's."""
+        """Yield addresses on the path that do not answer ARP requests or neighbour solicitations.
+
+        The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
+        """
         way = self._way
         members = [m for m in (way.source_member, way.target_member) if m is not None]
         bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]

@@ -58,7 +58,7 @@ REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What another host says of its side: the hops in order, and the culprits, the most certain first."""
+    """The report of another host about its side: the hops in order, and the culprits, the most certain first."""
 
     hops: Sequence[Hop]
     culprits: Sequence[Culprit]
@@ -94,7 +94,7 @@ def place_of(node: Node) -> str:
 
 
 def read(text: str, node: Node) -> Report | None:
-    """Return the report in an answer of the host ``node``, whose hops and culprits name this host as their place.
+    """Return the report in an answer of the host ``node``, with this host as the place of its hops and culprits.
 
     Returns None if the answer has another form, is too long, or has characters that cannot be printed.
     """

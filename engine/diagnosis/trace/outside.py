@@ -1,4 +1,4 @@
-"""Checks of the way between this host and an external machine: its neighbour entry, its router, the MTU of the way."""
+"""Checks of the path between this host and an external machine: its neighbour entry, its router, the path MTU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import neighbour_outside
 from engine.diagnosis.trace.source import OUTSIDE
 
-LARGEST_BYTES = 9216  # the largest packet that is tried; larger MTUs are those of loopback and of some clusters
+LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some clusters have larger MTUs
 
 
 def wrong_neighbour(way: Way) -> Iterator[Culprit]:
@@ -52,13 +52,13 @@ def silent_next_hop(way: Way) -> Iterator[Culprit]:
 
 
 def small_mtu(way: Way, place: str = "outside") -> Iterator[Culprit]:
-    """Yield a culprit if the target answers small pings, and large ones are lost silently on the way. Sends pings.
+    """Yield a culprit if the target answers small pings but large pings are lost. Sends pings.
 
     ``place`` names the path beyond this host.
     """
     found = way.source.inside(lambda: path_lookup.route(way.address))
     if found.kind != "unicast":
-        return  # the address is the source's own
+        return  # the source itself has the address
     mtu = min(way.source.inside(lambda: mtu_of(found.interface)), LARGEST_BYTES)
     try:
         size = way.source.inside(lambda: path_mtu.largest(way.address, mtu))

@@ -1,7 +1,7 @@
 """Overlay networks: the endpoints of other hosts, and the path to them.
 
 The agent of the other host examines its side of the path (`engine.diagnosis.trace.other_host`). Without its answer, the
-trace judges from this host alone, and says so.
+result depends on this host's state alone, and says so.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SOFT = ("mtu", "duplicate-address")
 
 
 class Overlay:
-    """The part of a trace that follows an overlay network to another host."""
+    """Traces the path through an overlay network to another host."""
 
     def __init__(self, host: Host, side: OverlaySide, log: Log, *, dry: bool) -> None:
         self._host, self._side, self._log, self._dry = host, side, log, dry
@@ -80,7 +80,7 @@ class Overlay:
         return Trace(True, self._log.hops, self._side.store_down())
 
     def _soft(self, way: Way, report: Report | None, narrow: Culprit | None) -> Trace | None:
-        """Return the result for a path that loses large packets, or whose target has an address twice, or None."""
+        """Return the result if the path loses large packets or if the target's address is used twice, else None."""
         there = report.first(*SOFT) if report is not None else None
         found = self._side.small_underlay(way) or there or narrow
         if found is None:
@@ -115,7 +115,7 @@ class Overlay:
         return Trace(True, self._log.hops, warning or self._side.store_down())
 
     def _silent_service(self, way: Way, where: str, node: Node | None, report: Report | None) -> Trace:
-        """Return the result for a datagram without an answer, which UDP does not need: a ping tests the path."""
+        """Return the result for a datagram without an answer. Because UDP needs no answer, a ping tests the path."""
         ping = replace(way, protocol="icmp", port=0, inner_port=0)
         if probing.run(ping).result != "open":
             culprit = self._beyond(ping, node)
@@ -149,7 +149,7 @@ class Overlay:
         if dropping is not None:
             return dropping
         for culprit in report.culprits if report is not None else ():
-            # A port without a process refuses a connection, so it does not explain a lost one.
+            # A port without a process refuses connections, so it cannot be the cause of a lost connection attempt.
             lost = way.protocol == "tcp" and not self._dry
             if culprit.kind not in (*SOFT, *(SERVICE if lost else ())):
                 return culprit

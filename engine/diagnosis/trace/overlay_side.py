@@ -31,7 +31,7 @@ from engine.model import NetworkRecord
 
 
 class OverlaySide:
-    """The cluster as this host knows it, and this host's part of a path through an overlay network."""
+    """The cluster's records on this host, and this host's side of a path through an overlay network."""
 
     def __init__(self, host: Host, records: Records) -> None:
         self._host, self._records = host, records
@@ -45,7 +45,7 @@ class OverlaySide:
         self.learn([m.network for m in members if m.network.driver == "overlay"])
 
     def learn(self, overlays: Sequence[NetworkRecord]) -> None:
-        """Add the endpoints of other hosts on some overlay networks to the records."""
+        """Add the endpoints of other hosts on the networks ``overlays`` to the records."""
         if not overlays or not self._host.is_clustered:
             return
         try:

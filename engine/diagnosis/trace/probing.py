@@ -29,7 +29,7 @@ WAIT_SECONDS = 1.3
 AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
 """Seconds after which a UDP probe is sent again, and after which the trace itself answers for a silent UDP service."""
 DROPPED_SECONDS = 0.2  # seconds to wait for an answer after nftables has reported a drop
-LATE_SECONDS = 0.3  # seconds to wait until an answer counts that was seen only on the host
+LATE_SECONDS = 0.3  # seconds after which an answer seen only on the host is accepted
 SETTLE_SECONDS = 0.02  # seconds to wait for the last events of a finished probe
 NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
 
@@ -56,7 +56,7 @@ class Observation:
 
 
 class Watching:
-    """The tables and packet sockets of one probe; all of them end with the ``with`` block."""
+    """The tables and packet sockets that watch one probe; the end of the ``with`` block closes them."""
 
     def __init__(self, way: Way, probe: Tuple, stack: ExitStack) -> None:
         self._way, self._probe = way, probe
@@ -147,7 +147,7 @@ def _wait(
     send: Callable[[], object],
     own: list[int],
 ) -> None:
-    """Wait for the probe's result. Meanwhile, repeat datagrams, or answer them in the place of a UDP service."""
+    """Wait for the probe's result; meanwhile, repeat datagrams, or answer them instead of a UDP service."""
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0
     while not poll() and (now := time.monotonic()) < began + WAIT_SECONDS:
@@ -166,7 +166,7 @@ def _wait(
 
 
 def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
-    """Send an answer in the place of a UDP service that received the probe; return whether it was sent.
+    """Send an answer instead of the UDP service that received the probe; return whether it was sent.
 
     A UDP service may receive a packet and send no answer.
     """
@@ -217,7 +217,7 @@ def _injected(way: Way) -> Observation:
 
 
 def _result_outside(way: Way, seen: Observation, probe: Tuple, *, late: bool) -> str:
-    """Return the probe's result. An answer counts only if it comes from the address and the port of the probe."""
+    """Return the probe's result. An answer is accepted only from the address and port to which the probe was sent."""
 
     def is_right(source: IPAddress, port: int) -> bool:
         return source == way.address and (port == way.port or probe.protocol == "icmp")
@@ -226,7 +226,8 @@ def _result_outside(way: Way, seen: Observation, probe: Tuple, *, late: bool) ->
     replies = [sight for sight in sights if is_right(sight.source, sight.source_port)]
     if replies:
         return "refused" if replies[0].reset else "open"
-    # If no machine has the client's address, the answer cannot leave. In this case, an answer seen on the host counts.
+    # If no machine has the client's address, the answer cannot leave. In this case, an answer seen on the host is
+    # accepted.
     answers = [answer for answer in seen.answers if is_right(answer.source, answer.port)]
     if late and answers and not seen.drops():
         return "refused" if answers[0].reset and probe.protocol == "tcp" else "open"

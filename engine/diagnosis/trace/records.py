@@ -60,7 +60,7 @@ class Records:
         return [self.joined(e) for e in self.endpoints if e.container_id == owner]
 
     def owner(self, container: ContainerRecord) -> ContainerRecord:
-        """Return the container whose sandbox this container uses, usually itself."""
+        """Return the container whose sandbox this container uses, usually the container itself."""
         joined = shared_container(container.host.network_mode)
         return self.owner(self.containers[joined]) if joined in self.containers else container
 

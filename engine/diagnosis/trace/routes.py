@@ -91,7 +91,7 @@ class Routes:
             return
         bridge, found = bridge_of(member.network), path_lookup.route(target)
         if found.source is not None and self._way.source == HOST:
-            found = path_lookup.route(target, found.source)  # the kernel also looks the route up twice
+            found = path_lookup.route(target, found.source)  # the kernel too looks up the route twice
         what, name = f"route to {target} of the host", self._records.name_of(member)
         if not found.kind:
             detail = f"the host has no route to {target} ({name})"
@@ -112,7 +112,7 @@ class Routes:
             yield from self._any(HOST, way.address)
 
     def by_rules(self) -> Iterator[Culprit]:
-        """Yield routing rules (ip rule) that send the forwarded packet, or its answer, elsewhere than its route."""
+        """Yield routing rules (ip rule) that send the forwarded packet or its answer to a wrong interface."""
         way, near, far = self._way, self._bridge(self._way.source_member), self._bridge(self._way.target_member)
         client, received = self._client(), near or way.source.interface
         if client is None or not received or way.kind not in (ROUTED, EXTERNAL):
@@ -133,7 +133,7 @@ class Routes:
 
     @staticmethod
     def _forwarded(sender: IPAddress, received: str, target: IPAddress, expected: str) -> Iterator[Culprit]:
-        """Yield a culprit if the host does not send packets on by ``expected``; "" means any interface but the own."""
+        """Yield a culprit if the host does not forward packets to ``expected``; "" means any but ``received``."""
         found = path_lookup.route(target, sender, received)
         right = found.interface == expected if expected else found.interface != received
         if found.kind == "unicast" and right:

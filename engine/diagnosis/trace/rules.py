@@ -26,7 +26,7 @@ Step = tuple[Place, str, tuple[str, ...], Packet]
 
 
 def dropping(way: Way) -> Culprit | None:
-    """Return the rule that drops the packets of a path, if reading the rules proves one."""
+    """Return the rule that certainly drops the packets of a path, or None if none is proven."""
     for place, hook, families, packet in (*_steps(way), *_answers(way)):
         try:
             drop = place.inside(partial(find_drop, packet, hook, families))

@@ -1,4 +1,4 @@
-"""The course of a trace, from the arguments to the result."""
+"""Run a trace: find the source and the target, send the probe, and return the result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
 
 
 class _Tracer:
-    """One trace, whose source is known."""
+    """Runs one trace from a known source."""
 
     def __init__(self, host: Host, reader: Reader, records: Records, place: Place, log: Log, *, dry: bool) -> None:
         self._host, self._reader, self._records, self._place = host, reader, records, place

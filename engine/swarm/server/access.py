@@ -1,4 +1,4 @@
-"""Finds the node that a certificate names, and checks which requests the node may make."""
+"""Finds the node that a certificate names, and refuses requests for which the node has no right."""
 
 from __future__ import annotations
 

@@ -86,9 +86,7 @@ def renew(root: Path, member: AdmittedHost, request: Json) -> Json:
 
 
 def _external_store(root: Path, membership: ClusterMembership) -> Json:
-    """Return what a new manager needs for access to an external etcd store: the files and credentials that the user
-    gave.
-    """
+    """Return the files and credentials with which a new manager accesses the user's external etcd store."""
     files = {name: memberships.directory(root) / name for name in memberships.STORE_FILES}
     texts = {name: path.read_text() for name, path in files.items() if path.exists()}
     return {"files": texts, "urls": list(membership.urls), "user": membership.user, "password": membership.password}

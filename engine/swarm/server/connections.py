@@ -2,7 +2,7 @@
 
 A *guest* is a client that has shown neither a certificate nor a valid token. A guest has one deadline for its whole
 connection, and the number of guests is limited. If a server has too many guests, the server disconnects the oldest
-guest. Therefore waiting guests never keep out a host that sends its request immediately. A known host is a host with a
+guest. Therefore waiting guests do not block a host that sends its request immediately. A known host is a host with a
 certificate or a valid token. Each known host has its own limit of connections.
 """
 
@@ -66,7 +66,7 @@ class Visit:
 
 
 def place_of(address: str) -> str:
-    """Return the value by which clients are counted: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the key under which the server counts a client: its IPv4 address, or the /64 of its IPv6 address."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
         return str(IPv6Address(int(ip) & ~SITE))
@@ -85,9 +85,7 @@ class Visits:
         threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
 
     def enter(self, connection: socket.socket, address: str) -> Visit:
-        """Add the connection of a guest (a client without certificate or token); if there are too many guests,
-        disconnect the oldest guest.
-        """
+        """Add the connection of a guest; if there are too many guests, disconnect the oldest guest."""
         visit = Visit(connection, place_of(address), time.monotonic() + GUEST_SECONDS)
         with self._lock:
             surplus = self._surplus(visit.place)
@@ -112,9 +110,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a guest's connection belongs to the known host ``node``; return False if this host has too many
-        connections.
-        """
+        """Record that a connection belongs to the host ``node``; return False if it has too many connections."""
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False

@@ -1,7 +1,7 @@
-"""Limits how much each node may request from a manager's server per time, so that no node can fill the etcd store.
+"""Limits the bytes that each node can send to a manager's server per second, so that no node can fill the etcd store.
 
-A node that requests more has to wait. etcd keeps the history of one hour. Therefore every change, even a repeated
-change, uses space in the etcd store for one hour.
+Requests above the limit are delayed. Because etcd keeps the history of one hour, every change uses space in the etcd
+store for one hour.
 """
 
 from __future__ import annotations

@@ -103,8 +103,7 @@ class ManagerServer:
             self._end(visit)
 
     def _linger(self, visit: Visit) -> None:
-        """Close the sending side, and read until the other side closes the connection or `CLOSE_DELAY_SECONDS` seconds
-        have passed.
+        """Close the sending side; read until the other side closes, but at most `CLOSE_DELAY_SECONDS` seconds.
 
         Without this wait, the kernel would drop the last answer if the other side has sent data that is still unread.
         """
