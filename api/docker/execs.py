@@ -45,7 +45,7 @@ class Exec:
         return self.started and self.exit_code is None
 
     def claim(self) -> None:
-        """Note that the command is being started; raises ApiError (409) if it was started before."""
+        """Note that the command is being started; raises ApiError (409) for a second start."""
         with self.lock:
             if self.started:
                 raise ApiError(409, f"exec {self.id} has already run" if self.exit_code is not None

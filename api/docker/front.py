@@ -40,7 +40,7 @@ With Python's default of 700, the garbage collector takes a quarter of the CPU t
 """
 HANDSHAKE_SECONDS = 10.0
 PAUSE_SECONDS = 0.2  # pause before the next accept if descriptors have run out
-FREE_THREADS = 2  # threads of each socket that wait for a connection
+FREE_THREADS = 2  # number of threads that wait for a connection on each socket
 COMMON_HEADERS = (
     ("Api-Version", API_VERSION),
     ("Docker-Experimental", "false"),
@@ -77,7 +77,7 @@ class Acceptors:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # the client has gone, or there are no more descriptors
+            except OSError:  # the client has gone, or no descriptor is free
                 time.sleep(PAUSE_SECONDS)
                 continue
             self._replace()

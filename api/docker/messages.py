@@ -36,7 +36,7 @@ _FALSE = ("", "0", "no", "false", "none")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer. ``body`` is bytes that are sent as they are; without a body, its length is 0."""
+    """A complete answer. The bytes of ``body`` are sent unchanged; an answer without a body has b""."""
 
     status: int = 200
     body: bytes = b""

@@ -148,7 +148,10 @@ class _Output:
 
 
 def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
-    """Yield the messages of a job; raises ApiError for its error. If the client goes, the worker ends its work."""
+    """Yield the messages of a job; raises ApiError for its error.
+
+    If the client disconnects, the worker ends its work.
+    """
     try:
         for line in output.lines(request.exchange.fileno()):
             yield json.loads(line)
@@ -162,8 +165,9 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 def _to_front(output: int) -> Iterator[BinaryIO]:
     """Yield the pipe ``output`` from this worker to the front, as a file.
 
-    If the front closes the pipe or is killed, the ``with`` block raises `EngineError`, so that the programs that this
-    worker has started end too. The kernel sends SIGIO when the front closes the pipe, and when it reads from the pipe.
+    If the front closes the pipe or is killed, the ``with`` block raises `EngineError`. The programs that this worker
+    has started then end too. The kernel sends SIGIO when the front closes the pipe, and also when the front reads from
+    it.
     """
 
     def look(*_: object) -> None:
