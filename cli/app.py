@@ -28,7 +28,7 @@ FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` that could not start its container."""
 
 MANY = 10
-"""From this number of removed objects on, the terminal shows that the command works."""
+"""A command that removes at least this number of objects shows on the terminal that it works."""
 
 
 class StatusError(Exception):

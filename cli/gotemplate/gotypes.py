@@ -294,10 +294,9 @@ def integer(value: int) -> Value:
 
 
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
-    """Follow pointers and interfaces to the value to which they finally refer, and return this value.
+    """Follow pointers and interfaces; return the final value, and whether it is a nil pointer or interface.
 
-    If a pointer or interface on the way is nil, stop at this pointer or interface and return it. Also return whether
-    the returned value is a nil pointer or interface. A pointer to an opaque Python object is not followed.
+    A nil pointer or interface on the way is the final value. A pointer to an opaque Python object is not followed.
     """
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:

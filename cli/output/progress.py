@@ -81,7 +81,7 @@ class Progress:
 
 
 class _Line:
-    """The line, in the child process that draws it."""
+    """The progress line. Only the child process that draws the line uses this class."""
 
     def __init__(self, text: str, total: int, announce: Callable[[], object]) -> None:
         self.text, self.total, self.amount, self._announce = text, total, 0, announce
