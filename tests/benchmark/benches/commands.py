@@ -23,7 +23,7 @@ CROWDED = 1000
 class Operation:
     """A command line to measure.
 
-    In the command line, ``{n}`` stands for the name prefix of the measured product, and ``{p}`` for a host port that
+    In the command line, ``{n}`` stands for the name prefix of the measured product. ``{p}`` stands for a host port that
     only this product uses.
     """
 

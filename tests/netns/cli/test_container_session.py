@@ -1,4 +1,4 @@
-"""A user's session with real containers: streams, exit codes and signals. No files or processes are left afterwards."""
+"""A user's session with real containers: the tests check streams, exit codes, signals, and what is left afterwards."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Forwarding of DNS queries for unknown names.
 
-The tests check which servers are asked, from which namespace and by which transport, and what happens on failures.
+The tests check the servers, the namespace and the transport of the forwarded queries. They also cover failures.
 """
 
 from __future__ import annotations

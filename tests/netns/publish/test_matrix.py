@@ -1,8 +1,13 @@
 """Published ports: the tests try every combination of host address, protocol, client and target address.
 
 The tests check which clients get an answer, and which client address the server sees. The server sees the true client
-address with three exceptions: a true hairpin (a network that reaches itself through the host), a client on the host's
-loopback, and an IPv6 client of a container without IPv6. In these cases the server sees the network's gateway.
+address, with three exceptions:
+
+- a true hairpin: a network that reaches itself through the host
+- a client on the host's loopback
+- an IPv6 client of a container without IPv6
+
+In these three cases the server sees the network's gateway.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults of hawse's processes, store, disks and configuration: the doctor names each, and repairs hawse's own
+"""Faults of hawse's processes, store, disks and configuration: the doctor names each fault, and repairs hawse's own
 objects.
 """
 

@@ -250,7 +250,7 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
 
 
 class Wire:
-    """Two containers that send whole frames, and neighbours that see the frames which leave the containers' bridges.
+    """Two containers that send whole frames, and neighbours that receive the frames from the containers' bridges.
 
     One container is on a guarded bridge port. The other container is on a user's bridge that is connected to a virtual
     wire.

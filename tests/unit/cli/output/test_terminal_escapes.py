@@ -1,4 +1,4 @@
-"""Control characters on a terminal: which ones are escaped, in which form, and which text a template sees."""
+"""Control characters on a terminal: the tests check which characters are escaped, how, and what a template sees."""
 
 from __future__ import annotations
 
