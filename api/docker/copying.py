@@ -100,7 +100,7 @@ class Client:
 
 
 def attach(client: Client, streams: ContainerStreams, wanted: Iterable[str]) -> None:
-    """Copy until the container ends, the client goes, or the user types the detach keys."""
+    """Copy until the container ends, the client disconnects, or the user types the detach keys."""
     kinds = frozenset(wanted)
     client.take_early_input()
     while streams.is_open and client.is_there and not client.detached:
