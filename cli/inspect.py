@@ -80,7 +80,7 @@ def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, 
 
     If None is returned, the caller searches for an object of the next kind. ``only`` means that the user chose this
     kind with ``--type``: every error is then raised. Without ``only``, a missing object and an error with a text in
-    SKIPPABLE count as "no such object", and any other error is raised.
+    SKIPPABLE count as "no such object". Any other error is raised.
     """
     if not name:
         if only:

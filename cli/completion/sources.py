@@ -1,7 +1,6 @@
 """Every completion source by name.
 
-A source defines the words, the ``key=`` prefixes and the kinds of names that may complete a flag's value or an
-argument.
+A source defines how a flag's value or an argument may be completed: by words, ``key=`` prefixes and kinds of names.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class Value:
         return Value(self.type.element(), items[index], kind == "slice" or self.addressable)
 
     def entry(self, key: Raw) -> Value | None:
-        """Return the value that a map has for a raw key (the key in its Python form), or None if the key is missing."""
+        """Return a map's value for a raw key (the key in its Python form), or None if the key is missing."""
         if self.raw is None or key not in self.raw:
             return None
         return Value(self.type.element(), self.raw[key])

@@ -7,13 +7,13 @@ every further import takes longer than the exchange with the server.
 
 The launcher is this process. The protocol between launcher and server consists of these messages:
 
-- A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file
-  descriptor for a process), to which the launcher sends signals.
-- The launcher then sends the request with its file descriptors. The launcher does not send the descriptors before
-  WELCOME, because the descriptors would stay in the socket's queue if the server hangs.
+- A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file descriptor
+  for a process), to which the launcher sends signals.
+- The launcher then sends the request with its file descriptors. The launcher does not send them before WELCOME, because
+  they would stay in the socket's queue if the server hangs.
 - The child sends READY, and the launcher sends GO. The child runs the command only after GO.
-- Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never
-  runs the command.
+- Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never runs
+  the command.
 """
 
 import _socket
