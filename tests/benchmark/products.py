@@ -78,8 +78,8 @@ class Product:
 class Hawse(Product):
     """hawse as a user installs it.
 
-    Its launcher passes each command to the warm server (a resident process that runs commands), and starts a warm
-    server if none runs.
+    Its launcher passes each command to the warm server (a resident process that runs commands). The launcher starts a
+    warm server if none runs.
     """
 
     name = "hawse"

@@ -327,7 +327,7 @@ def test_attach_by_websocket(service):
     broken.sock.sendall(b"\xff\xff\xff\xff")
     assert broken.recv_data()[1][:2] == b"\x03\xea", "1002: a protocol error"
     service.docker("kill", "c1")
-    assert client.recv_data() == (websocket.ABNF.OPCODE_CLOSE, b"\x03\xe8")  # 1000, the normal end
+    assert client.recv_data() == (websocket.ABNF.OPCODE_CLOSE, b"\x03\xe8")  # status 1000: the normal end
     until(lambda: threads(service) <= before + 1)
     assert service.ask("GET", "/containers/c1/attach/ws?stream=1").status == 400
     with pytest.raises(websocket.WebSocketBadStatusException) as missing:

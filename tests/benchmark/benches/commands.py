@@ -64,8 +64,8 @@ class Contender:
         return operation.words.format(n=self.column, p=self.port).split()
 
     def time(self, operation: Operation) -> float | None:
-        """Run the operation once and return its time in milliseconds, or None if the product fails to run the operation
-        on this host.
+        """Run the operation once and return its time in milliseconds, or None if the product cannot run it on this
+        host.
         """
         if operation.what in self.unable:
             return None

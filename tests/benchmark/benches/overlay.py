@@ -61,9 +61,7 @@ def controls() -> list[str]:
 
 
 def overlay(first: Product, second: Product) -> Ends:
-    """Join two hosts to a cluster, put a container of each host on an overlay network, and return the stream's two
-    ends.
-    """
+    """Join two hosts to a cluster with an overlay network; return the two ends of a stream between their containers."""
     first("swarm", "init", "--advertise-addr", first.host.address)
     token = first("swarm", "join-token", "-q", "worker").output.strip()
     second("swarm", "join", "--advertise-addr", second.host.address, "--token", token, f"{first.host.address}:2377")

@@ -1,4 +1,4 @@
-"""Natural sort order, in which Docker sorts names and ports."""
+"""Names and ports are sorted in natural order, as in Docker."""
 
 from __future__ import annotations
 

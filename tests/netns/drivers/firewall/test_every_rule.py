@@ -220,9 +220,7 @@ def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
 
 
 class Sent(NamedTuple):
-    """A frame, the bridge port that sends the frame (the guarded port or the muted port), and whether the frame must
-    pass.
-    """
+    """A frame, the bridge port that sends it (guarded or muted), and whether the frame must pass."""
 
     frame: bytes
     passes: bool

@@ -1,6 +1,6 @@
 """The rules by which a server accepts or refuses the process at the other end of a socket.
 
-The tests also check which rules apply on older kernels, and how a client waits for a server that is stopped or slow.
+The tests also check the rules on older kernels, and how a client waits for a stopped or slow server.
 """
 
 from __future__ import annotations
