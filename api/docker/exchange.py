@@ -219,7 +219,7 @@ def reason(status: int) -> bytes:
 
 
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
-    """Return the connection itself, or for a TLS connection a plain socket as `_bridged` does."""
+    """Return the connection itself; for a TLS connection, return a plain socket as `_bridged` does."""
     if not isinstance(connection, ssl.SSLSocket):
         return connection.dup(), lambda: None
     return _bridged(_SharedTls(connection))

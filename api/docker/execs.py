@@ -68,7 +68,7 @@ class Exec:
             self.terminal, self.job = master, job
 
     def finish(self, code: int) -> None:
-        """Note the end of the command, and close its terminal."""
+        """Record the exit code of the command, and close its terminal."""
         with self.lock:
             self.exit_code, self.job = code, None
             if self.terminal >= 0:

@@ -149,7 +149,7 @@ class Request:
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job as `start_job` does; the job may run for as long as a container."""
+        """Start a job as `start_job` does; the job may run as long as a container runs."""
         return self.workers.start(job, arguments, files=files, counted=False)
 
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:

@@ -81,7 +81,7 @@ def create(request: Request) -> None:
 
 
 def save(request: Request) -> Response | None:
-    """Answer GET /images/{name}/get and GET /images/get (``names``): an archive of images."""
+    """Answer GET /images/{name}/get and GET /images/get (``names``) with an archive of images."""
     one = request.parameters.get("name")
     names = [one] if one else [name for each in request.query.get("names", ()) for name in each.split(",")]
     with _Output() as output:
