@@ -1,8 +1,8 @@
 """Show on a terminal that a command still works: a child process draws a line with rich.
 
 The child draws nothing in the first half second. Quick commands therefore show no line and never import rich. The child
-is a process and no thread, because the command may fork and change namespaces during the work. The child ends when the
-command closes the connection or dies.
+is a process and not a thread, because the command may fork and change namespaces during the work. The child ends when
+the command closes the connection or dies.
 """
 
 from __future__ import annotations
