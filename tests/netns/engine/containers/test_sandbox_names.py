@@ -1,4 +1,4 @@
-"""Names of containers for `ip netns`: /run/netns/NAME exists while the container runs."""
+"""A container has a name for `ip netns`: /run/netns/NAME exists while the container runs."""
 
 import json
 import os
