@@ -105,7 +105,7 @@ class Front:
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
-        raise_descriptor_limit()  # only here, because containers inherit the limit of the workers
+        raise_descriptor_limit()  # not in the workers, because containers inherit their limit
         gc.set_threshold(COLLECTED_OBJECTS)
         threading.stack_size(STACK_BYTES)
         for listener in listeners:
