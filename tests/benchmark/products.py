@@ -1,4 +1,4 @@
-"""The products under test: where each product keeps its state, how it starts and stops, and how its commands begin."""
+"""Each class describes a product under test: how it starts and stops, and how its commands run."""
 
 from __future__ import annotations
 

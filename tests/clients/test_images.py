@@ -1,4 +1,4 @@
-"""Images through the API: docker's pull, load, import, tag, images and rmi, and docker-py."""
+"""docker (pull, load, import, tag, images, rmi) and docker-py handle images through the API."""
 
 from __future__ import annotations
 

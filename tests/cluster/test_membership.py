@@ -1,4 +1,4 @@
-"""Creating, joining and leaving a cluster.
+"""Hosts create, join and leave a cluster.
 
 hawse prints the same messages as Docker. No failed command leaves a host half-joined.
 """

@@ -1,4 +1,4 @@
-"""``hawse trace`` across hosts: healthy targets are reachable, and faults on both hosts of the path are named.
+"""``hawse trace`` across hosts reports healthy targets as reachable, and names faults on both hosts of the path.
 
 Nothing repairs the two hosts, so a fault stays until it is undone.
 """

@@ -1,7 +1,7 @@
-"""Bench: how long commands take while the number of existing networks grows.
+"""Bench: measure how long commands take while the number of existing networks grows.
 
 The target time of each command is a fraction of the time that Docker takes. The last table compares hawse's times with
-many networks and hawse's times with few networks.
+many and with few networks.
 """
 
 from __future__ import annotations

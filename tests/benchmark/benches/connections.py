@@ -1,6 +1,7 @@
-"""Bench: time to open connections from a neighbour (another machine on the host's network) to published ports.
+"""Bench: measure the time to open connections from a neighbour to published ports.
 
-The bench measures connections to the first and to the last published port of a container.
+The neighbour is another machine on the host's network. The bench measures connections to the first and to the last
+published port of a container.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bench: throughput of one iperf3 stream between containers on two hosts, over an overlay network and without one.
+"""Bench: measure one iperf3 stream between containers on two hosts, with and without an overlay network.
 
 Two more hosts of the same kind run no product. They give three baselines:
 

@@ -1,4 +1,4 @@
-"""Packets that a container forges: with a source address of another machine, or about connections of other containers.
+"""A container forges packets: with a source address of another machine, or about connections of other containers.
 
 The packets must not reach an end of such a connection, and must not break the connection.
 

@@ -1,4 +1,4 @@
-"""Published ports of bridge networks: which clients reach them, and which client address the server sees."""
+"""The tests check which clients reach published ports of bridge networks, and which client address the server sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host's own network namespaces: no command may connect such a namespace to a network by mistake.
+"""No command connects a host's own network namespace to a network by mistake.
 
 The tests name a host's namespace in every way that a command accepts.
 """

@@ -1,4 +1,4 @@
-"""The warm server: when it runs, which commands it accepts, and what happens when it cannot accept a command."""
+"""The tests check when the warm server runs, which commands it accepts, and what follows if it accepts none."""
 
 from __future__ import annotations
 

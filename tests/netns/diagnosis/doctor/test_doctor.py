@@ -1,4 +1,4 @@
-"""Faults in the kernel's state: the doctor names each fault, and ``--fix`` repairs it.
+"""The doctor names each fault in the kernel's state, and ``--fix`` repairs the fault.
 
 Faults that do not affect each other are injected together, because each check of the host takes a second.
 """

@@ -1,4 +1,4 @@
-"""Container logs: rotated as by Docker's json-file driver, even after interruptions, and read across several files."""
+"""Container logs are rotated as by Docker's json-file driver, even after interruptions, and are read across files."""
 
 from __future__ import annotations
 
