@@ -235,7 +235,7 @@ def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
     def send() -> None:
         _pump(ours, stream)
         with suppress(OSError):
-            ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output must then be an error
+            ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output is then an error
 
     outgoing = threading.Thread(target=send, daemon=True)
     incoming = threading.Thread(target=_pump, args=(stream, ours), daemon=True)

@@ -128,7 +128,7 @@ class Int(GoType):
 
 
 class ListOf(GoType):
-    """A list. ``length`` is the length of an array, which ignores further members, or None for a slice."""
+    """A list. An array has a ``length``, and ignores further members; for a slice, ``length`` is None."""
 
     def __init__(self, item: GoType, name: str = "", length: int | None = None) -> None:
         self.item, self._length, self.name = item, length, name or f"[]{item.name}"

@@ -177,7 +177,7 @@ def atoi(text: str) -> int:
 
 
 def _chosen(values: Mapping[str, bool] | Sequence[str] | None) -> list[str]:
-    """Return the values of a filter."""
+    """Return the chosen values of a filter."""
     if isinstance(values, Mapping):
         return [value for value, chosen in values.items() if chosen]
     return list(values or ())

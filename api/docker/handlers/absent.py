@@ -26,7 +26,7 @@ def empty_list(_: Request) -> Response:
 
 
 def no_services(request: Request) -> Response:
-    """Answer /services and /tasks: an empty list in a cluster, else the error of a host that is in no cluster."""
+    """Answer /services and /tasks: an empty list in a cluster, and an error on a host without a cluster."""
     request.engine.swarm.nodes({})
     return json_response([])
 

@@ -58,7 +58,7 @@ def prune(request: Request) -> Response:
 
 
 def load(request: Request) -> None:
-    """Answer POST /images/load: an archive of images."""
+    """Answer POST /images/load: import the images of an archive."""
     _with_progress(request, chain([{}], _load_job(request, _load)))
 
 
