@@ -1,5 +1,6 @@
-"""A cluster whose store is an etcd that the user runs. hawse then starts no etcd itself; everything else works as in
-other clusters.
+"""A cluster uses an etcd that the user runs.
+
+hawse then starts no etcd itself. Everything else works as in other clusters.
 """
 
 import os

@@ -42,7 +42,7 @@ PUBLISHED = 5
 FIRST_PORT = 20000
 WORKERS = 4
 PATIENCE_SECONDS = 30.0
-"""Time within which the host must be free of errors after the faults have ended."""
+"""After the end of the faults, the host must be free of errors within this time."""
 COMMAND_SECONDS = 60.0
 DISK_BYTES = 512 << 20
 SAMPLE = 25

@@ -16,7 +16,7 @@ ROUTE = ("dst", "gateway", "dev", "protocol", "scope", "prefsrc", "metric")
 ROW = ("mac", "ifname", "dst", "flags", "master", "state")
 LINK_DATA = ("id", "local", "port", "learning", "proxy", "mode", "mcast_snooping", "protocol")
 PORT_DATA = ("hairpin", "isolated", "learning")
-# route_localnet is not compared: the agent disables it later on interfaces whose ports no longer need it.
+# route_localnet is not compared, because the agent later disables it on interfaces that no longer need it.
 SYSCTLS = (
     "ipv4/conf/*/arp_notify", "ipv4/conf/*/proxy_arp_pvlan", "ipv4/conf/*/forwarding",
     "ipv4/neigh/*/proxy_delay", "ipv4/ip_unprivileged_port_start", "ipv4/ping_group_range", "ipv4/tcp_syn_retries",
