@@ -28,7 +28,7 @@ FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` that could not start its container."""
 
 MANY = 10
-"""From this number of removed objects on, the terminal shows that the command works."""
+"""A command that removes at least this number of objects shows on the terminal that it works."""
 
 
 class StatusError(Exception):
@@ -57,7 +57,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
     """Return the byte stream of a standard stream.
 
     If the standard stream was closed when this process started, return a stream of the null device. The null device
-    then has the file descriptor number of the closed stream, so that no file opened later gets this number.
+    then has the closed stream's file descriptor number. No file that is opened later gets this number.
     """
     if stream is not None:
         return stream.buffer

@@ -17,7 +17,7 @@ from engine.errors import InvalidArgument
 STYLES = {OK: "green", WARNING: "yellow", FAULT: "bold red"}
 HEADER = ("STATUS", "OBJECT", "FINDING", "CAUSE", "FIX")
 MANY = 5
-"""From this number on, the good results about one kind of object are shown in one line."""
+"""If there are at least this many good results about one kind of object, one line shows all of them."""
 
 
 @command("doctor [OPTIONS]", "Check everything on this host that hawse's networks need")
@@ -55,8 +55,9 @@ def diagnosed(app: App, *, fix: bool) -> Diagnosis:
 
 
 def write(app: App, diagnosis: Diagnosis, *, fix: bool) -> None:
-    """Print the checks as a table, the worst at the end, nearest to the prompt; then print the repairs and a
-    summary.
+    """Print the checks as a table, then the repairs and a summary.
+
+    The worst checks come last, because the end of the output is nearest to the prompt.
     """
     shown = summarised(diagnosis.checks)
     if app.on_terminal:

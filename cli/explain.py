@@ -24,7 +24,7 @@ def record() -> None:
 
 
 def dry_engine(app: App) -> Engine:
-    """Return an engine that only records. The command's own output is discarded, because nothing is changed."""
+    """Return an engine that records changes and does not make them. The command's own output is discarded."""
     app.stdout = io.BytesIO()
     dry_run = DryRun()
     _dry_runs.append(dry_run)

@@ -76,11 +76,11 @@ def absent(app: App, kind: str, name: str) -> Json:
 
 
 def find(inspectors: dict[str, Callable[[str], Json]], kind: str, name: str, *, only: bool) -> Json | None:
-    """Return the document of the object of this kind with this name, or None if there is no such object.
+    """Return the document of the object with this kind and name, or None if the object does not exist.
 
     If None is returned, the caller searches for an object of the next kind. ``only`` means that the user chose this
     kind with ``--type``: every error is then raised. Without ``only``, a missing object and an error with a text in
-    SKIPPABLE count as "no such object", and any other error is raised.
+    SKIPPABLE count as "no such object". Any other error is raised.
     """
     if not name:
         if only:

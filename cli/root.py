@@ -90,8 +90,8 @@ DRY_RUNS = (
     "network create", "network connect", "network disconnect", "network rm",
     "create", "run", "publish", "unpublish",
 )  # fmt: skip
-"""The commands that support ``--dry-run``. Other commands also change more than records and the kernel's
-network state.
+"""The commands that support ``--dry-run``. Each other command also changes something that is neither a record nor the
+kernel's network state.
 """
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes: 128 + signal number, as in a shell
@@ -115,7 +115,7 @@ class Root(Group):
         return examples.notes(line)
 
     def check(self, ctx: click.Context) -> None:
-        """Raise StatusError if ``--dry-run`` was given and the command does not support it."""
+        """Raise StatusError if the user gave ``--dry-run`` for a command that does not support this flag."""
         line = path(ctx).removeprefix("hawse ").removeprefix("container ")
         if ctx.obj.is_dry_run and not isinstance(ctx.command, Group) and line not in DRY_RUNS:
             raise StatusError(f"hawse: --dry-run works with {', '.join(DRY_RUNS)}, not with {line}", FLAG_ERROR)

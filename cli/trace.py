@@ -26,7 +26,7 @@ UNKNOWN = 2
 def trace(app: App, origin: str, target: str, dry: bool, format: str) -> int:
     """Print the path from SOURCE to TARGET and the culprit (the first proven fault), if there is one.
 
-    The exit code is 0 if the target is reachable, 1 if not, and 2 if this is unknown.
+    The exit code is 0 for a reachable target, 1 for an unreachable target, and 2 for an unknown result.
     """
     if format not in ("text", "json"):
         raise StatusError(f"invalid format {format}: text or json\nSee 'hawse trace --help'.", FLAG_ERROR)

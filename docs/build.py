@@ -24,12 +24,14 @@ def generated() -> Iterator[tuple[Path, str]]:
 
 
 def stale() -> list[Path]:
-    """Return the pages that are not current: missing, different, or made from a command that no longer exists."""
+    """Return the paths of pages that `build` would change: missing pages, different pages, and pages of removed
+    commands.
+    """
     return outdated(dict(generated()))
 
 
 def outdated(pages: Mapping[Path, str]) -> list[Path]:
-    """Return the files that differ from these pages, which are all generated pages."""
+    """Return the paths of the files that differ from ``pages``; ``pages`` must hold all generated pages."""
     wrong = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     return wrong + [path for directory in OWNED for path in sorted(directory.glob("*")) if path not in pages]
 

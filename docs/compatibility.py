@@ -1,7 +1,8 @@
 """Write compatibility.md: ``PYTHONPATH=. python docs/compatibility.py``, or ``python -m docs.build`` for all pages.
 
-The page compares the command tree of hawse with the recorded commands of Docker. A command or flag in both is the same,
-unless departures.toml lists a difference. A command or flag in only one of them must be in departures.toml.
+The page compares the command tree of hawse with the recorded commands of Docker. A command or flag that both have
+counts as the same, unless departures.toml lists a difference. A command or flag in only one of them must be in
+departures.toml.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Facts:
         self.unused = {*self.commands, *(f"{path} {flag}" for path, flag in self.flags)}
 
     def command(self, paths: Sequence[str], *, ours: bool) -> Fact:
-        """Return the fact of a command, under any of its paths; a group's fact applies to all commands below it."""
+        """Return the fact about a command, looked up under each of its paths; a group's fact also applies to its
+        commands.
+        """
         for path in paths:
             for known in above(path):
                 if known in self.commands and (ours or self.commands[known][0] == "absent" or known == path):
@@ -66,7 +69,7 @@ class Facts:
         raise Unclassified(paths[0])
 
     def flag(self, paths: Sequence[str], name: str, *, ours: bool) -> Fact:
-        """Return the fact of a flag, under any of the paths of its command."""
+        """Return the fact about a flag, looked up under each of the paths of its command."""
         for path in paths:
             if (path, name) in self.flags:
                 self.unused.discard(f"{path} {name}")
@@ -109,7 +112,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]
 
 
 def shown(paths: Iterable[str]) -> str:
-    """Return commands as the user types them."""
+    """Return command paths as the user types them, in Markdown and separated by commas."""
     return ", ".join(f"`{('hawse ' + path).strip()}`" for path in paths)
 
 

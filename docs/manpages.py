@@ -30,7 +30,7 @@ networks, addresses, names, published ports and isolation. It has Docker's comma
 
 
 def escaped(text: str) -> str:
-    """Return a text for troff, with the characters escaped that troff would interpret."""
+    """Escape the characters of a text that troff would interpret, and return the text."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "").replace("…", "...")
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in text.split("\n"))
 
@@ -49,7 +49,7 @@ def head(name: str, section: int, summary: str) -> list[str]:
 
 
 def item(left: str, text: str) -> list[str]:
-    """Return one entry of a definition list; ``left`` is already troff."""
+    """Return one entry of a definition list; the text ``left`` is already escaped for troff."""
     return [".TP", left, escaped(text) or "\\&"]
 
 
@@ -64,7 +64,7 @@ def flag_item(flag: Flag, source: str) -> list[str]:
 
 
 def example_lines(node: CommandNode) -> list[str]:
-    """Return the notes and examples of a command, set as lines that troff does not wrap."""
+    """Return the notes and examples of a command as lines that troff does not wrap."""
     lines = textwrap.dedent(reference.notes(node)).partition("Examples:\n")
     made = [".SH NOTES", ".nf", escaped(lines[0].rstrip()), ".fi"] if lines[0].strip() else []
     if lines[2]:
@@ -112,7 +112,7 @@ def command_page(node: CommandNode) -> str:
 
 
 def parent(path: str) -> str:
-    """Return the reference to the page of the group of a command, or ""."""
+    """Return a reference to the man page of the command's group, or "" for a command without a group."""
     group = path.rpartition(" ")[0]
     return f", \\fB{escaped(page_name(group))}\\fR(1)" if group else ""
 

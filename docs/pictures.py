@@ -124,14 +124,14 @@ def network_map(host: Host) -> str:
 
 
 def doctor(host: Host) -> str:
-    """Return the output of ``hawse doctor`` on a terminal of a damaged host."""
+    """Damage the host, and return the output of ``hawse doctor`` on a terminal."""
     identity = host.hawse("network", "inspect", "-f", "{{.Id}}", "front")[:12]
     host.run("sh", "-ec", f"hawse_bridge() {{ echo br-{identity}; }}\n{DAMAGE}")
     return screenshot(host, "doctor")
 
 
 def trace(host: Host) -> str:
-    """Return the output of ``hawse trace`` on a terminal for a published port that is not reachable."""
+    """Return the output of ``hawse trace`` for a published port of the damaged host, which is not reachable."""
     return screenshot(host, "trace", "outside", "published:8080/tcp")
 
 
@@ -145,7 +145,7 @@ def screenshot(host: Host, *argv: str) -> str:
 
 
 PICTURES: dict[str, Callable[[Host], str]] = {"map.svg": network_map, "doctor.svg": doctor, "trace.svg": trace}
-"""The pictures in the order in which they are made; a later one may damage the host."""
+"""The pictures, in the order in which they are made. One of them damages the host for the pictures after it."""
 
 
 def main() -> None:

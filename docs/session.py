@@ -23,7 +23,7 @@ LONG_ID = re.compile(r"[0-9a-f]{64}")
 
 
 def session() -> list[str]:
-    """Return the lines of the README's session. A long id is cut, because the picture is no wider than `WIDTH`."""
+    """Return the lines of the README's session. Long ids are cut, so that no line is wider than `WIDTH`."""
     block = BLOCK.search((HERE.parent / "README.md").read_text(encoding="utf-8"))
     assert block is not None
     return [LONG_ID.sub(lambda match: match[0][:12] + "…", line) for line in block[1].splitlines()]

@@ -52,7 +52,8 @@ class SharedServer:
         return [self.interpreter, "-I", "-S", "-X", "utf8", str(LAUNCHER), self.run_dir]
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start the server and wait until it listens. Commands run in their own processes if it does not.
+        """Start the server and wait until it listens. If the server does not start, commands run in their own
+        processes.
 
         The kernel ends the server if this process is killed.
         """
@@ -68,7 +69,7 @@ class SharedServer:
         return process
 
     def end(self) -> None:
-        """End the server, unless this process is a fork of the process that has started it."""
+        """End the server. In a forked process that has not started the server, do nothing."""
         if os.getpid() == self.owner:
             self.process.terminate()
             self.process.wait()

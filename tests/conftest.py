@@ -33,7 +33,8 @@ COUNTER = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Because thousands of processes import hawse, they must find it compiled, even where Python may not write bytecode.
+    # Python must store the compiled modules, because thousands of processes import hawse. This variable would forbid
+    # that.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     if not hasattr(config, "workerinput"):
@@ -177,8 +178,8 @@ class Host(Netns):
     def kill_processes(self) -> None:
         """Kill every process of this host, and all descendants of these processes.
 
-        A process belongs to the host if it runs in the host's namespace, or if its environment has the host's mark. The
-        mark is a variable that only this host sets.
+        A process belongs to the host in two cases: it runs in the host's namespace, or its environment has the host's
+        mark. The mark is a variable that only this host sets.
         """
         mark, inode = f"HAWSE_TEST_HOST={self.name}".encode(), os.stat(self.path).st_ino
         for _ in range(5):

@@ -1,4 +1,4 @@
-"""Copy between the connection of a client and the streams of a container or of a command in it.
+"""Copy between a client's connection and the streams of a container or of a command in a container.
 
 One thread copies in both directions. It reads new input only after all earlier input has been written. A command that
 does not read its input therefore does not block its own output.
@@ -48,7 +48,7 @@ class Client:
         self._stays = stays or sink is None
 
     def take_early_input(self) -> None:
-        """Pass on what the client has sent together with its request."""
+        """Pass to the sink the input that the client sent together with its request."""
         if self._connection.received:
             self._pass_on(self._connection.received)
 
@@ -72,7 +72,7 @@ class Client:
             self.leave()
 
     def write(self, stream: str, data: bytes) -> None:
-        """Send output; blocks while the client does not read, and does nothing after it has gone."""
+        """Send output; blocks while the client does not read, and does nothing after the client has gone."""
         if self.is_there and data:
             try:
                 self._connection.socket.sendall(data if self._tty else framed(stream, data))
@@ -100,7 +100,7 @@ class Client:
 
 
 def attach(client: Client, streams: ContainerStreams, wanted: Iterable[str]) -> None:
-    """Copy until the container ends, the client goes, or the user types the detach keys."""
+    """Copy until the container ends, the client disconnects, or the user types the detach keys."""
     kinds = frozenset(wanted)
     client.take_early_input()
     while streams.is_open and client.is_there and not client.detached:

@@ -14,16 +14,16 @@ class ApiError(Exception):
 
 
 class ClientGone(Exception):
-    """The client has closed its connection, or has not read for so long that hawse gives it up."""
+    """The client has closed its connection, or has not read for so long that hawse closes the connection."""
 
 
 def bad_request(message: str) -> ApiError:
-    """Return the error for a request that is wrong in itself (400)."""
+    """Return the error for an invalid request (400)."""
     return ApiError(400, message)
 
 
 def from_engine(error: EngineError) -> ApiError:
-    """Return the API's error for an error of the engine. The class of the engine's error has the status.
+    """Return the API's error for an error of the engine. The class of the engine's error decides the status.
 
     A user of the API types commands of docker. The text therefore names docker's commands instead of the commands of
     hawse's cluster.

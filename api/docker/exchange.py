@@ -26,8 +26,10 @@ BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
 DRAIN_LIMIT_BYTES = 32 << 20
-"""At most this number of unread bytes of a body is read after the answer, because most clients read the answer only
-after they have sent the body. With a longer body, the connection is closed."""
+"""After the answer, at most this number of unread bytes of a body is read. With more, the connection is closed.
+
+Most clients read the answer only after they have sent the whole body.
+"""
 PIECE_BYTES = 64 << 10
 
 Headers = Sequence[tuple[str, str]]
@@ -179,8 +181,8 @@ class Exchange:
     def _start(self, status: int, headers: list[tuple[str, str]], *, common: bool = True) -> bytes:
         """Return the head of an answer.
 
-        h11 writes the lines that depend on the request. The constant lines are added without h11. h11 takes 0.02 ms to
-        check them, and several times as long in a process that was idle.
+        h11 writes the lines that depend on the request. The constant lines are added without h11, because h11 takes
+        0.02 ms to check them. After an idle time, the check takes several times as long.
         """
         response = h11.Response(status_code=status, headers=headers, reason=reason(status))
         line, _, lines = (self._http.send(response) or b"").partition(_LINE_END)
@@ -197,7 +199,7 @@ class Exchange:
 
 @lru_cache(maxsize=8)
 def header_lines(headers: Headers) -> bytes:
-    """Return constant headers as lines, each with its line end. Nothing that a client sent may be in them."""
+    """Return constant headers as lines, each with its line end. The headers must contain no text from a client."""
     return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1")
 
 
@@ -213,7 +215,7 @@ def reason(status: int) -> bytes:
 
 
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
-    """Return the connection itself, or for a TLS connection a plain socket as `_bridged` does."""
+    """Return the connection itself; for a TLS connection, return a plain socket as `_bridged` does."""
     tls = _shared(connection)
     return (connection.dup(), lambda: None) if tls is None else _bridged(tls)
 
@@ -228,17 +230,16 @@ def _shared(connection: socket.socket) -> Stream | None:
 
 
 def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
-    """Return a plain socket that two threads connect to a stream.
+    """Return a plain socket that two threads connect to a stream, and a function that waits for the threads.
 
-    The function that is returned with it must be called after the plain socket was closed. It waits for the threads,
-    because they use the stream and may still have output to send.
+    The caller closes the plain socket and then calls the function, because the threads may still have output to send.
     """
     ours, theirs = socket.socketpair()
 
     def send() -> None:
         _pump(ours, stream)
         with suppress(OSError):
-            ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output must then be an error
+            ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output is then an error
 
     outgoing = threading.Thread(target=send, daemon=True)
     incoming = threading.Thread(target=_pump, args=(stream, ours), daemon=True)

@@ -45,7 +45,7 @@ class Exec:
         return self.started and self.exit_code is None
 
     def claim(self) -> None:
-        """Note that the command is being started; raises ApiError (409) if it was started before."""
+        """Note that the command is being started; raises ApiError (409) for a second start."""
         with self.lock:
             if self.started:
                 raise ApiError(409, f"exec {self.id} has already run" if self.exit_code is not None
@@ -68,7 +68,7 @@ class Exec:
             self.terminal, self.job = master, job
 
     def finish(self, code: int) -> None:
-        """Note the end of the command, and close its terminal."""
+        """Record the exit code of the command, and close its terminal."""
         with self.lock:
             self.exit_code, self.job = code, None
             if self.terminal >= 0:

@@ -7,7 +7,9 @@ from typing import Any
 
 
 class Fields:
-    """One struct of a request, whose values have the types of `api.docker.request_types`. Keys are Go's field names."""
+    """One struct of a request. Its values have the types of `api.docker.request_types`, and its keys are Go's field
+    names.
+    """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
@@ -53,7 +55,7 @@ class Fields:
         return list(self._values.get(key) or ())
 
     def child(self, key: str) -> Fields:
-        """Return a struct of the struct; an empty one if there is none."""
+        """Return an inner struct; an empty struct if the field is missing."""
         return Fields(self._values.get(key) or {})
 
     def children(self, key: str) -> Sequence[Fields]:
@@ -78,5 +80,5 @@ class Fields:
         return self._values.get(key)
 
     def truthy(self, *keys: str) -> Iterator[str]:
-        """Yield those of the keys whose values are not empty (0, "", [] and {} are empty)."""
+        """Yield the keys whose values are not empty (0, "", [] and {} are empty)."""
         yield from (key for key in keys if self._values.get(key))

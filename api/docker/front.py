@@ -44,7 +44,7 @@ M_ARENA_MAX = -8
 thread allocate anyway."""
 HANDSHAKE_SECONDS = 10.0
 PAUSE_SECONDS = 0.2  # pause before the next accept if descriptors have run out
-FREE_THREADS = 2  # threads of each socket that wait for a connection
+FREE_THREADS = 2  # number of threads that wait for a connection on each socket
 COMMON_HEADERS = (
     ("Api-Version", API_VERSION),
     ("Docker-Experimental", "false"),
@@ -81,7 +81,7 @@ class Acceptors:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # the client has gone, or there are no more descriptors
+            except OSError:  # the client has gone, or no descriptor is free
                 time.sleep(PAUSE_SECONDS)
                 continue
             self._replace()
@@ -109,7 +109,7 @@ class Front:
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
-        raise_descriptor_limit()  # only here, because containers inherit the limit of the workers
+        raise_descriptor_limit()  # not in the workers, because containers inherit their limit
         gc.set_threshold(COLLECTED_OBJECTS)
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
         threading.stack_size(STACK_BYTES)

@@ -1,4 +1,7 @@
-"""JSON as Go reads it: numbers as written, repeated keys, text that is no Unicode, and the texts of syntax errors."""
+"""Read JSON as Go does.
+
+Numbers and repeated keys stay as they are written. Text may be invalid Unicode. Syntax errors have Go's texts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _AFTER = {ord("{"): "after object key:value pair", ord("["): "after array elemen
 
 
 class InvalidJson(ValueError):
-    """The text is no JSON; the error has Go's text."""
+    """The text is not valid JSON; the error has Go's text."""
 
 
 class MoreContent(ValueError):
@@ -82,7 +85,7 @@ class _Scanner:
         self._data, self._at = data, 0
 
     def value(self) -> None:
-        """Read the value. ``opened`` has the brackets around the present place."""
+        """Read the value; ``opened`` holds the brackets that are open at the present position."""
         opened: list[int] = []
         while True:
             byte = self._next()
@@ -107,7 +110,7 @@ class _Scanner:
             self._key(opened[-1])
 
     def _key(self, bracket: int) -> None:
-        """Read the key of a member of an object with its colon; a member of an array has none."""
+        """Read the key and the colon of a member of an object; a member of an array has no key."""
         if bracket == ord("{"):
             if self._next() != ord('"'):
                 raise self._wrong("looking for beginning of object key string")
@@ -160,7 +163,7 @@ class _Scanner:
         self._at += 1
 
     def _next(self) -> int:
-        """Return the next byte that is no space."""
+        """Return the next byte that is not white space."""
         while self._skip(_SPACE.encode()):
             pass
         return self._peek()

@@ -1,8 +1,9 @@
 """Go types, and the decoding of JSON into them by the rules and with the error texts of Go's encoding/json.
 
-Keys match in any case, and unknown keys are ignored. ``null`` leaves a scalar as it is, and empties all else. Of equal
-keys, the last counts; equal objects are merged. A value of a wrong type does not end the decoding; the first one in the
-order of the document is the error. The texts are those of Go 1.24, with which Docker 26.1.5 in Debian is built.
+Keys match in any case, and unknown keys are ignored. ``null`` leaves a scalar unchanged, and empties every other value.
+For a repeated key, the last value counts, but objects are merged. A value of a wrong type does not end the decoding.
+The error names the first such value in the document. The texts are those of Go 1.24, with which Docker 26.1.5 in Debian
+is built.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Mismatch(ValueError):
 
 
 class Place:
-    """Where a value is: the name of the innermost struct, and the names of the fields that lead to the value."""
+    """The position of a value: the name of the innermost struct, and the names of the fields that lead to the value."""
 
     __slots__ = ("fields", "struct")
 
@@ -70,7 +71,7 @@ class GoType(ABC):
     def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         """Return the Python value for a JSON value that is not null.
 
-        A value of a wrong type adds an error, and ``before`` is returned: the value of an earlier equal key, or `zero`.
+        For a value of a wrong type, add an error and return ``before``: the value of an earlier equal key, or `zero`.
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
@@ -127,7 +128,7 @@ class Int(GoType):
 
 
 class ListOf(GoType):
-    """A list. ``length`` is the length of an array, which ignores further members, or None for a slice."""
+    """A list. An array has a ``length``, and ignores further members; for a slice, ``length`` is None."""
 
     def __init__(self, item: GoType, name: str = "", length: int | None = None) -> None:
         self.item, self._length, self.name = item, length, name or f"[]{item.name}"

@@ -43,7 +43,7 @@ def given() -> list[socket.socket]:
 
 
 def unix_listener(settings: Settings) -> socket.socket:
-    """Listen on the unix socket, mode 0660, root and the group; raises EngineError.
+    """Listen on the unix socket, which has mode 0660 and belongs to root and the group; raises EngineError.
 
     A socket on which another process listens is not replaced. If the socket is in HAWSE_RUN, the group also gets the
     right to enter this directory.

@@ -36,7 +36,7 @@ _FALSE = ("", "0", "no", "false", "none")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer. ``body`` is bytes that are sent as they are; without a body, its length is 0."""
+    """A complete answer. The bytes of ``body`` are sent unchanged; an answer without a body has b""."""
 
     status: int = 200
     body: bytes = b""
@@ -149,7 +149,7 @@ class Request:
         return self.workers.start(job, arguments, files=files)
 
     def start_session(self, job: Callable[..., Any], *arguments: Any, files: Sequence[int] = ()) -> Job:
-        """Start a job as `start_job` does; the job may run for as long as a container."""
+        """Start a job as `start_job` does; the job may run as long as a container runs."""
         return self.workers.start(job, arguments, files=files, counted=False)
 
     def open_stream(self, content_type: str = "application/json", status: int = 200) -> ChunkedStream:
@@ -177,7 +177,7 @@ def atoi(text: str) -> int:
 
 
 def _chosen(values: Mapping[str, bool] | Sequence[str] | None) -> list[str]:
-    """Return the values of a filter."""
+    """Return the chosen values of a filter."""
     if isinstance(values, Mapping):
         return [value for value, chosen in values.items() if chosen]
     return list(values or ())

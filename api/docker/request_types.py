@@ -1,4 +1,4 @@
-"""The Go structs of the bodies of requests, from the packages of Docker 26.1.5 and, for a few fields, of later ones."""
+"""The Go structs of request bodies in Docker 26.1.5, with a few fields of later versions."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Match:
 
 
 class Router:
-    """The routes of the API, in order: the first that matches serves the request."""
+    """The routes of the API. The first route that matches a request serves it."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[tuple[str, str], Handler] = {}

@@ -37,7 +37,7 @@ class Service:
         self._front, self._channel = 0, socket.socket()
         self._code: int | None = None
         self._idle, self._busy = IdleChild(self._be_idle), False
-        self._scratch = 0  # pid that creates the scratch host; afterwards, the first idle worker is forked
+        self._scratch = 0  # pid that creates the scratch host; when it ends, the first idle worker is forked
 
     def run(self) -> int:
         """Serve; return the exit code of the process."""

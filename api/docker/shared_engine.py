@@ -1,4 +1,4 @@
-"""The engine that all threads of the front read with. Workers open their own engines."""
+"""All threads of the front share one engine, which only reads. Workers open their own engines."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ HUNG_UP = select.POLLHUP | select.POLLRDHUP | select.POLLERR
 
 
 class Stream(Protocol):
-    """A connected socket, or something that is used like one."""
+    """A connected socket, or an object with the same methods."""
 
     def recv(self, size: int, /) -> bytes:
         """Wait for data and return it, or b"" at the end."""

@@ -32,7 +32,7 @@ _SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
     "PidsLimit": lambda value: value in (0, -1),
     "Runtime": lambda value: value in ("", "runc"),
 }
-"""Settings without effect. The test of each setting is true for values that ask for what hawse does anyway."""
+"""Settings without effect. Each has a test, which is true for the values that ask for hawse's own behaviour."""
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], int, str]] = {
     "CgroupnsMode": (lambda value: value in ("", "private", "host"), 400, "invalid cgroup namespace mode: {}"),
     "IpcMode": (
@@ -49,7 +49,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], int, str]] = {
     "ShmSize": (lambda value: value >= 0, 400, "SHM size can not be less than 0"),
     "UTSMode": (lambda value: value in ("", "host"), 400, "invalid UTS mode: {}"),
 }  # fmt: skip
-"""Whether Docker accepts the value of a setting, with its status and text for other values."""
+"""Maps a setting to the test for values that Docker accepts, and to Docker's status and error text."""
 RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") if name != "Annotations")
 """The settings that POST /containers/{id}/update accepts and ignores."""
 

@@ -103,7 +103,7 @@ class Workers:
     ) -> Job:
         """Start ``job(engine, files, *arguments)`` in a worker, with copies of the descriptors ``files``.
 
-        A job that is not ``counted`` may run for as long as a container, and never waits for a turn.
+        A job that is not ``counted`` may run as long as a container runs, and never waits until other jobs end.
         """
         return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
 

@@ -1,10 +1,10 @@
 """Cache answers of ``hawse __complete`` in files that the shells read themselves, so that a TAB starts no process.
 
 An answer is the list of names that ``hawse __complete`` prints. The cache file of an answer is HAWSE_ROOT/names/KINDS,
-where KINDS lists the kinds of names in the answer (``networks,images``). A cache file gets the modification time that
-the local store (this host's SQLite file) had just before the answer was computed. The shells use a cache file only
-while the local store still has this modification time. Only the owner can read a cache file, because a user who is not
-allowed to read the local store must not see the answer.
+where KINDS lists the kinds of names in the answer (``networks,images``). A cache file gets the modification time of the
+local store (this host's SQLite file), read just before the answer was computed. The shells use a cache file only while
+the local store still has this modification time. Only the owner can read a cache file, because other users must not
+learn what is in the local store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.paths import make_private_directory, open_private
 
 DIRECTORY = "names"
 MIN_STORE_AGE_NANOSECONDS = 50_000_000
-"""Nanoseconds that must have passed since the last write to the local store before an answer may be cached.
+"""Minimum age of the last write to the local store, in nanoseconds. After a newer write, no answer is cached.
 
 The kernel's file times are coarse: two writes within this interval may have the same time.
 """

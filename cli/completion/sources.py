@@ -1,7 +1,6 @@
 """Every completion source by name.
 
-A source defines the words, the ``key=`` prefixes and the kinds of names that may complete a flag's value or an
-argument.
+A source defines how a flag's value or an argument may be completed: by words, ``key=`` prefixes and kinds of names.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Source:
     - ``summaries``: the descriptions of the keys; a key may have none.
     - ``commas``: the value is a comma-separated list, and the last part of the list is completed.
     - ``by_flag``: another flag of the command line selects the source. The tuple holds that flag's long name, its short
-      name, and the source for each value of that flag ("" if that flag is not given).
+      name, and a source for each of its values. The value "" stands for a command line without that flag.
     """
 
     words: Words = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 from cli.options.environment import pairs_to_map
 
 Given = Mapping[str, Any]
-"""The values of all flags of the command line; a key of this map is a flag's parameter name.
+"""Maps the parameter name of each flag of the command line to the flag's value.
 
 For example, the key of ``--log-driver`` is ``log_driver``.
 """

@@ -39,8 +39,7 @@ def container_create(
     checks.removal(flags)
     unsupported.refuse(flags)
     networks = endpoint_settings(flags["network"], _network_flags(flags))
-    # Since API 1.44, Docker's client sends the MAC address only in the settings of the network, not in the container's
-    # Config.
+    # Since API 1.44, Docker's client sends the MAC address only in the network's settings, not in Config.
     config = replace(config, mac_address="", exposed_ports=exposed)
     return ContainerCreate(config, host, networks, flags["name"])
 

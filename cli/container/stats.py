@@ -54,10 +54,10 @@ def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stre
 def readings(
     app: App, containers: Sequence[str], *, everything: bool
 ) -> Iterator[list[tuple[str, Mapping[str, Json], Json]]]:
-    """Yield a list at each reading: for each container, its name in the table, the previous documents by id, and its
-    present document.
+    """At each reading, yield a list with one entry for each container.
 
-    Without ``containers``, all running containers are read; with ``everything``, all containers.
+    An entry has the container's name in the table, the previous documents by id, and the present document. Without
+    ``containers``, all running containers are read; with ``everything``, all containers.
     """
     before: dict[str, Json] = {}
     pause = FIRST_SECONDS
@@ -73,8 +73,8 @@ def readings(
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
     """Return the figures of each container, with the container's name in the output.
 
-    The name is the text that the user typed. If the user gave no containers, all running containers are read (with
-    ``everything``, all containers), and the name is the short id.
+    The name is the text that the user typed. If the user gave no containers, the name is the short id. All running
+    containers are then read, or with ``everything`` all containers.
     """
     if containers:
         names = list(map(container_path_segment, containers))

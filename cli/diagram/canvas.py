@@ -8,7 +8,7 @@ from cli.diagram.parts import clean
 
 SANS, MONO = "sans-serif", "monospace"
 LETTER = {SANS: 0.62, MONO: 0.61}
-"""Estimated width of a letter as a part of the font size. Most letters are a little narrower."""
+"""Estimated width of a letter as a fraction of the font size. Most letters are a little narrower."""
 INK, SOFT, WHITE = "#0f172a", "#475569", "#ffffff"
 
 
@@ -58,7 +58,7 @@ class Canvas:
         bold: bool = False,
         to_the_left: bool = False,
     ) -> None:
-        """Add a text of at most ``room`` pixels; the data is escaped, and is cut if it may be wider."""
+        """Add a text that is at most ``room`` pixels wide; escape the text, and cut it if it may be wider."""
         shown = clean(data, max(1, int(room / (size * LETTER[font]))))
         # Replace U+FFFE and U+FFFF, because XML allows neither of them, not even as an escape.
         safe = escape(shown.replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd"))

@@ -1,4 +1,4 @@
-"""Functions that all drawings of a map use: the containers of a network by host, short texts, and colours."""
+"""Functions that all drawings of a map use: they group containers by host, shorten texts and choose colours."""
 
 from __future__ import annotations
 

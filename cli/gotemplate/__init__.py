@@ -1,8 +1,8 @@
 """Go templates as in Docker's ``--format``: the language, Docker's functions, inspect documents and rows of lists.
 
 The package implements Go's text/template, fmt and encoding/json, and the Go types of Docker's inspect documents. It
-does not know where documents come from, how columns are laid out, or which prefix or exit code a command adds to an
-error.
+knows neither the source of the documents nor the layout of columns. It does not know which prefix or exit code a
+command adds to an error.
 
 The template engine::
 

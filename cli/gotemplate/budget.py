@@ -1,8 +1,7 @@
 """Limits on the work and the output of one execution of a Go template (``--format``).
 
 A template is a program: it can loop, recurse and double strings. This module counts the steps and the produced bytes.
-If a limit is reached, the execution of the template ends with an error, before the template exhausts the machine's time
-or memory.
+At a limit, the execution ends with an error. The template therefore cannot exhaust the machine's time or memory.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Evaluate the pipelines of a template: commands, fields, methods, function calls and their arguments.
 
 The module knows how values are passed inside one invocation of a template. It does not know control structures and
-output, which executor.py implements. A failure raises Fault. The evaluator's attribute ``node`` is then the node that
-was being evaluated, which the error message names.
+output, which executor.py implements. A failure raises Fault. The evaluator's attribute ``node`` is then the node whose
+evaluation failed. The error message names this node.
 
 The functions here call each other as plain Python and never through C code such as ``map``. Deeply nested templates
-therefore use Python's own stack only. Python's recursion limit bounds the nesting of templates, and the size of the
-thread's C stack does not.
+therefore use Python's own stack only. Python's recursion limit bounds the nesting of templates; the size of the
+thread's C stack does not matter.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from engine.golang.strconv import quote
 class MissingArgument:
     """The type of the constant MISSING.
 
-    MISSING takes the place of the value from the previous stage of a pipeline if there is no previous stage.
+    In the first stage of a pipeline, MISSING takes the place of the value that a previous stage would give.
     """
 
 

@@ -1,6 +1,6 @@
 """Execute a parsed template: print values, run if/with/range, and invoke other templates.
 
-The module knows control flow and where an error happened. It does not know how pipelines are evaluated.
+The module handles control flow and the positions of errors. It does not know how pipelines are evaluated.
 """
 
 from __future__ import annotations

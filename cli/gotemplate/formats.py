@@ -61,7 +61,7 @@ class _Format:
             self.at += 1
         self._index()
         self._width()
-        # Treat a point at the very end of the format string as the verb letter, and not as the start of a precision.
+        # A point at the very end of the format string is the verb letter, and not the start of a precision.
         if self._peek() == "." and self.at + 1 < len(self.text):
             self._precision()
         if not self._after_index:

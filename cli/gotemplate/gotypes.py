@@ -190,7 +190,7 @@ class Value:
         return Value(self.type.element(), items[index], kind == "slice" or self.addressable)
 
     def entry(self, key: Raw) -> Value | None:
-        """Return the value that a map has for a raw key (the key in its Python form), or None if the key is missing."""
+        """Return a map's value for a raw key (the key in its Python form), or None if the key is missing."""
         if self.raw is None or key not in self.raw:
             return None
         return Value(self.type.element(), self.raw[key])
@@ -294,10 +294,9 @@ def integer(value: int) -> Value:
 
 
 def indirect(value: Value | None) -> tuple[Value | None, bool]:
-    """Follow pointers and interfaces to the value to which they finally refer, and return this value.
+    """Follow pointers and interfaces; return the final value, and whether it is a nil pointer or interface.
 
-    If a pointer or interface on the way is nil, stop at this pointer or interface and return it. Also return whether
-    the returned value is a nil pointer or interface. A pointer to an opaque Python object is not followed.
+    A nil pointer or interface on the way is the final value. A pointer to an opaque Python object is not followed.
     """
     while value is not None and value.type.kind in ("ptr", "interface"):
         if value.raw is None:

@@ -132,7 +132,7 @@ def parse_integer(text: str) -> int | None:
 def parse_float(text: str) -> float | None:
     """Return the value of a Go floating point literal.
 
-    Return None if the text is not such a literal, or if the value is too large.
+    Return None for text that is not such a literal, and for a value that is too large.
     """
     sign, digits = _split_sign(text)
     if "_" in digits and not _underscores_ok(digits):

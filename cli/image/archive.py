@@ -15,7 +15,7 @@ from cli.app import App, StatusError
 def opened_archive(app: App, path: str | None) -> Iterator[BinaryIO]:
     """Open an archive, or standard input if ``path`` is None; a terminal shows how many bytes have been read.
 
-    Raises StatusError for an OSError of the file, also for one inside the ``with`` block.
+    An OSError of the file becomes a StatusError, even if the OSError is raised inside the ``with`` block.
     """
     if path is None:
         with shown_reading(app, app.stdin, "standard input") as archive:

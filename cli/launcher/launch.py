@@ -7,13 +7,13 @@ every further import takes longer than the exchange with the server.
 
 The launcher is this process. The protocol between launcher and server consists of these messages:
 
-- A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file
-  descriptor for a process), to which the launcher sends signals.
-- The launcher then sends the request with its file descriptors. The launcher does not send the descriptors before
-  WELCOME, because the descriptors would stay in the socket's queue if the server hangs.
+- A child process of the server receives the connection. The child sends WELCOME with its own pidfd (a file descriptor
+  for a process), to which the launcher sends signals.
+- The launcher then sends the request with its file descriptors. The launcher does not send them before WELCOME, because
+  they would stay in the socket's queue if the server hangs.
 - The child sends READY, and the launcher sends GO. The child runs the command only after GO.
-- Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never
-  runs the command.
+- Before GO, the launcher may run the command itself, because the child waits for GO. After GO, the launcher never runs
+  the command.
 """
 
 import _socket
@@ -45,7 +45,7 @@ ANSWER_TIMEOUT_SECONDS = 1.0
 process.
 """
 CHECK_SECONDS = 0.25
-"""Seconds between two checks whether a signal (SIGSTOP) has stopped a server that does not answer, or it hangs."""
+"""Seconds between two checks of a server that does not answer. The check finds out whether it is stopped or hangs."""
 
 WELCOME, READY, REFUSED, GO, EXITED, KILLED, STOPPED = b"W", b"R", b"N", b"G", b"E", b"K", b"T"
 MESSAGE = 5  # bytes of one protocol message: a letter that names the message, and a 4-byte number
@@ -76,7 +76,7 @@ class ServerRefused(Exception):
 
 
 class ServerStopped(Exception):
-    """Raised when a signal such as SIGSTOP has stopped the warm server, or the server hangs."""
+    """Raised when the warm server hangs, or when a signal such as SIGSTOP has stopped it."""
 
 
 def main() -> None:
@@ -150,7 +150,7 @@ def run_warm() -> None:
 def connect() -> _socket.socket:
     """Connect to the warm server and return the connected socket.
 
-    Raises OSError if no server listens, and `ServerRefused` if the server belongs to another user.
+    Raises OSError without a listening server. Raises `ServerRefused` if the server belongs to another user.
     """
     # Connect through the open directory, because the path of HAWSE_RUN may be longer than a socket address allows.
     directory = posix.open(posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN, posix.O_PATH | posix.O_CLOEXEC)
@@ -169,8 +169,8 @@ def connect() -> _socket.socket:
 def await_answer(server: _socket.socket) -> None:
     """Wait until the warm server answers or closes the connection.
 
-    Raises TimeoutError after the time-out. Raises `ServerStopped` if two checks in a row find that the server is
-    stopped, or at the time-out if it hangs.
+    Raises `ServerStopped` after two checks in a row that find the server stopped. At the time-out, raises
+    `ServerStopped` if the server hangs, else TimeoutError.
     """
     only = posix.environ.get(MODE_VARIABLE) == b"only"
     limit, waited, checks = SERVER_TIMEOUT_SECONDS if only else ANSWER_TIMEOUT_SECONDS, 0.0, []
@@ -210,8 +210,8 @@ def send_request(server: _socket.socket, streams: list[int]) -> None:
 def request_of_this_process(streams: list[int]) -> bytes:
     """Return the bytes of the request.
 
-    The request holds the result of `identity`, the umask, the numbers of the open streams, the ignored signals, the
-    command's arguments and the environment variables.
+    The request holds the result of `identity`, the umask, the numbers of the open streams and the ignored signals. It
+    also holds the command's arguments and the environment variables.
     """
     umask = posix.umask(0o077)
     posix.umask(umask)

@@ -16,7 +16,7 @@ else:
 Activity = tuple[bytes, int]
 """The state of a process, such as b"T" after SIGSTOP, and its processor time in 1/100 s."""
 SPIN_TICKS = 20
-"""Processor time, in 1/100 s, after which a server that has accepted no connection hangs in a loop."""
+"""Processor time in 1/100 s. A server that uses this time without accepting a connection hangs in a loop."""
 
 
 def activity_of(pid: int) -> Activity:
@@ -44,10 +44,10 @@ def is_stopped(checks: list[Activity]) -> bool:
 
 
 def hangs(checks: list[Activity]) -> bool:
-    """Return whether a server that does not answer hangs, from its state and processor time at several checks.
+    """Return whether a silent server hangs, judged by its state and processor time at several checks.
 
-    The server has not accepted the connection. It has slept all the time (not for a disk), or used the processor. A
-    server on an overloaded machine does neither.
+    A server hangs if it has not accepted the connection, and either slept all the time or used much processor time. A
+    sleep that waits for a disk does not count. A server on an overloaded machine does neither.
     """
     used = checks[-1][1] - checks[0][1]
     is_idle = used == 0 and {state for state, _ in checks} == {b"S"}
@@ -55,9 +55,10 @@ def hangs(checks: list[Activity]) -> bool:
 
 
 def is_unaccepted() -> bool:
-    """Return whether a warm server has not accepted a connection from this network namespace.
+    """Return whether a connection from this network namespace still waits for a warm server to accept it.
 
-    A server has nothing to do with a connection that it has accepted and passed to its child.
+    The server passes an accepted connection to its child. Only a waiting connection therefore shows that the server
+    hangs.
     """
     file = posix.open(b"/proc/self/net/unix", posix.O_RDONLY | posix.O_CLOEXEC)
     lines = b""

@@ -26,7 +26,7 @@ def ipam_configs(
 ) -> tuple[IPAMConfig, ...]:
     """Return one IPAM configuration per subnet, with the options that belong to this subnet.
 
-    Raises StatusError if an option matches no subnet, or if two options of the same kind match one subnet.
+    Raises StatusError for an option that matches no subnet, and for two options of the same kind in one subnet.
     """
     if len(subnets) < max(len(ranges), len(gateways)):
         raise StatusError("every ip-range or gateway must have a corresponding subnet")
@@ -77,8 +77,8 @@ def _matches_either(one: str, other: str) -> bool:
 def _contains(subnet: str, data: str) -> bool:
     """Return whether an address (``10.0.0.1``, or with a prefix length ``10.0.0.1/24``) is in a subnet.
 
-    ``data`` is the address. Raises StatusError if ``subnet`` is invalid, or if an address with a prefix length is
-    invalid. For an invalid address without a prefix length, return False.
+    ``data`` is the address. Raises StatusError for an invalid ``subnet``, and for an invalid address with a prefix
+    length. For an invalid address without a prefix length, return False.
     """
     try:
         network = parse_cidr(subnet)[1]

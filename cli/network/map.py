@@ -24,7 +24,10 @@ TEXTS = {"mermaid": mermaid.draw, "dot": dot.draw, "svg": svg.draw}
 @click.argument("networks", nargs=-1)
 @click.pass_obj
 def map_(app: App, format: str, networks: tuple[str, ...]) -> None:
-    """Print a map of the networks, or of all networks that are in use or that a user created."""
+    """Print a map of the given networks.
+
+    Without names, the map has all networks that are in use or that a user created.
+    """
     if format not in ("", "tree", "json", *TEXTS):
         raise StatusError(f"unknown format {format}: use tree, mermaid, dot, svg or json")
     document = app.engine.diagnostics.map(networks)

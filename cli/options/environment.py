@@ -28,7 +28,7 @@ def env_value(text: str, environ: Mapping[str, str]) -> str:
 def latest(pairs: Iterable[str]) -> list[str]:
     """Return the ``name=value`` pairs without repeated names.
 
-    If several pairs have the same name, keep only the last pair, at the position of the first pair with this name.
+    Of several pairs with the same name, keep the last pair, at the position of the first pair.
     """
     return list({pair.partition("=")[0]: pair for pair in pairs}.values())
 
@@ -54,7 +54,7 @@ def pairs_to_map(pairs: Iterable[str]) -> dict[str, str]:
 def with_files(files: Iterable[str], pairs: Iterable[str], environ: Mapping[str, str] = _NOTHING) -> list[str]:
     """Return the ``name=value`` pairs of the files, followed by the pairs of the command line.
 
-    If a name is in a file and on the command line, the pair of the command line is used, because this pair comes last.
+    If a name is in both, the pair of the command line counts, because it comes last.
     """
     return [*(pair for file in files for pair in read_pairs(file, environ)), *pairs]
 

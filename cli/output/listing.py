@@ -81,9 +81,9 @@ def omittable(titles: Sequence[str], format: str, *, no_trunc: bool = False) -> 
 
 
 def fits_terminal(app: App, elided: Sequence[str]) -> bool:
-    """Return whether a table is fitted into the terminal's width.
+    """Return whether a table must be fitted into the terminal's width.
 
-    This applies to a command's own table on a terminal with colour.
+    Only a command's own table on a terminal with colour is fitted.
     """
     return bool(elided) and app.color
 

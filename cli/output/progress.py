@@ -1,8 +1,8 @@
 """Show on a terminal that a command still works: a child process draws a line with rich.
 
 The child draws nothing in the first half second. Quick commands therefore show no line and never import rich. The child
-is a process and no thread, because the command may fork and change namespaces during the work. The child ends when the
-command closes the connection or dies.
+is a process and not a thread, because the command may fork and change namespaces during the work. The child ends when
+the command closes the connection or dies.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Progress:
 
 
 class _Line:
-    """The line, in the child process that draws it."""
+    """The progress line. Only the child process that draws the line uses this class."""
 
     def __init__(self, text: str, total: int, announce: Callable[[], object]) -> None:
         self.text, self.total, self.amount, self._announce = text, total, 0, announce

@@ -1,4 +1,4 @@
-"""Fit a table into the width of a terminal, and colour the states in it.
+"""Fit a table into the width of a terminal, and colour its states.
 
 Only a terminal with colour gets such a table; a pipe gets Docker's table (`cli.output.table`). A table that fits in
 Docker's layout keeps this layout. Otherwise columns are first cut and then omitted, in the command's order.

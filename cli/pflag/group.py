@@ -75,7 +75,7 @@ class Group(click.Group):
         return (command.name if command else None), command, args[1:]
 
     def refuse_absent(self, ctx: click.Context, name: str) -> None:
-        """Raise StatusError if Docker has the command ``name`` in this group, with the reason why hawse lacks it."""
+        """If Docker has the command ``name`` in this group, raise StatusError with the reason why hawse lacks it."""
         root, line = ctx.find_root().command, path(ctx)
         why = root.absent(f"{line} {name}") if isinstance(root, Group) else ""
         if why:

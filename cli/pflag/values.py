@@ -1,8 +1,8 @@
 """The kinds of flag values.
 
-A kind has a name, which the help text shows. A kind defines how each use of the flag changes the flag's value, and how
-the help text shows a default value. This module has the generic kinds of pflag and Docker. A kind that only one family
-of commands uses is in that family's package, where it is created by `scalar` or `list_of`.
+A kind has a name, which the help text shows. A kind defines how each use of the flag changes the flag's value. It also
+defines how the help text shows a default value. This module has the generic kinds of pflag and Docker. A family of
+commands may have its own kinds in its own package, created by `scalar` or `list_of`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from cli.pflag import command, exactly, flag
 def check(app: App, repair: bool) -> None:
     """Print each fault of the store and, with ``--repair``, each step of the repair.
 
-    The exit code is 0 if the store is intact or was repaired, and 1 if it is damaged or cannot be repaired.
+    The exit code is 0 for a store that is intact or was repaired, otherwise 1.
     """
     report = app.engine.system.check(repair=repair)
     app.out_lines([*(f"damaged: {line}" for line in report.problems), *(f"repair: {line}" for line in report.done)])

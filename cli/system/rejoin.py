@@ -11,5 +11,5 @@ from cli.pflag import command, exactly
 @command("__rejoin", "Connect adopted namespaces whose names exist again", exactly(0), hidden=True)
 @click.pass_obj
 def rejoin(app: App) -> None:
-    """Reconnect each adopted namespace that lost its networks at a boot and exists again."""
+    """Reconnect each adopted namespace that lost its networks at a reboot and exists again."""
     app.engine.containers.rejoin()

@@ -13,9 +13,8 @@ from cli.launcher.launch import PACKAGES
 from engine.eventloop.inotify import CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MOVE_SELF, MOVED_FROM, MOVED_TO, Inotify
 
 OURS = ("cli", "engine", "drivers")
-# Modules that a command imports only when the command uses them.
-#
-# Without the warm server, a command starts faster in this way. The warm server imports all of these modules in advance.
+# Modules that a command imports only when it uses them, so that commands without the warm server start faster. The warm
+# server imports all of these modules in advance.
 LATE = ("importlib.metadata", "subprocess", "tarfile", "traceback")
 RESIDENT = (
     "engine.agentd", "engine.dns", "engine.portproxy", "engine.swarm.server", "cli.warm",
@@ -65,8 +64,8 @@ def watch(inotify: Inotify, changed: Callable[[], None]) -> None:
 def directories() -> Iterator[str]:
     """Yield hawse's directories with all subdirectories, and the directories in which libraries are installed.
 
-    The directories of libraries are watched without subdirectories, because an upgrade of a library creates or removes
-    entries directly in these directories.
+    The directories of libraries are watched without subdirectories, because an upgrade of a library changes entries
+    directly in these directories.
     """
     for package in OURS:
         for path, below, _ in os.walk(os.path.join(PACKAGES, package)):

@@ -1,4 +1,4 @@
-"""The products under test: where each product keeps its state, how it starts and stops, and how its commands begin."""
+"""Each class describes a product under test: how it starts and stops, and how its commands run."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class Product:
 class Hawse(Product):
     """hawse as a user installs it.
 
-    Its launcher passes each command to the warm server (a resident process that runs commands), and starts a warm
-    server if none runs.
+    Its launcher passes each command to the warm server (a resident process that runs commands). The launcher starts a
+    warm server if none runs.
     """
 
     name = "hawse"

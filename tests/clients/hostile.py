@@ -1,7 +1,8 @@
 """``python -m tests.clients.hostile HAWSE_SOCKET DOCKER_SOCKET``: compare the answers to thousands of hostile requests.
 
 Both hosts need the image bb, a running container c1, and a network n1. The program lists the requests whose status or
-message differs. It asks for nothing that changes a host: names are taken, images and containers are missing.
+message differs. No request changes a host, because new names are already in use, and the named images and containers do
+not exist.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def cases() -> Iterator[Case]:
 
 
 def members(kind: GoType, value: bytes) -> Iterator[bytes]:
-    """Yield members of an object of this type, one of which has the hostile value at some depth."""
+    """Yield the text of members for objects of this type. In each text, one value at some depth is the hostile one."""
     if isinstance(kind, Struct):
         for name, _, inner in kind.fields.values():
             key = json.dumps(name).encode()

@@ -1,4 +1,4 @@
-"""Access to the API: local users need the group of the socket, and other hosts need a certificate."""
+"""To use the API, local users need the group of the socket, and other hosts need a certificate."""
 
 from __future__ import annotations
 

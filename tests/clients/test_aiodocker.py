@@ -1,4 +1,4 @@
-"""aiodocker, unmodified, on hawse's API."""
+"""aiodocker works unmodified with hawse's API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ansible's collection community.docker, unmodified, on hawse's API. `.ci/setup test` installs it."""
+"""Ansible's collection community.docker works unmodified with hawse's API. `.ci/setup test` installs the collection."""
 
 from __future__ import annotations
 

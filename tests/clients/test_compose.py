@@ -1,4 +1,4 @@
-"""docker compose, unmodified, on hawse's API."""
+"""docker compose works unmodified with hawse's API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docker's own command line, unmodified, on hawse's API."""
+"""docker's own command line works unmodified with hawse's API."""
 
 from __future__ import annotations
 

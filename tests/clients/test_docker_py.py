@@ -1,4 +1,4 @@
-"""docker-py, unmodified, on hawse's API."""
+"""docker-py works unmodified with hawse's API."""
 
 from __future__ import annotations
 

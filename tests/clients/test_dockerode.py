@@ -1,4 +1,4 @@
-"""dockerode (Node.js), unmodified, on hawse's API. `.ci/setup test` installs it."""
+"""dockerode (Node.js) works unmodified with hawse's API. `.ci/setup test` installs dockerode."""
 
 from __future__ import annotations
 

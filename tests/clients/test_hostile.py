@@ -1,4 +1,4 @@
-"""Requests that no well-meaning client sends. Status and message are those of dockerd 26.1.5 for the same request.
+"""hawse answers hostile requests with the status and message that dockerd 26.1.5 gives.
 
 `tests.clients.hostile` sends many more such requests to hawse and to a real dockerd, and lists the differences.
 """

@@ -1,4 +1,4 @@
-"""Images through the API: docker's pull, load, import, tag, images and rmi, and docker-py."""
+"""docker (pull, load, import, tag, images, rmi) and docker-py handle images through the API."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_pull_ends_when_the_client_goes_or_the_front_is_killed(service):
 
 
 def test_credentials_may_come_with_the_request(service):
-    """The registry of this test asks for credentials, and records those that it gets."""
+    """The registry of this test asks for credentials, and records the credentials that it gets."""
     seen = service.host.state / "seen"
     script = (
         "import http.server, sys\n"
@@ -121,7 +121,7 @@ def test_save(service, tmp_path):
     missing = service.docker("save", "-o", "no.tar", "bb", "nosuch", check=False)
     assert missing.stderr == "Error response from daemon: No such image: nosuch\n"
     service.docker("rmi", "saved:1")
-    service.docker("image", "prune", "-f")  # the image that was bb before
+    service.docker("image", "prune", "-f")  # removes the image that was named bb
 
 
 def test_a_present_image_of_another_platform(service):

@@ -1,4 +1,4 @@
-"""The protocol itself: versions, headers, errors, limits, and who may connect."""
+"""The HTTP protocol of the API: the tests check versions, headers, errors, limits and access rights."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_the_idle_worker_ends_without_jobs(service, tmp_path):
     settings = json.dumps({"path": str(tmp_path / "short.sock")})
     command = ["ip", "netns", "exec", service.host.name, sys.executable, "-c", SHORT_IDLE, settings]
     environment = service.host.env(HAWSE_RUN=str(tmp_path))
-    seen: set[int] = set()  # the front, the process that makes the scratch host, then the idle worker
+    seen: set[int] = set()  # pids of the front, of the process that makes the scratch host, and of the idle worker
 
     def front_alone(service: int) -> bool:
         pids = {pid for pid, _ in children(service)}

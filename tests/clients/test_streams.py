@@ -1,4 +1,4 @@
-"""The streams of containers through docker's own command line: run, exec, logs, attach, wait."""
+"""The tests check how docker's own command line (run, exec, logs, attach, wait) carries the streams of containers."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def threads(service) -> int:
 
 
 def test_hundreds_of_clients_follow_one_container(service):
-    """The clients outnumber a user's inotify descriptors, and some of their descriptors are above 1024."""
+    """A user has fewer inotify descriptors than there are clients. Some descriptors have numbers above 1024."""
     script = "while [ ! -e /go ]; do sleep 0.2; done; echo now; sleep 300"
     service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", script)
     paths = ("GET /containers/c1/logs?follow=1&stdout=1", "POST /containers/c1/attach?stream=1&stdout=1")
@@ -187,7 +187,7 @@ def test_hundreds_of_clients_follow_one_container(service):
 
 
 def test_hundreds_of_clients_follow_the_events(service):
-    """They share one inotify descriptor, because a user has only 128 of them."""
+    """The clients share one inotify descriptor, because a user has only 128 of them."""
     names = [f"n{number}" for number in range(5)]
     clients = [opened(service, "GET /events?filters={%22event%22:[%22create%22]}") for _ in range(200)]
     for each in clients:
@@ -300,7 +300,7 @@ def received(client: websocket.WebSocket, end: bytes) -> bytes:
 
 
 def test_attach_by_websocket(service):
-    """The client is the one of docker-py."""
+    """The test uses the WebSocket client of docker-py."""
     service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", "while read l; do echo got $l; echo err >&2; done")
     before = threads(service)
     streams = "?stream=1&stdin=1&stdout=1"
@@ -317,7 +317,7 @@ def test_attach_by_websocket(service):
     old.send("a\n")
     seen = ""
     while len(seen) < len("got a\nerr\n"):
-        seen += old.recv()  # as text
+        seen += old.recv()  # a text message, as before 1.28
     assert sorted(seen.splitlines()) == ["err", "got a"]
     assert received(client, b"\n") == b"got a\n"
     old.close()
@@ -327,7 +327,7 @@ def test_attach_by_websocket(service):
     broken.sock.sendall(b"\xff\xff\xff\xff")
     assert broken.recv_data()[1][:2] == b"\x03\xea", "1002: a protocol error"
     service.docker("kill", "c1")
-    assert client.recv_data() == (websocket.ABNF.OPCODE_CLOSE, b"\x03\xe8")  # 1000, the normal end
+    assert client.recv_data() == (websocket.ABNF.OPCODE_CLOSE, b"\x03\xe8")  # status 1000: the normal end
     until(lambda: threads(service) <= before + 1)
     assert service.ask("GET", "/containers/c1/attach/ws?stream=1").status == 400
     with pytest.raises(websocket.WebSocketBadStatusException) as missing:

@@ -1,4 +1,6 @@
-"""testcontainers, unmodified, on hawse's API. Its helper Ryuk is disabled, because it is an image in a registry."""
+"""testcontainers works unmodified with hawse's API. Its helper Ryuk is disabled, because Ryuk is an image in a
+registry.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host at the other end of an overlay, as the place of faults for ``hawse trace``."""
+"""Inject faults for ``hawse trace`` into the host at the other end of an overlay network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def asked(found):
 
 
 class FarHost:
-    """The host ``a``, on which ``web`` runs, as the place of faults. The container ``box`` on ``b`` traces to it."""
+    """The host ``a`` with the container ``web``. Tests inject faults here, and trace from the container ``box`` on
+    ``b``.
+    """
 
     def __init__(self, a, b):
         self.host, self.near = a, b
@@ -50,7 +52,7 @@ class FarHost:
 
     @contextmanager
     def fault(self, place, script, undo):
-        """Run a script for a ``with`` block, on the host, in the container ``web`` or in the network's namespace."""
+        """Inject a fault for a ``with`` block; ``place`` is the host, the container ``web`` or the network."""
         self.run(place, script)
         try:
             yield
@@ -66,7 +68,7 @@ class FarHost:
             self.host.run(*enter, "sh", "-ec", script)
 
     def trace(self, *argv):
-        """Trace from the other host. Under heavy load, the answer of this host may come too late: then trace again."""
+        """Trace from the other host. If this host's answer comes too late because of heavy load, trace again."""
         found = trace(self.near, *argv)
         return found if asked(found) else trace(self.near, *argv)
 

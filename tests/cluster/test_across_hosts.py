@@ -1,6 +1,4 @@
-"""Two hosts of a cluster as a user sees them: names, addresses, ports and the default route, tested with real
-packets.
-"""
+"""The tests send real packets between two hosts of a cluster. They check names, addresses, ports and default routes."""
 
 import json
 

@@ -1,6 +1,6 @@
-"""Certificates of a cluster's hosts: each certificate is renewed in time, and is refused after its end date.
+"""Each certificate of a cluster's hosts is renewed in time, and is refused after its end date.
 
-In these tests a certificate is valid for seconds; in real use a certificate is valid for days.
+In these tests a certificate is valid for seconds, in real use for days.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Faults of a cluster's host: the doctor names each fault, and ``--fix`` repairs hawse's own objects on this host."""
+"""The doctor names each fault of a cluster's host, and ``--fix`` repairs hawse's own objects on this host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encrypted networks: no traffic of an encrypted network is readable on the wire between the hosts.
+"""No traffic of an encrypted network is readable on the wire between the hosts.
 
 This must hold even while processes are killed or programs are missing.
 """

@@ -95,7 +95,7 @@ def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
     assert "idle" in b.hawse("network", "ls").stdout and len(places(b)) == 2
-    kill(b.agent_pid())  # then a new agent starts, which looks for networks without endpoints
+    kill(b.agent_pid())  # the next agent looks for networks without endpoints when it starts
     eventually(lambda: len(places(b)) == 1)
     assert "idle" not in b.hawse("network", "ls").stdout
     a.hawse("network", "rm", "idle")
@@ -268,7 +268,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
     assert other.reaches("c3", "kept")
     host.reboot()
     assert not other.reaches("c3", address)
-    booted = host.hawse("system", "boot")  # as systemd does; etcd is not ready yet, because the agent starts it
+    booted = host.hawse("system", "boot")  # as systemd does; etcd is not ready yet, because the agent starts etcd
     assert (booted.stdout, booted.stderr) == ("Networks: 1, containers: 1, namespaces: 0\n", "")
     assert host.ip("kept", "app") == address
     eventually(lambda: other.reaches("c3", "kept"), 30)

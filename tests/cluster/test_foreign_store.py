@@ -1,5 +1,6 @@
-"""A cluster whose store is an etcd that the user runs. hawse then starts no etcd itself; everything else works as in
-other clusters.
+"""A cluster uses an etcd that the user runs.
+
+hawse then starts no etcd itself. Everything else works as in other clusters.
 """
 
 import os
@@ -71,7 +72,7 @@ def test_nothing_goes_to_a_store_in_clear_or_to_one_that_cannot_prove_who_it_is(
     for url in ("http://root:secret@192.168.99.99:2399", "unix:///x", "ftp://192.168.99.99"):
         refused = stranger.hawse(*init, url, check=False)
         assert "must be https://HOST" in refused.stderr and "secret" not in refused.stderr
-    refused = stranger.hawse(*init, "https://root:secret@192.168.99.99:2379", check=False)  # host lacks this etcd's CA
+    refused = stranger.hawse(*init, "https://root:secret@192.168.99.99:2379", check=False)  # the host lacks the CA
     assert "certificate" in refused.stderr and not (stranger.root / "cluster").exists()
 
 

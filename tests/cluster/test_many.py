@@ -1,4 +1,4 @@
-"""Five hosts with a thousand endpoints: the tests measure the time until every host knows all endpoints.
+"""The tests measure how soon five hosts know all of a thousand endpoints.
 
 ``pytest -s`` prints the times.
 """

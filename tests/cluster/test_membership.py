@@ -1,4 +1,4 @@
-"""Creating, joining and leaving a cluster.
+"""Hosts create, join and leave a cluster.
 
 hawse prints the same messages as Docker. No failed command leaves a host half-joined.
 """
@@ -210,7 +210,7 @@ def test_a_store_that_cannot_start_makes_no_cluster(outsider):
 def test_hawse_s_own_bridges_are_no_address_to_advertise(outsider):
     outsider.hawse("network", "create", "mine")
     outsider.start("c1", "mine")
-    for _ in range(2):  # the first cluster leaves docker_gwbridge
+    for _ in range(2):  # docker_gwbridge of the first cluster stays
         outsider.hawse("swarm", "init")
         outsider.hawse("swarm", "leave", "--force")
     outsider.hawse("rm", "-f", "c1")

@@ -1,4 +1,4 @@
-"""``hawse trace`` across hosts: healthy targets are reachable, and faults on both hosts of the path are named.
+"""``hawse trace`` across hosts reports healthy targets as reachable, and names faults on both hosts of the path.
 
 Nothing repairs the two hosts, so a fault stays until it is undone.
 """
@@ -110,7 +110,7 @@ def test_a_closed_port_and_an_unknown_address(pair):
 
 
 def test_a_container_on_another_overlay(pair):
-    """The containers of two overlays share only the gateway bridge, which makes no neighbours of them."""
+    """The containers of two overlays share only the gateway bridge, which does not let them reach each other."""
     a, b = pair
     a.hawse("network", "create", "-d", "overlay", "--attachable", "apart")
     a.start("aside", "apart")
@@ -306,7 +306,7 @@ FAULTS = [
     ("mtu", "ext0", "host", "ip link set ext0 mtu 1300", "ip link set ext0 mtu 1500", "web"),
 ]  # fmt: skip
 PROBED = ("not-in-bridge", "container-firewall", "vxlan-blocked", "peer-table-stale", "own-firewall-damaged", "mtu")
-"""The kinds that are also tested with a probe, which takes 1.3 seconds if it is lost."""
+"""The kinds of faults that are also tested with a probe. A lost probe takes 1.3 seconds."""
 
 
 @pytest.mark.parametrize(

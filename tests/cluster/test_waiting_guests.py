@@ -1,4 +1,4 @@
-"""Clients that connect to a manager and never complete a request.
+"""Some clients connect to a manager and never complete a request.
 
 The manager must close these connections in time. The clients must not delay any host of the cluster.
 """

@@ -34,8 +34,8 @@ class Scenario:
         return sum(line.compared for line in self.lines)
 
     def script(self) -> str:
-        """Return the scenario as one shell script. Line N of the scenario writes its output to the file o.N, its errors
-        to e.N and its exit code to r.N.
+        """Return the scenario as one shell script. Line N of the scenario writes three files: its output o.N, its
+        errors e.N and its exit code r.N.
         """
         parts = (f"{{ {line.text}\n}} >o.{n} 2>e.{n}; echo $? >r.{n}\n" for n, line in enumerate(self.lines))
         return "".join(parts)

@@ -1,4 +1,4 @@
-"""Images saved by a real Docker: hawse imports them with the id and files that Docker gives them.
+"""hawse imports images that a real Docker has saved, with the same ids and files as in Docker.
 
 hawse refuses the archives that `docker load` refuses.
 """

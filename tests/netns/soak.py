@@ -5,7 +5,8 @@ Usage: ``python -m tests.netns.soak [SECONDS [CONTAINERS [SEED]]]`` (default: 60
 Four threads run commands: run, start, stop, restart, remove, connect and disconnect. Meanwhile the program damages the
 host's network as another program could: it deletes bridges, addresses, routes and firewall rules. It also kills hawse's
 resident processes, and fills the disk. No command is run to repair the damage. Then all faults end. Every connection
-that should work must work, and no other. After all containers and networks are removed, nothing may be left.
+that should work must work, and every other connection must fail. After all containers and networks are removed, nothing
+may be left.
 
 The seed decides the commands and the faults; the times at which they happen depend on the machine. The program exits
 with 1 and prints one line for each error. `tests.cluster.soak` does the same with overlay networks and several hosts.
@@ -41,7 +42,7 @@ PUBLISHED = 5
 FIRST_PORT = 20000
 WORKERS = 4
 PATIENCE_SECONDS = 30.0
-"""Time within which the host must be free of errors after the faults have ended."""
+"""After the end of the faults, the host must be free of errors within this time."""
 COMMAND_SECONDS = 60.0
 DISK_BYTES = 512 << 20
 SAMPLE = 25
@@ -148,7 +149,7 @@ class Soak:
 
 
 def links(host, kind):
-    """Return the names of the host's interfaces of this kind that are hawse's."""
+    """Return the names of hawse's interfaces of this kind on the host."""
     lines = host.sh(f"ip -br link show type {kind}", check=False).splitlines()
     names = [line.split()[0].partition("@")[0] for line in lines]
     return [name for name in names if name != "ext0"]

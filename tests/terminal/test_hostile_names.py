@@ -1,4 +1,4 @@
-"""Names that another host or an image has chosen.
+"""Another host or an image has chosen hostile names.
 
 TAB must not execute any part of such a name, and must not garble the screen.
 """

@@ -78,7 +78,7 @@ def test_no_trunc_and_a_terminal_without_colour_get_dockers_table():
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_network_ls_fits_in_a_real_terminal(columns, started, directory, tmp_path):
-    """tmux decides the width of a letter, so a line that is too long takes two lines of the screen."""
+    """tmux computes the width of each letter. A line that is wider than the screen therefore takes two screen lines."""
     fill(tmp_path)
     names = ["网络" * 12, "e\u0301" * 30, "x" * 70]
     with SqliteStore(tmp_path / "hawse.db").write() as tx:

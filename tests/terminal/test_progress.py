@@ -1,4 +1,4 @@
-"""The line that a terminal shows while a command works for longer than half a second."""
+"""While a command works for longer than half a second, a terminal shows a line."""
 
 from __future__ import annotations
 

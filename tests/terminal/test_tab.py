@@ -197,7 +197,7 @@ def test_bash_puts_a_template_into_quotes(started, directory):
 
 @pytest.mark.parametrize("package", [False, True])
 def test_bash_completes_docker_where_it_is_an_alias(started, directory, package):
-    """In a shell where docker is not an alias, the completion that another program has set for docker stays."""
+    """Where docker is not an alias, bash keeps the completion that another program has set for docker."""
     shell = started("bash", directory, package=package)
     shell.keys("-l", "alias docker=hawse")
     shell.keys("Enter")

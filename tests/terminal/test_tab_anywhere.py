@@ -1,4 +1,4 @@
-"""Completion on a host where hawse never ran, for users other than root, and with the bash package bash-completion."""
+"""Completion works on a host where hawse never ran, for users other than root, and with the package bash-completion."""
 
 from __future__ import annotations
 

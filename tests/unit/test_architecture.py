@@ -1,4 +1,4 @@
-"""The test checks that all paths which docs/architecture.md names exist."""
+"""Every path that docs/architecture.md names exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The test checks that all tests which docs/attacks.md names exist."""
+"""Every test that docs/attacks.md names exists."""
 
 from __future__ import annotations
 

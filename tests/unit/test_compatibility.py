@@ -1,6 +1,4 @@
-"""The test checks docs/compatibility.md: the page covers every command and flag of hawse and Docker, and is up
-to date.
-"""
+"""docs/compatibility.md covers every command and flag of hawse and Docker, and is current."""
 
 from __future__ import annotations
 

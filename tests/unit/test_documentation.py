@@ -1,4 +1,4 @@
-"""The documentation: generated pages are current, each link has a target, and command lines are valid."""
+"""The generated pages are current, each link of the documentation has a target, and its command lines are valid."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def empty_list(_: Request) -> Response:
 
 
 def no_services(request: Request) -> Response:
-    """Answer /services and /tasks: an empty list in a cluster, else the error of a host that is in no cluster."""
+    """Answer /services and /tasks: an empty list in a cluster, and an error on a host without a cluster."""
     request.engine.swarm.nodes({})
     return json_response([])
 
@@ -47,17 +47,17 @@ def pruned_cache(_: Request) -> Response:
 
 
 def volume(request: Request) -> Response:
-    """Refuse a volume by its name."""
+    """Answer a request for a volume with an error that names the volume."""
     raise NotFound(f"get {request.parameters['name']}: no such volume")
 
 
 def plugin(request: Request) -> Response:
-    """Refuse a plugin by its name."""
+    """Answer a request for a plugin with an error that names the plugin."""
     raise NotFound(f'plugin "{request.parameters["name"]}" not found')
 
 
 def service(request: Request) -> Response:
-    """Refuse a service, task, secret or config by its name."""
+    """Answer a request for a service, task, secret or config with an error that names the object."""
     request.engine.swarm.nodes({})
     kind = request.path.split("/")[1].removesuffix("s")
     raise NotFound(f"{kind} {request.parameters['name']} not found")

@@ -17,7 +17,7 @@ from engine.model import LogOptions
 SIZE_LIMIT = 65535
 STREAMS = ("stdin", "stdout", "stderr")
 CHOSEN_STREAMS, BINARY_MESSAGES = (1, 42), (1, 28)
-"""The versions from which a WebSocket has only the streams of the query, and sends binary messages."""
+"""The API versions from which a WebSocket has only the streams of the query, and sends binary messages."""
 
 
 def attach_container(request: Request) -> None:
@@ -37,7 +37,7 @@ def _converse(request: Request, wanted: Sequence[str], connect: Callable[[bool],
     """Copy between the client and the container until the container ends.
 
     ``connect`` answers the request; its argument is whether the container has a terminal. The connection to the
-    container is opened before, because clients start the container after the answer.
+    container is opened before the answer, because clients start the container after the answer.
     """
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])

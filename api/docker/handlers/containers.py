@@ -80,7 +80,7 @@ def rename(request: Request) -> Response:
 
 
 def update(request: Request) -> Response:
-    """Answer POST /containers/{id}/update: the restart policy; limits have no effect, and are named in warnings."""
+    """Answer POST /containers/{id}/update: change the restart policy, and warn that limits have no effect."""
     body = request.json(CONTAINER_UPDATE)
     policy = restart_policy(body.child("RestartPolicy")) if body.child("RestartPolicy").text("Name") else None
     request.change(_update, request.parameters["id"], policy)

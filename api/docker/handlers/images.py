@@ -58,7 +58,7 @@ def prune(request: Request) -> Response:
 
 
 def load(request: Request) -> None:
-    """Answer POST /images/load: an archive of images."""
+    """Answer POST /images/load: import the images of an archive."""
     _with_progress(request, chain([{}], _load_job(request, _load)))
 
 
@@ -81,7 +81,7 @@ def create(request: Request) -> None:
 
 
 def save(request: Request) -> Response | None:
-    """Answer GET /images/{name}/get and GET /images/get (``names``): an archive of images."""
+    """Answer GET /images/{name}/get and GET /images/get (``names``) with an archive of images."""
     one = request.parameters.get("name")
     names = [one] if one else [name for each in request.query.get("names", ()) for name in each.split(",")]
     with _Output() as output:
@@ -148,7 +148,10 @@ class _Output:
 
 
 def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
-    """Yield the messages of a job; raises ApiError for its error. If the client goes, the worker ends its work."""
+    """Yield the messages of a job; raises ApiError for its error.
+
+    If the client disconnects, the worker ends its work.
+    """
     try:
         for line in output.lines(request.exchange.fileno()):
             yield json.loads(line)
@@ -162,8 +165,9 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 def _to_front(output: int) -> Iterator[BinaryIO]:
     """Yield the pipe ``output`` from this worker to the front, as a file.
 
-    If the front closes the pipe or is killed, the ``with`` block raises `EngineError`, so that the programs that this
-    worker has started end too. The kernel sends SIGIO when the front closes the pipe, and when it reads from the pipe.
+    If the front closes the pipe or is killed, the ``with`` block raises `EngineError`. The programs that this worker
+    has started then end too. The kernel sends SIGIO when the front closes the pipe, and also when the front reads from
+    it.
     """
 
     def look(*_: object) -> None:

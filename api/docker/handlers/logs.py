@@ -50,7 +50,7 @@ def _form(request: Request, *, tty: bool) -> Callable[[LogLine], bytes]:
 
 
 def _fixed(time: str) -> str:
-    """Return a time of the log with nine digits of the second, as Docker sends it."""
+    """Return a log time with nine decimal places of the second, the form in which Docker sends times."""
     whole, _, fraction = time.rstrip("Z").partition(".")
     return f"{whole}.{fraction:0<9}Z"
 

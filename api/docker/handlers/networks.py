@@ -27,7 +27,7 @@ def list_networks(request: Request) -> Response:
 
 
 def inspect(request: Request) -> Response:
-    """Answer GET /networks/{id}. ``scope`` accepts only networks of this scope."""
+    """Answer GET /networks/{id}. With the parameter ``scope``, only a network of this scope is found."""
     reference, scope = request.parameters["id"], request.value("scope")
     document = request.engine.networks.inspect(reference, verbose=verbose(request.value("verbose")))
     if scope not in ("", document["Scope"]):

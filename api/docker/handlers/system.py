@@ -22,7 +22,7 @@ NO_LOGIN = "hawse does not log in to registries. It reads the credentials of doc
 
 
 def ping(request: Request) -> Response:
-    """Answer /_ping: the headers are what clients use. The body is empty for HEAD."""
+    """Answer /_ping. Clients use only the headers of the answer; for HEAD, the body is empty."""
     body = b"" if request.method == "HEAD" else b"OK"
     return Response(200, body, (*_PING_HEADERS, ("Swarm", request.engine.system.swarm_state())))
 

@@ -22,7 +22,8 @@ REMOVAL_LOOK_SECONDS = 0.05
 def wait(request: Request) -> None:
     """Answer POST /containers/{id}/wait.
 
-    The head of the answer is sent as soon as the wait has begun, because clients start the container then.
+    The head of the answer is sent as soon as the wait has begun. Clients start the container only after they have the
+    head.
     """
     condition = request.value("condition") or "not-running"
     if condition not in CONDITIONS:

@@ -1,4 +1,4 @@
-"""Bench: docker's own command line on hawse's service of the Docker API, compared with the same on a real dockerd.
+"""Bench: docker's own command line uses hawse's service of the Docker API, and then a real dockerd.
 
 The times are those of whole commands. The memory is measured before the first request.
 """

@@ -1,7 +1,7 @@
-"""Bench: how long commands take while the number of existing networks grows.
+"""Bench: measure how long commands take while the number of existing networks grows.
 
 The target time of each command is a fraction of the time that Docker takes. The last table compares hawse's times with
-many networks and hawse's times with few networks.
+many and with few networks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CROWDED = 1000
 class Operation:
     """A command line to measure.
 
-    In the command line, ``{n}`` stands for the name prefix of the measured product, and ``{p}`` for a host port that
+    In the command line, ``{n}`` stands for the name prefix of the measured product. ``{p}`` stands for a host port that
     only this product uses.
     """
 
@@ -64,8 +64,8 @@ class Contender:
         return operation.words.format(n=self.column, p=self.port).split()
 
     def time(self, operation: Operation) -> float | None:
-        """Run the operation once and return its time in milliseconds, or None if the product fails to run the operation
-        on this host.
+        """Run the operation once and return its time in milliseconds, or None if the product cannot run it on this
+        host.
         """
         if operation.what in self.unable:
             return None

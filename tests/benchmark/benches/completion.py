@@ -1,4 +1,4 @@
-"""Bench: how long bash waits after the user presses TAB. The time includes the product's own completion script."""
+"""Bench: measure how long bash waits after the user presses TAB, with the product's own completion script."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Bench: time to open connections from a neighbour (another machine on the host's network) to published ports.
+"""Bench: measure the time to open connections from a neighbour to published ports.
 
-The bench measures connections to the first and to the last published port of a container.
+The neighbour is another machine on the host's network. The bench measures connections to the first and to the last
+published port of a container.
 """
 
 from __future__ import annotations
@@ -29,9 +30,7 @@ several firewall rules.
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure the time to connect to the first and the last port of a container that publishes 1, 100 or
-    10,000 ports.
-    """
+    """Measure connects to the first and the last port of containers that publish 1, 100 and 10,000 ports."""
     rounds, connections = settings.pick(9, 3), settings.pick(2000, 500)
     tables = []
     with products(state, Hawse, Docker) as (neighbour, started):

@@ -1,4 +1,4 @@
-"""Bench: commands on a host with many containers and networks.
+"""Bench: measure commands on a host with many containers and networks.
 
 The first table compares the products with the same number of containers. The second table compares hawse with few
 containers and with many.

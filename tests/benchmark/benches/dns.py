@@ -1,5 +1,6 @@
-"""Bench: how many container names each product's DNS resolver resolves per second. The program dnsperf sends the
-queries from a container.
+"""Bench: measure how many container names each product's DNS resolver resolves per second.
+
+The program dnsperf sends the queries from a container.
 """
 
 from __future__ import annotations

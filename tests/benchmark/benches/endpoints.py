@@ -1,4 +1,4 @@
-"""Bench: time to connect the last endpoints of a network with many endpoints, compared with the first endpoints."""
+"""Bench: compare the times to connect the first and the last endpoints of a network with many endpoints."""
 
 from __future__ import annotations
 

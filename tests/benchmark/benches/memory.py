@@ -1,4 +1,4 @@
-"""Bench: memory (PSS) of all resident processes of a product, without the processes of containers."""
+"""Bench: measure the memory (PSS) of all resident processes of a product, without the processes of containers."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Bench: throughput of one iperf3 stream between containers on two hosts, over an overlay network and without one.
+"""Bench: measure one iperf3 stream between containers on two hosts, with and without an overlay network.
 
 Two more hosts of the same kind run no product. They give three baselines:
 
 - *plain veth*: containers on veth pairs; the two hosts route the packets over the same virtual wire.
 - *wire*: the two hosts themselves, without containers and without routing.
-- *bare VXLAN*: one VXLAN device in each of the two hosts, without bridge and container. No VXLAN overlay is faster.
+- *bare VXLAN*: one VXLAN device in each of the two hosts, without bridge and container. A VXLAN overlay cannot be
+  faster than this baseline.
 """
 
 from __future__ import annotations
@@ -60,9 +61,7 @@ def controls() -> list[str]:
 
 
 def overlay(first: Product, second: Product) -> Ends:
-    """Join two hosts to a cluster, put a container of each host on an overlay network, and return the stream's two
-    ends.
-    """
+    """Join two hosts to a cluster with an overlay network; return the two ends of a stream between their containers."""
     first("swarm", "init", "--advertise-addr", first.host.address)
     token = first("swarm", "join-token", "-q", "worker").output.strip()
     second("swarm", "join", "--advertise-addr", second.host.address, "--token", token, f"{first.host.address}:2377")

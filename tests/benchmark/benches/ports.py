@@ -1,4 +1,4 @@
-"""Bench: time to start and to remove containers with many published ports."""
+"""Bench: measure the time to start and to remove containers with many published ports."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Clients that open as many connections as they can. Other clients, DNS queries and commands must still be served.
 
-The agent's limit of file descriptors is low in these tests, so that a flood of connections uses up the limit within a
+In these tests, the agent may open only few file descriptors. A flood of connections therefore uses them up within a
 second.
 """
 

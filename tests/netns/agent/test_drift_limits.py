@@ -1,4 +1,4 @@
-"""The limits of the agent's repair of links: users' own changes stay, commands cause no repair, and conflicts end."""
+"""The agent's repair of links has limits: users' changes stay, hawse's commands cause no repair, and conflicts end."""
 
 from __future__ import annotations
 

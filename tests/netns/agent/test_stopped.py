@@ -1,4 +1,4 @@
-"""Commands while a resident process is stopped (SIGSTOP): no command waits long, and the process is replaced.
+"""A resident process is stopped (SIGSTOP). No command waits long, and the process is replaced.
 
 The guard is stopped too, so that the commands themselves must detect the stopped process.
 """

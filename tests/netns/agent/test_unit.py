@@ -1,5 +1,5 @@
-"""The agent as the main process of a systemd unit. It also runs when idle; systemd, not the guard, starts and
-ends it.
+"""The agent as the main process of a systemd unit. It also runs when idle. systemd, not the guard, starts and ends the
+agent.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ ROUTE = ("dst", "gateway", "dev", "protocol", "scope", "prefsrc", "metric")
 ROW = ("mac", "ifname", "dst", "flags", "master", "state")
 LINK_DATA = ("id", "local", "port", "learning", "proxy", "mode", "mcast_snooping", "protocol")
 PORT_DATA = ("hairpin", "isolated", "learning")
-# route_localnet is not compared: the agent disables it later on interfaces whose ports no longer need it.
+# route_localnet is not compared, because the agent later disables it on interfaces that no longer need it.
 SYSCTLS = (
     "ipv4/conf/*/arp_notify", "ipv4/conf/*/proxy_arp_pvlan", "ipv4/conf/*/forwarding",
     "ipv4/neigh/*/proxy_delay", "ipv4/ip_unprivileged_port_start", "ipv4/ping_group_range", "ipv4/tcp_syn_retries",
@@ -30,7 +30,7 @@ LISTS += f"grep -s . {' '.join(f'/proc/sys/net/{one}' for one in SYSCTLS)}"
 def rerun(commands: str, fresh: Netns, sandboxes: dict[str, Netns], make: Any) -> None:
     """Run explained commands in ``fresh``; ``make`` makes a namespace that represents each sandbox.
 
-    ``sandboxes`` maps paths of sandboxes to those namespaces. New sandboxes are added to it.
+    ``sandboxes`` maps paths of sandboxes to those namespaces. New sandboxes are added to ``sandboxes``.
     """
     for path in dict.fromkeys(ANY_NAMESPACE.findall(commands)):
         if path.startswith("/") and path not in sandboxes:
@@ -92,7 +92,7 @@ def _is_made(row: dict[str, Any]) -> bool:
 
 
 def ruleset(listed: list[dict[str, Any]]) -> list[str]:
-    """Return the rules and elements, without those that the agent makes later."""
+    """Return the rules and elements of a ruleset, without those that the agent adds later."""
     lines = []
     for item in listed:
         (kind, value), *_ = item.items()

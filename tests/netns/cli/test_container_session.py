@@ -1,4 +1,4 @@
-"""A user's session with real containers: streams, exit codes and signals. No files or processes are left afterwards."""
+"""A user works with real containers. The tests check streams, exit codes and signals, and what is left behind."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Twin:
 
     def check(self) -> None:
         for path in [path for path in self.sandboxes if not os.path.exists(path)]:
-            self.sandboxes.pop(path).delete()  # so that the kernel deletes its links, as those of the container
+            self.sandboxes.pop(path).delete()  # the kernel then also deletes the links of the copy
         until(lambda: links_of(self.fresh) == links_of(self.host))
         assert state(self.fresh) == state(self.host)
         for path, copy in self.sandboxes.items():

@@ -1,4 +1,4 @@
-"""``top`` and ``stats``: Docker 26.1.5's layout, and figures that agree with the kernel."""
+"""``top`` and ``stats`` have the layout of Docker 26.1.5, and their figures agree with the kernel."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SIZES = {"B": 1, "kB": 10**3, "MB": 10**6}
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """A host with four containers: "busy" and "idle" on the network app, "wide" in the host's namespaces, "off" not
-    started.
+    """A host with four containers: "busy" and "idle" on the network app, "wide" in the host's namespaces, and the
+    stopped "off".
     """
     with new_host(tmp_path_factory.mktemp("figures"), ipv6=False) as host:
         host.hawse("network", "create", "app")

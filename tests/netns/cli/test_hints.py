@@ -1,4 +1,4 @@
-"""Hints: what a person may do about an error, on stderr, and only on a terminal. A pipe gets Docker's bytes."""
+"""On a terminal, a hint on stderr says what the user may do about an error. A pipe gets Docker's bytes."""
 
 import pytest
 

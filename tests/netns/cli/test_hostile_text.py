@@ -1,4 +1,4 @@
-"""Control characters in names, labels and messages: on a terminal, hawse escapes them.
+"""On a terminal, hawse escapes control characters in names, labels and messages.
 
 A pipe gets the bytes unchanged, as with Docker.
 """

@@ -1,6 +1,4 @@
-"""The README, the tutorial and the troubleshooting page: each command runs, and its output is the output on
-the page.
-"""
+"""Each command of the README, the tutorial and the troubleshooting page runs, with the output that the page shows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Forwarding of DNS queries for unknown names.
 
-The tests check which servers are asked, from which namespace and by which transport, and what happens on failures.
+The tests check the servers, the namespace and the transport of the forwarded queries. They also cover failures.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, u
 def test_each_query_has_a_port_and_an_id_of_its_own(app, upstream):
     """Each forwarded query has its own source port, even while other queries wait for answers.
 
-    If queries shared a source port, the port would stay open as long as any of the queries waits for an answer.
+    A shared source port would stay open until the last of its queries has an answer.
     """
     server = upstream()
     server.silent = True

@@ -1,4 +1,4 @@
-"""Resolution of container names from inside real sandboxes."""
+"""Programs in real sandboxes resolve the names of containers."""
 
 from __future__ import annotations
 

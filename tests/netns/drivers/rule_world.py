@@ -172,8 +172,7 @@ class World:
     def behind_friend(self) -> None:
         """Set up the parts of the world that are outside all hawse networks.
 
-        These parts are an address behind a container, routes that the host selects by packet mark, a tunnel and a
-        trusted interface.
+        These parts are an address behind a container, routes for marked packets, a tunnel and a trusted interface.
         """
         n1, n2, _, sourced = (f"br-{network.id[:12]}" for network in self.lab.networks[:4])
         self.friend.run("sh", "-ec", f"for a in {BEHIND} {BY_MARK} {MARKED}; do ip addr add $a/32 dev lo; done")

@@ -1,4 +1,4 @@
-"""Bridge networks: the tests check from where a container can be reached."""
+"""The tests check from where a container on a bridge network can be reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a bridge network: their effects on packets and on the kernel's objects."""
+"""The tests check the effects of a bridge network's options on packets and on the kernel's objects."""
 
 from __future__ import annotations
 

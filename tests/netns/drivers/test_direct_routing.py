@@ -1,4 +1,4 @@
-"""Direct routing: which senders reach a container at the container's own address, with the host as router.
+"""With direct routing, senders reach a container at the container's own address, with the host as router.
 
 Direct routing uses no host port. The address on which a container port is published decides who reaches the port:
 

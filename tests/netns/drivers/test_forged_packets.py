@@ -1,12 +1,15 @@
-"""Packets that a container forges: with a source address of another machine, or about connections of other containers.
+"""A container forges packets: with a source address of another machine, or about connections of other containers.
 
 The packets must not reach an end of such a connection, and must not break the connection.
 
 Mallory, the attacker, is a container on her own network. The victim is a container on another network. The victim has a
-masqueraded flow to the peer (another machine on the host's network), and a published port that the peer uses.
+masqueraded flow to the peer (another machine on the host's network). The peer uses a published port of the victim.
 
-Legitimate packets must still pass: errors about a container's own connections, answers from a container's address on
-another network, and packets that the host routes through a container.
+Legitimate packets must still pass:
+
+- errors about a container's own connections
+- answers from a container's address on another network
+- packets that the host routes through a container
 """
 
 from __future__ import annotations

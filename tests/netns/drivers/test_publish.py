@@ -1,4 +1,4 @@
-"""Published ports of bridge networks: which clients reach them, and which client address the server sees."""
+"""The tests check which clients reach published ports of bridge networks, and which client address the server sees."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def test_everybody_reaches_a_published_port_and_the_server_sees_who_it_is(lab, p
     lab.serve(web, 80, protocol)
     lab.serve(web, 80, protocol, "fd00:30::2")
     expected = {
-        # For clients outside the host, and for clients that use the host's own address, the server sees the true client
-        # address.
+        # The server sees the true address of clients outside the host, and of clients that use the host's own address.
         (peer, HOST): "192.168.99.99",
         (peer, HOST6): "fd99::99",
         (lab.host, HOST): HOST,

@@ -111,8 +111,8 @@ def test_container_reports_its_tunnels_mtu_to_the_host(site, version, server):
 def test_host_that_routes_by_marks_through_a_container_hears_the_answers(site):
     """A program marks its packets, and a routing rule sends marked packets to the router container.
 
-    The host must receive the answers to these packets, even though the host's unmarked packets have no route to the
-    address that answers.
+    The host must receive the answers to these packets. The host's unmarked packets have no route to the answering
+    address.
     """
     site.host.sh(f"ip rule add fwmark {MARK} table {TABLE}; ip route add default via 172.30.0.2 table {TABLE}")
     site.lab.serve(site.far, 50, "udp", address=BEYOND)

@@ -47,7 +47,8 @@ def killed(host, where, *command):
 def killed_at_call(host, number, limit, *command):
     """Run a hawse command on a host, and send it the signal ``number`` when it calls its function number ``limit``.
 
-    Only calls of functions in engine/ count. Return the count of calls if the command ended earlier, else 0.
+    Only calls of functions in engine/ count. Return the number of calls if the command ended before it was killed, else
+    0.
     """
     argv = [sys.executable, "-c", COUNTED, str(number), str(limit), *command]
     done = host.run(*argv, env=host.env(), cwd=CHECKOUT, check=False)

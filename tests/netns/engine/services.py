@@ -1,4 +1,4 @@
-"""Helper for tests: a container with a restart policy, which the test kills, and whose state it reads in the store."""
+"""Helper for tests of restart policies: kill a container, and read the container's state in the store."""
 
 import os
 import signal

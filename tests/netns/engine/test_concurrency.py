@@ -1,4 +1,4 @@
-"""Commands that run at the same time, and commands that are killed at any moment."""
+"""Commands run at the same time, and are killed at any moment."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""Network namespaces that have their own default routes: no hawse command changes these routes, even if the command
-fails.
-"""
+"""No command changes the default routes that a namespace has from another program, even if the command fails."""
 
 import json
 import os

@@ -128,9 +128,9 @@ COMMANDS: list[tuple[str, list[str]]] = [
 
 
 def now() -> str:
-    """Return the time for ``--until``.
+    """Return the present time, for ``--until``.
 
-    A duration such as 0s means the beginning of the present second, as in Docker.
+    A duration such as 0s would mean the beginning of the present second, as in Docker.
     """
     return f"{time.time():.9f}"
 

@@ -100,7 +100,7 @@ def test_telling_the_agent_reads_no_record_of_networks_that_publish_nothing(netw
 
 @pytest.fixture
 def containers_crowd(host, monkeypatch):
-    """The store of a host with one network and `OTHERS` containers on it, whose processes do not exist."""
+    """The store of a host with `OTHERS` containers on one network. The processes of these containers do not exist."""
     for name in ("HAWSE_ROOT", "HAWSE_RUN"):
         monkeypatch.setenv(name, host.env()[name])
     monkeypatch.setenv("HAWSE_CONFIG", os.devnull)

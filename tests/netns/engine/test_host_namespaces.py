@@ -1,4 +1,4 @@
-"""A host's own network namespaces: no command may connect such a namespace to a network by mistake.
+"""No command connects a host's own network namespace to a network by mistake.
 
 The tests name a host's namespace in every way that a command accepts.
 """
@@ -103,9 +103,7 @@ def bridge(host):
 
 
 def test_the_namespace_of_pid_1_is_refused(app, netns):
-    """Process 1 of a temporary PID namespace acts as the machine's PID 1, so that the test does not touch the real PID
-    1.
-    """
+    """Process 1 of a temporary PID namespace acts as the machine's PID 1. The test does not touch the real PID 1."""
 
     def nested(*command):
         hawse = ["nsenter", f"--net={app.path}", sys.executable, "-m", "cli", *command]
@@ -177,8 +175,8 @@ def test_force_on_hawses_own_namespace_leaves_its_routes(app):
 def test_a_process_that_has_moved_to_the_host_is_not_followed_there(app, netns):
     """The process of a connected container has moved to the host's network namespace.
 
-    A disconnect, the recovery of an intent (the record of an unfinished command) and another connect must not change
-    the host's namespace.
+    Three commands must not change the host's namespace: a disconnect, another connect, and the recovery of an intent
+    (the record of an unfinished command).
     """
     app.hawse("network", "create", "zoo")
     pipe = subprocess.PIPE

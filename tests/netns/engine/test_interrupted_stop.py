@@ -1,4 +1,4 @@
-"""A `stop`, `restart` or `kill` that is killed at any point has no effect, or the supervisor finishes it.
+"""If a `stop`, `restart` or `kill` is killed at any point, it has no effect or the supervisor finishes it.
 
 Each test checks the result before any other command changes something.
 """
@@ -27,7 +27,7 @@ def service(host):
 
 
 def points(host, *command):
-    """Return numbers of calls, evenly spread over the calls of a command, at which to kill the command."""
+    """Return the numbers of the calls at which to kill a command. They are spread evenly over its calls."""
     total = killed_at_call(host, signal.SIGKILL, 0, *command)
     return [total * n // POINTS for n in range(1, POINTS)]
 

@@ -132,7 +132,7 @@ def test_the_default_bridge_is_removed_after_a_killed_cleanup(host):
     code += "recover.remove_idle_state(open_engine().host)"
     host.hawse("run", "-d", "--name", "web", "hostfs", "sleep", "1d")
     with SqliteStore(host.root / "hawse.db").write() as tx:
-        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # hawse cleans up no host that has an intent
+        tx.put_intent(Intent("nothing", "any", f"1:{start_time(1)}"))  # an intent prevents the clean-up of the host
     host.hawse("rm", "-f", "web")
     with SqliteStore(host.root / "hawse.db").write() as tx:
         tx.delete_intent("nothing", "any")

@@ -1,7 +1,6 @@
 """After a container has exited, hawse always does the work that follows (record the state, restart or remove).
 
-hawse does this work even if the process responsible for it is killed, or if the program file of this process no longer
-exists.
+hawse does this work even if the responsible process is killed or its program file no longer exists.
 """
 
 import shutil

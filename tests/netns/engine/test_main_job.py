@@ -1,4 +1,4 @@
-"""The example session of the README, run with real kernel objects."""
+"""The test runs the example session of the README with real kernel objects."""
 
 import json
 

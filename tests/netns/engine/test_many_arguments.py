@@ -1,6 +1,4 @@
-"""Commands with many arguments: hawse works on all arguments together, and reports a result for each, as
-Docker does.
-"""
+"""hawse works on all arguments of a command together, and reports a result for each argument, as Docker does."""
 
 import errno
 import json

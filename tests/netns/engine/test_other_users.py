@@ -1,4 +1,4 @@
-"""Directories, links, files and sockets that another user of the machine prepares as traps for root's commands."""
+"""Another user of the machine prepares traps for root's commands: directories, links, files and sockets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""``--security-opt`` and ``--init``: the tests check each flag's effect on the container's process and on
-``inspect``.
-"""
+"""The tests check the effects of ``--security-opt`` and ``--init`` on the container's process and on ``inspect``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings in daemon.json that apply to all bridge networks.
+"""Some settings in daemon.json apply to all bridge networks.
 
 A changed setting takes effect with the next hawse command that changes the host's state.
 """

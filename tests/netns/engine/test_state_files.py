@@ -59,7 +59,7 @@ def test_a_full_disk_is_reported_in_one_line(host, small_disk):
 
 
 def test_full_disk_refuses_new_objects_and_never_a_removal(host, small_disk):
-    """Nothing that is refused uses up the space of the store's log, so changes and removals work again and again."""
+    """A refused command uses no space of the store's log, so changes and removals always work."""
     host.hawse("network", "create", "app")
     host.hawse("run", "-d", "--name", "web", "--network", "app", "hostfs", "sleep", "1d")
     host.hawse("create", "--name", "made", "hostfs", "true")

@@ -1,4 +1,4 @@
-"""The documents of ``version`` and ``info``: every field of Docker 26.1.5, with this host's values."""
+"""The documents of ``version`` and ``info`` have every field of Docker 26.1.5, with this host's values."""
 
 from __future__ import annotations
 

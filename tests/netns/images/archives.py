@@ -16,8 +16,8 @@ CREATED = "2026-01-02T03:04:05.6Z"
 def make_tar(*entries: tuple[str, object]) -> bytes:
     """Return a tar with these entries: (name, content).
 
-    The content is bytes or (bytes, mode) for a file, None for a directory, "-> target" for a symbolic link, "= target"
-    for a hard link, or a TarInfo.
+    A file has bytes or (bytes, mode) as content. None stands for a directory, "-> target" for a symbolic link, and "=
+    target" for a hard link. The content may also be a TarInfo.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

@@ -1,4 +1,4 @@
-"""Archives made by Docker, skopeo and tar: hawse imports them with the image id that Docker gives them.
+"""hawse imports archives of Docker, skopeo and tar with the image id that Docker gives them.
 
 The README in the directory ``genuine/`` says how the archives were made.
 """

@@ -1,4 +1,4 @@
-"""Images: safe import from every form of archive. Names, listing and removal are as with Docker."""
+"""hawse imports images safely from every form of archive. Names, listing and removal are as with Docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports that are killed with SIGKILL at any moment, and two imports of the same image at the same time."""
+"""Imports are killed with SIGKILL at any moment, or import the same image at the same time."""
 
 from __future__ import annotations
 

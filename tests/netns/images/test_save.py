@@ -1,4 +1,4 @@
-"""Saved images: the archive has all files with their attributes, and loads again, also in a real Docker."""
+"""A saved archive has all files of the images with their attributes. hawse and a real Docker can load it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image with the strangest values that an import accepts: every command that shows or uses the image must work."""
+"""An image has the strangest values that an import accepts. Every command that shows or uses the image must work."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Attacks on ports that are not published: a neighbour (another machine on the wire) or a container tries to reach
-these ports.
+"""A neighbour (another machine on the wire) or a container tries to reach ports that are not published.
 
 The neighbour routes the host's loopback addresses and all containers' subnets to the host. Containers add the routes
 that their attacks need. A port counts as reached when a datagram arrives at the port, even if the sender gets no

@@ -44,9 +44,7 @@ def listed(host, protocol):
 
 
 def binding(host, protocol, address, port):
-    """Return the error of a host program that binds a port with all options for sharing it, or "" if the bind
-    succeeds.
-    """
+    """Bind a port from a host program with all options for sharing; return the error, or "" on success."""
 
     def attempt():
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

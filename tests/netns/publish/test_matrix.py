@@ -1,8 +1,13 @@
 """Published ports: the tests try every combination of host address, protocol, client and target address.
 
 The tests check which clients get an answer, and which client address the server sees. The server sees the true client
-address with three exceptions: a true hairpin (a network that reaches itself through the host), a client on the host's
-loopback, and an IPv6 client of a container without IPv6. In these cases the server sees the network's gateway.
+address, with three exceptions:
+
+- a true hairpin: a network that reaches itself through the host
+- a client on the host's loopback
+- an IPv6 client of a container without IPv6
+
+In these three cases the server sees the network's gateway.
 """
 
 from __future__ import annotations
@@ -52,7 +57,7 @@ class Matrix:
     """A host with two servers, and with clients that try every published port of the servers.
 
     The servers' ports are published on each address in `BINDINGS`, by TCP and by UDP. The clients are outside the host,
-    on the host, on another network, on the server's network, and in the server's own container.
+    on the host, on another network, on the server's network, and in the server's container.
     """
 
     def __init__(self, world) -> None:
@@ -157,9 +162,7 @@ def test_link_local_address_serves_what_is_published_everywhere(matrix, server, 
 
 
 def test_restarted_container_has_all_its_ports_again(matrix):
-    """A restarted container can publish all its ports again, because hawse has no listening socket that would keep a
-    port in use.
-    """
+    """A restarted container can publish all its ports again. No listening socket of hawse keeps a port in use."""
     matrix.world.hawse("restart", "-t", "0", "web-only4")
     matrix.places["self only4"] = matrix.world.paths("web-only4")["web-only4"]
     matrix.world.serve(matrix.places["self only4"], 80)

@@ -1,4 +1,4 @@
-"""Published port ranges: a range of any length is one record in the store and one element of the firewall.
+"""A published port range of any length is one record in the store and one element of the firewall.
 
 When one port of the range is unpublished, the record and the element are each split into two.
 """

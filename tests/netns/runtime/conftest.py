@@ -126,7 +126,7 @@ class Lab:
         containers = self.run_dir / "containers"
         for entry in containers.iterdir() if containers.exists() else ():
             self.runtime.delete(entry.name)
-        # Because the guard starts a supervisor again while this file exists, the file goes first.
+        # Remove this file first, because the guard starts a supervisor again while the file exists.
         (self.run_dir / "supervisor.start").unlink(missing_ok=True)
         until(lambda: not self.end_residents())
 

@@ -1,5 +1,6 @@
-"""The limits of a process in a container that runs an image: system calls, privileges, kernel keyrings, control groups
-and kernel paths in /proc and /sys.
+"""A process in a container that runs an image has limits.
+
+The tests check system calls, privileges, kernel keyrings, control groups and kernel paths in /proc and /sys.
 """
 
 from __future__ import annotations

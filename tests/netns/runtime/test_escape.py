@@ -1,4 +1,4 @@
-"""Attacks on the host's own files, by a hostile image or by a hostile process in a container."""
+"""A hostile image, or a hostile process in a container, attacks the host's own files."""
 
 from __future__ import annotations
 

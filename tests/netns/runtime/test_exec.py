@@ -1,4 +1,4 @@
-"""Commands that are executed in a running container, as by ``docker exec``."""
+"""hawse executes commands in a running container, as ``docker exec`` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk below HAWSE_RUN and HAWSE_ROOT: the supervisor survives, ends are recorded, and errors name the cause."""
+"""The disk of HAWSE_RUN and HAWSE_ROOT is full: the supervisor survives, ends are recorded, errors name the cause."""
 
 from __future__ import annotations
 

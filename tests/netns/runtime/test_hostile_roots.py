@@ -1,4 +1,4 @@
-"""Images and directories with links that point outside: no container may read, write or create a file of the host."""
+"""Images and directories have links that point outside. No container may read, write or create a file of the host."""
 
 from __future__ import annotations
 

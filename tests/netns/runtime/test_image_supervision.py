@@ -1,5 +1,6 @@
-"""Containers that crun creates: any process of a container or of its creation may be killed at any time. Nothing of the
-container is left.
+"""Containers that crun creates: any of their processes may be killed at any time, even during the creation.
+
+No part of a killed container is left.
 """
 
 from __future__ import annotations

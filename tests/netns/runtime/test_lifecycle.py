@@ -1,4 +1,4 @@
-"""The life of a container: its namespaces, start, signals, exit code and deletion."""
+"""The tests check the life of a container: its namespaces, start, signals, exit code and deletion."""
 
 from __future__ import annotations
 

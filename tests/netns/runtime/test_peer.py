@@ -1,4 +1,4 @@
-"""How a server or a command checks which process is at the other end of a socket.
+"""A server or a command checks which process is at the other end of a socket.
 
 The check refuses a process with fewer rights than the checking process. If the process that connected has ended, the
 check also refuses another process with the same pid.

@@ -15,7 +15,7 @@ DAEMON = "setsid sh -c 'echo $$; exec sleep 4242' & "
 
 
 def daemon(lab) -> Path:
-    """Return the entry in /proc of the process that the container's first process has left in another session."""
+    """Return the /proc entry of the process that the container's first process started in another session."""
     return Path("/proc") / until(lambda: lab.output("one").strip())
 
 

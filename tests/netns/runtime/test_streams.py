@@ -1,4 +1,4 @@
-"""Streams of containers: logs, attachments and terminals."""
+"""The tests check the streams of containers: logs, attachments and terminals."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The supervisor: each host has one supervisor, which uses little memory. A new supervisor can replace it at
-any time.
-"""
+"""Each host has one supervisor, which uses little memory. A new supervisor can replace it at any time."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ WARM = [str(script())]
 
 
 class Everyone:
-    """An identity that compares equal to every launcher's identity. With it, the test's false server accepts every
+    """An identity that equals every launcher's identity. The test's false server uses this identity to accept every
     launcher.
     """
 

@@ -1,4 +1,4 @@
-"""The warm server: when it runs, which commands it accepts, and what happens when it cannot accept a command."""
+"""The tests check when the warm server runs, which commands it accepts, and what follows if it accepts none."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def test_started_by_a_socket_of_systemd(unserved):
     try:
         assert unserved.run("network", "ls").returncode == 0
         assert server.wait(30) == 0
-        assert (run_dir / "warm.sock").exists()  # the socket file stays, because systemd starts the next server by it
+        assert (run_dir / "warm.sock").exists()  # systemd starts the next server by this file
     finally:
         server.kill()
         server.wait()

@@ -1,6 +1,4 @@
-"""Signals and terminals: a signal or key for the launcher affects the command in the same way with and without a warm
-server.
-"""
+"""A signal or key for the launcher has the same effect on the command with and without a warm server."""
 
 from __future__ import annotations
 

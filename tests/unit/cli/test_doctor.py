@@ -1,4 +1,4 @@
-"""The output of ``hawse doctor``: in a pipe, on a terminal, and as JSON.
+"""The tests check the output of ``hawse doctor`` in a pipe, on a terminal, and as JSON.
 
 In a pipe, each check is one line. On a terminal, the cause and the fix of a finding are below its line.
 """

@@ -1,4 +1,4 @@
-"""Help and errors of the command line: the bytes are those recorded from a real docker (see golden/record.py)."""
+"""Help and errors of the command line have the bytes that golden/record.py recorded from a real docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The root command of the command line: how errors become messages and exit codes, and the global flags."""
+"""The tests check how the root command converts errors to messages and exit codes, and how it handles global flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of bridge networks, and Docker's error texts for wrong options."""
+"""hawse checks the options of bridge networks. Wrong options give Docker's error texts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Plans of several steps. When one step fails, the plan undoes the earlier steps. A teardown continues after a failed
-step.
-"""
+"""If one step of a plan fails, the plan undoes the earlier steps. A teardown continues after a failed step."""
 
 from __future__ import annotations
 

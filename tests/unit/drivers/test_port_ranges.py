@@ -1,4 +1,5 @@
-"""Splitting of a published port range: the part with the chosen container ports, and the parts with all other ports.
+"""hawse splits a published port range: into the part with the chosen container ports, and the parts with all other
+ports.
 
 Each part keeps its own host ports.
 """

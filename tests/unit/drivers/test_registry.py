@@ -1,4 +1,4 @@
-"""Search for the driver of a network type.
+"""hawse searches for the driver of a network type.
 
 hawse's own drivers are found by file name, and drivers of other packages by entry point.
 """

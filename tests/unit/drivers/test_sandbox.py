@@ -1,4 +1,4 @@
-"""Sysctls of sandboxes and endpoints: which names are accepted, and which files in /proc/sys they mean."""
+"""The tests check which sysctls a sandbox or endpoint accepts, and which files in /proc/sys they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration file daemon.json: Docker's keys, with checked types. Errors name the file and the key."""
+"""hawse reads Docker's keys from daemon.json, and checks their types. Errors name the file and the key."""
 
 from __future__ import annotations
 

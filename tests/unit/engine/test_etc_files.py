@@ -1,4 +1,4 @@
-"""Contents of /etc/resolv.conf and /etc/hosts, compared with files recorded from dockerd 26.1.5."""
+"""/etc/resolv.conf and /etc/hosts have the contents that were recorded from dockerd 26.1.5."""
 
 import json
 from pathlib import Path

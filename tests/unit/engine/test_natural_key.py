@@ -1,4 +1,4 @@
-"""Natural sort order, in which Docker sorts names and ports."""
+"""Names and ports are sorted in natural order, as in Docker."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def test_order(ordered):
 
 
 def parts(text):
-    """Return the sort key by the definition: digits sort before other bytes, and numbers sort by value and then by
-    length.
+    """Return the sort key by the definition.
+
+    Digits sort before other bytes. Numbers sort by value, and equal numbers by length.
     """
     pieces = re.findall(rb"[0-9]+|[^0-9]+", text.encode("utf-8", "surrogateescape"))
     return [(0, int(part), len(part)) if part.isdigit() else (1, part) for part in pieces]

@@ -1,4 +1,4 @@
-"""The name that a user probably meant."""
+"""For a wrong name, hawse finds the name that the user probably meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directories and files that no other user can change: how hawse creates them, and which existing ones it refuses."""
+"""hawse creates directories and files that no other user can change, and refuses those that others can change."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Patient:
         return self.host.hawse(*argv, check=check, env={"HAWSE_CONFIG": str(self.config)})
 
     def doctor(self, *flags: str) -> tuple[list[Finding], list[str]]:
-        """Return the checks that are not ok, and what was repaired; the exit code says whether there is a fault."""
+        """Return the checks that are not ok, and the repairs. Fail if the exit code does not agree with the checks."""
         done = self.hawse("doctor", "--format", "json", *flags, check=False)
         assert done.stderr == ""
         document = json.loads(done.stdout)

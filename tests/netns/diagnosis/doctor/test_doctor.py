@@ -1,4 +1,4 @@
-"""Faults in the kernel's state: the doctor names each fault, and ``--fix`` repairs it.
+"""The doctor names each fault in the kernel's state, and ``--fix`` repairs the fault.
 
 Faults that do not affect each other are injected together, because each check of the host takes a second.
 """
@@ -193,7 +193,7 @@ def test_what_other_programs_put_in_the_way(patient):
 
 
 def test_what_drops_packets_silently(patient):
-    """Flags, sysctls, queues, XDP programs and routing rules are no records, so the doctor names and leaves them."""
+    """hawse keeps no records of flags, sysctls, queues, XDP programs and routing rules. The doctor only names them."""
     port, xdp = patient.links["app_web"], f"{sys.executable} -m tests.netns.diagnosis.trace.xdp"
     patient.host.sh(
         f"bridge link set dev {port} flood off bcast_flood off; ip rule add from 172.31.0.0/16 unreachable pref 50; "

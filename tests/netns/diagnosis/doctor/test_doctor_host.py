@@ -1,6 +1,4 @@
-"""Faults of hawse's processes, store, disks and configuration: the doctor names each, and repairs hawse's own
-objects.
-"""
+"""The doctor names faults of hawse's processes, store, disks and configuration, and repairs hawse's own objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hawse network map``: networks and their containers, in every format."""
+"""``hawse network map`` draws networks and their containers in every format."""
 
 from __future__ import annotations
 

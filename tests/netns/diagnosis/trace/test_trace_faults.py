@@ -1,4 +1,4 @@
-"""Real faults of every kind are injected, and ``hawse trace`` names the kind and the object of each.
+"""Real faults of every kind are injected, and ``hawse trace`` names the kind and the object of each fault.
 
 Each fault is undone before the next. Nothing repairs the host.
 """
@@ -15,7 +15,7 @@ ROUTES = "ip route replace default via 172.31.0.1; ip -6 route replace default v
 
 
 class Fault(NamedTuple):
-    """One fault: where it is injected and undone, the trace's arguments, the expected kind, and words of the object.
+    """One fault: its place, its scripts, the trace's arguments, the expected kind, and words that name the object.
 
     In scripts and words, ``{bridge}`` is the bridge of network app and ``{web}`` the host end of web's veth pair.
     """

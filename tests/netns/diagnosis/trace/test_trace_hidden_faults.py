@@ -1,4 +1,7 @@
-"""Faults that nftables does not report: programs, queues and flags at interfaces, routing rules, changed packets."""
+"""``hawse trace`` finds faults that nftables does not report.
+
+Examples are programs, queues and flags at interfaces, routing rules, and changed packets.
+"""
 
 from __future__ import annotations
 
@@ -180,7 +183,7 @@ def distant(lab):
     ],
 )
 def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
-    """Only lost ICMP errors make a small MTU a fault. Without pings, it is unknown."""
+    """A small MTU is a fault only if ICMP errors are lost. Without pings, the result is unknown."""
     for hook in ("output", "forward"):
         lab.peer.run("nft", f"add table ip w{hook}; add chain ip w{hook} c {{ type filter hook {hook} priority 0; }}; "
                             f"add rule ip w{hook} c {rule}")  # fmt: skip
@@ -194,7 +197,7 @@ def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
 
 
 def test_connection_tracking_is_full(lab, tmp_path):
-    """The limit belongs to the initial namespace, so the command sees another file with a lower limit."""
+    """Only the initial namespace can set the limit. The test therefore shows the command a file with a lower limit."""
     limit = tmp_path / "limit"
     limit.write_text("1\n")
     lab.trace("db", "192.168.99.99:91")
@@ -208,7 +211,7 @@ def test_connection_tracking_is_full(lab, tmp_path):
 
 
 def test_a_name_that_the_agent_knows_from_old_records(lab):
-    """The agent is not told that a record has changed. It looks itself every five seconds."""
+    """A record changes, and no command notifies the agent. The agent checks the records every five seconds."""
     place, other = "172.31.0.4/16", "172.31.0.44/16"
     change = "update endpoints set body = replace(body, ?, ?) where body like '%' || ? || '%'"
     culprits = []

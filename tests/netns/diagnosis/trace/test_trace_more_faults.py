@@ -1,4 +1,7 @@
-"""Faults that test_trace_faults.py lacks: other filters, name files, stopped containers, lost links, an ended agent."""
+"""``hawse trace`` finds more faults.
+
+Examples are other filters, name files, stopped containers, lost links and an agent that ended.
+"""
 
 from __future__ import annotations
 

@@ -220,9 +220,7 @@ def icmpv6(source: str, kind: int, target: str = OWN6) -> bytes:
 
 
 class Sent(NamedTuple):
-    """A frame, the bridge port that sends the frame (the guarded port or the muted port), and whether the frame must
-    pass.
-    """
+    """A frame, the bridge port that sends it (guarded or muted), and whether the frame must pass."""
 
     frame: bytes
     passes: bool
@@ -250,7 +248,7 @@ SPOOF_PROBES: dict[tuple[str, str], Sent] = {
 
 
 class Wire:
-    """Two containers that send whole frames, and neighbours that see the frames which leave the containers' bridges.
+    """Two containers that send whole frames, and neighbours that receive the frames from the containers' bridges.
 
     One container is on a guarded bridge port. The other container is on a user's bridge that is connected to a virtual
     wire.

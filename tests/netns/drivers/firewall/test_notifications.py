@@ -28,7 +28,7 @@ NOTHING = News()
 
 @pytest.fixture
 def place(netns) -> Iterator:
-    """A network namespace with three things: hawse's nftables table, another program's table, and a listener for change
+    """A network namespace with hawse's nftables table, another program's table, and a listener for change
     notifications.
     """
     namespaces.run_in_netns(netns.path, lambda: libnftables.run(table.install_script()))

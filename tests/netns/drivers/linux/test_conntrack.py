@@ -1,4 +1,4 @@
-"""Removal of conntrack entries: exactly the chosen entries are removed, with each method that kernels offer."""
+"""hawse removes exactly the chosen conntrack entries, with each method that kernels offer."""
 
 from __future__ import annotations
 

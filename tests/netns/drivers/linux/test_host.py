@@ -1,4 +1,4 @@
-"""Facts about the host that the engine reads, for example the address ranges that the host's interfaces use."""
+"""The engine reads facts about the host, such as the address ranges that the host's interfaces use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Router advertisements that a container sends: neither the host nor another container may accept them."""
+"""Neither the host nor another container accepts the router advertisements of a container."""
 
 from __future__ import annotations
 

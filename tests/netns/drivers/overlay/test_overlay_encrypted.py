@@ -1,4 +1,4 @@
-"""Encrypted overlay networks: traffic on the wire is unreadable, and a packet that cannot be encrypted is not sent."""
+"""The traffic of an encrypted overlay network is unreadable on the wire. No packet is sent without encryption."""
 
 from __future__ import annotations
 

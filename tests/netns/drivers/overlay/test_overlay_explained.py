@@ -53,7 +53,7 @@ def recorded(host, act: Callable[[], object]) -> str:
 
 
 def without_namespace(text: str) -> str:
-    """Return commands without those for the overlay's namespace, because a copy replaces it."""
+    """Remove the commands that make the overlay's namespace. In the fresh copy, another namespace takes its place."""
     own = ("touch ", "unshare ", "umount ", "kill ")
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(own))
 
@@ -72,7 +72,7 @@ def test_the_explained_commands_make_the_same_overlay(cluster, fresh):
         here.remove_peer(here.peers[0])
 
     text, overlay = recorded(here.host, act), here.place.sandbox.path
-    assert "unshare --net" in text  # in a comment, if a process and not a mount keeps the namespace
+    assert "unshare --net" in text  # the command is only a comment if a process, and not a mount, keeps the namespace
     again, copies = fresh(), {}
     rerun(without_namespace(text), again, copies, fresh)
     originals = {overlay: At(overlay), f"/run/netns/{namespace}": At(f"/run/netns/{namespace}")}

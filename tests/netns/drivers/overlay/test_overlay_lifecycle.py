@@ -1,6 +1,6 @@
-"""Creation and removal of an overlay network: each can be repeated, and each can be killed at any function call.
+"""The creation and the removal of an overlay network can be repeated, and can be killed at any function call.
 
-After the removal, nothing of the network is left on the host.
+After the removal, no object of the network is left on the host.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """VXLAN has no authentication, so each host must accept VXLAN packets from the network's other hosts only.
 
-In each test, a neighbour (another machine on the wire), a container or a user sends a VXLAN packet made by hand. The
-packet has the form that the network's hosts use. The frame inside this packet must not get into the network.
+In each test, a neighbour (another machine on the wire), a container or a user sends a handmade VXLAN packet. The packet
+has the form that the network's hosts use. The frame inside this packet must not get into the network.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Network namespaces that hawse did not create: hawse can use such a namespace like a container."""
+"""hawse can use a network namespace that it did not create like a container."""
 
 import json
 import os

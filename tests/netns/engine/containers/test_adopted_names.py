@@ -1,4 +1,4 @@
-"""Names of adopted namespaces: in DNS, in their own resolv.conf, and on the command line."""
+"""An adopted namespace has a name in DNS, in its own resolv.conf, and on the command line."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Names of containers for `ip netns`: /run/netns/NAME exists while the container runs."""
+"""A container has a name for `ip netns`: /run/netns/NAME exists while the container runs."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def hosts(tmp_path_factory):
 
 @pytest.fixture
 def name():
-    """A container name that no other object on this machine has, before the test and after it."""
+    """A container name that no other object on this machine uses, neither before nor after the test."""
     name = f"{PREFIX}x{next(COUNTER)}"
     yield name
     assert left(name) == set()
@@ -48,7 +48,7 @@ def run(host, name, *flags):
 
 
 def inside(name, *argv):
-    """Run a command by `ip netns exec`; return its output, or None if there is no such namespace."""
+    """Run a command by `ip netns exec`; return its output, or None if the namespace does not exist."""
     done = subprocess.run(["ip", "netns", "exec", name, *argv], capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else None
 

@@ -29,7 +29,7 @@ table ip6 filter {
     chain FORWARD { type filter hook forward priority filter; policy drop; }
 }
 """
-"""No rule leads to the chain that accepts everything, and the network has no IPv6."""
+"""In these rules, no jump leads to the chain that accepts everything. The IPv6 rules do not matter to the network."""
 FIREWALLD = """
 table inet firewalld {
     chain filter_FORWARD {

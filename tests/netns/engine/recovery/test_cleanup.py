@@ -1,4 +1,4 @@
-"""After all containers and networks are removed, the host is in the same state as before."""
+"""After the removal of all containers and networks, the host has the state that it had before hawse ran."""
 
 import time
 

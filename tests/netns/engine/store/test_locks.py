@@ -1,6 +1,7 @@
-"""Lock files of containers: hawse deletes a container's lock file together with the container.
+"""hawse deletes a container's lock file together with the container.
 
-The lock file is deleted even if a process is killed, or if a process asks for the lock after the container was deleted.
+The lock file is deleted even if a process is killed. A process may also ask for the lock after the container was
+deleted.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Damage of the store on a host with running containers: commands name the repair command at once, and it succeeds.
+"""The store of a host with running containers is damaged. Commands name the repair command, and the repair succeeds.
 
 The kernel's objects, such as bridges and processes, exist during the damage.
 """

@@ -1,4 +1,4 @@
-"""Docker's bodies of POST /containers/create become the engine's requests."""
+"""The body of POST /containers/create is converted to the engine's request."""
 
 from __future__ import annotations
 

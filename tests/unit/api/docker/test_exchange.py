@@ -1,4 +1,4 @@
-"""HTTP on one connection: keep-alive, bodies, chunked answers, hijacks, limits."""
+"""The tests check HTTP on one connection: keep-alive, bodies, chunked answers, hijacks and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON as Go reads it. The texts are those of dockerd 26.1.5 for the same bodies."""
+"""hawse reads JSON as Go does. The expected texts are those of dockerd 26.1.5 for the same bodies."""
 
 from __future__ import annotations
 

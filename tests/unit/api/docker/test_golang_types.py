@@ -1,4 +1,4 @@
-"""JSON in Go's types. The texts are those of dockerd 26.1.5 for the same bodies."""
+"""hawse decodes JSON into Go's types. The expected texts are those of dockerd 26.1.5 for the same bodies."""
 
 from __future__ import annotations
 

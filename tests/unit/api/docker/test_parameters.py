@@ -1,4 +1,4 @@
-"""The parameters of streams and images: times, detach keys, credentials, frames."""
+"""The tests check how hawse reads the parameters of streams and images: times, detach keys, credentials, frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``create``: which engine request its flags produce, and which messages it prints."""
+"""The tests check which engine request the flags of ``create`` produce, and which messages the command prints."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The commands on existing containers: engine requests, several arguments, and output.
+"""The tests check the engine requests, the arguments and the output of the commands on existing containers.
 
 The expected output is that of Docker 26.1.5.
 """

@@ -1,7 +1,8 @@
 """Record expected outputs from a real docker 26.1 client: ``python3 tests/unit/cli/golden/record.py``.
 
 Help and the errors of the command line need no daemon. The script replaces Docker's name by hawse's name. The script
-records the commands in the ``$`` lines of errors.txt, and one help file for each line of HELP and HELP_WITH_DAEMON.
+records the commands in the ``$`` lines of errors.txt. It also records one help file for each line of HELP and
+HELP_WITH_DAEMON.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ HELP = [
     "container prune", "container rm", "image ls", "image rm", "image import", "image inspect",
 ]  # fmt: skip
 
-# The help of these commands hides the flags that the daemon does not support, so a daemon must answer at DOCKER_HOST.
+# The help of these commands hides flags that the daemon does not support. A daemon must therefore answer at
+# DOCKER_HOST.
 HELP_WITH_DAEMON = ["run", "create", "start", "container run", "system df", "system prune"]
 
 

@@ -1,4 +1,4 @@
-"""Execution of Go templates: results of constants, control structures and functions."""
+"""The tests execute Go templates with constants, control structures and functions, and check the results."""
 
 import pytest
 

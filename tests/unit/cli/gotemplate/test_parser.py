@@ -1,4 +1,4 @@
-"""Parsing of Go templates: the templates that Go's parser refuses, with its error texts."""
+"""hawse refuses the templates that Go's parser refuses, with the same error texts."""
 
 import pytest
 

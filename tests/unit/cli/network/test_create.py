@@ -1,4 +1,4 @@
-"""The command ``hawse network create``: how its flags become one engine request."""
+"""The flags of ``hawse network create`` become one engine request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``hawse network inspect``: it prints the networks that exist, and then reports the missing networks."""
+"""``hawse network inspect`` prints the networks that exist, and then reports the missing networks."""
 
 from __future__ import annotations
 

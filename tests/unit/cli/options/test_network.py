@@ -1,4 +1,4 @@
-"""The flag ``--network`` in its two notations, combined with the separate network flags.
+"""The flag ``--network`` has two notations, and is combined with the separate network flags.
 
 The error texts are those of Docker 26.1.5.
 """

@@ -1,4 +1,4 @@
-"""Names and ids of containers and networks, in the form in which Docker puts them into the URL of an API request."""
+"""Docker puts names and ids of containers and networks into the URL of an API request; hawse accepts the same ones."""
 
 from __future__ import annotations
 

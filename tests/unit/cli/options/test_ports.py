@@ -1,4 +1,4 @@
-"""Published and exposed ports, with the error texts of Docker 26.1.5."""
+"""hawse parses published and exposed ports, with the error texts of Docker 26.1.5."""
 
 import pytest
 

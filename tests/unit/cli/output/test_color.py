@@ -1,4 +1,4 @@
-"""Colour in the output: only on a terminal, and not for users who have disabled colour."""
+"""The output has colour only on a terminal, and never for users who have disabled colour."""
 
 from __future__ import annotations
 

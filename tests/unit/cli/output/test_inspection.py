@@ -1,5 +1,5 @@
-"""Templates on inspect documents: hawse fills a template from Docker's Go structs first. If that fails, hawse fills it
-from the plain JSON document.
+"""hawse first fills a template for an inspect document from Docker's Go structs. If that fails, hawse fills it from the
+plain JSON document.
 """
 
 import json

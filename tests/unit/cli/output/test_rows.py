@@ -1,4 +1,4 @@
-"""Rows of listings, and the header lines of tables."""
+"""The tests check the rows of listings and the header lines of tables."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Alignment of table columns, as Go's tabwriter does it with Docker's settings."""
+"""Table columns are aligned as by Go's tabwriter with Docker's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Control characters on a terminal: which ones are escaped, in which form, and which text a template sees."""
+"""Control characters on a terminal: the tests check which characters are escaped, how, and what a template sees."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def test_hostile_text_is_spelled():
 
 
 def test_bytes_that_are_not_utf8_are_spelled():
-    """Bytes that are not UTF-8 are escaped too, because a terminal with 8-bit control characters begins a control
-    sequence at byte 9b.
-    """
+    """Bytes that are not UTF-8 are escaped too, because byte 9b begins a control sequence on some terminals."""
     text = b"\x9b31m\xff".decode(errors="surrogateescape")
     assert escaped(text) == escaped_line(text) == revealed(marked(text)) == r"\x9b31m\xff"
 

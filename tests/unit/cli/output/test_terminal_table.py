@@ -1,4 +1,4 @@
-"""Tables that fit into a terminal."""
+"""hawse fits its tables into the width of the terminal."""
 
 from __future__ import annotations
 

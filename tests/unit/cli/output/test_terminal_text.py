@@ -1,4 +1,4 @@
-"""Help, reports and errors as a person at a terminal sees them."""
+"""The tests check help, reports and errors as a user at a terminal sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alignment of flags in the help output."""
+"""The help output aligns the flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output and the exit codes of ``system check``."""
+"""The tests check the output and the exit codes of ``system check``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands ``hawse version`` and ``hawse info``: Docker's structure, filled with true data about hawse."""
+"""``hawse version`` and ``hawse info`` have Docker's structure, with true data about hawse."""
 
 from __future__ import annotations
 

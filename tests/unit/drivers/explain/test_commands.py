@@ -1,4 +1,4 @@
-"""Netlink messages as commands: links of kinds that the kernels of the development machines lack, and rare messages."""
+"""hawse prints netlink messages as commands. The tests use rare messages, and kinds of links that few kernels have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = Names(lambda index: f"link{index}", lambda _: "/run/netns/c1")
 
 
 class Sent:
-    """A session that keeps the messages it is given."""
+    """A double of a netlink session, which keeps the messages that it gets."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []

@@ -1,4 +1,4 @@
-"""The recorder of commands: which commands it keeps, and which values it must not show."""
+"""The tests check which commands the recorder keeps, and which values it does not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How networks and ports become elements of the firewall's sets."""
+"""Networks and ports become elements of the firewall's sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading of address lists from the kernel when the lists change during the read."""
+"""hawse reads address lists from the kernel correctly, even if the lists change while they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default routes of a sandbox: which endpoints get them, and which routes hawse asks the kernel to set."""
+"""The tests check which endpoints of a sandbox get default routes, and which routes hawse asks the kernel to set."""
 
 from __future__ import annotations
 

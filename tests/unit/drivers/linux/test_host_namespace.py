@@ -1,4 +1,4 @@
-"""Whether a network namespace is a host's own: the interfaces in the namespace decide this."""
+"""The interfaces in a network namespace decide whether hawse takes it for a host's own namespace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Netlink messages as bytes, and how netlink failures become driver errors."""
+"""hawse encodes netlink messages as bytes, and converts netlink failures to driver errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of an overlay network: their meaning, and which options are refused."""
+"""The tests check what the options of an overlay network mean, and which options are refused."""
 
 from __future__ import annotations
 

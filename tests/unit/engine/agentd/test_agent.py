@@ -1,4 +1,4 @@
-"""The agent on a store that is deleted while the agent runs."""
+"""The store is deleted while the agent runs; the tests check what the agent then does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent's backup of the store: some time after a change, at most once in an interval, and at the agent's end."""
+"""The agent backs up the store some time after a change, at most once in an interval, and when the agent ends."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The agent's link thread: when it compares a network or a container, and its delays in a conflict with another
-program.
+"""The agent's link thread: the tests check when it compares a network or a container.
+
+They also check how long it waits in a conflict with another program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The log lines that the agent writes about firewall repairs."""
+"""The tests check the log lines that the agent writes about firewall repairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the agent compares the firewall with the desired state.
+"""The tests check when the agent compares the firewall with the desired state.
 
 The agent compares immediately after a change by another program, and later after a change by hawse. If another program
 undoes every repair, the agent waits longer and longer between two comparisons.

@@ -1,4 +1,4 @@
-"""The records that this host's own store (the SQLite file) has of the cluster's networks."""
+"""This host's own store (the SQLite file) has records of the cluster's networks."""
 
 from __future__ import annotations
 

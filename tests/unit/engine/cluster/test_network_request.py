@@ -1,4 +1,4 @@
-"""Requests for cluster networks: the names that they may have, and the address pools of their subnets."""
+"""The tests check the names of requested cluster networks, and the address pools of their subnets."""
 
 import pytest
 

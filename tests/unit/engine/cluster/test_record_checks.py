@@ -1,4 +1,4 @@
-"""Checks of records from the etcd store: an invalid record is ignored, and all other records are used."""
+"""An invalid record from the etcd store is ignored, and all other records are used."""
 
 from dataclasses import replace
 

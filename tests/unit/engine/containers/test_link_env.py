@@ -1,4 +1,4 @@
-"""Environment variables of legacy links (``--link``), with the names and values that dockerd gives them."""
+"""Legacy links (``--link``) give the environment variables and values that dockerd gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restart policies: whether and when a container is started again after its run has ended."""
+"""A restart policy decides whether and when a container is started again after it has ended."""
 
 from __future__ import annotations
 

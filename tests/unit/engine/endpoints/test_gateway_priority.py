@@ -1,4 +1,4 @@
-"""The order of a container's networks, which decides which network gets the default route."""
+"""The order of a container's networks decides which network gets the default route."""
 
 from __future__ import annotations
 

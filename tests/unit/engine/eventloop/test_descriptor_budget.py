@@ -1,6 +1,4 @@
-"""The agent's file descriptors: the agent raises its limit as far as allowed, and its quotas leave enough descriptors
-free.
-"""
+"""The agent raises its limit of file descriptors as far as allowed. Its quotas leave enough descriptors free."""
 
 from __future__ import annotations
 

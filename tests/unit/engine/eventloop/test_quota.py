@@ -1,7 +1,7 @@
 """Quotas that clients share fairly. A place in a quota stands for one connection, flow or query.
 
-The tests check how many places one client may take, how many places several clients may take together, and how many
-places always stay free.
+The tests check how many places one client may take, and how many several clients may take together. They also check how
+many places always stay free.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The stream of events: order, start and end times, wake-up without polling, other processes, a replaced
-store, limits.
+"""The stream of events: the tests check its order, its start and end, its limits, and its wake-up without polling.
+
+Other processes also write events, and the store may be replaced.
 """
 
 from __future__ import annotations

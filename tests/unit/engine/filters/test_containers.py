@@ -1,4 +1,4 @@
-"""Filters of ``ps``, with the results of dockerd 26.1.5."""
+"""Filters of ``ps`` give the results of dockerd 26.1.5."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Filters of network lists and of prune, with the results of dockerd 26.1.5."""
+"""Filters of network lists and of prune give the results of dockerd 26.1.5."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Filters of ``node ls``, and Docker's error texts for unknown filters."""
+"""Filters of ``node ls`` work as in Docker. Unknown filters give Docker's error texts."""
 
 from __future__ import annotations
 

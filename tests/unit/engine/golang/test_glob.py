@@ -1,4 +1,4 @@
-"""Patterns of image references. Each result was seen with a real dockerd 26.1.5 (`image ls --filter reference=…`)."""
+"""hawse matches patterns of image references as dockerd 26.1.5 does (`image ls --filter reference=…`)."""
 
 from __future__ import annotations
 

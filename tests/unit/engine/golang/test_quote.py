@@ -1,4 +1,4 @@
-"""Quoting of strings as Go's ``%q`` does it."""
+"""Strings are quoted as by Go's ``%q``."""
 
 from __future__ import annotations
 

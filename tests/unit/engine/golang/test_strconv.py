@@ -1,4 +1,4 @@
-"""Text form of numbers and other scalars in Go's notation."""
+"""Numbers and other scalars are written in Go's notation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsing of times in the forms that Docker's filters accept."""
+"""hawse parses times in the forms that Docker's filters accept."""
 
 from datetime import datetime, timedelta, timezone
 

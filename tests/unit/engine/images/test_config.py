@@ -1,4 +1,4 @@
-"""Image configurations: genuine values are kept; values that would break listings or containers are refused.
+"""hawse keeps genuine values of an image configuration, and refuses values that would break listings or containers.
 
 The error texts about types and times are those of `docker load` in Docker 26.1.5.
 """

@@ -1,4 +1,4 @@
-"""The platform of an image: parsing, and the choice from a manifest list."""
+"""hawse parses the platform of an image, and chooses an image from a manifest list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsing of image names, with the results of Docker."""
+"""hawse parses image names as Docker does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removal of directory trees of any depth."""
+"""hawse removes directory trees of any depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Allocation of the addresses of a subnet. The result is always the lowest free address of the subnet.
+"""hawse allocates the addresses of a subnet. The result is always the lowest free address of the subnet.
 
 The allocation must be fast for subnets of any size.
 """

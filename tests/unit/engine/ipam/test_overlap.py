@@ -1,4 +1,4 @@
-"""Overlap of networks, decided by ranges of integers for networks of any size."""
+"""hawse finds overlapping networks of any size by comparing ranges of integers."""
 
 from __future__ import annotations
 

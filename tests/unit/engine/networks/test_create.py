@@ -1,4 +1,4 @@
-"""Creation of networks: default options from daemon.json for new networks of a driver."""
+"""daemon.json has default options for the new networks of a driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listing of networks: for every request, the list of summaries has the same networks as the list of full records."""
+"""For every request, the list of network summaries has the same networks as the list of full records."""
 
 from __future__ import annotations
 

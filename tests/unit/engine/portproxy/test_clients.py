@@ -1,5 +1,4 @@
-"""The limits of the port proxy that apply to a client, for example one for its address and one for the address's /64
-network.
+"""The port proxy has several limits for a client, such as one for its address and one for its /64 network.
 
 The tests check which limits two clients have in common.
 """

@@ -1,4 +1,4 @@
-"""UDP flows of the port proxy: which flow is dropped to make room for a new one."""
+"""The tests check which UDP flow the port proxy drops to make room for a new flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TCP connections of the port proxy, and the keepalive probes that the kernel sends on them."""
+"""The tests check the TCP connections of the port proxy, and the keepalive probes that the kernel sends on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Allocation of host ports: the same choice, order and error texts as with Docker."""
+"""Host ports are allocated with Docker's choice, order and error texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which published ports the agent holds."""
+"""The tests check which published ports the agent holds."""
 
 from __future__ import annotations
 

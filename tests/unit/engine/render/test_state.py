@@ -1,4 +1,4 @@
-"""The text that describes a container's state to users, as in ``ps``."""
+"""The tests check the text that describes a container's state, as in ``ps``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Search for a container's command, and Docker's error texts when the command is not found."""
+"""hawse searches for a container's command. If the command is not found, the error text is Docker's."""
 
 from __future__ import annotations
 

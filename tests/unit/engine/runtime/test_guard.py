@@ -1,4 +1,4 @@
-"""When the guard restarts a process, and when the guard treats a process as stuck."""
+"""The tests check when the guard restarts a process, and when it treats a process as stuck."""
 
 from __future__ import annotations
 

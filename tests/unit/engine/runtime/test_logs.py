@@ -1,4 +1,4 @@
-"""Container logs: rotated as by Docker's json-file driver, even after interruptions, and read across several files."""
+"""Container logs are rotated as by Docker's json-file driver, even after interruptions, and are read across files."""
 
 from __future__ import annotations
 
@@ -314,9 +314,7 @@ def test_compression_that_was_interrupted_is_done_again(path):
 
 
 class End:
-    """A double of the supervisor's connection. The double reports the end of the container when the test asks
-    for this.
-    """
+    """A double of the supervisor's connection. The test decides when the double reports the container's end."""
 
     def __init__(self) -> None:
         import socket

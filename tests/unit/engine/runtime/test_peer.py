@@ -1,6 +1,6 @@
 """The rules by which a server accepts or refuses the process at the other end of a socket.
 
-The tests also check which rules apply on older kernels, and how a client waits for a server that is stopped or slow.
+The tests also check the rules on older kernels, and how a client waits for a stopped or slow server.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def own():
 def test_this_process_may_act_for_itself(connection, own):
     """The kernel has no pidfd of the process at the other end, as before Linux 6.5.
 
-    A process may send requests to itself even then.
+    Even without the pidfd, a process may send requests to itself.
     """
     assert peer.objection(connection, own) == ""
     assert peer.credentials(connection) == (os.getpid(), os.geteuid(), os.getegid())

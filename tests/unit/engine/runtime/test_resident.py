@@ -1,4 +1,4 @@
-"""The signature in the lock file of a resident process."""
+"""The lock file of a resident process has a signature."""
 
 from __future__ import annotations
 

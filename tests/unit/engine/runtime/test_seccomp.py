@@ -1,4 +1,4 @@
-"""Translation of Docker's seccomp profiles for the container runtime."""
+"""hawse translates Docker's seccomp profiles for the container runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversion of records to JSON and back without loss. A document that is not a valid record is refused, and the error
+"""Records are converted to JSON and back without loss. A document that is not a valid record is refused, and the error
 names the document.
 """
 

@@ -1,4 +1,4 @@
-"""The store's connection pool: a process opens its store once.
+"""A process opens its store once, and keeps the connection in a pool.
 
 The process never uses a connection that another process opened or that belongs to a replaced store file.
 """

@@ -1,4 +1,4 @@
-"""A command that waits for another command shows this after half a second, if the command line has set a notice."""
+"""A command that waits for another command shows a notice after half a second, if the command line has set one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collisions of published host ports: two endpoints never have the same host port.
+"""The published host ports of two endpoints never collide.
 
 Two ports collide if three conditions hold:
 

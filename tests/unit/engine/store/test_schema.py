@@ -1,4 +1,7 @@
-"""The store's files: modes, damage, other versions and missing rights. Each failure gives one clear error line."""
+"""The tests check the store's files: their modes, damage, other versions and missing rights.
+
+Each failure gives one clear error line.
+"""
 
 from __future__ import annotations
 

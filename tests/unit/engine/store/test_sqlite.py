@@ -1,4 +1,4 @@
-"""Records in a store: found by id, by name and by prefix, and listed in the order of their creation."""
+"""A store finds records by id, by name and by prefix, and lists them in the order of their creation."""
 
 from __future__ import annotations
 

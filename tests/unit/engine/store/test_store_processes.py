@@ -1,4 +1,4 @@
-"""Many processes that use one store at the same time, and processes that are killed. The store is a real file."""
+"""Many processes use one store at the same time, and processes are killed. The store is a real file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which address a host advertises to the other hosts of the cluster."""
+"""The tests check which address a host advertises to the other hosts of the cluster."""
 
 import pytest
 

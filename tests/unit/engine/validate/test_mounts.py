@@ -1,4 +1,4 @@
-"""Checks of bind mounts: what dockerd 26.1.5 accepts and refuses."""
+"""hawse accepts and refuses the same bind mounts as dockerd 26.1.5."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The events of hosts that join, leave, fail and recover. They have the attributes of dockerd's node events."""
+"""Hosts that join, leave, fail and recover cause events. The events have the attributes of dockerd's node events."""
 
 from __future__ import annotations
 

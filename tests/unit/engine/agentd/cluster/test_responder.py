@@ -1,4 +1,4 @@
-"""The agent's thread that answers other hosts: it starts few processes, and ends those that take too long."""
+"""The agent's thread that answers other hosts starts few processes, and ends the slow ones."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Choice of the etcd member, over real sockets. A silent member must not use up a command's whole timeout."""
+"""hawse chooses an etcd member, over real sockets. A silent member must not use up a command's whole timeout."""
 
 import json
 import socket

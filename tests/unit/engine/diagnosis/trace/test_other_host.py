@@ -1,4 +1,4 @@
-"""The answer of another host's agent: a report of the right form is used, and anything else is ignored."""
+"""From another host's agent, a report of the right form is used, and any other answer is ignored."""
 
 import json
 from typing import Any

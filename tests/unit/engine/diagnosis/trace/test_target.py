@@ -1,4 +1,4 @@
-"""The forms of the TARGET argument of a trace."""
+"""The tests check the forms of the argument TARGET of ``hawse trace``."""
 
 from ipaddress import ip_address
 

@@ -1,4 +1,4 @@
-"""Admission of a host to the cluster: which number the host gets."""
+"""The tests check which number a new host of the cluster gets."""
 
 import pytest
 

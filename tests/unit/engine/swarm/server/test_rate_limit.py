@@ -1,6 +1,4 @@
-"""Limits of a manager's server: which client connections the server closes when too many clients wait, and how many
-bytes a node may request per second.
-"""
+"""A manager's server limits the number of waiting clients, and the bytes that a node may request per second."""
 
 import socket
 import time
