@@ -14,7 +14,7 @@ E = TypeVar("E", bound="EngineError")
 class EngineError(Exception):
     """A failure to report to the user; ``str(error)`` is the text that Docker prints, without a prefix.
 
-    ``hint`` is more about the cause, or what the user can do. It is shown only on a terminal, after Docker's text.
+    ``hint`` explains the cause, or says what the user can do. It is shown only on a terminal, after Docker's text.
     """
 
     hint: str = ""

@@ -29,9 +29,7 @@ nothing about it.
 LAP_SECONDS = 60.0
 """Seconds in which all subjects are compared once, even without a report, if their cost stays below `SHARE`."""
 QUIET_SHARE = 20
-"""After a comparison that took T seconds and found no difference, the subject is not compared for this number
-times T.
-"""
+"""A comparison that took T seconds and found no difference is not repeated for `QUIET_SHARE` times T seconds."""
 FIRST_SHARE, SHARE = 4, 2000
 """A comparison that took T seconds delays the next comparison without a report by this number times T seconds.
 

@@ -1,4 +1,4 @@
-"""The cluster's steps in commands on networks and endpoints.
+"""The additional steps of commands on networks and endpoints if the host is in a cluster.
 
 On a host in no cluster, each function returns at once. This module only calls the steps in order. The code that changes
 records in etcd is in `shared_networks` and `shared_endpoints`. The code that changes this host's copies of the records

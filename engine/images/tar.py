@@ -81,7 +81,7 @@ class TarReader:
         return self._headers
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the content of the current member in pieces, as the archive stores it."""
+        """Yield the content of the current member in pieces; of a sparse file, only its data regions."""
         while self._left:
             data = self._stream.read(min(_CHUNK_BYTES, self._left))
             if not data:

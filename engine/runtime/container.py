@@ -178,7 +178,8 @@ class Container:
         if self.failure is not None:
             self._answer(self.failure)
         elif self._channel is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # process ended: `_heard` reads the error
+            # If the process has already ended, the send fails, and `_heard` reads the process's error message.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._channel.send(init.GO)
 
     def _heard(self, _events: int) -> None:

@@ -346,7 +346,7 @@ class LocalRuntime:
         """Ask the supervisor to report the container's end, and return the connection to the supervisor.
 
         The connection becomes readable at the container's end. It also becomes readable when the supervisor ends or
-        refuses the request. With ``next_run``, the supervisor waits for the start of a container without a process.
+        refuses the request. With ``next_run``, a container without a process is reported at the end of its next run.
         """
         connection = supervisor_client.connect(self.run)
         with suppress(OSError):

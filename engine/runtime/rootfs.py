@@ -149,9 +149,10 @@ def _mount_fresh(source: str, target: str, fstype: str, flags: int, data: str = 
 
 
 def make_devices(devices: int, dev: str, *, privileged: bool, console: bool) -> None:
-    """Mount a /dev with only a few devices at ``dev``; a privileged container gets all devices.
+    """Mount a /dev at ``dev`` with a few devices, or with all devices for a privileged container.
 
-    An unprivileged container cannot open other devices in this /dev, although Docker grants CAP_MKNOD by default.
+    ``devices`` is a descriptor of the host's /dev. An unprivileged container has CAP_MKNOD as in Docker. It can make
+    other devices, but it cannot open them (MS_NODEV).
     """
     flags = MS_NOSUID | (0 if privileged else MS_NODEV)
     syscalls.mount("tmpfs", dev, "tmpfs", flags, "size=65536k,mode=755")

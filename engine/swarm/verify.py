@@ -17,7 +17,7 @@ from engine.model import NetworkRecord
 
 
 def find(host: Host, reference: str) -> list[NetworkRecord]:
-    """Return the networks of this host's cluster with this name or id; none if the host is in no cluster.
+    """Return the cluster's networks with this name, id or start of an id; none if this host is in no cluster.
 
     The records describe networks that are not active on this host (phase ``planned``).
     """

@@ -70,7 +70,7 @@ class Way:
 
 
 class Destinations:
-    """Finds the object at a target's address, for one source."""
+    """Finds the path from one source to a target."""
 
     def __init__(self, records: Records, source: Place) -> None:
         self._records, self._source = records, source

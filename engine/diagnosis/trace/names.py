@@ -244,9 +244,9 @@ class Names:
         return Culprit("upstream-dns-down", f"DNS servers {listed}", self._where, detail, fix)
 
     def _from_host(self, name: str) -> list[IPAddress]:
-        """Return a name's addresses for a source other than a container.
+        """Return a name's addresses if the source is not a container; raises `Found` if the name is unknown.
 
-        If a container has this name, they are its addresses. Otherwise, the host's DNS is asked.
+        The name is searched in this order: containers, aliases of endpoints, /etc/hosts, the host's DNS servers.
         """
         for container in self._records.containers.values():
             if name in (container.name, container.id, container.id[:12]):

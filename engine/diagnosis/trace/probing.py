@@ -29,7 +29,7 @@ WAIT_SECONDS = 1.3
 AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
 """Seconds after which a UDP probe is sent again, and after which the trace itself answers for a silent UDP service."""
 DROPPED_SECONDS = 0.2  # seconds to wait for an answer after nftables has reported a drop
-LATE_SECONDS = 0.3  # seconds after which an answer seen only on the host is accepted
+LATE_SECONDS = 0.3  # seconds until an answer is accepted that has not left the host (see `_result_outside`)
 SETTLE_SECONDS = 0.02  # seconds to wait for the last events of a finished probe
 NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
 
