@@ -132,9 +132,9 @@ class DryRunRecorder(CommandRecorder):
         self._links.apply(namespace, message, name)
 
     def _lose(self, session: Session, message: Message, name: str) -> None:
-        """Record the index of the peer of a veth interface that the dry run deletes.
+        """Record the index of a veth interface's peer if the message deletes the interface.
 
-        The peer is in the sandbox of this dry run.
+        The kernel would delete the peer too. The peer is in the sandbox of this dry run.
         """
         if message.kind == RTM_DELLINK and name and (present := link.find(session, name)) and present.kind == "veth":
             self._lost.add(present.peer)

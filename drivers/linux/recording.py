@@ -33,7 +33,10 @@ class Recorder(Protocol):
         """Record an nftables script in the calling thread's network namespace."""
 
     def command(self, argv: Sequence[str], act: Callable[[], object], *, secret: bool = False) -> None:
-        """Record a command for a change; with ``secret``, the command's input contains secrets and is not shown."""
+        """Record the command line of a program that changes the kernel.
+
+        With ``secret``, the program's input contains secrets and is not shown.
+        """
 
     def comment(self, text: str) -> None:
         """Record a comment line that says what another process does."""

@@ -315,9 +315,9 @@ def _reconcile(tables: Tables, peers: Sequence[Peer]) -> None:
 
 
 def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
-    """Yield the MAC and each address of every peer. This host announces them to its own sandboxes.
+    """Yield (MAC, address) for each address of the peers, for announcements to this host's sandboxes.
 
-    The announcements of the peers do not reach this host, because the VXLAN devices answer ARP requests themselves.
+    A peer's own ARP announcements do not arrive, because VXLAN devices with ``proxy`` do not forward ARP packets.
     """
     return ((peer.mac, address) for peer in peers for address in (peer.ipv4, peer.ipv6) if address is not None)
 
