@@ -199,7 +199,10 @@ class Exchange:
 
 @lru_cache(maxsize=8)
 def header_lines(headers: Headers) -> bytes:
-    """Return constant headers as lines, each with its line end. The headers must contain no text from a client."""
+    """Return headers as lines, each with its line end.
+
+    Because this function does not check for line breaks, no header may contain text from a client.
+    """
     return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1")
 
 

@@ -8,7 +8,7 @@ from api.docker.router import Route
 from engine.api import Documents, Engine
 
 INTERVAL_SECONDS = 1.0
-"""Seconds between two documents of a container."""
+"""Seconds between two readings of a container's statistics."""
 
 
 def stats(request: Request) -> Response | None:
