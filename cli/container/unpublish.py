@@ -37,7 +37,10 @@ def unpublish(app: App, container: str, ports: tuple[str, ...], publish: tuple[s
 
 
 def port_spec(text: str) -> PortSpec:
-    """Parse ``80/udp``, ``8000-8002`` or a publication such as ``8080:80``; raises ValueError and StatusError."""
+    """Parse ``80/udp``, ``8000-8002`` or a publication such as ``8080:80``.
+
+    Raises ValueError for an invalid publication, and StatusError for an invalid container port.
+    """
     if ":" in text:
         return parse_port_spec(text)
     first, last, protocol = container_ports(text)

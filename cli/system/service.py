@@ -49,7 +49,7 @@ def service(app: App, /, group: str, host: Sequence[str], socket: str, **tls: st
 
 
 def service_settings(group: str, hosts: Sequence[str], socket: str, tls: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of the service as `api.docker.listeners.Settings` has them; raises StatusError."""
+    """Convert the flags to the fields of `api.docker.listeners.Settings`; raises StatusError for invalid flags."""
     paths: list[str] = [socket] if socket else []
     addresses: list[str] = []
     for host in hosts:
