@@ -66,7 +66,7 @@ def constant(text: str) -> str:
 
 
 def recorded(page: str, outputs: list[str]) -> str:
-    """Return the page with these outputs after the commands of its sessions."""
+    """Return the page's text with new outputs of its sessions, one for each command."""
     left = iter(outputs)
 
     def block(match: re.Match[str]) -> str:

@@ -83,7 +83,10 @@ def members(kind: GoType, value: bytes) -> Iterator[bytes]:
 
 
 def ask(path_of_socket: str, case: Case) -> tuple[int, str]:
-    """Send a request; return the status, and the message of an error without ids."""
+    """Send a request; return the status and the error message, or 0 and the exception's name without an answer.
+
+    The word ID replaces each id in the message.
+    """
     connection = UnixConnection(path_of_socket)
     try:
         connection.request(*case, headers=JSON if case[2] is not None else {})

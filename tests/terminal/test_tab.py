@@ -149,7 +149,7 @@ def test_a_process_of_another_namespace_is_offered_by_its_pid(shell):
 
 
 def test_disconnect_offers_the_networks_of_the_container_behind_the_cursor(shell):
-    # In this line the cursor is before a blank. The shells differ in how they treat this blank.
+    # The cursor (Z) is before the blank of " db". The shells differ in the blanks that they leave around the cursor.
     spaced = [f"hawse network disconnect back{end}" for end in (" Z db", "Z db", " Zdb")]
     assert shell.completed("hawse network disconnect  db", *spaced, left=len(" db")) in spaced
 

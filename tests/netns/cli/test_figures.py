@@ -45,7 +45,8 @@ def test_top_shows_the_processes_of_a_container_with_host_pids(machine: Host) ->
     assert second.endswith(" sleep 1000")
     pid = pid_of(machine, "wide")
     assert machine.hawse("top", "wide", "-o", "pid,comm").stdout == f"PID                 COMMAND\n{pid:20}sleep\n"
-    assert len(machine.hawse("top", "busy", "axf", "-o", "pid").stdout.splitlines()) == 3  # ps refuses f with -q
+    # Because ps refuses the option f with -q, hawse runs ps again without -q.
+    assert len(machine.hawse("top", "busy", "axf", "-o", "pid").stdout.splitlines()) == 3
     events = machine.hawse(
         "events", "--since", "1m", "--until", f"{time.time():.9f}", "--filter", "event=top"
     ).stdout.splitlines()

@@ -131,9 +131,9 @@ def test_times_of_genuine_images(created, shown, seconds):
 
 
 def test_genuine_values_are_taken_over():
-    """An import keeps genuine values of an image configuration unchanged.
+    """An image configuration with unusual but valid values is imported.
 
-    Examples are newlines and escapes in scripts and prompts, and a command that is a single string.
+    Examples are newlines and escape characters, a command that is a single string, and null in a list.
     """
     document = config(
         Env=["PS1=\x1b[1m$ ", "A=1\n2", "nothing", "E="], Cmd="sh", Entrypoint=["sh", "-c", "a\nb", None],
