@@ -130,6 +130,11 @@ class State:
             )
         if one.place == "port" and "isolated" in one.what:
             return Culprit("icc-disabled", f"bridge port {port} of {container.name}", "host", one.what, fix)
+        if one.place == "port" and " has " in one.what:
+            flag, value = one.what.split()[-2:]
+            shown = {"0": f"{flag} off", "1": f"{flag} on"}.get(value, f"{flag} {value}")
+            object_name = f"bridge port {port} of {container.name} ({shown})"
+            return Culprit("not-in-bridge", object_name, "host", f"{one.what}, so it does not get all frames", fix)
         if one.place == "port":
             detail = f"{one.what}, the bridge of network {member.network.name}"
             return Culprit("not-in-bridge", f"bridge port {port} of {container.name}", "host", detail, fix)
@@ -139,6 +144,9 @@ class State:
             return Culprit(
                 "interface-down", what, where, one.what, f"bring it up in {container.name}: ip link set {name} up"
             )
+        if one.place == "interface" and one.what.endswith("has ARP off"):
+            arp_on = f"switch it on in {container.name}: ip link set {interface} arp on"
+            return Culprit("stale-neighbour", f"interface {who} (arp off)", where, one.what, arp_on)
         if one.place == "interface":
             return Culprit("interface-missing", both, where, detail, fix)
         if one.place == "address":
