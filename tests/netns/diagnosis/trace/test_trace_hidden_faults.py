@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.commands import COLD
-from tests.conftest import Netns
+from tests.conftest import Netns, until
 from tests.netns.diagnosis.trace.test_trace_more_faults import fault
 from tests.netns.publish.conftest import open_socket
 
@@ -152,6 +152,7 @@ def test_the_parent_of_a_macvlan_network_is_down(lab):
         for place, link, afterwards in (("host", "ext0", mend), ("peer", "v1", ":")):
             lab.at(place, f"ip link set {link} down")
             try:
+                until(lambda: "LOWER_UP" not in lab.at("host", "ip link show ext0"))
                 assert fault(lab, "m1", "m2") == ("interface-down", "interface ext0 of host")
             finally:
                 lab.at(place, f"ip link set {link} up; {afterwards}")
