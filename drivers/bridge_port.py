@@ -88,19 +88,21 @@ class Port:
     def _wrong_flags(self, name: str) -> dict[str, int]:
         """Return the bridge flags of the port ``name`` with wrong values, which block packets or let too many pass.
 
-        If the port has no carrier, or if the bridge runs the spanning tree protocol, the kernel sets the port's state.
-        The state is then not compared.
+        The kernel sets the port's state if the port has no carrier, if the bridge is down, or if the bridge runs the
+        spanning tree protocol. The state is then not compared.
         """
         flags = link.port_flags(self.session, name)
         usual = {"hairpin": 1, "isolated": int(not self.options.icc), "learning": 1, **USUAL, "state": link.FORWARDING}
         wrong = {flag: value for flag, value in flags.items() if value != usual[flag]}
-        if "state" in wrong and (self._has_spanning_tree() or not link.has_carrier(self.session, name)):
+        if "state" in wrong and (self._kernel_sets_states() or not link.has_carrier(self.session, name)):
             del wrong["state"]
         return wrong
 
-    def _has_spanning_tree(self) -> bool:
-        bridge = link.kind_attributes(self.session, self.options.bridge)
-        return bool(bridge.get_attr("IFLA_BR_STP_STATE"))
+    def _kernel_sets_states(self) -> bool:
+        bridge = link.find(self.session, self.options.bridge)
+        if bridge is None or not bridge.up:
+            return True
+        return bool(link.kind_attributes(self.session, self.options.bridge).get_attr("IFLA_BR_STP_STATE"))
 
     def present(self) -> str:
         """Return the current name of the port in the kernel, or "" if the port does not exist."""

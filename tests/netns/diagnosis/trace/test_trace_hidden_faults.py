@@ -152,7 +152,7 @@ def test_the_parent_of_a_macvlan_network_is_down(lab):
         for place, link, afterwards in (("host", "ext0", mend), ("peer", "v1", ":")):
             lab.at(place, f"ip link set {link} down")
             try:
-                until(lambda: "LOWER_UP" not in lab.at("host", "ip link show ext0"))
+                until(lambda: not any("LOWER_UP" in lab.at(name, "ip link show eth0") for name in ("m1", "m2")))
                 assert fault(lab, "m1", "m2") == ("interface-down", "interface ext0 of host")
             finally:
                 lab.at(place, f"ip link set {link} up; {afterwards}")
