@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import until
 from tests.netns.drivers.conftest import Server, ask
 
 pytestmark = pytest.mark.netns
@@ -52,6 +53,7 @@ def test_changed_settings_take_effect_with_the_next_command(host, hawse):
         ({}, []),
     )):  # fmt: skip
         hawse(settings, "network", "create", f"n{number}")
+        until(lambda ports=ports: reached(host) == ports)  # until the agent has compared the new rules, it blocks
         assert reached(host) == ports, settings
     refused = hawse({"bridge-accept-fwmark": "1/x"}, "network", "create", "no", check=False)
     assert refused.returncode == 1
