@@ -142,6 +142,10 @@ def test_a_process_that_accepts_no_connection(lab):
         assert fault(lab, "db", "172.31.0.2:7777") == ("port-not-listening", "port 7777/tcp of web")
 
 
+def has_carrier(lab, name):
+    return "LOWER_UP" in lab.hawse("exec", name, "ip", "link", "show", "eth0")
+
+
 def test_the_parent_of_a_macvlan_network_is_down(lab):
     flags = ("-o", "parent=ext0", "--subnet", "192.168.99.0/24", "--ip-range", "192.168.99.64/28")
     lab.hawse("network", "create", "-d", "macvlan", *flags, "wire")
@@ -152,7 +156,7 @@ def test_the_parent_of_a_macvlan_network_is_down(lab):
         for place, link, afterwards in (("host", "ext0", mend), ("peer", "v1", ":")):
             lab.at(place, f"ip link set {link} down")
             try:
-                until(lambda: not any("LOWER_UP" in lab.at(name, "ip link show eth0") for name in ("m1", "m2")))
+                until(lambda: not any(has_carrier(lab, name) for name in ("m1", "m2")))
                 assert fault(lab, "m1", "m2") == ("interface-down", "interface ext0 of host")
             finally:
                 lab.at(place, f"ip link set {link} up; {afterwards}")
