@@ -7,7 +7,9 @@ without a limit. It has `HEAD_SECONDS` for the head of a request, and `BODY_SECO
 from __future__ import annotations
 
 import email.utils
+import fcntl
 import socket
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +33,8 @@ DRAIN_LIMIT_BYTES = 32 << 20
 Most clients read the answer only after they have sent the whole body.
 """
 PIECE_BYTES = 64 << 10
+HEAD_READ_SECONDS, HEAD_READ_INTERVAL_SECONDS = 0.1, 0.0005
+"""Seconds to wait until the client of a hijack has read the head, and seconds between two looks."""
 
 Headers = Sequence[tuple[str, str]]
 UPGRADE: Headers = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
@@ -137,6 +141,7 @@ class Exchange:
         headers = (("Content-Type", content_type), *(UPGRADE if upgrade else ()))
         self._socket.settimeout(None)
         self._write(b"".join((status, _LINE_END, header_lines(headers), self._common, _LINE_END)))
+        _wait_until_read(self._socket)
         plain, finish = _plain(self._socket)
         return Hijacked(plain, self._http.trailing_data[0], finish)
 
@@ -215,6 +220,20 @@ def date(seconds: int) -> bytes:
 def reason(status: int) -> bytes:
     """Return the reason phrase of a status."""
     return HTTPStatus(status).phrase.encode()
+
+
+def _wait_until_read(connection: socket.socket) -> None:
+    """Wait until the client has read everything that was sent, at most for `HEAD_READ_SECONDS`.
+
+    docker-py reads the head of a hijack through a buffer, and drops what else it finds in the buffer. dockerd sends its
+    first output later, because it takes longer to start a command. Only a Unix socket reports what is unread: the
+    request SIOCOUTQ has the number of TIOCOUTQ (Linux, net/unix/af_unix.c).
+    """
+    if connection.family != socket.AF_UNIX:
+        return
+    deadline = time.monotonic() + HEAD_READ_SECONDS
+    while any(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))) and time.monotonic() < deadline:
+        time.sleep(HEAD_READ_INTERVAL_SECONDS)
 
 
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:

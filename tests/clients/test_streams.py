@@ -166,8 +166,8 @@ def test_followed_logs_and_waits_end_when_the_client_goes(service):
 def threads(service) -> int:
     """Return the number of threads of the service's processes. Each connection has one thread."""
     pid = str(service.process.pid)
-    children = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True).stdout.split()
-    return sum(len(os.listdir(f"/proc/{each}/task")) for each in [pid, *children])
+    counts = subprocess.run(["ps", "-o", "nlwp=", "-p", pid, "--ppid", pid], capture_output=True, text=True).stdout
+    return sum(map(int, counts.split()))
 
 
 def test_hundreds_of_clients_follow_one_container(service):
@@ -280,6 +280,17 @@ def test_attach_gives_the_output_to_every_client(service):
     service.docker("kill", "c1")
     for each in clients:
         assert each.wait(15) == 137
+
+
+def test_a_late_reader_gets_the_head_of_a_hijack_apart_from_the_output(service):
+    """docker-py drops what it reads together with the head."""
+    service.docker("run", "-d", "--name", "c1", "bb", "sh", "-c", "echo out; sleep 300")
+    until(lambda: service.docker("logs", "c1").stdout)
+    connection = opened(service, "POST /containers/c1/attach?logs=1&stdout=1")
+    time.sleep(0.05)
+    assert connection.recv(4096).endswith(b"\r\n\r\n")
+    assert connection.recv(4096) == b"\x01\0\0\0\0\0\0\x04out\n"
+    connection.close()
 
 
 def web_socket(service, path: str) -> websocket.WebSocket:
