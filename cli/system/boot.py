@@ -9,7 +9,7 @@ from cli.pflag import INT, command, exactly, flag
 
 
 @command("boot [OPTIONS]", "Restore networks, containers and adopted namespaces after a boot", exactly(0))
-@flag("--timeout", kind=INT, default=60, usage="Seconds to wait for the cluster's store (default 60)")
+@flag("--timeout", kind=INT, default_value=60, usage="Seconds to wait for the cluster's store")
 @click.pass_obj
 def boot(app: App, timeout: int) -> None:
     """After a reboot, start networks and containers as the restart policies say; print how many started.

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from contextlib import contextmanager
 
@@ -126,7 +127,7 @@ def test_without_the_store_traffic_and_names_go_on_and_changes_fail_fast(three):
         ):
             began = time.monotonic()
             assert text in host.hawse(*argv, check=False).stderr
-            assert time.monotonic() - began < 6, "two seconds on a quiet machine"
+            assert time.monotonic() - began < 6, "two to four seconds on a quiet machine"
         b.hawse("stop", "-t0", "c2")
         time.sleep(LEASE + 2)  # by then, the etcd leases of all hosts have expired
         assert a.reaches("c1", "c3") and c.reaches("c3", "c1")
@@ -162,7 +163,7 @@ def test_a_partitioned_host_is_dropped_at_its_lease_s_end_and_rejoins(three, dir
         began = time.monotonic()
         refused = b.hawse("run", "-d", "--name", "cut", "--network", "app", "hostfs", "sleep", "1", check=False)
         assert refused.returncode == 125 and "the cluster's store does not answer" in refused.stderr
-        assert time.monotonic() - began < 6, "two seconds on a quiet machine"
+        assert time.monotonic() - began < 6, "two to four seconds on a quiet machine"
     b.hawse("rm", "cut")
     eventually(lambda: a.reaches("c1", "c2") and b.reaches("c2", "c1") and c.reaches("c3", "c2"), 20)
     eventually(lambda: clean(three), 20)
@@ -289,8 +290,8 @@ def test_a_boot_without_the_store_brings_back_what_does_not_need_it_and_tells(th
     failed = host.hawse("system", "boot", "--timeout", "1", check=False)
     assert (failed.returncode, failed.stderr.startswith("container kept: "), failed.stderr.count("\n")) == (1, True, 1)
     assert host.hawse("ps", "--format", "{{.Names}}").stdout == "local\n"
-    manager.repair()
-    assert host.hawse("system", "boot").stderr == ""
+    threading.Timer(3, manager.repair).start()
+    assert host.hawse("system", "boot").stderr == "", "without --timeout, the boot waits for the store"
     assert host.ip("kept", "app") == address
     host.hawse("rm", "-f", "kept", "local")
     host.hawse("start", "c2")
