@@ -75,7 +75,7 @@ def test_a_manager_that_is_cut_off_refuses_changes_at_once_and_keeps_names_and_t
     refused = third.hawse("network", "create", "-d", "overlay", "cut", check=False)
     spent = time.monotonic() - began
     assert refused.returncode == 1 and "the cluster's store does not answer" in refused.stderr
-    assert spent < 6, "two seconds on a quiet machine"
+    assert spent < 6, "two to four seconds on a quiet machine"
     assert third.reaches("c3", "c5") and cluster.hosts[3].ip("c4", "app") in lookup(third, "c3", "c4")
     third.repair()
     eventually(lambda: third.hawse("network", "create", "-d", "overlay", "cut", check=False).returncode == 0, 20)

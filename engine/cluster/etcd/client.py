@@ -18,9 +18,12 @@ from engine.cluster.etcd.http import EtcdConnection, Json
 from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError
 
-REQUEST_TIMEOUT_SECONDS, ANSWER, IDLE = 2.0, 10.0, 30.0
-"""Three durations in seconds: to wait for a ready member, to wait for each answer, and to keep an unused connection
-open.
+CONNECT_SECONDS, READY_SECONDS, ANSWER, IDLE = 2.0, 4.0, 10.0, 30.0
+"""Four durations in seconds: to connect to a member, to wait for a ready member, to wait for each answer, and to keep
+an unused connection open.
+
+A member whose disk is slow accepts connections, but answers only after seconds. A ready member is therefore waited for
+longer than a connection.
 """
 
 EXPIRED = (
@@ -269,10 +272,10 @@ class Client:
         if problem is not None and began - silent < SILENT_PENALTY_SECONDS:
             raise problem
         try:
-            url, connection = first(self._urls, self._open, REQUEST_TIMEOUT_SECONDS)
+            url, connection = first(self._urls, self._open, READY_SECONDS)
         except NobodyReady as error:
             problem = _meaning(error)
-            if time.monotonic() - began >= REQUEST_TIMEOUT_SECONDS:
+            if time.monotonic() - began >= CONNECT_SECONDS:
                 _silences[tuple(self._urls)] = time.monotonic(), problem
             raise problem from error
         if url != self._urls[0]:
@@ -285,7 +288,7 @@ class Client:
 
         The first call needs a quorum, so a member that cannot reach the others is not ready.
         """
-        connection = EtcdConnection(url, self._context, REQUEST_TIMEOUT_SECONDS, self._name)
+        connection = EtcdConnection(url, self._context, CONNECT_SECONDS, self._name)
         try:
             connection.set_timeout(ANSWER)
             if self._user:
