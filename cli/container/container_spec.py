@@ -71,7 +71,7 @@ def make_request(
 _IMAGE_MISSING = re.compile(r"^No such image|^image with reference .* does not match the specified platform")
 
 
-def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool, platform: str = "") -> str:
+def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
     """Create the container, write its id to the file of ``--cidfile`` and return the id.
 
     A dry run neither writes the file nor pulls an image. Raises EngineError and StatusError.
@@ -79,10 +79,9 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
     warn(app, request)
     with id_file("" if app.is_dry_run else request.host.container_id_file) as keep:
         name = reference(request.config.image)
-        host = replace(request.host, console_size=console_size(app))
-        request = replace(request, host=host, platform=platform)
+        request = replace(request, host=replace(request.host, console_size=console_size(app)))
         if name and pull == "always" and not app.is_dry_run:
-            pull_for(app, name, quiet=quiet, platform=platform)
+            pull_for(app, name, quiet=quiet, platform=request.platform)
         try:
             created = app.engine.containers.create(request)
         except NotFound as error:
@@ -96,7 +95,7 @@ def create_container(app: App, request: ContainerCreate, *, pull: str, quiet: bo
             if not app.engine.images.can_pull():
                 app.hint = SKOPEO_HINT + app.hint
                 raise
-            pull_for(app, name, quiet=quiet, platform=platform)
+            pull_for(app, name, quiet=quiet, platform=request.platform)
             created = app.engine.containers.create(request)
         except InvalidArgument as error:
             if str(error) == "no command specified":

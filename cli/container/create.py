@@ -25,7 +25,5 @@ PULL = 'Pull image before creating ("always", "|missing", "never")'
 def create(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: Any) -> None:
     """Create a container and print its id."""
     request = make_request(ctx, "create", image, command, flags)
-    container_id = create_container(
-        ctx.obj, request, pull=flags["pull"], quiet=flags["quiet"], platform=flags["platform"]
-    )
+    container_id = create_container(ctx.obj, request, pull=flags["pull"], quiet=flags["quiet"])
     ctx.obj.out(f"{container_id}\n")

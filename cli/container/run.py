@@ -42,7 +42,7 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
         request = detached(request)
     else:
         check_terminal(app, stdin=request.config.attach_stdin, tty=request.config.tty)
-    container_id = create_reported(app, request, pull=flags["pull"], quiet=flags["quiet"], platform=flags["platform"])
+    container_id = create_reported(app, request, pull=flags["pull"], quiet=flags["quiet"])
     if not (request.config.attach_stdout or request.config.attach_stderr):
         app.out(f"{container_id}\n")
     if flags["detach"] or app.is_dry_run:
@@ -51,10 +51,10 @@ def run(ctx: click.Context, /, image: str, command: tuple[str, ...], **flags: An
     return in_foreground(app, container_id, request, sig_proxy=flags["sig_proxy"])
 
 
-def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool, platform: str) -> str:
+def create_reported(app: App, request: ContainerCreate, *, pull: str, quiet: bool) -> str:
     """Create the container and return its id; report an error in the form of Docker's ``run``."""
     try:
-        return create_container(app, request, pull=pull, quiet=quiet, platform=platform)
+        return create_container(app, request, pull=pull, quiet=quiet)
     except EngineError as error:
         raise report("run", app.daemon_text(error), failure_code(error)) from error
     except StatusError as error:

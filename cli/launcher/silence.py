@@ -22,7 +22,7 @@ SPIN_TICKS = 20
 def activity_of(pid: int) -> Activity:
     """Return the state and the processor time of a process, or (b"", 0) if the process does not exist."""
     try:
-        fields = read_file(b"/proc/%d/stat" % pid).rpartition(b")")[2].split()
+        fields = stat(pid)
         return fields[0], int(fields[11]) + int(fields[12])
     except (OSError, IndexError):
         return b"", 0
@@ -33,9 +33,14 @@ def server_pid() -> int:
     try:
         signature = read_file((posix.environ.get(b"HAWSE_RUN") or DEFAULT_RUN) + b"/" + LOCK)
         pid, _, started = signature.partition(b":")
-        return int(pid) if read_file(b"/proc/%d/stat" % int(pid)).rpartition(b")")[2].split()[19] == started else 0
+        return int(pid) if stat(int(pid))[19] == started else 0
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def stat(pid: int) -> list[bytes]:
+    """Return the fields of /proc/PID/stat after the name of the program; raises OSError."""
+    return read_file(b"/proc/%d/stat" % pid).rpartition(b")")[2].split()
 
 
 def is_stopped(checks: list[Activity]) -> bool:

@@ -89,14 +89,16 @@ def _without(row: Row, kept: Sequence[bool]) -> list[str]:
     return cells
 
 
-def _published_first(rows: Sequence[Row]) -> list[Row]:
+def _published_first(rows: Sequence[Row]) -> Sequence[Row]:
     """Return the rows with the published ports at the start of the PORTS column, because its end may be cut."""
-    place = list(rows[0]).index(PORTS) if PORTS in rows[0] else len(rows[0])
-    ordered: list[Row] = []
-    for row in rows:
-        cells = [", ".join(sorted(cell.split(", "), key=lambda port: "->" not in port)) for cell in row[place:][:1]]
-        ordered.append([*row[:place], *cells, *row[place + 1 :]])
-    return ordered
+    if PORTS not in rows[0]:
+        return rows
+    place = rows[0].index(PORTS)
+    return [[*row[:place], _ordered(row[place]), *row[place + 1 :]] for row in rows]
+
+
+def _ordered(ports: str) -> str:
+    return ", ".join(sorted(ports.split(", "), key=lambda port: "->" not in port))
 
 
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:

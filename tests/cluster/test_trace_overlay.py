@@ -148,15 +148,14 @@ def test_a_stale_peer_table(pair):
 @pytest.mark.parametrize("direction", ["output", "input"])
 def test_vxlan_is_blocked_here(pair, direction):
     _, b = pair
-    b.sh(f"nft 'add table inet foreign; add chain inet foreign c {{ type filter hook {direction} priority 0; }}; "
-         "add rule inet foreign c udp dport 4789 drop'")  # fmt: skip
+    b.sh(DROP.format(direction, "udp dport 4789").format())
     try:
         for flags in ((), ("--dry",)):
             found = culprit(b, *flags, "box", "web:80")
             assert (found["kind"], "inet foreign" in found["object"]) == ("vxlan-blocked", True), found
             assert found["where"].startswith("host, "), found
     finally:
-        b.sh("nft delete table inet foreign")
+        b.sh(NO_DROP)
 
 
 @pytest.mark.parametrize(("direction", "port"), [("output", "dport"), ("input", "sport")])

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from drivers.linux import process
-from tests.commands import WARM
-from tests.conftest import COUNTER, Host, Netns, Peer, require_root, until
+from tests.conftest import COUNTER, Host, InstalledHost, Netns, Peer, require_root, until
 from tests.netns.cli.replay import rerun, state
 
 pytestmark = pytest.mark.netns
@@ -32,10 +31,7 @@ class Twin:
 
     def hawse(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a hawse command on the warm server."""
-        line = ["ip", "netns", "exec", self.host.name, *WARM, *argv]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60, env=self.host.env(HAWSE_WARM="on"))
-        assert done.returncode == 0 or not check, done.stderr
-        return done
+        return self.host.hawse(*argv, check=check, env={"HAWSE_WARM": "on"})
 
     def run(self, *argv: str) -> str:
         """Run a hawse command, and then the commands that it explains; return the explained commands."""
@@ -78,7 +74,8 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
     require_root()
     peer = Peer(f"hwt{os.getpid()}p{next(COUNTER)}", ipv6=True)
     names = (f"hwt{os.getpid()}h{next(COUNTER)}" for _ in range(2))
-    host, fresh = (Host(name, peer, tmp_path_factory.mktemp("h"), i) for i, name in enumerate(names, 1))
+    host = InstalledHost(next(names), peer, tmp_path_factory.mktemp("h"), 1)
+    fresh = Host(next(names), peer, tmp_path_factory.mktemp("h"), 2)
     both = Twin(host, fresh)
     yield both
     both.delete()
@@ -152,7 +149,7 @@ def test_only_commands_that_the_kernel_accepted_are_shown(twin: Twin) -> None:
 
 def test_a_terminal_gets_colours_and_the_warm_server_explains_too(twin: Twin) -> None:
     ours, theirs = pty.openpty()
-    line = ["ip", "netns", "exec", twin.host.name, *WARM, "--explain", "network", "create", "coloured"]
+    line = twin.host.command("--explain", "network", "create", "coloured")
     done = subprocess.run(
         line, stdout=subprocess.PIPE, stderr=theirs, env=twin.host.env(TERM="xterm", HAWSE_WARM="on"), check=True
     )

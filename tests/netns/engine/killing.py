@@ -65,12 +65,15 @@ def command_line(pid):
         return b""
 
 
+def processes(matches):
+    """Return the pids of the processes for whose arguments, each followed by a null byte, ``matches`` returns True."""
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and matches(command_line(pid))]
+
+
 def kill_supervisor(host):
     """Kill the supervisor of a host."""
     end = f"{host.run_dir}\0".encode()
-    pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
-    lines = {int(pid): command_line(pid) for pid in pids}
-    [supervisor] = [pid for pid, line in lines.items() if b"runtime.supervisor" in line and line.endswith(end)]
+    [supervisor] = processes(lambda line: b"runtime.supervisor" in line and line.endswith(end))
     os.kill(supervisor, signal.SIGKILL)
 
 

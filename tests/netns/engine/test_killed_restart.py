@@ -3,13 +3,12 @@
 The supervisor waits for the time of the restart, and then executes a program that starts the container.
 """
 
-import os
 import time
 
 import pytest
 
 from tests.conftest import until
-from tests.netns.engine.killing import command_line, kill_supervisor, start_supervisor
+from tests.netns.engine.killing import kill_supervisor, processes, start_supervisor
 from tests.netns.engine.services import PATIENCE, Service
 
 pytestmark = pytest.mark.netns
@@ -17,8 +16,7 @@ pytestmark = pytest.mark.netns
 
 def helpers(service):
     """Return the pids of the hawse processes that record the end of a container."""
-    pids = [pid for pid in os.listdir("/proc") if pid.isdigit()]
-    return [int(pid) for pid in pids if b"\0__exited\0" + service.id.encode() in command_line(pid)]
+    return processes(lambda line: b"\0__exited\0" + service.id.encode() in line)
 
 
 def crash_looping(host, script, count):

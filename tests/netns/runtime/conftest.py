@@ -21,7 +21,7 @@ from engine.runtime import syscalls
 from engine.runtime.api import ProcessSpec, Stdio
 from engine.runtime.local import LocalRuntime
 from tests.conftest import until
-from tests.netns.engine.killing import command_line
+from tests.netns.engine.killing import processes
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -133,8 +133,7 @@ class Lab:
     def end_residents(self) -> list[int]:
         """Kill the supervisor and the guard of this lab; return the pids of those that still ran."""
         end = f"{self.run_dir}\0".encode()
-        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
-        found = [pid for pid in pids if command_line(pid).endswith(end) and b"engine.runtime" in command_line(pid)]
+        found = processes(lambda line: line.endswith(end) and b"engine.runtime" in line)
         for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -16,6 +16,7 @@ import pytest
 from engine.model import LogOptions
 from engine.runtime.api import RuntimeFailure, Stdio
 from engine.runtime.local import LocalRuntime
+from tests.netns.engine.killing import processes
 
 pytestmark = pytest.mark.netns
 
@@ -37,10 +38,8 @@ def test_commands_that_race_start_one_supervisor(lab):
     command = [sys.executable, "-c", code, str(lab.run_dir)]
     racers = [subprocess.Popen(command, cwd=Path(__file__).parents[3]) for _ in range(6)]
     assert [racer.wait(20) for racer in racers] == [0] * 6
-    cmdlines = [entry / "cmdline" for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    assert (
-        sum(read(path).endswith(f"{lab.run_dir}\0".encode()) and b"supervisor" in read(path) for path in cmdlines) == 1
-    )
+    end = f"{lab.run_dir}\0".encode()
+    assert len(processes(lambda line: line.endswith(end) and b"supervisor" in line)) == 1
 
 
 def read(path: Path) -> bytes:

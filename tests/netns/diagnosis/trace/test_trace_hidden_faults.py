@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import subprocess
 import sys
 from contextlib import ExitStack, closing
 
@@ -207,9 +206,9 @@ def test_connection_tracking_is_full(lab, tmp_path):
     limit.write_text("1\n")
     lab.trace("db", "192.168.99.99:91")
     script = f'mount --bind {limit} /proc/sys/net/netfilter/nf_conntrack_max; exec "$@"'
-    words = ["unshare", "-m", "sh", "-ec", script, "sh", *COLD, "trace", "--dry", "--format", "json"]
-    command = ["ip", "netns", "exec", lab.host.name, *words, "db", "192.168.99.99:91"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=lab.host.env(HAWSE_WARM="off"))
+    trace = [*COLD, "trace", "--dry", "--format", "json", "db", "192.168.99.99:91"]
+    words = ["unshare", "-m", "sh", "-ec", script, "sh", *trace]
+    done = lab.host.run(*words, check=False, timeout=30, env=lab.host.env(HAWSE_WARM="off"))
     culprit = json.loads(done.stdout)["culprit"]
     assert (culprit["kind"], culprit["object"]) == ("conntrack-full", "connection tracking of host"), done
     assert re.match(r"[1-9]\d* of 1 flows are in use", culprit["detail"])

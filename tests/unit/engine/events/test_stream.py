@@ -76,9 +76,7 @@ def test_past_events_come_in_order_with_their_fields(store: SqliteStore) -> None
     add(store, "create", "start")
     add(store, "die")
     assert past(store) == ["create", "start", "die"]
-    with EventStream(
-        store, EventWatch(store, store.path.parent), EventOptions(since=0, until=time.time_ns())
-    ) as events:
+    with stream_of(store, EventOptions(since=0, until=time.time_ns())) as events:
         first, *_, last = list(events)
     assert (first.type, first.actor, first.attributes, first.scope) == ("container", "1" * 64, {"name": "web"}, "local")
     assert before <= first.time <= last.time <= time.time_ns()
@@ -90,9 +88,7 @@ def test_past_events_come_in_order_with_their_fields(store: SqliteStore) -> None
 
 def test_the_end_before_the_begin_is_refused_as_docker_does(store: SqliteStore) -> None:
     with pytest.raises(InvalidArgument) as error:
-        EventStream(
-            store, EventWatch(store, store.path.parent), EventOptions(since=20_000_000_001, until=10_000_000_000)
-        )
+        stream_of(store, EventOptions(since=20_000_000_001, until=10_000_000_000))
     assert str(error.value) == "`since` time (20.000000001) cannot be after `until` time (10)"
 
 
@@ -187,8 +183,6 @@ def test_an_event_and_its_change_are_one(store: SqliteStore) -> None:
 def test_bytes_that_are_no_text_are_replaced(store: SqliteStore) -> None:
     with store.write() as tx:
         tx.put_event(Event("container", "exec_create: \udcff", "3" * 64, {"l\udcfe": "\udcfd"}))
-    with EventStream(
-        store, EventWatch(store, store.path.parent), EventOptions(since=0, until=time.time_ns())
-    ) as events:
+    with stream_of(store, EventOptions(since=0, until=time.time_ns())) as events:
         (event,) = list(events)
     assert (event.action, event.attributes) == ("exec_create: \ufffd", {"l\ufffd": "\ufffd"})

@@ -5,6 +5,7 @@ import pytest
 from drivers.linux import host
 from engine.errors import InvalidArgument
 from engine.swarm import advertise
+from engine.swarm.enrollment import parse_manager
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +39,25 @@ def test_packets_have_a_path_without_a_port(text):
     assert advertise.data_path("eth0") == "192.0.2.2"
     with pytest.raises(InvalidArgument, match=r"^data path address must be a non-zero IP address"):
         advertise.data_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"),
+    [
+        ("192.0.2.1", "192.0.2.1", 2377),
+        ("192.0.2.1:99", "192.0.2.1", 99),
+        ("fd99::11", "fd99::11", 2377),
+        ("[fd99::11]:99", "fd99::11", 99),
+        ("[fd99::11]", "fd99::11", 2377),
+    ],
+)
+def test_addresses_with_and_without_ports(text, address, port):
+    assert advertise.split(text) == (address, port)
+    manager = parse_manager(text)
+    assert (manager.host, manager.port) == (address, port)
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1:", "192.0.2.1:x", "192.0.2.1:70000", "192.0.2.1:0"])
+def test_ports_that_are_none_are_refused(text):
+    with pytest.raises(InvalidArgument):
+        advertise.split(text)
