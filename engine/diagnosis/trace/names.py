@@ -23,7 +23,7 @@ from engine.dns.sandbox_view import has_names
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
 from engine.etc_files import INTERNAL_RESOLVER as ADDRESS
-from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
+from engine.etc_files import parse_resolv_conf, read_host_file, read_host_resolv_conf
 from engine.host import Host
 from engine.model import NetworkRecord
 
@@ -261,7 +261,7 @@ class Names:
         aliased = [e for e in self._records.endpoints if name.lower() in {n.lower() for n in e.names}]
         if aliased:
             return [a for e in aliased for a in addresses(e)]
-        listed = _hosts_entries(_text(Path("/etc/hosts")), name)
+        listed = _hosts_entries(read_host_file(etc_files.HOST_HOSTS), name)
         if listed:
             return listed
         self._require_target(name)
@@ -309,13 +309,6 @@ def _hosts_entries(text: str, name: str) -> list[IPAddress]:
             except ValueError:
                 continue
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _shown(found: Sequence[IPAddress]) -> str:
