@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pyroute2.netlink.rtnl import RTM_GETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_BROADCAST, IFF_NOARP, IFF_UP, ifinfmsg
 
-from drivers.linux import link
+from drivers.linux import link, sysctl
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import session
@@ -37,7 +37,6 @@ FLAGS = {
     "IFLA_BRPORT_LOCKED": (1, "locked on"),
 }
 """The flags of a bridge port that drop packets: the value that drops, and the flag's name in bridge(8)."""
-
 SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not answer ARP requests for its own address
 
 
@@ -57,6 +56,12 @@ def is_down(interface: str) -> bool:
     with session() as opened:
         found = link.find(opened, interface)
     return found is not None and not found.up
+
+
+def silencing_sysctls(interface: str) -> list[str]:
+    """Return the names of the sysctls that keep an interface from answering ARP requests."""
+    paths = (sysctl.conf("ipv4", one, "arp_ignore") for one in ("all", interface))
+    return [path.replace("/", ".") for path in paths if int(sysctl.read(path) or 0) in SILENT_ON_ARP]
 
 
 def of(interface: str) -> list[Obstacle]:

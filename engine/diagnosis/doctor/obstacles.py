@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from drivers.api import IPAddress
 from drivers.linux import features, obstacles, path_lookup, sysctl
-from drivers.linux.obstacles import SILENT_ON_ARP, Obstacle
+from drivers.linux.obstacles import Obstacle
 from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
 
@@ -43,11 +43,8 @@ def at(name: str, interface: str, found: Iterable[Obstacle], prefix: str = "") -
 
 def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
     """Yield a fault if a sysctl of the calling thread's namespace keeps an interface from answering ARP requests."""
-    for one in ("all", interface):
-        path = sysctl.conf("ipv4", one, "arp_ignore")
-        if int(sysctl.read(path) or 0) in SILENT_ON_ARP:
-            key = path.replace("/", ".")
-            yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, f"{prefix}sysctl -w {key}=0")
+    for key in obstacles.silencing_sysctls(interface):
+        yield fault(name, f"{key} lets {interface} answer no ARP request", BY_OTHERS, f"{prefix}sysctl -w {key}=0")
 
 
 def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:

@@ -144,13 +144,10 @@ class Obstacles:
         for place, member in ((way.target, way.target_member), (way.source, way.source_member)):
             if member is None or place is None or not place.path:
                 continue
-            for one in ("all", member.endpoint.interface):
-                path = sysctl.conf("ipv4", one, "arp_ignore")
-                if int(place.inside(partial(sysctl.read, path)) or 0) in obstacles.SILENT_ON_ARP:
-                    name = path.replace("/", ".")
-                    detail = f"{name} lets {place.name} answer no ARP request for its address"
-                    fix = f"sysctl -w {name}=0 in {place.name}"
-                    yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
+            for name in place.inside(partial(obstacles.silencing_sysctls, member.endpoint.interface)):
+                detail = f"{name} lets {place.name} answer no ARP request for its address"
+                fix = f"sysctl -w {name}=0 in {place.name}"
+                yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _full_queue(self, seen: Observation) -> Iterator[Culprit]:
         way = self._way
