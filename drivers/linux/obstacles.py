@@ -30,13 +30,8 @@ USUAL = ("noqueue", "mq", "pfifo_fast", "fq_codel", "fq", "cake")
 FILTER, XDP, DISCIPLINE, NO_ARP, NO_CARRIER, NO_FLOODING = "filter", "XDP", "discipline", "ARP", "carrier", "flooding"
 WITH_ARP = ("", "veth", "bridge", "macvlan", "vlan", "bond")
 """The kinds of links that use ARP; "" is hardware. Tunnels and ipvlan in mode l3 do not use it."""
-FLAGS = {
-    "IFLA_BRPORT_UNICAST_FLOOD": (0, "flood off"),
-    "IFLA_BRPORT_BCAST_FLOOD": (0, "bcast_flood off"),
-    "IFLA_BRPORT_MCAST_FLOOD": (0, "mcast_flood off"),
-    "IFLA_BRPORT_LOCKED": (1, "locked on"),
-}
-"""The flags of a bridge port that drop packets: the value that drops, and the flag's name in bridge(8)."""
+DROPPING = {"flood": 0, "bcast_flood": 0, "mcast_flood": 0, "locked": 1}
+"""The flags of a bridge port that drop packets, with the value that drops."""
 SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not answer ARP requests for its own address
 
 
@@ -92,10 +87,10 @@ def _of_link(message: Any) -> Iterator[Obstacle]:
     kind = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
     if flags & IFF_NOARP and flags & IFF_BROADCAST and kind in WITH_ARP:
         yield Obstacle(NO_ARP)
-    port = ("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
-    dropping = [name for key, (value, name) in FLAGS.items() if message.get_nested(*port, key) == value]
+    flags_of_port = link.flags_of_port(message)
+    dropping = [flag for flag, value in DROPPING.items() if flags_of_port.get(flag) == value]
     if dropping:
-        yield Obstacle(NO_FLOODING, ", ".join(dropping))
+        yield Obstacle(NO_FLOODING, ", ".join(f"{flag} {'on' if DROPPING[flag] else 'off'}" for flag in dropping))
     if message.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID"):
         yield Obstacle(XDP)
 
