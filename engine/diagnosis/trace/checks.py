@@ -21,7 +21,6 @@ from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
-FORWARDING = 3  # BR_STATE_FORWARDING
 MOST_NEIGHBOURS = 100
 """The maximum number of containers of one network whose addresses are compared. It limits the duration of a trace."""
 
@@ -239,9 +238,9 @@ class Checks:
                 port, name = port_of(member), self._records.name_of(member)
                 with session() as opened:
                     state = link.port_state(opened, port)
-                if state not in (None, FORWARDING):
+                if state not in (None, link.FORWARDING):
                     detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
-                    fix = f"bridge link set dev {port} state {FORWARDING}"
+                    fix = f"bridge link set dev {port} state {link.FORWARDING}"
                     yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
 
     def ignores_ping(self) -> Iterator[Culprit]:

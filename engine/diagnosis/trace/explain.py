@@ -23,7 +23,7 @@ from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
-from engine.diagnosis.trace.obstacles import Obstacles
+from engine.diagnosis.trace.obstacles import SUBINTERFACES, Obstacles
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.diagnosis.trace.routes import Routes
@@ -33,7 +33,6 @@ from engine.diagnosis.trace.state import State
 from engine.host import network_spec
 from engine.store.api import Reader
 
-SUBINTERFACES = ("macvlan", "ipvlan")
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
