@@ -11,7 +11,6 @@ from engine.api import Check
 from engine.diagnosis.doctor.checks import fault, warning
 
 BY_OTHERS = "another program changed it"
-OUTSIDE = {4: "192.0.2.1", 6: "2001:db8::1"}  # for documentation (RFC 5737, RFC 3849)
 
 
 def at(name: str, interface: str, found: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
@@ -48,7 +47,7 @@ def silence_on_arp(name: str, interface: str, prefix: str) -> Iterator[Check]:
 
 def routing_rules(name: str, bridge: str, sender: IPAddress) -> Iterator[Check]:
     """Yield a fault if routing rules drop packets from a bridge's containers to other networks."""
-    outside = type(sender)(OUTSIDE[sender.version])
+    outside = path_lookup.anywhere(sender.version)
     family = f"ipv{sender.version}"
     if any(sysctl.read(sysctl.conf(family, one, "forwarding")) == "0" for one in ("all", bridge)):
         return  # another check reports that forwarding is off

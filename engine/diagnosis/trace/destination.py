@@ -16,7 +16,7 @@ from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
 from engine.diagnosis.trace.model import Culprit, Found
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
-from engine.diagnosis.trace.source import OUTSIDE, anywhere, of_container
+from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
 from engine.host import network_spec
@@ -272,7 +272,7 @@ class Destinations:
         ]
         chosen = [a for a, name in usable if name == self._source.interface]
         if not self._source.interface:
-            own = path_lookup.route(anywhere(version)).source
+            own = path_lookup.route(path_lookup.anywhere(version)).source
             chosen = [own] if own is not None else []
         return next(iter([*chosen, *(a for a, _ in usable)]), None)
 

@@ -21,7 +21,7 @@ from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import Probe, Tuple, answer
 from engine.diagnosis.trace.destination import EXTERNAL, Way
 from engine.diagnosis.trace.records import HOST, Place
-from engine.diagnosis.trace.source import OUTSIDE, anywhere
+from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 WAIT_SECONDS = 1.3
@@ -247,7 +247,7 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     for entry in path_lookup.neighbours(interface):
         if any(entry.address in subnet.network for subnet in subnets):
             return entry.address, entry.mac, own_mac
-    gateway = path_lookup.route(anywhere(target.version)).gateway
+    gateway = path_lookup.route(path_lookup.anywhere(target.version)).gateway
     if gateway is not None and any(gateway in s.network for s in subnets):
         return gateway, "02:00:00:00:00:01", own_mac
     for subnet in subnets:
