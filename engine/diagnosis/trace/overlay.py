@@ -16,7 +16,6 @@ from drivers.api import DriverError, IPAddress
 from drivers.firewall.packet_trace import PacketTrace
 from drivers.linux import echo, path_lookup
 from drivers.linux.probes import Probe, TunnelFlow
-from drivers.overlay.options import is_encrypted
 from engine.cluster import encryption
 from engine.cluster.model import Node, Question
 from engine.diagnosis.trace import outside, probing, rules
@@ -24,11 +23,9 @@ from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.other_host import Inquiry, Report, place_of
-from engine.diagnosis.trace.overlay_side import OverlaySide
+from engine.diagnosis.trace.overlay_side import OverlaySide, of_tunnel_drop
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import HOST
-from engine.diagnosis.trace.rules import rule_in
-from engine.host import Host, network_spec
+from engine.host import Host
 
 PING_SECONDS, TUNNEL_SECONDS = 0.7, 0.5
 BEYOND = "beyond this host"
@@ -198,7 +195,7 @@ class Overlay:
             detail = f"{way.address} answers a ping and not port {way.service}: a firewall there drops the packets"
             fix = f"look at the firewall in the target's network namespace on {shown}"
             return Culprit("container-firewall", f"firewall of {way.address}", shown, detail, fix)
-        if is_encrypted(network_spec(member.network)):
+        if encryption.is_encrypted(member.network):
             detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
             fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
             return Culprit(
@@ -226,9 +223,5 @@ class Overlay:
                 time.sleep(0.05)
                 for event in trace.read():
                     if event.dropped:
-                        rule = rule_in(HOST, event)
-                        what = f"table {event.table} chain {event.chain}"
-                        detail = f"{what} drops the VXLAN packets (UDP 4789) to or from {other} by {rule}"
-                        fix = f"let UDP 4789 from and to {other} pass in {what}"
-                        return Culprit("vxlan-blocked", f"UDP 4789 to {other} ({what})", f"host, {what}", detail, fix)
+                        return of_tunnel_drop(event, other)
         return None
