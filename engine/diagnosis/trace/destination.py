@@ -59,6 +59,17 @@ class Way:
         return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
 
     @property
+    def members(self) -> list[JoinedEndpoint]:
+        """The endpoints of the source and of the target, as far as there are any."""
+        return [member for member in (self.source_member, self.target_member) if member is not None]
+
+    @property
+    def ends(self) -> list[tuple[Place, JoinedEndpoint]]:
+        """Place and endpoint of the source and of the target, without an end that lacks one of the two."""
+        pairs = ((self.source, self.source_member), (self.target, self.target_member))
+        return [(place, member) for place, member in pairs if place is not None and member is not None]
+
+    @property
     def target_name(self) -> str:
         """The name of the target: of the container, the host or the external machine."""
         return self.target.name if self.target is not None else str(self.address)

@@ -68,9 +68,7 @@ class Explanation:
 
     def _state_faults(self) -> Iterator[Culprit]:
         way = self._way
-        for member in (way.source_member, way.target_member):
-            if member is None or way.kind == LOCAL:
-                continue
+        for member in way.members if way.kind != LOCAL else ():
             for culprit in self._state.of_network(member.network):
                 if self._concerns(culprit):
                     yield culprit

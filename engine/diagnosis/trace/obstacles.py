@@ -103,9 +103,7 @@ class Obstacles:
         if way.kind == LOCAL:
             return
         yield from ((HOST, parent, "") for parent in self._parents())
-        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
-            if member is None or place is None:
-                continue
+        for place, member in way.ends:
             if place.path:
                 yield place, member.endpoint.interface, ""
             if member.network.driver == "bridge":
@@ -117,8 +115,8 @@ class Obstacles:
 
     def _parents(self) -> list[str]:
         """Return the host's interfaces below the macvlan and ipvlan networks of the path."""
-        members = [m for m in (self._way.source_member, self._way.target_member) if m is not None]
-        found = [(m.network.options or {}).get("parent", "") for m in members if m.network.driver in SUBINTERFACES]
+        networks = [m.network for m in self._way.members if m.network.driver in SUBINTERFACES]
+        found = [(network.options or {}).get("parent", "") for network in networks]
         return list(dict.fromkeys(filter(None, found)))
 
     def _of_flag(self, obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
@@ -141,8 +139,8 @@ class Obstacles:
         way = self._way
         if way.inner_address.version != 4 or way.kind == LOCAL:
             return
-        for place, member in ((way.target, way.target_member), (way.source, way.source_member)):
-            if member is None or place is None or not place.path:
+        for place, member in reversed(way.ends):
+            if not place.path:
                 continue
             for name in place.inside(partial(obstacles.silencing_sysctls, member.endpoint.interface)):
                 detail = f"{name} lets {place.name} answer no ARP request for its address"
@@ -177,8 +175,8 @@ class Obstacles:
     def _short_lives(self) -> Iterator[Culprit]:
         """Yield a sysctl that sets a hop limit (TTL) which is too low for packets of the source or the target."""
         way, version = self._way, self._way.inner_address.version
-        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
-            if way.kind == BRIDGED or place is None or not place.path or member is None:
+        for place, member in way.ends:
+            if way.kind == BRIDGED or not place.path:
                 continue
             path = "net/ipv4/ip_default_ttl" if version == 4 else ""
             path = path or sysctl.conf("ipv6", member.endpoint.interface, "hop_limit")
@@ -194,12 +192,9 @@ class Obstacles:
         The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
         """
         way = self._way
-        members = [m for m in (way.source_member, way.target_member) if m is not None]
-        bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]
+        bridges = [bridge_of(m.network) for m in way.members if m.network.driver == "bridge"]
         asked = [(HOST, bridge) for bridge in bridges] if way.kind != BRIDGED else []
-        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
-            if member is not None and place is not None and place.path:
-                asked.append((place, member.endpoint.interface))
+        asked += [(place, member.endpoint.interface) for place, member in way.ends if place.path]
         concerned = {way.inner_address, way.source_address}
         for place, interface in asked:
             for address in sorted(place.inside(partial(path_lookup.unresolved, interface)) & concerned, key=str):

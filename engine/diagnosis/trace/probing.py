@@ -81,9 +81,7 @@ class Watching:
                     self._readers[tap.fileno()] = partial(self._read_tap, place, tap)
 
     def _interfaces(self, place: Place) -> Iterator[str]:
-        for side, member in ((self._way.source, self._way.source_member), (self._way.target, self._way.target_member)):
-            if member is None or side is None:
-                continue
+        for side, member in self._way.ends:
             if side == place and place.path:
                 yield member.endpoint.interface
             if not place.path and member.network.driver == "bridge":
