@@ -27,7 +27,7 @@ from engine.diagnosis.trace.obstacles import SUBINTERFACES, Obstacles
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell, rule_in
+from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State
 from engine.host import network_spec
@@ -279,17 +279,11 @@ class Explanation:
 
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the rule of another program that sent the probe to another destination, or None."""
-        for place, event in seen.events:
-            if event.handle and not event.dropped and not event.reply and event.table not in OURS:
-                rule = rule_in(place, event)
-                if REDIRECTING.search(rule):
-                    what = f"table {event.table} chain {event.chain}"
-                    detail = f"it sends the probe somewhere else by {rule}"
-                    named = in_shell(event.table, event.chain)
-                    fix = f"remove that rule: nft delete rule {named} handle {event.handle}"
-                    if place.path:
-                        fix = CHANGE_THERE.format(place.name)
-                    return Culprit("foreign-firewall", what, f"{place}, {what}", detail, fix)
+        of_probe = ((place, event) for place, event in seen.events if not event.reply)
+        for place, event, rule in rules.passed(of_probe, REDIRECTING):
+            what = f"table {event.table} chain {event.chain}"
+            detail = f"it sends the probe somewhere else by {rule}"
+            return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
         return None
 
     def _container_firewall(self, place: Place, event: Event) -> Culprit:

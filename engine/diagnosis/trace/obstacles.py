@@ -10,16 +10,14 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from drivers.firewall.foreign_drops import OURS
 from drivers.linux import ipsec_policies, listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
-from engine.diagnosis.trace import outside
+from engine.diagnosis.trace import outside, rules
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
-from engine.diagnosis.trace.rules import CHANGE_THERE, in_shell, rule_in
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 CHANGING = re.compile(
@@ -228,16 +226,10 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
 
 def _changing_rules(seen: Observation) -> Iterator[Culprit]:
     """Yield the rules of other programs that matched the probe or its answer and changed it."""
-    for place, event in seen.events:
-        if not event.handle or event.dropped or event.table in OURS:
-            continue
-        rule = rule_in(place, event)
-        if CHANGING.search(rule):
-            what = f"table {event.table} chain {event.chain}"
-            detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
-            if place.path:
-                fix = CHANGE_THERE.format(place.name)
-                yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-            else:
-                fix = f"remove that rule: nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}"
-                yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+    for place, event, rule in rules.passed(seen.events, CHANGING):
+        what, fix = f"table {event.table} chain {event.chain}", rules.removing(place, event)
+        detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
+        if place.path:
+            yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
+        else:
+            yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
