@@ -64,7 +64,7 @@ class Overlay:
             return self._soft(way, report, narrow) or self._reached(way, where, report)
         culprit = self._culprit(way, explanation, seen, node, report)
         if culprit is not None:
-            return self._ended(False, culprit)
+            return self._log.ended(False, culprit)
         if self._dry:
             return self._soft(way, report, None) or self._by_records(way, where, report)
         if way.protocol == "udp":
@@ -84,15 +84,11 @@ class Overlay:
             return None
         # The MTU of the target's own interface limits TCP's segments, so only other protocols lose packets.
         negotiated = found is there and found.where.startswith("container") and way.protocol == "tcp"
-        return self._ended(found.kind == "mtu" and negotiated, found)
+        return self._log.ended(found.kind == "mtu" and negotiated, found)
 
     def _unanswered(self, way: Way, where: str) -> Trace:
         self._log.add(f"address {way.address}", where, "no answer; the rest must be looked at on that host", ok=False)
         return Trace(False, self._log.hops)
-
-    def _ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
-        self._log.fail(culprit)
-        return Trace(reachable, self._log.hops, culprit)
 
     def _inquiry(self, way: Way, node: Node | None) -> Inquiry | None:
         """Ask the other host about its side, or return None if this host cannot ask."""
@@ -116,7 +112,7 @@ class Overlay:
         ping = replace(way, protocol="icmp", port=0, inner_port=0)
         if probing.run(ping).result != "open":
             culprit = self._beyond(ping, node)
-            return self._ended(False, culprit) if culprit is not None else self._unanswered(way, where)
+            return self._log.ended(False, culprit) if culprit is not None else self._unanswered(way, where)
         listens = "and a process listens there" if report else "but only that host knows whether a process listens"
         detail = f"the address answers a ping, {listens}; a UDP service needs not answer"
         self._log.add(f"address {way.address}", where, detail)
