@@ -103,6 +103,9 @@ class State:
         detail = f"network {network.name}: {one.kind} {one.place}: {one.what}"
         if one.place == "bridge" and one.kind == "missing":
             return Culprit("bridge-missing", what, "host", f"{name} does not exist; {detail}", fix)
+        if one.place == "bridge" and one.what.endswith("has ARP off"):
+            arp_on = f"switch it on: ip link set {name} arp on"
+            return Culprit("stale-neighbour", f"{what} (arp off)", "host", one.what, arp_on)
         if one.place == "bridge":
             return Culprit("bridge-down", what, "host", one.what, f"bring it up: ip link set {name} up")
         if one.place == "address":
