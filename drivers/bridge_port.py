@@ -12,7 +12,7 @@ from drivers import bridge_options
 from drivers.api import Busy, Difference, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import spoof_guard
-from drivers.linux import link, names, router_advertisements, sysctl
+from drivers.linux import link, marked_links, names, router_advertisements, sysctl
 from drivers.linux.netlink import Session, session
 from drivers.sandbox import LOST
 
@@ -69,10 +69,10 @@ class Port:
 
     def compare(self) -> list[Difference]:
         """Return the differences of the port from the port that `create` and `set_up` make."""
-        name = self.present()
-        port = link.find(self.session, name) if name else None
+        port = marked_links.host_end(self.session, self.endpoint.id)
         if port is None:
             return [Difference("missing", "port", self.name, detail=LOST)]
+        name = port.name
         differences = [] if port.up else [Difference("changed", "port", f"{name} is down")]
         if port.master != link.index(self.options.bridge):
             differences.append(Difference("changed", "port", f"{name} is not on {self.options.bridge}"))
@@ -106,9 +106,8 @@ class Port:
 
     def present(self) -> str:
         """Return the current name of the port in the kernel, or "" if the port does not exist."""
-        candidates = (c for c in names.host_end_names(self.endpoint.id) if link.index(c))
-        links = ((c, link.find(self.session, c)) for c in candidates)
-        return next((name for name, one in links if one is not None and one.alias == self.mark), "")
+        port = marked_links.host_end(self.session, self.endpoint.id)
+        return port.name if port is not None else ""
 
     def delete(self) -> None:
         """Delete the port's link, which also deletes the other end of the veth pair; idempotent."""

@@ -1,4 +1,4 @@
-"""Render /etc/hosts and /etc/resolv.conf of a container. Only `read_host_resolv_conf` reads a file.
+"""Render /etc/hosts and /etc/resolv.conf of a container. Only `read_host_file` reads a file.
 
 /etc/hosts has localhost lines, --add-host entries, legacy links and the container's own addresses. /etc/resolv.conf is
 made from the host's file (resolv.conf(5)) and --dns, --dns-search, --dns-option.
@@ -254,13 +254,14 @@ def read_host_resolv_conf(system: Path = SYSTEM, behind_stub: Path = BEHIND_STUB
     If the only server in the file is systemd-resolved's stub, return the text of the file that lists the servers behind
     the stub.
     """
-    text = _read(system)
+    text = read_host_file(system)
     if list(parse_resolv_conf(text).servers) == [STUB]:
-        return _read(behind_stub) or text
+        return read_host_file(behind_stub) or text
     return text
 
 
-def _read(path: Path) -> str:
+def read_host_file(path: Path) -> str:
+    """Return the text of a file of the host, or "" if the file cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

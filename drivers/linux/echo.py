@@ -19,41 +19,49 @@ HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence n
 DATAGRAM = 2048
 
 
-def answering(addresses: Iterable[IPAddress], seconds: float, payload: int = 0) -> set[IPAddress]:
-    """Return the addresses that answer an echo request with ``payload`` bytes within ``seconds``.
-
-    Each request is sent twice.
+def answering(addresses: Iterable[IPAddress], seconds: float) -> set[IPAddress]:
+    """Return the addresses that answer an echo request within ``seconds``; each request is sent twice.
 
     Needs CAP_NET_RAW. Runs in the calling thread's network namespace. Blocks up to ``seconds``.
     """
     waiting, answered = set(addresses), set[IPAddress]()
     identifier = os.getpid() & 0xFFFF
     with selectors.DefaultSelector() as selector:
-        sockets = {version: _open(version) for version in {address.version for address in waiting}}
+        sockets = {version: open_socket(version) for version in {address.version for address in waiting}}
         for version, sock in sockets.items():
             selector.register(sock, selectors.EVENT_READ, version)
         for attempt in (1, 2):
             for address in waiting - answered:
-                request = _request(address.version, identifier, attempt, bytes(payload))
                 with suppress(OSError):
-                    sockets[address.version].sendto(request, (str(address), 0))
+                    sockets[address.version].sendto(request(address.version, identifier, attempt), (str(address), 0))
             _collect(selector, waiting, answered, identifier, time.monotonic() + seconds / 2)
         for sock in sockets.values():
             sock.close()
     return answered
 
 
-def _open(version: int) -> socket.socket:
+def open_socket(version: int) -> socket.socket:
+    """Open a raw socket for echo requests, in the calling thread's network namespace."""
     family, protocol, _, _ = KINDS[version]
     return socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
 
 
-def _request(version: int, identifier: int, number: int, payload: bytes) -> bytes:
+def request(version: int, identifier: int, number: int, payload: bytes = b"") -> bytes:
+    """Return the ICMP message of an echo request with a sequence number."""
     kind = KINDS[version][2]
     message = HEADER.pack(kind, 0, 0, identifier, number) + payload
     if version == 6:
         return message  # the kernel fills in the checksum
     return HEADER.pack(kind, 0, checksum(message), identifier, number) + payload
+
+
+def number_of_reply(packet: bytes, version: int, identifier: int) -> int | None:
+    """Return the sequence number of an echo reply to ``identifier``, or None for another packet of a raw socket."""
+    message = packet[(packet[0] & 15) * 4 :] if version == 4 else packet  # a raw IPv4 socket returns the IP header
+    if len(message) < HEADER.size:
+        return None
+    kind, _, _, known, number = HEADER.unpack_from(message)
+    return int(number) if (kind, known) == (KINDS[version][3], identifier) else None
 
 
 def _collect(
@@ -68,9 +76,6 @@ def _collect(
             sock: socket.socket = key.fileobj  # type: ignore[assignment]  # only sockets are registered
             with suppress(OSError):
                 data, sender = sock.recvfrom(DATAGRAM)
-                data = data[(data[0] & 15) * 4 :] if key.data == 4 else data  # a raw IPv4 socket returns the IP header
                 address = by_text.get(sender[0].partition("%")[0])
-                if len(data) >= HEADER.size and address is not None:
-                    kind, _, _, known, _ = HEADER.unpack_from(data)
-                    if kind == KINDS[key.data][3] and known == identifier:
-                        answered.add(address)
+                if address is not None and number_of_reply(data, key.data, identifier) is not None:
+                    answered.add(address)

@@ -12,8 +12,9 @@ import socket
 import struct
 
 from drivers.api import IPAddress, Unsupported
+from drivers.linux import echo
 from drivers.linux.checksum import checksum
-from drivers.linux.probes import ECHO, ICMP, NUMBERS, Tuple
+from drivers.linux.probes import ICMP, NUMBERS, Tuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
 BPF = {"x86_64": 321}.get(os.uname().machine, 280)  # system call number; 280 on architectures with the generic table
@@ -30,7 +31,7 @@ def frame(probe: Tuple, source: IPAddress, target: IPAddress, port: int, flags: 
     elif probe.protocol == "udp":
         body, place, protocol = struct.pack("!4H", probe.number, port, 8, 0), 6, NUMBERS["udp"]
     else:
-        body, place = struct.pack("!BBHHH", ECHO[probe.version], 0, 0, probe.number, 1), 2
+        body, place = echo.HEADER.pack(echo.KINDS[probe.version][2], 0, 0, probe.number, 1), 2
         protocol = ICMP[probe.version]
     pseudo = source.packed + target.packed + struct.pack("!II", len(body), protocol)
     summed = body if (probe.protocol, probe.version) == ("icmp", 4) else pseudo + body

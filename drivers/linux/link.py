@@ -108,8 +108,13 @@ def port_state(session: Session, name: str) -> int | None:
 def port_flags(session: Session, name: str) -> dict[str, int]:
     """Return the values of `PORT_FLAGS` of a bridge port, empty for another link."""
     message = _get(session, name)
-    port = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA") if message else None
-    values = {flag: port.get_attr(attribute) for flag, attribute in PORT_FLAGS.items()} if port else {}
+    return flags_of_port(message) if message else {}
+
+
+def flags_of_port(message: Any) -> dict[str, int]:
+    """Return the values of `PORT_FLAGS` in the message of a link, empty for another link than a bridge port."""
+    port = ("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+    values = {flag: message.get_nested(*port, attribute) for flag, attribute in PORT_FLAGS.items()}
     return {flag: int(value) for flag, value in values.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Find hawse's own links by their marks, and the interfaces of a sandbox. The repair of the database uses this module.
+"""Find hawse's own links by their marks, and the interfaces of a sandbox.
 
 A mark is the alias that names the link's network or endpoint (`drivers.linux.names`).
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from drivers.api import IPInterface
 from drivers.linux import address, link, names, netns
-from drivers.linux.netlink import session
+from drivers.linux.netlink import Session, session
 
 
 class FoundLink(NamedTuple):
@@ -34,6 +34,16 @@ class FoundLink(NamedTuple):
 def of_host() -> list[FoundLink]:
     """Return the links with hawse's mark in the calling thread's namespace."""
     return [one for one in _links() if one.network_id or one.endpoint_id]
+
+
+def host_end(opened: Session, endpoint_id: str) -> link.Link | None:
+    """Return the host end of an endpoint's veth pair, or None if it does not exist.
+
+    The calling thread is in the session's namespace.
+    """
+    candidates = (link.find(opened, name) for name in names.host_end_names(endpoint_id) if link.index(name))
+    mark = names.endpoint_mark(endpoint_id)
+    return next((one for one in candidates if one is not None and one.alias == mark), None)
 
 
 def of_sandbox(path: str, inode: int = 0) -> list[FoundLink]:

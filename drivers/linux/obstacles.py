@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pyroute2.netlink.rtnl import RTM_GETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_BROADCAST, IFF_NOARP, IFF_UP, ifinfmsg
 
-from drivers.linux import link
+from drivers.linux import link, sysctl
 from drivers.linux.attributes import read, read_text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.netlink import session
@@ -30,14 +30,8 @@ USUAL = ("noqueue", "mq", "pfifo_fast", "fq_codel", "fq", "cake")
 FILTER, XDP, DISCIPLINE, NO_ARP, NO_CARRIER, NO_FLOODING = "filter", "XDP", "discipline", "ARP", "carrier", "flooding"
 WITH_ARP = ("", "veth", "bridge", "macvlan", "vlan", "bond")
 """The kinds of links that use ARP; "" is hardware. Tunnels and ipvlan in mode l3 do not use it."""
-FLAGS = {
-    "IFLA_BRPORT_UNICAST_FLOOD": (0, "flood off"),
-    "IFLA_BRPORT_BCAST_FLOOD": (0, "bcast_flood off"),
-    "IFLA_BRPORT_MCAST_FLOOD": (0, "mcast_flood off"),
-    "IFLA_BRPORT_LOCKED": (1, "locked on"),
-}
-"""The flags of a bridge port that drop packets: the value that drops, and the flag's name in bridge(8)."""
-
+DROPPING = {"flood": 0, "bcast_flood": 0, "mcast_flood": 0, "locked": 1}
+"""The flags of a bridge port that drop packets, with the value that drops."""
 SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not answer ARP requests for its own address
 
 
@@ -57,6 +51,12 @@ def is_down(interface: str) -> bool:
     with session() as opened:
         found = link.find(opened, interface)
     return found is not None and not found.up
+
+
+def silencing_sysctls(interface: str) -> list[str]:
+    """Return the names of the sysctls that keep an interface from answering ARP requests."""
+    paths = (sysctl.conf("ipv4", one, "arp_ignore") for one in ("all", interface))
+    return [path.replace("/", ".") for path in paths if int(sysctl.read(path) or 0) in SILENT_ON_ARP]
 
 
 def of(interface: str) -> list[Obstacle]:
@@ -87,10 +87,10 @@ def _of_link(message: Any) -> Iterator[Obstacle]:
     kind = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or ""
     if flags & IFF_NOARP and flags & IFF_BROADCAST and kind in WITH_ARP:
         yield Obstacle(NO_ARP)
-    port = ("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
-    dropping = [name for key, (value, name) in FLAGS.items() if message.get_nested(*port, key) == value]
+    flags_of_port = link.flags_of_port(message)
+    dropping = [flag for flag, value in DROPPING.items() if flags_of_port.get(flag) == value]
     if dropping:
-        yield Obstacle(NO_FLOODING, ", ".join(dropping))
+        yield Obstacle(NO_FLOODING, ", ".join(f"{flag} {'on' if DROPPING[flag] else 'off'}" for flag in dropping))
     if message.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID"):
         yield Obstacle(XDP)
 

@@ -20,6 +20,7 @@ from drivers.linux.netlink import Session, session
 from drivers.linux.route import FAMILIES, UNREACHABLE
 from drivers.linux.rtnetlink import decode, dump, encode
 
+ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)
 LOOKUP_TABLE = 0x1000  # request flag RTM_F_LOOKUP_TABLE: return the table of the matching route
 KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit"}  # route types RTN_*
 KIND_OF_ERROR = {
@@ -72,6 +73,11 @@ def route(target: IPAddress, source: IPAddress | None = None, received: str = ""
         ip_address(gateway) if gateway else None,
         ip_address(own) if own else None,
     )
+
+
+def anywhere(version: int) -> IPAddress:
+    """Return an address that belongs to no network, so that its route is the default route."""
+    return ip_address(ANYWHERE[version])
 
 
 def neighbours(interface: str) -> list[Neighbour]:

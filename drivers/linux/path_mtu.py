@@ -14,18 +14,15 @@ import time
 from collections.abc import Collection, Iterator
 
 from drivers.api import IPAddress
-from drivers.linux.checksum import checksum
-from drivers.linux.echo import HEADER, KINDS
+from drivers.linux import echo
 
 SIZES = (576, 1280, 1300, 1350, 1380, 1400, 1420, 1440, 1450, 1460, 1480, 1492)
 """The sizes of packets in bytes that are tried below the MTU of the first interface."""
 FIRST_SECONDS, MORE_SECONDS = 0.4, 0.25  # seconds to wait for the first answer, and then for the other answers
 ATTEMPTS = 3  # for each size without an answer, because a network may lose packets
 DONT_FRAGMENT = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
-AS_IS, REPORT = (
-    3,
-    {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)},
-)  # PMTUDISC_PROBE; IP_RECVERR, IPV6_RECVERR
+AS_IS = 3  # value IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE
+REPORT = {4: (socket.IPPROTO_IP, 11), 6: (socket.IPPROTO_IPV6, 25)}  # IP_RECVERR, IPV6_RECVERR
 IP_HEADER = {4: 20, 6: 40}
 ERROR_QUEUE = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
 
@@ -37,8 +34,7 @@ def largest(address: IPAddress, mtu: int) -> int | None:
     the calling thread's network namespace. Blocks up to two seconds, and less than 0.1 s if all packets are answered.
     """
     sizes = [*(size for size in SIZES if size < mtu), mtu]
-    family, protocol, _, _ = KINDS[address.version]
-    with socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol) as sock:
+    with echo.open_socket(address.version) as sock:
         sock.setsockopt(*DONT_FRAGMENT[address.version], AS_IS)
         sock.setsockopt(*REPORT[address.version], 1)
         answered: set[int] = set()
@@ -53,14 +49,10 @@ def largest(address: IPAddress, mtu: int) -> int | None:
 
 def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bool:
     """Send an echo request of each size; return False if the kernel refuses one because it knows a smaller MTU."""
-    kind, identifier = KINDS[address.version][2], os.getpid() & 0xFFFF
     for size in sizes:
-        rest = bytes(size - IP_HEADER[address.version] - HEADER.size)
-        head = HEADER.pack(kind, 0, 0, identifier, size)
-        if address.version == 4:
-            head = HEADER.pack(kind, 0, checksum(head + rest), identifier, size)
+        payload = bytes(size - IP_HEADER[address.version] - echo.HEADER.size)
         try:
-            sock.sendto(head + rest, (str(address), 0))
+            sock.sendto(echo.request(address.version, _identifier(), size, payload), (str(address), 0))
         except OSError as error:
             if error.errno != errno.ENOBUFS:  # this error means that the first link has lost the packet
                 return False
@@ -91,11 +83,9 @@ def _received(sock: socket.socket, address: IPAddress) -> Iterator[int]:
             data, sender = sock.recvfrom(1 << 16)
         except OSError:
             return
-        data = data[(data[0] & 15) * 4 :] if address.version == 4 else data  # a raw IPv4 socket returns the IP header
-        if len(data) >= HEADER.size and sender[0].partition("%")[0] == str(address):
-            kind, _, _, identifier, size = HEADER.unpack_from(data)
-            if (kind, identifier) == (KINDS[address.version][3], os.getpid() & 0xFFFF):
-                yield size
+        size = echo.number_of_reply(data, address.version, _identifier())
+        if size is not None and sender[0].partition("%")[0] == str(address):
+            yield size
 
 
 def _is_announced(sock: socket.socket) -> bool:
@@ -105,3 +95,7 @@ def _is_announced(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def _identifier() -> int:
+    return os.getpid() & 0xFFFF

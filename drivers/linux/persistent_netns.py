@@ -45,7 +45,7 @@ def netns_path(file: Path) -> str:
 def exists(file: Path) -> bool:
     """Return whether the namespace of ``file`` exists; False for an empty file of a crashed process."""
     try:
-        return os.stat(netns_path(file)).st_dev == os.stat(OWN).st_dev
+        return netns.is_namespace_file(os.stat(netns_path(file)))
     except OSError:
         return False
 

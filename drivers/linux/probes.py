@@ -16,11 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from drivers.api import IPAddress
-from drivers.linux.checksum import checksum
+from drivers.linux import echo
 
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
-ECHO, ECHO_REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 SOL_RAW, CHECKSUM_OFFSET = 255, 7  # socket option IPV6_CHECKSUM of raw sockets
 VXLAN_PORT = 4789
@@ -55,7 +54,7 @@ class Tuple:
     def is_reply(self, transport: bytes) -> bool:
         """Return whether a packet with this transport header is the probe's answer."""
         if self.protocol == "icmp":
-            return transport[0] == ECHO_REPLY[self.version]
+            return transport[0] == echo.KINDS[self.version][3]
         return bool(PORTS.unpack_from(transport)[1] == self.number)
 
 
@@ -114,13 +113,10 @@ class Probe:
                 self.socket.connect((str(self.address), self.port))
                 self.socket.send(b"")
             else:
-                self.socket.sendto(self._echo(), (str(self.address), 0))
+                request = echo.request(self.address.version, self.tuple.number, 1)
+                self.socket.sendto(request, (str(self.address), 0))
         except OSError as error:
             self._fail(error.errno or errno.EIO)
-
-    def _echo(self) -> bytes:
-        head = struct.pack("!BBHHH", ECHO[self.address.version], 0, 0, self.tuple.number, 1)
-        return head if self.address.version == 6 else head[:2] + struct.pack("!H", checksum(head)) + head[4:]
 
     def poll(self) -> str:
         """Return the result so far: ``open``, ``refused``, the name of an errno such as ``EHOSTUNREACH``, or ""."""
@@ -129,8 +125,8 @@ class Probe:
         with suppress(BlockingIOError):
             try:
                 while not self.result:
-                    data, sender = self.socket.recvfrom(2048)
-                    if self.tuple.protocol == "udp" or self._is_answer(data, sender[0]):
+                    data = self.socket.recv(2048)
+                    if self.tuple.protocol == "udp" or self._is_answer(data):
                         self.result = "open"
             except OSError as error:
                 if not isinstance(error, BlockingIOError):
@@ -147,11 +143,8 @@ class Probe:
                 self.result = "open"
         return self.result
 
-    def _is_answer(self, data: bytes, sender: str) -> bool:
-        start = (data[0] & 15) * 4 if self.address.version == 4 else 0
-        reply = data[start : start + 6]
-        same = len(reply) == 6 and reply[0] == ECHO_REPLY[self.address.version]
-        return same and reply[4:6] == struct.pack("!H", self.tuple.number) and bool(sender)
+    def _is_answer(self, data: bytes) -> bool:
+        return echo.number_of_reply(data, self.address.version, self.tuple.number) is not None
 
     def _fail(self, code: int) -> None:
         self.result = "refused" if code == errno.ECONNREFUSED else errno.errorcode.get(code, str(code))

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 
 from drivers.api import Busy, Difference, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
-from drivers.linux import link, names, neighbor, netns, route, sysctl
+from drivers.linux import link, marked_links, names, neighbor, netns, route, sysctl
 from drivers.linux.neighbor import Row
 from drivers.linux.netlink import Session
 from drivers.overlay.vxlan import BRIDGE
@@ -47,7 +47,7 @@ def attach(there: Session, endpoint: EndpointSpec) -> None:
 
     The calling thread is in the network's namespace, and ``there`` is a netlink session in that namespace.
     """
-    port_link, bridge = _present(there, endpoint), link.index(BRIDGE)
+    port_link, bridge = marked_links.host_end(there, endpoint.id), link.index(BRIDGE)
     if port_link is not None and bridge:
         if port_link.master != bridge:
             link.change(there, port_link.index, master=bridge)
@@ -56,18 +56,13 @@ def attach(there: Session, endpoint: EndpointSpec) -> None:
 
 def compare(there: Session, endpoint: EndpointSpec) -> list[Difference]:
     """Return how the endpoint's port differs from what `plug` makes, with the same arguments as `attach`."""
-    port_link = _present(there, endpoint)
+    port_link = marked_links.host_end(there, endpoint.id)
     if port_link is None:
         return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
     differences = [] if port_link.up else [Difference("changed", "port", f"{port_link.name} is down")]
     if port_link.master != link.index(BRIDGE):
         differences.append(Difference("changed", "port", f"{port_link.name} is not on {BRIDGE}"))
     return differences
-
-
-def _present(there: Session, endpoint: EndpointSpec) -> link.Link | None:
-    candidates = (link.find(there, name) for name in names.host_end_names(endpoint.id) if link.index(name))
-    return next((one for one in candidates if one is not None and one.alias == names.endpoint_mark(endpoint.id)), None)
 
 
 def unplug(there: Session, endpoint: EndpointSpec) -> None:

@@ -24,6 +24,7 @@ from engine.etc_files import (
     Transform,
     hosts_file,
     own_lines,
+    read_host_file,
     resolv_conf,
     with_address,
     without_own_lines,
@@ -139,7 +140,7 @@ def _hosts(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint
     extra = list(record.host.extra_hosts or ())
     gateway = host.config.host_gateway_ip or _default_bridge_address(host)
     if record.host.network_mode == "host" and not extra:
-        return _read(HOST_HOSTS)
+        return read_host_file(HOST_HOSTS)
     linked = [
         LinkedHost(to.address, to.alias, to.target.config.hostname, to.target.name) for to in links.linked(host, record)
     ]
@@ -189,20 +190,13 @@ def _resolv_conf(host: Host, record: ContainerRecord, members: Sequence[JoinedEn
         settings.dns_options or defaults.dns_opts,
     )
     ipv6 = any(m.endpoint.ipv6 for m in members)
-    return resolv_conf(_read(HOST_RESOLV_CONF), transform, overrides, ipv6=ipv6).text
+    return resolv_conf(read_host_file(HOST_RESOLV_CONF), transform, overrides, ipv6=ipv6).text
 
 
 def _transform(record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> Transform:
     if record.host.network_mode == "host" or not members:
         return Transform.NONE
     return Transform.INTERNAL if any(not m.network.predefined for m in members) else Transform.LEGACY
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _present(path: Path) -> str | None:

@@ -62,7 +62,8 @@ def check(examined: Examined) -> Iterator[Check]:
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}
     ports = {interface.endpoint_id: interface for interface in interfaces.values() if interface.endpoint_id}
-    hindered, found = hindrances.everywhere() if joined else {}, list(obstacles.way_out()) if joined else []
+    hindered = hindrances.everywhere() if joined else {}
+    found = list(obstacles.way_out(hindered)) if joined else []
     for bridge, members in _by_bridge(joined).items():
         found += _on_host(bridge, members)
     for one in joined:

@@ -21,7 +21,6 @@ from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.state import bridge_of, port_of
 from engine.endpoints.sandbox import JoinedEndpoint
 
-FORWARDING = 3  # BR_STATE_FORWARDING
 MOST_NEIGHBOURS = 100
 """The maximum number of containers of one network whose addresses are compared. It limits the duration of a trace."""
 
@@ -206,8 +205,7 @@ class Checks:
 
     def _host_interfaces(self) -> list[str]:
         """Return the host's interfaces at which the packet and its answer arrive."""
-        members = [m for m in (self._way.source_member, self._way.target_member) if m is not None]
-        bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]
+        bridges = [bridge_of(m.network) for m in self._way.members if m.network.driver == "bridge"]
         return [*([self._way.source.interface] if self._way.source.interface else []), *bridges]
 
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
@@ -234,14 +232,14 @@ class Checks:
 
     def port_states(self) -> Iterator[Culprit]:
         """Yield bridge ports that do not forward, although they are up."""
-        for member in (self._way.source_member, self._way.target_member):
-            if member is not None and member.network.driver == "bridge" and self._way.kind != LOCAL:
+        for member in self._way.members:
+            if member.network.driver == "bridge" and self._way.kind != LOCAL:
                 port, name = port_of(member), self._records.name_of(member)
                 with session() as opened:
                     state = link.port_state(opened, port)
-                if state not in (None, FORWARDING):
+                if state not in (None, link.FORWARDING):
                     detail = f"{port} is in {bridge_of(member.network)}, but in state {state}, which forwards nothing"
-                    fix = f"bridge link set dev {port} state {FORWARDING}"
+                    fix = f"bridge link set dev {port} state {link.FORWARDING}"
                     yield Culprit("not-in-bridge", f"bridge port {port} of {name}", "host", detail, fix)
 
     def ignores_ping(self) -> Iterator[Culprit]:

@@ -16,7 +16,7 @@ from drivers.linux import path_lookup
 from drivers.linux.host import interface_addresses
 from engine.diagnosis.trace.model import Culprit, Found
 from engine.diagnosis.trace.records import HOST, Place, Records, address_of
-from engine.diagnosis.trace.source import OUTSIDE, anywhere, of_container
+from engine.diagnosis.trace.source import OUTSIDE, of_container
 from engine.diagnosis.trace.target import Target
 from engine.endpoints.sandbox import JoinedEndpoint, gateways
 from engine.host import network_spec
@@ -57,6 +57,17 @@ class Way:
     def source_address(self) -> IPAddress | None:
         """The address of the source's endpoint that has the same IP version as the target's address, or None."""
         return address_of(self.source_member.endpoint, self.inner_address.version) if self.source_member else None
+
+    @property
+    def members(self) -> list[JoinedEndpoint]:
+        """The endpoints of the source and of the target, as far as there are any."""
+        return [member for member in (self.source_member, self.target_member) if member is not None]
+
+    @property
+    def ends(self) -> list[tuple[Place, JoinedEndpoint]]:
+        """Place and endpoint of the source and of the target, without an end that lacks one of the two."""
+        pairs = ((self.source, self.source_member), (self.target, self.target_member))
+        return [(place, member) for place, member in pairs if place is not None and member is not None]
 
     @property
     def target_name(self) -> str:
@@ -272,7 +283,7 @@ class Destinations:
         ]
         chosen = [a for a, name in usable if name == self._source.interface]
         if not self._source.interface:
-            own = path_lookup.route(anywhere(version)).source
+            own = path_lookup.route(path_lookup.anywhere(version)).source
             chosen = [own] if own is not None else []
         return next(iter([*chosen, *(a for a, _ in usable)]), None)
 

@@ -23,17 +23,16 @@ from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.names import networks_of, not_same_network
-from engine.diagnosis.trace.obstacles import Obstacles
+from engine.diagnosis.trace.obstacles import SUBINTERFACES, Obstacles
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
 from engine.diagnosis.trace.routes import Routes
-from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, in_shell, rule_in
+from engine.diagnosis.trace.rules import CHANGE_THERE, br_netfilter, rule_in
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import State
 from engine.host import network_spec
 from engine.store.api import Reader
 
-SUBINTERFACES = ("macvlan", "ipvlan")
 L2_KINDS = ("bridge-missing", "bridge-down")
 REDIRECTING = re.compile(r"\b(dnat|redirect|tproxy|fwd|netmap)\b", re.IGNORECASE)
 NEVER_SENT = ("ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES", "ENETDOWN", "EADDRNOTAVAIL")
@@ -69,9 +68,7 @@ class Explanation:
 
     def _state_faults(self) -> Iterator[Culprit]:
         way = self._way
-        for member in (way.source_member, way.target_member):
-            if member is None or way.kind == LOCAL:
-                continue
+        for member in way.members if way.kind != LOCAL else ():
             for culprit in self._state.of_network(member.network):
                 if self._concerns(culprit):
                     yield culprit
@@ -282,17 +279,11 @@ class Explanation:
 
     def _redirected(self, seen: Observation) -> Culprit | None:
         """Return the rule of another program that sent the probe to another destination, or None."""
-        for place, event in seen.events:
-            if event.handle and not event.dropped and not event.reply and event.table not in OURS:
-                rule = rule_in(place, event)
-                if REDIRECTING.search(rule):
-                    what = f"table {event.table} chain {event.chain}"
-                    detail = f"it sends the probe somewhere else by {rule}"
-                    named = in_shell(event.table, event.chain)
-                    fix = f"remove that rule: nft delete rule {named} handle {event.handle}"
-                    if place.path:
-                        fix = CHANGE_THERE.format(place.name)
-                    return Culprit("foreign-firewall", what, f"{place}, {what}", detail, fix)
+        of_probe = ((place, event) for place, event in seen.events if not event.reply)
+        for place, event, rule in rules.passed(of_probe, REDIRECTING):
+            what = f"table {event.table} chain {event.chain}"
+            detail = f"it sends the probe somewhere else by {rule}"
+            return Culprit("foreign-firewall", what, f"{place}, {what}", detail, rules.removing(place, event))
         return None
 
     def _container_firewall(self, place: Place, event: Event) -> Culprit:

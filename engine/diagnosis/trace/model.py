@@ -70,14 +70,18 @@ class Log:
         """Add a hop."""
         self.hops.append(Hop(what, where, ok, detail, seen))
 
-    def fail(self, culprit: Culprit) -> None:
-        """Add the culprit as the last hop. A statement from the records about the same object is removed."""
+    def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
+        """Add the culprit as the last hop, and return the result of the trace.
+
+        A statement from the records about the same object is removed.
+        """
         self.hops = [
             hop
             for hop in self.hops
             if hop.seen or hop.where != culprit.where or not f"{culprit.object} ".startswith(f"{hop.what} ")
         ]
         self.add(culprit.object, culprit.where, culprit.detail, ok=False)
+        return Trace(reachable, self.hops, culprit)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
         """Insert a hop that the probe has passed, after the first group of hops in the place ``where``."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
-from drivers.api import DriverError, IPAddress
+from drivers.api import Difference, DriverError, IPAddress
 from drivers.firewall import resolver_redirect
 from drivers.linux import obstacles
 from drivers.registry import facts
@@ -23,7 +23,7 @@ from engine.dns.sandbox_view import has_names
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError
 from engine.etc_files import INTERNAL_RESOLVER as ADDRESS
-from engine.etc_files import parse_resolv_conf, read_host_resolv_conf
+from engine.etc_files import parse_resolv_conf, read_host_file, read_host_resolv_conf
 from engine.host import Host
 from engine.model import NetworkRecord
 
@@ -142,17 +142,21 @@ class Names:
     def _require_resolver(self) -> None:
         """Raise `Found` if kernel state shows that the resolver at 127.0.0.11 cannot answer; sends no query."""
         try:
-            lost = self._source.inside(lambda: obstacles.is_down("lo") or bool(resolver_redirect.compare()))
+            fault = self._resolver_fault()
         except DriverError:
             return
-        if lost or client.ask(self._host.run, "status", STATUS_SECONDS) in (None, "late"):
-            raise Found(self._silent(ADDRESS))
+        if fault is not None:
+            raise Found(fault)
 
     def _silent(self, server: str) -> Culprit:
         """Return the reason why the source's resolver does not answer."""
         if server != ADDRESS:
             fix = f"let /etc/resolv.conf of {self._source.name} name a server that answers"
             return Culprit("resolver-down", f"resolver {server}", self._where, f"{server} does not answer", fix)
+        return self._resolver_fault() or self._without_answer([])
+
+    def _resolver_fault(self) -> Culprit | None:
+        """Return the reason why the resolver at 127.0.0.11 cannot answer; sends no query to the resolver."""
         down = self._source.inside(lambda: obstacles.is_down("lo"))
         if down:
             fix = f"bring it up: nsenter -t PID -n ip link set lo up (in {self._source.name})"
@@ -162,12 +166,15 @@ class Names:
             detail = f"the agent does not run or hangs; it serves the resolver at {ADDRESS}"
             fix = "run any hawse command that changes something (or hawse system boot): it starts the agent"
             return Culprit("agent-down", "agent of hawse", "host", detail, fix)
-        detail = f"the agent runs, but nothing answers at {ADDRESS} in {self._source.name}"
         try:
             lost = self._source.inside(resolver_redirect.compare)
-            detail += "".join(f"; {one.kind}: {one.place}: {one.what} (ip {resolver_redirect.TABLE})" for one in lost)
         except DriverError:
-            pass
+            return None
+        return self._without_answer(lost) if lost else None
+
+    def _without_answer(self, lost: Sequence[Difference]) -> Culprit:
+        detail = f"the agent runs, but nothing answers at {ADDRESS} in {self._source.name}"
+        detail += "".join(f"; {one.kind}: {one.place}: {one.what} (ip {resolver_redirect.TABLE})" for one in lost)
         assert self._source.record is not None
         joined = [m.network.name for m in self._records.members(self._source.record)]
         fix = f"repair it: hawse network verify --fix {joined[0] if joined else 'NETWORK'}"
@@ -261,7 +268,7 @@ class Names:
         aliased = [e for e in self._records.endpoints if name.lower() in {n.lower() for n in e.names}]
         if aliased:
             return [a for e in aliased for a in addresses(e)]
-        listed = _hosts_entries(_text(Path("/etc/hosts")), name)
+        listed = _hosts_entries(read_host_file(etc_files.HOST_HOSTS), name)
         if listed:
             return listed
         self._require_target(name)
@@ -309,13 +316,6 @@ def _hosts_entries(text: str, name: str) -> list[IPAddress]:
             except ValueError:
                 continue
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _shown(found: Sequence[IPAddress]) -> str:

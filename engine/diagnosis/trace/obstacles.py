@@ -10,16 +10,14 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from drivers.firewall.foreign_drops import OURS
 from drivers.linux import ipsec_policies, listeners, obstacles, path_lookup, sysctl
 from drivers.linux.host import interface_addresses
 from drivers.linux.obstacles import Obstacle
-from engine.diagnosis.trace import outside
+from engine.diagnosis.trace import outside, rules
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.probing import Observation
 from engine.diagnosis.trace.records import HOST, Place, Records
-from engine.diagnosis.trace.rules import CHANGE_THERE, in_shell, rule_in
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 CHANGING = re.compile(
@@ -103,9 +101,7 @@ class Obstacles:
         if way.kind == LOCAL:
             return
         yield from ((HOST, parent, "") for parent in self._parents())
-        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
-            if member is None or place is None:
-                continue
+        for place, member in way.ends:
             if place.path:
                 yield place, member.endpoint.interface, ""
             if member.network.driver == "bridge":
@@ -117,8 +113,8 @@ class Obstacles:
 
     def _parents(self) -> list[str]:
         """Return the host's interfaces below the macvlan and ipvlan networks of the path."""
-        members = [m for m in (self._way.source_member, self._way.target_member) if m is not None]
-        found = [(m.network.options or {}).get("parent", "") for m in members if m.network.driver in SUBINTERFACES]
+        networks = [m.network for m in self._way.members if m.network.driver in SUBINTERFACES]
+        found = [(network.options or {}).get("parent", "") for network in networks]
         return list(dict.fromkeys(filter(None, found)))
 
     def _of_flag(self, obstacle: Obstacle, place: Place, interface: str, whose: str) -> Culprit | None:
@@ -141,16 +137,13 @@ class Obstacles:
         way = self._way
         if way.inner_address.version != 4 or way.kind == LOCAL:
             return
-        for place, member in ((way.target, way.target_member), (way.source, way.source_member)):
-            if member is None or place is None or not place.path:
+        for place, member in reversed(way.ends):
+            if not place.path:
                 continue
-            for one in ("all", member.endpoint.interface):
-                path = sysctl.conf("ipv4", one, "arp_ignore")
-                if int(place.inside(partial(sysctl.read, path)) or 0) in obstacles.SILENT_ON_ARP:
-                    name = path.replace("/", ".")
-                    detail = f"{name} lets {place.name} answer no ARP request for its address"
-                    fix = f"sysctl -w {name}=0 in {place.name}"
-                    yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
+            for name in place.inside(partial(obstacles.silencing_sysctls, member.endpoint.interface)):
+                detail = f"{name} lets {place.name} answer no ARP request for its address"
+                fix = f"sysctl -w {name}=0 in {place.name}"
+                yield Culprit("container-firewall", f"sysctl {name} of {place.name}", str(place), detail, fix)
 
     def _full_queue(self, seen: Observation) -> Iterator[Culprit]:
         way = self._way
@@ -180,8 +173,8 @@ class Obstacles:
     def _short_lives(self) -> Iterator[Culprit]:
         """Yield a sysctl that sets a hop limit (TTL) which is too low for packets of the source or the target."""
         way, version = self._way, self._way.inner_address.version
-        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
-            if way.kind == BRIDGED or place is None or not place.path or member is None:
+        for place, member in way.ends:
+            if way.kind == BRIDGED or not place.path:
                 continue
             path = "net/ipv4/ip_default_ttl" if version == 4 else ""
             path = path or sysctl.conf("ipv6", member.endpoint.interface, "hop_limit")
@@ -197,12 +190,9 @@ class Obstacles:
         The neighbour entries are read in the source's namespace, on the host, and in the target's namespace.
         """
         way = self._way
-        members = [m for m in (way.source_member, way.target_member) if m is not None]
-        bridges = [bridge_of(m.network) for m in members if m.network.driver == "bridge"]
+        bridges = [bridge_of(m.network) for m in way.members if m.network.driver == "bridge"]
         asked = [(HOST, bridge) for bridge in bridges] if way.kind != BRIDGED else []
-        for place, member in ((way.source, way.source_member), (way.target, way.target_member)):
-            if member is not None and place is not None and place.path:
-                asked.append((place, member.endpoint.interface))
+        asked += [(place, member.endpoint.interface) for place, member in way.ends if place.path]
         concerned = {way.inner_address, way.source_address}
         for place, interface in asked:
             for address in sorted(place.inside(partial(path_lookup.unresolved, interface)) & concerned, key=str):
@@ -236,16 +226,10 @@ def _of_program(obstacle: Obstacle, place: Place, interface: str, whose: str) ->
 
 def _changing_rules(seen: Observation) -> Iterator[Culprit]:
     """Yield the rules of other programs that matched the probe or its answer and changed it."""
-    for place, event in seen.events:
-        if not event.handle or event.dropped or event.table in OURS:
-            continue
-        rule = rule_in(place, event)
-        if CHANGING.search(rule):
-            what = f"table {event.table} chain {event.chain}"
-            detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
-            if place.path:
-                fix = CHANGE_THERE.format(place.name)
-                yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-            else:
-                fix = f"remove that rule: nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}"
-                yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
+    for place, event, rule in rules.passed(seen.events, CHANGING):
+        what, fix = f"table {event.table} chain {event.chain}", rules.removing(place, event)
+        detail = f"{what} changes the {'answer' if event.reply else 'probe'}, which is then lost: {rule}"
+        if place.path:
+            yield Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
+        else:
+            yield Culprit("foreign-firewall", what, f"host, {what}", detail, fix)

@@ -16,7 +16,6 @@ from drivers.api import DriverError, IPAddress
 from drivers.firewall.packet_trace import PacketTrace
 from drivers.linux import echo, path_lookup
 from drivers.linux.probes import Probe, TunnelFlow
-from drivers.overlay.options import is_encrypted
 from engine.cluster import encryption
 from engine.cluster.model import Node, Question
 from engine.diagnosis.trace import outside, probing, rules
@@ -24,11 +23,9 @@ from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
 from engine.diagnosis.trace.other_host import Inquiry, Report, place_of
-from engine.diagnosis.trace.overlay_side import OverlaySide
+from engine.diagnosis.trace.overlay_side import OverlaySide, of_tunnel_drop
 from engine.diagnosis.trace.probing import Observation
-from engine.diagnosis.trace.records import HOST
-from engine.diagnosis.trace.rules import rule_in
-from engine.host import Host, network_spec
+from engine.host import Host
 
 PING_SECONDS, TUNNEL_SECONDS = 0.7, 0.5
 BEYOND = "beyond this host"
@@ -67,7 +64,7 @@ class Overlay:
             return self._soft(way, report, narrow) or self._reached(way, where, report)
         culprit = self._culprit(way, explanation, seen, node, report)
         if culprit is not None:
-            return self._ended(False, culprit)
+            return self._log.ended(False, culprit)
         if self._dry:
             return self._soft(way, report, None) or self._by_records(way, where, report)
         if way.protocol == "udp":
@@ -87,15 +84,11 @@ class Overlay:
             return None
         # The MTU of the target's own interface limits TCP's segments, so only other protocols lose packets.
         negotiated = found is there and found.where.startswith("container") and way.protocol == "tcp"
-        return self._ended(found.kind == "mtu" and negotiated, found)
+        return self._log.ended(found.kind == "mtu" and negotiated, found)
 
     def _unanswered(self, way: Way, where: str) -> Trace:
         self._log.add(f"address {way.address}", where, "no answer; the rest must be looked at on that host", ok=False)
         return Trace(False, self._log.hops)
-
-    def _ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
-        self._log.fail(culprit)
-        return Trace(reachable, self._log.hops, culprit)
 
     def _inquiry(self, way: Way, node: Node | None) -> Inquiry | None:
         """Ask the other host about its side, or return None if this host cannot ask."""
@@ -119,7 +112,7 @@ class Overlay:
         ping = replace(way, protocol="icmp", port=0, inner_port=0)
         if probing.run(ping).result != "open":
             culprit = self._beyond(ping, node)
-            return self._ended(False, culprit) if culprit is not None else self._unanswered(way, where)
+            return self._log.ended(False, culprit) if culprit is not None else self._unanswered(way, where)
         listens = "and a process listens there" if report else "but only that host knows whether a process listens"
         detail = f"the address answers a ping, {listens}; a UDP service needs not answer"
         self._log.add(f"address {way.address}", where, detail)
@@ -198,7 +191,7 @@ class Overlay:
             detail = f"{way.address} answers a ping and not port {way.service}: a firewall there drops the packets"
             fix = f"look at the firewall in the target's network namespace on {shown}"
             return Culprit("container-firewall", f"firewall of {way.address}", shown, detail, fix)
-        if is_encrypted(network_spec(member.network)):
+        if encryption.is_encrypted(member.network):
             detail = f"{shown} answers a ping, but nothing comes back through the WireGuard tunnel of network {network}"
             fix = f"hawse network verify {network} on both hosts; let UDP port {encryption.port(member.network)} pass"
             return Culprit(
@@ -226,9 +219,5 @@ class Overlay:
                 time.sleep(0.05)
                 for event in trace.read():
                     if event.dropped:
-                        rule = rule_in(HOST, event)
-                        what = f"table {event.table} chain {event.chain}"
-                        detail = f"{what} drops the VXLAN packets (UDP 4789) to or from {other} by {rule}"
-                        fix = f"let UDP 4789 from and to {other} pass in {what}"
-                        return Culprit("vxlan-blocked", f"UDP 4789 to {other} ({what})", f"host, {what}", detail, fix)
+                        return of_tunnel_drop(event, other)
         return None

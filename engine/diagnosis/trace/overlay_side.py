@@ -12,6 +12,8 @@ from functools import partial
 from ipaddress import ip_address
 
 from drivers.api import DriverError, IPAddress, LinkRepairer, PeerProgrammer
+from drivers.firewall.packet_trace import Event
+from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
 from drivers.linux.probes import VXLAN_PORT
@@ -169,15 +171,9 @@ class OverlaySide:
             return None
         own, other = ip_address(self.own_address), ip_address(node.data_address)
         encrypted = encryption.is_encrypted(member.network)
-        port, what = (encryption.port(member.network), "WireGuard") if encrypted else (VXLAN_PORT, "VXLAN")
+        port = encryption.port(member.network) if encrypted else VXLAN_PORT
         drop = rules.dropping_tunnel(own, other, port, path_lookup.route(other).interface)
-        if drop is None:
-            return None
-        chain = f"table {drop.table} chain {drop.chain}"
-        detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, drop)}"
-        kind = "encryption-down" if encrypted else "vxlan-blocked"
-        fix = f"let UDP {port} from and to {other} pass in {chain}"
-        return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)
+        return of_tunnel_drop(drop, other, port, encrypted=encrypted) if drop is not None else None
 
     def small_underlay(self, way: Way) -> Culprit | None:
         """Return the underlay interface whose MTU is too small for full-size packets, or None."""
@@ -205,3 +201,14 @@ class OverlaySide:
         fix = f"delete it in the {place}: bridge fdb del {mac} dev {by} master"
         what = f"forwarding entry {mac} of bridge {BRIDGE} of network {member.network.name}"
         return Culprit("stale-neighbour", what, str(place), detail, fix)
+
+
+def of_tunnel_drop(
+    decision: Drop | Event, other: IPAddress, port: int = VXLAN_PORT, *, encrypted: bool = False
+) -> Culprit:
+    """Return the culprit for a decision of this host to drop the tunnel's packets to or from the host ``other``."""
+    kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")
+    chain = f"table {decision.table} chain {decision.chain}"
+    detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, decision)}"
+    fix = f"let UDP {port} from and to {other} pass in {chain}"
+    return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)

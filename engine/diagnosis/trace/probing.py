@@ -21,7 +21,7 @@ from drivers.linux.packet_taps import Sight, Tap
 from drivers.linux.probes import Probe, Tuple, answer
 from engine.diagnosis.trace.destination import EXTERNAL, Way
 from engine.diagnosis.trace.records import HOST, Place
-from engine.diagnosis.trace.source import OUTSIDE, anywhere
+from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of, port_of
 
 WAIT_SECONDS = 1.3
@@ -81,9 +81,7 @@ class Watching:
                     self._readers[tap.fileno()] = partial(self._read_tap, place, tap)
 
     def _interfaces(self, place: Place) -> Iterator[str]:
-        for side, member in ((self._way.source, self._way.source_member), (self._way.target, self._way.target_member)):
-            if member is None or side is None:
-                continue
+        for side, member in self._way.ends:
             if side == place and place.path:
                 yield member.endpoint.interface
             if not place.path and member.network.driver == "bridge":
@@ -247,7 +245,7 @@ def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | No
     for entry in path_lookup.neighbours(interface):
         if any(entry.address in subnet.network for subnet in subnets):
             return entry.address, entry.mac, own_mac
-    gateway = path_lookup.route(anywhere(target.version)).gateway
+    gateway = path_lookup.route(path_lookup.anywhere(target.version)).gateway
     if gateway is not None and any(gateway in s.network for s in subnets):
         return gateway, "02:00:00:00:00:01", own_mac
     for subnet in subnets:

@@ -160,8 +160,8 @@ class Routes:
                 by = f"{found.interface}{f' via {found.gateway}' if found.gateway else ''}" if found.interface else ""
                 kind = "wrong-route" if found.kind else "no-route"
                 detail = f"{way.target.name} answers {source} by {by or found.kind or 'no route'}, not by {expected}"
-                anew = again(way.target, way.target_member.network.name)
-                fix = f"correct the routes in {way.target.name}, or set them up again: {anew}"
+                command = again(way.target, way.target_member.network.name)
+                fix = f"correct the routes in {way.target.name}, or set them up again: {command}"
                 yield Culprit(kind, f"route to {source} of {way.target.name}", str(way.target), detail, fix)
 
 
@@ -172,6 +172,6 @@ def _up(interface: str) -> str:
 def _without_route(place: Place, member: JoinedEndpoint) -> str:
     """Return the remedy for a container without a route."""
     if member.endpoint.default_route == "no":
-        anew = reconnection(place, member.network.name)
-        return f"add a route in {place.name}, or connect it without --default-route=no: {anew}"
+        commands = reconnection(place, member.network.name)
+        return f"add a route in {place.name}, or connect it without --default-route=no: {commands}"
     return f"set up its routes again: {again(place, member.network.name)}"

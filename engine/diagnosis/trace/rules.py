@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
 from drivers.api import DriverError, IPAddress
+from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.packet_trace import Event, rule_text
 from drivers.firewall.rule_reading import Drop, Packet, Proven, find_drop, find_drops
 from drivers.linux import path_lookup
@@ -198,6 +200,22 @@ def rule_in(place: Place, decision: Drop | Event) -> str:
         return "its policy"
     text = place.inside(lambda: rule_text(decision.table, decision.chain, decision.handle))
     return text or f"rule {decision.handle}"
+
+
+def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
+    """Yield the rules of other programs that let a packet pass and have one of the statements, with their text."""
+    for place, event in events:
+        if event.handle and not event.dropped and event.table not in OURS:
+            rule = rule_in(place, event)
+            if statements.search(rule):
+                yield place, event, rule
+
+
+def removing(place: Place, event: Event) -> str:
+    """Return the remedy for a rule that changes or redirects packets."""
+    if place.path:
+        return CHANGE_THERE.format(place.name)
+    return f"remove that rule: nft delete rule {in_shell(event.table, event.chain)} handle {event.handle}"
 
 
 def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:

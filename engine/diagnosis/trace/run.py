@@ -35,8 +35,7 @@ def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
             log.add(str(place), str(place), "source")
             return _Tracer(host, reader, records, place, log, dry=dry).run(parsed)
         except Found as found:
-            log.fail(found.culprit)
-            return Trace(found.reachable, log.hops, found.culprit)
+            return log.ended(found.reachable, found.culprit)
 
 
 class _Tracer:
@@ -64,29 +63,29 @@ class _Tracer:
             return Overlay(self._host, side, self._log, dry=self._dry).follow(way, explanation)
         result = self._without_probe(way, explanation) if self._dry else self._with_probe(way, explanation)
         devices = next(side.devices(way), None) if result.reachable is False and result.culprit is None else None
-        return self._ended(False, devices) if devices is not None else result
+        return self._log.ended(False, devices) if devices is not None else result
 
     def _with_probe(self, way: Way, explanation: Explanation) -> Trace:
         seen = probing.run(way)
         if seen.impossible and way.source.kind == source.OUTSIDE:
             self._log.add("probe", "host", f"could not be delivered: {seen.impossible}", ok=False)
             if probing.neighbour_outside(way.source.interface, way.address)[0] is None:
-                return self._ended(False, _without_address(way))
+                return self._log.ended(False, _without_address(way))
             return self._without_probe(way, explanation)
         if seen.impossible:
             culprit = next(explanation.faults(), None)
             if culprit is not None:
-                return self._ended(False, culprit)
+                return self._log.ended(False, culprit)
             self._log.add("probe", str(way.source), f"could not be sent: {seen.impossible}", ok=False)
             return Trace(False, self._log.hops)
         self._mark(seen)
         if seen.result == "open" and self._reached(way, seen):
             for culprit in explanation.soft_faults(sending=True):
-                return self._ended(False, culprit)
+                return self._log.ended(False, culprit)
             self._log.add(f"{way.target_name} answers", str(way.target or way.address), way.service, seen=True)
             return Trace(True, self._log.hops)
         cause = explanation.of(seen)
-        return self._ended(False, cause) if cause is not None else self._unexplained(way, seen)
+        return self._log.ended(False, cause) if cause is not None else self._unexplained(way, seen)
 
     def _reached(self, way: Way, seen: Observation) -> bool:
         """Return whether the answer came from the target, and not from another machine with its address."""
@@ -101,7 +100,7 @@ class _Tracer:
             detail = f"another machine than {way.target_name} answers at {way.inner_address}"
             fix = f"find it by its MAC, and give it another address: ip neigh show {way.inner_address}"
             taken = Culprit("duplicate-address", f"address {way.inner_address}", str(way.target), detail, fix)
-            return self._ended(False, taken)
+            return self._log.ended(False, taken)
         if way.kind == EXTERNAL and way.protocol == "udp":
             self._log.add(what, "outside", "the datagram left this host; no answer came, which UDP does not need")
             return Trace(None, self._log.hops)
@@ -111,21 +110,17 @@ class _Tracer:
 
     def _without_probe(self, way: Way, explanation: Explanation) -> Trace:
         for culprit in explanation.faults():
-            return self._ended(False, culprit)
+            return self._log.ended(False, culprit)
         if way.kind not in (LOCAL, BRIDGED):
             damage = explanation.own_damage()
             if damage is not None:
-                return self._ended(False, damage)
+                return self._log.ended(False, damage)
         found = explanation.policy() or rules.dropping(way) or explanation.listening()
         found = found or next(explanation.soft_faults(sending=False), None)
         if found is not None:
-            return self._ended(False, found)
+            return self._log.ended(False, found)
         self._log.add(f"{way.target_name} {way.service}", str(way.target or way.address), "by records and kernel state")
         return Trace(None if way.kind == EXTERNAL else True, self._log.hops)
-
-    def _ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
-        self._log.fail(culprit)
-        return Trace(reachable, self._log.hops, culprit)
 
     def _describe(self, way: Way) -> None:
         """Add the hops of the path according to the records, in order."""

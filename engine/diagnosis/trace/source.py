@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
-from drivers.api import IPAddress
 from drivers.linux import link, path_lookup
 from drivers.linux.netlink import session
 from engine import names
@@ -17,7 +15,6 @@ from engine.model import ContainerRecord
 from engine.store.api import Reader
 
 OUTSIDE = "outside"
-ANYWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}  # addresses for documentation (RFC 5737, RFC 3849)
 
 
 def place_of(reader: Reader, records: Records, reference: str) -> Place:
@@ -65,17 +62,12 @@ def _interface(name: str) -> str:
     if name:
         return name
     for version in (4, 6):
-        found = path_lookup.route(anywhere(version))
+        found = path_lookup.route(path_lookup.anywhere(version))
         if found.interface:
             return found.interface
     for candidate in _own_links():
         return candidate
     raise InvalidArgument("this host has no interface to the outside: name one (outside:IFACE)")
-
-
-def anywhere(version: int) -> IPAddress:
-    """Return an address that belongs to no network, so that its route is the default route."""
-    return ip_address(ANYWHERE[version])
 
 
 def _own_links() -> Sequence[str]:

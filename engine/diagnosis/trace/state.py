@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from drivers import bridge_options
 from drivers.api import Difference, DriverError, EndpointSpec, LinkRepairer, Repairer
-from drivers.linux import link, names
+from drivers.linux import marked_links, names
 from drivers.linux.netlink import session
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import Records
@@ -103,6 +103,9 @@ class State:
         detail = f"network {network.name}: {one.kind} {one.place}: {one.what}"
         if one.place == "bridge" and one.kind == "missing":
             return Culprit("bridge-missing", what, "host", f"{name} does not exist; {detail}", fix)
+        if one.place == "bridge" and one.what.endswith("has ARP off"):
+            arp_on = f"switch it on: ip link set {name} arp on"
+            return Culprit("stale-neighbour", f"{what} (arp off)", "host", one.what, arp_on)
         if one.place == "bridge":
             return Culprit("bridge-down", what, "host", one.what, f"bring it up: ip link set {name} up")
         if one.place == "address":
@@ -174,11 +177,6 @@ def port_of(member: JoinedEndpoint) -> str:
 
     If there is no veth pair, return the name that hawse would give to it.
     """
-    candidates = names.host_end_names(member.endpoint.id)
-    mark = names.endpoint_mark(member.endpoint.id)
     with session() as opened:
-        for name in candidates:
-            one = link.find(opened, name) if link.index(name) else None
-            if one is not None and one.alias == mark:
-                return name
-    return candidates[0]
+        port = marked_links.host_end(opened, member.endpoint.id)
+    return port.name if port is not None else names.host_end_names(member.endpoint.id)[0]

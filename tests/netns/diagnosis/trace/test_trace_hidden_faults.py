@@ -36,6 +36,9 @@ CASES = {
     "ARP is off at the target": (
         "web", "ip link set eth0 arp off", "ip link set eth0 arp on; ip neigh flush dev eth0",
         "db", "172.31.0.2:80", "stale-neighbour", "interface eth0 of web (arp off)"),
+    "ARP is off at the bridge": (
+        "host", "ip link set BRIDGE arp off; ip neigh flush dev BRIDGE", "ip link set BRIDGE arp on",
+        "host", "web:80", "stale-neighbour", "bridge BRIDGE of network app (arp off)"),
     "a routing rule by the interface": (
         "host", "ip rule add iif BRIDGE unreachable pref 50", "ip rule del pref 50",
         "outside", "published:8080", "wrong-route", "route to 192.168.99."),
