@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.errors import InvalidArgument
-from engine.images.config import parse_config
+from engine.images.config import stored_config
 from engine.model import ImageRecord
 from engine.validate.image_reference import parse_reference
 
@@ -79,7 +79,7 @@ def write_archive(images: Sequence[SavedImage], target: BinaryIO, work: Path) ->
 
 def _config(record: ImageRecord, diff_id: str) -> bytes:
     """Return the configuration of an image, with one layer instead of its own layers."""
-    document = parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
+    document = stored_config(record)
     document["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]}
     document["history"] = [{"created": document.get("created"), "comment": "hawse save: all layers as one"}]
     return json.dumps(document, separators=(",", ":")).encode()
