@@ -16,8 +16,14 @@ _FOLDS = {0x17F: "s", 0x212A: "k"}
 """The two characters outside ASCII that Go counts as forms of ASCII letters: the long s and the Kelvin sign."""
 
 
-class Pairs(list[tuple[str, Any]]):
-    """A JSON object as the document has it: its keys and values in order, with repeated keys."""
+class Pairs(tuple[tuple[str, Any], ...]):
+    """A JSON object as the document has it: its keys and values in order, with repeated keys.
+
+    It is no list, because a list is a JSON array.
+    """
+
+
+_KINDS = {bool: "bool", str: "string", list: "array", Pairs: "object"}
 
 
 class Literal:
@@ -75,7 +81,7 @@ class GoType(ABC):
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
-        errors.append(place.mismatch(_kind_of(value), self.name))
+        errors.append(place.mismatch(_KINDS.get(type(value), "number"), self.name))
         return before
 
     @abstractmethod
@@ -134,7 +140,7 @@ class ListOf(GoType):
         self.item, self._length, self.name = item, length, name or f"[]{item.name}"
 
     def _fits(self, value: Any) -> bool:
-        return isinstance(value, list) and not isinstance(value, Pairs)
+        return isinstance(value, list)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         return [
@@ -166,8 +172,8 @@ class Words(GoType):
     name = "string"
 
     def _fits(self, value: Any) -> bool:
-        is_list = isinstance(value, list) and not isinstance(value, Pairs)
-        return isinstance(value, str) or (is_list and all(isinstance(each, str | None) for each in value))
+        texts = isinstance(value, list) and all(isinstance(each, str | None) for each in value)
+        return texts or isinstance(value, str)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         return [value] if isinstance(value, str) else [each or "" for each in value]
@@ -213,11 +219,3 @@ class Struct(GoType):
                 inner = Place(self._short, (*place.fields, *way))
                 result[field] = kind.decode(each, inner, errors, result.get(field))
         return result
-
-
-def _kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, Pairs) else "array" if isinstance(value, list) else "number"
