@@ -70,9 +70,7 @@ class GoType(ABC):
         return result
 
     zero: Any = None
-    """The value for ``null`` in a list or a map."""
-    keeps_at_null = False
-    """Whether ``null`` leaves an earlier value as it is."""
+    """The value for ``null`` in a list or a map. None for a type whose earlier value is emptied by ``null``."""
 
     def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         """Return the Python value for a JSON value that is not null.
@@ -95,7 +93,7 @@ class GoType(ABC):
 class Text(GoType):
     """A string."""
 
-    zero, keeps_at_null = "", True
+    zero = ""
 
     def __init__(self, name: str = "string") -> None:
         self.name = name
@@ -107,7 +105,7 @@ class Text(GoType):
 class Bool(GoType):
     """A boolean."""
 
-    name, zero, keeps_at_null = "bool", False, True
+    name, zero = "bool", False
 
     def _fits(self, value: Any) -> bool:
         return isinstance(value, bool)
@@ -116,7 +114,7 @@ class Bool(GoType):
 class Int(GoType):
     """A whole number with a sign or without one."""
 
-    zero, keeps_at_null = 0, True
+    zero = 0
 
     def __init__(self, name: str, bits: int = 64, *, signed: bool = True) -> None:
         self.name = name
@@ -214,7 +212,7 @@ class Struct(GoType):
                 continue
             field, way, kind = known
             if each is None:
-                result[field] = result.get(field) if kind.keeps_at_null else None
+                result[field] = None if kind.zero is None else result.get(field)
             else:
                 inner = Place(self._short, (*place.fields, *way))
                 result[field] = kind.decode(each, inner, errors, result.get(field))
