@@ -55,8 +55,8 @@ def create(request: Request) -> Response:
         privileged=body.flag("Privileged"),
     )
     attached = body.flag("AttachStdout"), body.flag("AttachStderr")
-    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], command, attached, keys))
-    instance.size = _console_size(body.numbers("ConsoleSize"))
+    console = _console_size(body.numbers("ConsoleSize"))
+    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], command, attached, keys, size=console))
     return json_response({"Id": instance.id}, 201)
 
 
