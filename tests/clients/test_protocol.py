@@ -226,13 +226,8 @@ def new_idle_worker(service: Service) -> int:
 
 
 def idle_worker(service: Service) -> int:
-    """Return the pid of the worker that waits for a job: the child of the service with one thread, or 0."""
-    return waiting(service.process.pid)
-
-
-def waiting(service: int) -> int:
-    """Return the pid of the only child of the process ``service`` with one thread, or 0."""
-    pids = [pid for pid, threads in children(service) if threads == 1]
+    """Return the pid of the worker that waits for a job: the only child of the service with one thread, or 0."""
+    pids = [pid for pid, threads in children(service.process.pid) if threads == 1]
     return pids[0] if len(pids) == 1 else 0
 
 
