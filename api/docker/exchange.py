@@ -152,7 +152,7 @@ class Exchange:
         """
         from api.docker.websocket import WebSocket, accept
 
-        connection, answer = accept(self._head.target.decode("ascii"), list(self._head.headers), self._pairs)
+        connection, answer = accept(self._head.target.decode("ascii"), self._head.headers, self._pairs)
         self.answered = self.hijacked = True
         self._socket.settimeout(None)
         self._write(answer)

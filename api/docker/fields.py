@@ -71,9 +71,10 @@ class Fields:
         values = self._values.get(key) or {}
         return {each: Fields(values).children(each) for each in values}
 
-    def numbers(self, key: str) -> list[int]:
-        """Return a list of whole numbers; empty if there is none."""
-        return list(self._values.get(key) or ())
+    def size(self, key: str) -> tuple[int, int]:
+        """Return the rows and columns of a terminal; zeros unless the struct has both numbers."""
+        numbers = self._values.get(key) or []
+        return (numbers[0], numbers[1]) if len(numbers) == 2 else (0, 0)
 
     def value(self, key: str) -> Any:
         """Return a value of any type, or None if the struct has none."""

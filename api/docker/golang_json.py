@@ -39,7 +39,7 @@ def decode(data: bytes, *, whole: bool = False) -> Any:
         value, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip(_SPACE)))
     except (ValueError, RecursionError):
         raise InvalidJson(_first_error(data) or "exceeded max depth") from None
-    if not isinstance(value, list) and (wrong := _first_error(data)):
+    if not isinstance(value, list | Pairs) and (wrong := _first_error(data)):
         raise InvalidJson(wrong)
     rest = text[end:].lstrip(_SPACE)
     if rest and (whole or rest[0] not in "]}"):

@@ -16,8 +16,14 @@ _FOLDS = {0x17F: "s", 0x212A: "k"}
 """The two characters outside ASCII that Go counts as forms of ASCII letters: the long s and the Kelvin sign."""
 
 
-class Pairs(list[tuple[str, Any]]):
-    """A JSON object as the document has it: its keys and values in order, with repeated keys."""
+class Pairs(tuple[tuple[str, Any], ...]):
+    """A JSON object as the document has it: its keys and values in order, with repeated keys.
+
+    It is no list, because a list is a JSON array.
+    """
+
+
+_KINDS = {bool: "bool", str: "string", list: "array", Pairs: "object"}
 
 
 class Literal:
@@ -64,9 +70,7 @@ class GoType(ABC):
         return result
 
     zero: Any = None
-    """The value for ``null`` in a list or a map."""
-    keeps_at_null = False
-    """Whether ``null`` leaves an earlier value as it is."""
+    """The value for ``null`` in a list or a map. None for a type whose earlier value is emptied by ``null``."""
 
     def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         """Return the Python value for a JSON value that is not null.
@@ -75,7 +79,7 @@ class GoType(ABC):
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
-        errors.append(place.mismatch(_kind_of(value), self.name))
+        errors.append(place.mismatch(_KINDS.get(type(value), "number"), self.name))
         return before
 
     @abstractmethod
@@ -89,7 +93,7 @@ class GoType(ABC):
 class Text(GoType):
     """A string."""
 
-    zero, keeps_at_null = "", True
+    zero = ""
 
     def __init__(self, name: str = "string") -> None:
         self.name = name
@@ -101,7 +105,7 @@ class Text(GoType):
 class Bool(GoType):
     """A boolean."""
 
-    name, zero, keeps_at_null = "bool", False, True
+    name, zero = "bool", False
 
     def _fits(self, value: Any) -> bool:
         return isinstance(value, bool)
@@ -110,7 +114,7 @@ class Bool(GoType):
 class Int(GoType):
     """A whole number with a sign or without one."""
 
-    zero, keeps_at_null = 0, True
+    zero = 0
 
     def __init__(self, name: str, bits: int = 64, *, signed: bool = True) -> None:
         self.name = name
@@ -134,7 +138,7 @@ class ListOf(GoType):
         self.item, self._length, self.name = item, length, name or f"[]{item.name}"
 
     def _fits(self, value: Any) -> bool:
-        return isinstance(value, list) and not isinstance(value, Pairs)
+        return isinstance(value, list)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         return [
@@ -166,8 +170,8 @@ class Words(GoType):
     name = "string"
 
     def _fits(self, value: Any) -> bool:
-        is_list = isinstance(value, list) and not isinstance(value, Pairs)
-        return isinstance(value, str) or (is_list and all(isinstance(each, str | None) for each in value))
+        texts = isinstance(value, list) and all(isinstance(each, str | None) for each in value)
+        return texts or isinstance(value, str)
 
     def _converted(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         return [value] if isinstance(value, str) else [each or "" for each in value]
@@ -208,16 +212,8 @@ class Struct(GoType):
                 continue
             field, way, kind = known
             if each is None:
-                result[field] = result.get(field) if kind.keeps_at_null else None
+                result[field] = None if kind.zero is None else result.get(field)
             else:
                 inner = Place(self._short, (*place.fields, *way))
                 result[field] = kind.decode(each, inner, errors, result.get(field))
         return result
-
-
-def _kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, Pairs) else "array" if isinstance(value, list) else "number"

@@ -41,7 +41,7 @@ def host_config(body: Fields) -> HostConfig:
         init=body.optional_flag("Init"),
         security_opt=body.texts("SecurityOpt") or None,
         system_paths=body.texts("MaskedPaths") == [],
-        console_size=_console_size(body),
+        console_size=body.size("ConsoleSize"),
         log_driver=log.text("Type"),
         log_options=log.pairs("Config") or {},
         null_fields=[name for name in NULLABLE if body.value(name) is None],
@@ -111,8 +111,3 @@ def _mounted(mount: Fields) -> str:
         raise NotImplementedByHawse(f"a colon in a mount's path is not supported: {source}:{target}")
     modes = ["ro" if mount.flag("ReadOnly") else "", mount.child("BindOptions").text("Propagation")]
     return ":".join(filter(None, (source, target, ",".join(filter(None, modes)))))
-
-
-def _console_size(body: Fields) -> tuple[int, int]:
-    size = body.numbers("ConsoleSize")
-    return (size[0], size[1]) if len(size) == 2 else (0, 0)

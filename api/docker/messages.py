@@ -20,7 +20,7 @@ from api.docker.stream import ChunkedStream, Hijacked
 from api.docker.versions import Version
 from api.docker.workers import Job, Workers
 from engine.api import Engine
-from engine.golang.strconv import integer
+from engine.golang.strconv import atoi
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -169,11 +169,6 @@ Handler = Callable[[Request], Response | None]
 
 It may raise ApiError, EngineError and ClientGone.
 """
-
-
-def atoi(text: str) -> int:
-    """Parse a number as Go's strconv.Atoi does; raises ValueError with Go's text."""
-    return integer("Atoi", text, 10, -(1 << 63), (1 << 63) - 1)
 
 
 def _chosen(values: Mapping[str, bool] | Sequence[str] | None) -> list[str]:

@@ -72,8 +72,8 @@ class Job:
             raise ApiError(*values)
         return values[0]
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to the worker, by default SIGKILL; does nothing if it has ended."""
+    def kill(self, number: int) -> None:
+        """Send a signal to the worker; does nothing if it has ended."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, number)
 

@@ -47,17 +47,22 @@ def parse_int(text: str, bits: int = 64, *, base: int = 0) -> int:
 
     With base 0, the prefixes 0x, 0b, 0o and 0 (octal) are accepted.
     """
-    return integer("ParseInt", text, base, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return _integer("ParseInt", text, base, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
 def parse_uint(text: str, bits: int = 64, *, base: int = 0) -> int:
     """Parse an unsigned integer like strconv.ParseUint; raises ValueError with the error text that Go prints."""
     if text[:1] in ("+", "-"):
         raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
-    return integer("ParseUint", text, base, 0, (1 << bits) - 1)
+    return _integer("ParseUint", text, base, 0, (1 << bits) - 1)
 
 
-def integer(function: str, text: str, base: int, low: int, high: int) -> int:
+def atoi(text: str) -> int:
+    """Parse a decimal integer like strconv.Atoi; raises ValueError with the error text that Go prints."""
+    return _integer("Atoi", text, 10, -(1 << 63), (1 << 63) - 1)
+
+
+def _integer(function: str, text: str, base: int, low: int, high: int) -> int:
     """Parse an integer between ``low`` and ``high``.
 
     Raises ValueError with the error text that Go prints, which names the Go function ``function``.

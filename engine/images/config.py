@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.errors import InvalidArgument, shown
@@ -84,6 +85,11 @@ def parse_config(config: bytes) -> dict[str, Any]:
     if document is None:
         raise InvalidArgument("invalid image JSON, no RootFS key")
     return object_at(document, "value", "image.Image")
+
+
+def stored_config(record: ImageRecord) -> dict[str, Any]:
+    """Return the configuration of a stored image; raises `InvalidArgument` and OSError."""
+    return parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
 
 
 def diff_ids_of(document: Mapping[str, Any]) -> list[str]:

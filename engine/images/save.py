@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import stat
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,11 +19,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.errors import InvalidArgument
-from engine.images.config import parse_config
+from engine.images.config import stored_config
 from engine.model import ImageRecord
 from engine.validate.image_reference import parse_reference
 
-_CHUNK_BYTES = 1 << 20
 _XATTR = "SCHILY.xattr."
 """The prefix of extended attributes in the records of a tar member, as GNU tar and Go write them."""
 
@@ -79,13 +77,13 @@ def write_archive(images: Sequence[SavedImage], target: BinaryIO, work: Path) ->
 
 def _config(record: ImageRecord, diff_id: str) -> bytes:
     """Return the configuration of an image, with one layer instead of its own layers."""
-    document = parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
+    document = stored_config(record)
     document["rootfs"] = {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]}
     document["history"] = [{"created": document.get("created"), "comment": "hawse save: all layers as one"}]
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _write_layer(root: str, target: BinaryIO) -> str:
+def _write_layer(root: str, target: io.BufferedRandom) -> str:
     """Write the files below ``root`` as a tar archive in a fixed order; return the archive's SHA-256 digest."""
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape") as layer:
         for path, name in _entries(root):
@@ -94,17 +92,14 @@ def _write_layer(root: str, target: BinaryIO) -> str:
                 continue  # a socket
             info.uname = info.gname = ""
             info.mtime = int(info.mtime)
-            info.pax_headers = _xattrs(path)
+            info.pax_headers = {} if info.issym() else _xattrs(path)
             if info.isreg():
                 with open(path, "rb", opener=_no_link) as file:
                     layer.addfile(info, file)
             else:
                 layer.addfile(info)
-    digest = hashlib.sha256()
-    _rewound(target)
-    while data := target.read(_CHUNK_BYTES):
-        digest.update(data)
-    return digest.hexdigest()
+    target.seek(0)
+    return hashlib.file_digest(target, "sha256").hexdigest()
 
 
 def _entries(root: str) -> Iterator[tuple[str, str]]:
@@ -123,8 +118,6 @@ def _entries(root: str) -> Iterator[tuple[str, str]]:
 
 def _xattrs(path: str) -> dict[str, str]:
     """Return the extended attributes of a file as records of its tar member."""
-    if stat.S_ISLNK(os.lstat(path).st_mode):
-        return {}
     return {
         f"{_XATTR}{name}": os.getxattr(path, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
         for name in os.listxattr(path, follow_symlinks=False)

@@ -27,7 +27,7 @@ from engine.host import raises_engine_errors
 from engine.images import hostfs
 from engine.images.archive import ArchivedImage, downloaded_image, read_archive
 from engine.images.compression import Bounded, decompressed
-from engine.images.config import parse_config, plain_config, read_record, render_inspect, render_summary
+from engine.images.config import plain_config, read_record, render_inspect, render_summary, stored_config
 from engine.images.extract import unpack
 from engine.images.limits import Limits, limits_for, within_free_space
 from engine.images.platform import mismatch, parse_platform, platform_of
@@ -161,7 +161,7 @@ class ImageStore:
         yield {"status": f"Digest: {pull.digest}"}
         yield {"status": f"Status: {outcome} for {name}"}
         if platform:
-            pull.check_platform(self._config(self._get(str(name))))
+            pull.check_platform(stored_config(self._get(str(name))))
 
     def check_platform(self, record: ImageRecord, reference: str, platform: str) -> str:
         """Check that an image is for a platform, "" for this host's; return a warning, or "".
@@ -169,7 +169,7 @@ class ImageStore:
         Raises NotFound, as Docker does, if the image is not for the given platform. An image for another platform than
         this host's gets a warning.
         """
-        wanted, actual = parse_platform(platform), platform_of(self._config(record))
+        wanted, actual = parse_platform(platform), platform_of(stored_config(record))
         if wanted.runs(actual):
             return ""
         if platform:
@@ -191,7 +191,7 @@ class ImageStore:
         if reference == hostfs.HOSTFS or (hostfs.means_hostfs(reference) and self.resolve(reference) is None):
             return hostfs.inspect()
         record = self._get(reference)
-        return render_inspect(record, self._config(record))
+        return render_inspect(record, stored_config(record))
 
     def tag(self, reference: str, name: str) -> None:
         """Give an image one more name; if another image has the name, that image loses it."""
@@ -301,11 +301,6 @@ class ImageStore:
         while data := content.read(_CHUNK_BYTES):
             target.write(data)
         target.flush()
-
-    @staticmethod
-    def _config(record: ImageRecord) -> dict[str, Any]:
-        """Return the configuration of a stored image."""
-        return parse_config((Path(record.rootfs).parent / "config.json").read_bytes())
 
     def _stage_download(self, pull: Pull, work: Path, limits: Limits) -> _Staged:
         """Check and unpack the image that ``pull`` has downloaded."""

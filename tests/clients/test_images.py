@@ -57,9 +57,9 @@ def test_a_pull_ends_when_the_client_goes_or_the_front_is_killed(service):
     slow = "import socket, time; s = socket.create_server(('127.0.0.1', 5004)); time.sleep(60)"
     service.host.popen(sys.executable, "-c", slow)
     until(lambda: "5004" in service.host.run("ss", "-ltn").stdout)
-    environment = {**os.environ, "DOCKER_HOST": service.url}
     for victim in ("client", "front"):
-        pulling = subprocess.Popen(["docker", "pull", "127.0.0.1:5004/x"], env=environment, stdout=subprocess.DEVNULL)
+        command = ["docker", "pull", "127.0.0.1:5004/x"]
+        pulling = subprocess.Popen(command, env=service.environment, stdout=subprocess.DEVNULL)
         until(lambda: service.host.runs("skopeo"))
         os.kill(pulling.pid if victim == "client" else front_of(service), signal.SIGKILL)
         pulling.wait()

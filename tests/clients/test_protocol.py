@@ -193,26 +193,35 @@ def test_the_idle_worker_takes_the_next_job(service):
 
 SHORT_IDLE = """
 import sys
-from api.docker import __main__, service
+from api.docker import __main__, rehearsal, service
+create = rehearsal.create_scratch_host
+def create_and_print():
+    pid = create()
+    print(pid, flush=True)
+    return pid
+rehearsal.create_scratch_host = create_and_print
 service.IDLE_SECONDS = 1.0
 sys.exit(__main__.main())
 """
+"""The service with a short idle time. It prints the pid of the process that makes the scratch host."""
 
 
 def test_the_idle_worker_ends_without_jobs(service, tmp_path):
     settings = json.dumps({"path": str(tmp_path / "short.sock")})
     command = ["ip", "netns", "exec", service.host.name, sys.executable, "-c", SHORT_IDLE, settings]
     environment = service.host.env(HAWSE_RUN=str(tmp_path))
-    seen: set[int] = set()  # pids of the front, of the process that makes the scratch host, and of the idle worker
+    seen: set[int] = set()  # pids of the front and of the idle worker
 
-    def front_alone(service: int) -> bool:
+    def front_alone(service: int, scratch: int) -> bool:
         pids = {pid for pid, _ in children(service)}
-        seen.update(pids)
-        return len(seen) > 2 and len(pids) == 1
+        seen.update(pids - {scratch})
+        return len(seen) > 1 and len(pids) == 1
 
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as started:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as started:
         try:
-            until(lambda: front_alone(started.pid), 15)
+            scratch = int(started.stdout.readline())
+            until(lambda: front_alone(started.pid, scratch), 15)
             assert (tmp_path / "service.rehearsal/root/hawse.db").exists()
         finally:
             started.terminate()
@@ -226,13 +235,8 @@ def new_idle_worker(service: Service) -> int:
 
 
 def idle_worker(service: Service) -> int:
-    """Return the pid of the worker that waits for a job: the child of the service with one thread, or 0."""
-    return waiting(service.process.pid)
-
-
-def waiting(service: int) -> int:
-    """Return the pid of the only child of the process ``service`` with one thread, or 0."""
-    pids = [pid for pid, threads in children(service) if threads == 1]
+    """Return the pid of the worker that waits for a job: the only child of the service with one thread, or 0."""
+    pids = [pid for pid, threads in children(service.process.pid) if threads == 1]
     return pids[0] if len(pids) == 1 else 0
 
 

@@ -124,6 +124,7 @@ def test_an_exec_instance_that_could_not_be_started_does_not_run(service):
     service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
     size = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"], "Tty": True, "ConsoleSize": [1 << 16, 80]})
     assert (size.status, size.message) == (400, "invalid ConsoleSize: [65536 80]")
+    assert service.ask("GET", "/containers/c1/json").json["ExecIDs"] is None
     exec_id = service.ask("POST", "/containers/c1/exec", {"Cmd": ["true"]}).json["Id"]
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(service.socket))

@@ -9,9 +9,10 @@ from api.docker.copying import Client, attach
 from api.docker.detach_keys import detach_keys
 from api.docker.errors import bad_request
 from api.docker.frames import media_type
-from api.docker.messages import EMPTY, Request, Response, atoi
+from api.docker.messages import EMPTY, Request, Response
 from api.docker.router import Route
 from api.docker.stream import Hijacked
+from engine.golang.strconv import atoi
 from engine.model import LogOptions
 
 SIZE_LIMIT = 65535

@@ -17,6 +17,7 @@ from api.docker.copying import CHUNK_BYTES, Client, InputPipe, Relay
 from api.docker.detach_keys import detach_keys
 from api.docker.errors import ApiError, bad_request
 from api.docker.execs import EXECS, Exec
+from api.docker.fields import Fields
 from api.docker.frames import media_type
 from api.docker.handlers.attach import SIZE_LIMIT, size
 from api.docker.messages import EMPTY, Json, Request, Response, json_response
@@ -55,8 +56,8 @@ def create(request: Request) -> Response:
         privileged=body.flag("Privileged"),
     )
     attached = body.flag("AttachStdout"), body.flag("AttachStderr")
-    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], command, attached, keys))
-    instance.size = _console_size(body.numbers("ConsoleSize"))
+    console = _console_size(body)
+    instance = EXECS.add(lambda exec_id: Exec(exec_id, document["Id"], command, attached, keys, size=console))
     return json_response({"Id": instance.id}, 201)
 
 
@@ -66,7 +67,7 @@ def start(request: Request) -> Response | None:
     instance = EXECS.get(request.parameters["id"])
     document = request.engine.containers.inspect(instance.container_id)
     _require_running(document)
-    rows, columns = _console_size(body.numbers("ConsoleSize"))
+    rows, columns = _console_size(body)
     instance.claim()
     try:
         if rows or columns:
@@ -232,9 +233,9 @@ def _execute(engine: Engine, files: list[int], container_id: str, command: ExecC
     return (0 if code == LEFT else code), ""
 
 
-def _console_size(numbers: Sequence[int]) -> tuple[int, int]:
+def _console_size(body: Fields) -> tuple[int, int]:
     """Return the rows and columns of a ConsoleSize, zeros without one; raises ApiError (400)."""
-    rows, columns = numbers if len(numbers) == 2 else (0, 0)
+    rows, columns = body.size("ConsoleSize")
     if not (0 <= rows <= SIZE_LIMIT and 0 <= columns <= SIZE_LIMIT):
         raise bad_request(f"invalid ConsoleSize: [{rows} {columns}]")
     return rows, columns

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -87,7 +87,7 @@ def save(request: Request) -> Response | None:
     with _Output() as output:
         job = request.start_job(_save, names, files=[output.writer])
         output.lend()
-        try:
+        with closing(job):
             pieces = output.pieces(request.exchange.fileno())
             first = next(pieces, b"")
             if not first:
@@ -96,8 +96,6 @@ def save(request: Request) -> Response | None:
                 for piece in chain([first], pieces):
                     stream.write(piece)
                 job.result()  # without the last chunk, the client sees that the archive was cut off
-        finally:
-            job.close()
     return None
 
 
@@ -152,13 +150,10 @@ def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
 
     If the client disconnects, the worker ends its work.
     """
-    try:
+    with closing(job):
         for line in output.lines(request.exchange.fileno()):
             yield json.loads(line)
-    except BaseException:
-        job.close()
-        raise
-    job.result()
+        job.result()
 
 
 @contextmanager
@@ -207,12 +202,9 @@ def _load_job(request: Request, work: Any, *arguments: Any) -> Iterator[Json]:
         finally:
             os.close(reader)
             output.lend()
-        try:
+        with closing(job):
             _pump(request, job, writer)
-        except BaseException:
-            job.close()
-            raise
-        yield from _messages(request, job, output)
+            yield from _messages(request, job, output)
 
 
 def _pump(request: Request, job: Job, writer: int) -> None:
