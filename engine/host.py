@@ -97,6 +97,11 @@ class Host:
             self._drivers[type_name] = driver
         return self._drivers[type_name]
 
+    @property
+    def places(self) -> Sequence[Path]:
+        """The directories of this host whose disks may be full. Each directory may be a mount point."""
+        return self.root, self.root / "containers", self.run
+
     def health_warnings(self, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
         """Return a warning for each problem that the drivers find in these networks.
 
@@ -335,18 +340,12 @@ def raises_engine_errors(verbs: Verbs) -> Verbs:
 def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        host, places = getattr(self, "host", None), getattr(self, "places", ())
-        places = places_of(host.root, host.run) if host else places
+        places = getattr(getattr(self, "host", self), "places", ())
         with translation(places):
             result = method(self, *arguments, **keywords)
         return _guarded(result, places) if isinstance(result, GeneratorType) else result
 
     return call
-
-
-def places_of(root: Path, run: Path) -> Sequence[Path]:
-    """Return the directories of a host whose disks may be full. Each directory may be a mount point."""
-    return root, root / "containers", run
 
 
 def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:

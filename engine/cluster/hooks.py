@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from drivers.api import PeerProgrammer, TunnelGuard
@@ -269,16 +270,9 @@ def _import_again(host: Host, networks: Sequence[NetworkRecord], membership: Clu
 
 
 def _record(endpoint: SharedEndpoint) -> EndpointRecord:
-    return EndpointRecord(
-        id=endpoint.id,
-        network_id=endpoint.network_id,
-        container_id=endpoint.container_id,
-        mac=endpoint.mac,
-        ipv4=endpoint.ipv4,
-        ipv6=endpoint.ipv6,
-        names=endpoint.names,
-        granted=True,
-    )
+    """Return a reserved endpoint of this host as an endpoint record."""
+    remote = snapshot.record_of(endpoint)
+    return replace(remote, container_id=endpoint.container_id, phase="reserved", granted=True)
 
 
 def _reserve(

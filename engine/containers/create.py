@@ -41,8 +41,6 @@ from engine.validate.container import (
 )
 from engine.validate.logging import JSON_FILE, choose_driver
 
-PREDEFINED_MODES = ("bridge", "host", "none")
-
 
 @dataclass(frozen=True, slots=True)
 class RootFilesystem:

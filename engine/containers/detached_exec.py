@@ -16,7 +16,7 @@ from engine.host import translated
 from engine.runtime import cgroup, process, syscalls
 from engine.runtime.api import RuntimeFailure
 from engine.runtime.errors import OTHER
-from engine.runtime.init import close_all_but
+from engine.runtime.init import close_all_but, silence
 
 
 def run(start: Callable[[], object], ended: Callable[[int], object]) -> None:
@@ -41,9 +41,7 @@ def _wait(start: Callable[[], object], ended: Callable[[int], object], told: int
     try:
         os.setsid()
         recording.stop()
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(null, descriptor)
+        silence()
         close_all_but([told])
         cgroup.leave()
         syscalls.adopt_orphans()

@@ -149,11 +149,11 @@ def _docker_error_text(reader: Reader, record: ContainerRecord, endpoint: Endpoi
 
 def _port_holder(reader: Reader, conflict: allocation.PortConflict) -> str:
     """Return a hint that names the container with the host port of a conflict, or "" if no container has it."""
-    for endpoint in reader.endpoints() if conflict.port else ():
-        for held in endpoint.ports:
+    for endpoint in reader.publishing_endpoints() if conflict.port else ():
+        held = (range(p.host_port, p.host_port_end + 1) for p in endpoint.ports if p.protocol == conflict.protocol)
+        if any(conflict.port in ports for ports in held):
             container = reader.container(endpoint.container_id)
-            is_same = held.protocol == conflict.protocol and held.host_port <= conflict.port <= held.host_port_end
-            if is_same and container is not None:
+            if container is not None:
                 return f"The container {container.name} has port {conflict.port}/{conflict.protocol} of the host"
     return ""
 

@@ -20,8 +20,6 @@ from engine.ports.allocation import exposed_port, includes, without
 from engine.store.api import IntentKind, Transaction
 from engine.store.locks import locked
 
-"""Work on the ports or routes of a running container."""
-
 
 def publish(host: Host, reference: str, specs: Sequence[PortSpec]) -> None:
     """Publish additional ports of a container, and add them to the container's configuration.
@@ -63,7 +61,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         tx.put_container(record)
         for spec in specs:
-            events.container(tx, record, "publish", {"port": f"{_range(spec.ports)}/{spec.protocol}"})
+            events.container(tx, record, "publish", {"port": exposed_port(spec)})
     if member is not None:
         sandbox.publish(host, record, member, added)
         with host.store.write() as tx:
@@ -93,17 +91,13 @@ def unpublish(host: Host, reference: str, asked: PortSpec) -> None:
         with host.store.write() as tx:
             gone = [_take_back(tx, member, asked) for member in members]
             tx.put_container(replace(record, host=replace(record.host, port_bindings=kept)))
-            events.container(tx, record, "unpublish", {"port": f"{_range(asked.ports)}/{asked.protocol}"})
+            events.container(tx, record, "unpublish", {"port": exposed_port(asked)})
             begin_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
         for member, cut in zip(members, gone, strict=True):
             sandbox.unpublish(host, record, member, cut)
         with host.store.write() as tx:
             end_intent(tx, IntentKind.SANDBOX_CHANGE, record.id)
     announce(host)
-
-
-def _range(ports: range) -> str:
-    return f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0])
 
 
 def _uncovered(ports: range, held: Iterable[range]) -> int | None:

@@ -25,7 +25,7 @@ from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import EngineError, Forbidden, InterfaceFailure, KernelFailure, NotFound, StartFailure
 from engine.events import record as events
 from engine.golang import timestamps
-from engine.host import Host, begin_intent, end_intent, places_of, rollback_on_error, translation
+from engine.host import Host, begin_intent, end_intent, rollback_on_error, translation
 from engine.model import ContainerRecord, EndpointRecord, NetworkAttachment, NetworkRecord
 from engine.names import is_container_mode, is_user_defined, shared_container
 from engine.networks import activate
@@ -68,7 +68,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status == "restarting" and record.pid == 0:
         host.runtime.delete(record.id)  # its process may still run if only the host's namespace is new
     try:
-        with translation(places_of(host.root, host.run)):
+        with translation(host.places):
             _start(host, record)
     except EngineError as error:
         _remember_failure(host, record, error)

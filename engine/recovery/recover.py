@@ -43,6 +43,7 @@ from engine.recovery import boot as before
 from engine.recovery import parallel
 from engine.recovery.parallel import Failure, Job
 from engine.runtime.directory import CONTAINERS, ENDED
+from engine.runtime.init import close_all_but, silence
 from engine.store.api import Intent, IntentKind, Reader
 from engine.store.locks import lock_open_file, locked
 
@@ -305,8 +306,8 @@ def finish_in_background(host: Host, removed: int) -> None:
     if child == 0:
         os.setsid()
         recording.stop()
-        _silence()
-        _close_all_but((ready, *_held.values()))
+        silence()
+        close_all_but([ready, *_held.values()])
         os.read(ready, 1)  # returns when the parent has recorded this process as the owner of the intents
         with contextlib.suppress(Exception):
             own = process.identity()
@@ -347,25 +348,10 @@ def _detach() -> None:
     if os.fork():
         os._exit(0)
     recording.stop()
-    _silence()
+    silence()
     for descriptor in _held.values():
         os.close(descriptor)
     _held.clear()
-
-
-def _silence() -> None:
-    """Connect the standard streams to the null device."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-
-
-def _close_all_but(kept: Collection[int]) -> None:
-    """Close all file descriptors except the standard streams and ``kept``."""
-    for number in map(int, os.listdir("/proc/self/fd")):
-        if number > 2 and number not in kept:
-            with contextlib.suppress(OSError):  # the listing's own descriptor is already closed
-                os.close(number)
 
 
 def remove_idle_state(host: Host) -> None:

@@ -46,7 +46,6 @@ def container_document(
     networks: Mapping[str, NetworkRecord],
     files: ContainerFiles | None = None,
     *,
-    exec_ids: Sequence[str] | None = None,
     sizes: Mapping[str, int] = NO_SIZES,
 ) -> Json:
     """Render a container's document for GET /containers/{id}/json.
@@ -73,7 +72,7 @@ def container_document(
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None if exec_ids is None else list(exec_ids),
+        "ExecIDs": None,  # the process of the API knows them
         "HostConfig": host_config_document(record),
         "GraphDriver": {"Data": None if files.layers is None else dict(files.layers), "Name": "overlay2"},
         **sizes,

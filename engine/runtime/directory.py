@@ -18,7 +18,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,11 +144,10 @@ class ContainerDirectory(DocumentDirectory):
         return path
 
     def remove(self) -> None:
-        """Remove crun's state of the container, and the container's directory and its content; idempotent.
+        """Remove the container's directory and its content; idempotent.
 
         Also removes files that another process writes during the removal.
         """
-        shutil.rmtree(os.path.join(crun_root(self.run), os.path.basename(self.path)), ignore_errors=True)
         for _ in range(_WRITERS):
             try:
                 self._empty()

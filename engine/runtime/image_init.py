@@ -26,7 +26,7 @@ from engine.runtime import crun, oci, peer, protocol, root_paths, rootfs, syscal
 from engine.runtime.credentials import find_identity
 from engine.runtime.directory import ContainerDirectory
 from engine.runtime.errors import BAD_CWD, OTHER, SetupFailed, reason
-from engine.runtime.init import GO, READY, TERMINAL, close_all_but, join_network, run_child, send_mounts
+from engine.runtime.init import GO, READY, TERMINAL, close_all_but, join_network, run_child, send_mounts, silence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def _start(spec: Mapping[str, Any], directory: ContainerDirectory, first: int, p
         syscalls.setns(pidfd, syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS)
         rootfs.apply_sysctls(spec["sysctls"], netns=spec["netns"])
     arguments = crun.start_arguments(directory.run, spec["id"])
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for number in range(3):
-        os.dup2(null, number)
+    silence()
     os.execve(program, arguments, crun.ENVIRONMENT)
 
 

@@ -117,6 +117,15 @@ def close_all_but(kept: list[int]) -> None:
     os.closerange(low, 1 << 20)
 
 
+def silence() -> None:
+    """Connect the standard streams (0 to 2) to the null device."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for number in range(3):
+        os.dup2(null, number)
+    if null > 2:
+        os.close(null)
+
+
 def enter_namespaces(spec: Mapping[str, Any], birth: ChildSetup) -> None:
     """Join the caller's mount tree and the requested network namespace, and create all other namespaces.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ from engine.runtime.api import (
     WaitReadable,
 )
 from engine.runtime.attach import SupervisedAttachment, SupervisedEnd, SupervisedStreams
-from engine.runtime.directory import ContainerDirectory
+from engine.runtime.directory import ContainerDirectory, crun_root
 from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
@@ -232,6 +233,7 @@ class LocalRuntime:
             os.close(pidfd)
         if directory.exists() and not self._has_begun(directory):
             crun.kill_unstarted(directory.path)
+        shutil.rmtree(os.path.join(crun_root(directory.run), container_id), ignore_errors=True)
         directory.remove()
 
     def _has_begun(self, directory: ContainerDirectory) -> bool:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 
 from engine.runtime import terminal
 from engine.runtime.api import Stdio
-from engine.runtime.init import close_all_but
+from engine.runtime.init import close_all_but, silence
 
 _CHUNK = 32768
 
@@ -59,9 +59,7 @@ def _leave_reader(master: int) -> None:
     with suppress(OSError):
         os.setsid()
         close_all_but([master])
-        null = os.open(os.devnull, os.O_RDWR)
-        for fd in range(3):
-            os.dup2(null, fd)
+        silence()
         while os.read(master, _CHUNK):
             continue
     os._exit(0)

@@ -22,6 +22,7 @@ from engine.runtime.connection import Connection
 from engine.runtime.container import Container
 from engine.runtime.directory import CONTAINERS, ContainerDirectory
 from engine.runtime.errors import OTHER
+from engine.runtime.init import silence
 from engine.runtime.jobs import Job, Jobs
 from engine.runtime.protocol import CONTROL, STDIN
 from engine.runtime.reaper import Children
@@ -387,10 +388,7 @@ def main(run: str) -> None:
         resident.listen(listener, run, SOCKET)
         listener.setblocking(False)
         guarded.save(run, guarded.SUPERVISOR)
-        null = os.open("/dev/null", os.O_RDWR)
-        for fd in range(3):
-            os.dup2(null, fd)
-        os.close(null)
+        silence()
         supervisor.loop.watch(claimed.fileno(), lambda _: resident.turn_away(claimed))
         residence = resident.Residence(run, (LOCK, SOCKET), lock, listener)
         supervisor.serve(float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS)), residence)

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,13 +43,7 @@ def pid_of(run: Path, name: str) -> int:
     return int(note.partition(":")[0]) if is_owner_running(note) else 0
 
 
-def ensure(
-    run: Path,
-    name: str,
-    argv: Sequence[str],
-    environment: Mapping[str, str] | None = None,
-    directory: Path = Path("/"),
-) -> bool:
+def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
     """Start the process ``name`` in its own session unless it is running; return whether it was started.
 
     The function holds the lock of the process ``name`` meanwhile.
@@ -64,7 +58,7 @@ def ensure(
         ):
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True,
-                umask=0o077, env=dict(environment) if environment is not None else None,
+                umask=0o077,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
         process.returncode = 0  # prevents Popen from waiting for the child, because `reap` does
