@@ -976,7 +976,7 @@ complete -c hawse -n '__hawse_argument_of 0 \'system\'' -a uninstall -d 'Remove 
 complete -c hawse -n '__hawse_flags_of \'system\'' -l help -d 'Print usage'
 
 complete -c hawse -n '__hawse_flags_of \'system boot\'' -l help -d 'Print usage'
-complete -c hawse -n '__hawse_flags_of \'system boot\'' -l timeout -x -a '(__hawse_offer none)' -d 'Seconds to wait for the cluster\'s store (default 60)'
+complete -c hawse -n '__hawse_flags_of \'system boot\'' -l timeout -x -a '(__hawse_offer none)' -d 'Seconds to wait for the cluster\'s store'
 
 complete -c hawse -n '__hawse_flags_of \'system check\'' -l help -d 'Print usage'
 complete -c hawse -n '__hawse_flags_of \'system check\'' -l repair -d 'Repair the database; the old file is kept'
