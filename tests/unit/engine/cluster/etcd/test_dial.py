@@ -128,12 +128,12 @@ def test_a_token_from_before_another_host_joined_is_renewed():
     assert member.asked == ["/v3/auth/authenticate", "/v3/kv/range"] * 2
 
 
-def test_silent_members_are_reported_within_two_seconds():
+def test_silent_members_are_reported_within_four_seconds():
     members = [Member(), Member(), Member()]
     began = time.monotonic()
     with pytest.raises(EtcdUnavailable, match="timed out"):
         Client([m.url for m in members], user="u", password="p").range("x")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 6
     again = time.monotonic()
     with pytest.raises(EtcdUnavailable, match="timed out"):
         Client([m.url for m in members], user="u", password="p").range("x")
