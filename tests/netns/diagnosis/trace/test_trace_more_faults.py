@@ -11,6 +11,7 @@ import signal
 
 import pytest
 
+from drivers.linux.process import is_owner_running
 from tests.conftest import until
 
 pytestmark = pytest.mark.netns
@@ -124,10 +125,15 @@ def test_lost_links(lab, flags):
 
 def test_without_an_agent(lab):
     """The agent, the guard and the supervisor are killed together, so that none of them restarts another."""
-    owners = [path.read_text().partition(":")[0] for path in lab.host.run_dir.glob("*.lock")]
-    residents = [int(pid) for pid in owners if pid.isdigit() and os.path.exists(f"/proc/{pid}")]
-    for pid in residents:
-        os.kill(pid, signal.SIGKILL)
+
+    def killed():
+        owners = [path.read_text() for path in lab.host.run_dir.glob("*.lock")]
+        running = [int(owner.partition(":")[0]) for owner in owners if is_owner_running(owner)]
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+        return running
+
+    until(lambda: not killed(), pause=0.2)  # a second look finds a process that was being started
     try:
         assert fault(lab, "db", "web:80") == ("agent-down", "agent of hawse")
         assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
