@@ -20,9 +20,9 @@ NO_ADDRESS = (
 
 
 def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tuple[PoolRecord, str]]:
-    """Return the pools from which an endpoint gets its addresses, one pool per address family.
+    """Return the pools from which an endpoint gets its addresses, at most one pool per address family.
 
-    Each pool comes with the address that the user requested from it, or "" if none was requested.
+    With each pool, return the address that the user requested from this pool, or "" if none was requested.
     """
     chosen: dict[int, tuple[PoolRecord, str]] = {}
     for pool in network.pools:
@@ -34,11 +34,11 @@ def pools_for_endpoint(network: NetworkRecord, ipv4: str, ipv6: str) -> list[tup
 
 
 def pick_address(pool: PoolRecord, last: int, used: Collection[str], requested: str = "", skip: int = 0) -> str:
-    """Return the address ``requested``. If ``requested`` is empty, return a free address after ``last``.
+    """Return the address ``requested``, or the next free address after ``last`` if ``requested`` is empty.
 
-    Raises Forbidden if the requested address is taken, or if no address is free. Skips ``skip`` free addresses if
-    enough are free. After a conflict, each host skips a random number of addresses, so that two hosts do not choose the
-    same address again.
+    The first ``skip`` free addresses are passed over. If no more addresses are free, the last free one is returned.
+    After a conflict, each host skips a random number of addresses, so that two hosts do not choose the same address
+    again. Raises Forbidden if the requested address is taken, or if no address is free.
     """
     taken = {pool.gateway, *pool.aux_addresses.values(), *used}
     if requested:

@@ -2,7 +2,7 @@
 
 Each host makes its own key pair and publishes the public key in its node record. The tunnel's UDP port is computed from
 the network's VXLAN id. The address inside the tunnel is computed from the host's node index. Therefore all hosts
-compute the same values without messages.
+compute the same values without an exchange of messages.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def is_encrypted(record: NetworkRecord) -> bool:
 
 
 def spec(record: NetworkRecord, membership: ClusterMembership, nodes: Iterable[Node]) -> NetworkSpec:
-    """Return the network specification for this host's driver, with the current tunnels of an encrypted network."""
+    """Return a network's specification for this host's driver; an encrypted network's has its current tunnels."""
     seen = network_spec(record)
     if not is_encrypted(record):
         return seen

@@ -49,7 +49,7 @@ GATEWAY_BRIDGE = "docker_gwbridge"
 def is_cluster_network(host: Host, request: NetworkCreate) -> bool:
     """Return whether the network that the user wants to create is a cluster network.
 
-    On a host in no cluster the function returns False, and the caller then refuses the request with an error.
+    On a host in no cluster, returns False. The caller then refuses a request for an overlay network.
     """
     wide = request.driver == "overlay" or request.scope == SWARM
     return wide and not request.config_only and host.is_clustered
@@ -125,10 +125,11 @@ def remove_network(host: Host, record: NetworkRecord) -> None:
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:
     """Record a cluster network on this host, so that the caller finds the network in the local store.
 
-    With ``attach``, the caller will attach a container; without ``attach``, the caller will remove the network. Raises
-    Forbidden with Docker's message if the network is not attachable. Raises NotFound if ``attach`` is True and neither
-    the host nor the cluster has the network. A worker does not record networks that no container on it uses, and
-    therefore cannot remove them.
+    With ``attach``, the caller will attach a container. In this case, the function raises Forbidden with Docker's
+    message if the network is not attachable. It raises NotFound if neither the host nor the cluster has the network.
+
+    Without ``attach``, the caller will remove the network. A worker then records nothing, because only managers remove
+    networks.
     """
     if not host.is_clustered:
         return
@@ -250,10 +251,10 @@ def reserve_endpoints(
 
 
 def _shut(host: Host, network: NetworkRecord) -> None:
-    """Make the driver block the packets that containers send into the network's tunnels.
+    """Make the driver drop the network's VXLAN packets that a container sends by itself.
 
-    The caller calls this function before it reserves the endpoint, because afterwards other hosts accept this host's
-    packets.
+    After the reservation of the endpoint, other hosts accept VXLAN packets from this host. Therefore the caller calls
+    this function before the reservation.
     """
     driver = host.driver(network.driver)
     if isinstance(driver, TunnelGuard):

@@ -1,9 +1,9 @@
 """The names of all keys in etcd, by prefix.
 
-- ``shared/`` is readable and watched by every host.
-- ``ledger/`` is read and written only in transactions. Hosts do not watch these keys, so an allocated address causes no
-  message to every host.
-- ``secret/`` holds the join tokens.
+- ``shared/`` is read and watched by every host.
+- ``ledger/`` is read only by managers. The agents do not watch these keys, so an allocated address causes no message to
+  every host.
+- ``secret/`` holds the join tokens, and is also read only by managers.
 
 Only managers write keys. A worker asks a manager's server to write. The server writes for the node that the worker's
 certificate names. Each key that belongs to a node contains the node's id.
@@ -92,7 +92,7 @@ def addresses(network_id: str) -> str:
 def address(network_id: str, ip: str) -> str:
     """Return the etcd key that reserves an IP address on a network.
 
-    The key's value is ``node id/endpoint id`` of the owner.
+    The key's value names the owner: ``node id/endpoint id``, or ``node id/balancer`` for the address of a host itself.
     """
     return addresses(network_id) + ip
 

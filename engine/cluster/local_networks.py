@@ -1,7 +1,7 @@
 """Copies of the cluster's networks in this host's local store, so that the engine can handle them like other networks.
 
-A manager copies all cluster networks. A worker copies the networks that its containers use, and ingress. A network in
-phase ``planned`` has no kernel objects on this host.
+A manager copies all cluster networks. A worker copies the networks that its containers use, and ingress. A network is
+in phase ``planned`` while no container on this host uses it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SWARM = "swarm"
 INGRESS_SANDBOX = "ingress-sbox"
-"""The container id of the endpoint on the gateway bridge that Docker has for service traffic."""
+"""The container id of an endpoint on the gateway bridge. Docker has this endpoint for the traffic of services."""
 NETWORKS_LOCK = ("cluster", "networks")
 """The lock that serialises creating and deleting the kernel objects of cluster networks on this host."""
 AGENT_LOCK_TIMEOUT = 1.0
@@ -127,7 +127,8 @@ def delete_all_planned(host: Host) -> None:
 def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
     """Delete a network's kernel objects on this host if no endpoint on this host uses the network.
 
-    Waits up to ``patience`` seconds for the networks lock.
+    A worker also deletes the network's record, unless the network is ingress. Waits up to ``patience`` seconds for the
+    networks lock.
     """
     with locked(host.run, *NETWORKS_LOCK, patience):
         with host.store.read() as reader:

@@ -65,9 +65,9 @@ def _release(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Write an endpoint that the etcd store has lost to the store again, with the same addresses.
+    """Write an endpoint of the host ``member`` to etcd again after etcd has lost it; the addresses stay the same.
 
-    Also used to change an endpoint's names.
+    Also used to change an endpoint's names. If the endpoint could not be written, ``done`` in the result is False.
     """
     endpoint = _endpoint(member, arguments)
     network = _usable(client, member, endpoint.network_id)
@@ -76,7 +76,7 @@ def _restore(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
 
 
 def _balancer(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Reserve the address that the host ``member`` itself has on a network; return the address as JSON."""
+    """Reserve the address that the host ``member`` itself has on a network; return the address."""
     network = _usable(client, member, _id(arguments, "network"))
     return {"address": shared_endpoints.reserve_balancer(client, network, member.id)}
 
@@ -139,7 +139,7 @@ def _publish(client: Client, member: AdmittedHost, arguments: Mapping[str, Any])
         if "revision" in arguments and int(arguments["revision"]) != known:
             return {"done": False}
         conditions = [present(keys.member(node.id)), unchanged(key, known), none_since(keys.NODES, revision)]
-        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # not bound to a lease: permanent
+        changes = [put(key, encode(node)), put(keys.member(node.id), encode(member))]  # without a lease: permanent keys
         if client.transact(conditions, changes).succeeded:
             return {"done": True}
         if client.get(keys.member(node.id)) is None:
@@ -159,7 +159,8 @@ def _check_unique(node: Node, others: list[Node]) -> None:
 def _beat(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
     """Renew the host's lease and return the lease id.
 
-    If the arguments have no lease id, or if the lease has expired, a new lease is created.
+    A new lease is created if the arguments do not have the id of the host's present lease, or if this lease has
+    expired. Raises Unavailable if a manager has removed the host.
     """
     seconds = min(max(int(arguments["seconds"]), SHORTEST), LONGEST)
     key = keys.alive(member.id)

@@ -1,4 +1,4 @@
-"""Converts endpoints of other hosts to the peers that drivers program. Also defines the lock for that programming."""
+"""Converts endpoints of other hosts to the peers that drivers program. Also defines the lock of the peer tables."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ LONGEST_ANSWER = 16 << 10
 
 
 def ask(client: Client, member: AdmittedHost, arguments: Mapping[str, Any]) -> Json:
-    """Ask another host, and wait for its answer; return it under the key ``answer``, or "" without an answer in time.
+    """Ask another host a question; return the answer under the key ``answer``, or "" without an answer in time.
 
-    Blocks up to `WAIT_SECONDS`. Raises NotFound if one of the two endpoints is not in the store. Raises Unavailable if
-    the host ``member`` has too many open questions.
+    Blocks up to `WAIT_SECONDS`. Raises NotFound if the question's source or target endpoint is not in the etcd store.
+    Raises Unavailable if the host ``member`` has too many open questions.
     """
     asked = decode(Question, str(arguments["question"]))
     question = record_checks.check_question(replace(asked, id=new_id(), asker=member.id, lease=0))

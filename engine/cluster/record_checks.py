@@ -1,4 +1,4 @@
-"""Checks of the records in the etcd store, applied when a record is written for a host and again by every reader.
+"""Checks of the records in the etcd store: a manager checks a record before it is written, and every reader again.
 
 Readers ignore a record that they cannot parse, or that does not match its etcd key. Therefore an invalid record cannot
 stop the agent of any host.
@@ -130,7 +130,7 @@ def read_network(key: str, value: str) -> NetworkRecord:
 
 
 def read_balancer(key: str, value: str) -> str:
-    """Return a host's own address on a network (Docker's load balancer address); raises ValueError."""
+    """Return a host's own address on a network (Docker's load balancer); raises ValueError if it is no IP address."""
     return str(ip_address(value))
 
 

@@ -14,10 +14,11 @@ from engine.names import mac_from_ipv4
 
 
 def completed(document: Json, record: NetworkRecord, view: View | None, membership: ClusterMembership | None) -> Json:
-    """Return the network document with the cluster's fields.
+    """Return a network's inspect document with the fields of a cluster network.
 
-    If no container on this host uses the network, the field ``Containers`` is None. If a container uses the network,
-    the document also gets this host's own address. The field ``Peers`` then lists the hosts that use the network.
+    If no container on this host uses the network, ``Containers`` is None. Otherwise, and always for ingress,
+    ``Containers`` also has this host's own address, and ``Peers`` lists the hosts that use the network. Both are
+    missing if ``view`` or ``membership`` is None.
     """
     used = bool(document["Containers"]) or record.ingress
     if not used:

@@ -26,9 +26,7 @@ from engine.model import NetworkRecord, PoolRecord
 from engine.store.codec import encode
 
 MOST_SKIPPED = 6
-"""Limit for skipped addresses: after a conflict, a host skips a random number of free addresses below
-2**`MOST_SKIPPED`.
-"""
+"""After n conflicts, a host skips a random number of free addresses below 2**n; n is at most `MOST_SKIPPED`."""
 MAC_TAKEN = "attaching to network failed: the MAC address {} is of an endpoint of another host on this network"
 REMOVED = 'This node has been removed from the swarm. Use "hawse swarm leave", then it can join again.'
 Pools = Sequence[tuple[PoolRecord, str]]
@@ -57,7 +55,7 @@ def reserve(client: Client, network: NetworkRecord, endpoint: SharedEndpoint, ip
         conditions, changes = _claims(network, made, chosen, pools)
         conditions = [*conditions, claim]
         if not balancer and pools:
-            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # not a requested address
+            last = serials[0] if pools[0][1] else int(ip_address(chosen[0]))  # ignore a requested address
             extra = pick_address(pools[0][0], last, {*used, chosen[0]})
             more = _balancer_claims(network, endpoint.node, extra, pools[0][0])
             conditions = conditions + more[0]
@@ -74,7 +72,8 @@ def _read(
 ) -> tuple[list[int], str, KeyValue | None]:
     """Return each pool's last allocated address, the host's own address, and the record that reserves ``mac`` in etcd.
 
-    Raises NotFound if the network no longer exists, and Unavailable if the node has been removed.
+    The host's own address is "" if the host has none. The record is None if ``mac`` is free. Raises NotFound if the
+    network no longer exists, and Unavailable if the node has been removed.
     """
     required = [keys.network(network.id), keys.member(node), keys.balancer(network.id, node), keys.mac(network.id, mac)]
     entries = client.read_all(*required, *(keys.serial(network.id, p.subnet) for p, _ in pools))
@@ -145,9 +144,9 @@ def _balancer_claims(network: NetworkRecord, node: str, address: str, pool: Pool
 
 
 def reserve_balancer(client: Client, network: NetworkRecord, node: str) -> str:
-    """Reserve and return the address that a host itself has on a network, although the host has no endpoint there.
+    """Return the address that a host itself has on a network; reserve an address first if the host has none.
 
-    Docker's ingress network needs this.
+    A host needs this address on Docker's ingress network, on which the host has no endpoint.
     """
     pools = pools_for_endpoint(network, "", "")[:1]
     used: Collection[str] = ()

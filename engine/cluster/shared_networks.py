@@ -125,7 +125,7 @@ def next_subnet(cluster: Cluster, last: str, taken: Sequence[str]) -> IPv4Networ
 
 
 def _with_vnis(record: NetworkRecord, cursor: Cursor, others: Sequence[NetworkRecord]) -> tuple[NetworkRecord, Cursor]:
-    """Assign one VXLAN id to each subnet: first the user's ids, then the next unused ids.
+    """Return the record and the cursor after one VXLAN id was assigned to each subnet: the user's ids, then unused ids.
 
     The options that Docker's inspect shows have only the ids of IPv4 subnets. The option for the driver has all ids, in
     the order of the pools.
@@ -181,7 +181,7 @@ def remove(client: Client, record: NetworkRecord) -> None:
 
 
 def _user(client: Client, entry: KeyValue) -> str:
-    """Return a hint that names the container and the host of an endpoint in the store, or "" if it is not readable."""
+    """Return a hint that names the container and the host of an endpoint; "" if the endpoint's record is unreadable."""
     for endpoint in record_checks.all_readable([entry], record_checks.read_endpoint):
         found = [node for node in [client.get(keys.node(endpoint.node))] if node is not None]
         nodes = record_checks.all_readable(found, record_checks.read_node)

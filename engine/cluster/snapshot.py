@@ -91,7 +91,7 @@ class View:
         return {i for i in {*here, *there} if here.get(i) is not there.get(i)}
 
     def elsewhere(self, network_id: str, node: str) -> list[SharedEndpoint]:
-        """Return the endpoints of a network on hosts other than ``node``."""
+        """Return the endpoints of a network on hosts that have a lease, without those on the host ``node``."""
         return [e for e in self.endpoints(network_id) if e.node != node]
 
 

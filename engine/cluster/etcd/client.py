@@ -22,8 +22,8 @@ CONNECT_SECONDS, READY_SECONDS, ANSWER, IDLE = 2.0, 4.0, 10.0, 30.0
 """Four durations in seconds: to connect to a member, to wait for a ready member, to wait for each answer, and to keep
 an unused connection open.
 
-A member whose disk is slow accepts connections, but answers only after seconds. A ready member is therefore waited for
-longer than a connection.
+A member with a slow disk accepts a connection immediately, but answers only after seconds. Therefore `READY_SECONDS` is
+longer than `CONNECT_SECONDS`.
 """
 
 EXPIRED = (
@@ -31,14 +31,11 @@ EXPIRED = (
     'a host that was off for longer than its certificate lives has to use "hawse swarm leave", and join again'
 )
 SILENT_PENALTY_SECONDS = 1.0
-"""Seconds for which calls fail immediately after no etcd member has answered in time. Without this pause, a command
-would wait for the members at each call.
+"""Seconds in which all further calls fail immediately, because no etcd member has answered in time. Without this pause,
+a command would wait for the members at each call.
 """
 _silences: dict[tuple[str, ...], tuple[float, EngineError]] = {}
-"""The time and the error of the last failure, by list of member URLs.
-
-A failure means that no member of the list answered in time.
-"""
+"""The last time at which no member answered, and the error that was raised; by list of member URLs."""
 
 
 T = TypeVar("T")
@@ -56,8 +53,9 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a transaction: whether its conditions were true, and for each read operation the keys with their
-    values.
+    """The result of a transaction.
+
+    ``succeeded`` is True if all conditions were true. ``found`` has the keys with their values, by read operation.
     """
 
     succeeded: bool
@@ -156,7 +154,10 @@ class Client:
         return next(iter(self.range(key, prefix=False)[0]), None)
 
     def range(self, key: str, *, prefix: bool = True) -> tuple[list[KeyValue], int]:
-        """Return all keys that begin with ``key``, in order and with their values, and the revision of the read."""
+        """Return the keys that begin with ``key``, in order and with their values, and the revision of the read.
+
+        If ``prefix`` is False, only the key ``key`` itself is returned.
+        """
         answer = self.call("/v3/kv/range", _range(key, prefix=prefix))
         return [_pair(item) for item in answer.get("kvs", [])], int(answer["header"]["revision"])
 
@@ -198,11 +199,11 @@ class Client:
     # --------------------------------------------------------------------------------------------- watching
 
     def watch(self, prefix: str, revision: int, silence: float) -> Iterator[tuple[int, list[KeyValue]]]:
-        """Yield (revision, events) for the keys under ``prefix`` from ``revision`` on; an event is a written or deleted
-        key.
+        """Yield (revision, events) for each change of the keys under ``prefix``, from ``revision`` on.
 
-        ``events`` is empty if etcd sends a message without changes, to show that the watch works. Raises `Compacted` if
-        etcd no longer has the revision ``revision``, and EtcdUnavailable after ``silence`` seconds without a message.
+        An event is a written or deleted key. ``events`` is empty if etcd sends a message without changes, to show that
+        the watch works. Raises `Compacted` if etcd no longer has the revision ``revision``, and EtcdUnavailable after
+        ``silence`` seconds without a message.
         """
         connection = self.take()
         request = {**_range(prefix, prefix=True), "start_revision": revision, "progress_notify": True}

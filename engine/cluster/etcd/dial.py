@@ -1,7 +1,7 @@
 """Finds an etcd member that is ready. Asks the first member, and soon afterwards the next members in parallel.
 
-A member that is down, isolated or stopped does not answer, and each command would wait for its whole timeout. This
-module does not know what "ready" means; the caller passes a function that checks a member.
+A member that is down, isolated or stopped does not answer. If only this member was asked, each command would wait for
+the whole timeout. This module does not know what "ready" means; the caller passes a function that checks a member.
 """
 
 from __future__ import annotations
