@@ -28,7 +28,7 @@ def authority(root: Path) -> str:
 def of_node(root: Path, request: str, node: str) -> str:
     """Sign a host's certificate request with the key of the cluster's certificate authority; return the certificate.
 
-    Every manager has this key.
+    Every manager has the authority's key.
     """
     return pki.issue(authority(root), _authority_key(root), request, node)
 
@@ -56,7 +56,7 @@ def is_due(membership: ClusterMembership) -> bool:
 
 
 def own(authority: str, authority_key: str, node: str, address: str) -> dict[str, str]:
-    """Return the certificates that a manager issues to itself, by file name."""
+    """Return the certificates that a manager issues to itself, each with its new private key, by file name."""
     key, manager_key = pki.new_key(), pki.new_key()
     request = pki.request(manager_key)
     return {
@@ -93,7 +93,10 @@ def renew_worker(root: Path, client: Client, membership: ClusterMembership) -> C
 
 
 def _take(root: Path, files: Mapping[str, str], lifetime: float) -> ClusterMembership | None:
-    """Write new certificates to this host's files, record their renewal, and return the updated membership."""
+    """Write new certificates to this host's files, and record the time of the next renewal.
+
+    Returns the updated membership, or None if this host is in no cluster.
+    """
     for name, text in files.items():
         memberships.write_private(memberships.directory(root) / name, text)
     due = renewal(lifetime)

@@ -1,7 +1,7 @@
 """Starts and stops processes that outlive the agent: the etcd member and the manager's server.
 
-A file in HAWSE_RUN/cluster records the pid and start time of each process. After an agent was killed, the next agent
-finds the processes in this file. The start time shows whether a pid has been reused.
+For each process, a file in HAWSE_RUN/cluster records the pid and the start time. After an agent was killed, the next
+agent finds the processes by these files. The start time shows whether a pid has been reused.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def pid_of(run: Path, name: str) -> int:
 def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/")) -> bool:
     """Start the process ``name`` in its own session unless it is running; return whether it was started.
 
-    The function holds the lock of the process ``name`` meanwhile.
+    A lock prevents two callers from starting the process twice.
     """
     with locked(run, "process", name):
         if is_running(run, name):
@@ -61,7 +61,7 @@ def ensure(run: Path, name: str, argv: Sequence[str], directory: Path = Path("/"
                 umask=0o077,
             )  # fmt: skip
             note.write(f"{process.pid}:{start_time(process.pid)}")
-        process.returncode = 0  # prevents Popen from waiting for the child, because `reap` does
+        process.returncode = 0  # Popen must not wait for the child, because `reap` waits
         return True
 
 
@@ -95,7 +95,7 @@ def stop(run: Path, name: str, patience: float = STOP_TIMEOUT_SECONDS) -> None:
 
 
 def last_log_line(run: Path, name: str) -> str:
-    """Return the last line of a process's log, for the error message that the process did not start."""
+    """Return the last line of a process's log, or "" without a log; for the error that the process did not start."""
     with suppress(OSError):
         lines = (run_directory(run) / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return _plain(lines[-1])[:500] if lines else ""

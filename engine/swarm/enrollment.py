@@ -61,9 +61,9 @@ def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> di
 
 
 def wait_until_open(manager: Manager) -> None:
-    """Wait up to `OPENING` seconds until a manager's server accepts connections.
+    """Wait up to `OPENING` seconds until a manager's server accepts connections, so that other hosts can join.
 
-    After that, other hosts can join immediately.
+    Raises no error if the server does not accept connections in time.
     """
     deadline = time.monotonic() + OPENING
     while time.monotonic() < deadline:

@@ -32,15 +32,18 @@ there.
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
 LEARNING = 12.0
-"""Seconds to wait until the new etcd member of another joining host becomes a voting member.
+"""Seconds to wait until the etcd member of a host that joined earlier becomes a voting member.
 
-A joining host waits longer than this for the manager's answer.
+This time must be shorter than `ENROLL_TIMEOUT_SECONDS`, the time that the next joining host waits for an answer.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class EtcdMember:
-    """The settings for starting an etcd member. ``initial`` lists all members as ``name=peer URL``."""
+    """The settings for starting an etcd member.
+
+    ``initial`` lists all members as ``name=peer URL``. ``existing`` is True if the member joins an existing etcd store.
+    """
 
     name: str
     address: str
@@ -83,9 +86,9 @@ def start(run: Path, where: Path, member: EtcdMember) -> None:
 
 
 def keep(run: Path, root: Path) -> None:
-    """Restart the etcd member if the member has ended, unless this host has left its cluster.
+    """Restart the etcd member if the member has ended and this host is still in its cluster.
 
-    A host that leaves its cluster has stopped the member itself.
+    A host that leaves its cluster stops the member itself.
     """
     daemons.reap(run, NAME)
     if not daemons.is_running(run, NAME) and is_clustered(root):
@@ -128,7 +131,7 @@ def _add_learner(client: Client, peer: str) -> dict[str, Any]:
     """Add a learner (a member without a vote); first wait up to `LEARNING` seconds for an earlier learner.
 
     Because etcd allows only one learner, an earlier learner is removed if it does not become a voting member in time.
-    It is also removed if it is from a failed attempt of the same host.
+    An earlier learner with the URL ``peer`` is removed at once, because it is from a failed attempt of the same host.
     """
     deadline = time.monotonic() + LEARNING
     while True:

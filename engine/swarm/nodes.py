@@ -22,7 +22,7 @@ from engine.swarm.enrollment import Manager
 
 
 def describe_host(membership: ClusterMembership, tunnel_key: str) -> Node:
-    """Return this host's own node record."""
+    """Return this host's own node record; ``tunnel_key`` is the host's public WireGuard key."""
     now = timestamps.now()
     return Node(
         id=membership.node_id,

@@ -37,9 +37,7 @@ A host renews its certificate after half of this time. Therefore a host that is 
 certificate.
 """
 TOLERANCE = timedelta(minutes=10)
-"""The time by which the validity of a certificate begins before its issue, because a joining host's clock may
-be slow.
-"""
+"""The validity of a certificate begins this long before its issue, because the clock of a joining host may be slow."""
 
 
 def lifetime() -> int:
@@ -85,8 +83,8 @@ def issue(authority: str, authority_key: str, pem: str, name: str, addresses: Se
         raise ValueError("the request is not signed by its own key")
     issuer = x509.load_pem_x509_certificate(authority.encode())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
-    # Write no common name into client certificates, because etcd's gateway refuses clients whose certificate has one.
-    # (The gateway cannot authenticate users by common name.)
+    # Because etcd's gateway refuses a client certificate with a common name, client certificates have none. (The
+    # gateway cannot authenticate users by common name.)
     subject = _name(name) if addresses else _name(name, NameOID.SERIAL_NUMBER)
     builder = _builder(subject, csr.public_key(), timedelta(seconds=lifetime())).issuer_name(issuer.subject)
     signer: ec.EllipticCurvePublicKey = issuer.public_key()  # type: ignore[assignment]  # as `new_key` makes them

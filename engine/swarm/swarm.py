@@ -199,7 +199,10 @@ def _given_papers(answer: Mapping[str, object], key: str, manager_key: str) -> d
 def _take_place(
     host: Host, where: Path, membership: ClusterMembership, members: Sequence[str] | None
 ) -> ClusterMembership:
-    """Write this host's own node record to the etcd store; a manager first starts its etcd member."""
+    """Write this host's own node record to the etcd store; return the membership with this host's WireGuard key.
+
+    A new manager first starts its etcd member. ``members`` lists all members, or is None if hawse runs no member here.
+    """
     membership, public = _with_tunnel_key(membership)
     _publish_directory(host, where)
     if members is not None:
@@ -237,11 +240,11 @@ def leave(host: Host, *, force: bool) -> None:
 
 
 def _leaving(host: Host, *, force: bool) -> ClusterMembership | None:
-    """Return the membership that this host ends, or None if another version of hawse wrote its record.
+    """Return the membership that this host ends, or None if another version of hawse wrote the membership record.
 
     If the result is None, the caller ends the membership on this host only, and does not notify the cluster. Raises
     Unavailable if this host is in no cluster. Without ``force``, the function also raises Unavailable in two cases:
-    this host is a manager, or another version wrote the record.
+    this host is a manager, or another version wrote the membership record.
     """
     try:
         membership = memberships.load(host.root)

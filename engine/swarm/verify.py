@@ -19,7 +19,7 @@ from engine.model import NetworkRecord
 def find(host: Host, reference: str) -> list[NetworkRecord]:
     """Return the cluster's networks with this name, id or start of an id; none if this host is in no cluster.
 
-    The records describe networks that are not active on this host (phase ``planned``).
+    The records come from etcd and have the phase ``planned``, as for a network that is not active on this host.
     """
     if not host.is_clustered:
         return []

@@ -81,9 +81,9 @@ def answer(root: Path, client: Client, member: AdmittedHost, path: str, body: Js
 
 
 def watch_request(member: AdmittedHost, body: Json) -> Json:
-    """Return a cluster host's watch request, limited to the keys that the host may watch.
+    """Return a cluster host's watch request; a worker's request keeps only the allowed fields.
 
-    Raises InvalidArgument for a malformed request.
+    Raises InvalidArgument for a malformed request, and Forbidden for keys that a worker is not allowed to watch.
     """
     try:
         return body if member.role == MANAGER else store_calls.checked_watch(body)

@@ -105,7 +105,7 @@ def _next_index(client: Client) -> int:
 
 
 def next_free(last: int, used: Collection[int]) -> int:
-    """Return the next unused number after ``last``, continuing with the lowest number after the highest.
+    """Return the next unused number after ``last``; the search continues from 1 after the highest number.
 
     Raises InvalidArgument if all numbers are used.
     """

@@ -22,16 +22,14 @@ GUEST_SECONDS = 10.0
 KNOWN_SECONDS = 30.0
 """Maximum seconds for one request of a known host (with certificate or token).
 
-The time begins at the request's first byte and ends at the answer's last byte.
+The time begins when the server has read the request, and ends when the server has sent the answer.
 """
 IDLE_SECONDS = 60.0
-"""Seconds after which the server closes an idle connection of a known host (a host with a certificate or a valid
-token).
+"""Seconds that a known host (with certificate or token) has after an answer to send the next request. After this time,
+the server closes the connection.
 """
 GUESTS_EACH, GUESTS = 64, 512
-"""Maximum number of guests (clients without certificate or token) that one IPv4 address or IPv6 /64 may have, and of
-all guests together.
-"""
+"""Maximum number of guests (clients without certificate or token) from one IPv4 address or IPv6 /64, and in total."""
 CONNECTIONS_EACH = 256
 """Maximum number of connections that a manager's server accepts from one node."""
 INTERVAL = 0.25
@@ -98,7 +96,8 @@ class Visits:
     def _surplus(self, place: str) -> Visit | None:
         """Return the guest to disconnect before a new guest from ``place`` (an address or a /64) is added, or None.
 
-        The caller holds the lock.
+        If ``place`` has too many guests, this is the oldest guest from ``place``. If all places together have too many,
+        it is the oldest guest from the place with the most guests. The caller holds the lock.
         """
         counted = Counter(v.place for v in self._visits if not v.node)
         if counted[place] >= GUESTS_EACH:
@@ -110,7 +109,7 @@ class Visits:
         return min((v for v in self._visits if not v.node and v.place == crowded), key=lambda v: v.until)
 
     def know(self, visit: Visit, node: str, expires: float = float("inf")) -> bool:
-        """Record that a connection belongs to the host ``node``; return False if it has too many connections."""
+        """Record that a connection belongs to the host ``node``; return False if the host has too many connections."""
         with self._lock:
             if sum(v.node == node for v in self._visits) >= CONNECTIONS_EACH:
                 return False

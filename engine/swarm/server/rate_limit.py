@@ -10,12 +10,12 @@ import threading
 import time
 
 BURST, RATE = 8 << 20, 128 << 10
-"""Two limits of a node's requests to a manager: the bytes that it may use without waiting (its budget), and the bytes
-that the budget regains per second.
+"""The bytes of requests that a node may send to a manager without waiting (its budget), and the bytes that the budget
+regains per second.
 """
 READING, CHANGING, ASKING = 512, 2048, 64 << 10
 """Bytes that a reading request, a changing request and a question to another host cost in a node's budget, in addition
-to the request's own size. The other host works for a question, so a node can ask two each second.
+to the request's own size. Because a question makes another host work, its cost allows only two questions per second.
 """
 LONGEST_WAIT = 10.0
 """Maximum seconds that a node's request may be delayed; a request that needs a longer delay is refused."""

@@ -176,7 +176,7 @@ class ManagerServer:
         visit.allow(KNOWN_SECONDS)
         self._charge(member, request)
         if request.path == store_calls.WATCH:
-            access.member_of(client, node)  # check again: raises Unavailable if the node was removed meanwhile
+            access.member_of(client, node)  # check again, because `_charge` may have waited
             store_calls.watch(visit, client, access.watch_request(member, request.body))
             return False
         answer = access.answer(self.root, client, member, request.path, request.body)

@@ -45,7 +45,7 @@ def _check_span(body: dict[str, Any]) -> None:
     prefix, end = keys.SHARED.encode(), end_of(keys.SHARED).encode()
     key = b64decode(str(body.get("key", "")), validate=True)
     last = b64decode(str(body.get("range_end", "")), validate=True)
-    if not key.startswith(prefix) or (last and not key < last <= end):  # also refuses range_end "\0": all later keys
+    if not key.startswith(prefix) or (last and not key < last <= end):  # refuses range_end "\0" (all later keys) too
         raise Forbidden(NOT_SHARED)
 
 
