@@ -41,8 +41,8 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
 
     If no agent is running and ``start`` is True, the function starts an agent. Blocks up to ``timeout`` seconds.
 
-    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case, only
-    the DNS names are updated later. In a dry run, does nothing and returns True.
+    Returns False if the agent could not be reached, refused this process, or was not ready in time. In that case, the
+    agent's services follow the change later. In a dry run, does nothing and returns True.
     """
     if recording.is_dry_run():
         return True
@@ -60,9 +60,9 @@ def notify(run_dir: Path, root: Path, *, timeout: float = 10.0, start: bool = Tr
 def ask(run_dir: Path, line: str, patience: float) -> str | None:
     """Send one line to the agent and return the agent's answer.
 
-    Returns "late" if no answer arrives within ``patience`` seconds. Returns None if no agent is listening. An agent
-    that a signal has stopped is killed, and None is returned. If ``patience`` is 0 or less, the function does not wait
-    for the answer and returns "".
+    Returns "late" if no answer arrives within ``patience`` seconds. Returns None if no agent is listening, or if the
+    agent had to be killed because SIGSTOP had stopped it. If ``patience`` is 0 or less, the function does not wait for
+    the answer and returns "".
     """
     try:
         sock = connect(run_dir, peer.CONNECT_TIMEOUT_SECONDS)
