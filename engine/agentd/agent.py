@@ -50,7 +50,7 @@ class Agent:
         self._control = Control(loop, listener, self.reconcile, self.status, guarded)
         self._quiet, self._read, self._records = 0, object(), Snapshot()
         self._unneeded, self.signalled = False, False
-        self._known = False  # whether the last snapshot had networks, as each used store has
+        self._known = False  # True after a snapshot with networks: an empty one then means a deleted store
 
     def reconcile(self) -> bool:
         """Read the local store and update every service; return False if a service failed.

@@ -14,8 +14,8 @@ from engine.eventloop.loop import Loop
 from engine.recovery.link_repair import ENDPOINT, NETWORK, Subject
 
 SYSCTLS = frozenset(("accept_ra", "disable_ipv6", "forwarding", "proxy_arp_pvlan", "route_localnet"))
-"""The sysctls of a bridge that hawse sets. The kernel reports no change of most of them. inotify(7) reports the changes
-of programs that use the same /proc as the agent.
+"""The sysctls that hawse sets for a network's bridge. The kernel does not report changes of most of them by netlink.
+inotify(7) reports only changes by programs that use the same /proc as the agent.
 """
 
 
@@ -135,7 +135,7 @@ def marked(change: Change) -> Subject | None:
 
 
 def _author(change: Change) -> str:
-    """Return the name and id of the process that made a change, or "" if unknown or if it is the agent itself."""
+    """Return the name and id of the process that made a change; "" for an unknown process and the agent itself."""
     if change.author in (0, os.getpid()):
         return ""
     with suppress(OSError), open(f"/proc/{change.author}/comm", encoding="utf-8", errors="replace") as file:

@@ -23,11 +23,13 @@ DEBOUNCE_SECONDS = 0.03
 BUSY_SECONDS = 0.5
 """Seconds until the next comparison of a subject that a command is changing."""
 NEW_SECONDS = 1.0
-"""Seconds from the first snapshot with a new subject until the first comparison of the subject, if the kernel reports
-nothing about it.
+"""Seconds from the first snapshot with a new subject until the subject's first comparison. A report of the kernel about
+the subject causes an earlier comparison.
 """
 LAP_SECONDS = 60.0
-"""Seconds in which all subjects are compared once, even without a report, if their cost stays below `SHARE`."""
+"""Seconds in which all subjects are compared once, even without a report. With slow comparisons, `SHARE` makes the
+time longer.
+"""
 QUIET_SHARE = 20
 """A comparison that took T seconds and found no difference is not repeated for `QUIET_SHARE` times T seconds."""
 FIRST_SHARE, SHARE = 4, 2000
@@ -195,7 +197,7 @@ class LinkThread:
             for member in compared.members if compared.differences else ():
                 self._paces.setdefault(member, Pace(now)).own(now, 0)
         elif not pace.rest and subject not in self._known and pace.due == NEVER:
-            del self._paces[subject]  # this network is new or deleted, so it needs no schedule yet
+            del self._paces[subject]  # the subject is new or deleted, so it needs no schedule
         return (pace.rest if damaged else 0.0), by
 
     def _tell(self, subject: Subject, compared: Comparison, seconds: float, rest: float) -> None:

@@ -104,8 +104,8 @@ class Ours:
 class LinkService:
     """The service that keeps the links of all networks as the records require.
 
-    ``repair`` compares and repairs one network or container. ``heal`` returns whether
-    daemon.json lets the agent repair.
+    ``repair`` compares and repairs one network or container. ``heal`` returns whether daemon.json lets the agent
+    repair.
     """
 
     name = "links"

@@ -55,8 +55,8 @@ class Pace:
     def looked(self, began: float, now: float, share: float | None = None) -> None:
         """Record that a comparison, which started at ``began``, has ended.
 
-        After a change by another program, the number of immediate comparisons (`PATIENCE_ROUNDS`) is reduced by one. At
-        zero, the next comparison is delayed. Each delay is twice as long as the last delay, up to
+        After a change by another program, one immediate comparison less is left (see `PATIENCE_ROUNDS`). If none was
+        left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
         `LONGEST_REST_SECONDS`. ``share``, if given, replaces `SHARE`.
         """
         self._not_before = now + (SHARE if share is None else share) * (now - began)

@@ -2,11 +2,11 @@
 
 When another program changes this state, the kernel notifies the thread, and the thread then compares the kernel with
 the records. After hawse's own changes the thread also compares, but later. At that time, a command may have written its
-record and not yet changed the kernel. Therefore the thread repairs such a difference only if two comparisons in a row
-find it.
+record and not yet changed the kernel. Therefore the thread then repairs a difference only if two comparisons in a row
+find the difference.
 
-The driver compares and repairs (`drivers.api.Repairer`). It runs in a thread, because the agent's other services must
-not wait for a long comparison.
+The driver compares and repairs (`drivers.api.Repairer`). A thread calls the driver, because the agent's other services
+must not wait for a long comparison.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class RepairThread:
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
-        self._settled = False  # True after the first comparison; ``superseded`` is sent only after it
+        # ``superseded`` is sent only after the first comparison, which may find what an older version of hawse made.
+        self._settled = False
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"repair {name}", daemon=True)

@@ -1,4 +1,4 @@
-"""Watch the etcd store, renew this host's lease, and program the endpoints of other hosts as peers."""
+"""The threads that watch the etcd store, renew this host's lease, program peers, and answer other hosts' questions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPAIR_LOCK_SECONDS = 0.2
 
 
 class ClusterNode:
-    """The cluster threads of this host; each thread wakes the agent's loop when DNS names have changed."""
+    """The cluster threads of this host. They call ``notify_agent`` to make the agent update its services."""
 
     def __init__(self, root: Path, run: Path, membership: ClusterMembership, notify_agent: Callable[[], None]) -> None:
         self._root, self._run, self._membership, self._notify_agent = root, run, membership, notify_agent
@@ -191,7 +191,7 @@ class ClusterNode:
     def keep(self) -> None:
         """Restart ended processes (etcd member, manager's server), renew certificates, trim logs, save the snapshot.
 
-        The certificates are a manager's own. The snapshot of the cluster's records is saved to disk.
+        On a worker, only the logs are trimmed and the snapshot of the cluster's records is saved to disk.
         """
         if self._membership.is_manager:
             known = memberships.load(self._root)

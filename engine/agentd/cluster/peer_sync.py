@@ -61,8 +61,8 @@ class PeerSync:
     def verify(self, identity: str) -> Sequence[str]:
         """Repair a network's devices and tables on this host; return one line for each difference.
 
-        Other threads call this after the kernel reported a change. A missing tunnel is not repaired, because only the
-        cluster's records describe it.
+        Other threads call this method after the kernel reported a change. A missing tunnel is not returned, because it
+        is no change of the kernel: the records do not have the other host's public key yet.
         """
         with self._condition:
             view, spec = self._view, self._networks.get(identity)

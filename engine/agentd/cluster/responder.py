@@ -25,9 +25,9 @@ WAITING_LIMIT = 4
 CHECKING_TIMEOUT_SECONDS = 3.0
 """Seconds after which the process that answers a question is ended."""
 KILL_SECONDS = 1.0
-"""Seconds from the first signal to that process until SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL for a process that has not answered in time."""
 LONGEST_PAUSE_SECONDS = 0.5
-"""Maximum seconds of the pause after an answer if another question waits. The pause is as long as the work was."""
+"""Maximum seconds of the pause before a waiting question. The pause is as long as the last answer took."""
 
 
 class Responder:
@@ -60,7 +60,7 @@ class Responder:
             if question.node == self._membership.node_id:
                 self._waiting.put_nowait(question)
         except (ValueError, RecursionError, queue.Full):
-            return  # the queue is full: the asking host gets no answer
+            return  # the question is malformed or the queue is full: the asking host gets no answer
 
     def stop(self) -> None:
         """Ask the thread to end; does not wait."""

@@ -28,8 +28,9 @@ FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
 class StoreWatcher:
     """A thread that calls the function ``changed`` with every new snapshot of the etcd store.
 
-    The thread continues from the snapshot ``known``. The function ``open_client`` opens a client of the store. The
-    thread calls the function ``asked`` with each new question of a host to a host. Questions are in no snapshot.
+    The thread continues from the snapshot ``known``, or first reads all records if ``known`` is None. The function
+    ``open_client`` opens a client of the store. The thread calls the function ``asked`` with each new question from one
+    host to another. Questions are in no snapshot.
     """
 
     def __init__(
