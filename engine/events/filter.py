@@ -8,7 +8,10 @@ from engine.filters.rules import matches_exactly, matches_labels
 from engine.model import Event, Filters
 
 NAMES = ("daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config")
-"""The filter keys whose values are prefixes of the id or the name of an event's object, whatever its type."""
+"""The filter keys whose values are compared with the beginning of the id and the name of an event's object.
+
+The object may be of any type: as in Docker, the key ``container`` can match an event of a network.
+"""
 WITH_COMMAND = ("health_status", "exec_create", "exec_start")
 """Actions that end with a colon and a text. A filter with one of these words matches any such text."""
 TAG = re.compile(r"(?s)(?P<name>.+?)(?::[^/]*)?(?:@.*)?")

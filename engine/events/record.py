@@ -19,7 +19,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def container(tx: Transaction, record: ContainerRecord, action: str, attributes: Mapping[str, str] = NONE) -> None:
-    """Add an event of a container; its labels, image and name are added to the attributes.
+    """Add an event of a container; the container's labels, image and name are added to the event's attributes.
 
     As in Docker, a label replaces an attribute with the same name.
     """
@@ -41,7 +41,7 @@ def died(tx: Transaction, record: ContainerRecord) -> None:
 
 
 def network(tx: Transaction, record: NetworkRecord, action: str, attributes: Mapping[str, str] = NONE) -> None:
-    """Add an event of a network; its name and driver are added to the attributes."""
+    """Add an event of a network; the network's name and driver are added to the event's attributes."""
     driver = "null" if record.config_only else record.driver
     scope = "swarm" if record.scope == "swarm" and action in ("create", "remove") else "local"
     tx.put_event(Event("network", action, record.id, {**attributes, "name": record.name, "type": driver}, scope))
@@ -64,7 +64,7 @@ def pruned(tx: Transaction, kind: str, reclaimed: int) -> None:
 
 
 def daemon(tx: Transaction, action: str, attributes: Mapping[str, str]) -> None:
-    """Add an event of hawse on this host; its name and id are the name of the host."""
+    """Add an event of hawse itself; the event's object has the host name as id and name."""
     name = os.uname().nodename
     tx.put_event(Event("daemon", action, name, {**attributes, "name": name}))
 

@@ -58,6 +58,6 @@ def grouped(differences: Iterable[Difference]) -> dict[str, list[str]]:
 
 
 def brief(whats: Sequence[str]) -> str:
-    """Return the first items as text, with the number of the other items."""
+    """Return the first `FEW` items as text, with the number of the other items."""
     more = len(whats) - FEW
     return ", ".join(whats[:FEW]) + (f" and {more} more" if more > 0 else "")

@@ -24,8 +24,9 @@ class EventStream:
     """Iterates over the events that match the options, in their order, each once.
 
     With neither ``since`` nor ``until``, the first event is the next one after the creation of the stream. With
-    ``since``, the past events since then come first. The iteration ends at ``until``; without ``until`` it ends when
-    `stop` is called. Other threads may call `stop`. Only one thread may iterate, and then call `close`.
+    ``since``, the past events since then come first. With only ``until``, all past events come first. The iteration
+    ends at ``until``, or earlier when `stop` is called. Other threads may call `stop`. Only one thread may iterate, and
+    then call `close`.
 
     ``client`` is the descriptor of a connection, or -1. The iteration also ends when the other side closes this
     connection.
@@ -90,7 +91,7 @@ class EventStream:
                     yield event
 
     def _wait(self) -> None:
-        """Wait for new events, for `stop`, for ``until``, or for the end of the client."""
+        """Wait for new events, for `stop`, for ``until``, or until the client closes its connection."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         if self._client >= 0:

@@ -48,7 +48,7 @@ class EventWatch:
         return wake
 
     def leave(self, wake: int) -> None:
-        """Close an eventfd that `join` has returned; after the last one, the thread ends."""
+        """Close an eventfd that `join` has returned; when all are closed, the thread ends."""
         with self._lock:
             self._joined.remove(wake)
             os.close(wake)
