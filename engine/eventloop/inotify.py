@@ -21,7 +21,7 @@ TIMER_SECONDS = 1
 _TIMER = struct.Struct("@4l")  # itimerspec
 
 Seen = Callable[[str, int], None]
-"""A function that is called with an inotify event: the event's mask and the name in the watched directory.
+"""A function that is called for an inotify event, with the name in the watched directory and the event's mask.
 
 The name is "" if the watched file itself has changed.
 """
@@ -92,11 +92,12 @@ class Inotify:
 
 
 def watch_directory(directory: str | os.PathLike[str], mask: int) -> int:
-    """Return a file descriptor that becomes readable when files in a directory change; raises OSError.
+    """Return a file descriptor that becomes readable when files in a directory change.
 
-    The caller reads the descriptor, which blocks if nothing has changed, and closes it. A user has 128 inotify
-    descriptors by default (fs.inotify.max_user_instances). If none is free, the returned descriptor is a timer, which
-    is readable each `TIMER_SECONDS`.
+    Raises OSError, for example if the directory is missing. The caller reads the descriptor, which blocks if nothing
+    has changed, and closes the descriptor. A user has 128 inotify descriptors by default
+    (fs.inotify.max_user_instances). If none is free, the function returns a timer that is readable each
+    `TIMER_SECONDS`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(os.O_CLOEXEC)

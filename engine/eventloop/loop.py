@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 TURN = 8
-"""Maximum number of low-priority (background) handlers that are called in one round of the loop."""
+"""Maximum number of low-priority (background) handlers that the loop calls before it polls all descriptors again."""
 FEW_TIMERS = 64
-"""Number of cancelled timers that may stay in the loop's queue until they are due; more are removed early."""
+"""Up to this number, cancelled timers stay in the loop's queue until they are due."""
 
 
 class Timer:
@@ -144,7 +144,7 @@ class Loop(DescriptorWatcher):
             self._cancelled = 0
 
     def stop(self) -> None:
-        """Make `run` return after the current round."""
+        """Make `run` return as soon as the handlers and timers that are ready now have been called."""
         self._running = False
 
     def run(self) -> None:
@@ -184,7 +184,7 @@ class Loop(DescriptorWatcher):
 
 
 class Background(DescriptorWatcher):
-    """A watcher whose handlers have low priority: in one round, the loop calls at most `TURN` of its ready handlers.
+    """A watcher whose handlers have low priority: after each poll, the loop calls at most `TURN` of them.
 
     Therefore the loop's other handlers wait for at most `TURN` low-priority handlers, even if many descriptors are
     ready.

@@ -54,8 +54,9 @@ def inside(netns: int, action: Callable[[], T]) -> T:
 def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[socket.SocketType]:
     """Make ``number`` sockets in the network namespace ``netns``, or fewer if file descriptors run out.
 
-    Raises OSError if no socket can be made. The sockets have the type of Python's C module (`_socket`). Making an
-    object of the class socket.socket takes as long as the system call itself.
+    If ``netns`` is None, the sockets are made in the thread's present namespace. Raises OSError if no socket can be
+    made. The sockets have the type of Python's C module (`_socket`), because making an object of the class
+    socket.socket takes as long as the system call itself.
     """
     kind |= socket.SOCK_NONBLOCK
 
@@ -72,8 +73,9 @@ def sockets_in(netns: int | None, family: int, kind: int, number: int) -> list[s
 class PinnedNamespace:
     """An open network namespace, with a watch on the process or path through which it was opened.
 
-    The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. Raises
-    OSError if the path cannot be opened, or if the process or the inode number is not the expected one.
+    The function ``gone`` is called once, from the loop, when the process has ended or the path was removed. The
+    constructor raises OSError if the path cannot be opened, or if the process or the inode number is not the expected
+    one.
     """
 
     def __init__(
