@@ -68,7 +68,7 @@ class SwarmInit:
 class SwarmJoin:
     """The body of POST /swarm/join.
 
-    The host takes the role for which the join token was issued. If ``role`` is not "", it must be this role.
+    The host takes the role for which the join token was issued. If ``role`` is not "", the token must be for this role.
     """
 
     remote: str
@@ -331,9 +331,10 @@ class Containers(Protocol):
         """
 
     def rejoin(self) -> None:
-        """After a boot, connect adopted namespaces to their networks again, if their names exist again.
+        """Record the end of adopted namespaces; after a boot, connect them again if their names exist again.
 
-        The agent starts a new hawse process, which calls this method, when such a name appears.
+        When an adopted namespace ends or such a name appears, the agent starts a new hawse process, which calls this
+        method.
         """
 
 
@@ -353,7 +354,7 @@ class Images(Protocol):
         """Return the document of GET /images/{name}/json."""
 
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
-        """Import all images of an archive; return for each image a record with only the names in the archive."""
+        """Import all images of an archive; return one record for each image, with only its names in the archive."""
 
     def save(self, references: Sequence[str], target: BinaryIO) -> None:
         """Write images as an archive for `load` and ``docker load``, each with one layer.
@@ -385,7 +386,10 @@ class Images(Protocol):
 
 
 class System(Protocol):
-    """The operations of Docker's /version and /info API, and the check of the store."""
+    """The operations on this host as a whole: Docker's /version, /info and /events.
+
+    Also the check of the store, traces, and the restoration after a boot.
+    """
 
     def version(self) -> Json:
         """Return the document of Docker's /version, with the versions of hawse and of this host."""
@@ -410,8 +414,8 @@ class System(Protocol):
         """Answer the question of another host's trace about this host's side of a path; changes nothing (a hawse
         extension).
 
-        Question and answer are JSON. The answer is "" if this host does not answer. The kernel kills this process if
-        the answer takes some seconds.
+        Question and answer are JSON. The answer is "" if this host does not answer. The kernel kills this process after
+        some seconds without an answer.
         """
 
     def swarm_state(self) -> str:
@@ -430,7 +434,7 @@ class System(Protocol):
     def boot(self, patience: float) -> BootReport:
         """Restore networks, containers and adopted namespaces after a boot of the host; idempotent.
 
-        The cluster's store is awaited for up to ``patience`` seconds.
+        On a cluster host, waits up to ``patience`` seconds until the etcd store answers.
         """
 
 
@@ -512,7 +516,7 @@ class Engine(Protocol):
 
     @property
     def system(self) -> System:
-        """The operations of Docker's /version and /info API."""
+        """The operations on this host as a whole, such as Docker's /version and /info."""
 
     @property
     def diagnostics(self) -> Diagnostics:

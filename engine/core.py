@@ -99,7 +99,7 @@ class LocalEngine:
 
     @cached_property
     def system(self) -> SystemVerbs:
-        """The operations of Docker's /version and /info API."""
+        """The operations on this host as a whole, such as Docker's /version and /info."""
         return SystemVerbs(self.host, prepare=lambda: Verbs(self.host).booting())
 
 
@@ -113,9 +113,9 @@ def require_net_admin() -> None:
 
 
 def _cleaned_up(host: Host, outcomes: Iterable[EngineError | None], number: int) -> Iterator[EngineError | None]:
-    """Yield ``number`` outcomes. Before the last one, schedule the cleanup of an unused host.
+    """Yield the ``number`` outcomes of removals; if the host is now unused, schedule its cleanup before the last one.
 
-    The cleanup is not scheduled after the last outcome, because a caller may stop there.
+    Because a caller may stop iterating at the last outcome, the cleanup is not scheduled after this outcome.
     """
     for place, outcome in enumerate(outcomes, 1):
         if place == number:
@@ -319,11 +319,11 @@ class ContainerVerbs(Verbs):
         return processes.exec_pid(self.reading(), reference, runner)
 
     def figures(self, references: Sequence[str]) -> Documents:
-        """Return the present figures of containers."""
+        """Return the present resource usage of containers."""
         return statistics.figures(self.reading(), references)
 
     def stats(self, reference: str, *, once: bool = False, one_shot: bool = False) -> Iterator[Json]:
-        """Yield the figures of a container each second."""
+        """Yield the resource usage of a container each second."""
         return statistics.stream(self.reading(), reference, once=once, one_shot=one_shot)
 
     def open_streams(self, reference: str, *, stdin: bool) -> ContainerStreams:

@@ -76,7 +76,10 @@ class DryRun:
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{process.identity()}-", dir=self.run))
 
     def open(self) -> Engine:
-        """Return the engine; raises Forbidden if the next command on this host would first restore the host."""
+        """Return the engine; raises Forbidden if the next command on this host would first restore the host.
+
+        Raises NotImplementedByHawse if this host is in a cluster.
+        """
         require_net_admin()
         if is_clustered(self.root):
             raise NotImplementedByHawse("a dry run is not possible on a host in a cluster: other hosts take part")
@@ -101,7 +104,7 @@ class DryRun:
         """Remove the copy of the store, and HAWSE_RUN if the dry run created it; idempotent."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         if self._made_run:
-            with suppress(OSError):  # another command uses it now
+            with suppress(OSError):  # another command uses HAWSE_RUN now
                 self.run.rmdir()
 
 
@@ -124,7 +127,7 @@ def _copy(store: Path, copy: Path) -> None:
 
 
 def _require_rest(host: Host) -> None:
-    """Raise Forbidden if the next command would first restore a boot or finish a killed command's work."""
+    """Raise Forbidden if the next command would first restore the host after a boot or a killed command."""
     with host.store.read() as reader:
         here = reader.has_custom_networks() or reader.has_containers()
         if here and not shared_state.is_of_this_boot(reader):
@@ -170,7 +173,7 @@ class _Runtime:
         self._created: dict[str, CreatedProcess] = {}
 
     def create(self, spec: ProcessSpec) -> CreatedProcess:
-        """Return this process instead of a container's process. Its new network namespace ends with it."""
+        """Return this process as the container's process; a new network namespace ends with this process."""
         pid, path = os.getpid(), spec.netns
         if path == "":
             with netns.new_netns():

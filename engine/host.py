@@ -1,8 +1,7 @@
 """A host as the engine uses it: its directories, configuration, store, runtime and drivers.
 
 Before a command changes the kernel, it records an intent in the store. If the command is killed, the next command
-resolves the intent: it undoes creations and finishes removals. This module never waits for a process that is still
-running.
+resolves the intent: it undoes creations and finishes removals. The intent of a process that still runs is not resolved.
 
 For calls to drivers, this module converts records to the drivers' types, and driver errors to engine errors. For the
 command line, it converts failures of the operating system and of the runtime to engine errors.
@@ -327,7 +326,7 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
 def raises_engine_errors(verbs: Verbs) -> Verbs:
     """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
 
-    Objects of the class have either a ``host``, or ``places`` (the directories that may be on a full disk).
+    Objects of the class have either the attribute ``host``, or ``places`` (the directories that may be on a full disk).
 
     BrokenPipeError is not converted, because it means that the reader of the command's output has ended.
     """
@@ -355,7 +354,10 @@ def _guarded(items: Iterator[Any], places: Iterable[Path]) -> Iterator[Any]:
 
 @contextmanager
 def translation(places: Iterable[Path]) -> Iterator[None]:
-    """Convert the block's failures to engine errors, which name a directory in ``places`` if its disk is full."""
+    """Convert the block's OSError, MemoryError and RuntimeFailure to an engine error.
+
+    If one of the directories ``places`` is on a full disk, the error's text names this directory.
+    """
     try:
         yield
     except BrokenPipeError:

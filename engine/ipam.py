@@ -281,9 +281,9 @@ class Usage:
 
 
 def usage(subnet: IPNetwork, used: Sequence[int], ip_range: IPNetwork | None = None) -> Usage:
-    """Return how many addresses of a subnet are used and available; ``used`` are its used addresses, ascending.
+    """Return how many addresses of a subnet are used and available.
 
-    The time grows with the logarithm of the number of used addresses.
+    ``used`` are the used addresses in ascending order. The time grows with the logarithm of their number.
     """
     low, high = bounds(subnet)
     first, last = usable(subnet)

@@ -325,7 +325,7 @@ class PortRecord:
 
 
 FORMER = "former"
-"""The phase of an endpoint from before the reboot, which exists only in the store.
+"""The phase of an endpoint that existed before the last reboot and now exists only in the store.
 
 The endpoint keeps its addresses and ports for the next run of its container.
 """
@@ -367,7 +367,7 @@ class NetworkAttachment:
     network: str  # network name or id as typed; the key in NetworkSettings.Networks
     settings: EndpointSettings
     network_id: str = ""
-    named: bool = False  # true if the network existed at connect time; required for DNS names there
+    named: bool = False  # true if the network existed at connect time: inspect shows DNS names before the first start
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,7 +463,10 @@ class EventOptions:
 
 @dataclass(frozen=True, slots=True)
 class BootReport:
-    """The result of a boot: numbers of restored objects, missing adopted namespaces, and a line for each problem."""
+    """The result of the restoration after a boot: the numbers of restored objects, and what could not be restored.
+
+    ``absent`` has the names of adopted namespaces that do not exist yet. ``problems`` has one line for each failure.
+    """
 
     networks: int
     containers: int

@@ -170,7 +170,7 @@ def is_user_defined(mode: str) -> bool:
 def parse_link(text: str) -> tuple[str, str]:
     """Return the container's name and the alias of a ``--link`` value; without an alias, the name is the alias.
 
-    Raises `EngineError`.
+    Raises `EngineError` if the value is empty or has more than one colon.
     """
     if not text:
         raise EngineError("empty string specified for links")
@@ -229,9 +229,9 @@ def natural_key(text: str) -> bytes:
     Digits sort before other bytes. If two numbers are equal, the number with fewer leading zeros comes first. The key
     is of the type bytes, so that SQLite can sort by the key too.
 
-    In the key, each number begins with two NUL bytes, which sort before all other bytes. After the NUL bytes come the
-    length of the number without leading zeros, the digits of the number, and its length with leading zeros. A NUL byte
-    in the text is followed by the byte FF in the key.
+    In the key, each number begins with two NUL bytes, which sort before all other bytes. Then come the length and the
+    digits of the number without leading zeros, and the length with leading zeros. A NUL byte in the text is followed by
+    the byte FF in the key.
     """
     return DIGITS.sub(_number, text.encode("utf-8", "surrogateescape").replace(b"\0", b"\0\xff"))
 

@@ -111,7 +111,7 @@ def _check_path(path: str) -> None:
         try:
             status = _found(place or "/", make=sticky)
         except OSError:
-            return  # the path is unusable, or only root or the calling user can create the path
+            return  # the path is unusable, or is missing and no other user can create it
         if stat.S_ISLNK(status.st_mode):
             _check_owner(place, status, in_sticky=sticky)
             links += 1

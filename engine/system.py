@@ -1,4 +1,4 @@
-"""Build the documents of Docker's /version and /info, with the values of hawse and this host."""
+"""The operations on this host as a whole; builds Docker's /version and /info with the values of hawse and this host."""
 
 from __future__ import annotations
 
