@@ -21,8 +21,8 @@ from engine.store.api import Reader
 def document(host: Host, references: Sequence[str]) -> Json:
     """Return the networks that ``references`` name, or all networks that are in use or that the user created.
 
-    Each network has its containers on this host, and those on other hosts if it is a cluster network. Raises NotFound
-    for an unknown reference.
+    Each network lists its containers on this host; a cluster network also lists its containers on other hosts. Raises
+    NotFound for an unknown reference.
     """
     view, membership = _cluster(host)
     with host.store.read() as reader:
@@ -69,7 +69,7 @@ def _network(reader: Reader, record: NetworkRecord, view: View | None, membershi
 
 
 def _members(reader: Reader, network: NetworkRecord) -> Iterator[Json]:
-    """Yield the containers of this host on a network."""
+    """Yield the entry of each running container of this host on a network."""
     for endpoint in reader.endpoints(network_id=network.id):
         container = reader.container(endpoint.container_id)
         if endpoint.phase == "live" and container is not None and is_alive(container):
@@ -92,7 +92,7 @@ def _member(network: NetworkRecord, endpoint: EndpointRecord, container: Contain
 
 
 def _remote(endpoint: SharedEndpoint, view: View) -> Json:
-    """Return a container of another host. Only its names and addresses are known."""
+    """Return the entry of a container on another host; this host knows only its names and addresses."""
     name = endpoint.names[0] if endpoint.names else endpoint.container_id[:SHORT_ID]
     return {
         "Name": name,

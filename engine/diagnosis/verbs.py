@@ -35,6 +35,6 @@ class DiagnosisVerbs:
     def map(self, references: Sequence[str]) -> Json:
         """Return the networks with their containers, addresses, names and ports.
 
-        Without references, return all networks.
+        Without references, return the networks that are in use or that the user created.
         """
         return network_map.document(self._reading(), references)

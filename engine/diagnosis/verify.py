@@ -21,8 +21,8 @@ from engine.swarm import verify as swarm_verify
 def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bool) -> Strings:
     """Return one line for each difference between a network with its containers and the records.
 
-    With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store. A worker
-    has no record of a cluster network that none of its containers uses.
+    With ``fix``, the differences are repaired. A cluster network is also compared with the cluster's store. If no
+    container of this host uses a cluster network, this host may have no record of the network to compare.
     """
     with host.store.read() as reader:
         matches = reader.find_networks(reference)
@@ -41,7 +41,7 @@ def verify(host: Host, prepare: Callable[[], object], reference: str, *, fix: bo
 
 
 def _local(host: Host, record: NetworkRecord, *, fix: bool) -> Strings:
-    """Compare the network and its containers; with ``fix``, also repair them."""
+    """Return one line for each difference of the network or its containers; with ``fix``, also repair them."""
     with host.store.read() as reader, translate_driver_errors():
         records = read_records(reader)
         shared = _shared(host, reader, record) if records.of_this_boot and record.phase == "live" else ()

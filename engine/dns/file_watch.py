@@ -1,4 +1,4 @@
-"""Watches one file for edits, replacement and changed symbolic links; reports several quick changes only once."""
+"""Watches one file for edits, replacement and changed symbolic links. Several quick changes give one report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.eventloop.inotify import (
 from engine.eventloop.loop import Loop, Timer
 
 RETRY_INTERVAL_SECONDS = 0.05
-"""Seconds without a file change after which the watch reports the changes so far."""
+"""Seconds after the last file change until the watch reports all changes together."""
 GONE = DELETE_SELF | MOVE_SELF
 
 

@@ -33,7 +33,7 @@ SILENT_PENALTY_SECONDS = 15.0
 
 
 class Asker(Protocol):
-    """The sandbox that sent a query to be forwarded, with the data that this module needs."""
+    """The sandbox that sent a query; this module needs only its namespace, its queries and its DNS settings."""
 
     netns: int
     outstanding: Outstanding
@@ -46,7 +46,7 @@ class Asker(Protocol):
 class Outstanding:
     """The forwarded queries of one sandbox that have no reply yet.
 
-    All sandboxes share ``quota``, which limits the number of unanswered queries.
+    ``quota`` limits the number of unanswered queries of all sandboxes together.
     """
 
     __slots__ = ("_claims", "_quota", "forwards", "silent", "sockets", "streams")

@@ -1,7 +1,8 @@
 """Receives and sends many datagrams per call, with recvmmsg(2) and sendmmsg(2), which Python's sockets do not offer.
 
-A reply is written over its query in memory. Therefore the reply keeps the query's id (the first `ID` bytes), and the
-kernel sends the reply to the query's sender. This module does not interpret the content of datagrams.
+A reply is written over its query in memory, after the query's id (the first `ID` bytes). The kernel has stored the
+sender's address of the query in a second buffer, which `sendmmsg` uses as the destination of the reply. This module
+does not interpret the content of datagrams.
 """
 
 from __future__ import annotations

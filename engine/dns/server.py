@@ -39,7 +39,7 @@ The time is doubled after each failure, up to `LAST_RETRY`.
 """
 LAST_RETRY = 60.0
 FILL_SECONDS = 0.2
-"""Seconds for which one round of the loop opens the sockets of new sandboxes."""
+"""Maximum seconds for which the service opens sockets of new sandboxes before the event loop calls other handlers."""
 PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
 
 
@@ -103,9 +103,9 @@ class DnsService:
         self._fill()
 
     def _fill(self) -> None:
-        """Open the sockets of new sandboxes for up to `FILL_SECONDS`; the loop opens the others in later rounds.
+        """Open the sockets of new sandboxes for up to `FILL_SECONDS`; a timer calls this again for the remaining ones.
 
-        As a result, a starting agent serves commands and the first sandboxes while it opens the others.
+        As a result, a starting agent serves commands and the first sandboxes before all sockets are open.
         """
         if self._filling is not None:
             self._filling.cancel()
@@ -198,7 +198,7 @@ class DnsService:
 
 
 def _same_place(old: SandboxView, new: SandboxView | None) -> bool:
-    """Return whether the sandbox's sockets can stay open: its namespace, path and process are unchanged."""
+    """Return whether the sandbox's sockets can stay open, because its namespace, path and process are unchanged."""
     if new is None or new is old:
         return new is old
     return bool(PLACE(old) == PLACE(new))

@@ -54,8 +54,8 @@ class FreshSockets:
     def take(self, netns: int | None, family: int, under_way: int) -> socket.SocketType:
         """Return a UDP socket for one query; raises OSError if no socket can be made.
 
-        In a sandbox, sockets are made together: as many as there are unanswered queries (``under_way``), at most
-        `AHEAD`.
+        In a sandbox's namespace, several sockets are made together: one for each unanswered query (``under_way``), at
+        most `AHEAD`. If ``netns`` is None, one socket is made in the host's namespace.
         """
         ready = self._ready.get((netns, family))
         if not ready:

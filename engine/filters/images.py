@@ -21,8 +21,8 @@ def filter_images(
 ) -> list[ImageRecord]:
     """Return the images that match the filters.
 
-    The caller's function ``created_of`` returns the creation time of the image with the given reference, or raises an
-    error.
+    ``created_of`` returns the creation time of the image that a reference names, or raises an error. The filters
+    ``before`` and ``since`` need it.
     """
     check_keys(filters, _KEYS)
     dangling = _dangling(filters)

@@ -30,4 +30,4 @@ def _has(document: Json, key: str, value: str) -> bool:
     beginnings = {"id": document["ID"], "name": document["Description"]["Hostname"]}
     if key in beginnings:
         return str(beginnings[key]).startswith(value)
-    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # label filters match no node
+    return value == {"role": document["Spec"]["Role"], "membership": "accepted"}.get(key)  # nodes have no labels

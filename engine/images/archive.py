@@ -219,7 +219,10 @@ def _saved(archive: _Archive, entry: Any) -> ArchivedImage:
 
 
 def _from_index(archive: _Files, index: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[ArchivedImage]:
-    """Yield the images of an OCI index. A nested index holds one image for several platforms."""
+    """Yield the images of an OCI index.
+
+    A nested index lists one image for several platforms. `_of_this_platform` chooses from its entries.
+    """
     where = "struct field Index.manifests"
     entries = [object_at(e, where, "v1.Descriptor") for e in list_at(index.get("manifests"), where, "[]v1.Descriptor")]
     for entry in _of_this_platform(entries) if depth else entries:

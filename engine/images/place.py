@@ -36,7 +36,7 @@ class Placer:
     """Creates the members of layers as files, one layer after another.
 
     ``size`` is the number of bytes in all files. ``members`` counts the members, the missing parent directories and the
-    layers; this count must stay below the limit.
+    layers; `Limits.members` is its maximum.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -35,12 +35,15 @@ class SavedImage:
     names: list[str] = field(default_factory=list)
 
     def add(self, names: Iterable[str]) -> None:
-        """Add names; digests and names that the image already has are left out."""
+        """Add tags of the image to its names in the archive; digests and repeated names are left out."""
         self.names.extend(name for name in names if name in self.record.references and name not in self.names)
 
 
 def tags_of_repository(images: Iterable[ImageRecord], reference: str) -> Mapping[str, list[str]]:
-    """Return, by image id, the names in the repository that ``reference`` (without tag and digest) names."""
+    """Return the names in a repository by image id.
+
+    The result is empty if ``reference`` is invalid, or has a tag or a digest.
+    """
     try:
         parsed = parse_reference(reference)
     except InvalidArgument:
@@ -89,7 +92,7 @@ def _write_layer(root: str, target: io.BufferedRandom) -> str:
         for path, name in _entries(root):
             info = layer.gettarinfo(path, name)
             if info is None:
-                continue  # a socket
+                continue  # a socket, which tar cannot store
             info.uname = info.gname = ""
             info.mtime = int(info.mtime)
             info.pax_headers = {} if info.issym() else _xattrs(path)

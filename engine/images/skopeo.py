@@ -36,7 +36,7 @@ _PREFIX = re.compile(
     r'^(?:Error parsing image name|initializing source|Error retrieving manifest)[^"]*"?docker://[^ ]*: '
 )
 _POLL_SECONDS = 0.1
-_MESSAGES_LIMIT = 1 << 16  # bytes of skopeo's messages that are read
+_MESSAGES_LIMIT = 1 << 16  # maximum bytes of skopeo's messages that are read
 _DENIED = ("requested access to the resource is denied", "unauthorized", "authentication required")
 _UNKNOWN = ("name unknown", "repository name not known to registry")
 

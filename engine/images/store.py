@@ -87,7 +87,7 @@ class ImageStore:
     def load(self, source: BinaryIO) -> Sequence[ImageRecord]:
         """Import all images of an archive, as `import_archive` does.
 
-        Return a record of each image, with only the names that are new.
+        Returns a record of each image, with only the names that the archive gives it.
         """
         return self._import(source, "")
 
@@ -164,10 +164,10 @@ class ImageStore:
             pull.check_platform(stored_config(self._get(str(name))))
 
     def check_platform(self, record: ImageRecord, reference: str, platform: str) -> str:
-        """Check that an image is for a platform, "" for this host's; return a warning, or "".
+        """Check that an image runs on ``platform``; return a warning for the user, or "".
 
-        Raises NotFound, as Docker does, if the image is not for the given platform. An image for another platform than
-        this host's gets a warning.
+        If ``platform`` is "", an image for another platform than this host's gives a warning. Otherwise, an image for
+        another platform raises NotFound, as in Docker.
         """
         wanted, actual = parse_platform(platform), platform_of(stored_config(record))
         if wanted.runs(actual):
@@ -248,7 +248,7 @@ class ImageStore:
                 events.image(transaction, record.id, "delete", record.id)
         if deleted:
             with self._incoming():
-                pass  # `_incoming` has deleted this image's files, because the record is gone
+                pass  # `_incoming` deletes this image's files, which have no record any more
         untagged: Documents = [{"Untagged": ref} for ref in dropped]
         return untagged + ([{"Deleted": record.id}] if deleted else [])
 
@@ -446,7 +446,8 @@ def _check_removal(
 ) -> None:
     """Raise Conflict if Docker would refuse to remove the image.
 
-    Docker refuses if the image has several names or if a container uses the image.
+    Without ``force``, Docker refuses to remove an image by its id if the image has several names, and an image that a
+    container uses. Even with ``force``, Docker refuses to remove an image by its id if a running container uses it.
     """
     short = record.id.removeprefix("sha256:")[:12]
     if not name and len(record.references) > 1 and not force:

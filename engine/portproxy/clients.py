@@ -1,7 +1,7 @@
 """The clients of the port proxy: the limits on their connections and flows, and the table of their UDP flows.
 
-A client is an address that uses one port. Clients form groups. Each client and each group may have a limited number of
-connections and flows (`engine.eventloop.quota`). The groups are:
+A client is a source address together with the published port that it uses. Clients form groups. Each client and each
+group may have a limited number of connections and flows (`engine.eventloop.quota`). The groups are:
 
 - all clients with the same address,
 - all clients of one IPv6 /64, because a host can use all addresses of its /64,
@@ -49,7 +49,7 @@ Key = tuple[object, bytes]
 
 
 class ProxyFlow:
-    """A UDP flow of the port proxy: one client of a port, and the socket to the port's target."""
+    """A UDP flow of the port proxy: one client of a published port, and the socket to the port's target."""
 
     __slots__ = ("claims", "key", "last", "origin", "socket", "target")
 

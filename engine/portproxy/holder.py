@@ -1,4 +1,4 @@
-"""The agent's service that holds published host ports. It binds a socket to each, so that no other program can bind it.
+"""The agent's service that holds published host ports: it binds a socket to each port, so that no other program can.
 
 While the firewall's rules exist, no packet reaches such a socket, because the rules change the packet's destination
 first. While the rules are missing (`nft flush ruleset`), a filter of the socket drops all packets. The socket neither
@@ -66,7 +66,7 @@ class HoldService:
 
 
 def held(port: HostPort) -> socket.socket:
-    """Return a socket that is bound to a port and drops every packet; raises OSError if the port is in use."""
+    """Return a socket that is bound to ``port`` and drops every packet; raises OSError if ``port`` is in use."""
     family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
     sock = socket.socket(family, KINDS[port.protocol])
     try:

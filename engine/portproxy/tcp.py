@@ -227,12 +227,12 @@ class StreamEnd:
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 
     def watch(self) -> None:
-        """Start watching the socket for the events that this socket needs."""
+        """Start to watch the socket for the events that it needs now."""
         self.events = self.wanted()
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
-        """Update the events for which the socket is watched."""
+        """Watch the socket for the events that it needs now, if these events have changed."""
         events = self.wanted()
         if events != self.events:
             self.relay.watcher.change(self.socket.fileno(), events)

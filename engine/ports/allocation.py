@@ -212,7 +212,7 @@ class _Taken:
 
 @dataclass(slots=True)
 class _Allocation:
-    """The state of choosing host ports for one endpoint."""
+    """The choice of host ports for one endpoint: the ports in use, and the random ports chosen so far (``chosen``)."""
 
     probe: Probe
     taken: _Taken
@@ -257,8 +257,8 @@ class _Allocation:
     def _first_of_range(self, wish: _PortRequest) -> int:
         """Return the first port of the requested range that no endpoint uses.
 
-        Raises `PortConflict` if endpoints use all ports of the range. Raises `PortConflict` also if another program
-        uses the first port that no endpoint uses; no further port is tried.
+        Raises `PortConflict` if endpoints use all ports of the range. Also raises `PortConflict` if another program
+        uses this first port, because Docker tries no further port.
         """
         port = next((port for port in wish.spec.host_ports if self._untaken(wish, port)), 0)
         if not port:
@@ -308,7 +308,7 @@ def _from_anywhere(ranges: Sequence[range]) -> Iterator[int]:
 
 
 def _merge(records: Iterable[tuple[PortRecord, bool]]) -> list[PortRecord]:
-    """Join port records with consecutive ports into ranges, and sort the ranges by their highest ports.
+    """Join port records with consecutive ports into ranges. A range takes the place of the first of its records.
 
     Each record has a flag, which is True if the record's container port has a single binding. A record whose flag is
     False is not joined with other records. ``inspect`` shows several bindings of one container port in the order of

@@ -93,7 +93,7 @@ class HostProbe:
         return self._read_own()
 
     def _lines(self, table: str) -> list[str]:
-        """Return the sockets in a file of /proc/net; none if the kernel lacks the protocol or IPv6."""
+        """Return the line of each socket in a file of /proc/net; [] if the kernel lacks the protocol or IPv6."""
         try:
             return (self._proc / table).read_text().splitlines()[1:]
         except FileNotFoundError:
@@ -115,7 +115,7 @@ class HostProbe:
 def free_ports(local: tuple[int, int], reserved: Iterable[tuple[int, int]]) -> list[range]:
     """Return net.ipv4.ip_local_port_range without ip_local_reserved_ports.
 
-    Both arguments hold pairs of a first and a last port, and the last port is included.
+    ``local`` and each pair in ``reserved`` are the first and the last port of a range, which includes both.
     """
     first, last = local
     free = []

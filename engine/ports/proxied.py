@@ -138,7 +138,7 @@ class HostPort(NamedTuple):
 
 
 def held_ports(networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> Iterator[HostPort]:
-    """Yield the host ports that are published on this host now.
+    """Yield the published host ports that the agent holds, without the ports of long ranges (`RANGE_LIMIT`).
 
     Networks whose gateway mode is routed or isolated publish no port on the host.
     """

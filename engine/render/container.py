@@ -72,7 +72,7 @@ def container_document(
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None,  # the process of the API knows them
+        "ExecIDs": None,  # the API service fills this in, because only its process knows the ids
         "HostConfig": host_config_document(record),
         "GraphDriver": {"Data": None if files.layers is None else dict(files.layers), "Name": "overlay2"},
         **sizes,

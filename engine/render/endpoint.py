@@ -109,7 +109,7 @@ def _dns_names(record: ContainerRecord, attachment: NetworkAttachment) -> list[s
 
 
 def _mac(attachment: NetworkAttachment, endpoint: EndpointRecord | None) -> str:
-    """Return the endpoint's MAC address.
+    """Return the endpoint's MAC address, or "" for a stopped container.
 
     Before the container's first start, return the MAC address that the user requested, as typed.
     """

@@ -18,7 +18,8 @@ def ports_document(
 ) -> PortMap:
     """Render NetworkSettings.Ports, sorted as text.
 
-    A published port has its bindings. A port that is only exposed has null.
+    A published port has its bindings. A port that is only exposed has null. The document is empty if no network of the
+    container can publish ports.
     """
     if not any(_leads_outside(networks.get(endpoint.network_id)) for endpoint in endpoints):
         return {}

@@ -253,5 +253,5 @@ class DecodeCache:
         return typed
 
     def turn(self) -> None:
-        """End one reading of the store: remove the documents from the cache that this reading did not use."""
+        """End one reading of the store: remove from the cache the documents that this reading did not use."""
         self._last, self._now = self._now, {}

@@ -51,7 +51,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def described(pid: int) -> str:
-    """Return the words that name a process at the end of an error message, or "" for the pid 0."""
+    """Return the end of an error message that names a process, such as ": process 7 (hawse run)"; "" for the pid 0."""
     if not pid:
         return ""
     command = b""

@@ -4,8 +4,8 @@ The kernel releases a lock when the process that holds the lock ends. The store'
 consistent. The locks prevent two commands from changing the same container at the same time. Each lock protects one
 object. There is no global lock, and no command holds two locks of the same kind.
 
-A waiting command checks whether the holder of the lock is stopped. It names the holder to the user by a function (the
-notice) that the command line sets on a terminal. Without a notice, nothing is shown.
+A waiting command checks whether the holder of the lock is stopped. On a terminal, the command line sets a function (the
+notice), which names the holder of the lock to the user. Without a notice, nothing is shown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCK_TIMEOUT_SECONDS = 60.0
 """Seconds to wait for the lock of an object that another command holds. After this time, Unavailable is raised."""
 NOTICE_DELAY_SECONDS = 0.5
 Notice = Callable[[str], AbstractContextManager[object]]
-"""Shows a text as long as the context manager is active."""
+"""The type of a function that shows a text to the user while its context manager is active."""
 
 _notice: Notice | None = None
 
@@ -46,7 +46,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
     try:
         yield
     finally:
-        with suppress(OSError):  # a file without a lock has no effect
+        with suppress(OSError):  # if the file stays, it blocks nobody, because nobody holds its lock
             if _still_named(descriptor, path):
                 path.unlink()
         os.close(descriptor)
@@ -144,5 +144,5 @@ class Wait:
         return lock_holder.is_stopped(self._holder())
 
     def described(self) -> str:
-        """Return the words for the command that holds the lock, with its process if that is found."""
+        """Return the text that names the command which holds the lock, and the command's process if it is found."""
         return f"{self._what}{lock_holder.described(self._holder())}"

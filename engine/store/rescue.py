@@ -28,11 +28,11 @@ LOCK_SECONDS = 10.0
 SCRATCH, DAMAGED = ".rescue", ".damaged-"
 
 Build = Callable[[Salvaged, Path], list[str]]
-"""A function that writes the records to a new store file at the path. It returns one line for each action."""
+"""The type of a function that writes records to a new store file at a path. It returns one line for each action."""
 
 
 def problems(store: Path) -> list[str]:
-    """Return one line for each kind of damage in a store; changes nothing."""
+    """Return one line for each kind of damage in a store, or [] for a sound store; changes nothing."""
     if not store.exists():
         parts = store_file.remains(store)
         return [f"the file is missing, but {' and '.join(parts)} of it exists"] if parts else []
@@ -73,7 +73,7 @@ def repair(store: Path, build: Build) -> list[str]:
 def new_store(path: Path, sequences: Mapping[str, int] = MappingProxyType({})) -> Iterator[Transaction]:
     """Write a new store (a single file) with the records that the ``with`` block puts into the transaction.
 
-    ``sequences`` are the highest row numbers of the old store. New rows get higher numbers.
+    ``sequences`` has the highest row number of each table in the old store. New rows get higher numbers.
     """
     store_file.write_new(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -158,7 +158,7 @@ def _subdirectory(scratch: Path) -> Path:
 def _replace(store: Path, repaired: Path) -> list[str]:
     """Rename the old file and its log, and move the repaired file to the store's path; return the actions.
 
-    The old file moves first. SQLite then removes no log when a process closes a connection to the old file.
+    Because the old file moves before its log, SQLite deletes no log when a process closes a connection to the old file.
     """
     aside = _free_name(store)
     moved = False

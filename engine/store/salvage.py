@@ -95,7 +95,7 @@ def _copied(store: Path, scratch: Path, opened: ExitStack) -> Path:
 
 
 def read_file(path: Path) -> Salvaged:
-    """Return the readable records of a store's file in one snapshot. Other processes may use the file."""
+    """Return the readable records of a store's file in one snapshot; other processes may use the file meanwhile."""
     salvaged = Salvaged()
     if not path.is_file():
         return _unreadable(salvaged, "it is no file" if path.exists() else "the file is missing")
@@ -136,7 +136,7 @@ def _unreadable(salvaged: Salvaged, problem: str) -> Salvaged:
 
 
 def _check_pages(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
-    """Add the results of SQLite's own check to the problems. Damage of an index alone loses no record."""
+    """Add the results of SQLite's own check to the problems, also for an index, whose damage loses no record."""
     try:
         found = [_text(line) for (line,) in connection.execute("PRAGMA integrity_check")]
     except sqlite3.DatabaseError as error:
@@ -180,8 +180,8 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str, salvaged: Sa
 def _mend_first_page(copy: Path, scratch: Path) -> bool:
     """Replace the first page of a store's copy; return whether the copy has a first page now.
 
-    The page comes from the write-ahead log. If the log has no such page, the page comes from an empty store. The tables
-    of an empty store begin at the same pages if the damaged store was created with this schema.
+    The page comes from the write-ahead log. If the log has no such page, the page comes from an empty store. This page
+    fits only if the damaged store was created with this schema, because it states where each table begins.
     """
     data = bytearray(copy.read_bytes() if copy.exists() else b"")
     page = _first_page_of_log(Path(f"{copy}-wal"))
@@ -189,7 +189,7 @@ def _mend_first_page(copy: Path, scratch: Path) -> bool:
         return False
     empty = scratch / "empty.db"
     store_file.write_new(empty)
-    if len(data) <= PAGE:  # the log has the changes of all pages since the store was created
+    if len(data) <= PAGE:  # use an empty store, because the log has all changes since the creation
         data = bytearray(empty.read_bytes())
     if page is None:
         page = empty.read_bytes()[:PAGE]

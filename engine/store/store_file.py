@@ -45,7 +45,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def create(path: Path) -> None:
-    """Create an empty store with mode 0600; idempotent. The directory exists.
+    """Create an empty store with mode 0600 in an existing directory; idempotent.
 
     Raises `Damaged` if parts of a deleted store are left. SQLite gives the file's mode to the files next to it.
     """
@@ -85,7 +85,7 @@ def has_log(path: Path) -> bool:
 
 
 def remove_beside(path: Path) -> None:
-    """Remove the files that SQLite created next to a store's file, which no process uses; idempotent."""
+    """Remove the files that SQLite created next to a store's file; idempotent. No process may use the store's file."""
     for suffix in SUFFIXES:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """Check requests to create or rename a container, in dockerd's order.
 
-This module makes the checks that need no image, also of modes, links, ``-v``, ``--security-opt`` and capabilities.
+This module makes the checks that need no image. They include network and PID modes, links, binds (``-v``),
+``--security-opt`` and capabilities.
 """
 
 from __future__ import annotations

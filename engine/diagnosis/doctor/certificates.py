@@ -14,8 +14,9 @@ from engine.cluster.model import ClusterMembership
 from engine.diagnosis.doctor.checks import fault, ok, warning
 
 RENEWED_SHARE = 0.25
-"""If less than this share of a certificate's lifetime is left, the check reports it: the agent renews after
-half of it.
+"""The check warns if less than this share of a certificate's lifetime is left.
+
+The agent renews a certificate after half of its lifetime, so the renewal has failed by then.
 """
 FILES = {
     memberships.NODE: "certificate of this node",

@@ -1,4 +1,4 @@
-"""The results of checks, and the data that all checks share: the host, its records, and reasons for missing repairs."""
+"""The results of checks, and the data that all checks share: the host, its records and the agent's state."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def ok(name: str, what: str) -> Check:
 
 
 def warning(name: str, what: str, cause: str = "", fix: str = "") -> Check:
-    """Return a finding that does not interrupt hawse's networks, or that may be intended."""
+    """Return a finding about a problem that does not interrupt hawse's networks, or that may be intended."""
     return Check(WARNING, name, what, cause, fix)
 
 
 def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
-    """Return a finding that stops traffic, names or commands."""
+    """Return a finding about a problem that stops traffic, name resolution or commands."""
     return Check(FAULT, name, what, cause, fix)
 
 
@@ -41,7 +41,8 @@ def fault(name: str, what: str, cause: str = "", fix: str = REPAIR) -> Check:
 class Examined:
     """A host with its records at one moment.
 
-    ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, when a check needs the state.
+    ``ask_agent`` returns the agent's state (`processes.agent_state`). It is called once, by the first check that needs
+    the state.
     ``damaged`` has the objects that differ from their records.
     """
 
@@ -61,7 +62,7 @@ class Examined:
 
     @property
     def fights(self) -> Sequence[str]:
-        """The agent's warnings about other programs that repeatedly undo its repairs."""
+        """The agent's warnings about other programs that repeatedly undo the agent's repairs."""
         return self._answer[1]
 
     @cached_property
@@ -97,13 +98,13 @@ class Examined:
 
 
 def read_records(reader: Reader) -> Snapshot:
-    """Return the records of the store."""
+    """Return the networks, containers and endpoints of the store, and whether they are of this boot."""
     here = shared_state.is_of_this_boot(reader)
     return Snapshot(reader.networks(), reader.containers(), reader.endpoints(), of_this_boot=here)
 
 
 def of_differences(name: str, found: Iterable[Difference], cause: str) -> Iterator[Check]:
-    """Group the differences by kind and place, and yield one fault for each group.
+    """Yield one fault for all differences of the same kind and place (`Difference`).
 
     Omits routine updates, because they are not damage.
     """

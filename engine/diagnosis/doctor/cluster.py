@@ -32,9 +32,9 @@ from engine.swarm import verify as swarm_verify
 
 ANSWER_SECONDS = 1.0
 SKEW_SECONDS, LARGE_SKEW_SECONDS = 5.0, 300.0
-"""Seconds between this host's clock and a manager's clock. A larger difference gives a warning, or a fault.
+"""Seconds between this host's clock and a manager's clock above which the check reports a warning, or a fault.
 
-Certificates tolerate ten minutes. Smaller differences make logs hard to compare.
+Certificates tolerate a difference of ten minutes, but a difference of seconds makes logs hard to compare.
 """
 DAEMONS = {"etcd": "etcd", "server": "manager's server"}
 
@@ -73,7 +73,7 @@ def _own_address(membership: ClusterMembership) -> Check:
 
 
 def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
-    """Check the processes that the agent of a manager keeps running."""
+    """Check the processes that the agent keeps running on a manager: etcd and the manager's server."""
     for name, shown in DAEMONS.items():
         if not membership.is_manager or (name == "etcd" and membership.external):
             continue
@@ -88,7 +88,7 @@ def _daemons(host: Host, membership: ClusterMembership) -> Iterator[Check]:
 
 
 def _store(host: Host, membership: ClusterMembership) -> Generator[Check, None, View | None]:
-    """Yield the state of the cluster's store.
+    """Yield whether the cluster's store answers; on a manager, also yield the results for the store's members.
 
     Returns the cluster's records, or this host's saved copy if the store does not answer.
     """
@@ -159,7 +159,10 @@ def _version(name: str, node: Node) -> Iterator[Check]:
 
 
 def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
-    """Compare this host's clock with a manager's clock: the HTTP header Date of an answer, which has whole seconds."""
+    """Compare this host's clock with a manager's clock.
+
+    The manager's time is the HTTP header Date of an answer, which has whole seconds.
+    """
     url = etcd_member.url(node.address, node.enrollment_port)
     try:
         connection = EtcdConnection(url, lambda: memberships.node_context(host.root), ANSWER_SECONDS, MANAGER_NAME)
@@ -198,7 +201,7 @@ def _overlays(examined: Examined, membership: ClusterMembership, view: View) -> 
 
 
 def _tunnel_ports(examined: Examined) -> Iterator[Check]:
-    """Find chains of other programs that drop the packets which other hosts send for overlay networks."""
+    """Yield a finding for each chain of another program that drops packets of other hosts to an overlay network."""
     host = examined.host
     overlays = [network for network in examined.networks if swarm_verify.spans_hosts(host, network)]
     ports = {encryption.port(n) if encryption.is_encrypted(n) else vxlan.PORT for n in overlays}

@@ -26,7 +26,10 @@ from engine.store.store_file import NAME
 Area = tuple[str, Callable[[Examined], Iterable[Check]]]
 FAILURES = (EngineError, DriverError, RuntimeFailure, OSError)
 COMPARISONS, PAUSE_SECONDS = 5, 0.2
-"""Maximum number of comparisons if commands change the records meanwhile. Each pause is `PAUSE_SECONDS` longer."""
+"""Maximum number of comparisons if commands change the records during each of them.
+
+The pause before the next comparison grows by `PAUSE_SECONDS` each time.
+"""
 SETTLE_SECONDS, SETTLE_INTERVAL_SECONDS = 3.0, 0.1
 STARTED = ("agent", "supervisor", "guard", "names", "etcd", "manager's server", "cluster store", "lease")
 """The objects that answer only some time after their start. While one of them has a fault, `_settled` repeats the
@@ -74,9 +77,9 @@ def examine(host: Host) -> list[Check]:
 
 
 def _compared(host: Host) -> tuple[Examined, list[Check]]:
-    """Compare the kernel with the records.
+    """Compare the kernel with the records; return the compared records and the results.
 
-    A comparison with findings is repeated if a command changed the records meanwhile.
+    A comparison with findings is repeated if a command changed the records during the comparison.
     """
     for attempt in range(COMPARISONS):
         stamp = host.store.stamp()
@@ -84,7 +87,7 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
             examined = Examined(host, read_records(reader), partial(processes.agent_state, host))
             compared: list[Area] = [
                 ("networks", partial(links.check, reader=reader)),
-                ("intents", lambda _: links.unfinished(reader)),  # runs in this round only
+                ("intents", lambda _: links.unfinished(reader)),  # called while this reader is open
                 ("paths", paths.check),
                 ("names", names.check),
             ]
@@ -96,7 +99,7 @@ def _compared(host: Host) -> tuple[Examined, list[Check]]:
 
 
 def areas(host: Host) -> list[Area]:
-    """Return the areas to check after the comparison of the kernel with the records."""
+    """Return the areas that are checked after the comparison of the kernel with the records, with their checks."""
     checked: list[Area] = [
         ("mtu", mtu.check),
         ("host", host_checks.check),

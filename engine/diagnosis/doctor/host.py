@@ -79,9 +79,9 @@ def _programs(examined: Examined) -> Iterator[Check]:
 
 
 def _forwarding(examined: Examined) -> Iterator[Check]:
-    """Check IP forwarding if daemon.json forbids hawse to enable it.
+    """Check IP forwarding.
 
-    If hawse may enable it, the comparison of the networks checks it.
+    If it is off although daemon.json allows hawse to enable it, the comparison of the networks reports this.
     """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     uplink, _ = features.way_out() if outward else ("", 0)

@@ -37,7 +37,10 @@ def check(examined: Examined, reader: Reader) -> Iterator[Check]:
 
 
 def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
-    """Return the agent's comparison, but with objects whose automatic repair the user has disabled."""
+    """Return a comparison as the agent makes it.
+
+    Unlike the agent, it includes the objects whose automatic repair the user has disabled.
+    """
     by_sandbox = {container.sandbox_id or container.id: container for container in containers}
     return LinkRepair(
         host.store,
@@ -49,7 +52,10 @@ def comparison(host: Host, containers: Sequence[ContainerRecord]) -> LinkRepair:
 
 
 def _resolver_port(by_sandbox: Mapping[str, ContainerRecord], sandbox_id: str) -> int:
-    """Return the port of the agent's resolver in a sandbox if port 53 must be redirected to it, else 0."""
+    """Return the agent's DNS port in a sandbox, to which port 53 must be redirected.
+
+    Returns 0 if the sandbox needs no redirect.
+    """
     container = by_sandbox.get(sandbox_id)
     if container is None:
         return 0
@@ -64,7 +70,7 @@ def _resolver_port(by_sandbox: Mapping[str, ContainerRecord], sandbox_id: str) -
 
 
 def _shared(examined: Examined, reader: Reader) -> Iterator[Check]:
-    """Compare the objects that all networks of a driver share: the firewall."""
+    """Compare the firewall's rules and elements, which all networks of a driver share."""
     for name in sorted({network.driver for network in examined.networks}):
         driver = examined.host.driver(name)
         if not isinstance(driver, Repairer):

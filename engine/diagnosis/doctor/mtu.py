@@ -18,7 +18,10 @@ FRAGMENTS = "large packets are split or lost on the way out"
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a warning for each network whose MTU is larger than the MTU of the interface that carries it."""
+    """Yield a finding for each network whose packets are too large for the interface that carries the network.
+
+    The finding is a warning for a bridge network, whose packets may be split, and a fault for an overlay network.
+    """
     outward = [n for n in examined.networks if n.driver == "bridge" and not n.internal]
     overlays = [n for n in examined.networks if n.driver == "overlay"]
     try:

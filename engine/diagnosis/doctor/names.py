@@ -51,7 +51,7 @@ class Probe:
                 self.sock.send(self.message)
 
     def receive(self) -> None:
-        """Read the answer or the error that the kernel reports."""
+        """Read the answer, or the error that the kernel reports for the socket; does not block."""
         try:
             self.answer = self.sock.recv(wire.STREAM_LIMIT)
         except BlockingIOError:
@@ -91,9 +91,9 @@ def _resolvers(
 
 
 def _inside(container: ContainerRecord, endpoints: Sequence[EndpointRecord]) -> Probe | None:
-    """Return a query from inside a sandbox.
+    """Return a query from inside a sandbox for the container's own name.
 
-    Return None if the sandbox has ended or the container has no name for IPv4.
+    Returns None if the sandbox has ended, or if the container has no name or no IPv4 address.
     """
     name = next((wire.encode_name(e.names[0]) for e in endpoints if e.names and e.ipv4), None)
     if name is None:

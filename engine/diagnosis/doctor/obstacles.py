@@ -14,7 +14,7 @@ BY_OTHERS = "another program changed it"
 
 
 def at(name: str, interface: str, found: Iterable[Obstacle], prefix: str = "") -> Iterator[Check]:
-    """Yield the findings at one interface. ``prefix`` is the command that enters its namespace.
+    """Yield the findings at one interface. ``prefix`` is the command that enters the interface's namespace.
 
     The flags of bridge ports are omitted, because the comparison with the records reports them.
     """

@@ -38,7 +38,7 @@ class Joined:
 
     @property
     def name(self) -> str:
-        """The name of the container as the object of a finding."""
+        """The text that names the container in a finding, such as ``container web``."""
         return f"container {self.container.name}"
 
     @property
@@ -57,7 +57,7 @@ class Joined:
 
 
 def check(examined: Examined) -> Iterator[Check]:
-    """Yield a finding for each obstacle, or one result `OK` if there is no obstacle."""
+    """Yield a finding for each obstacle on the way to a container, or one result `OK` without obstacles."""
     interfaces = features.interfaces()
     joined = list(_joined(examined, interfaces))
     holders = {(j.network.id, address): j for j in joined for address in j.addresses}

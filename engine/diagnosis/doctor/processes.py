@@ -19,7 +19,7 @@ from engine.paths import open_private
 from engine.runtime import guard, guarded, resident, supervisor, supervisor_client
 
 STARTING_SECONDS = 5.0
-"""The time limit in seconds for a process that has just been started, and for its guard."""
+"""Seconds after the start of a process within which the process must answer and its guard must run."""
 ANSWER_SECONDS = 2.0
 POLL_INTERVAL_SECONDS = 0.05
 RUNNING, STOPPED, SILENT, ENDED = "running", "stopped by a signal", "not answering", "not running"
@@ -97,7 +97,7 @@ def agent_is_needed(examined: Examined) -> bool:
 
 
 def supervisor_is_needed(examined: Examined) -> bool:
-    """Return whether the process of any container runs, because the parent of such a process must be a supervisor."""
+    """Return whether a container runs a process, whose parent must be a supervisor."""
     return any(container.kind == "process" for container in examined.containers)
 
 

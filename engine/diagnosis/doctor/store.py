@@ -13,7 +13,7 @@ from engine.recovery import check as checks
 from engine.store.store_file import NAME
 
 FULL_BYTES = 1 << 20
-"""If fewer bytes are free, the check reports the disk: the store's log may grow to this size."""
+"""If fewer bytes are free, the check reports a full disk, because the store's log may grow to this size."""
 LOW_BYTES = 16 << 20
 FEW_FILES = 64
 

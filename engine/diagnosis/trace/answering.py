@@ -57,9 +57,10 @@ def limits() -> Iterator[None]:
 
 
 def answer(host: Host, text: str) -> str:
-    """Return the answer to a question in JSON, or "" for a question that this host does not answer.
+    """Return the `Report` for a `Question` of another host; both texts are JSON.
 
-    Raises ValueError for a malformed question.
+    Returns "" if this host has no such overlay network, or if the asking host has no such endpoint on it. Raises
+    ValueError for a malformed question.
     """
     question = record_checks.check_question(decode(Question, text))
     with host.store.read() as reader:

@@ -35,7 +35,7 @@ class Checks:
     # --------------------------------------------------------------------------------------- neighbours
 
     def neighbours(self) -> Iterator[Culprit]:
-        """Yield neighbour entries with a wrong MAC in any place on the path, and wrong forwarding entries."""
+        """Yield neighbour entries with a wrong MAC in any namespace on the path, and wrong forwarding entries."""
         way, near, far = self._way, self._way.source_member, self._way.target_member
         own = self._way.source_address
         if way.kind == REMOTE and near is not None and far is not None:
@@ -65,7 +65,7 @@ class Checks:
 
     @staticmethod
     def _changed_mac(place: Place, member: JoinedEndpoint) -> Iterator[Culprit]:
-        """Yield a culprit if an interface has another MAC than the MAC to which the neighbours send frames."""
+        """Yield a culprit if an interface does not have the recorded MAC, to which other hosts send frames."""
         interface, right = member.endpoint.interface, member.endpoint.mac
         mac = place.inside(partial(_mac, interface))
         if mac and mac != right:
@@ -209,10 +209,11 @@ class Checks:
         return [*([self._way.source.interface] if self._way.source.interface else []), *bridges]
 
     def reverse_path(self, source: IPAddress | None) -> Iterator[Culprit]:
-        """Yield a culprit if a reverse path filter drops the packet or its answer; ``source`` is the sender's address.
+        """Yield a culprit if a reverse path filter drops the packet or its answer.
 
-        A strict filter (1) accepts a packet only if the route to its sender leaves by the interface at which the packet
-        arrived.
+        ``source`` is the packet's sender; None means the source's endpoint. A strict filter (1) accepts a packet only
+        if the route to its sender leaves by the interface at which the packet arrived. A loose filter (2) accepts any
+        route to the sender.
         """
         way, own = self._way, source or self._way.source_address
         triples: list[tuple[Place, str, IPAddress | None]] = []
@@ -255,7 +256,7 @@ class Checks:
     # ---------------------------------------------------------------------------------------------- MTU
 
     def mtu(self) -> Iterator[Culprit]:
-        """Yield a culprit if full-size packets are lost and small packets pass."""
+        """Yield a culprit for each MTU on the path at which full-size packets are lost and small packets pass."""
         way, sizes = self._way, dict[str, tuple[int, str, str]]()
         for side, place, member in (
             ("source", way.source, way.source_member),
@@ -326,7 +327,7 @@ class Checks:
                 yield Culprit("conntrack-full", f"connection tracking of {place.name}", str(place), detail, fix)
 
     def conntrack_stale(self) -> Iterator[Culprit]:
-        """Yield a culprit if tracked UDP flows to the target's port lead to an address that no record has."""
+        """Yield a culprit for each tracked UDP flow to the target's port that leads to another address."""
         way = self._way
         if way.protocol != "udp" or way.target_member is None or way.inner_address.version != way.address.version:
             return

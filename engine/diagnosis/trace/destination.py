@@ -60,12 +60,15 @@ class Way:
 
     @property
     def members(self) -> list[JoinedEndpoint]:
-        """The endpoints of the source and of the target, as far as there are any."""
+        """The endpoint of the source and that of the target; a missing endpoint is left out."""
         return [member for member in (self.source_member, self.target_member) if member is not None]
 
     @property
     def ends(self) -> list[tuple[Place, JoinedEndpoint]]:
-        """Place and endpoint of the source and of the target, without an end that lacks one of the two."""
+        """The place and endpoint of the source, and those of the target.
+
+        A side that has no place or no endpoint is left out.
+        """
         pairs = ((self.source, self.source_member), (self.target, self.target_member))
         return [(place, member) for place, member in pairs if place is not None and member is not None]
 
@@ -89,7 +92,7 @@ class Destinations:
         self._own = {ip_interface(text).ip: name for name, text in interface_addresses()}
 
     def published(self, target: Target) -> Way:
-        """Return the path to ``published:PORT``; raises `Found` if the source cannot reach such a published port."""
+        """Return the path to ``published:PORT``; raises `Found` if the port is not published or not in reach."""
         found = self._publishing(target.port, target.protocol)
         if not found:
             raise Found(self._nothing_published(target))
@@ -244,7 +247,10 @@ class Destinations:
         )
 
     def _leaving(self, version: int) -> JoinedEndpoint | None:
-        """Return the endpoint that has the source's default route for an IP version."""
+        """Return the endpoint that has the source's default route for an IP version, or else the first endpoint.
+
+        Returns None if the source has no endpoint.
+        """
         if self._source.record is None or not self._members:
             return None
         best4, best6 = gateways(self._records.owner(self._source.record), self._members)
@@ -277,7 +283,7 @@ class Destinations:
         return self._outward_address(host_ip.version)
 
     def _outward_address(self, version: int) -> IPAddress | None:
-        """Return the host's address on the external interface, otherwise on any interface except loopback."""
+        """Return the host's address on the external interface, or else on any interface except loopback, or None."""
         usable = [
             (a, n) for a, n in self._own.items() if a.version == version and not (a.is_loopback or a.is_link_local)
         ]
@@ -299,7 +305,10 @@ class Destinations:
     def _elsewhere(
         self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]], asked: IPAddress | None = None
     ) -> Culprit:
-        """Return the culprit for a port that is published, but not on the address ``asked`` or on none in reach."""
+        """Return the culprit for a port that is published on other addresses than ``asked``.
+
+        If ``asked`` is None, the source reaches none of the addresses on which the port is published.
+        """
         service = f"{port}/{published[0][1].protocol}"
         places = ", ".join(dict.fromkeys(_socket(b.host_ip, port) for _, b in published))
         apart = f"not on {asked}" if asked is not None else f"which {self._source} does not reach"
@@ -309,7 +318,10 @@ class Destinations:
         return Culprit("published-elsewhere", f"port {service} on {places}", "host", detail, fix)
 
     def _republishing(self, port: int, published: Sequence[tuple[EndpointRecord, PortRecord]]) -> str:
-        """Return the commands that publish a port on every address, and that keep the other ports that they close."""
+        """Return the remedy for a port that is published only on addresses that the source does not reach.
+
+        ``hawse unpublish`` closes all host ports of a container port, so the commands publish the others again.
+        """
         endpoint, binding = published[0]
         name = self._records.name_of(self._records.joined(endpoint))
         inner = _inner_port(binding, port)

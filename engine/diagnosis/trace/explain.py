@@ -81,7 +81,10 @@ class Explanation:
                     yield from (c for c in self._state.default_routes(place.record) if self._concerns(c))
 
     def _concerns(self, culprit: Culprit) -> bool:
-        """Return whether a state fault can stop packets on this path. The fault's layer and IP version decide."""
+        """Return whether a fault of a network or endpoint can stop packets on this path.
+
+        The fault's layer and IP version decide.
+        """
         way = self._way
         if culprit.kind == "forwarding-off":
             return False  # `Checks.forwarding` decides whether this path needs forwarding
@@ -96,7 +99,7 @@ class Explanation:
     def soft_faults(self, *, sending: bool) -> Iterator[Culprit]:
         """Yield faults that do not stop a small probe: a duplicate address, small MTUs, stale flows."""
         yield from self._checks.duplicates(sending=sending)
-        if sending and self._way.source.kind == OUTSIDE:  # the external machine's link is not tested
+        if sending and self._way.source.kind == OUTSIDE:  # the injected probe did not pass the external link
             yield from self._obstacles.proven()
             yield from outside.wrong_neighbour(self._way)
         yield from self._checks.mtu()
@@ -301,7 +304,7 @@ class Explanation:
         return Culprit("not-published", f"port {way.service} of {way.target_name} ({chain_name})", "host", detail, fix)
 
     def _of_remainder(self, seen: Observation, *, arrived: bool) -> Culprit | None:
-        """Return the culprit if a probe was lost although nftables reported no drop."""
+        """Return the culprit if nftables reported no drop and no earlier check proved a fault, or None."""
         way = self._way
         if way.kind == EXTERNAL:
             return self._of_external(seen)

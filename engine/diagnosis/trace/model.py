@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One step of the path: the object, its place, and in ``ok`` whether the object is in the correct state.
+    """One step of the path: the object ``what`` in the place ``where``. ``ok`` is False if the object is at fault.
 
     ``seen`` is True if the probe was seen here. Otherwise ``ok`` comes from records and kernel state.
     """
@@ -53,7 +53,7 @@ class Trace:
 
 
 class Found(Exception):
-    """Raised to end a trace early, because the culprit is proven."""
+    """The exception that ends a trace early, because the culprit is proven."""
 
     def __init__(self, culprit: Culprit, *, reachable: bool | None = False) -> None:
         super().__init__(culprit.detail)
@@ -73,7 +73,7 @@ class Log:
     def ended(self, reachable: bool | None, culprit: Culprit) -> Trace:
         """Add the culprit as the last hop, and return the result of the trace.
 
-        A statement from the records about the same object is removed.
+        Removes the hops of the same object at which the probe was not seen.
         """
         self.hops = [
             hop
@@ -84,7 +84,7 @@ class Log:
         return Trace(reachable, self.hops, culprit)
 
     def add_at(self, where: str, what: str, detail: str) -> None:
-        """Insert a hop that the probe has passed, after the first group of hops in the place ``where``."""
+        """Insert a hop that the probe has passed, after the first group of successive hops in the place ``where``."""
         places = [number for number, hop in enumerate(self.hops) if hop.where == where]
         end = next((n for n in places if n + 1 not in places), len(self.hops) - 1)
         self.hops.insert(end + 1, Hop(what, where, True, detail, True))

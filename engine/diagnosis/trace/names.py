@@ -30,7 +30,10 @@ from engine.model import NetworkRecord
 LARGEST_BYTES = 1 << 20  # a larger file in a container's /etc is not read
 STATUS_SECONDS = 1.0
 SOURCES = {"host": "ip -brief address shows those of this host", "outside": "that of the machine, such as 192.0.2.1:80"}
-"""The words that name a source of a trace and no target, and where the address for a target is found."""
+"""The words that are valid as the source of a trace, but not as its target.
+
+Each value tells the user where to find an address, which is valid as a target.
+"""
 LOCAL = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
@@ -93,7 +96,10 @@ class Names:
         return _hosts_entries(self._read("/etc/hosts"), name)
 
     def _read(self, path: str) -> str:
-        """Return a file of the container's /etc, read on the host; "" if it cannot be read."""
+        """Return the content of a file in the container's /etc, by the file's path on the host.
+
+        Returns "" for a file that cannot be read or is too large.
+        """
         assert self._source.record is not None
         try:
             file = Path(etc_files.shown_paths(self._host, self._source.record)[path])
@@ -104,7 +110,10 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Compare the addresses that the source gets for a recorded name with the records."""
+        """Return the recorded addresses that the source gets for a name; raises `Found` if it gets other addresses.
+
+        The source gets addresses from /etc/hosts or from its resolver.
+        """
         if listed and not set(listed) & set(recorded):
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"
             fix = f"remove or correct the line for {name} in /etc/hosts of the container (--add-host)"
@@ -207,7 +216,7 @@ class Names:
             raise Found(Culprit("name-unknown", f"name {name}", self._where, detail, fix))
 
     def _on_other_hosts(self, name: str) -> Iterator[tuple[str, NetworkRecord]]:
-        """Yield the containers of other hosts of the cluster that have a name, and the overlay network of each."""
+        """Yield each container on another host of the cluster that has the name, as text, with its overlay network."""
         view, membership = current_view(self._host) if self._host.is_clustered else (None, None)
         if view is None or membership is None:
             return

@@ -58,7 +58,7 @@ class Obstacles:
         yield from self._silent_on_arp()
 
     def likely(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield programs, queues and rules on the path that may drop the probe, and a full queue of connections."""
+        """Yield programs, queues and rules on the path that may drop the probe, and a full accept queue."""
         for place, interface, whose in self._interfaces():
             for obstacle in self._at(place, interface):
                 culprit = _of_program(obstacle, place, interface, whose)
@@ -79,7 +79,7 @@ class Obstacles:
             yield from _changing_rules(seen)
 
     def _at(self, place: Place, interface: str) -> list[Obstacle]:
-        """Return the obstacles at an interface, which are read once for each place, after the probe was lost."""
+        """Return the obstacles at an interface. The first call for a place reads those of all its interfaces."""
         if place not in self._known:
             self._known[place] = place.inside(obstacles.everywhere)
         return self._known[place].get(interface, [])
@@ -90,13 +90,16 @@ class Obstacles:
         return self._way.kind == EXTERNAL and seen.saw(HOST, outer) and not seen.saw(HOST, outer, reply=True)
 
     def _outer(self) -> str:
-        """Return the host's interface by which the packet leaves for an external machine, or ""."""
+        """Return the host's interface to the external machine that is the target or the source, or ""."""
         if self._way.kind != EXTERNAL:
             return self._way.source.interface
         return path_lookup.route(self._way.address).interface
 
     def _interfaces(self) -> Iterator[tuple[Place, str, str]]:
-        """Yield each interface on the path: its place, its name, and the container of a bridge port."""
+        """Yield the place and the name of each interface on the path.
+
+        The third value is the container's name for a bridge port, and "" for any other interface.
+        """
         way = self._way
         if way.kind == LOCAL:
             return
@@ -112,7 +115,7 @@ class Obstacles:
             yield HOST, outer, ""
 
     def _parents(self) -> list[str]:
-        """Return the host's interfaces below the macvlan and ipvlan networks of the path."""
+        """Return the host's interfaces that are parents of the path's macvlan and ipvlan networks."""
         networks = [m.network for m in self._way.members if m.network.driver in SUBINTERFACES]
         found = [(network.options or {}).get("parent", "") for network in networks]
         return list(dict.fromkeys(filter(None, found)))
@@ -157,7 +160,7 @@ class Obstacles:
             yield Culprit("port-not-listening", what, str(way.target), detail, fix)
 
     def _policies(self) -> Iterator[Culprit]:
-        """Yield IPsec policies for the packets of the path."""
+        """Yield IPsec policies that stop packets of the path."""
         way, own = self._way, self._way.source_address
         for place in dict.fromkeys(filter(None, (way.source, HOST, way.target))):
             for source, target in ((own, way.inner_address), (way.inner_address, own)):

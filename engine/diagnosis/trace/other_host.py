@@ -21,7 +21,10 @@ from engine.host import Host
 from engine.store.codec import decode, encode
 
 ANSWER_SECONDS = 1.3
-"""Seconds from the question in which the answer must come. `GRACE_SECONDS` are left if a probe has taken them."""
+"""Seconds after the question within which the answer must come.
+
+The probe runs meanwhile. If it takes all of this time, the answer may come up to `GRACE_SECONDS` later.
+"""
 GRACE_SECONDS = 0.3
 HOPS_LIMIT, CULPRITS_LIMIT, LONGEST_TEXT = 16, 6, 300
 
@@ -53,7 +56,7 @@ REMEDIES = {
     "port-not-listening": "start the service, or use the port at which it listens",
     "listening-on-loopback-only": "let the service listen at 0.0.0.0 (or ::)",
 }
-"""The kinds of culprits that another host may name, and what to do there."""
+"""The kinds of culprits that another host may name, each with the remedy to apply on that host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Inquiry:
             self._answer = str(answer.get("answer", ""))
 
     def report(self) -> Report | None:
-        """Return the report, or None if no valid answer came in time; blocks up to `ANSWER_SECONDS`."""
+        """Return the other host's report, or None without a valid answer in time; blocks up to `ANSWER_SECONDS`."""
         self._thread.join(max(self._began + ANSWER_SECONDS - time.monotonic(), GRACE_SECONDS))
         return read(self._answer, self._node)
 
@@ -94,7 +97,7 @@ def place_of(node: Node) -> str:
 
 
 def read(text: str, node: Node) -> Report | None:
-    """Return the report in an answer of the host ``node``, with this host as the place of its hops and culprits.
+    """Return the report in an answer of the host ``node``; its hops and culprits get ``node`` as their place.
 
     Returns None if the answer has another form, is too long, or has characters that cannot be printed.
     """

@@ -16,7 +16,7 @@ LARGEST_BYTES = 9216  # the largest packet that is tried; only loopback and some
 
 
 def wrong_neighbour(way: Way) -> Iterator[Culprit]:
-    """Yield a permanent entry of the host with a wrong MAC of the external machine, or of the router to it.
+    """Yield a permanent neighbour entry of the host that has a wrong MAC for the external machine or its router.
 
     Sends an ARP request for the entry's address.
     """
@@ -54,7 +54,7 @@ def silent_next_hop(way: Way) -> Iterator[Culprit]:
 def small_mtu(way: Way, place: str = "outside") -> Iterator[Culprit]:
     """Yield a culprit if the target answers small pings but large pings are lost. Sends pings.
 
-    ``place`` names the path beyond this host.
+    ``place`` is the text that names the path beyond this host in the culprit.
     """
     found = way.source.inside(lambda: path_lookup.route(way.address))
     if found.kind != "unicast":

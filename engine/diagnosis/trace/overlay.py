@@ -31,11 +31,17 @@ PING_SECONDS, TUNNEL_SECONDS = 0.7, 0.5
 BEYOND = "beyond this host"
 SERVICE = ("listening-on-loopback-only", "port-not-listening")
 REFUSING = (*SERVICE, "container-firewall", "foreign-firewall", "duplicate-address")
-"""The kinds of culprits on the other host that explain a refusal, which proves that packets pass both ways."""
+"""The kinds of culprits on the other host that can explain a refused connection.
+
+No other kind can, because a refusal proves that packets pass both ways.
+"""
 PASSING = ("peer-table-stale", "own-firewall-damaged")
-"""The kinds of culprits on the other host that are warnings if a probe passes."""
+"""The kinds of culprits on the other host that the trace reports as warnings if the probe is answered."""
 SOFT = ("mtu", "duplicate-address")
-"""The kinds of culprits that do not stop a small probe, or not each time."""
+"""The kinds of culprits with which a probe may be answered.
+
+A small MTU stops only large packets. A duplicate address stops only the packets that reach the wrong machine.
+"""
 
 
 class Overlay:
@@ -77,7 +83,7 @@ class Overlay:
         return Trace(True, self._log.hops, self._side.store_down())
 
     def _soft(self, way: Way, report: Report | None, narrow: Culprit | None) -> Trace | None:
-        """Return the result if the path loses large packets or if the target's address is used twice, else None."""
+        """Return the result if the path loses large packets or two machines have the target's address, else None."""
         there = report.first(*SOFT) if report is not None else None
         found = self._side.small_underlay(way) or there or narrow
         if found is None:
@@ -204,7 +210,7 @@ class Overlay:
         return Culprit("vxlan-blocked", f"UDP 4789 to {shown}", "between the hosts", detail, fix)
 
     def _tunnel_drop(self, way: Way, other: IPAddress) -> Culprit | None:
-        """Send the probe again, and return the rule of this host that drops its VXLAN packets, or None."""
+        """Send the probe again; return this host's rule that drops VXLAN packets to or from ``other``, or None."""
         with ExitStack() as stack:
             try:
                 trace = PacketTrace(TunnelFlow(other))

@@ -1,7 +1,7 @@
 """One host's side of an overlay network: the records of the cluster, and the state of this host on a path (`Way`).
 
-The source of the path is on this host, and its target on another one. `engine.diagnosis.trace.overlay` uses it for the
-source's host, and `engine.diagnosis.trace.answering` for the target's host, with the path back.
+The path begins on this host and ends on another host. `engine.diagnosis.trace.overlay` examines the path to the target.
+On the target's host, `engine.diagnosis.trace.answering` examines the path back.
 """
 
 from __future__ import annotations

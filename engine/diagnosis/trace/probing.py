@@ -29,7 +29,7 @@ WAIT_SECONDS = 1.3
 AGAIN_SECONDS, ANSWER_SECONDS = 0.4, 0.05
 """Seconds after which a UDP probe is sent again, and after which the trace itself answers for a silent UDP service."""
 DROPPED_SECONDS = 0.2  # seconds to wait for an answer after nftables has reported a drop
-LATE_SECONDS = 0.3  # seconds until an answer is accepted that has not left the host (see `_result_outside`)
+LATE_SECONDS = 0.3  # seconds after which an answer counts that has not left the host (see `_result_outside`)
 SETTLE_SECONDS = 0.02  # seconds to wait for the last events of a finished probe
 NEAR_PORTS = (33000, 28000)  # first source port of injected probes, and the number of ports
 
@@ -56,7 +56,7 @@ class Observation:
 
 
 class Watching:
-    """The tables and packet sockets that watch one probe; the end of the ``with`` block closes them."""
+    """The tables and packet sockets that watch one probe; ``stack`` closes them."""
 
     def __init__(self, way: Way, probe: Tuple, stack: ExitStack) -> None:
         self._way, self._probe = way, probe
@@ -145,7 +145,10 @@ def _wait(
     send: Callable[[], object],
     own: list[int],
 ) -> None:
-    """Wait for the probe's result; meanwhile, repeat datagrams, or answer them instead of a UDP service."""
+    """Wait until the probe has a result or counts as lost.
+
+    Repeats an unanswered datagram. Answers a UDP datagram that has reached the target (`_answer`).
+    """
     began = time.monotonic()
     repeated, answered, dropped = began, 0.0, 0.0
     while not poll() and (now := time.monotonic()) < began + WAIT_SECONDS:
@@ -164,9 +167,9 @@ def _wait(
 
 
 def _answer(way: Way, seen: Observation, probe: Tuple) -> bool:
-    """Send an answer instead of the UDP service that received the probe; return whether it was sent.
+    """If the probe has reached the target, answer it instead of the UDP service; return whether an answer was sent.
 
-    A UDP service may receive a packet and send no answer.
+    The answer tests the way back, because a UDP service may receive a packet and send no answer.
     """
     if way.target is None or way.target_member is None:
         return False
@@ -233,9 +236,10 @@ def _result_outside(way: Way, seen: Observation, probe: Tuple, *, late: bool) ->
 
 
 def neighbour_outside(interface: str, target: IPAddress) -> tuple[IPAddress | None, str, str]:
-    """Return address and MAC of a machine on an interface's network, and the interface's own MAC.
+    """Return the address and MAC of a machine on an interface's network, and the interface's own MAC.
 
-    A known neighbour is preferred, because the answer can then leave. Without one, an address of the subnet is used.
+    A machine with a neighbour entry is preferred, because the host can then send the answer to it. Without one, any
+    address of the subnet is used. The address is None if the interface has no address of the target's IP version.
     """
     with session() as opened:
         found = link.find(opened, interface)

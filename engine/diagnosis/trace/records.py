@@ -21,8 +21,9 @@ T = TypeVar("T")
 class Place:
     """A network namespace in which packets start or end.
 
-    ``kind`` is ``container``, ``host``, ``netns`` or ``outside``. ``path`` opens the namespace; "" is the host's own.
-    ``interface`` is the interface by which packets from outside arrive.
+    ``kind`` is ``container``, ``host``, ``netns``, ``outside``, or ``namespace of network`` for an overlay network.
+    ``path`` opens the namespace; "" is the host's own. ``interface`` is the interface by which packets from outside
+    arrive.
     """
 
     kind: str
@@ -44,7 +45,7 @@ HOST = Place("host", "host")
 
 
 class Records:
-    """All networks, containers and live endpoints, as they were when the trace began."""
+    """The networks, containers and endpoints, as they were when the trace began."""
 
     def __init__(self, reader: Reader) -> None:
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
@@ -69,7 +70,7 @@ class Records:
         return JoinedEndpoint(self.networks[endpoint.network_id], endpoint)
 
     def at(self, address: IPAddress) -> list[JoinedEndpoint]:
-        """Return the endpoints that have an address."""
+        """Return the endpoints that have the address ``address``."""
         return [self.joined(e) for e in self.endpoints if address in addresses(e)]
 
     def of_subnet(self, address: IPAddress) -> list[NetworkRecord]:
@@ -78,11 +79,11 @@ class Records:
         return [n for n, p in pools if n.driver in ("bridge", "overlay") and address in ip_network(p.subnet)]
 
     def container_of(self, member: JoinedEndpoint) -> ContainerRecord | None:
-        """Return the container of an endpoint."""
+        """Return the container of an endpoint, or None for a container of another host."""
         return self.containers.get(member.endpoint.container_id)
 
     def name_of(self, member: JoinedEndpoint) -> str:
-        """Return the name of an endpoint's container."""
+        """Return the name of an endpoint's container, or the endpoint's short id for a container of another host."""
         container = self.container_of(member)
         return container.name if container else member.endpoint.id[:12]
 

@@ -23,7 +23,7 @@ class Routes:
         self._records, self._way = records, way
 
     def routes(self) -> Iterator[Culprit]:
-        """Yield missing and wrong routes: in the source's namespace, on the host, and on the path back."""
+        """Yield missing and wrong routes of the source's namespace, and of the host to the target and the source."""
         way = self._way
         if way.kind == LOCAL or way.source.kind == OUTSIDE:
             pass
@@ -91,7 +91,7 @@ class Routes:
             return
         bridge, found = bridge_of(member.network), path_lookup.route(target)
         if found.source is not None and self._way.source == HOST:
-            found = path_lookup.route(target, found.source)  # the kernel too looks up the route twice
+            found = path_lookup.route(target, found.source)  # as the kernel does after it has chosen the source address
         what, name = f"route to {target} of the host", self._records.name_of(member)
         if not found.kind:
             detail = f"the host has no route to {target} ({name})"
@@ -125,7 +125,7 @@ class Routes:
                 yield from self._forwarded(way.inner_address, far, client, near)
 
     def _client(self) -> IPAddress | None:
-        """Return the address from which the probe comes, before any masquerade; None if it is unknown."""
+        """Return the probe's source address before any masquerade, or None if it is unknown."""
         way = self._way
         if way.source.kind == OUTSIDE:
             return neighbour_outside(way.source.interface, way.address)[0]
@@ -133,7 +133,10 @@ class Routes:
 
     @staticmethod
     def _forwarded(sender: IPAddress, received: str, target: IPAddress, expected: str) -> Iterator[Culprit]:
-        """Yield a culprit if the host does not forward packets to ``expected``; "" means any but ``received``."""
+        """Yield a culprit if the host does not forward a packet to the interface ``expected``.
+
+        ``received`` is the interface at which the packet arrives. If ``expected`` is "", any other interface is right.
+        """
         found = path_lookup.route(target, sender, received)
         right = found.interface == expected if expected else found.interface != received
         if found.kind == "unicast" and right:
@@ -148,7 +151,7 @@ class Routes:
         return bridge_of(member.network) if member is not None and member.network.driver == "bridge" else ""
 
     def routes_back(self) -> Iterator[Culprit]:
-        """Yield missing and wrong routes of the target's namespace back to the source."""
+        """Yield a missing or wrong route from the target's namespace back to the source."""
         way = self._way
         if way.target is None or not way.target.path or way.target_member is None or way.kind == LOCAL:
             return

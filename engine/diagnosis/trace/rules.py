@@ -24,7 +24,7 @@ from engine.diagnosis.trace.state import bridge_of, port_of
 CHANGE_THERE = "change that rule in {}: nsenter into its network namespace, then nft"
 IP = ("inet", "ip", "ip6")
 Step = tuple[Place, str, tuple[str, ...], Packet]
-"""A hook that the packet passes: the place, the hook, the families of tables, and the packet's fields at the hook."""
+"""A netfilter hook that the packet passes: its place, its name, the families of tables, and the packet at the hook."""
 
 
 def dropping(way: Way) -> Culprit | None:
@@ -40,7 +40,10 @@ def dropping(way: Way) -> Culprit | None:
 
 
 def dropping_at_source(way: Way) -> Culprit | None:
-    """Return the rule in the source's namespace that drops the packet to an endpoint on another host, or its answer."""
+    """Return the rule in the source's namespace that drops the packet or its answer, or None.
+
+    The target is an endpoint on another host.
+    """
     client, member = way.source_address, way.source_member
     if client is None or member is None:
         return None
@@ -81,7 +84,7 @@ def _filters_bridged(version: int) -> bool:
 
 
 def _exchange(way: Way, client: IPAddress) -> tuple[Packet, Packet]:
-    """Return the packet of a client, and its answer."""
+    """Return the packet that ``client`` sends to the target, and the answer to the packet."""
     own, port = way.inner_address, way.inner_port
     request = Packet(way.protocol, client, own, port)
     return request, Packet(way.protocol, own, client, 0, state="established", source_port=port)
@@ -106,7 +109,7 @@ def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str)
 
 
 def _steps(way: Way) -> Iterator[Step]:
-    """Yield the hooks in the order in which the packet passes them."""
+    """Yield the hooks from the source to the target, in the order in which the packet passes them."""
     near, far = way.source_member, way.target_member
     source = address_of(near.endpoint, way.address.version) if near is not None else None
     if way.source.kind == OUTSIDE:
@@ -195,7 +198,7 @@ def _culprit(place: Place, drop: Drop, packet: Packet, *, bridged: bool) -> Culp
 
 
 def rule_in(place: Place, decision: Drop | Event) -> str:
-    """Return the text of the rule or policy that decided in a chain."""
+    """Return the text of the rule that made a decision, or "its policy" if the chain's policy made the decision."""
     if not decision.handle:
         return "its policy"
     text = place.inside(lambda: rule_text(decision.table, decision.chain, decision.handle))
@@ -203,7 +206,7 @@ def rule_in(place: Place, decision: Drop | Event) -> str:
 
 
 def passed(events: Iterable[tuple[Place, Event]], statements: re.Pattern[str]) -> Iterator[tuple[Place, Event, str]]:
-    """Yield the rules of other programs that let a packet pass and have one of the statements, with their text."""
+    """Yield the rules of other programs that did not drop a packet and have one of the statements, with their text."""
     for place, event in events:
         if event.handle and not event.dropped and event.table not in OURS:
             rule = rule_in(place, event)
@@ -219,7 +222,7 @@ def removing(place: Place, event: Event) -> str:
 
 
 def accepting(decision: Drop | Event, protocol: str, addresses: set[IPAddress], ports: set[int], *, reply: bool) -> str:
-    """Return the remedy for a chain that drops packets to addresses and ports, or answers from them."""
+    """Return the remedy for a chain that drops packets to ``addresses`` and ``ports``; with ``reply``, from them."""
     side = ("saddr", "sport") if reply else ("daddr", "dport")
     if decision.table.startswith("arp "):
         return f"remove the rule that drops ARP: nft -a list chain {in_shell(decision.table, decision.chain)}"

@@ -154,7 +154,7 @@ class _Tracer:
             self._log.add(*hop)
 
     def _mark(self, seen: Observation) -> None:
-        """Mark the interfaces at which the probe was seen."""
+        """Mark the hops at which the probe was seen, and add a hop for each nftables chain that it passed."""
         at = {(str(place), sight.interface) for place, sight in seen.sights if not sight.reply}
         for number, hop in enumerate(self._log.hops):
             if (hop.where, hop.what.partition(" ")[2]) in at:

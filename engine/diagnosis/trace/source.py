@@ -32,7 +32,7 @@ def place_of(reader: Reader, records: Records, reference: str) -> Place:
 
 
 def of_container(records: Records, record: ContainerRecord) -> Place:
-    """Return a container's place; raises `Found` if the container does not run."""
+    """Return the place of a container's sandbox; raises `Found` if the container does not run."""
     require_running(record)
     owner = records.owner(record)
     if owner.host.network_mode == "host":
@@ -54,8 +54,9 @@ def require_running(record: ContainerRecord) -> None:
 
 
 def _interface(name: str) -> str:
-    """Return the interface by which packets from outside arrive: ``name``, or else the interface of the
-    default route.
+    """Return the interface by which packets from outside arrive; raises `InvalidArgument` if there is none.
+
+    An empty ``name`` means the interface of the default route, or else the first other link that is up.
     """
     if name and not link.index(name):
         raise InvalidArgument(f"no such interface: {name}")
@@ -77,7 +78,10 @@ def _own_links() -> Sequence[str]:
 
 
 def again(place: Place, network: str) -> str:
-    """Return the command that sets up a container's interfaces again. hawse does not restart an adopted namespace."""
+    """Return the command that sets up a container's interfaces again.
+
+    The command restarts a container, and reconnects an adopted namespace.
+    """
     if place.record is not None and place.record.kind != "adopted":
         return f"hawse restart {place.name}"
     return reconnection(place, network)
