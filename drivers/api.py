@@ -5,10 +5,10 @@ the engine's database or containers. The engine gives the driver immutable value
 A driver changes kernel objects in the calling process's network namespace (the *host*) and in sandboxes. The engine
 gives the path of each sandbox.
 
-Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` reserves what the endpoint needs, and
-``join`` adds the endpoint's interface to the sandbox. ``join`` can be repeated with the same values at any time. The
-calls ``delete_*``, ``leave`` and ``unpublish`` are idempotent, and do not need the container's process or network
-namespace. After an error, they do the remaining steps, and then raise the first error.
+Endpoints are set up in two phases, as in Docker's libnetwork. ``create_endpoint`` reserves what the endpoint needs
+outside the sandbox. ``join`` adds the endpoint's interface to the sandbox, and can be repeated with the same values at
+any time. The calls ``delete_*``, ``leave`` and ``unpublish`` are idempotent, and do not need the container's process or
+network namespace. After an error, such a call does its remaining steps, and then raises the first error.
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ class InterfaceRefused(KernelError):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One subnet of a network. ``gateway`` is the bridge's own address, or None if the network has no gateway."""
+    """One subnet of a network. ``gateway`` is the network's gateway in this subnet, or None without a gateway.
+
+    The gateway of a bridge network is the bridge's own address. The gateway of a macvlan or ipvlan network is a router.
+    """
 
     subnet: IPNetwork
     gateway: IPInterface | None = None
@@ -148,8 +151,8 @@ class Desired:
     ``networks`` and ``links`` must exist. Other commands are now creating or removing the networks in ``unsettled`` and
     the links in ``unsettled_links``. A kernel object of such a network or link is correct whether it exists or not.
     ``saved_state`` holds the text lines that the driver's method `Repairer.saved_state` returned earlier. ``relay``
-    maps each protocol to the port at which the agent proxies that protocol. ``relay`` is None in a process that does
-    not know these ports.
+    maps each protocol to the port of the socket at which the agent proxies that protocol. ``relay`` is None in a
+    process that does not know these ports.
     """
 
     networks: Members = ()
@@ -172,8 +175,9 @@ class Difference:
     - ``superseded``: another version of hawse made the object
     - ``upkeep``: a normal update is due; nothing is damaged
 
-    ``opens`` is True if the difference lets packets pass that must not pass. Two equal differences describe the same
-    fault. Only the driver uses ``detail``.
+    ``place`` is the type of the object, or the table that contains it. ``what`` names the object. ``opens`` is True if
+    the difference lets packets pass that must not pass. Two equal differences describe the same fault. Only the driver
+    uses ``detail``.
     """
 
     kind: str
@@ -355,8 +359,8 @@ class BulkRemover(Protocol, metaclass=_ExaminedOnce):
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Disable the networks without the slow part of `delete_networks`; idempotent.
 
-        Returns the ids of the networks whose kernel objects are not all removed. The caller later passes these networks
-        to `delete_networks`. That call reads only the ids, not the other fields of `NetworkSpec`.
+        Returns the ids of the networks that still have kernel objects. The caller later passes these networks to
+        `delete_networks`, in `NetworkSpec` values that contain only the ids.
         """
 
 
@@ -365,10 +369,10 @@ class Settings:
     """The settings that apply to all networks of this host.
 
     - ``run`` is HAWSE_RUN, the directory of files that last until the next boot.
-    - ``direct_routing``: other machines on the host's networks can reach published ports at a container's own address.
-      This is also true for ports that are published on one host address only.
-    - ``accept_mark``: the firewall accepts packets with this firewall mark; "mark" or "mark/mask", "" for none.
-    - ``forwarding``: the driver enables forwarding between the host's interfaces if a network needs it.
+    - ``direct_routing``: if True, other machines on the host's networks can reach published ports at a container's own
+      address. This includes ports that are published on one host address only, except on a loopback address.
+    - ``accept_mark``: the firewall accepts packets with this firewall mark, "mark" or "mark/mask". "" accepts no mark.
+    - ``forwarding``: if True, the driver enables forwarding between the host's interfaces for a network that needs it.
     """
 
     run: Path = Path("/run/hawse")
@@ -396,14 +400,14 @@ class Multihomed(Protocol, metaclass=_ExaminedOnce):
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends from addresses of its other networks; idempotent.
+        """Accept packets that a container sends with source addresses from its other networks; idempotent.
 
         Each item of ``siblings`` is a network, and the source addresses from which packets are accepted on that
         network.
         """
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting packets that a container sends from addresses of its other networks; idempotent.
+        """Stop accepting packets that a container sends with source addresses from its other networks; idempotent.
 
         Each item of ``siblings`` is a network, and the source addresses that are no longer accepted on that network.
         """
@@ -482,7 +486,7 @@ class Watch(Protocol, metaclass=_ExaminedOnce):
         """Return a summary of the changes since the last call of `read`; never blocks."""
 
     def missed(self) -> bool:
-        """Return whether a change has happened that `read` has not reported yet. The check is fast."""
+        """Return whether a change has happened for which `read` gets no notification. The check is fast."""
 
     def block(self, networks: Sequence[NetworkSpec], saved_state: Sequence[str]) -> None:
         """Block new connections through these networks until `unblock` is called; idempotent.
@@ -517,13 +521,16 @@ class LinkRepairer(Protocol, metaclass=_ExaminedOnce):
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
         """Repair the differences that `compare_network` finds, and attach the ``endpoints`` again; idempotent.
 
-        `repair_endpoint` repairs all other faults of an endpoint.
+        Other faults of an endpoint remain until `repair_endpoint` repairs them.
         """
 
     def compare_endpoint(
         self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str
     ) -> Sequence[Difference]:
-        """Return the differences from the interface that `join` makes; raises `Missing` without the sandbox."""
+        """Return how the endpoint's interface differs from the interface that `join` makes.
+
+        Raises `Missing` if the sandbox no longer exists.
+        """
 
     def repair_endpoint(
         self,
@@ -569,8 +576,8 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
     def remove_peer(self, network: NetworkSpec, peer: Peer) -> None:
         """Remove the table entries of one peer (an endpoint on another host); idempotent.
 
-        An entry for the peer's MAC or address that names a third host remains, because the MAC or address has moved
-        there.
+        If an entry for the peer's MAC or address names a third host, the MAC or address has moved there. That entry
+        remains.
         """
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:

@@ -136,9 +136,9 @@ class BridgeDriver:
     def retire_networks(self, networks: Sequence[NetworkSpec]) -> Sequence[str]:
         """Remove the networks' firewall elements and take their bridges down; idempotent.
 
-        Returns the ids of the networks whose bridge remains. Their bridges remain, because the kernel needs 10 to 20 ms
-        to delete one bridge (rcu_barrier in br_multicast_dev_del, Linux 6.18). If the user chose a bridge's name, the
-        bridge is deleted now, because the user can use the name again.
+        Returns the ids of the networks whose bridge remains. A bridge with a generated name remains, because the kernel
+        needs 10 to 20 ms to delete it (rcu_barrier in br_multicast_dev_del, Linux 6.18). A bridge whose name the user
+        chose is deleted immediately, so that the user can use the name again.
         """
         parsed = [(network, bridge_options.parse(network)) for network in networks]
         named = [network for network, options in parsed if options.bridge != names.bridge_name(network.id)]
@@ -251,14 +251,11 @@ class BridgeDriver:
         table.change(remove=elements.between(source, target, table.elements()))
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Accept packets that a container sends from addresses of its other networks; idempotent."""
+        """Accept packets that a container sends with source addresses from its other networks; idempotent."""
         table.change(add=_siblings(siblings))
 
     def dismiss(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:
-        """Stop accepting packets that a container sends from addresses of its other networks; idempotent.
-
-        Reverts the method `admit`.
-        """
+        """Stop accepting packets that a container sends with source addresses from its other networks; idempotent."""
         table.change(remove=_siblings(siblings))
 
     def compare(self, desired: Desired) -> Sequence[Difference]:
@@ -274,7 +271,7 @@ class BridgeDriver:
         return bridge_options.parse(network).bridge, ""
 
     def compare_network(self, network: NetworkSpec, publishing: Sequence[EndpointSpec]) -> Sequence[Difference]:
-        """Return the differences of the bridge, its addresses and sysctls, and IP forwarding from the records."""
+        """Return how the bridge, its addresses, routes and sysctls, and IP forwarding differ from the records."""
         options = bridge_options.parse(network)
         with session() as opened:
             differences = _Bridge(opened, network, options, self.settings.run).compare()
@@ -299,7 +296,8 @@ class BridgeDriver:
             made = _Bridge(opened, network, options, self.settings.run)
             made.take_name_back()
             made.create()
-            # A repair walks all steps, and never removes a bridge that may be in use.
+            # Use `teardown`, so that the other steps run after an error. Because containers may use the bridge, no step
+            # has an undo.
             teardown(
                 [
                     Step("mtu", made.allow_ipv6),
@@ -340,7 +338,7 @@ class BridgeDriver:
         options = bridge_options.parse(network)
         if not link.index(options.bridge):
             return []
-        inside = sandboxes.compare(sandbox, endpoint, interface)  # first: raises if the sandbox is missing
+        inside = sandboxes.compare(sandbox, endpoint, interface)  # raises `Missing` without the sandbox
         with session() as opened:
             return [*Port(opened, endpoint, options).compare(), *inside]
 
@@ -394,8 +392,8 @@ class BridgeDriver:
     def saved_state(self) -> Sequence[str]:
         """Return text lines that record the sysctls which this process changed to enable IP forwarding.
 
-        hawse later restores these sysctls. Until then, hawse blocks forwarding between interfaces that are not its
-        bridges.
+        hawse restores these sysctls after the last network is removed. Until then, hawse blocks forwarding between
+        interfaces that are not its bridges.
         """
         return forwarding.kept()
 
@@ -442,7 +440,10 @@ class _Bridge:
             link.delete(self.session, self.name)
 
     def release(self) -> bool:
-        """Return whether hawse made the existing bridge; remove hawse's settings from a bridge of another program."""
+        """Return whether the bridge exists and was made by hawse.
+
+        If another program made the bridge, also remove hawse's settings from it.
+        """
         bridge = link.find(self.session, self.name)
         if bridge is not None and self._is_ours(bridge):
             return True
@@ -468,7 +469,7 @@ class _Bridge:
         values: dict[str, str] = {}
         if bridge is not None and self._is_ours(bridge):
             values[sysctl.conf("ipv6", self.name, "accept_ra")] = router_advertisements.DEAF
-            # If the network has no IPv6 address for the bridge, the bridge gets no link-local address either.
+            # If the network gives the bridge no IPv6 address, disable IPv6, so that it has no link-local address.
             speaks_ipv6 = self.network.ipv6 and self.options.mode6 != "isolated"
             values[sysctl.conf("ipv6", self.name, "disable_ipv6")] = "0" if speaks_ipv6 else "1"
         if not self.options.icc:

@@ -5,8 +5,8 @@ leave the host by a bridge, and lets the answers to these packets come in. Howev
 reach services that listen on the host's 127.0.0.1. The firewall's rules block such packets. If another program removes
 these rules, the agent's own table (``standby.nft``) blocks such packets until the rules are restored.
 
-``route_localnet`` is on only for bridges that need it, because a host without ``route_localnet`` needs no such firewall
-rules. A command switches ``route_localnet`` on when the command publishes a port. `compare` finds bridges where
+``route_localnet`` is on only for bridges that need it, because it is safe only together with these firewall rules. A
+command switches ``route_localnet`` on when the command publishes a port. `compare` finds bridges where
 ``route_localnet`` can be switched off again.
 """
 

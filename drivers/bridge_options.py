@@ -1,7 +1,7 @@
 """Parser for the options of a bridge network.
 
-The parser knows Docker's option names, including those of newer releases (gateway modes), and one option of hawse's
-own. The engine stores unknown options, and the parser ignores them, as Docker does.
+The parser knows Docker's option names, including those of newer releases (gateway modes), and hawse's own options.
+The engine stores unknown options, and the parser ignores them, as Docker does.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class BridgeOptions:
 
     ``mtu`` 0 keeps the kernel's default. For packets that leave the host, ``source4`` and ``source6`` are the source
     addresses that SNAT sets; None means the address of the outgoing interface. ``trusted`` lists host interfaces. Other
-    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This is
-    also true for ports that are published on one host address only.
+    machines on the networks of these interfaces can reach published ports at the containers' own addresses. This
+    includes ports that are published on one host address only, except on a loopback address.
     """
 
     bridge: str

@@ -18,7 +18,10 @@ from drivers.sandbox import LOST
 
 MAX_PORTS = 1023
 USUAL = {"flood": 1, "mcast_flood": 1, "bcast_flood": 1, "locked": 0}
-"""The flags of a new bridge port that the driver does not set, and restores if another program changes them."""
+"""The flags that the kernel gives to a new bridge port, and that the driver leaves unchanged.
+
+A repair restores these flags if another program has changed them.
+"""
 FULL = (errno.EXFULL, errno.ENOSPC)
 
 
@@ -68,7 +71,7 @@ class Port:
                 link.set_bridge_port(self.session, link.index(self.name), state=link.FORWARDING)
 
     def compare(self) -> list[Difference]:
-        """Return the differences of the port from the port that `create` and `set_up` make."""
+        """Return how the port differs from the port that `create` and `set_up` make."""
         port = marked_links.host_end(self.session, self.endpoint.id)
         if port is None:
             return [Difference("missing", "port", self.name, detail=LOST)]

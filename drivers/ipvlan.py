@@ -54,7 +54,9 @@ class IpvlanDriver(ParentedDriver):
         return {}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the gateway addresses of the network, which are the next hops; a network in an l3 mode has none."""
+        """Return the IPv4 and IPv6 gateways of the endpoint's subnets; (None, None) in an l3 mode, which needs no
+        gateway.
+        """
         return (None, None) if self._routed(network) else super().gateways(network, endpoint)
 
     def join(self, network: NetworkSpec, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> JoinInfo:

@@ -24,7 +24,8 @@ MTU_FACTS = OptionFacts(
 )
 HEAL = "hawse.heal"
 HEAL_FACTS = OptionFacts("Let the agent repair links that other programs change", "boolean")
-# Option names of an overlay network. The user sets ENCRYPTED. The cluster sets the values of the other options.
+# Option names of an overlay network. The user sets ENCRYPTED and may set VNIS. The cluster sets VTEP and WIREGUARD, and
+# the VXLAN ids in VNIS that the user has not chosen.
 VNIS = "com.docker.network.driver.overlay.vxlanid_list"
 ENCRYPTED = "encrypted"
 VTEP = "com.hawse.overlay.vtep"
@@ -40,7 +41,7 @@ def read(options: Mapping[str, str], label: str, parse: Callable[[str, str], T],
 
 
 def boolean(label: str, value: str) -> bool:
-    """Parse a boolean as Go does (strconv.ParseBool)."""
+    """Parse a boolean as Go does (strconv.ParseBool); raises `BadOption`."""
     parsed = parse_bool(value)
     if parsed is None:
         raise BadOption(
@@ -55,7 +56,7 @@ def check_heal(options: Mapping[str, str]) -> None:
 
 
 def integer(label: str, value: str) -> int:
-    """Parse an integer as Go does (strconv.Atoi)."""
+    """Parse an integer as Go does (strconv.Atoi); raises `BadOption`."""
     if not WHOLE.fullmatch(value):
         raise BadOption(f'failed to parse {label} value: {value} (strconv.Atoi: parsing "{value}": invalid syntax)')
     number = int(value)
@@ -65,7 +66,7 @@ def integer(label: str, value: str) -> int:
 
 
 def address(label: str, value: str) -> IPAddress:
-    """Parse an IP address of either family."""
+    """Parse an IP address of either family; raises `BadOption`."""
     try:
         return ip_address(value)
     except ValueError:
@@ -73,7 +74,7 @@ def address(label: str, value: str) -> IPAddress:
 
 
 def address_of(version: int) -> Callable[[str, str], IPAddress]:
-    """Return a parser for addresses of one family, IPv4 or IPv6."""
+    """Return a parser for addresses of one family, IPv4 or IPv6; the parser raises `BadOption`."""
 
     def parse(label: str, value: str) -> IPAddress:
         ip = address(label, value)

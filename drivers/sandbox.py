@@ -1,7 +1,7 @@
 """Operations inside a sandbox, the same for all drivers.
 
-Every function enters the sandbox's network namespace, acts, and returns to the caller's namespace. The calling process
-must have only one thread.
+A function with a parameter ``sandbox`` moves the calling thread into the sandbox's network namespace, acts, and moves
+the thread back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from drivers.linux.netlink import Session, session
 LOOPBACK_INDEX = 1
 SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
 LOST, NO_ARP = object(), object()
-"""The `Difference.detail` of an interface that does not exist, so that the endpoint must join again."""
+"""Values of `Difference.detail`.
+
+``LOST``: the interface does not exist, so the endpoint must join again. ``NO_ARP``: ARP is off on the interface.
+"""
 T = TypeVar("T")
 
 
@@ -65,7 +68,8 @@ def compare(sandbox: Sandbox, endpoint: EndpointSpec, interface: str) -> list[Di
     """Return the differences of an interface in the sandbox from the state that `configure` makes.
 
     If the interface is lost, the only difference has the detail `LOST`, and the caller must join the endpoint again. If
-    the interface was renamed, the detail is its present name. Raises `Missing` if the sandbox no longer exists.
+    the interface was renamed, the only difference has the present name as its detail. Raises `Missing` if the sandbox
+    no longer exists.
     """
     return inside(sandbox, lambda opened: compare_here(opened, endpoint, interface))
 
@@ -161,8 +165,8 @@ def _sysctls(endpoint: EndpointSpec, interface: str) -> dict[str, str]:
     """Return the sysctls that hawse sets for every interface; the kernel may lack some of them.
 
     The interface ignores router advertisements, unless the user lets all interfaces of the sandbox accept them. With
-    arp_notify and ndisc_notify, the kernel announces the interface's addresses when the interface comes up. The
-    kernel sends gratuitous ARP and unsolicited neighbour advertisements.
+    arp_notify and ndisc_notify, the kernel announces the interface's addresses when the interface comes up, by
+    gratuitous ARP and unsolicited neighbour advertisements.
     """
     return {
         sysctl.conf("ipv6", interface, "disable_ipv6"): "0" if _speaks_ipv6(endpoint) else "1",
@@ -201,9 +205,9 @@ def endpoint_sysctls(options: Mapping[str, str], interface: str) -> dict[str, st
 
 
 def set_sysctls(sandbox: Sandbox, values: Mapping[str, str]) -> None:
-    """Set ``net.*`` parameters in the sandbox.
+    """Set ``net.*`` sysctls in the sandbox.
 
-    Raises `BadOption` for parameters outside ``net``, and `KernelError` for parameters that the kernel does not have.
+    Raises `BadOption` for sysctls outside ``net``, and `KernelError` for sysctls that the kernel does not have.
     """
     paths = {sysctl.user_path(key): value for key, value in values.items()}
 
@@ -228,7 +232,10 @@ def set_default_routes(
 def lost_default_routes(
     sandbox: Sandbox, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int = default_routes.BOOT
 ) -> list[Difference]:
-    """Return the default routes of `set_default_routes` that the sandbox no longer has."""
+    """Return a difference for each of the ``chosen`` default routes that the sandbox no longer has.
+
+    The arguments are those of `set_default_routes`.
+    """
     lost = inside(sandbox, lambda opened: default_routes.lost(opened, chosen, offered, protocol))
     return [Difference("missing", "default route", f"via {way.gateway or way.interface}") for way in lost]
 

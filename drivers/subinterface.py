@@ -176,11 +176,14 @@ class ParentedDriver:
         raise NotImplementedError
 
     def link_address(self, endpoint: EndpointSpec) -> dict[str, str]:
-        """Return the MAC address to set on the sub-interface; empty for kinds that share the parent's MAC."""
+        """Return the link attribute with the sub-interface's MAC; empty for kinds that share the parent's MAC."""
         return {"address": endpoint.mac}
 
     def gateways(self, network: NetworkSpec, endpoint: EndpointSpec) -> tuple[IPv4Address | None, IPv6Address | None]:
-        """Return the gateway addresses of the endpoint's own subnets, which are the next hops."""
+        """Return the IPv4 and IPv6 gateways of the endpoint's own subnets; None for a family without a gateway.
+
+        An internal network has no gateways.
+        """
         own = [item.ip for item in (endpoint.ipv4, endpoint.ipv6) if item is not None]
         pools = [] if network.internal else [p for p in network.pools if any(ip in p.subnet for ip in own)]
         addresses = [p.gateway.ip for p in pools if p.gateway is not None]
@@ -189,7 +192,7 @@ class ParentedDriver:
         return first4, first6
 
     def mode(self, network: NetworkSpec, label: str) -> Any:
-        """Return the kernel's number for the mode that the option ``label`` chooses.
+        """Return the value of the link attribute for the mode that the option ``label`` chooses.
 
         Raises `BadOption` for an unknown mode.
         """
@@ -269,7 +272,10 @@ def split_vlan(parent: str) -> tuple[str, int]:
 
 
 def _explained(error: KernelError, prefix: str, hint: str = "") -> Exception:
-    """Return the driver's error for an error of the kernel. ``hint`` is for a kernel without support."""
+    """Return the driver's error for an error of the kernel.
+
+    ``hint`` is added if the kernel does not support this kind of link.
+    """
     text = prefix + str(error).rpartition(": ")[2]
     if error.errno == errno.EOPNOTSUPP:
         return Unsupported(text, hint)

@@ -59,7 +59,7 @@ class DryRunRecorder(CommandRecorder):
             answer = self._answer(session, namespace, messages[0])
             return act() if answer is None else answer  # type: ignore[return-value]
         if self._prefix(namespace) is None:
-            return act()  # change in a scratch namespace of this process
+            return act()  # a scratch namespace ends with this process, so the change is made
         texts = self._described(session, messages)
         if session.protocol == NETFILTER and messages[0].kind == BEGIN:
             self._check(session, namespace, messages)
@@ -71,9 +71,9 @@ class DryRunRecorder(CommandRecorder):
         return nothing
 
     def listed(self, session: Session, kind: int, bodies: list[bytes]) -> list[bytes]:
-        """Return ``bodies`` without the routes of interfaces that the dry run has deleted.
+        """Return ``bodies`` without the routes of a sandbox's interfaces that the dry run has deleted.
 
-        The deletion of one end of a veth pair also deletes the other end.
+        Such an interface is one end of a veth pair. The dry run has deleted the pair by its other end.
         """
         if kind != RTM_GETROUTE or not self._lost or session.namespace() == self._home:
             return bodies
@@ -112,7 +112,7 @@ class DryRunRecorder(CommandRecorder):
         super().command(argv, lambda: None, secret=secret)
 
     def link_index(self, name: str, session: Session | None = None) -> int | None:
-        """Return the index of a link that the dry run has made, 0 if it has deleted the link, else None."""
+        """Return the index of a link that the dry run has made, 0 for a link that it has deleted, else None."""
         namespace = session.namespace() if session else os.stat(HERE).st_ino
         if not self._links.knows(namespace, name):
             return None

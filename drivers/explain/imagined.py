@@ -1,7 +1,7 @@
-"""Links and sysctls that a dry run would have made, for reads by its later steps.
+"""Links that a dry run would have made, for reads by its later steps, and the sysctl paths of such links.
 
-Only the values that drivers read are kept: a link's name, index, kind, alias, MAC, master and flags, and the values of
-sysctls. The key of a network namespace is its inode number.
+Of a link, only the values that drivers read are kept: name, index, kind, alias, MAC, MTU, master and flags. The key of
+a network namespace is its inode number.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ImaginedLinks:
         return name in self._links[namespace]
 
     def find(self, namespace: int, name: str) -> Imagined | None:
-        """Return the link of that name, or None if the dry run has not made it or has deleted it."""
+        """Return the link of that name, or None if the dry run has not made or has deleted such a link."""
         return self._links[namespace].get(name)
 
     def name(self, namespace: int, index: int) -> str:
@@ -107,6 +107,6 @@ def of_link(path: str) -> str:
 
 
 def for_new_links(path: str) -> str:
-    """Return the path of the sysctl whose value a new link copies to the sysctl ``path``."""
+    """Return the path of the default sysctl: a new link gets its value as the sysctl ``path``."""
     parts = path.split("/")
     return "/".join([*parts[:3], "default", *parts[4:]])

@@ -31,7 +31,7 @@ KINDS = {
     "IFLA_VXLAN_LOCAL6": "local",
     "IFLA_VXLAN_PORT": "dstport",
 }
-"""The words of ip-link(8) for attributes of one kind of link whose values are printed unchanged."""
+"""The words of ip-link(8) for attributes that only one kind of link has; their values are printed unchanged."""
 
 
 def command(message: Message, names: Names) -> list[str]:

@@ -56,7 +56,7 @@ def _changes(message: Message) -> list[tuple[str, str, Element]]:
 def nft(text: str) -> tuple[list[str], str]:
     """Return the words of the command that runs a script, and its input ("" for a script of one line).
 
-    The name of the file replaces hawse's static rules, because their length would hide the other lines.
+    In the input, an include statement replaces hawse's static rules, because these would hide the other lines.
     """
     for table, file in FILES.items():
         text = text.replace(ruleset(table), f'include "{rules_file(file)}"')

@@ -37,7 +37,8 @@ class CommandRecorder:
     """Records the commands for the changes of this process, in order, as a user types them in a shell.
 
     The commands are for a shell in the network namespace where the recorder was created. A change in another namespace
-    is recorded only if that namespace was opened by its path. All others are scratch namespaces of this process.
+    is recorded only if that namespace was opened by its path. All other namespaces are scratch namespaces of this
+    process.
     """
 
     is_dry_run = False
@@ -84,7 +85,7 @@ class CommandRecorder:
                 self._keep([line])
 
     def comment(self, text: str) -> None:
-        """Record a comment line. A line break in a name becomes a space, because a shell would execute the rest."""
+        """Record a comment line. A line break in ``text`` becomes a space; a shell would execute the line after it."""
         self._keep([f"# {' '.join(text.splitlines())}"])
 
     def opened(self, path: str, inode: int) -> None:

@@ -1,4 +1,4 @@
-"""The firewall of bridge networks: one nftables table with fixed rules, in which only set elements change."""
+"""The firewall of hawse's networks: nftables tables with fixed rules, in which only set elements change."""
 
 from __future__ import annotations
 

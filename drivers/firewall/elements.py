@@ -52,7 +52,7 @@ def of_network(network: NetworkSpec, options: BridgeOptions) -> Iterator[Element
 
 
 def of_siblings(options: BridgeOptions, addresses: Iterable[IPAddress]) -> list[Element]:
-    """Return the set elements that let a container send on this network from ``addresses`` of its other networks."""
+    """Return the set elements that let a container send on this network with source addresses from other networks."""
     bridge = name(options.bridge)
     return [Element(f"siblings{address.version}", f"{address} . {bridge}") for address in addresses]
 
@@ -67,10 +67,10 @@ def of_ports(
 ) -> Iterator[Element]:
     """Yield the set elements for published ports.
 
-    DNAT cannot serve a binding on ::1, or a binding of an address family that the endpoint lacks. The elements redirect
-    such ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's networks can reach
-    every published port at the container's own address. This is also true for ports that are published on one host
-    address only.
+    DNAT cannot serve a binding on ::1, or an IPv6 binding of an endpoint without IPv6. For such a binding, the elements
+    redirect TCP and UDP ports to the agent's proxy instead. If ``direct`` is True, other machines on the host's
+    networks can reach every published port at the container's own address. This includes ports that are published on
+    one host address only, except on a loopback address.
     """
     ways: dict[tuple[str, IPAddress], _Route] = {}
     for binding in ports:
@@ -84,10 +84,10 @@ def of_ports(
 class _Route:
     """How packets to the published ports of one protocol on one host address reach an endpoint.
 
-    ``carried`` are the destination prefixes that the agent proxies. Each other field holds the endpoint's address, or
-    "" if the field does not apply. ``rewritten``: DNAT replaces the destination by this address. ``opened``: all
-    machines on the host's networks may send to this address directly. ``bound``: only machines on the networks of
-    trusted interfaces may send to this address directly.
+    ``host`` is the host address. ``carried`` are the destination prefixes that the agent proxies. The other fields hold
+    the endpoint's address, or "" if the field does not apply. ``rewritten``: DNAT replaces the destination by this
+    address. ``opened``: all machines on the host's networks may send to this address directly. ``bound``: only machines
+    on the networks of trusted interfaces may send to this address directly.
     """
 
     host: IPAddress
@@ -114,8 +114,8 @@ def _route(
     if target is None or mode == "isolated":
         return _Route(host, carried)
     address = str(target.ip)
-    # If a port is published on one host address only, do not open it at the container's own address. Only clients that
-    # can reach that host address may use it.
+    # Because only clients that can reach the host address may use the port, a port that is published on one host
+    # address only is not opened at the container's own address.
     everywhere = mode == "routed" or (mode == "nat" and (host.is_unspecified or (direct and not host.is_loopback)))
     trusting = mode == "nat" and bool(options.trusted) and not host.is_loopback
     return _Route(

@@ -31,7 +31,7 @@ COMPARED, VALUE = 3, 1  # netlink attribute numbers NFTA_CMP_DATA, NFTA_DATA_VAL
 TARGET = 1  # netlink attribute number NFTA_TARGET_NAME, for targets of iptables rules
 FORWARD, DROP, ACCEPT = b"\0\0\0\2", b"\0\0\0\0", b"\0\0\0\1"  # kernel's NF_INET_FORWARD, NF_DROP, NF_ACCEPT
 JUMP, GOTO = b"\xff\xff\xff\xfd", b"\xff\xff\xff\xfc"  # kernel's NFT_JUMP, NFT_GOTO
-BRIDGE, IP6, IP6_BYTES = FAMILIES["bridge"], 10, 16  # the length of an IPv6 address; names of interfaces are shorter
+BRIDGE, IP6, IP6_BYTES = FAMILIES["bridge"], 10, 16  # bytes of an IPv6 address: more than an interface name has
 FAMILY = {FAMILIES["inet"]: "inet", 2: "ip", IP6: "ip6", BRIDGE: "bridge"}  # nftables' names of NFPROTO_* values
 OURS = (TABLE, standby_table.TABLE, spoof_guard.TABLE)
 SHORTEST = 2
@@ -45,7 +45,7 @@ Rule = list[tuple[str, dict[int, bytes]]]
 
 
 class Chain(NamedTuple):
-    """A base chain in another program's table that sees forwarded packets."""
+    """A base chain of the type filter in another program's table."""
 
     family: int
     table: str

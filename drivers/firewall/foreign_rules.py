@@ -42,9 +42,10 @@ class DroppingRule(NamedTuple):
 
 @dataclass(slots=True)
 class Named:
-    """The operands of a rule: interfaces, networks, protocols, ports, and conditions that are unknown.
+    """The operands of a rule's comparisons.
 
-    ``received`` is True if one of the interfaces is the interface at which packets arrive.
+    ``ports`` is True if the rule compares ports. ``other`` is True if the rule has a condition that is unknown to this
+    module. ``received`` is True if the rule compares the interface at which packets arrive.
     """
 
     interfaces: list[str] = field(default_factory=list)
@@ -71,8 +72,8 @@ def find_dropping_rules(known: Mapping[str, Sequence[IPNetwork]], routed: Collec
 def find_blocking_chains(port: int) -> dict[str, bool]:
     """Return other programs' chains that drop UDP packets to a port of this host, and whether a rule names the port.
 
-    Omits a chain with the policy "drop" if a rule of its table compares the port, or accepts packets by address or
-    interface.
+    The value is False if only the chain's policy drops the packets. Such a chain is omitted if a rule of its table
+    compares the port, or accepts packets by address or interface.
     """
     wanted, found = port.to_bytes(2, "big"), dict[str, bool]()
     session = Session(NETFILTER)

@@ -3,8 +3,9 @@
 hawse switches forwarding on per address family. The nftables set ``forwarding`` has one element for each such family.
 For each of these families, the firewall's rules drop packets that neither come from nor go to a bridge.
 
-The elements outlive every hawse process, and are lost only together with these rules. If another program flushes the
-table, hawse must restore the elements. For this purpose, callers store the lines that `kept` returns in another place.
+The set's elements outlive every hawse process, and are lost only together with these rules. If another program flushes
+the table, hawse must restore the elements. For this purpose, callers store the lines that `kept` returns in the
+engine's database.
 """
 
 from __future__ import annotations

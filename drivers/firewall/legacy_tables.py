@@ -20,7 +20,7 @@ INFO = struct.Struct("=32sI5I5III")
 # Positions in an entry, in bytes, by IP version. OFFSETS: the offset of the target, then the offset of the next entry.
 # COUNTERS: the counters of packets and bytes.
 OFFSETS, COUNTERS = {4: 88, 6: 140}, {4: 96, 6: 152}
-HEADER = 40  # size of the table's name and size before the first entry
+HEADER = 40  # bytes of the fields "name" and "size" before the first entry
 VERDICT, DROP = 32, -1  # byte offset of a standard target's verdict; NF_DROP is stored as -NF_DROP - 1
 CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 

@@ -64,7 +64,7 @@ class NftablesListener:
             news = self._heard(news, data)
 
     def missed(self) -> bool:
-        """Return whether an nftables transaction has happened that `read` has not reported yet."""
+        """Return whether an nftables transaction has happened for which `read` gets no notification."""
         now = self.generation()
         missed = now != self._generation and not self._waiting()
         self._generation = now if missed else self._generation
@@ -145,6 +145,7 @@ def follow(buffer_bytes: int = 0) -> socket.socket:
 def is_own(thread: int) -> bool:
     """Return whether a thread id belongs to this process.
 
-    The kernel reports thread ids, and each driver's repairs run in a separate thread.
+    The kernel reports the id of the thread that made a transaction. This id is not the PID if a driver's repairs run in
+    a separate thread.
     """
     return os.path.exists(f"/proc/self/task/{thread}")

@@ -30,7 +30,7 @@ POLICY, CODE = 16, 1  # attributes NFTA_TRACE_*, NFTA_VERDICT_CODE
 READS = 200  # maximum messages of one read, because a flood of packets must not block the caller
 BY_POLICY, BY_RULE, DROP = 1, 3, 0  # kernel constants NFT_TRACETYPE_POLICY, NFT_TRACETYPE_RULE, NF_DROP
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # kernel constants NFPROTO_*
-FIRST = -450  # a priority before all usual chains; the first usual chain has -400 - 50
+FIRST = -450  # a priority before all usual chains (kernel constant NF_IP_PRI_RAW_BEFORE_DEFRAG)
 LEAVING, LAST = "postrouting", 1000  # the last hook, and a priority after all usual chains
 CHAINS = {
     "inet": ("prerouting", "output", LEAVING),

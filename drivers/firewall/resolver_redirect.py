@@ -65,7 +65,7 @@ def redirect(address: IPv4Address, public: int, bound: int) -> None:
 def compare() -> list[Difference]:
     """Return one difference if the redirection in the calling thread's namespace is missing or changed, else none.
 
-    Only the number of rules is compared, because the rules of two redirections differ only in the port.
+    Only the number of rules is compared, because the function does not know to which port the rules must redirect.
     """
     found = table_structure.find(f"ip {TABLE}")
     if found is None:

@@ -34,9 +34,9 @@ ORDER: Mapping[str, Callable[[int, int], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The examined packet. ``state`` is its connection tracking state, ``dnat`` says whether DNAT has changed it.
+    """The examined packet. ``state`` is its connection tracking state. ``dnat`` says whether DNAT has changed it.
 
-    A port 0 is unknown. A packet with a source port is an answer.
+    Port 0 means that the port is unknown. Only an answer has a source port.
     """
 
     protocol: str
@@ -80,7 +80,10 @@ def find_drop(packet: Packet, hook: str, families: Sequence[str] = IP_FAMILIES) 
 
 
 def find_drops(steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES) -> Iterator[Proven]:
-    """Yield the first proven drop for each step (a hook and a packet); the tables are listed only once."""
+    """Yield each packet that is proven to be dropped, with the first proven drop.
+
+    Each step is a hook and a packet. The tables are listed only once for all steps.
+    """
     tables = {table: libnftables.listing("table {} {}".format(*table)) for table in _tables(families)}
     for hook, packet in steps:
         drop = _first_drop(tables, packet, hook)
@@ -195,7 +198,10 @@ class _Reader:
         return True if True in results else None if None in results else False
 
     def _value(self, left: Any) -> Any:
-        """Return the packet's value for the left side of a match, or None if it is unknown."""
+        """Return the packet's value for the left side of a match.
+
+        Returns None if the value is unknown, and False if the packet has no such field.
+        """
         if not isinstance(left, dict):
             return None
         kind: str
@@ -253,7 +259,7 @@ def _options(right: Any) -> list[Any]:
 
 
 def _equal(value: Any, option: Any) -> bool | None:
-    """Return whether the packet's value equals one option of a match or is in its range; None if unknown."""
+    """Return whether the packet's value matches one option of a match (a value, prefix or range); None if unknown."""
     if isinstance(option, dict) and "elem" in option:
         option = option["elem"].get("val")
     if isinstance(option, dict) and "concat" in option:

@@ -1,9 +1,9 @@
 """The table ``bridge hawse``: containers may send only with the MAC and the addresses assigned to them.
 
-hawse creates the table for the first network with the option com.hawse.bridge.spoof_guard. For each guarded port the
-table has one element in the set ``ports``, one in the set ``macs``, and one element per address. The rules filter by
-port name, so they need no kernel support for bridge metadata. Ports in the set ``muted`` may send everything except
-router advertisements and redirects.
+hawse creates the table for the first guarded or muted port. A port is guarded if its network has the option
+com.hawse.bridge.spoof_guard. For each guarded port the table has one element in the set ``ports``, one in the set
+``macs``, and one element per address. The rules filter by port name, so they need no kernel support for bridge
+metadata. Muted ports (set ``muted``) may send everything except router advertisements and redirects.
 """
 
 from __future__ import annotations

@@ -34,9 +34,8 @@ def change(add: Iterable[Element] = (), remove: Iterable[Element] = ()) -> None:
         transaction.change(TABLE, added, [Element(VERSION_SET, "0"), *removed])
     except libnftables.Refused as error:
         if error.taken:
-            # If the kernel refuses a change without removals, remove a map element before adding the element's new
-            # value. Not done at first, because the time of a removal and an addition in one transaction grows with the
-            # map's size.
+            # The key of a map element exists with another value: remove each map element before it is added. The first
+            # attempt does not do this, because the time of such a transaction grows with the map's size.
             transaction.change(TABLE, added, [*removed, *(e for e in added if e.value)])
         elif not error.nothing_there:
             raise
@@ -100,7 +99,7 @@ def accept_mark(value: str) -> None:
 def read_state() -> set[str]:
     """Return the rule comments in the table ``inet hawse`` that record its state and settings.
 
-    `COMPLETE` is missing in the result if the table was lost or recreated since the last `repair`.
+    If the table was lost or recreated since the last `repair`, no comment begins with `COMPLETE`.
     """
     return set(filter(None, nfnetlink.comments(TABLE, MARKS)))
 
@@ -110,7 +109,7 @@ def _marking(what: str) -> str:
 
 
 def accepting(value: str) -> str:
-    """Return the nftables script that adds a rule which accepts packets with this firewall mark."""
+    """Return the nftables script for the rule that accepts packets with this firewall mark."""
     mark, _, mask = value.partition("/")
     matching = f"meta mark and {mask} == {mark}" if mask else f"meta mark {mark}"
     return f"add rule {TABLE} {MARKED} iifname != @internal oifname != @internal {matching} accept\n"

@@ -1,7 +1,7 @@
 """Addresses on links.
 
-hawse marks the addresses that it adds with its own protocol number (IFA_PROTO, Linux 5.18). As a result, hawse can
-remove only its own addresses from an interface of another program.
+hawse marks the addresses that it adds with its own protocol number (IFA_PROTO, Linux 5.18). By this number, hawse
+finds its own addresses on an interface of another program, and removes only these.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ IFA_ADDRESS, IFA_LOCAL, RTA_DST = 1, 2, 1
 MAIN, KERNEL, LINK = 254, 2, 253  # kernel constants RT_TABLE_MAIN, RTPROT_KERNEL, RT_SCOPE_LINK
 ADDRESS = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, link
 FAMILY, PREFIX, FIRST, SECOND, OWN = 16, 17, (26, 27), (34, 35), 36  # byte offsets in an RTM_NEWADDR message
-USUAL = struct.Struct("=16xB9xH6xH4x")  # reads family and the types of the first two attributes, RTM_NEWADDR
+USUAL = struct.Struct("=16xB9xH6xH4x")  # family and the types of the first two attributes in RTM_NEWADDR
 PROTOCOL = 21  # byte offset of the field "protocol" in an RTM_NEWROUTE message
 ROUTE = struct.Struct("=BBBBBBBBI")  # rtmsg: family, prefix length, 2 unused, table, protocol, scope, type, flags
 FAMILIES = {4: (socket.AF_INET, 32), 6: (socket.AF_INET6, 128)}
@@ -95,7 +95,7 @@ def _answer(opened: socket.socket, reading: Reading) -> list[Range]:
 def _size_if_alike(data: bytes) -> int:
     """Return the size of each message if all messages have the same length, type and flags, else 0.
 
-    A slice with the step ``size`` takes the same byte of every message.
+    With alike messages, a slice with the step ``size`` takes the same byte of every message.
     """
     length, kind, flags, _, _ = HEADER.unpack_from(data)
     size = _aligned(length)

@@ -5,7 +5,7 @@ Because no library supports the kernel's filters (CTA_FILTER), the module sends 
 - Since Linux 6.11, one request makes the kernel delete all entries that match a filter, in a fraction of a millisecond.
 - On older kernels, or if no filter can express the match, this module lists all entries. Then it deletes the matching
   entries one by one. Listing walks the kernel's whole hash table under its locks.
-- No filter is used for IPv6 addresses, because the kernel then matches every address except the requested one.
+- No filter is used for IPv6 addresses, because such a filter matches every address except the requested one.
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def _forget(
     """Delete the conntrack entries for which ``matches`` returns True.
 
     ``filters`` are kernel filters that match the same entries. An empty filter means that no kernel filter can express
-    the match. If ``at_once`` is false, the filters match more entries than ``matches``.
+    the match. If ``at_once`` is False, the filters match more entries than ``matches``, so the kernel must not
+    delete by filter.
     """
     tracked = _tracked()
     if not tracked:

@@ -26,7 +26,7 @@ class WayOut:
     """A default route that an endpoint offers for one address family.
 
     The route leads out of the endpoint's interface. ``gateway`` is the next hop, or None for a route without a next
-    hop.
+    hop. ``takes_over`` is True if the route must take priority over default routes of other programs.
     """
 
     version: int
@@ -52,14 +52,14 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
 def lost(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> list[WayOut]:
     """Return the ``chosen`` routes that are missing in the kernel; the arguments are those of `synchronise`.
 
-    The metric is not compared, because it depends on the other programs' default routes when hawse added its route.
+    The metric is not compared, because it depends on which other default routes existed when hawse added the route.
     """
     ours, _ = _split(session, offered, protocol)
     missing = []
     for way in chosen:
         routes = [r for r in ours if r.destination.version == way.version]
         present = [r for r in routes if (r.gateway, r.link) == (way.gateway, link.index(way.interface))]
-        if not present or [r.destination.prefixlen for r in present] == [1]:  # only one of the two half routes
+        if not present or [r.destination.prefixlen for r in present] == [1]:  # only one half of a split default route
             missing.append(way)
     return missing
 

@@ -20,7 +20,10 @@ ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
 
 
 def missing(kinds: Iterable[str]) -> list[str]:
-    """Return the ``kinds`` that this kernel lacks: kinds of link, or "nf_tables". "bridge" must be the first."""
+    """Return those of the ``kinds`` of link that this kernel lacks, and "nf_tables" if nftables does not work.
+
+    "bridge" must be the first kind, because the bridge becomes the parent of macvlan and ipvlan links.
+    """
     with netns.new_netns(), session() as opened:
         lost = [kind for kind in kinds if not _can_make(opened, kind)]
         try:
@@ -65,7 +68,10 @@ def _endpoint_id(alias: str) -> str:
 
 
 def foreign_subnets() -> list[tuple[str, IPInterface]]:
-    """Return (interface, address) for the addresses on interfaces that hawse did not make, except loopback."""
+    """Return (interface, address) for the addresses on interfaces that hawse did not make.
+
+    Omits loopback interfaces and link-local addresses.
+    """
     with session() as opened:
         others = {one.index: one.name for one in link.all_links(opened) if not _is_ours(one) and not one.is_loopback}
         found = [(others[i], a) for i, a in address.all_addresses(opened) if i in others]

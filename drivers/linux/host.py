@@ -51,10 +51,10 @@ def interface_addresses() -> list[tuple[str, str]]:
 
 
 def down_towards(target: IPAddress) -> str:
-    """Return an interface that is down, preferably with a subnet that contains ``target``.
+    """Return an interface that is down and has an address, or "" if there is none.
 
-    Otherwise returns one that is down and has an address, or "" if none is down. IPv6 addresses are lost when an
-    interface goes down.
+    Prefers an interface with a subnet that contains ``target``. An interface loses its IPv6 addresses when it goes
+    down. Therefore, an interface with an IPv4 address is also returned for an IPv6 ``target``.
     """
     with session() as opened:
         held = address.all_addresses(opened)

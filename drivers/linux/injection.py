@@ -1,7 +1,7 @@
 """Deliver a frame to an interface as if it had arrived from the wire; changes nothing on the host.
 
 A BPF program of four instructions calls bpf_clone_redirect(BPF_F_INGRESS) for the frame (bpf-helpers(7)).
-BPF_PROG_TEST_RUN runs the program once. The kernel removes it when its file descriptor is closed.
+BPF_PROG_TEST_RUN runs the program once. The kernel removes the program when its file descriptor is closed.
 """
 
 from __future__ import annotations

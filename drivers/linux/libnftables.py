@@ -147,8 +147,8 @@ class Context:
         with _one_at_a_time:
             number = _next_descriptor()
             self._context = ctypes.c_void_p(library.nft_ctx_new(0))
-            # The library's socket stays open in programs that this process executes. Such a program would own the
-            # socket's tables after the end of this process.
+            # Close the library's socket in programs that this process executes. Otherwise, such a program would keep
+            # the socket's tables alive after the end of this process.
             with suppress(OSError):
                 os.set_inheritable(number, False)
             library.nft_ctx_buffer_output(self._context)

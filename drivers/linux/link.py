@@ -36,7 +36,7 @@ PORT_FLAGS = {
     "locked": "IFLA_BRPORT_LOCKED",
     "state": "IFLA_BRPORT_STATE",
 }
-"""The flags of a bridge port by their names in bridge(8)."""
+"""The netlink attributes of a bridge port's flags and state, by their names in bridge(8)."""
 FORWARDING = 3
 """The state of a bridge port that forwards frames."""
 MAC_TEXT = len("02:42:00:00:00:00")
@@ -52,8 +52,8 @@ class Link:
     ``kind`` is the kernel's name of the link type (such as "veth"), or "" for hardware. ``alias`` is a free string that
     the kernel stores. ``master`` is the index of the bridge (or bond …) that has the link as a port. ``device`` is the
     bus device of a hardware interface. ``peer`` is the index of the link's other end or parent, or 0. ``is_split`` is
-    True if the link's other end or parent is in another namespace. ``has_arp`` is False if the link finds no
-    neighbours.
+    True if the link's other end or parent is in another namespace. ``has_arp`` is False if ARP and neighbour
+    discovery are off.
     """
 
     name: str
@@ -106,13 +106,13 @@ def port_state(session: Session, name: str) -> int | None:
 
 
 def port_flags(session: Session, name: str) -> dict[str, int]:
-    """Return the values of `PORT_FLAGS` of a bridge port, empty for another link."""
+    """Return a bridge port's flags and state by their names in `PORT_FLAGS`; empty for any other link."""
     message = _get(session, name)
     return flags_of_port(message) if message else {}
 
 
 def flags_of_port(message: Any) -> dict[str, int]:
-    """Return the values of `PORT_FLAGS` in the message of a link, empty for another link than a bridge port."""
+    """Return the flags and state of the bridge port that a link message describes; empty for any other link."""
     port = ("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
     values = {flag: message.get_nested(*port, attribute) for flag, attribute in PORT_FLAGS.items()}
     return {flag: int(value) for flag, value in values.items() if value is not None}

@@ -56,9 +56,9 @@ class Change(NamedTuple):
     """One change of the kernel's state. A field that does not apply to the kind of change has its default.
 
     ``gone`` is True if the object was removed. ``link`` is the index of the link, or -1 for all. ``address`` is the
-    packed address, or the packed destination of a route ("" for a default route), and ``prefix`` is the prefix length.
-    ``on`` says whether a link is up, or whether packets are forwarded. ``author`` is the port number of the netlink
-    socket that made the change, which usually is the process id; 0 if unknown.
+    packed address, or the packed destination of a route (b"" for a default route), and ``prefix`` is the prefix length.
+    ``on`` says whether a link is up with ARP enabled, or whether packets are forwarded. ``author`` is the PID of the
+    process that made the change, or 0 if unknown.
     """
 
     kind: Kind
@@ -144,7 +144,7 @@ def _authors(data: bytes) -> Iterator[int]:
     start = 0
     while start + 16 <= len(data):
         length, author = struct.unpack_from("=I8xI", data, start)
-        yield author if author < 1 << 22 else 0  # a larger number is not a pid but belongs to a second socket
+        yield author if author < 1 << 22 else 0  # a larger port number is of a second socket, and no PID
         start += length + 3 & ~3
 
 

@@ -53,7 +53,7 @@ def udp_ports(address: IPv4Address) -> list[int]:
 def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
     """Return whether a socket at one of the addresses receives packets to ``target``.
 
-    A socket at ``::`` gets IPv4 packets too, unless IPV6_V6ONLY is set, which /proc does not show.
+    A socket at ``::`` is assumed to receive IPv4 packets too, because /proc does not show the option IPV6_V6ONLY.
     """
     wildcards = (IPv6Address(0), IPv4Address(0)) if target.version == 4 else (IPv6Address(0),)
     mapped = IPv6Address(f"::ffff:{target}") if target.version == 4 else target
@@ -61,7 +61,7 @@ def accepts(addresses: list[IPAddress], target: IPAddress) -> bool:
 
 
 def _read(file: str) -> Iterator[tuple[str, int, str]]:
-    """Yield the address (as the kernel prints it), the port and the state of each socket in a file."""
+    """Yield the address (as the kernel prints it), the port and the state of each socket in a file of /proc/net."""
     try:
         with open(f"/proc/thread-self/net/{file}", encoding="ascii") as table:
             for line in table.readlines()[1:]:
@@ -73,7 +73,7 @@ def _read(file: str) -> Iterator[tuple[str, int, str]]:
 
 
 def _address(text: str) -> IPAddress:
-    """Return the address of a line; the kernel prints it as 32-bit words in the byte order of the machine."""
+    """Return the address in ``text``: 32-bit words in hexadecimal, in the byte order of the machine."""
     words = [bytes.fromhex(text[i : i + 8]) for i in range(0, len(text), 8)]
     data = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
     return ip_address(data)

@@ -14,10 +14,10 @@ from drivers.linux.netlink import Session, session
 
 
 class FoundLink(NamedTuple):
-    """A link with its addresses. The mark gives ``network_id`` or ``endpoint_id``; without a mark, both are "".
+    """A link with its addresses, except link-local addresses.
 
-    ``number`` is the link's index, and ``master`` is the index of its bridge. ``peer`` is the index of the other end in
-    the other end's namespace.
+    The mark gives ``network_id`` or ``endpoint_id``; without a mark, both are "". ``number`` is the link's index, and
+    ``master`` is the index of its bridge. ``peer`` is the index of the other end in the other end's namespace.
     """
 
     name: str

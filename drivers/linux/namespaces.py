@@ -1,7 +1,7 @@
 """Functions that move the calling thread between namespaces: setns(2) and unshare(2).
 
 Python's os module has these functions only since 3.12. This module imports little, because the supervisor of containers
-uses it.
+uses it and must use little memory.
 """
 
 from __future__ import annotations

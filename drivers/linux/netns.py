@@ -1,6 +1,6 @@
 """Network namespaces: open a namespace by path, and run code inside it.
 
-Entering a namespace moves only the calling thread. hawse's processes have one thread, so no other code is affected.
+Entering a namespace moves only the calling thread. The other threads of the process stay in their namespaces.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 
 
 def is_namespace_file(status: os.stat_result) -> bool:
-    """Return whether a file that has been examined with stat(2) is a namespace of any kind."""
+    """Return whether a file with this result of stat(2) is a namespace of any kind."""
     return status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
 
 

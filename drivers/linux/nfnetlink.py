@@ -1,4 +1,4 @@
-"""Reader for the comments on a chain's rules, which asks the kernel directly.
+"""Read the comments of a chain's rules from the kernel, without libnftables.
 
 hawse records settings in rule comments, and every command that changes the firewall reads these comments. libnftables
 would take a hundred times as long, because it first reads the table and all sets of the table.

@@ -29,7 +29,7 @@ USUAL = ("noqueue", "mq", "pfifo_fast", "fq_codel", "fq", "cake")
 """The queueing disciplines that interfaces have by default. They drop packets only under load."""
 FILTER, XDP, DISCIPLINE, NO_ARP, NO_CARRIER, NO_FLOODING = "filter", "XDP", "discipline", "ARP", "carrier", "flooding"
 WITH_ARP = ("", "veth", "bridge", "macvlan", "vlan", "bond")
-"""The kinds of links that use ARP; "" is hardware. Tunnels and ipvlan in mode l3 do not use it."""
+"""The kinds of links that use ARP; "" is hardware. Tunnels and ipvlan in mode l3 do not use ARP."""
 DROPPING = {"flood": 0, "bcast_flood": 0, "mcast_flood": 0, "locked": 1}
 """The flags of a bridge port that drop packets, with the value that drops."""
 SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not answer ARP requests for its own address

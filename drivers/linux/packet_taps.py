@@ -20,7 +20,7 @@ READS = 500  # maximum packets of one read, because a flood of packets must not 
 
 
 class Sight(NamedTuple):
-    """A packet of the probe at one interface, with its addresses there; ``reply`` is True for the answer."""
+    """A packet of the probe with the addresses that it has at one interface; ``reply`` is True for the answer."""
 
     interface: str
     reply: bool

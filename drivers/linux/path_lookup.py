@@ -51,7 +51,8 @@ class Neighbour(NamedTuple):
 def route(target: IPAddress, source: IPAddress | None = None, received: str = "") -> Found:
     """Return the route that a packet to ``target`` takes, by all routing rules and tables.
 
-    ``received`` is the interface at which a packet that is forwarded arrives. The host must then forward packets.
+    For a forwarded packet, ``received`` is the interface at which the packet arrives. Without forwarding, the kernel
+    then finds only local routes.
     """
     attributes: list[tuple[str, object]] = [("RTA_DST", str(target)), *([("RTA_SRC", str(source))] if source else [])]
     if received:
@@ -81,7 +82,7 @@ def anywhere(version: int) -> IPAddress:
 
 
 def neighbours(interface: str) -> list[Neighbour]:
-    """Return the neighbour entries of an interface that have a MAC."""
+    """Return an interface's neighbour entries that have a MAC; an empty list if the interface is missing."""
     found = []
     with session() as opened:
         for entry in _entries(opened, interface):
@@ -110,7 +111,7 @@ def _entries(opened: Session, interface: str) -> list[ndmsg]:
 
 
 def static_ports(bridge: str) -> dict[str, str]:
-    """Return the bridge port of each MAC with a static forwarding entry, except the ports' own MACs."""
+    """Return the bridge port of each MAC that has a static forwarding entry, including the ports' own MACs."""
     ports = {}
     with session() as opened:
         with kernel_errors("list", "forwarding entries"):

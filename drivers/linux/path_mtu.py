@@ -1,4 +1,4 @@
-"""Find the largest echo request (ping) that another machine answers. Routers must not fragment the requests.
+"""Find the largest echo request (ping) that reaches another machine without fragmentation and is answered.
 
 If routers announce their MTU (ICMP "fragmentation needed"), senders adapt to it. If a firewall drops these messages,
 large packets are lost silently.

@@ -25,7 +25,7 @@ SOL_RAW, CHECKSUM_OFFSET = 255, 7  # socket option IPV6_CHECKSUM of raw sockets
 VXLAN_PORT = 4789
 PORTS = struct.Struct("!HH")
 END_SECONDS = 0.2
-"""Seconds that the end of a TCP probe waits for the end of the service's side."""
+"""Seconds that `Probe.close` waits until the service closes its side of a TCP connection."""
 ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
 
 
@@ -33,7 +33,8 @@ ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
 class Tuple:
     """The key of a probe's packets: protocol (``tcp``, ``udp``, ``icmp``), IP version and number.
 
-    ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other flow has it.
+    ``number`` is the source port of TCP and UDP, or the id of an ICMP echo request. No other flow has this
+    number.
     """
 
     protocol: str
@@ -119,7 +120,7 @@ class Probe:
             self._fail(error.errno or errno.EIO)
 
     def poll(self) -> str:
-        """Return the result so far: ``open``, ``refused``, the name of an errno such as ``EHOSTUNREACH``, or ""."""
+        """Return ``open``, ``refused``, the name of an errno such as ``EHOSTUNREACH``, or "" without a result yet."""
         if self.result or self.tuple.protocol == "tcp":
             return self.result or self._poll_tcp()
         with suppress(BlockingIOError):
@@ -152,8 +153,9 @@ class Probe:
     def close(self) -> None:
         """Close the probe's socket.
 
-        The end of a TCP connection is told to the service, whose end is waited for up to `END_SECONDS`, so that the
-        service sees a client that leaves and no error. A connection that the service keeps is reset.
+        An open TCP connection is first shut down. The call then blocks up to `END_SECONDS` until the service closes its
+        side, so that the service sees a client that leaves and no error. If the service does not close its side, the
+        connection is reset.
         """
         if self.tuple.protocol == "tcp" and self.result == "open":
             with suppress(OSError):
@@ -171,7 +173,8 @@ class Probe:
 def answer(probe: Tuple, own: IPAddress, port: int, client: IPAddress, client_port: int) -> None:
     """Send a UDP answer from ``own``:``port`` to the probe's sender, as if the service had answered.
 
-    The service itself may send no answer. Runs in the network namespace of the service.
+    The caller tests the way back by this answer, because the service itself may send none. Runs in the network
+    namespace of the service.
     """
     with socket.socket(FAMILIES[probe.version], socket.SOCK_RAW, socket.IPPROTO_UDP) as raw, suppress(OSError):
         raw.bind((str(own), 0))

@@ -1,6 +1,7 @@
 """The identity of a process: its PID and its start time, because the kernel reuses PIDs.
 
-This module reads /proc only. This module imports little, because the supervisor of containers uses it.
+This module reads /proc only. This module imports little, because the supervisor of containers uses it and must use
+little memory.
 """
 
 from __future__ import annotations

@@ -77,7 +77,10 @@ def descendants(processes: dict[int, Process], first: int) -> set[int]:
 
 
 def proportional_memory(pids: Iterable[int]) -> int:
-    """Return the memory of processes in bytes. A page that several processes share is counted once."""
+    """Return the sum of the processes' proportional set sizes (PSS), in bytes.
+
+    If N processes share a page, each of them counts 1/N of it.
+    """
     return sum(_labelled(f"/proc/{pid}/smaps_rollup", b"Pss:") * 1024 for pid in pids)
 
 

@@ -17,7 +17,7 @@ class Recorder(Protocol):
     """The interface of recorders. The modules that change the kernel call these methods.
 
     ``act`` makes the change. A method with ``act`` returns the result of ``act``, or a value of the same type if it
-    does not call ``act``. A recorder records only changes that the kernel accepted. Errors of ``act`` are raised.
+    does not call ``act``. A change for which ``act`` raises an error is not recorded, and the error is raised.
     """
 
     def netlink(self, session: Any, messages: Sequence[Any], act: Callable[[], T], nothing: T) -> T:

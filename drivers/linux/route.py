@@ -92,7 +92,7 @@ def add_link_default(session: Session, version: int, link_index: int) -> None:
 def add_direct(session: Session, destination: IPNetwork, link_index: int, *, keep: bool = False) -> None:
     """Add a route that leads to a subnet out of a link without a gateway; the subnet's hosts are then neighbours.
 
-    If the subnet already has such a route, ``keep`` keeps that route; else the function raises `KernelError`.
+    If such a route exists, it stays with ``keep``. Without ``keep``, the function then raises `KernelError`.
     """
     with kernel_errors("set route to", str(destination), ignore=(errno.EEXIST,) if keep else ()):
         session.request(RTM_NEWROUTE, _message(destination, link_index, scope=LINK_SCOPE), NLM_F_CREATE | NLM_F_EXCL)
@@ -130,7 +130,7 @@ def _is_listed(session: Session, subnet: IPNetwork, name: str) -> bool:
 
 
 def add_connected(session: Session, interface: IPInterface, link_index: int) -> None:
-    """Add the route to an address's subnet that the kernel makes with the address; idempotent."""
+    """Add the route to the subnet of an address, as the kernel does when the address is added; idempotent."""
     is_ipv4 = interface.version == 4
     own = [("RTA_PREFSRC", str(interface.ip))] if is_ipv4 else [("RTA_PRIORITY", KERNEL_METRIC6)]
     scope = LINK_SCOPE if is_ipv4 else UNIVERSE

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 ATTACH_FILTER = 26  # socket option SO_ATTACH_FILTER
 Instruction = tuple[int, int, int, int]
-"""The fields of struct sock_filter."""
+"""The fields of struct sock_filter: code, jt, jf and k."""
 DROP: Instruction = (0x06, 0, 0, 0)
 """The instruction that ends the program and drops the packet (BPF_RET, 0 bytes)."""
 

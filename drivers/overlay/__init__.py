@@ -1,4 +1,4 @@
-"""The ``overlay`` driver: networks across several hosts by VXLAN; forwarding entries name every remote endpoint.
+"""The ``overlay`` driver: networks across several hosts by VXLAN, with forwarding entries for every remote endpoint.
 
 Each host has a separate namespace for each network, with a bridge and VXLAN devices (`drivers.overlay.namespace`). Each
 endpoint has a veth pair between that bridge and its sandbox. The driver does not know how hosts find each other:
@@ -124,7 +124,10 @@ class OverlayDriver:
             place.inside(lambda there: port.unplug(there, endpoint))
 
     def watched(self, network: NetworkSpec) -> tuple[str, str]:
-        """Return "" for the host's namespace, and the path of the network's own namespace."""
+        """Return "", because no link of the network is on the host, and the path of the network's own namespace.
+
+        The path is "" if the namespace does not exist.
+        """
         place = self.namespace(network)
         return "", place.sandbox.path if place.exists() else ""
 
@@ -202,7 +205,7 @@ class OverlayDriver:
                 gate.dismiss(unused)
 
     def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
-        """Return how this host's kernel objects and tables differ from the network's required state, one line each.
+        """Return a line for each difference of this host's kernel objects and tables from the network's required state.
 
         With ``fix``, the differences are also repaired.
         """
@@ -267,7 +270,7 @@ def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Elem
 def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
     """Return the firewall elements that allow other hosts to send to the network's VXLAN devices on this host.
 
-    Omits the elements of VXLAN ids without a VXLAN device on this host, because another network uses these ids.
+    Omits the elements of VXLAN ids without a VXLAN device on this host, because another network may use these ids.
     """
     gate = _gate(place.network)
     if gate is None or not place.exists():

@@ -33,9 +33,7 @@ ROW_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """The difference between the kernel's FDB and neighbour tables and the required rows: missing and
-    unexpected rows.
-    """
+    """The FDB and neighbour rows that are missing in the kernel, and the kernel's rows that are not required."""
 
     missing: Sequence[Row]
     unexpected: Sequence[Row]

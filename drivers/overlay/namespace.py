@@ -88,7 +88,7 @@ class OverlayNamespace:
             self._remove()
 
     def missing(self, options: OverlayOptions) -> list[str]:
-        """Return descriptions of the kernel objects that `make` should have created and that are missing."""
+        """Return a line for each kernel object of `make` that is missing or changed."""
         if not self.exists():
             return ["missing: the network's namespace"]
         lost = self.inside(lambda there: vxlan.missing(there, self.network))

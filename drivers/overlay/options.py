@@ -55,9 +55,9 @@ class OverlayOptions:
         return self.tunnel_mtu(underlay) - VXLAN_OVERHEAD[self.local.version]
 
     def largest_mtu(self, underlay: int) -> int:
-        """Return the largest MTU of containers' interfaces with packets that fit through an underlay device.
+        """Return the largest MTU of containers' interfaces at which their packets fit through an underlay device.
 
-        ``underlay`` is the MTU of that device. For an encrypted network, the tunnels need not exist yet.
+        ``underlay`` is the MTU of the underlay device. The tunnels of an encrypted network need not exist yet.
         """
         assert self.vtep is not None
         tunnel = WIREGUARD_OVERHEAD[self.vtep.version] if self.encrypted else 0
@@ -89,7 +89,7 @@ def parse(network: NetworkSpec) -> OverlayOptions:
 
 
 def vnis(network: NetworkSpec) -> tuple[int, ...]:
-    """Return the VXLAN ids that the cluster has chosen for the network; empty if the cluster has chosen no ids yet."""
+    """Return the network's VXLAN ids; empty while neither the user nor the cluster has chosen ids."""
     return options.read(network.options, VNIS, _vnis, ())
 
 

@@ -79,7 +79,7 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
 
 
 def missing(there: Session, network: NetworkSpec) -> list[str]:
-    """Return descriptions of the objects of `make` and `set_up` that are missing or changed.
+    """Return a line for each object of `make` and `set_up` that is missing or changed.
 
     The calling thread is in the network's namespace.
     """

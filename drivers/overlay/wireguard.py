@@ -129,8 +129,8 @@ class Tunnel:
     def delete(self, place_exists: bool) -> None:
         """Delete the tunnel's interface in the network's namespace and in the host's namespace; idempotent.
 
-        Both namespaces are searched, because a crash may have left the interface in either. A wireguard-go process ends
-        when its interface is deleted.
+        Both namespaces are searched, because a crash may have left the interface in either. ``place_exists`` says
+        whether the network's namespace exists. A wireguard-go process ends when its interface is deleted.
         """
         if place_exists:
             sandboxes.inside(self.place, lambda there: link.delete(there, self.name))
