@@ -1,1 +1,1 @@
-"""The command line: the click command tree, its help texts and its tables."""
+"""The command line: the tree of click commands, their flags, help texts and output."""

@@ -18,7 +18,7 @@ CGROUPS = """hawse limits no resources, because it makes no cgroups.
 The pid for other programs (kill -STOP, systemd-run): hawse inspect -f '{{.State.Pid}}' NAME"""
 VOLUMES = """hawse keeps no volumes. Mount a directory of this host: hawse run -v /srv/data:/data IMAGE"""
 SOCKET = "@SOCKET@"
-"""A mark in a text, for the path of the socket of Docker's API on this host."""
+"""The placeholder for the path of the socket at which hawse serves Docker's API; `cli.root` replaces it."""
 COMPOSE = """Docker's own compose works on hawse's API:
   hawse system service &
   DOCKER_HOST=unix://@SOCKET@ docker compose up -d

@@ -28,7 +28,7 @@ FLAG_ERROR = 125
 """Exit code of hawse for an invalid flag, and for a `run` that could not start its container."""
 
 MANY = 10
-"""A command that removes at least this number of objects shows on the terminal that it works."""
+"""Minimum number of removed objects for which a command shows on the terminal that it still works."""
 
 
 class StatusError(Exception):
@@ -67,7 +67,7 @@ def standard(stream: TextIO | None, mode: str) -> BinaryIO:
 
 
 def shell_colours(text: str) -> str:
-    """Return lines of a shell script with colours for a terminal; the lines keep their length.
+    """Return the lines of a shell script, coloured for a terminal; long lines are not wrapped.
 
     The function imports rich only when it is called.
     """
@@ -158,8 +158,8 @@ class App:
     def waiting(self, text: str, total: int = 0) -> Iterator[Callable[[int], None]]:
         """Show on the terminal that the command works on ``text``, if this takes longer than half a second.
 
-        ``total`` is the size of the work in bytes. The context manager yields a function that gets the number of
-        completed bytes. Without a terminal, nothing is shown.
+        ``total`` is the size of the work in bytes. The context manager yields a function. The caller passes the
+        number of bytes completed so far to this function. Without a terminal, nothing is shown.
         """
         if not self.has_color(self.stderr):
             yield lambda _: None
@@ -264,8 +264,8 @@ class App:
     def daemon_text(self, error: EngineError) -> str:
         """Return the text of the engine's error with the prefix "Error response from daemon: ".
 
-        The text is put on one line, unless the engine has already split the text into several lines. The error's hint
-        becomes the hint of this command.
+        If the engine has split the text into lines, the line breaks stay. Any other text is put on one line. The
+        error's hint becomes the hint of this command.
         """
         self.hint = f"\n{error.hint}" if error.hint else self.hint
         text = str(error).strip()

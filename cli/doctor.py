@@ -44,7 +44,7 @@ def doctor(app: App, fix: bool, format: str) -> None:
 
 
 def diagnosed(app: App, *, fix: bool) -> Diagnosis:
-    """Return the diagnosis; if the configuration file is invalid, that fault is its only check."""
+    """Return the diagnosis; if daemon.json is invalid, the diagnosis has only a check that says so."""
     try:
         engine = app.engine
     except InvalidArgument as error:

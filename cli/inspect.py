@@ -65,7 +65,7 @@ def inspectors_of(app: App, *, size: bool) -> dict[str, Callable[[str], Json]]:
 def absent(app: App, kind: str, name: str) -> Json:
     """Return the document of a swarm node, or raise Docker's error for a kind of object that hawse lacks.
 
-    The caller passes only nodes and kinds that hawse lacks, such as volumes.
+    ``kind`` is "node", or a kind of object that hawse lacks, such as "volume".
     """
     if kind in ABSENT:
         raise NotFound(ABSENT[kind].format(name=name))

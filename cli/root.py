@@ -90,8 +90,9 @@ DRY_RUNS = (
     "network create", "network connect", "network disconnect", "network rm",
     "create", "run", "publish", "unpublish",
 )  # fmt: skip
-"""The commands that support ``--dry-run``. Each other command also changes something that is neither a record nor the
-kernel's network state.
+"""The commands that support ``--dry-run``; any other command is refused with this flag.
+
+A dry run can show only changes of the kernel's network state.
 """
 LOG_LEVELS = ("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace")
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes: 128 + signal number, as in a shell

@@ -1,6 +1,4 @@
-"""The ``hawse trace`` command, which Docker does not have: find out whether one place can reach another, and
-why not.
-"""
+"""The ``hawse trace`` command, which Docker does not have: say why SOURCE can or cannot reach TARGET."""
 
 from __future__ import annotations
 

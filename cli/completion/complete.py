@@ -106,13 +106,13 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 def processes() -> Iterator[tuple[str, str]]:
-    """Yield the pid and the name of each process whose network namespace belongs to no host.
+    """Yield the pid and the name of each process whose network namespace is not that of this process or of PID 1.
 
-    The namespaces of this process and of PID 1 belong to a host. Kernel threads have no program, so they are left out.
+    These two namespaces belong to a host. Kernel threads are left out, because they have no program.
     """
     hosts = set()
     for process in ("self", "1"):
-        with suppress(OSError):  # only root may look at PID 1
+        with suppress(OSError):  # only root may read the namespace of PID 1
             hosts.add(os.stat(f"/proc/{process}/ns/net").st_ino)
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):

@@ -66,13 +66,13 @@ def used_networks(reader: Reader, before: Words, behind: Words) -> Names:
 
 
 def members(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the names of the containers on the network that the command line names before the completed position."""
+    """Return the names of the containers that are on one of the networks named in ``before``."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id in inside)
 
 
 def strangers(reader: Reader, before: Words, behind: Words) -> Names:
-    """Return the names of the containers that are not on the network named before the completed position."""
+    """Return the names of the containers that are on none of the networks named in ``before``."""
     inside = users_of_named(reader, before)
     return (container_entry(container) for container in reader.containers() if container.id not in inside)
 

@@ -28,7 +28,7 @@ def pull(flags: Given) -> None:
 
 
 def swappiness(flags: Given) -> None:
-    """Check the range of ``--memory-swappiness``; raises ValueError."""
+    """Raise ValueError if ``--memory-swappiness`` is not in the range from -1 to 100; -1 means "not given"."""
     value = flags["memory_swappiness"]
     if not -1 <= value <= 100:
         raise ValueError(f"invalid value: {value}. Valid memory swappiness range is 0-100")

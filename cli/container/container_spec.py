@@ -114,7 +114,7 @@ def pull_for(app: App, name: str, *, quiet: bool, platform: str) -> None:
 
 
 def warn(app: App, request: ContainerCreate) -> None:
-    """Print the warning of Docker's client about loopback DNS servers, which a container cannot reach."""
+    """Print the warning of Docker's client if ``--dns`` has a loopback address, which a container cannot reach."""
     for server in request.host.dns:
         if _LOOPBACK.search(server):
             app.err(f"WARNING: Localhost DNS setting (--dns={server}) may fail in containers.\n")

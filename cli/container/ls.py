@@ -102,7 +102,7 @@ def uses_size(format: str) -> bool:
 
     if format not in NAMED_FORMATS:
         try:
-            parse(format).execute(empty_row(size_used).value())  # the leading word "table" is parsed as literal text
+            parse(format).execute(empty_row(size_used).value())  # a leading word "table" is only literal text
         except TemplateSyntaxError as error:
             raise StatusError(f"failed to parse template: {error}") from error
         except TemplateExecError as error:

@@ -38,7 +38,7 @@ def rm(app: App, containers: tuple[str, ...], force: bool, link: bool, volumes: 
 def remove_link(app: App, reference: str) -> EngineError:
     """Return the error of ``rm --link``.
 
-    A legacy link cannot be removed alone, because it exists as long as its container.
+    A legacy link cannot be removed alone, because hawse keeps it as long as the container exists.
     """
     try:
         app.engine.containers.inspect(reference)

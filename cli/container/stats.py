@@ -40,7 +40,7 @@ CLEAR = "\x1b[2J\x1b[H"
 @click.argument("containers", nargs=-1)
 @click.pass_obj
 def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stream: bool, no_trunc: bool) -> None:
-    """Print a table of the containers' figures, repeatedly until the command is interrupted."""
+    """Print a table of the containers' resource usage, repeatedly until the command is interrupted."""
     template = TABLE if format in ("", "table") else format
     for documents in readings(app, containers, everything=all):
         rows = [row(name, before, now, trunc=not no_trunc) for name, before, now in documents]
@@ -54,10 +54,11 @@ def stats(app: App, containers: tuple[str, ...], all: bool, format: str, no_stre
 def readings(
     app: App, containers: Sequence[str], *, everything: bool
 ) -> Iterator[list[tuple[str, Mapping[str, Json], Json]]]:
-    """At each reading, yield a list with one entry for each container.
+    """Read the containers' resource usage repeatedly; yield a list with one entry for each container.
 
-    An entry has the container's name in the table, the previous documents by id, and the present document. Without
-    ``containers``, all running containers are read; with ``everything``, all containers.
+    The first reading is yielded only if it has no containers, because percentages need two readings. An entry has the
+    container's name in the table, all documents of the previous reading by container id, and the container's document
+    of this reading. Without ``containers``, all running containers are read; with ``everything``, all containers.
     """
     before: dict[str, Json] = {}
     pause = FIRST_SECONDS
@@ -71,10 +72,10 @@ def readings(
 
 
 def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple[str, Json]]:
-    """Return the figures of each container, with the container's name in the output.
+    """Return the name of each container in the output, and the document with its resource usage.
 
-    The name is the text that the user typed. If the user gave no containers, the name is the short id. All running
-    containers are then read, or with ``everything`` all containers.
+    The name is the text that the user typed. Without ``containers``, the name is the short id. All running containers
+    are then read, or with ``everything`` all containers.
     """
     if containers:
         names = list(map(container_path_segment, containers))
@@ -87,7 +88,7 @@ def read(app: App, containers: Sequence[str], *, everything: bool) -> list[tuple
 
 
 def row(name: str, before: Mapping[str, Json], now: Json, *, trunc: bool) -> FormatContext:
-    """Return the row of a container; ``before`` holds the previous documents by id."""
+    """Return the row of a container; ``before`` holds the documents of the previous reading by container id."""
     used, limit = memory(now)
     received, sent = (sum(n[key] for n in now.get("networks", {}).values()) for key in ("rx_bytes", "tx_bytes"))
     fields = {
@@ -118,6 +119,6 @@ def memory(document: Json) -> tuple[int, int]:
 
 
 def disk(document: Json, word: str) -> int:
-    """Return the bytes that a container has read from disks, or written to them."""
+    """Return the number of bytes read from disks if ``word`` is "read", or written to disks if it is "write"."""
     entries = document["blkio_stats"]["io_service_bytes_recursive"] or ()
     return sum(entry["value"] for entry in entries if entry["op"] == word)

@@ -1,7 +1,7 @@
 """The ``hawse unpublish`` command, which Docker does not have: remove published ports of a container.
 
-A port is a container port (``80``), or a whole publication as ``hawse publish`` takes it (``8080:80``). The second form
-leaves other publications of the same container port unchanged.
+An argument names a container port (``80``), or one publication in the form of ``hawse publish`` (``8080:80``). The
+second form leaves other publications of the same container port unchanged.
 """
 
 from __future__ import annotations

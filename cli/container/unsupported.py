@@ -30,9 +30,9 @@ IGNORED = (
     "shm_size", "storage_opt", "ulimit", "volume_driver",
 )  # fmt: skip
 SAME_ANYWAY = {"isolation": "default", "runtime": "runc", "ipc": "private"}
-"""Maps each ignored flag to the value that hawse always uses.
+"""Maps some of the ignored flags to the value that hawse always uses.
 
-If the user gives this value on the command line, no warning is printed.
+If the user gives exactly this value, no warning is printed.
 """
 
 

@@ -36,7 +36,7 @@ def _lines(document: Json) -> Iterator[str]:
 
 
 def _class(driver: str) -> str:
-    """Return the name of a driver's style. A driver from another package may have any name."""
+    """Return the name of a driver's style: only ASCII letters and digits, because a driver may have any name."""
     return f"driver_{''.join(c for c in driver if c.isascii() and c.isalnum())}"
 
 

@@ -40,7 +40,7 @@ def groups(network: Json) -> list[HostGroup]:
 
 
 def clean(data: str, longest: int = LONGEST) -> str:
-    """Return a name on one line, without control characters, and cut to ``longest`` terminal columns."""
+    """Return a name with its control characters escaped, and cut to ``longest`` terminal columns."""
     return ellipsis(escaped_line(data), longest)
 
 
@@ -61,7 +61,7 @@ def facts(network: Json) -> list[str]:
 
 
 def ports(container: Json) -> list[str]:
-    """Return short texts for the published ports. One text covers a port on all addresses of both families."""
+    """Return short texts of the published ports, without the addresses 0.0.0.0 and [::]; equal texts appear once."""
     return list(dict.fromkeys(_short(port) for port in container["Ports"]))
 
 
@@ -72,7 +72,7 @@ def _short(port: str) -> str:
 
 
 def also_on(document: Json) -> dict[str, list[str]]:
-    """Return the names of the networks that each container is on, by container id."""
+    """Return, for each container id, the names of all networks that the container is on."""
     joined: dict[str, list[str]] = {}
     for network in document["Networks"]:
         for container in network["Containers"]:

@@ -15,7 +15,7 @@ from cli.output.text import columns
 
 WIDTH, MARGIN, GAP = 1200, 40, 24  # width and margin of the picture, gap between panels
 PAD, CARD_GAP, SMALLEST_CARD = 16, 12, 236
-TITLE, LEGEND, HEADER, GROUP_TITLE, EMPTY = 64, 30, 58, 26, 28  # heights of these parts
+TITLE, LEGEND, HEADER, GROUP_TITLE, EMPTY = 64, 30, 58, 26, 28  # heights in pixels
 LINE, CARD_TOP, CARD_BOTTOM = 18, 30, 10
 ABREAST = 2  # number of panels side by side
 FEW = 6  # maximum number of ports in a card
@@ -63,7 +63,7 @@ def _panels(canvas: Canvas, document: Json) -> float:
 
 
 class _Panel:
-    """The panel of one network. Every drawing method returns the height of its drawing."""
+    """The panel of one network. The drawing methods, except `card`, return the height of the drawing."""
 
     def __init__(self, canvas: Canvas, network: Json, joined: Mapping[str, Sequence[str]]) -> None:
         self.canvas, self.network, self.joined = canvas, network, joined
@@ -88,7 +88,7 @@ class _Panel:
         return height
 
     def contents(self, area: Area) -> float:
-        """Draw the containers, by host on a cluster network."""
+        """Draw the containers; on a cluster network, draw one box for each host."""
         height = 0.0
         for title, containers in groups(self.network):
             place = Area(area.x, area.y + height, area.width)
@@ -122,7 +122,7 @@ class _Panel:
         return height
 
     def card(self, area: Area, height: float, name: str, lines: Sequence[Line]) -> None:
-        """Draw one container."""
+        """Draw the card of one container with this ``height``."""
         x, y, width = area
         self.canvas.box(x, y, width, height, radius=9, stroke=BORDER)
         self.canvas.box(x, y + 9, 4, height - 18, radius=2, fill=self.paint)

@@ -1,7 +1,7 @@
 """The Go types of the documents of ``version`` and ``info`` (Docker's client 26.1.5, Engine API v1.45).
 
-The module holds the names, order and JSON tags of the fields, but no values. The swarm's cluster has only the fields
-that hawse writes.
+The module holds the names, order and JSON tags of the fields, but no values. The type of the swarm's cluster has only
+the fields that hawse writes.
 """
 
 from __future__ import annotations

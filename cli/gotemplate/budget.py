@@ -43,7 +43,8 @@ class Budget:
     def produce(self, size: int) -> None:
         """Count ``size`` bytes of template output or of a new string; raises Fault at the limit of bytes.
 
-        Where possible, callers call this function before they create the bytes.
+        Where possible, callers call this function before they create the bytes, so that no memory is used beyond the
+        limit.
         """
         self._bytes -= size
         if self._bytes < 0:

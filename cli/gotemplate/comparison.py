@@ -59,7 +59,7 @@ def _same(left: Value | None, right: Value | None) -> bool:
 
 
 def equal(left: Value | None, *rights: Value | None) -> bool:
-    """Return whether ``left`` equals one of ``rights``."""
+    """Return whether ``left`` equals one of ``rights``; raises Fault if their types cannot be compared."""
     if not rights:
         raise Fault("missing argument for comparison")
     left = unwrap(left)
@@ -67,7 +67,7 @@ def equal(left: Value | None, *rights: Value | None) -> bool:
 
 
 def less(left: Value | None, right: Value | None) -> bool:
-    """Return whether ``left`` is less than ``right``."""
+    """Return whether ``left`` is less than ``right``; raises Fault if their types have no order."""
     left, right = unwrap(left), unwrap(right)
     kind, other = _basic_kind(left), _basic_kind(right)
     if left is None or right is None or not kind or not other:
@@ -81,5 +81,5 @@ def less(left: Value | None, right: Value | None) -> bool:
 
 
 def less_or_equal(left: Value | None, right: Value | None) -> bool:
-    """Return whether ``left`` is less than or equal to ``right``."""
+    """Return whether ``left`` is less than or equal to ``right``; raises Fault if their types have no order."""
     return less(left, right) or equal(left, right)

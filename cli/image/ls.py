@@ -94,7 +94,8 @@ def template(format: str, *, quiet: bool, digests: bool) -> str:
 def names_of(image: Mapping[str, Any], *, digests: bool) -> Iterator[tuple[str, str, str]]:
     """Yield the repository, the tag and the digest of each row of an image; a missing part is ``<none>``.
 
-    A digest without a tag gives a row. With ``digests``, a tag gives a row for each digest of its repository.
+    Each tag gives one row, and so does each repository without a tag. With ``digests``, there is one row for each
+    digest of the repository instead. Without ``digests``, the digest is always ``<none>``.
     """
     known: dict[str, list[str]] = {}
     for reference in image.get("RepoDigests") or ():

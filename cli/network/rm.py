@@ -48,7 +48,10 @@ def rm(app: App, networks: tuple[str, ...], force: bool) -> None:
 
 
 def remove(app: App, networks: Sequence[str], *, force: bool) -> bool:
-    """Remove the networks; for each, print its name or the error. Return True if the command fails."""
+    """Remove the networks; print the name of each removed network, or its error. Return whether the command fails.
+
+    With ``force``, a missing network gives neither output nor failure.
+    """
     references = [reference_of(name) for name in networks]
     named = [reference for reference in references if isinstance(reference, str)]
     outcomes = app.engine.networks.remove_each(named) if named else iter(())

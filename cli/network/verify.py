@@ -25,8 +25,8 @@ from cli.pflag import command, exactly, flag
 def verify(app: App, network: str, fix: bool) -> None:
     """Print a line for each difference between a network's kernel objects on this host and the records.
 
-    Without a difference, print "ok". With ``fix``, repair the differences and compare again. A difference that the
-    second comparison does not find was repaired. The exit code is 1 if a difference is left.
+    Without a difference, print "ok". With ``fix``, repair the differences and compare again. A difference that has
+    disappeared is printed as repaired. The exit code is 1 if a difference is left.
     """
     with app.waiting(f"{'Repairing' if fix else 'Comparing'} {network}"):
         found = app.engine.diagnostics.verify(network, fix=fix)

@@ -29,7 +29,7 @@ class Cell(NamedTuple):
 
 
 def text(data: str, style: str = "") -> Text:
-    """Return data, such as a name, for rich; control characters and markup in it have no effect."""
+    """Return the data, such as a name, as a text of rich, in which control characters and markup have no effect."""
     return Text(escaped_line(data), style=style)
 
 

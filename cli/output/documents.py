@@ -87,7 +87,7 @@ class TemplateWriter:
 def inspect_all(app: App, references: Iterable[str], template: str, kinds: Iterable[str], fetch: Fetch) -> None:
     """Print the documents of all objects in ``references`` that exist.
 
-    If ``fetch`` raised errors for some objects, print the other documents and then raise one StatusError with all
+    If some objects cannot be fetched or rendered, print all other documents, and then raise one StatusError with the
     errors.
     """
     rendered = template not in INDENTS

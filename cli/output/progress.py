@@ -20,7 +20,7 @@ from engine.store import lock_holder
 DELAY_SECONDS = 0.5
 LOOK_SECONDS = 0.2  # seconds between two checks whether ctrl-Z has stopped the command
 PAUSE, TEXT, DONE = b"P", b"T", b"D"  # messages from the command to the child
-PAUSED, DRAWING = b"K", b"W"  # answers of the child to the command
+PAUSED, DRAWING = b"K", b"W"  # messages from the child to the command
 MESSAGE_BYTES = 4096
 
 
@@ -36,7 +36,7 @@ class Progress:
         theirs.close()
 
     def pause(self) -> None:
-        """Remove the line, because the command prints. The child draws it again after half a second without output."""
+        """Remove the line before the command prints. The child draws it again after half a second without output."""
         self._send(PAUSE)
         with suppress(OSError):
             while self._connection.recv(MESSAGE_BYTES) not in (PAUSED, b""):
@@ -48,7 +48,7 @@ class Progress:
         self._send(TEXT + text.encode(errors="replace")[: MESSAGE_BYTES - 1])
 
     def done(self, amount: int) -> None:
-        """Set the number of completed bytes."""
+        """Set the number of completed bytes; the line changes only every 256 KiB, so that few messages are sent."""
         if amount - self._sent >= 1 << 18:
             self._sent = amount
             self._send(DONE + b"%d" % amount)
@@ -119,7 +119,7 @@ class _Line:
             self._stop = None
 
     def take(self, message: bytes) -> None:
-        """Handle a message other than PAUSE."""
+        """Change the text or the number of completed bytes as a TEXT or DONE message says."""
         if message[:1] == TEXT:
             self.text = message[1:].decode(errors="replace")
         elif message[:1] == DONE:
@@ -146,7 +146,10 @@ def _become_child(connection: socket.socket, terminal: int, text: str, total: in
 
 
 def draw(connection: socket.socket, line: _Line) -> None:
-    """Show and hide the line according to the messages, until the other side closes the connection."""
+    """Draw the line when the command has printed nothing for half a second.
+
+    Hide the line while ctrl-Z has stopped the command. Return when the command closes the connection or dies.
+    """
     command, quiet = os.getppid(), 0.0
     connection.settimeout(LOOK_SECONDS)
     try:

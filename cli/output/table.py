@@ -1,4 +1,4 @@
-"""The column layout of Docker's tables: Go's text/tabwriter with minimal width 10, padding 3 and spaces.
+"""The column layout of Docker's tables: Go's text/tabwriter with minimal width 10 and a padding of 3 spaces.
 
 A tab ends a cell. The text after the last tab of a line belongs to no column. A column consists of the cells at one
 position in consecutive lines that all have a cell there. A line without tabs therefore separates two tables.
@@ -60,7 +60,7 @@ def padded(cell: str, width: int, measure: Measure) -> str:
 def column_widths(rows: list[list[str]], measure: Measure, minimum: int = MINIMAL_WIDTH) -> list[list[int]]:
     """Return the column widths for every row.
 
-    Different rows may have different widths, because a column consists of consecutive rows only.
+    Different rows may have different widths, because a column ends at the first row that has no cell in it.
     """
     widths: list[list[int]] = [[] for _ in rows]
     for column in range(max((len(row) for row in rows), default=1) - 1):

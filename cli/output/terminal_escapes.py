@@ -56,7 +56,7 @@ def marked(value: Any) -> Any:
 def revealed(text: str) -> str:
     """Replace each mark that `marked` made, and each byte that is not UTF-8, by an escape sequence.
 
-    The escape sequence shows the control character that `marked` replaced by the mark.
+    A mark becomes the escape sequence of the control character that `marked` has replaced.
     """
     return _MARKS.sub(lambda match: _spell(_unmarked(match[0])), text)
 

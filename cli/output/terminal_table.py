@@ -1,7 +1,8 @@
 """Fit a table into the width of a terminal, and colour its states.
 
 Only a terminal with colour gets such a table; a pipe gets Docker's table (`cli.output.table`). A table that fits in
-Docker's layout keeps this layout. Otherwise columns are first cut and then omitted, in the command's order.
+Docker's layout keeps this layout. Otherwise columns are cut. If the cut columns do not fit either, columns are omitted
+in the order that the command gives.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ Row = Sequence[str]
 """The cells of one line of a table."""
 
 GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
-LEAST, LEAST_NAME = 10, 24  # least width of a column, and of the name column: a column with less room is omitted
-LEAST_PORTS = 22  # "0.0.0.0:18080->80/tcp" and the mark of the cut
+LEAST, LEAST_NAME = 10, 24  # least widths of a column that may be omitted, and of any other column
+LEAST_PORTS = 22  # least width of the PORTS column: "0.0.0.0:18080->80/tcp" and the "…" of a cut text
 OMITTED = "…"  # the title and the cells of columns that are left out
 PORTS = "PORTS"
 STATE_TITLES = ("STATUS", "STATE")
@@ -35,10 +36,10 @@ COLOURS = tuple(
 
 
 def table_lines(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[str]:
-    """Return the lines of a table that is at most ``room`` columns wide; 0 means any width.
+    """Return the lines of a table that is at most ``room`` terminal columns wide; 0 means any width.
 
     The first row has the titles. ``elided`` has the titles of the columns that may be omitted, in the order of
-    omission. Ids are never cut.
+    omission. Ids are never cut, and may make the table wider.
     """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     padded = [max(MINIMAL_WIDTH, width + PADDING) for width in widths[:-1]]
@@ -56,7 +57,7 @@ def coloured(state: str) -> str:
 
 
 def _least(title: str, width: int, elided: Sequence[str]) -> int:
-    """Return the width to which a column may be cut before another column is omitted."""
+    """Return the least width of a column; if the columns do not fit at their least widths, one is omitted."""
     if title.split()[-1:] == ["ID"]:
         return width
     if title == PORTS:
@@ -65,7 +66,7 @@ def _least(title: str, width: int, elided: Sequence[str]) -> int:
 
 
 def _kept(titles: Row, widths: Sequence[int], elided: Sequence[str], room: int) -> list[bool]:
-    """Return for each column whether it is kept in a table of ``room`` columns."""
+    """Return for each column whether it is kept in a table that is ``room`` terminal columns wide."""
     kept = [True] * len(titles)
     for title in (title for title in elided if title in titles):
         left = _without(titles, kept)
@@ -90,7 +91,7 @@ def _without(row: Row, kept: Sequence[bool]) -> list[str]:
 
 
 def _published_first(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows with the published ports at the start of the PORTS column, because its end may be cut."""
+    """Return the rows with published ports first in each cell of PORTS, because the end of a cell may be cut."""
     if PORTS not in rows[0]:
         return rows
     place = rows[0].index(PORTS)
@@ -102,7 +103,7 @@ def _ordered(ports: str) -> str:
 
 
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
-    """Return the width of each column. The table has at most ``room`` columns, unless its ids need more."""
+    """Return the width of each column, so that the table fits into ``room`` terminal columns if its ids fit."""
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
     excess = sum(widths) + GAP * (len(widths) - 1) - room
@@ -116,7 +117,7 @@ def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[i
 
 
 def _joined(rows: Sequence[Row], widths: Sequence[int], gap: int) -> list[str]:
-    """Return the lines of a table with these columns; the titles are bold and the states are coloured."""
+    """Return the rows as lines with columns of these widths; the titles are bold and the states are coloured."""
     states = {place for place, title in enumerate(rows[0]) if title in STATE_TITLES}
     last, lines = len(widths) - 1, []
     for number, row in enumerate(rows):

@@ -44,7 +44,7 @@ def first_word(text: str, colour: str) -> str:
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:
-    """Yield the lines; the lines of each indented paragraph are joined to one."""
+    """Yield the lines; the lines of each indented paragraph are joined to one line."""
     joined = ""
     for line in lines:
         prose = bool(PROSE.match(line)) and not line.startswith("  hawse ")
@@ -92,7 +92,10 @@ def _wrapped_command(line: str, width: int) -> Iterator[str]:
 
 
 def _quoted_blanks(line: str) -> str:
-    """Return the line with NUL for each blank inside quotes; raises ValueError if the quotes do not match."""
+    """Return the line with NUL for each blank in quotes or in ``$(...)``, so that `str.split` does not split there.
+
+    Raises ValueError if the quotes do not match.
+    """
     shlex.split(line)
     return re.sub(r"'[^']*'|\"[^\"]*\"|\$\([^)]*\)", lambda match: match[0].replace(" ", "\0"), line)
 

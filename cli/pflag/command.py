@@ -18,7 +18,8 @@ class Command(click.Command):
     """A command with arguments, such as ``hawse network create``.
 
     ``use`` is Docker's usage text after the path of the parent command: ``create [OPTIONS] NETWORK``. ``own`` marks a
-    hidden command that only hawse has. Help on a terminal and completion show it; help in a pipe has Docker's bytes.
+    hidden command that only hawse has. Help on a terminal and completion show the command. Help in a pipe omits it, to
+    be the same as Docker's help.
     """
 
     def __init__(

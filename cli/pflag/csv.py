@@ -6,7 +6,7 @@ from __future__ import annotations
 def csv_fields(text: str) -> list[str]:
     """Split one CSV record as Go's encoding/csv does; raises ValueError.
 
-    Only the first line that is not empty is used.
+    Empty lines before the record, and all text after the record, are ignored.
     """
     line, _, rest = text.lstrip("\n").partition("\n")
     if not line:
@@ -57,6 +57,6 @@ def quoted_field(line: str, at: int, rest: str) -> tuple[str, int, str, str]:
 def csv_error(offset: int, problem: str) -> ValueError:
     """Return the error that Go's encoding/csv reports for a record.
 
-    ``offset`` is the place of the error in the line, counted from 0.
+    ``offset`` is the position of the error in the line, counted from 0.
     """
     return ValueError(f"parse error on line 1, column {offset + 1}: {problem}")

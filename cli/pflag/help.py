@@ -35,7 +35,7 @@ def columns() -> int:
 
 
 def on_terminal(ctx: click.Context) -> bool:
-    """Return whether help goes to a terminal; a pipe gets Docker's bytes."""
+    """Return whether help goes to a terminal; a pipe gets exactly the help text of Docker."""
     return bool(getattr(ctx.obj, "on_terminal", False))
 
 

@@ -17,7 +17,8 @@ from engine.golang.strconv import quote
 class FlagError(Exception):
     """The command line is invalid; the error text is that of Go's pflag.
 
-    ``unknown`` is the long name that the user may have meant, if no flag has the name on the command line.
+    For an unknown flag such as ``--forse`` or ``-forse``, ``unknown`` is the long form ``--forse``, so that the caller
+    can suggest a similar flag. For any other error, ``unknown`` is "".
     """
 
     def __init__(self, text: str, unknown: str = "") -> None:
@@ -48,7 +49,7 @@ class FlagSet:
         try:
             return self._parse(argv, interspersed)
         finally:
-            # A list flag collects its values in a list, so that thousands of uses take linear time.
+            # Commands get tuples. During parsing, values are in lists, so that thousands of uses take linear time.
             self.values |= {key: tuple(value) for key, value in self.values.items() if isinstance(value, list)}
 
     def _parse(self, argv: Sequence[str], interspersed: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""The hidden ``hawse __answer`` command, which the agent runs to answer a question of another host of the cluster."""
+"""The hidden ``hawse __answer`` command, which the agent runs when a trace on another host asks about this host."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ LONGEST_QUESTION = 4096  # characters
 @command("__answer", "Answer another host's question about this host's side of a path", exactly(0), hidden=True)
 @click.pass_obj
 def answer(app: App) -> None:
-    """Read a question from stdin, and print the answer."""
+    """Read the JSON question of another host's trace from stdin; print the JSON answer, or nothing to refuse."""
     app.out(app.engine.system.answer(sys.stdin.read(LONGEST_QUESTION)))

@@ -12,10 +12,10 @@ from cli.pflag import INT, command, exactly, flag
 @flag("--timeout", kind=INT, default_value=60, usage="Seconds to wait for the cluster's store")
 @click.pass_obj
 def boot(app: App, timeout: int) -> None:
-    """After a reboot, start networks and containers as the restart policies say; print how many started.
+    """Restore networks, containers and adopted namespaces after a boot; print how many of each were restored.
 
-    Each failure is one line on standard error; the exit code is then 1. The command is idempotent, and continues the
-    work of a killed command.
+    The restart policies decide which containers are restored. Each failure is one line on standard error; the exit code
+    is then 1. The command is idempotent, and continues the work of a killed command.
     """
     done = app.engine.system.boot(max(timeout, 0))
     app.out(f"Networks: {done.networks}, containers: {done.containers}, namespaces: {done.namespaces}\n")

@@ -20,7 +20,7 @@ from cli.pflag import between, command
 def exited(app: App, container_id: str, finished_at: str | None) -> None:
     """Release the resources of a container whose process has ended.
 
-    Then restart or remove the container according to the container's settings. With ``finished_at``, only restart the
-    container, if its last run ended at that time.
+    Then restart or remove the container according to the container's settings. With ``finished_at``, the command only
+    restarts the container. It does nothing if the last run of the container did not end at that time.
     """
     app.engine.containers.exited(container_id, finished_at or "")

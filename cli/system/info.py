@@ -126,7 +126,7 @@ def security(options: Iterable[str]) -> Iterator[str]:
 
 
 def word(value: object) -> object:
-    """Return a value as the report shows it: a boolean as Go writes it."""
+    """Return "true" or "false" for a boolean, as Go writes it; return any other value unchanged."""
     return str(value).lower() if isinstance(value, bool) else value
 
 

@@ -86,9 +86,7 @@ def report(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """Yield one line for each title of Docker's ``version`` output that is not empty in ``values``, in Docker's
-    order.
-    """
+    """Yield the lines of Docker's ``version`` output, in Docker's order; a line without a value is omitted."""
     known = dict(values)
     if "Os" in known and "Arch" in known:
         known["OS/Arch"] = f"{known['Os']}/{known['Arch']}"

@@ -23,7 +23,8 @@ SCRATCH = b"warm.rehearsal"
 REHEARSAL = "engine.rehearsal"
 """The engine's rehearsal module.
 
-It is imported by this name, because `cli.warm.preload` must watch hawse's files before it imports any of them.
+The functions below import it by this name when they need it. An import statement at the top of this file would load the
+module before `cli.warm.preload` watches hawse's files, and a change of the module could be missed.
 """
 COMMANDS = (
     ("network", "inspect", "bridge"),

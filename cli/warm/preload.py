@@ -21,10 +21,10 @@ RESIDENT = (
     "engine.diagnosis", "engine.recovery.link_repair",
     "cli.doctor", "cli.diagram", "cli.network.map", "cli.output.console",
 )  # fmt: skip
-"""Packages that only resident processes (agents and servers) and the diagnosis use; the warm server does not import
-these packages itself, because each megabyte makes its forks slower. The diagnosis takes 5 MB.
+"""Packages that the warm server does not import itself, because each megabyte makes the server's forks slower.
 
-If a module that a command needs imports one of these packages, the package is loaded nevertheless.
+Only the diagnosis, which takes 5 MB, and resident processes (agents and servers) use them. A package is loaded
+nevertheless if a module that commands need imports it.
 """
 
 CHANGES = CLOSE_WRITE | CREATE | DELETE | DELETE_SELF | MOVE_SELF | MOVED_FROM | MOVED_TO

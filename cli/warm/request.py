@@ -14,7 +14,7 @@ MOST_DESCRIPTORS = 7
 
 
 class MalformedRequest(Exception):
-    """Raised when a request does not come from one of hawse's launchers."""
+    """Raised when a request is invalid, or comes from a launcher of another hawse installation."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class WarmRequest:
 
 
 def receive(connection: socket.socket) -> WarmRequest:
-    """Read one request from a launcher; raises `MalformedRequest` if it is not a valid request, or OSError."""
+    """Read one request from a launcher; raises `MalformedRequest` if the request is invalid, or OSError."""
     head, descriptors, _, _ = socket.recv_fds(connection, 65536, MOST_DESCRIPTORS)
     if len(head) < 4:
         raise MalformedRequest
