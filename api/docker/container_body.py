@@ -15,7 +15,7 @@ from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
 from engine.names import is_container_mode
 
 SEVERAL_NETWORKS: Version = (1, 44)
-"""From this API version on, a new container may join several networks, and each network may set its MAC address."""
+"""From this API version on, a new container may join several networks, with a MAC address of its own on each."""
 NO_VOLUMES = "hawse keeps no volumes. Mount a directory of this host: /srv/data:/data"
 
 
