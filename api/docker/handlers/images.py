@@ -95,7 +95,7 @@ def save(request: Request) -> Response | None:
             with request.open_stream("application/x-tar") as stream:
                 for piece in chain([first], pieces):
                     stream.write(piece)
-                job.result()  # after an error the last chunk is missing, so the client notices it
+                job.result()  # raises the error of the job; the client then sees that the last chunk is missing
     return None
 
 

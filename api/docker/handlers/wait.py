@@ -22,7 +22,7 @@ REMOVAL_LOOK_SECONDS = 0.05
 def wait(request: Request) -> None:
     """Answer POST /containers/{id}/wait.
 
-    The head of the answer is sent as soon as the wait has begun, because clients then start the container.
+    The head of the answer is sent as soon as the wait has begun, because clients start the container after the head.
     """
     condition = request.value("condition") or "not-running"
     if condition not in CONDITIONS:
