@@ -31,7 +31,10 @@ def stale() -> list[Path]:
 
 
 def outdated(pages: Mapping[Path, str]) -> list[Path]:
-    """Return the paths of the files that differ from ``pages``; ``pages`` must hold all generated pages."""
+    """Return the paths of missing and different pages, and of files in `OWNED` that are not in ``pages``.
+
+    ``pages`` must hold all generated pages, because `build` deletes the other files in `OWNED`.
+    """
     wrong = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     return wrong + [path for directory in OWNED for path in sorted(directory.glob("*")) if path not in pages]
 

@@ -56,8 +56,10 @@ class Facts:
         self.unused = {*self.commands, *(f"{path} {flag}" for path, flag in self.flags)}
 
     def command(self, paths: Sequence[str], *, ours: bool) -> Fact:
-        """Return the fact about a command, looked up under each of its paths; a group's fact also applies to its
-        commands.
+        """Return the fact about a command, looked up under each of its paths and their groups.
+
+        ``ours`` is True for a command of hawse, and False for one that only Docker has. For a command of Docker, a
+        group's fact counts only if the group is absent. Raises `Unclassified`.
         """
         for path in paths:
             for known in above(path):
@@ -69,7 +71,10 @@ class Facts:
         raise Unclassified(paths[0])
 
     def flag(self, paths: Sequence[str], name: str, *, ours: bool) -> Fact:
-        """Return the fact about a flag, looked up under each of the paths of its command."""
+        """Return the fact about a flag, looked up under each of the paths of its command.
+
+        ``ours`` is True for a flag of hawse, and False for one that only Docker has. Raises `Unclassified`.
+        """
         for path in paths:
             if (path, name) in self.flags:
                 self.unused.discard(f"{path} {name}")

@@ -96,7 +96,7 @@ class Host:
 
 @contextmanager
 def a_host() -> Iterator[Host]:
-    """Make the host with its networks; everything is removed afterwards."""
+    """Make the host with its networks and containers; everything is removed when the ``with`` block ends."""
     directory, settings = Path(tempfile.mkdtemp(prefix="hawse-pictures-")), Path("/etc/netns") / NAMESPACE
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
@@ -124,14 +124,14 @@ def network_map(host: Host) -> str:
 
 
 def doctor(host: Host) -> str:
-    """Damage the host, and return the output of ``hawse doctor`` on a terminal."""
+    """Damage the host, and return an SVG of the output of ``hawse doctor`` on a terminal."""
     identity = host.hawse("network", "inspect", "-f", "{{.Id}}", "front")[:12]
     host.run("sh", "-ec", f"hawse_bridge() {{ echo br-{identity}; }}\n{DAMAGE}")
     return screenshot(host, "doctor")
 
 
 def trace(host: Host) -> str:
-    """Return the output of ``hawse trace`` for a published port of the damaged host, which is not reachable."""
+    """Return an SVG of the output of ``hawse trace`` for a published port that the damage has made unreachable."""
     return screenshot(host, "trace", "outside", "published:8080/tcp")
 
 

@@ -79,7 +79,7 @@ def texts() -> Mapping[str, Mapping[str, str]]:
 
 @cache
 def source_names() -> frozenset[str]:
-    """Return every constant that `string_constants` yields."""
+    """Return the set of all constants that `string_constants` yields."""
     return frozenset(string_constants())
 
 
@@ -198,7 +198,7 @@ def options_page() -> str:
 
 
 def values(kind: str, known: Mapping[str, str]) -> str:
-    """Return the values of an option as text."""
+    """Return the values of an option of this kind as text; ``known`` maps each value to its description."""
     if known:
         shown = "; ".join(f"`{value}`" + (f": {text}" if text else "") for value, text in known.items())
         return f"for example {shown}" if kind in OPEN else shown

@@ -69,7 +69,7 @@ class SharedServer:
         return process
 
     def end(self) -> None:
-        """End the server. In a forked process that has not started the server, do nothing."""
+        """End the server. A forked child does nothing, because its parent still uses the server."""
         if os.getpid() == self.owner:
             self.process.terminate()
             self.process.wait()

@@ -24,7 +24,7 @@ SOLICIT, ANNOUNCE, ROUTER = 135, 136, 134  # ICMPv6 types of neighbour discovery
 
 
 def socket_in(netns: int, family: int, kind: int) -> socket.socket:
-    """Make a non-blocking socket in a network namespace, which is open as ``netns``."""
+    """Return a non-blocking socket in a network namespace; ``netns`` is an open descriptor of the namespace."""
     return inside(netns, lambda: socket.socket(family, kind | socket.SOCK_NONBLOCK))
 
 

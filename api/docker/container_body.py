@@ -15,7 +15,7 @@ from engine.model import ContainerConfig, ContainerCreate, EndpointSettings
 from engine.names import is_container_mode
 
 SEVERAL_NETWORKS: Version = (1, 44)
-"""From this API version on, a new container may join several networks, and each network may set its MAC address."""
+"""From this API version on, a new container may join several networks, with a MAC address of its own on each."""
 NO_VOLUMES = "hawse keeps no volumes. Mount a directory of this host: /srv/data:/data"
 
 
@@ -34,7 +34,7 @@ def container_create(
     }
     config, host = container_config(body), host_config(settings)
     targets = {bind.split(":")[1] for bind in host.binds or () if ":" in bind}
-    if set(body.keys("Volumes")) - targets:  # docker-py also lists the targets of binds as volumes
+    if set(body.keys("Volumes")) - targets:  # ignore the targets of binds: docker-py lists them as volumes too
         raise NotImplementedByHawse(NO_VOLUMES)
     if not (config.image or config.cmd or config.entrypoint):
         raise bad_request("no command specified")
@@ -72,8 +72,8 @@ def container_config(body: Fields) -> ContainerConfig:
 def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
     """Return the request as the client's version of the API defines it; raises ApiError.
 
-    Before 1.44, a container starts on one network, and its MAC address is the one in Config. Since 1.44, that address
-    applies to the main network if the settings of this network have no MAC address.
+    Before 1.44, a container starts on one network, and gets the MAC address in Config. Since 1.44, the MAC address in
+    Config applies to the main network if the settings of the main network have no MAC address.
     """
     if version >= SEVERAL_NETWORKS:
         return _with_main_mac(request)
@@ -86,7 +86,7 @@ def for_version(request: ContainerCreate, version: Version) -> ContainerCreate:
 
 
 def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
-    """Return the request with the MAC address of Config in the settings of the main network."""
+    """Return the request, with Config's MAC address in the main network's settings if these have none."""
     mac, mode = request.config.mac_address, request.host.network_mode
     if not mac or is_container_mode(mode) or mode in ("host", "none"):
         return request
@@ -95,5 +95,5 @@ def _with_main_mac(request: ContainerCreate) -> ContainerCreate:
     main = next((network for network in request.networks if network in names), mode or "default")
     settings = request.networks.get(main, EndpointSettings())
     if settings.mac_address:
-        return request  # the engine compares the two addresses
+        return request  # the engine refuses the request if the two addresses differ
     return replace(request, networks={**request.networks, main: replace(settings, mac_address=mac)})

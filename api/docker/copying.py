@@ -36,8 +36,8 @@ class Client:
     """The client's side of a hijacked connection.
 
     ``sink`` receives the client's input; without a sink, the input is discarded. The detach keys ``keys`` end the
-    connection. With ``stays``, the end of the input is passed to the sink, and the output continues. Without it, the
-    end of the input detaches the client, as in Docker for a terminal.
+    connection. With ``stays``, the end of the input is passed to the sink, and the output continues. Without
+    ``stays``, the end of the input detaches the client, as in Docker for a terminal.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Client:
             self._pass_on(self._connection.received)
 
     def register(self, poll: select.poll) -> None:
-        """Register the connection for its end and, if the sink accepts more, for input."""
+        """Register the connection with ``poll`` for its end and, if the sink accepts more input, for input."""
         if self.is_there:
             waiting = self._reading and not (self._sink is not None and self._sink.has_unsent)
             poll.register(self._connection.socket.fileno(), select.POLLIN if waiting else 0)
 
     def handle(self, ready: dict[int, int]) -> None:
-        """Read the available input, or leave if the connection has ended."""
+        """Read the available input, or close the connection if the client has gone; ``ready`` comes from poll(2)."""
         events = ready.get(self._connection.socket.fileno(), 0) if self.is_there else 0
         if events & select.POLLIN and self._reading:
             try:

@@ -1,7 +1,9 @@
-"""Register the package pyroute2 without running its ``__init__``; the service imports this module first.
+"""Register the package pyroute2 without running its ``__init__``.
 
-hawse uses three of pyroute2's message modules. Its ``__init__`` imports 190 modules more (databases, event loops,
-sockets), which take 9.4 MB and 0.2 s. A service that waits for requests all day should not keep them in memory.
+The service imports this module first. Later imports of pyroute2's modules then find the registered package.
+
+hawse uses three of pyroute2's message modules. pyroute2's ``__init__`` imports 190 more modules (databases, event
+loops, sockets), which take 9.4 MB and 0.2 s. A service that waits for requests all day should not keep them in memory.
 """
 
 from __future__ import annotations

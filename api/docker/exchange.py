@@ -28,13 +28,13 @@ BODY_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """Seconds for which a client may leave a complete answer unread. Streams have no such limit."""
 DRAIN_LIMIT_BYTES = 32 << 20
-"""After the answer, at most this number of unread bytes of a body is read. With more, the connection is closed.
+"""Maximum number of unread body bytes to read and discard after the answer. With more, the connection is closed.
 
-Most clients read the answer only after they have sent the whole body.
+The bytes are read because most clients read the answer only after they have sent the whole body.
 """
 PIECE_BYTES = 64 << 10
 HEAD_READ_SECONDS, HEAD_READ_INTERVAL_SECONDS = 0.1, 0.0005
-"""Seconds to wait until the client of a hijack has read the head, and seconds between two looks."""
+"""Seconds to wait until the client of a hijack has read the head, and seconds between two checks."""
 
 Headers = Sequence[tuple[str, str]]
 UPGRADE: Headers = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
@@ -120,7 +120,7 @@ class Exchange:
         self._write(data)
 
     def open_stream(self, status: int, headers: Headers) -> ChunkedStream:
-        """Send the head of a chunked answer, and return the stream for the rest; raises ClientGone."""
+        """Send the head of a chunked answer, and return the stream for its body; raises ClientGone."""
         self.answered = True
         data = self._start(status, list(headers))
         self._socket.settimeout(None)
@@ -225,9 +225,9 @@ def reason(status: int) -> bytes:
 def _wait_until_read(connection: socket.socket) -> None:
     """Wait until the client has read everything that was sent, at most for `HEAD_READ_SECONDS`.
 
-    docker-py reads the head of a hijack through a buffer, and drops what else it finds in the buffer. dockerd sends its
-    first output later, because it takes longer to start a command. Only a Unix socket reports what is unread: the
-    request SIOCOUTQ has the number of TIOCOUTQ (Linux, net/unix/af_unix.c).
+    docker-py reads the head of a hijack through a buffer, and drops output that comes into the same buffer. dockerd
+    takes longer to start a command, so its first output comes later. Only a Unix socket reports how many bytes are
+    unread, by the request SIOCOUTQ, which has the same number as TIOCOUTQ (Linux, net/unix/af_unix.c).
     """
     if connection.family != socket.AF_UNIX:
         return
@@ -237,7 +237,7 @@ def _wait_until_read(connection: socket.socket) -> None:
 
 
 def _plain(connection: socket.socket) -> tuple[socket.socket, Callable[[], None]]:
-    """Return the connection itself; for a TLS connection, return a plain socket as `_bridged` does."""
+    """Return a duplicate of the connection, and a function without effect; for TLS, return what `_bridged` returns."""
     tls = _shared(connection)
     return (connection.dup(), lambda: None) if tls is None else _bridged(tls)
 
@@ -261,7 +261,7 @@ def _bridged(stream: Stream) -> tuple[socket.socket, Callable[[], None]]:
     def send() -> None:
         _pump(ours, stream)
         with suppress(OSError):
-            ours.shutdown(socket.SHUT_RD)  # the client may have gone; more output is then an error
+            ours.shutdown(socket.SHUT_RD)  # if the client has gone, the next write to ``theirs`` fails
 
     outgoing = threading.Thread(target=send, daemon=True)
     incoming = threading.Thread(target=_pump, args=(stream, ours), daemon=True)

@@ -53,7 +53,7 @@ class Exec:
             self.started = True
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the size of the command's terminal now, or when it is started."""
+        """Set the size of the command's terminal: now, or at the start of a command that does not run yet."""
         with self.lock:
             self.size = rows, columns
             if self.terminal >= 0 and (rows or columns):
@@ -76,7 +76,7 @@ class Exec:
                 self.terminal = -1
 
     def runner(self) -> int:
-        """Return the pid of the worker that runs the command, or 0 if it does not run."""
+        """Return the pid of the worker that runs the command, or 0 if the command does not run."""
         with self.lock:
             return 0 if self.job is None else max(self.job.pid(), 0)
 
@@ -112,7 +112,7 @@ class Execs:
         self._lock = threading.Lock()
 
     def add(self, make: Callable[[str], Exec]) -> Exec:
-        """Remember a new exec instance with a new id."""
+        """Make an exec instance with a new id, store it, and return it."""
         instance = make(secrets.token_hex(32))
         with self._lock:
             self._known[instance.id] = instance

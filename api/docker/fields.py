@@ -15,7 +15,7 @@ class Fields:
         self._values = values
 
     def has_other_than(self, *keys: str) -> bool:
-        """Return whether the request has another field than these, even if it is null."""
+        """Return whether the struct has a field that ``keys`` does not name; a field with null counts too."""
         return bool(self._values.keys() - set(keys))
 
     def has(self, key: str) -> bool:

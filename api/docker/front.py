@@ -96,7 +96,7 @@ class Acceptors:
             self._free -= 1
             missing = self._free == 0
         if missing:
-            with suppress(RuntimeError):  # without a new thread, this one accepts again after this connection
+            with suppress(RuntimeError):  # if no thread can be started, this thread accepts the next connection later
                 self.start()
 
 
@@ -109,7 +109,7 @@ class Front:
 
     def run(self, listeners: Sequence[socket.socket]) -> NoReturn:
         """Accept connections; ends the process when the parent has ended."""
-        raise_descriptor_limit()  # not in the workers, because containers inherit their limit
+        raise_descriptor_limit()  # the workers keep their limit, because containers inherit it
         gc.set_threshold(COLLECTED_OBJECTS)
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
         threading.stack_size(STACK_BYTES)

@@ -11,7 +11,7 @@ from typing import Any
 from api.docker.golang_types import Literal, Pairs
 from engine.golang.strconv import quote
 
-DEPTH_LIMIT = 10_000  # of Go; Python's decoder refuses documents that are nested deeper than 1,000 levels
+DEPTH_LIMIT = 10_000  # levels, as in Go; but Python's decoder refuses more than about 1,000 levels
 DIGITS_LIMIT = 24
 _SPACE = " \t\r\n"
 _DIGITS = b"0123456789"
@@ -31,8 +31,9 @@ class MoreContent(ValueError):
 def decode(data: bytes, *, whole: bool = False) -> Any:
     """Return the first value of a JSON text; raises `InvalidJson` and `MoreContent`.
 
-    Objects are `Pairs`, and unusual numbers are `Literal`. As in Go's Decoder, an extra closing bracket after the value
-    is ignored, but not with ``whole``. Bytes that are not UTF-8, and halves of surrogate pairs, become U+FFFD.
+    Objects are `Pairs`, and unusual numbers are `Literal`. As in Go's Decoder, text after the value is ignored if it
+    begins with a closing bracket. With ``whole``, any text after the value raises `MoreContent`. Bytes that are not
+    UTF-8, and halves of surrogate pairs, become U+FFFD.
     """
     text = data.decode("utf-8", "replace")
     try:
@@ -110,7 +111,7 @@ class _Scanner:
             self._key(opened[-1])
 
     def _key(self, bracket: int) -> None:
-        """Read the key and the colon of a member of an object; a member of an array has no key."""
+        """Read the key and the colon of a member of an object; read nothing in an array, whose members have no keys."""
         if bracket == ord("{"):
             if self._next() != ord('"'):
                 raise self._wrong("looking for beginning of object key string")

@@ -27,7 +27,7 @@ _KINDS = {bool: "bool", str: "string", list: "array", Pairs: "object"}
 
 
 class Literal:
-    """A JSON number that is not a whole number of up to 24 characters; ``text`` is the number as written."""
+    """A JSON number with a fraction, an exponent or more than 24 characters; ``text`` is the number as written."""
 
     __slots__ = ("text",)
 
@@ -70,12 +70,16 @@ class GoType(ABC):
         return result
 
     zero: Any = None
-    """The value for ``null`` in a list or a map. None for a type whose earlier value is emptied by ``null``."""
+    """The value for ``null`` in a list or a map.
+
+    In a struct, ``null`` empties the value of an earlier equal key if `zero` is None, and keeps this value otherwise.
+    """
 
     def decode(self, value: Any, place: Place, errors: list[Mismatch], before: Any) -> Any:
         """Return the Python value for a JSON value that is not null.
 
-        For a value of a wrong type, add an error and return ``before``: the value of an earlier equal key, or `zero`.
+        For a value of a wrong type, add an error to ``errors`` and return ``before``. In a struct, ``before`` is the
+        value of an earlier equal key. In a list or a map, it is `zero`.
         """
         if self._fits(value):
             return self._converted(value, place, errors, before)
@@ -189,7 +193,8 @@ class Anything(GoType):
 class Struct(GoType):
     """A struct. ``name`` has the package, such as "network.IPAM".
 
-    ``embedded`` are structs whose fields count as fields of this struct; error texts name them with their fields.
+    ``embedded`` are structs whose fields count as fields of this struct. Error texts name such a field together with
+    its embedded struct.
     """
 
     def __init__(self, name: str, fields: Mapping[str, GoType], *embedded: Struct) -> None:

@@ -93,7 +93,10 @@ def _joined(specs: Sequence[PortSpec]) -> list[PortSpec]:
 
 
 def _mounted(mount: Fields) -> str:
-    """Return an entry of ``Mounts`` as a text of ``Binds``; raises EngineError for other mounts than bind mounts."""
+    """Return an entry of ``Mounts`` in the text form of ``Binds``; raises ApiError and EngineError.
+
+    Only bind mounts are supported.
+    """
     kind = mount.text("Type")
     source, target, wrong = mount.text("Source"), mount.text("Target"), f'invalid mount config for type "{kind}": '
     if not target:

@@ -92,7 +92,10 @@ def _group(name: str) -> int | None:
 
 
 def _make_way(path: Path) -> None:
-    """Remove the socket of a service that has ended; raises EngineError if another process listens on it."""
+    """Remove the socket of a service that has ended.
+
+    Raises EngineError if another process listens on the socket, or if the file is no socket.
+    """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise EngineError(f"cannot listen on {path}: the file exists and is no socket")

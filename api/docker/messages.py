@@ -49,7 +49,7 @@ def json_response(document: Any, status: int = 200) -> Response:
 
 
 def encode(document: Any) -> bytes:
-    """Return a document as one line of JSON. Text that came from arguments that are not UTF-8 gets U+FFFD, as in Go."""
+    """Return a document as one line of JSON. Bytes of arguments that are not UTF-8 become U+FFFD, as in Go."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
     try:
         return text.encode()
@@ -90,7 +90,7 @@ class Request:
         return self.value(name).strip().lower() not in _FALSE if name in self.query else default
 
     def number(self, name: str) -> int | None:
-        """Return a query parameter as a number, or None without it; raises ApiError (500) for another text."""
+        """Return a query parameter as a number, or None if it is missing or empty; raises ApiError (500)."""
         text = self.value(name)
         try:
             return atoi(text) if text else None
@@ -98,8 +98,9 @@ class Request:
             raise ApiError(500, str(error)) from None  # Docker's status too
 
     def filters(self) -> dict[str, list[str]]:
-        """Return the query parameter ``filters``, a map of lists or of maps whose values are true; raises ApiError
-        (400).
+        """Return the values of each filter in the query parameter ``filters``; raises ApiError (400).
+
+        A value that the parameter maps to false is left out.
         """
         text = self.value("filters")
         if not text:
@@ -172,7 +173,7 @@ It may raise ApiError, EngineError and ClientGone.
 
 
 def _chosen(values: Mapping[str, bool] | Sequence[str] | None) -> list[str]:
-    """Return the chosen values of a filter."""
+    """Return the values of a filter; of a map, only the keys whose value is true."""
     if isinstance(values, Mapping):
         return [value for value, chosen in values.items() if chosen]
     return list(values or ())

@@ -18,7 +18,7 @@ def _fields(kind: GoType, names: str) -> dict[str, GoType]:
 
 
 def _modes(*names: str) -> dict[str, GoType]:
-    """Return fields whose types are strings with names of their own, such as container.NetworkMode."""
+    """Return string fields with own Go types: the field ``NetworkMode`` has the type container.NetworkMode."""
     return {name: Text(f"container.{name}") for name in names}
 
 
@@ -154,4 +154,4 @@ AUTH_CONFIG = Struct(
     "registry.AuthConfig", _fields(STRING, "username password auth email serveraddress identitytoken registrytoken")
 )
 FILTERS, OLD_FILTERS = MapOf(MapOf(BOOL)), MapOf(STRINGS)
-"""The two forms of the query parameter ``filters``."""
+"""The two forms of the query parameter ``filters``: {"name": {"web": true}}, and the older {"name": ["web"]}."""

@@ -1,6 +1,7 @@
 """The parent of the service: forks the front and the workers, and starts the front again if it is killed.
 
-The parent has one thread, because a process with several threads must not fork and go on.
+The parent has only one thread. If a process with several threads forks, the child may wait forever for a lock that
+another thread held.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Service:
         self._front, self._channel = 0, socket.socket()
         self._code: int | None = None
         self._idle, self._busy = IdleChild(self._be_idle), False
-        self._scratch = 0  # pid that creates the scratch host; when it ends, the first idle worker is forked
+        self._scratch = 0  # pid of the process that creates the scratch host; its end starts the first idle worker
 
     def run(self) -> int:
         """Serve; return the exit code of the process."""

@@ -40,7 +40,7 @@ class ChunkedStream:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is None:
-            self._finish()  # without the last chunk, the client sees that the answer was cut off
+            self._finish()  # not after an error: without the last chunk, the client sees that the answer is incomplete
 
     def write(self, data: bytes) -> None:
         """Send the data now as one chunk; blocks while the client does not read; raises ClientGone."""
@@ -48,13 +48,13 @@ class ChunkedStream:
             self._send(data)
 
     def fileno(self) -> int:
-        """Return the connection's descriptor, for select: readable also means that the client may be gone."""
+        """Return the connection's descriptor for select(2). It is readable if the client has sent data or has gone."""
         return self._connection.fileno()
 
     def wait(self, seconds: float | None, *descriptors: int) -> Sequence[int]:
         """Wait until one of the descriptors is readable, at most for ``seconds``; return those that are.
 
-        Raises ClientGone as soon as the client closes its connection. None means no time limit.
+        Raises ClientGone as soon as the client closes its connection. If ``seconds`` is None, there is no time limit.
         """
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLRDHUP)

@@ -32,7 +32,7 @@ _SAME_ANYWAY: Mapping[str, Callable[[Any], bool]] = {
     "PidsLimit": lambda value: value in (0, -1),
     "Runtime": lambda value: value in ("", "runc"),
 }
-"""Settings without effect. Each has a test, which is true for the values that ask for hawse's own behaviour."""
+"""Maps a setting without effect to a test. The test is true for values that ask for what hawse does anyway."""
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], int, str]] = {
     "CgroupnsMode": (lambda value: value in ("", "private", "host"), 400, "invalid cgroup namespace mode: {}"),
     "IpcMode": (
@@ -55,7 +55,7 @@ RESOURCES = tuple(name for name in (*_IGNORED, "MemorySwappiness", "PidsLimit") 
 
 
 def check(host: Fields) -> None:
-    """Raise ApiError for a setting that Docker refuses too, although it would have no effect in hawse."""
+    """Raise ApiError for a value that Docker refuses, even if hawse ignores the setting."""
     for name, (is_valid, status, text) in _CHECKS.items():
         if host.has(name) and not is_valid(host.value(name)):
             raise ApiError(status, text.format(host.value(name)))
@@ -84,7 +84,7 @@ def ignored(body: Fields, host: Fields) -> list[str]:
 
 
 def ignored_resources(host: Fields, names: tuple[str, ...] = RESOURCES) -> list[str]:
-    """Return the given settings that have no effect and ask for something that hawse does not do."""
+    """Return those settings of ``names`` whose values ask for something that hawse does not do."""
     return [name for name in names if host.has(name) and not _is_default(name, host.value(name))]
 
 

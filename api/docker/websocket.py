@@ -63,9 +63,9 @@ class WebSocket:
         self._send(BytesMessage(data=data) if self._text is None else TextMessage(data=self._text.decode(data)))
 
     def shutdown(self, how: int) -> None:
-        """End one direction. The end of the output closes the WebSocket.
+        """End one direction: ``SHUT_WR`` closes the WebSocket, and any other value ends the input.
 
-        The end of the input waits up to `CLOSE_SECONDS` for the client, which answers the close.
+        Before the input ends, wait up to `CLOSE_SECONDS` for the client's answer to the close.
         """
         if how == socket.SHUT_WR:
             self._close(CloseReason.NORMAL_CLOSURE)

@@ -29,9 +29,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FILES_LIMIT = 8
-"""Descriptors that a job may get."""
+"""Maximum number of descriptors that a job may get."""
 PARALLEL_LIMIT = 200
-"""Workers that run at the same time; further jobs wait."""
+"""Maximum number of workers that run at the same time; further jobs wait. `Workers.start` has the exception."""
 _LENGTH = struct.Struct("!Q")
 
 
@@ -103,7 +103,8 @@ class Workers:
     ) -> Job:
         """Start ``job(engine, files, *arguments)`` in a worker, with copies of the descriptors ``files``.
 
-        A job that is not ``counted`` may run as long as a container runs, and never waits until other jobs end.
+        With ``counted=False``, the job starts at once, even above `PARALLEL_LIMIT`. Such a job may run as long as a
+        container runs.
         """
         return self._start(job, arguments, {}, files, pass_files=True, counted=counted)
 
@@ -139,7 +140,7 @@ class Workers:
 
 
 def wait_for_job(idle: socket.socket) -> NoReturn:
-    """Rehearse until the channel of a job comes, then run the job; does not return."""
+    """Warm up the worker, wait until the channel of a job comes, and run the job; does not return."""
     try:
         rehearsal.warm_up(until=lambda: prefork.has_come(idle))
         channel = socket.socket(fileno=prefork.receive(idle))

@@ -69,7 +69,7 @@ def cases() -> Iterator[Case]:
 
 
 def members(kind: GoType, value: bytes) -> Iterator[bytes]:
-    """Yield the text of members for objects of this type. In each text, one value at some depth is the hostile one."""
+    """Yield members for JSON objects of the type ``kind``. Each member contains the hostile ``value`` at one place."""
     if isinstance(kind, Struct):
         for name, _, inner in kind.fields.values():
             key = json.dumps(name).encode()
@@ -83,7 +83,7 @@ def members(kind: GoType, value: bytes) -> Iterator[bytes]:
 
 
 def ask(path_of_socket: str, case: Case) -> tuple[int, str]:
-    """Send a request; return the status and the error message, or 0 and the exception's name without an answer.
+    """Send a request; return the status and the error message, or 0 and the exception's name if no answer comes.
 
     The word ID replaces each id in the message.
     """
@@ -101,7 +101,7 @@ def ask(path_of_socket: str, case: Case) -> tuple[int, str]:
 
 
 def main() -> None:
-    """Compare two services."""
+    """Send each request to both services, and print the answers that differ and the number of differences."""
     found = Counter[str]()
     for case in cases():
         found["requests"] += 1

@@ -34,9 +34,12 @@ def ask(connection: UnixConnection, method: str, path: str, expected: int, body:
 
 
 def work(path_of_socket: str, number: int, end: float) -> None:
-    """Be one client until the time ``end``, with a new connection for each round, as docker's command line."""
+    """Repeat the requests of one client until the time ``end``.
+
+    Each repetition uses a new connection, as each command of docker does.
+    """
     name = f"parallel{number}"
-    wanted = {"Name": name, "IPAM": {"Config": [{"Subnet": f"10.200.{number}.0/24"}]}}  # the default pools are small
+    wanted = {"Name": name, "IPAM": {"Config": [{"Subnet": f"10.200.{number}.0/24"}]}}  # default pools are too small
     while time.monotonic() < end:
         connection = UnixConnection(path_of_socket)
         try:
@@ -55,7 +58,7 @@ def work(path_of_socket: str, number: int, end: float) -> None:
 
 
 def main() -> int:
-    """Run the clients."""
+    """Run the clients, print the times and errors, and return the exit code."""
     path, clients, seconds = sys.argv[1], *map(int, [*sys.argv[2:], "50", "60"][:2])
     end = time.monotonic() + seconds
     threads = [threading.Thread(target=work, args=(path, number, end)) for number in range(clients)]

@@ -109,7 +109,7 @@ def test_streams_pass_through_tls(remote, service, authority):
     assert (done.returncode, done.stderr, len(done.stdout) > 1_000_000) == (0, "", True)
 
 
-def test_clients_without_one_are_not(remote, authority, tmp_path):
+def test_clients_without_a_certificate_of_the_authority_are_refused(remote, authority, tmp_path):
     plain = ask(remote)
     assert plain.returncode != 0 and plain.stdout == ""
     anonymous = remote.host.run("curl", "-sk", f"https://{ADDRESS}/networks", check=False)

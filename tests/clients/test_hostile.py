@@ -94,13 +94,13 @@ def no_traceback(service):
     assert service.ask("GET", "/_ping").body == b"OK"
 
 
-def test_bodies(service):
+def test_hostile_bodies_get_dockers_errors(service):
     for path, body, message in BODIES:
         answer = service.ask("POST", path, body, **{"Content-Type": "application/json"})
         assert (answer.status, answer.message) == (400, message), (path, body[:80])
 
 
-def test_queries_and_filters(service):
+def test_hostile_queries_and_filters_get_dockers_errors(service):
     listed = [(("POST" if path.endswith("prune") else "GET"), f"{path}?filters={quote(text)}", status, message)
               for path, text, status, message in FILTERS]  # fmt: skip
     for method, path, status, message in [*QUERIES, *listed]:
@@ -122,7 +122,7 @@ def test_queries_and_filters(service):
         ('APPLICATION/JSON ; charset="utf-8"', "invalid name: "),
     ],
 )  # fmt: skip
-def test_content_types(service, header, message):
+def test_malformed_content_types_get_dockers_errors(service, header, message):
     answer = service.ask("POST", CREATE, b"{}", **{"Content-Type": header})
     assert (answer.status, answer.message) == (400, message)
 

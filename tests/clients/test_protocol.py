@@ -31,7 +31,7 @@ def test_ping_gives_the_headers_for_version_negotiation(service):
         assert {key: answer.headers[key] for key in expected} == expected
 
 
-def test_what_a_client_leaves_out_is_null_as_with_docker(service):
+def test_settings_that_a_client_leaves_out_are_null_as_with_docker(service):
     mounts = [{"Type": "bind", "Source": "/tmp", "Target": "/b", "BindOptions": {"Propagation": "rslave"}}]
     host = {"Binds": ["/tmp:/a:ro,rshared"], "Mounts": mounts, "PortBindings": {}, "Devices": []}
     body = {"Image": "bb", "Cmd": ["sleep", "300"], "HostConfig": host}
@@ -46,7 +46,7 @@ def test_what_a_client_leaves_out_is_null_as_with_docker(service):
 
 
 @pytest.mark.parametrize("version", ["1.24", "1.45", "1.51"])
-def test_every_version_that_clients_speak(service, version):
+def test_the_oldest_the_announced_and_the_newest_version_are_accepted(service, version):
     assert [n["Name"] for n in service.ask("GET", f"/v{version}/networks").json] == ["bridge", "host", "none"]
 
 
@@ -97,12 +97,12 @@ def test_errors_are_docker_s(service, method, path, body, headers, status, messa
     ("method", "path"),
     [("POST", "/volumes/create"), ("POST", "/build"), ("POST", "/containers/x/pause"), ("POST", "/commit")],
 )
-def test_what_hawse_has_not_is_refused_in_words(service, method, path):
+def test_features_that_hawse_lacks_are_refused_with_an_explanation(service, method, path):
     answer = service.ask(method, path)
     assert answer.status == 501 and answer.message.startswith("hawse ")
 
 
-def test_lists_of_which_hawse_has_no_members_are_empty(service):
+def test_lists_of_objects_that_hawse_lacks_are_empty(service):
     assert service.ask("GET", "/volumes").json == {"Volumes": [], "Warnings": None}
     assert service.ask("GET", "/plugins").json == []
     assert service.ask("POST", "/networks/prune").json == {"NetworksDeleted": None}

@@ -105,7 +105,7 @@ def test_exec(service, terminal):
     assert stopped.returncode == 1 and "is not running" in stopped.stderr
 
 
-def test_an_exec_instance_has_a_document(service):
+def test_an_exec_instance_reports_its_state_and_exit_code(service):
     service.docker("run", "-d", "--name", "c1", "bb", "sleep", "300")
     wanted = {"Cmd": ["sh", "-c", "exit 3"], "AttachStdout": True, "Tty": False}
     exec_id = service.ask("POST", "/containers/c1/exec", wanted).json["Id"]
@@ -172,7 +172,10 @@ def threads(service) -> int:
 
 
 def test_hundreds_of_clients_follow_one_container(service):
-    """A user has fewer inotify descriptors than there are clients. Some descriptors have numbers above 1024."""
+    """The test has more clients than a user may have inotify descriptors.
+
+    Some file descriptors of the service get numbers above 1024, which select(2) cannot handle.
+    """
     script = "while [ ! -e /go ]; do sleep 0.2; done; echo now; sleep 300"
     service.docker("run", "-di", "--name", "c1", "bb", "sh", "-c", script)
     paths = ("GET /containers/c1/logs?follow=1&stdout=1", "POST /containers/c1/attach?stream=1&stdout=1")
@@ -188,7 +191,7 @@ def test_hundreds_of_clients_follow_one_container(service):
 
 
 def test_hundreds_of_clients_follow_the_events(service):
-    """The clients share one inotify descriptor, because a user has only 128 of them."""
+    """The clients share one inotify descriptor, because a user may have only 128 inotify descriptors."""
     names = [f"n{number}" for number in range(5)]
     clients = [opened(service, "GET /events?filters={%22event%22:[%22create%22]}") for _ in range(200)]
     for each in clients:
@@ -242,7 +245,7 @@ def test_wait(service):
     assert (bad.status, bad.message) == (400, 'invalid condition: "never"')
 
 
-def test_wait_ends_with_a_run_that_is_started_again(service):
+def test_wait_ends_with_a_run_although_the_container_restarts(service):
     service.docker("run", "-d", "--restart", "always", "--name", "c1", "bb", "sh", "-c", "sleep 0.5; exit 2")
     assert service.docker("wait", "c1").stdout == "2\n"
     service.docker("run", "-d", "--restart", "always", "--name", "c2", "bb", "false")
@@ -284,7 +287,7 @@ def test_attach_gives_the_output_to_every_client(service):
 
 
 def test_a_late_reader_gets_the_head_of_a_hijack_apart_from_the_output(service):
-    """docker-py drops what it reads together with the head."""
+    """docker-py drops output that it reads together with the head of the answer."""
     service.docker("run", "-d", "--name", "c1", "bb", "sh", "-c", "echo out; sleep 300")
     until(lambda: service.docker("logs", "c1").stdout)
     connection = opened(service, "POST /containers/c1/attach?logs=1&stdout=1")
@@ -302,7 +305,7 @@ def web_socket(service, path: str) -> websocket.WebSocket:
 
 
 def received(client: websocket.WebSocket, end: bytes) -> bytes:
-    """Return the content of binary messages until it has this end."""
+    """Receive binary messages until their joined content ends with ``end``, and return the content."""
     seen = b""
     while not seen.endswith(end):
         operation, data = client.recv_data()
@@ -347,7 +350,7 @@ def test_attach_by_websocket(service):
     assert missing.value.status_code == 404
 
 
-def test_the_service_may_end_while_containers_run(service):
+def test_containers_continue_when_the_service_ends(service):
     service.docker("run", "-d", "--name", "c1", "bb", "sh", "-c", "while true; do echo x; sleep 0.1; done")
     following = open_docker(service, "logs", "-f", "c1")
     until(lambda: following.stdout.read(1))

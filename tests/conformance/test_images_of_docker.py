@@ -92,7 +92,7 @@ def test_docker_loads_what_hawse_has_saved(targets, saved, tmp_path):
 
 
 @pytest.mark.parametrize("victim", ["layer", "digest", "count"])
-def test_what_docker_refuses_to_load_is_refused_in_its_words(targets, saved, tmp_path, victim):
+def test_an_archive_that_docker_refuses_is_refused_with_dockers_text(targets, saved, tmp_path, victim):
     hawse, docker = targets
     forged = forge(saved[0], tmp_path, victim)
     docker.sh("docker rmi -f built:1", tmp_path)  # remove the image, because `docker load` skips layers that Docker has

@@ -47,7 +47,7 @@ def differences(scenario: Scenario, hawse: list[Result], docker: list[Result]) -
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[f"{s.topic}: {s.title}" for s in SCENARIOS])
-def test_scene_reads_the_same_on_hawse_and_on_docker(targets, scenario):
+def test_scenario_gives_the_same_output_on_hawse_and_on_docker(targets, scenario):
     with ThreadPoolExecutor(2) as pool:
         hawse, docker = pool.map(lambda target: target.play(scenario), targets)
     report = differences(scenario, hawse, docker)
@@ -69,7 +69,7 @@ def api(targets: tuple[Target, Target], rootfs: Path, tmp_path_factory: pytest.T
 
 
 @pytest.mark.parametrize("name", THROUGH_THE_API)
-def test_scene_reads_the_same_through_the_api(targets, api, name):
+def test_scenario_gives_the_same_output_through_the_api(targets, api, name):
     (scenario,) = [s for s in SCENARIOS if f"{s.topic}: {s.title}" == name]
     with ThreadPoolExecutor(2) as pool:
         ours, docker = pool.map(lambda target: target.play(scenario), (api, targets[1]))
@@ -77,5 +77,5 @@ def test_scene_reads_the_same_through_the_api(targets, api, name):
     assert not report, f"{scenario.title}\n{report}"
 
 
-def test_there_are_scenarios_enough():
+def test_the_scenarios_compare_at_least_200_lines():
     assert sum(scenario.compared for scenario in SCENARIOS) >= 200

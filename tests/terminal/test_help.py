@@ -53,7 +53,7 @@ def test_a_mistake_gets_a_suggestion_and_a_red_word_on_a_terminal():
         assert on_terminal(80, "netwrok", "ls", **quiet).startswith("hawse: 'netwrok' is")
 
 
-def test_the_version_names_docker_for_a_person_only():
+def test_the_version_names_docker_only_on_a_terminal():
     assert re.fullmatch(r"hawse version \S+ \(works as Docker 26\.1\.5\)\n", on_terminal(80, "--version"))
     ran = subprocess.run([sys.executable, "-m", "cli", "--version"], capture_output=True, text=True, cwd=CHECKOUT)
     assert re.fullmatch(r"hawse version \S+\n", ran.stdout)

@@ -98,11 +98,11 @@ def test_name_becomes_one_word_and_nothing_is_executed(shell, hostile, untouched
 
 
 @pytest.mark.parametrize("quote", ["", "'"])
-def test_name_that_a_shell_could_take_for_its_history(shell, hostile, untouched, quote):
+def test_name_that_looks_like_a_history_expansion_stays_text(shell, hostile, untouched, quote):
     assert executed(shell, hostile, f"hawse network rm {quote}n15")[2:] == ["n15!touch"]
 
 
-def test_in_double_quotes_bash_is_not_offered_such_a_name(hostile, started, untouched):
+def test_bash_is_not_offered_a_history_expansion_in_double_quotes(hostile, started, untouched):
     line = 'hawse network rm "n15'
     assert started("bash", hostile).completed(line, f"{line}Z") == f"{line}Z"
 
@@ -127,7 +127,7 @@ def test_hostile_file_names_are_no_flags(shell, hostile, untouched):
 
 
 @pytest.mark.parametrize("option", ["failglob", "nullglob"])
-def test_options_of_bash_for_stars_that_match_nothing(hostile, started, option):
+def test_completion_works_with_the_options_failglob_and_nullglob_of_bash(hostile, started, option):
     screen = started("bash", hostile)
     screen.keys("-l", f"shopt -s {option}")
     screen.keys("Enter")

@@ -120,7 +120,7 @@ def test_the_progress_line_is_removed_before_output_and_at_the_end():
     assert child.before == ""
 
 
-def test_a_quick_end_shows_nothing_more():
+def test_a_quick_command_shows_no_progress_line():
     child = program(0)
     child.expect("one\r\nend\r\n")
     child.expect(pexpect.EOF)

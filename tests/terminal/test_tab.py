@@ -132,7 +132,7 @@ def test_tab_lists(shell, line, words, others):
         ("hawse exec ", "hostfs running"),
     ],
 )
-def test_zsh_and_fish_describe(shell, line, description):
+def test_zsh_and_fish_show_descriptions_and_bash_does_not(shell, line, description):
     shown = shell.offered(line, *([] if shell.name == "bash" else [description]))
     assert (description in shown) == (shell.name != "bash")
 

@@ -26,7 +26,7 @@ def storeless(request, directory, tmp_path, started):
     return started(request.param, directory, root=tmp_path / "no" / "store")
 
 
-def test_tab_without_a_store_offers_fixed_words_and_makes_nothing(storeless, tmp_path):
+def test_tab_without_a_store_offers_fixed_words_and_creates_no_file(storeless, tmp_path):
     nothing = ("hawse network inspect Z", "hawse network inspectZ")
     assert storeless.completed("hawse network inspect ", *nothing) in nothing
     for line, expected in [
@@ -38,7 +38,7 @@ def test_tab_without_a_store_offers_fixed_words_and_makes_nothing(storeless, tmp
 
 
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
-def test_a_kept_answer_is_read_by_the_shell_itself_until_the_store_is_written(name, directory, tmp_path, started):
+def test_the_shell_reads_a_saved_answer_until_the_store_changes(name, directory, tmp_path, started):
     root = tmp_path / "state"
     shutil.copytree(directory / "state", root)
     ask(root)  # this first completion creates the store's log file, whose age the test sets
@@ -58,7 +58,7 @@ def test_a_kept_answer_is_read_by_the_shell_itself_until_the_store_is_written(na
 
 
 @pytest.mark.skipif(not Path("/usr/share/bash-completion/bash_completion").exists(), reason="no bash-completion here")
-def test_beside_the_package_bash_completion(directory, started):
+def test_completion_works_beside_the_package_bash_completion(directory, started):
     screen = started("bash", directory, package=True)
     for line, expected in [
         ("hawse network create --opt=com.docker.network.bridge.enable_icc=t",
@@ -70,7 +70,7 @@ def test_beside_the_package_bash_completion(directory, started):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give its powers away")
-def test_names_of_a_store_that_may_not_be_read(directory, tmp_path):
+def test_no_names_are_offered_from_an_unreadable_store(directory, tmp_path):
     shutil.copytree(directory / "state", tmp_path / "state")
     assert ask(tmp_path / "state").stdout.startswith("bridge\tbridge 172.21.0.0/16\n")
     for path in (tmp_path / "state", *(tmp_path / "state").iterdir()):

@@ -32,7 +32,7 @@ def test_document_is_up_to_date(compatibility):
     assert text == (DOCS / "compatibility.md").read_text(), "stale: run `python -m docs.build`"
 
 
-def test_every_departure_is_about_something(compatibility):
+def test_every_departure_matches_a_command_or_flag(compatibility):
     assert compatibility.document()[1] == set()
 
 
@@ -60,7 +60,7 @@ def test_every_command_and_flag_has_a_row(compatibility, facts):
         (lambda docker: docker.pop("port") and docker.pop("container port"), "container port"),
     ],
 )
-def test_what_no_list_explains_is_found(compatibility, monkeypatch, facts, change, problem):
+def test_a_command_or_flag_that_no_list_explains_is_an_error(compatibility, monkeypatch, facts, change, problem):
     load = compatibility.load
 
     def changed():

@@ -32,17 +32,17 @@ def no_services(request: Request) -> Response:
 
 
 def no_volumes(_: Request) -> Response:
-    """Answer GET /volumes."""
+    """Answer GET /volumes with an empty list."""
     return json_response({"Volumes": [], "Warnings": None})
 
 
 def pruned_volumes(_: Request) -> Response:
-    """Answer POST /volumes/prune."""
+    """Answer POST /volumes/prune: no volume was deleted."""
     return json_response({"VolumesDeleted": [], "SpaceReclaimed": 0})
 
 
 def pruned_cache(_: Request) -> Response:
-    """Answer POST /build/prune."""
+    """Answer POST /build/prune: no build cache was deleted."""
     return json_response({"CachesDeleted": None, "SpaceReclaimed": 0})
 
 

@@ -18,7 +18,9 @@ from engine.model import LogOptions
 SIZE_LIMIT = 65535
 STREAMS = ("stdin", "stdout", "stderr")
 CHOSEN_STREAMS, BINARY_MESSAGES = (1, 42), (1, 28)
-"""The API versions from which a WebSocket has only the streams of the query, and sends binary messages."""
+"""Two API versions. From the first, a WebSocket has only the streams that the query names. From the second, output is
+sent as binary messages.
+"""
 
 
 def attach_container(request: Request) -> None:
@@ -28,7 +30,10 @@ def attach_container(request: Request) -> None:
 
 
 def attach_websocket(request: Request) -> None:
-    """Answer GET /containers/{id}/attach/ws: a WebSocket, whose output has no frames; before 1.42, all streams."""
+    """Answer GET /containers/{id}/attach/ws with a WebSocket, whose output has no frames of stdcopy.
+
+    Before API version 1.42, the WebSocket carries all streams.
+    """
     wanted = [name for name in STREAMS if request.flag(name) or request.version < CHOSEN_STREAMS]
     binary = request.version >= BINARY_MESSAGES
     _converse(request, wanted, lambda _: request.exchange.open_websocket(binary=binary), framed=False)

@@ -31,7 +31,7 @@ def list_containers(request: Request) -> Response:
 
 
 def without_empty_size(document: Json) -> Json:
-    """Return a list entry of a container without a size of 0, because Go omits it."""
+    """Return a container's list entry, without its field ``SizeRw`` if this is 0, because Go omits such a field."""
     return {key: value for key, value in document.items() if key != "SizeRw" or value}
 
 

@@ -1,6 +1,6 @@
 """/containers/{id}/exec and /exec: run further commands in containers.
 
-The command runs in a worker with pipes or a terminal. This process copies between the client and the other ends of the
+The command runs in a worker with pipes or a terminal. The front copies between the client and the other ends of the
 pipes or of the terminal.
 """
 
@@ -174,9 +174,9 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
 
 
 def _run_in_terminal(request: Request, instance: Exec, connection: Hijacked) -> None:
-    """Run the command with a terminal between this process and the worker.
+    """Run the command with a terminal between the front and the worker.
 
-    The worker copies between this terminal and the terminal in the container, and copies changes of the size too.
+    The worker copies between this terminal and the container's terminal. It also copies changes of the size.
     """
     master, slave = os.openpty()
     with ExitStack() as stack:

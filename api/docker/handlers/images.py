@@ -95,7 +95,7 @@ def save(request: Request) -> Response | None:
             with request.open_stream("application/x-tar") as stream:
                 for piece in chain([first], pieces):
                     stream.write(piece)
-                job.result()  # without the last chunk, the client sees that the archive was cut off
+                job.result()  # raises the error of the job; the client then sees that the last chunk is missing
     return None
 
 
@@ -107,7 +107,7 @@ def _reference(name: str, tag: str) -> ImageReference:
 
 
 class _Output:
-    """The messages of a job: a pipe into which the worker writes lines of JSON."""
+    """The output of a job: a pipe into which the worker writes lines of JSON, or an archive."""
 
     def __enter__(self) -> _Output:
         self.reader, self.writer = os.pipe()
@@ -124,14 +124,14 @@ class _Output:
             self.writer = -1
 
     def lines(self, client: int) -> Iterator[bytes]:
-        """Yield lines until the worker has closed its end; raises ClientGone if ``client`` is closed by its peer."""
+        """Yield lines until the worker closes the pipe; raises ClientGone if the client closes socket ``client``."""
         unfinished = b""
         for data in self.pieces(client):
             *lines, unfinished = (unfinished + data).split(b"\n")
             yield from lines
 
     def pieces(self, client: int) -> Iterator[bytes]:
-        """Yield what the worker writes, as `lines` does."""
+        """Yield the bytes that the worker writes until it closes the pipe; raises ClientGone as `lines` does."""
         poll = select.poll()
         poll.register(self.reader, select.POLLIN)
         poll.register(client, select.POLLRDHUP)
@@ -146,7 +146,7 @@ class _Output:
 
 
 def _messages(request: Request, job: Job, output: _Output) -> Iterator[Json]:
-    """Yield the messages of a job; raises ApiError for its error.
+    """Yield the messages of a job; raises ApiError if the job fails.
 
     If the client disconnects, the worker ends its work.
     """
@@ -162,7 +162,7 @@ def _to_front(output: int) -> Iterator[BinaryIO]:
 
     If the front closes the pipe or is killed, the ``with`` block raises `EngineError`. The programs that this worker
     has started then end too. The kernel sends SIGIO when the front closes the pipe, and also when the front reads from
-    it.
+    the pipe. The signal handler therefore checks whether the pipe is closed.
     """
 
     def look(*_: object) -> None:
@@ -219,7 +219,7 @@ def _pump(request: Request, job: Job, writer: int) -> None:
 def _with_progress(request: Request, messages: Iterator[Json]) -> None:
     """Send the messages as lines of JSON. An error before the first message becomes the status of the answer.
 
-    For an empty message, only the head of the answer is sent.
+    If the first message is empty, it is not sent, but the head of the answer is sent at once.
     """
     first = next(messages, None)
     with request.open_stream() as stream:

@@ -49,9 +49,9 @@ def _now(request: Request, reference: str) -> Json:
 
 
 def _after(before: Json, now: Json) -> Json:
-    """Return the document ``now`` with the CPU times of the document ``before``.
+    """Return the document ``now``, with the time and the CPU times of the document ``before`` added.
 
-    Clients compute CPU percentages from the difference.
+    Clients compute CPU percentages from the differences.
     """
     return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
 

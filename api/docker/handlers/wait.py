@@ -22,8 +22,7 @@ REMOVAL_LOOK_SECONDS = 0.05
 def wait(request: Request) -> None:
     """Answer POST /containers/{id}/wait.
 
-    The head of the answer is sent as soon as the wait has begun. Clients start the container only after they have the
-    head.
+    The head of the answer is sent as soon as the wait has begun, because clients start the container after the head.
     """
     condition = request.value("condition") or "not-running"
     if condition not in CONDITIONS:
@@ -60,7 +59,7 @@ class _Waiting:
     def for_end(self, stream: ChunkedStream, code: int) -> int:
         """Wait until the run has ended and its addresses and ports are released; return the exit code.
 
-        ``code`` is the exit code if the container is removed before it runs. Raises ClientGone.
+        If the container is removed before it runs, return ``code``. Raises ClientGone.
         """
         while True:
             if not stream.wait(LOOK_SECONDS if self._next_run else None, self._end.fileno()):

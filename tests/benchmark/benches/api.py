@@ -1,6 +1,6 @@
 """Bench: docker's own command line uses hawse's service of the Docker API, and then a real dockerd.
 
-The times are those of whole commands. The memory is measured before the first request.
+The times are those of whole commands. The memory is measured after a ``network ls``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ They get more rounds, because their times differ by less than a millisecond.
 
 
 def run(settings: Settings, state: Path) -> list[Table]:
-    """Measure every operation on both products, and the memory of both before the first operation."""
+    """Measure the memory of both products after a ``network ls``, and then every operation on both products."""
     idle = Row("after a network ls")
     rows = [Row(operation.what, target=TARGET) for operation in OPERATIONS]
     with products(state, HawseService, Docker) as (_, started):

@@ -53,7 +53,7 @@ def script(product: Product) -> Path:
 
 
 def press(product: Product, script: Path, line: str) -> float:
-    """Type a line and press TAB in bash, and return the milliseconds until bash answers.
+    """Call the completion function in bash as TAB after a line does, and return the milliseconds that it takes.
 
     Raises RuntimeError if the completion offers nothing.
     """

@@ -67,7 +67,7 @@ def prepare(product: Product) -> None:
 
 
 def fill(product: Product, first: int, last: int) -> list[float]:
-    """Start the containers with these numbers; return the milliseconds of each start."""
+    """Start containers with the numbers from ``first`` to ``last`` - 1; return the milliseconds of each start."""
     flags = ("run", "-d", "--network", "crowd", "--name")
     return [product(*flags, f"c{n}", "bb", "sleep", "1d").seconds * 1000 for n in range(first, last)]
 
@@ -78,7 +78,7 @@ def listings(product: Product) -> dict[str, list[float]]:
 
 
 def removals(product: Product, containers: int, networks: int) -> dict[str, list[float]]:
-    """Remove all containers by one command, then create networks and remove them by one command."""
+    """Return the milliseconds to remove all containers by one command, and then new networks by one command."""
     removal = product("rm", "-f", *(f"c{n}" for n in range(containers))).seconds * 1000
     for n in range(networks):
         product("network", "create", f"n{n}")

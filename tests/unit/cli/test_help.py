@@ -127,7 +127,7 @@ def test_flags_without_an_effect_are_marked_on_a_terminal(cli):
     assert "Add a host device to the container (refused by hawse)" in shown
 
 
-def test_what_only_hawse_has_is_in_the_help_of_a_terminal(cli):
+def test_help_on_a_terminal_has_the_commands_and_flags_that_only_hawse_has(cli):
     assert "  verify      Compare this host" in at_terminal(cli, "network", "--help")
     shown = at_terminal(cli, "network", "connect", "--help")
     assert "--default-route" in shown and "netns:NAME" in shown

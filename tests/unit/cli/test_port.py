@@ -52,7 +52,7 @@ def test_prints_where_ports_are_published(port, wanted, printed):
         ("70000", 'Error: invalid port (70000): strconv.ParseUint: parsing "70000": value out of range'),
     ],
 )
-def test_refuses(port, wanted, text):
+def test_an_unpublished_or_invalid_port_is_refused(port, wanted, text):
     result = port(wanted)
     assert (result.code, result.out, result.err) == (1, "", text + "\n")
 

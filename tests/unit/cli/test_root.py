@@ -63,7 +63,7 @@ def test_debug_shows_the_traceback(cli, how):
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141)])
-def test_quiet_endings(cli, error, code):
+def test_an_interrupt_and_a_closed_pipe_end_the_command_silently(cli, error, code):
     def end(*_args, **_keywords):
         raise error
 
@@ -112,7 +112,7 @@ def test_exited_is_passed_to_the_engine(cli, more):
     assert cli.engine.call == ("exited", ("c" * 64, *(more or [""])), {})
 
 
-def test_bytes_of_the_command_line_come_out_as_they_went_in(cli):
+def test_bytes_that_are_not_utf8_are_printed_unchanged(cli):
     assert cli("network", "rm", "n\udcff").out == "n\udcff\n"
 
 
@@ -124,7 +124,7 @@ def test_a_command_imports_neither_its_siblings_nor_a_renderer(cli, monkeypatch)
 
 
 @pytest.mark.parametrize(("closed", "shown"), [("<&- 2>&-", True), (">&-", False)])
-def test_closed_standard_streams_are_no_reason_to_fail(closed, shown):
+def test_a_command_succeeds_with_closed_standard_streams(closed, shown):
     script = f'exec "$0" -m cli network create --help {closed}'
     ran = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, text=True, timeout=30, cwd=CHECKOUT)
     golden = (GOLDEN / "network-create.txt").read_text()

@@ -20,7 +20,7 @@ def parse(options: dict[str, str], **fields) -> BridgeOptions:
     return parsed
 
 
-def test_defaults_and_unknown_options():
+def test_defaults_apply_and_unknown_options_are_ignored():
     assert parse({"foo": "bar"}) == BridgeOptions(bridge="br-0123456789ab")
 
 
@@ -92,7 +92,7 @@ def test_a_wrong_value_is_refused_in_dockers_words(label, value, message):
         ),
     ],
 )
-def test_what_the_kernel_would_refuse_is_refused_in_its_words(label, value, message):
+def test_values_that_the_kernel_would_refuse_are_refused_with_the_kernels_error_text(label, value, message):
     with pytest.raises(BadOption) as caught:
         parse({label: value})
     assert str(caught.value) == message
@@ -111,7 +111,7 @@ def test_modes_are_per_family_and_isolated_needs_an_internal_network():
         parse({BRIDGE + "gateway_mode_ipv4": "isolated"})
 
 
-def test_two_networks_cannot_share_a_bridge_but_one_may_meet_itself():
+def test_two_networks_cannot_share_a_bridge_but_a_network_does_not_conflict_with_itself():
     first = NetworkSpec(id=ID, name="n1", options={BRIDGE + "name": "mybr0"})
     second = NetworkSpec(id="f" * 64, name="n2", options={BRIDGE + "name": "mybr0"})
     BridgeDriver().check_network(first, [first])

@@ -23,7 +23,7 @@ def step(done, name: str) -> Step:
     return Step(name, lambda: done.append(name), lambda: done.append(f"undo {name}"))
 
 
-def test_steps_run_in_order_and_stay(done):
+def test_steps_run_in_order_and_are_not_undone(done):
     apply([step(done, "a"), step(done, "b")])
     assert done == ["a", "b"]
 

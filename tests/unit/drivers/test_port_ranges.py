@@ -15,13 +15,13 @@ ANY, ONE = ip_address("0.0.0.0"), ip_address("192.0.2.1")
 RANGE = PortBinding("tcp", ANY, 8000, 8009, 80, 89)
 
 
-def test_a_part_of_a_range_keeps_its_place_on_the_host():
+def test_a_part_of_a_range_keeps_its_host_ports():
     assert part(RANGE, 84, 85) == [PortBinding("tcp", ANY, 8004, 8005, 84, 85)]
     assert part(RANGE, 85, 200) == [PortBinding("tcp", ANY, 8005, 8009, 85, 89)]
     assert part(RANGE, 90, 95) == []
 
 
-def test_a_hole_leaves_both_sides():
+def test_removing_ports_from_the_middle_leaves_two_ranges():
     assert around(RANGE, 84, 84) == [
         PortBinding("tcp", ANY, 8000, 8003, 80, 83),
         PortBinding("tcp", ANY, 8005, 8009, 85, 89),
@@ -29,7 +29,7 @@ def test_a_hole_leaves_both_sides():
     assert around(RANGE, 80, 89) == []
 
 
-def test_only_ranges_that_hold_the_ports_are_cut():
+def test_only_ranges_with_the_removed_ports_are_cut():
     others = [PortBinding("udp", ANY, 8000, 8009, 80, 89), PortBinding("tcp", ONE, 8000, 8009, 80, 89)]
     shifted = PortBinding("tcp", ANY, 9000, 9009, 80, 89)
     held = [RANGE, *others, shifted]
@@ -37,6 +37,6 @@ def test_only_ranges_that_hold_the_ports_are_cut():
     assert without(held, part(RANGE, 80, 88)) == [PortBinding("tcp", ANY, 8009, 8009, 89, 89), *others, shifted]
 
 
-def test_thousands_are_taken_out_whole():
+def test_thousands_of_whole_ranges_can_be_removed():
     held = [PortBinding("tcp", ANY, 10000 + n, 10000 + n, 80, 80) for n in range(20_000)]
     assert without(held, held[:-1]) == held[-1:]

@@ -42,12 +42,12 @@ def outsider(tmp_path, monkeypatch):
     sys.modules.pop("ring_driver", None)
 
 
-def test_the_types_of_ours_are_the_files_that_hold_a_driver():
+def test_hawses_own_types_are_the_files_that_contain_a_driver():
     assert tuple(available()) == TYPES
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-def test_every_type_of_ours_loads_and_keeps_the_contract(type_name):
+def test_every_own_type_loads_a_driver_with_its_facts(type_name):
     driver = load(type_name)
     assert isinstance(driver, Driver)
     assert driver.type == type_name
@@ -56,12 +56,12 @@ def test_every_type_of_ours_loads_and_keeps_the_contract(type_name):
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-def test_every_type_of_ours_explains_itself_and_its_options(type_name):
+def test_every_own_type_and_each_of_its_options_has_a_summary(type_name):
     assert facts(type_name).summary
     assert all(option.summary for option in facts(type_name).options.values())
 
 
-def test_what_the_types_of_ours_offer():
+def test_own_types_declare_published_ports_gateways_and_single_networks():
     assert [name for name in TYPES if facts(name).publishes_ports] == ["bridge", "overlay"]
     assert [name for name in TYPES if facts(name).offers_gateway] == ["bridge", "ipvlan", "macvlan"]
     assert [name for name in TYPES if facts(name).singleton] == ["host", "null"]
@@ -72,24 +72,24 @@ def test_a_type_that_is_not_installed_offers_nothing():
 
 
 @pytest.mark.parametrize("type_name", ["nosuch", "", "api", "plan", "registry", "../bridge", "Bridge", "linux.link"])
-def test_an_unknown_type_is_missing_in_dockers_words(type_name):
+def test_an_unknown_type_is_refused_with_dockers_text(type_name):
     with pytest.raises(Missing) as caught:
         load(type_name)
     assert str(caught.value) == f'plugin "{type_name}" not found'
 
 
-def test_an_outsiders_package_adds_a_type_but_does_not_replace_ours(outsider):
+def test_a_package_of_another_author_adds_a_type_but_replaces_none(outsider):
     assert load("tokenring").type == "tokenring"
     assert load("bridge").type == "bridge"
     assert list(available()) == [*TYPES, "tokenring"]
     assert facts("bridge").scope == "local"
 
 
-def test_facts_that_an_outsiders_driver_inherits_are_not_taken_for_its_own(outsider):
+def test_inherited_facts_of_another_authors_driver_are_ignored(outsider):
     assert facts("tokenring") == available()["tokenring"] == DriverFacts("swarm")
 
 
-def test_an_outsiders_driver_may_declare_facts(outsider, tmp_path):
+def test_another_authors_driver_may_declare_facts(outsider, tmp_path):
     text = '    facts = DriverFacts("local", "A ring", singleton=True)\n'
     (tmp_path / "ring_driver.py").write_text("from drivers.api import DriverFacts\n" + OUTSIDER + text)
     assert facts("tokenring") == DriverFacts("local", "A ring", singleton=True)

@@ -45,7 +45,7 @@ def test_the_placeholder_may_be_in_the_lower_case_that_docker_makes_of_it():
 @pytest.mark.parametrize(
     "value", ["net.ipv4.conf.eth0.log_martians=1", "net.ipv4.ip_forward=1", "net.ipv4.conf.IFNAME.forwarding", "x=1"]
 )
-def test_other_sysctls_of_an_endpoint_are_refused(value):
+def test_invalid_sysctls_of_an_endpoint_are_refused(value):
     with pytest.raises(BadOption):
         endpoint_sysctls({SYSCTLS_OPTION: value}, "eth0")
 

@@ -70,7 +70,7 @@ def test_an_ipvlan_endpoint_carries_mode_and_flag_in_its_netlink_message():
     assert (message.get_attr("IFLA_LINK"), message.get_attr("IFLA_ADDRESS")) == (7, None)
 
 
-def test_ipvlan_offers_next_hops_on_the_wire_only():
+def test_ipvlan_offers_a_next_hop_only_in_mode_l2():
     driver, endpoint = IpvlanDriver(), endpoint_at("172.30.0.2/16")
     assert str(driver.gateways(network(), endpoint)[0]) == "172.30.0.1"
     assert driver.gateways(network(ipvlan_mode="l3"), endpoint) == (None, None)
@@ -87,7 +87,7 @@ def test_the_next_hop_is_that_of_the_endpoints_own_subnet():
 @pytest.mark.parametrize(
     ("mode", "internal", "on_link"), [("l2", False, False), ("l3", False, True), ("l3s", True, False)]
 )
-def test_an_ipvlan_network_that_routes_is_a_way_out_without_a_next_hop(monkeypatch, mode, internal, on_link):
+def test_an_external_ipvlan_network_of_mode_l3_needs_no_next_hop(monkeypatch, mode, internal, on_link):
     monkeypatch.setattr(ParentedDriver, "join", lambda *_: JoinInfo("eth0", "02:42:00:00:00:01"))
     joined = replace(network(ipvlan_mode=mode), internal=internal)
     info = IpvlanDriver().join(joined, EndpointSpec("e", ""), Sandbox("s", "/nowhere"), "eth0")

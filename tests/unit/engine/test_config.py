@@ -18,7 +18,7 @@ def written(tmp_path, document):
     return path
 
 
-def test_a_missing_or_empty_file_is_dockers_defaults(tmp_path):
+def test_a_missing_or_empty_file_gives_dockers_defaults(tmp_path):
     assert load_config(tmp_path / "nothing") == Config()
     for document in ("", " \n", "{}"):
         assert load_config(written(tmp_path, document)) == Config()
@@ -100,7 +100,7 @@ def test_keys_for_other_parts_of_a_container_engine_are_ignored(tmp_path):
 
 
 @pytest.mark.parametrize(("limit", "size"), [("0", 0), (0, 0), (5000, 5000), ("1.5g", 1_500_000_000)])
-def test_limit_of_logs(tmp_path, limit, size):
+def test_the_log_limit_is_a_number_of_bytes_or_has_a_unit(tmp_path, limit, size):
     assert load_config(written(tmp_path, {"default-log-limit": limit})).default_log_limit == size
 
 
@@ -157,7 +157,7 @@ def test_a_mistake_names_file_and_key(tmp_path, document, complaint):
     assert str(raised.value).startswith(f"{path}: {complaint}")
 
 
-def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path):
+def test_an_unreadable_file_gives_one_clear_error_line(tmp_path):
     with pytest.raises(Unavailable, match=r": is a directory$"):
         load_config(tmp_path)
     path = written(tmp_path, "{}")

@@ -36,7 +36,7 @@ ff02::2\tip6-allrouters
 
 
 @pytest.mark.parametrize("case", RECORDED, ids=lambda case: f"{case['host']!r} {' '.join(case['args'])}")
-def test_the_file_is_dockers(case):
+def test_resolv_conf_equals_dockers(case):
     flags = dict(zip(case["args"][::2], case["args"][1::2], strict=True))
     network = flags.get("--network", "bridge")
     overrides = Overrides(
@@ -92,7 +92,7 @@ def test_stub_of_systemd_resolved_is_replaced_by_its_upstream_servers(tmp_path):
     assert read_host_resolv_conf(system, behind) == system.read_text()
 
 
-def test_missing_file_is_an_empty_one(tmp_path):
+def test_a_missing_resolv_conf_counts_as_empty(tmp_path):
     assert read_host_resolv_conf(tmp_path / "none", tmp_path / "none") == ""
 
 
@@ -100,11 +100,11 @@ def config(hostname="f444b571eb58", domainname=""):
     return ContainerConfig("bb", hostname=hostname, domainname=domainname)
 
 
-def test_a_container_on_a_bridge():
+def test_the_hosts_file_of_a_container_on_a_bridge():
     assert hosts_file(config(), ["172.17.0.6"]) == LOCAL + "172.17.0.6\tf444b571eb58\n"
 
 
-def test_a_container_without_network():
+def test_the_hosts_file_of_a_container_without_network():
     assert hosts_file(config(), []) == LOCAL
 
 
@@ -130,7 +130,7 @@ def test_links_come_after_extra_hosts():
     )
 
 
-def test_a_link_that_moved_keeps_its_line():
+def test_a_link_with_a_new_address_keeps_its_line():
     text = "172.17.0.2\tx host deflt\n172.17.0.5\txy x\n172.17.0.2\tx.dom x\n"
     assert with_address(text, "x", "172.17.0.9") == "172.17.0.9\tx host deflt\n172.17.0.5\txy x\n172.17.0.9\tx.dom x\n"
 

@@ -135,7 +135,7 @@ def test_failures_are_engine_errors_in_one_line(error, text):
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), NotFound("x"), KeyboardInterrupt(), ValueError()])
-def test_other_errors_stay(error):
+def test_other_errors_are_raised_unchanged(error):
     with pytest.raises(type(error)) as raised:
         Failing().act(error)
     assert raised.value is error

@@ -47,7 +47,7 @@ def test_docker_refuses_these_container_names(name):
     assert str(caught.value) == f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
 
 
-def test_a_taken_name_says_who_has_it():
+def test_the_error_for_a_taken_name_names_its_container():
     error = names.container_name_taken("c3", "f" * 64)
     assert isinstance(error, Conflict)
     assert str(error) == (
@@ -56,7 +56,7 @@ def test_a_taken_name_says_who_has_it():
     )
 
 
-def test_the_default_mac_carries_the_address():
+def test_the_default_mac_contains_the_ipv4_address():
     assert names.mac_from_ipv4(IPv4Address("172.17.0.2")) == "02:42:ac:11:00:02"
 
 
@@ -100,7 +100,7 @@ def test_the_short_id_is_no_second_name():
     assert names.dns_names(record, EndpointSettings()) == ["c1", "9b164aa586b9"]
 
 
-def test_a_network_that_is_not_there():
+def test_a_missing_network_gives_dockers_text():
     with pytest.raises(NotFound, match=r"^network nosuch not found$"):
         names.pick_network([], "nosuch")
 
@@ -112,7 +112,7 @@ def test_a_network_that_is_not_there():
         (False, "network a is ambiguous (2 matches found based on ID prefix)"),
     ],
 )
-def test_an_ambiguous_network_is_worded_by_verb(inspect, text):
+def test_the_error_for_an_ambiguous_network_depends_on_the_command(inspect, text):
     with pytest.raises(InvalidArgument) as caught:
         names.pick_network([network("x", "a1"), network("y", "a2")], "a", inspect=inspect)
     assert str(caught.value) == text
@@ -126,7 +126,7 @@ def test_an_ambiguous_network_is_worded_by_verb(inspect, text):
         ([container(), container("c2")], "c", InvalidArgument, "multiple IDs found with provided prefix: c"),
     ],
 )
-def test_a_container_that_is_not_one(matches, reference, error, text):
+def test_a_missing_or_ambiguous_container_gives_dockers_text(matches, reference, error, text):
     with pytest.raises(error) as caught:
         names.pick_container(matches, reference)
     assert str(caught.value) == text

@@ -24,7 +24,7 @@ from engine.names import natural_key
         ["n" + "9" * 999, "n1" + "0" * 999],
     ],
 )
-def test_order(ordered):
+def test_names_are_sorted_in_natural_order(ordered):
     shuffled = random.Random(1).sample(ordered, len(ordered))
     assert sorted(shuffled, key=natural_key) == ordered
 

@@ -22,7 +22,7 @@ NAMES = ("network", "node", "rm", "rmi", "run", "start", "stop", "system")
         ("", ""),
     ],
 )
-def test_nearest(word, name):
+def test_the_name_nearest_to_a_mistyped_word_is_found(word, name):
     assert nearest(word, NAMES) == name
 
 

@@ -89,7 +89,7 @@ def test_endless_links_are_refused(tmp_path):
     assert "too many symbolic links" in refusal(tmp_path / "run")
 
 
-def test_file_is_no_directory(tmp_path):
+def test_a_file_in_place_of_a_directory_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         paths.make_private_directory(tmp_path / "file")

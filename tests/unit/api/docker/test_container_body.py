@@ -21,7 +21,7 @@ def made(body, version=NEW):
     return container_create(Fields(CONTAINER_CREATE.document(decode(json.dumps(body).encode()))), "web", version)
 
 
-def test_settings_of_all_three_parts():
+def test_config_host_config_and_networking_config_become_one_request():
     request, warnings = made({
         "Image": "bb",
         "Cmd": "sleep",
@@ -82,12 +82,12 @@ def test_consecutive_ports_become_one_range():
     [{"Devices": [{"PathOnHost": "/dev/x"}]}, {"PidMode": "container:x"}, {"SecurityOpt": ["apparmor=mine"]},
      {"Mounts": [{"Type": "volume", "Source": "v", "Target": "/v"}]}],
 )  # fmt: skip
-def test_what_would_weaken_the_container_is_refused(settings):
+def test_settings_for_devices_namespaces_and_volumes_are_refused(settings):
     with pytest.raises(NotImplementedByHawse):
         made({"Image": "bb", "HostConfig": settings})
 
 
-def test_volumes_are_refused_in_words():
+def test_volumes_are_refused_but_targets_of_binds_are_accepted():
     with pytest.raises(NotImplementedByHawse, match="hawse keeps no volumes"):
         made({"Image": "bb", "Volumes": {"/data": {}}})
     made({"Image": "bb", "Volumes": {"/data": {}}, "HostConfig": {"Binds": ["/srv:/data:ro"]}})

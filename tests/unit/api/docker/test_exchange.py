@@ -72,7 +72,7 @@ def test_a_chunked_answer_ends_when_the_client_goes(ends):
         stream.wait(0)
 
 
-def test_the_end_of_a_body_is_not_awaited_twice(ends):
+def test_a_body_that_was_read_to_its_end_is_not_awaited_again(ends):
     exchange, client = ends
     client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
     exchange.next_request()
@@ -99,7 +99,7 @@ def test_a_finished_chunked_answer_keeps_the_connection(ends):
 
 
 @pytest.mark.parametrize("upgrade", [True, False])
-def test_a_hijack_gives_the_bare_connection_and_what_has_come_already(ends, upgrade):
+def test_a_hijack_returns_the_bare_connection_and_the_input_received_so_far(ends, upgrade):
     exchange, client = ends
     asked = "Upgrade: tcp\r\nConnection: Upgrade\r\n" if upgrade else ""
     client.sendall(f"POST /exec HTTP/1.1\r\nHost: x\r\n{asked}Content-Length: 2\r\n\r\n{{}}early".encode())

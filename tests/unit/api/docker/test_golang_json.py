@@ -20,7 +20,7 @@ from api.docker.golang_types import Pairs
         (b"[-0]", [0]),
     ],
 )
-def test_values(data, value):
+def test_valid_json_is_decoded_as_by_go(data, value):
     assert decode(data) == value
 
 
@@ -68,13 +68,13 @@ def test_unusual_numbers_are_kept_as_written():
         (b'{"x":' * 10_001 + b"1" + b"}" * 10_001, "invalid character '{' exceeded max depth"),
     ],
 )
-def test_texts_of_go(data, text):
+def test_syntax_errors_have_the_texts_of_go(data, text):
     with pytest.raises(InvalidJson) as refused:
         decode(data)
     assert str(refused.value) == text
 
 
 @pytest.mark.parametrize(("data", "whole"), [(b"{} {}", False), (b"{} x", False), (b"{}]", True)])
-def test_more_than_one_value(data, whole):
+def test_text_after_the_first_value_is_refused(data, whole):
     with pytest.raises(MoreContent, match="unexpected content after JSON"):
         decode(data, whole=whole)

@@ -15,7 +15,7 @@ def read(struct, body):
     return struct.document(decode(body if isinstance(body, bytes) else json.dumps(body).encode()))
 
 
-def test_keys_in_any_case_nulls_and_repeated_keys():
+def test_keys_in_any_case_null_and_repeated_keys_count_as_in_go():
     assert read(NETWORK_CREATE, {"NAME": "a", "unknown": 1, "\u017fcope": "x"}) == {"Name": "a", "Scope": "x"}
     assert read(NETWORK_CREATE, b'{"Name":"a","name":"b","NAME":null}') == {"Name": "b"}
     assert read(NETWORK_CREATE, b'{"IPAM":{"Driver":"d"},"ipam":{"Options":{}}}') == {

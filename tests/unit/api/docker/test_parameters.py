@@ -29,7 +29,7 @@ from api.docker.registry_auth import registry_auth
         ("2023-11-14T22:13:20Z", 1_700_000_000_000_000_000),
     ],
 )
-def test_times(text, moment):
+def test_times_are_parsed_to_nanoseconds_and_seconds(text, moment):
     assert nanoseconds(text) == moment
     assert seconds(text) == (None if moment is None else moment / 1e9)
 
@@ -71,7 +71,7 @@ def test_detach_keys_end_the_input(keys, typed, passed):
     assert (given, left) == (passed, True)
 
 
-def test_a_beginning_of_the_detach_keys_is_passed_on_with_what_follows():
+def test_an_incomplete_sequence_of_detach_keys_is_passed_on_as_input():
     searched = detach_keys("a,b,c")
     assert [searched.filter(bytes([number])) for number in b"abd"] == [(b"", False), (b"", False), (b"abd", False)]
 

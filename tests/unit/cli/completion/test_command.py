@@ -60,7 +60,7 @@ def test_a_command_of_two_names_is_one_node():
     assert [node.paths for node in nodes(root) if "run" in node.paths] == [("container run", "run")]
 
 
-def test_every_source_that_is_named_exists():
+def test_every_completion_source_exists_and_is_used():
     named = {*FLAGS.values(), *ARGUMENTS.values()}
     for source in SOURCES.values():
         named |= set(source.keys.values()) | set(source.by_flag[2].values() if source.by_flag else ())
@@ -68,7 +68,7 @@ def test_every_source_that_is_named_exists():
     assert set(SOURCES) <= named | {"none", "bool"}
 
 
-def test_places_name_flags_and_arguments_that_exist():
+def test_the_flags_with_a_completion_source_exist():
     keys = {place.rpartition(" ")[2] for place in FLAGS}
     assert keys <= {flag.long for node in nodes(root) for flag in node.flags}
 

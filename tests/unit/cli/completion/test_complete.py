@@ -94,7 +94,7 @@ def names(lines: list[str]) -> list[str]:
     ],
     ids=" ".join,
 )
-def test_names(complete, store, asked, expected):
+def test_each_source_offers_the_names_of_its_objects(complete, store, asked, expected):
     assert names(complete(*asked)) == expected
 
 
@@ -105,11 +105,11 @@ def test_published_ports_have_the_names_of_their_containers(complete, store, tmp
     assert complete("published-ports", "0") == ["8080\tweb", "53/udp\tweb"]
 
 
-def test_descriptions(complete, store):
+def test_containers_are_described_by_image_and_state(complete, store):
     assert complete("containers", "0") == ["web\thostfs running", "old\thostfs exited"]
 
 
-def test_what_cannot_be_typed_is_not_offered_and_descriptions_have_no_controls(complete, tmp_path):
+def test_names_that_cannot_be_typed_are_left_out_and_descriptions_are_escaped(complete, tmp_path):
     with SqliteStore(tmp_path / "root" / "hawse.db").write() as tx:
         for number, name in enumerate(
             ["a\x1b[2J", "b\u202e", "c\x9b", "d\ne", "f\tg", "-h", "--help", "$(i)", "j'k \"l"]
@@ -120,13 +120,13 @@ def test_what_cannot_be_typed_is_not_offered_and_descriptions_have_no_controls(c
     assert complete("containers", "0") == ["web\tim\\u001b[2Jage running"]
 
 
-def test_without_a_store_nothing_is_said_and_nothing_made(complete, tmp_path):
+def test_without_a_store_nothing_is_offered_and_no_file_is_created(complete, tmp_path):
     assert complete("networks", "0") == []
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to be taken for one" * 40])
-def test_a_file_that_is_no_store_stays_as_it_is(complete, tmp_path, content):
+def test_a_file_that_is_no_store_is_not_changed(complete, tmp_path, content):
     file = tmp_path / "root" / "hawse.db"
     file.parent.mkdir()
     file.write_bytes(content)
@@ -153,7 +153,7 @@ def kept(tmp_path) -> dict[str, str]:
     return {p.name: p.read_text() for p in directory.iterdir()} if directory.exists() else {}
 
 
-def test_an_answer_is_kept_for_the_shells_with_the_time_of_the_store(complete, settled, tmp_path):
+def test_an_answer_is_saved_for_the_shells_with_the_modification_time_of_the_store(complete, settled, tmp_path):
     for arguments in (["networks+", "0"], ["running,images", "0"]):
         complete(*arguments)
     assert kept(tmp_path) == {
@@ -170,12 +170,12 @@ def test_an_answer_is_kept_for_the_shells_with_the_time_of_the_store(complete, s
     [["networks+", "1", "app"], ["members", "0"], ["environment", "0"], ["../x", "0"], ["networks,interfaces", "0"]],
     ids=" ".join,
 )
-def test_an_answer_that_holds_for_this_line_alone_is_not_kept(complete, settled, tmp_path, asked):
+def test_an_answer_that_depends_on_more_than_the_store_is_not_saved(complete, settled, tmp_path, asked):
     complete(*asked)
     assert kept(tmp_path) == {}
 
 
-def test_an_answer_from_a_store_in_use_is_not_kept(complete, store, tmp_path):
+def test_an_answer_from_a_store_that_has_just_changed_is_not_saved(complete, store, tmp_path):
     later = time.time_ns() + 10**9
     for file in (tmp_path / "root").glob("hawse.db*"):
         os.utime(file, ns=(later, later))
@@ -183,16 +183,16 @@ def test_an_answer_from_a_store_in_use_is_not_kept(complete, store, tmp_path):
     assert kept(tmp_path) == {}
 
 
-def test_environment_names_come_without_their_values(complete, monkeypatch):
+def test_environment_variables_are_offered_without_their_values(complete, monkeypatch):
     monkeypatch.setenv("SECRET_OF_MINE", "hush")
     assert "SECRET_OF_MINE\t" in complete("environment", "0")
 
 
-def test_pull_has_all_its_choices():
+def test_all_values_of_the_flag_pull_are_offered():
     assert set(SOURCES["pull"].words) == set(PULL_CHOICES) - {""}
 
 
-def test_processes_of_other_namespaces_have_their_names(complete):
+def test_only_processes_of_other_namespaces_are_offered_with_their_names(complete):
     process = subprocess.Popen(["unshare", "-rn", "sleep", "60"])
     try:
         until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")

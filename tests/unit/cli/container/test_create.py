@@ -33,7 +33,7 @@ def create(cli):
     return run
 
 
-def test_bare_request(create):
+def test_without_flags_the_request_has_the_defaults(create):
     assert create("hostfs") == ContainerCreate(
         config=ContainerConfig("hostfs", attach_stdout=True, attach_stderr=True),
         networks={"default": EndpointSettings()},
@@ -45,7 +45,7 @@ def test_flags_end_at_the_image(create):
     assert (request.name, request.config.cmd, request.host.auto_remove) == ("web", ("ls", "-l", "--rm"), False)
 
 
-def test_networking(create):
+def test_network_flags_reach_the_request(create):
     request = create(
         *("--network", "app", "--ip", "10.0.0.9", "--network-alias", "a", "--net-alias", "b", "--link", "db:d"),
         *("-p", "8080:80", "--expose", "53/udp", "-P", "--dns", "1.1.1.1", "--dns-opt", "x", "--dns-option", "y"),
@@ -67,7 +67,7 @@ def test_networking(create):
     assert config.exposed_ports == ("80/tcp", "53/udp")
 
 
-def test_process(cli, create, tmp_path):
+def test_process_flags_reach_the_request(cli, create, tmp_path):
     cli.environ["FROM_OUTSIDE"] = "yes"
     env, labels = tmp_path / "env", tmp_path / "labels"
     env.write_text("A=1\nFROM_OUTSIDE\n")
@@ -94,13 +94,13 @@ def test_attach_selects_streams(create):
     assert (config.attach_stdin, config.attach_stdout, config.attach_stderr) == (False, False, True)
 
 
-def test_daemon_errors_are_plain(cli):
+def test_an_engine_error_is_one_line_without_a_hint(cli):
     cli.engine.answers["containers"]["create"] = Conflict("name taken")
     result = cli("create", "hostfs")
     assert (result.code, result.out, result.err) == (1, "", "Error response from daemon: name taken\n")
 
 
-def test_missing_image_is_mentioned_unless_quiet(cli):
+def test_a_missing_image_is_mentioned_unless_quiet_or_never_pulled(cli):
     cli.engine.answers["containers"]["create"] = NotFound("No such image: web:latest")
     error = "Error response from daemon: No such image: web:latest\n"
     assert cli("create", "web").err == f"Unable to find image 'web:latest' locally\n{error}"
@@ -108,7 +108,7 @@ def test_missing_image_is_mentioned_unless_quiet(cli):
     assert cli("create", "--pull", "never", "web").err == error
 
 
-def test_logging(create):
+def test_the_last_value_of_a_log_option_counts(create):
     host = create("--log-driver", "local", "--log-opt", "max-size=1m", "--log-opt", "max-size=2m", "hostfs").host
     assert (host.log_driver, host.log_options) == ("local", {"max-size": "2m"})
 
@@ -124,7 +124,7 @@ def test_logging(create):
         (("--log-driver", "none"), ""),
     ],
 )
-def test_logging_that_has_no_effect(cli, flags, ignored):
+def test_log_settings_without_effect_cause_a_warning(cli, flags, ignored):
     cli.engine.answers["containers"]["create"] = Created(ID)
     assert cli("create", *flags, "hostfs").err == (f"WARNING: hawse ignores {ignored}\n" if ignored else "")
 
@@ -156,18 +156,18 @@ def test_warnings(cli):
         ("-v", "data:/b"),
     ],
 )
-def test_what_would_not_be_honoured_is_refused(cli, flags):
+def test_flags_that_hawse_cannot_honour_are_refused(cli, flags):
     result = cli("create", *flags, "hostfs")
     assert (result.code, result.out, cli.engine.calls) == (125, "", [])
     assert result.err.startswith("hawse: ")
     assert result.err.endswith(".\nSee 'hawse create --help'.\n")
 
 
-def test_options_that_ask_for_what_is_so_anyway(create):
+def test_options_that_ask_for_hawses_own_behaviour_are_accepted(create):
     create("--security-opt", "seccomp=unconfined", "--userns", "host", "--ipc", "private", "hostfs")
 
 
-def test_id_file(cli, create, tmp_path):
+def test_the_id_is_written_to_a_file_that_must_not_exist(cli, create, tmp_path):
     file = tmp_path / "id"
     create("--cidfile", str(file), "hostfs")
     assert file.read_text() == ID
@@ -176,7 +176,7 @@ def test_id_file(cli, create, tmp_path):
     )
 
 
-def test_id_file_goes_when_nothing_was_created(cli, tmp_path):
+def test_no_id_file_is_left_if_no_container_was_created(cli, tmp_path):
     cli.engine.answers["containers"]["create"] = Conflict("no")
     cli("create", "--cidfile", str(tmp_path / "id"), "hostfs")
     assert list(Path(tmp_path).iterdir()) == []

@@ -88,7 +88,7 @@ def test_fields(ps):
         (("--format", "{{json .}}"), {"all": False, "limit": -1, "size": True}),
     ],
 )
-def test_what_is_asked(cli, ps, argv, keywords):
+def test_flags_reach_the_engine(cli, ps, argv, keywords):
     assert ps(*argv).code == 0
     assert cli.engine.call == ("list", ({},), keywords)
 
@@ -104,7 +104,7 @@ def test_size_column(ps):
     assert lines[1].endswith("c1        5B (virtual 2.02MB)")
 
 
-def test_format_and_quiet(ps):
+def test_quiet_overrides_format_with_a_warning(ps):
     result = ps("-q", "--format", "x")
     assert (result.out, result.err) == (
         "0123456789ab\n",
@@ -123,7 +123,7 @@ def test_format_and_quiet(ps):
         ),
     ],
 )
-def test_bad_templates_end_before_anything_is_asked(cli, ps, format, text):
+def test_an_invalid_template_is_refused_before_the_engine_is_asked(cli, ps, format, text):
     result = ps("--format", format)
     assert (result.code, result.out, result.err) == (1, "", text)
     assert cli.engine.calls == []

@@ -39,7 +39,7 @@ def verbs(cli) -> list[str]:
     return [verb for verb, _, _ in cli.engine.calls]
 
 
-def test_background(cli, answers):
+def test_a_detached_run_prints_the_id_and_attaches_no_stream(cli, answers):
     result = cli("run", "-d", "--rm", "hostfs", "true")
     assert (result.code, result.out, result.err) == (0, ID + "\n", "")
     assert verbs(cli) == ["create", "start"]
@@ -56,12 +56,12 @@ def test_foreground_attaches_before_the_start_and_returns_the_exit_code(cli, ans
     assert cli.engine.calls[3] == ("wait", (ID,), {"condition": "not-running"})
 
 
-def test_removal_is_waited_for(cli, answers):
+def test_run_with_rm_waits_for_the_removal(cli, answers):
     cli("run", "--rm", "hostfs", "true")
     assert cli.engine.calls[-1] == ("wait", (ID,), {"condition": "removed"})
 
 
-def test_a_container_that_is_gone_already_still_has_an_exit_code(cli, answers):
+def test_the_exit_code_is_known_even_if_the_container_was_already_removed(cli, answers):
     answers.update(open_attachment=Session(exit_code=5), wait=NotFound("No such container: x"))
     assert cli("run", "--rm", "hostfs", "false").code == 5
 
@@ -79,7 +79,7 @@ def test_only_stdin_attached_prints_the_id_and_does_not_wait(cli, answers):
     assert verbs(cli) == ["create", "open_attachment", "start"]
 
 
-def test_unwanted_streams_go_nowhere(cli, answers):
+def test_a_stream_that_is_not_attached_is_discarded(cli, answers):
     cli("run", "-a", "stderr", "hostfs", "true")
     stdio = cli.engine.calls[1][1][1]
     assert (stdio.stdin, stdio.stderr) == (0, 2)
@@ -94,7 +94,7 @@ def test_unwanted_streams_go_nowhere(cli, answers):
         (EngineError("open /x: permission denied"), 126),
     ],
 )
-def test_failed_creation_gives_advice(cli, answers, error, code):
+def test_a_failed_creation_points_to_the_help(cli, answers, error, code):
     answers["create"] = error
     result = cli("run", "-d", "hostfs", "true")
     text = f"{error}".removesuffix(".")
@@ -107,7 +107,7 @@ def test_failed_creation_gives_advice(cli, answers, error, code):
     ("error", "code"),
     [(NotFound("network x not found"), 125), (StartFailure('exec: "x": not there', 127), 127)],
 )
-def test_failed_start_gives_none_and_the_background_id_is_out_already(cli, answers, flags, error, code):
+def test_a_failed_start_does_not_point_to_the_help_and_a_detached_run_prints_the_id(cli, answers, flags, error, code):
     answers["start"] = error
     result = cli("run", *flags, "hostfs", "x")
     assert (result.code, result.out) == (code, ID + "\n" if flags else "")
@@ -133,7 +133,7 @@ def test_missing_image_on_a_terminal_says_what_to_do(cli, answers, verb):
     assert "apt-get install skopeo" in shown
 
 
-def test_a_failed_pull_does_not_advise_to_install_what_is_installed(cli, answers):
+def test_a_failed_pull_does_not_advise_to_install_skopeo_if_it_is_installed(cli, answers):
     answers["create"] = NotFound("No such image: web:latest")
     cli.engine.answers["images"].update(can_pull=True, pull=EngineError("no such host"))
     cli.error_terminal = True
@@ -142,7 +142,7 @@ def test_a_failed_pull_does_not_advise_to_install_what_is_installed(cli, answers
     assert "apt-get" not in shown
 
 
-def test_another_missing_thing_gets_no_advice_about_images(cli, answers):
+def test_a_missing_network_gives_no_advice_about_images(cli, answers):
     answers["create"] = NotFound("network x not found")
     cli.error_terminal = True
     assert "pulls no images" not in cli("run", "hostfs").err
@@ -156,13 +156,13 @@ def test_signals_are_forwarded_while_attached(cli, answers):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_early_signals_wait_for_the_start(cli, answers):
+def test_a_signal_before_the_start_is_forwarded_after_the_start(cli, answers):
     answers["start"] = lambda _: os.kill(os.getpid(), signal.SIGINT)
     cli("run", "hostfs", "sleep", "9")
     assert verbs(cli) == ["create", "open_attachment", "start", "kill", "wait"]
 
 
-def test_a_container_that_has_ended_takes_no_signal(cli, answers):
+def test_a_signal_to_an_ended_container_is_no_failure(cli, answers):
     answers["kill"] = Conflict("is not running")
     answers["start"] = lambda _: os.kill(os.getpid(), signal.SIGINT)
     assert cli("run", "hostfs", "true").code == 0

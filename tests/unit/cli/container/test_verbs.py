@@ -36,7 +36,7 @@ def test_successes_are_printed_and_errors_come_at_the_end(cli, verb):
     )
 
 
-def test_start_names_the_failed_ones(cli):
+def test_start_ends_with_the_names_of_the_failed_containers(cli):
     cli.engine.answers["containers"]["start"] = answer
     result = cli("start", "nosuch", "c2", "nosuch2")
     assert (result.code, result.out) == (1, "c2\n")
@@ -206,7 +206,7 @@ def test_logs_go_to_the_streams_they_came_from(cli):
     assert cli.engine.calls[1] == ("logs", ("c1", LogOptions(True, 5, 1000.0)), {})
 
 
-def test_odd_log_options(cli):
+def test_an_invalid_tail_means_all_lines_and_an_invalid_since_is_refused(cli):
     cli.engine.answers["containers"].update(inspect=container(), logs=[])
     assert cli("logs", "--tail", "foo", "--until", "0", "c1").code == 0
     assert cli.engine.calls[1] == ("logs", ("c1", LogOptions()), {})
@@ -221,7 +221,7 @@ def test_empty_references_never_reach_the_engine(cli):
     assert cli.engine.calls == []
 
 
-def test_inspect_finds_any_kind(cli):
+def test_inspect_finds_a_network_if_no_container_or_image_matches(cli):
     answers = cli.engine.answers
     answers["containers"]["inspect"] = no_such("net")
     answers["images"]["inspect"] = InvalidArgument("invalid reference format")

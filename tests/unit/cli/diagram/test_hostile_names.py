@@ -53,7 +53,7 @@ def document(name: str) -> dict:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_svg_has_no_elements_of_a_name(name):
+def test_a_hostile_name_adds_no_element_to_svg(name):
     root = ElementTree.fromstring(svg.draw(document(name)).encode())
     found = [element.tag.removeprefix("{http://www.w3.org/2000/svg}") for element in root.iter()]
     assert set(found) <= TAGS
@@ -64,7 +64,7 @@ def test_svg_has_no_elements_of_a_name(name):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_mermaid_has_the_lines_of_a_harmless_name(name):
+def test_a_hostile_name_adds_no_line_to_mermaid(name):
     def shape(text: str) -> list[str]:
         lines = (re.sub('"[^"\n]*"', '""', line) for line in text.splitlines())
         return [re.sub("driver_[a-zA-Z0-9]*", "driver", line) for line in lines]
@@ -77,7 +77,7 @@ def test_mermaid_has_the_lines_of_a_harmless_name(name):
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name])
-def test_dot_has_the_tokens_of_a_harmless_name(name):
+def test_a_hostile_name_adds_no_token_to_dot(name):
     def shape(text: str) -> str:
         return re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
 
@@ -87,7 +87,7 @@ def test_dot_has_the_tokens_of_a_harmless_name(name):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_tree_has_the_lines_of_a_harmless_name(cli, name):
+def test_a_hostile_name_adds_no_line_to_a_tree(cli, name):
     def lines(of: str) -> str:
         cli.engine.answers["diagnostics"]["map"] = document(of)
         return cli("network", "map").out

@@ -87,7 +87,7 @@ TEMPLATES = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(TEMPLATES)
-def test_any_template_renders_or_says_why_not(text):
+def test_any_template_renders_or_raises_a_template_error(text):
     try:
         inspect_format("network", text, DOCUMENT)
     except TemplateError as error:
@@ -99,7 +99,7 @@ def test_any_template_renders_or_says_why_not(text):
     st.text(alphabet="%+-# 0123456789.*[]dsqxXvTtpeEfFgGbcoOUw!\u00e9\udcff", max_size=20),
     st.sampled_from(["1", "-7", '"s"', "1.5", "nil"]),
 )
-def test_any_format_string_formats(text, argument):
+def test_any_format_string_of_printf_raises_no_error(text, argument):
     parse(f"{{{{printf `{text}` {argument} {argument}}}}}").execute(None)
 
 
@@ -130,12 +130,12 @@ def test_endless_recursion_ends_as_in_go(text):
         ('{{pad "a" 9223372036854775807 1}}', "too much text"),
     ],
 )
-def test_work_is_bounded(text, reason):
+def test_a_template_with_too_much_work_is_ended(text, reason):
     with pytest.raises(TemplateExecError, match=reason):
         parse(text).execute(None)
 
 
-def test_deep_nesting_works_as_deep_as_the_parser_lets_it():
+def test_the_deepest_nesting_that_the_parser_accepts_is_executed():
     depth = 5000
     assert parse("{{" + "not (" * depth + "1" + ")" * depth + "}}").execute(None) == "true"
     assert parse("{{if 1}}" * depth + "x" + "{{end}}" * depth).execute(None) == "x"

@@ -53,7 +53,7 @@ from cli.gotemplate import TemplateExecError, parse
         ('{{truncate "\u65e5\u672c" 4}}', "\u65e5\udce6"),
     ],
 )
-def test_prints(text, output):
+def test_a_template_gives_gos_output(text, output):
     assert parse(text).execute(None) == output
 
 
@@ -82,13 +82,13 @@ def test_prints(text, output):
         ("\u00e9\n \u00e9{{(1).x}}", ':2:6: executing "" at <1>: can\'t evaluate field x in type int'),
     ],
 )
-def test_fails_where_and_how_go_does(text, message):
+def test_errors_have_the_position_and_text_of_go(text, message):
     with pytest.raises(TemplateExecError) as caught:
         parse(text).execute(None)
     assert str(caught.value) == f"template: {message}"
 
 
-def test_keeps_the_output_before_the_failure():
+def test_an_error_keeps_the_output_before_the_failure():
     with pytest.raises(TemplateExecError) as caught:
         parse("before{{len 5}}after").execute(None)
     assert caught.value.partial == "before"

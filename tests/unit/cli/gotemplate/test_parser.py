@@ -49,13 +49,13 @@ from cli.gotemplate import TemplateSyntaxError, parse
         ("{{if .Name\n|\n", ":3: unclosed action started at :1"),
     ],
 )
-def test_says_what_go_says(text, message):
+def test_syntax_errors_have_the_texts_of_go(text, message):
     with pytest.raises(TemplateSyntaxError) as caught:
         parse(text)
     assert str(caught.value) == f"template: {message}"
 
 
 @pytest.mark.parametrize("nest", ["{{" + "(" * 100_000, "{{if 1}}" * 50_000, '{{block "a" .}}' * 50_000])
-def test_refuses_nesting_that_never_ends(nest):
+def test_too_deep_nesting_is_refused(nest):
     with pytest.raises(TemplateSyntaxError, match="max expression depth exceeded"):
         parse(nest)

@@ -44,5 +44,5 @@ from cli.gotemplate import parse
         ('"%99999999d" 1', "%!(NOVERB)%!(EXTRA int=1)"),
     ],
 )
-def test_formats(arguments, output):
+def test_printf_formats_as_in_go(arguments, output):
     assert parse("{{printf " + arguments + "}}").execute(None) == output

@@ -74,7 +74,7 @@ def test_import_refusals(cli, argv, text):
     assert (result.code, result.out, result.err) == (1, "", text)
 
 
-def test_inspect(cli):
+def test_inspect_refuses_a_missing_or_empty_name(cli):
     cli.engine.answers["images"]["inspect"] = NotFound("No such image: x:latest")
     assert cli("image", "inspect", "x").err == "Error response from daemon: No such image: x:latest\n"
     assert cli("image", "inspect", "").err == "Error: No such image: \n"

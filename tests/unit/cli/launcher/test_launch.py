@@ -23,16 +23,16 @@ BOOT += "import cli.launcher.launch as launch; "
 IMPORTED = BOOT + "print(*sorted(set(sys.modules) - before))"
 
 
-def test_it_imports_only_what_an_interpreter_without_site_packages_has():
+def test_the_launcher_imports_only_socket_beside_its_own_modules():
     output = subprocess.run([sys.executable, "-IS", "-c", IMPORTED], capture_output=True, text=True, check=True).stdout
     assert set(output.split()) == {"_socket", "cli", "cli.launcher", "cli.launcher.launch"}
 
 
-def test_it_looks_where_the_engine_does():
+def test_the_default_run_directory_is_that_of_the_engine():
     assert os.fsdecode(launch.DEFAULT_RUN) == paths.DEFAULT_RUN
 
 
-def test_it_knows_where_it_was_imported_from():
+def test_the_launcher_finds_the_directory_of_its_packages():
     assert Path(launch.PACKAGES) == CHECKOUT
 
 
@@ -109,7 +109,7 @@ def test_a_package_of_another_distribution_is_not_imported_by_an_editable_instal
     assert run([prefix / "bin/python", "-m", "hawse", "--version"], env=ONLY_WARM) == REFUSED
 
 
-def test_the_names_of_one_interpreter_have_one_identity(installed):
+def test_python_and_python3_of_one_installation_have_one_identity(installed):
     boot = f"import sys; sys.path.insert(0, {str(packages(installed / 'venv'))!r}); "
     boot += "from cli.launcher.launch import identity; print(identity())"
     identities = {

@@ -9,7 +9,7 @@ from engine.model import Adoption, EndpointIPAM, EndpointSettings, PortSpec
 NOTHING = EndpointSettings(ipam=EndpointIPAM(), aliases=(), driver_opts={})
 
 
-def test_plain(cli):
+def test_connect_without_flags(cli):
     result = cli("network", "connect", "n1", "c1")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert cli.engine.call == ("connect", ("n1", "c1", NOTHING, ()), {"adoption": Adoption()})
@@ -38,14 +38,14 @@ def test_default_route(cli, word, meaning):
     assert cli.engine.call[1][2].default_route == meaning
 
 
-def test_a_default_route_that_is_no_word_we_know(cli):
+def test_an_unknown_value_of_default_route_is_refused(cli):
     result = cli("network", "connect", "--default-route", "maybe", "n1", "c1")
     text = 'invalid argument "maybe" for "--default-route" flag: must be "yes", "no" or "auto"\n'
     assert (result.code, result.err) == (125, text + "See 'hawse network connect --help'.\n")
     assert cli.engine.calls == []
 
 
-def test_help_is_dockers(cli):
+def test_help_in_a_pipe_has_no_flag_that_only_hawse_has(cli):
     own = {"--default-route", "--force", "--name", "--publish", "--restart"}
     assert not own & set(cli("network", "connect", "--help").out.split())
 
@@ -57,7 +57,7 @@ def test_bad_port(cli):
 
 
 @pytest.mark.parametrize("argv", [["connect", "", "c1"], ["disconnect", "", "c1"], ["rm", ""]])
-def test_an_empty_network_name_has_no_page(cli, argv):
+def test_an_empty_network_name_gives_page_not_found(cli, argv):
     result = cli("network", *argv)
     assert (result.code, result.out, result.err) == (1, "", "Error response from daemon: page not found\n")
 

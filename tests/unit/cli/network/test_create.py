@@ -14,7 +14,7 @@ def request(cli, *argv) -> NetworkCreate:
     return sent
 
 
-def test_plain(cli):
+def test_create_without_flags(cli):
     assert request(cli, "n1") == NetworkCreate(name="n1")
 
 
@@ -31,7 +31,7 @@ def test_every_flag(cli):
     )  # fmt: skip
 
 
-def test_what_belongs_to_a_subnet_is_put_beside_it(cli):
+def test_gateways_ranges_and_addresses_are_assigned_to_their_subnets(cli):
     sent = request(
         cli, "--gateway", "fd00::1,172.30.0.1", "--aux-address", "a=172.30.0.9", "--aux-address", "b=fd00::9",
         "--subnet", "172.30.0.0/16", "--subnet", "fd00::/64", "--ip-range", "172.30.1.0/24", "n1",
@@ -42,11 +42,11 @@ def test_what_belongs_to_a_subnet_is_put_beside_it(cli):
     )
 
 
-def test_an_empty_subnet_is_none_at_all(cli):
+def test_an_empty_subnet_is_ignored(cli):
     assert request(cli, "--subnet", "", "n1").ipam_config == ()
 
 
-def test_an_unreadable_subnet_alone_is_left_to_the_engine(cli):
+def test_an_invalid_subnet_alone_is_passed_to_the_engine(cli):
     assert request(cli, "--subnet", "bogus", "n1").ipam_config == (IPAMConfig("bogus"),)
 
 

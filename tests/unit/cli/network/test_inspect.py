@@ -58,7 +58,7 @@ def test_output(inspect, argv, out, err):
     assert (result.code, result.out, result.err) == (1 if err else 0, out, err)
 
 
-def test_a_template_that_does_not_parse_ends_it_before_anything_is_asked(cli, inspect):
+def test_an_invalid_template_is_refused_before_the_engine_is_asked(cli, inspect):
     result = inspect("-f", "{{nofunc}}", "bridge")
     assert (result.code, result.out) == (64, "")
     assert result.err == 'template parsing error: template: :1: function "nofunc" not defined\n'

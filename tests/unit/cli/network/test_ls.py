@@ -61,7 +61,7 @@ def test_output(ls, argv, out):
     assert (result.code, result.out, result.err) == (0, out, "")
 
 
-def test_raw_has_an_empty_line_after_each(ls):
+def test_raw_has_an_empty_line_after_each_network(ls):
     assert ls("--format", "raw").out.startswith("network_id: 222222222222\nname: n2\ndriver: bridge\nscope: local\n\n")
 
 
@@ -72,7 +72,7 @@ def test_json_keys_are_sorted_and_values_are_text(ls):
     )
 
 
-def test_nothing_found_leaves_a_narrow_header(cli):
+def test_without_networks_the_header_is_narrow(cli):
     assert cli("network", "ls").out == "NETWORK ID   NAME      DRIVER    SCOPE\n"
     assert cli("network", "ls", "-q").out == ""
 
@@ -101,7 +101,7 @@ def test_filters_are_passed_on(cli, ls):
     assert cli.engine.call == ("list", (filters,), {})
 
 
-def test_colour_is_for_terminals_that_want_it(cli, ls):
+def test_only_a_terminal_with_colour_enabled_gets_colour(cli, ls):
     plain = ls().out
     cli.terminal = True
     assert ls().out == plain.replace(
@@ -112,7 +112,7 @@ def test_colour_is_for_terminals_that_want_it(cli, ls):
     assert ls().out == plain
 
 
-def test_ipv4_is_for_templates_only(cli):
+def test_the_field_ipv4_is_in_templates_but_not_in_json(cli):
     def on(*subnets: str):
         return network("n", "1", IPAM={"Config": [{"Subnet": subnet} for subnet in subnets]})
 
@@ -151,7 +151,7 @@ ODD = [
         ["--format", "table {{.Driver}}{{.Scope}} \udcff"],
     ],
 )
-def test_what_is_listed_in_brief_reads_the_same_as_in_full(cli, monkeypatch, networks, argv):
+def test_summaries_give_the_same_output_as_full_records(cli, monkeypatch, networks, argv):
     known(cli, networks)
     brief = cli("network", "ls", *argv)
     assert [verb for verb, _, _ in cli.engine.calls] == ["summaries"]

@@ -30,7 +30,7 @@ def rm(cli):
     return lambda *argv, **keywords: cli("network", "rm", *argv, **keywords)
 
 
-def test_a_failure_does_not_keep_the_others(rm):
+def test_a_failure_does_not_prevent_the_removal_of_other_networks(rm):
     result = rm("n1", "nosuch", "busy", "n2")
     assert (result.code, result.out) == (1, "n1\nn2\n")
     assert result.err == (
@@ -39,7 +39,7 @@ def test_a_failure_does_not_keep_the_others(rm):
     )
 
 
-def test_force_hides_only_what_is_not_there(rm):
+def test_force_ignores_only_missing_networks(rm):
     assert rm("-f", "nosuch", "n1", "").code == 0
     result = rm("-f", "busy")
     assert (result.code, result.err) == (1, "Error response from daemon: network busy has active endpoints\n")
@@ -74,7 +74,7 @@ def test_prune_after_yes(cli, answer):
 
 
 @pytest.mark.parametrize("answer", [b"n\n", b"yes\n", b"\n", b""])
-def test_prune_after_anything_else(cli, answer):
+def test_prune_after_another_answer_than_yes_removes_nothing(cli, answer):
     result = cli("network", "prune", stdin=answer)
     assert (result.code, result.out, result.err) == (0, WARNING, "")
     assert cli.engine.calls == []

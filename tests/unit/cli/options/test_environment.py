@@ -39,7 +39,7 @@ def test_a_file_gives_pairs_that_the_command_line_overrides(tmp_path):
         (b"ok=1\nf\xff\n", "env file {} contains invalid utf8 bytes at line 2: [102 255]"),
     ],
 )
-def test_bad_files(tmp_path, content, text):
+def test_an_invalid_line_of_a_file_is_refused(tmp_path, content, text):
     file = tmp_path / "env"
     file.write_bytes(content)
     with pytest.raises(ValueError) as caught:

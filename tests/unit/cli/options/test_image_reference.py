@@ -18,7 +18,7 @@ from cli.options.image_reference import check_reference
         ("a" * 64, "a" * 64),
     ],
 )
-def test_familiar_form(text, familiar):
+def test_references_are_shown_in_dockers_familiar_form(text, familiar):
     assert check_reference(text) == familiar
 
 
@@ -33,7 +33,7 @@ def test_familiar_form(text, familiar):
         ("a" * 300, "repository name must not be more than 255 characters"),
     ],
 )
-def test_refusals(text, problem):
+def test_invalid_references_are_refused(text, problem):
     with pytest.raises(ValueError) as caught:
         check_reference(text)
     assert str(caught.value) == problem

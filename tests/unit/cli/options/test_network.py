@@ -53,12 +53,12 @@ def test_bad_long_syntax(value, text):
     assert str(caught.value) == text
 
 
-def test_without_network_the_default_one_gets_the_flags_but_no_links():
+def test_without_the_flag_network_the_default_network_gets_the_flags_but_no_links():
     assert network_mode([]) == "default"
     assert settings(ipv4="172.17.0.9", links=("db",)) == {"default": EndpointSettings(EndpointIPAM("172.17.0.9"))}
 
 
-def test_a_lone_plain_name_needs_no_endpoint():
+def test_one_network_without_options_needs_no_endpoint_settings():
     assert settings("app") == {}
     assert network_mode([parse_network("app")]) == "app"
 

@@ -10,11 +10,11 @@ from engine.errors import NotFound
 
 
 @pytest.mark.parametrize("typed", ["c1", "/c1", "//c1"])
-def test_leading_slashes_vanish(typed):
+def test_leading_slashes_are_removed(typed):
     assert path_segment(typed) == container_path_segment(typed) == "c1"
 
 
-def test_nothing_is_a_page_not_found_to_the_daemon_and_a_missing_container_to_the_client():
+def test_an_empty_name_gives_the_errors_of_dockers_daemon_and_client():
     with pytest.raises(NotFound, match=r"^page not found$"):
         path_segment("")
     with pytest.raises(StatusError, match=r"^Error: No such container: $"):

@@ -15,7 +15,7 @@ from cli.options.security import security_options
     ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:false", "seccomp=unconfined",
      "seccomp:unconfined", "seccomp=builtin", "label=disable", "label:type:x", "apparmor=unconfined", "foo=bar"],
 )  # fmt: skip
-def test_what_is_no_file_is_sent_as_it_is(option):
+def test_options_without_a_profile_file_are_sent_unchanged(option):
     assert security_options([option]) == [option]
 
 

@@ -53,11 +53,11 @@ def test_a_terminal_gets_a_bold_header():
     ],
     ids=["--no-color", "NO_COLOR", "TERM=dumb", "--format"],
 )
-def test_no_escape_where_none_is_wanted(argv, environ):
+def test_a_terminal_with_colour_disabled_gets_no_escape_sequence(argv, environ):
     assert b"\x1b" not in on_terminal(*argv, **environ)
 
 
-def test_a_pipe_gets_none():
+def test_a_pipe_gets_no_escape_sequence():
     ran = subprocess.run([sys.executable, "-c", PROGRAM, "network", "ls"], capture_output=True, timeout=60,
                          env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TERM": "xterm"})  # fmt: skip
     assert ran.stdout == HEADER + b"\n"

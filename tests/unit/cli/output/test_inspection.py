@@ -84,7 +84,7 @@ CONTAINER = {
         ),
     ],
 )
-def test_network(template, output):
+def test_templates_of_a_network_document(template, output):
     assert inspect_format("network", template, NETWORK) == output + "\n"
 
 
@@ -119,7 +119,7 @@ def test_network(template, output):
         ),
     ],
 )
-def test_container(template, output):
+def test_templates_of_a_container_document(template, output):
     assert inspect_format("container", template, CONTAINER) == output + "\n"
 
 
@@ -134,14 +134,14 @@ def test_container(template, output):
         ("{{.IPAM.Options.x.y}}", ':1:7: executing "" at <.IPAM.Options.x.y>: nil pointer evaluating interface {}.x'),
     ],
 )
-def test_the_error_is_that_of_the_second_attempt(template, message):
+def test_if_both_attempts_fail_the_error_of_the_second_is_reported(template, message):
     with pytest.raises(TemplateExecError) as caught:
         inspect_format("network", template + "{{.Id}}{{.ID}}", NETWORK)
     assert str(caught.value) == f"template parsing error: template: {message}"
     assert caught.value.exit_code == 1
 
 
-def test_a_second_attempt_makes_missing_keys_errors_for_the_documents_after_it():
+def test_after_a_second_attempt_missing_keys_are_errors_in_later_documents():
     inspector = Inspector("network", "{{if eq .Name `raw`}}{{.Extra}}{{else}}{{.Labels.zz}}{{end}}")
     assert inspector.render(NETWORK) == "<no value>\n"
     assert inspector.render({**NETWORK, "Name": "raw", "Extra": 1}) == "1\n"
@@ -149,7 +149,7 @@ def test_a_second_attempt_makes_missing_keys_errors_for_the_documents_after_it()
         inspector.render(NETWORK)
 
 
-def test_formats_that_are_no_templates():
+def test_the_empty_format_and_json_print_the_whole_document():
     document = '{"a": 1.50, "b": [], "c": ["x y"], "d": {}}'
     assert inspect_format("network", "json", document) == '[{"a":1.50,"b":[],"c":["x y"],"d":{}}]\n'
     assert (

@@ -33,7 +33,7 @@ def pieces():
 
 
 @given(pieces())
-def test_plain_formats_read_as_interpreted_ones(text):
+def test_plain_formats_give_the_output_of_the_interpreter(text):
     try:
         format = ListFormat(text)
     except TemplateSyntaxError:
@@ -56,6 +56,6 @@ def test_default_tables_are_plain():
     assert fields_of(NETWORKS) and fields_of(CONTAINERS)
 
 
-def test_a_field_that_a_row_lacks_is_the_interpreters_error():
+def test_a_missing_field_gives_the_error_of_the_interpreter():
     with pytest.raises(TemplateExecError, match="can't evaluate field Nope"):
         ListFormat("{{.Name}} {{.Nope}}").row(context())

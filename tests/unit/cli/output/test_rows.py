@@ -25,12 +25,12 @@ TITLES = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Labels": "LAB
         ('{{if eq .Name "web"}}yes{{end}}{{with .Driver}}-{{.}}{{end}}', "yes-bridge"),
     ],
 )
-def test_rows(text, line):
+def test_a_format_gives_one_line_per_row(text, line):
     assert ListFormat(text).row(ROW) == line
 
 
 @pytest.mark.parametrize("cell", ["", "web", "<&>", "\x00\x1f\x7f\t\n", "\"\\\\'", "网\u2028\xa0", "\udcff", True, 12])
-def test_json_of_a_row_is_the_interpreters(cell):
+def test_json_of_a_row_is_that_of_the_interpreter(cell):
     row = FormatContext("*x", {"B": cell, "A": lambda: cell, "New": cell}, newer=("New",))
     assert ListFormat("json").row(row) == ListFormat("{{.|json}}").row(row)
 
@@ -43,7 +43,7 @@ def test_a_tables_header_keeps_its_titles():
     assert ListFormat("table {{upper .Name}}\\t{{truncate .ID 2}}").row(ROW) == "WEB\tab"
 
 
-def test_a_failing_header_ends_early():
+def test_a_header_ends_where_its_template_fails():
     assert ListFormat("table {{.Name}} {{len 5}}{{.ID}}").header(TITLES) == "NAME "
 
 
@@ -82,12 +82,12 @@ def test_syntax_errors_have_no_prefix():
         ("no field", False),
     ],
 )
-def test_a_format_shows_only_some_fields(text, only):
+def test_a_format_with_no_other_than_the_given_fields_is_recognized(text, only):
     assert shows_only(text, ("ID", "Name")) is only
 
 
 @pytest.mark.parametrize("text", ["{{.Name}}", "table {{.ID}}\\t{ {{ .Name }} }", "{}{{.Name}}\\n{{.Name}}"])
-def test_rows_given_by_columns_read_as_each_by_itself(text):
+def test_rows_formatted_by_columns_equal_rows_formatted_one_by_one(text):
     ids, names = ["ab12", "cd34"], ["web", "{0}\t网"]
     rows = [FormatContext("*x", {"ID": id, "Name": name}) for id, name in zip(ids, names, strict=True)]
     listing = ListFormat(text)
@@ -106,5 +106,5 @@ def test_rows_given_by_columns_read_as_each_by_itself(text):
         ("table", ()),
     ],
 )
-def test_a_grid_has_a_field_in_each_cell(text, fields):
+def test_a_grid_names_the_field_of_each_cell(text, fields):
     assert ListFormat(text).grid == fields

@@ -32,7 +32,7 @@ def test_the_last_cell_is_not_padded():
     assert align(["a\tlong last cell", "b\tx"]) == ["a         long last cell", "b         x"]
 
 
-def test_wide_letters_take_two_columns_and_marks_none():
+def test_wide_letters_take_two_columns_and_combining_marks_none():
     assert align(["NAME\tDRIVER", "网络网络网络\tx", "e\u0301\ty"]) == [
         "NAME           DRIVER",
         "网络网络网络   x",
@@ -40,12 +40,12 @@ def test_wide_letters_take_two_columns_and_marks_none():
     ]
 
 
-def test_what_a_joiner_glues_together_is_one_sign():
+def test_characters_with_zero_width_joiners_count_as_one():
     assert align(["aaaaaaaaaa👨\u200d👩\u200d👧\tx"]) == ["aaaaaaaaaa👨\u200d👩\u200d👧   x"]
 
 
 @given(st.lists(st.lists(st.text("ab -", max_size=12), min_size=3, max_size=3), min_size=1, max_size=5))
-def test_lines_of_equally_many_cells_are_laid_out_by_the_same_rules(rows):
+def test_lines_with_equal_numbers_of_cells_are_aligned_as_by_the_general_code(rows):
     plain = align(["\t".join(row) for row in rows])
     widths = [max(MINIMAL_WIDTH, *(len(row[place]) + PADDING for row in rows)) for place in range(2)]
     assert plain == [f"{one:{widths[0]}}{two:{widths[1]}}{last}" for one, two, last in rows]
@@ -54,7 +54,7 @@ def test_lines_of_equally_many_cells_are_laid_out_by_the_same_rules(rows):
 
 
 @pytest.mark.parametrize("odd", ["tab\tbed", "two\nlines", "\n", "网络网络网络", "e\u0301", ""])
-def test_a_table_given_by_columns_is_that_of_its_lines(odd):
+def test_a_table_aligned_by_columns_equals_the_table_aligned_by_lines(odd):
     columns = [["ID", "1", "2"], ["NAME", odd, "a-name-of-some-length"], ["SCOPE", "local", odd]]
     lines = ["ID\tNAME\tSCOPE", f"1\t{odd}\tlocal", f"2\ta-name-of-some-length\t{odd}"]
     assert align_columns(columns) == align("\n".join(lines).split("\n"))

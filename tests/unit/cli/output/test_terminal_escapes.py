@@ -23,7 +23,7 @@ def test_harmless_text_stays_as_it_is():
     assert [escaped(HARMLESS), escaped_line(HARMLESS), marked(HARMLESS), revealed(HARMLESS)] == [HARMLESS] * 4
 
 
-def test_every_control_character_of_unicode_is_spelled():
+def test_every_control_character_of_unicode_is_escaped():
     controls = [chr(n) for n in range(sys.maxunicode) if unicodedata.category(chr(n)) in ("Cc", "Zl", "Zp")]
     classes = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
     bidi = [chr(n) for n in range(sys.maxunicode) if unicodedata.bidirectional(chr(n)) in classes]
@@ -34,19 +34,19 @@ def test_every_control_character_of_unicode_is_spelled():
         assert json.loads(f'"{escaped_line(each)}"') == each
 
 
-def test_hostile_text_is_spelled():
+def test_hostile_text_is_escaped():
     assert escaped(HOSTILE) == SPELLED
     assert escaped("two\nlines\tand a tab") == "two\nlines\tand a tab"
     assert escaped_line("two\nlines\tand a tab") == r"two\nlines\tand a tab"
 
 
-def test_bytes_that_are_not_utf8_are_spelled():
+def test_bytes_that_are_not_utf8_are_escaped():
     """Bytes that are not UTF-8 are escaped too, because byte 9b begins a control sequence on some terminals."""
     text = b"\x9b31m\xff".decode(errors="surrogateescape")
     assert escaped(text) == escaped_line(text) == revealed(marked(text)) == r"\x9b31m\xff"
 
 
-def test_marks_are_one_character_each_and_in_all_of_a_document():
+def test_each_control_character_in_a_document_is_replaced_by_one_mark():
     document = {"a\n": ["b\x1b", ("c\t", 1, None, True)], "plain": 2.5}
     replaced = marked(document)
     assert replaced == {"a\U0010000a": ["b\U0010001b", ["c\U00100009", 1, None, True]], "plain": 2.5}
@@ -57,7 +57,7 @@ def test_characters_that_look_like_marks_are_replaced():
     assert revealed(marked("\U0010001b[2J")) == "\ufffd[2J"
 
 
-def test_width_is_that_of_the_spelling():
+def test_the_width_of_a_mark_is_that_of_its_escape():
     assert revealed_width(marked("a\x1b网")) == columns(r"a\u001b网") == 9
 
 
@@ -80,19 +80,19 @@ def test_text_is_escaped_only_on_a_terminal(app):
     assert app.stdout.getvalue().decode() == app.stderr.getvalue().decode() == f"{SPELLED if spell else HOSTILE}\n"
 
 
-def test_lines_have_no_breaks_within_on_a_terminal(app):
+def test_line_breaks_inside_a_line_are_escaped_on_a_terminal(app):
     app.out_lines(["one\ntwo", "three"])
     app.err_lines(["one\ntwo"])
     assert app.stdout.getvalue() == (b"one\\ntwo\nthree\n" if app.on_terminal else b"one\ntwo\nthree\n")
     assert app.stderr.getvalue() == (b"one\\ntwo\n" if app.on_terminal else b"one\ntwo\n")
 
 
-def test_errors_of_the_engine_are_one_line_unless_laid_out(app):
+def test_line_breaks_in_errors_are_escaped_on_a_terminal_except_in_lists(app):
     assert app.daemon_text(NotFound("no a\nb")).count("\n") == (0 if app.on_terminal else 1)
     assert app.daemon_text(InvalidSettings("two:\n* a\n* b")) == "Error response from daemon: two:\n* a\n* b"
 
 
-def test_what_the_user_writes_around_data_stays(app):
+def test_escape_sequences_of_the_users_template_are_kept(app):
     app.out_rendered(f"\x1b[1m{app.protected(HOSTILE)}\x1b[0m\n")
     middle = SPELLED if app.on_terminal else HOSTILE
     assert app.stdout.getvalue().decode() == f"\x1b[1m{middle}\x1b[0m\n"

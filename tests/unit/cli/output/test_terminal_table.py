@@ -23,14 +23,14 @@ def lines(rows: list[list[str]], room: int) -> list[str]:
 
 
 @given(st.lists(st.tuples(words, words, words, words), max_size=4), st.integers(60, 200))
-def test_every_table_fits_and_keeps_ids(cells, room):
+def test_every_table_fits_the_width_and_keeps_whole_ids(cells, room):
     rows = [TITLES, *(["0123456789ab", *row] for row in cells)]
     shown = lines(rows, room)
     assert max(map(cell_len, shown)) <= room
     assert all(line.startswith("0123456789ab") for line in shown[1:])
 
 
-def test_a_table_with_room_is_dockers():
+def test_a_table_that_fits_is_formatted_as_by_docker():
     rows = [TITLES, ["0123456789ab", "hostfs", '"sleep 1d"', "Created", "web"]]
     docker = align(["\t".join(row) for row in rows])
     assert lines(rows, 200) == docker
@@ -78,5 +78,5 @@ def test_states_have_colours(state, code):
     assert coloured(state) == f"\x1b[{code}m{state}\x1b[0m"
 
 
-def test_other_states_have_none():
+def test_other_states_have_no_colour():
     assert coloured("Created") == "Created"

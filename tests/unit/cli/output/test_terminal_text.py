@@ -66,7 +66,7 @@ def test_a_help_text_has_no_red_word():
     assert first_word("\nUsage:  hawse network COMMAND", "red") == "\nUsage:  hawse network COMMAND"
 
 
-def test_titles_and_keys_of_a_report():
+def test_titles_and_keys_of_a_report_have_colours():
     assert report_line("Server:") == "\x1b[1mServer:\x1b[0m"
     assert report_line("  Running: 3") == "  \x1b[36mRunning:\x1b[0m 3"
     assert report_line("  seccomp") == "  seccomp"

@@ -61,7 +61,7 @@ def flag_set(notice=lambda line: None) -> FlagSet:
         (["-t-1"], {"time": -1}, []),
     ],
 )  # fmt: skip
-def test_reads(argv, changes, arguments):
+def test_valid_command_lines_are_parsed_as_by_docker(argv, changes, arguments):
     flags = flag_set()
     before = dict(flags.values)
     assert flags.parse(argv) == arguments
@@ -93,13 +93,13 @@ def test_reads(argv, changes, arguments):
         (["--help=x"], 'invalid argument "x" for "--help" flag: strconv.ParseBool: parsing "x": invalid syntax'),
     ],
 )  # fmt: skip
-def test_refuses(argv, text):
+def test_invalid_command_lines_are_refused_with_dockers_text(argv, text):
     with pytest.raises(FlagError) as raised:
         flag_set().parse(argv)
     assert str(raised.value) == text
 
 
-def test_a_list_flag_does_not_copy_the_values_before():
+def test_a_list_flag_does_not_copy_earlier_values():
     flags, values = flag_set(), []
     kind = replace(LIST, fold=lambda before, text: values.append(LIST.fold(before, text)) or values[-1])
     flags.long["--label"].kind = kind

@@ -11,7 +11,7 @@ from cli.swarm.init import NETWORKS
     ("text", "networks"),
     [("", ()), ("10.9.0.0/16", ("10.9.0.0/16",)), ("10.9.1.2/16, fd00::1/48", ("10.9.0.0/16", "fd00::/48"))],
 )
-def test_networks_lose_the_bits_of_hosts(text, networks):
+def test_host_bits_of_a_network_are_cleared(text, networks):
     assert NETWORKS.fold((), text) == networks
     assert NETWORKS.fold(("10.8.0.0/16",), text) == ("10.8.0.0/16", *networks)
 

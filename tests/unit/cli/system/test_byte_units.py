@@ -44,7 +44,7 @@ def test_install_writes_units_for_this_installation_and_uninstall_removes_them(t
     assert hawse("system", "uninstall", "--root", str(tmp_path)).returncode == 0
 
 
-def test_systemd_finds_nothing_wrong_with_them(tmp_path, directory):
+def test_systemd_analyze_accepts_the_units(tmp_path, directory):
     hawse("system", "install", "--root", str(tmp_path))
     verified = subprocess.run(["systemd-analyze", "verify", *directory.iterdir()], capture_output=True, text=True)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")

@@ -11,7 +11,7 @@ def checked(cli, report, *flags):
     return result.code, result.out, result.err
 
 
-def test_a_sound_store(cli):
+def test_a_sound_store_is_reported_as_sound(cli):
     assert checked(cli, CheckReport([])) == (0, "The database is sound.\n", "")
 
 

@@ -48,7 +48,7 @@ def test_tcp_with_all_files_for_tls():
         ("g", ("tcp://h:1",), "", TLS, "hawse: --group is for a unix socket"),
     ],
 )  # fmt: skip
-def test_what_is_unsafe_or_senseless_is_refused(group, hosts, socket, tls, text):
+def test_unsafe_and_contradictory_flags_are_refused(group, hosts, socket, tls, text):
     with pytest.raises(StatusError) as refused:
         service_settings(group, hosts, socket, tls)
     assert refused.value.text == text

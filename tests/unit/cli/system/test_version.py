@@ -68,7 +68,7 @@ def test_version_without_an_engine_still_shows_the_client(cli):
 
 @pytest.mark.parametrize("command", ["version", "info"])
 @pytest.mark.parametrize(("template", "code"), [("{{.Nope", 64), ("{{index .Version}}{{nofunc}}", 64)])
-def test_a_template_that_does_not_parse(cli, command, template, code):
+def test_an_invalid_template_is_refused(cli, command, template, code):
     result = cli(command, "-f", template)
     assert (result.code, result.out) == (code, "")
     assert result.err.startswith("template parsing error: template: ")

@@ -18,7 +18,7 @@ def ends():
         end.close()
 
 
-def test_what_the_launcher_offers_is_what_the_server_receives(ends, monkeypatch):
+def test_the_server_receives_the_request_that_the_launcher_sends(ends, monkeypatch):
     monkeypatch.setattr("sys.argv", ["hawse", "run", "", "tw\udcffo"])
     monkeypatch.setattr("posix.environ", {b"A": b"1=2", b"EMPTY": b"", b"BYTES": b"\xff"})
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -41,7 +41,7 @@ def test_what_the_launcher_offers_is_what_the_server_receives(ends, monkeypatch)
 @pytest.mark.parametrize(
     "sent", [b"", b"\0\0", b"\0\0\0\5abc", b"\0\0\0\3abc", b"\xff\xff\xff\xffabc", b"\0\0\0\5a\x001 2"]
 )
-def test_anything_else_is_refused(ends, sent):
+def test_a_malformed_request_is_refused(ends, sent):
     ends[0].sendall(sent)
     ends[0].close()
     with pytest.raises(MalformedRequest):

@@ -68,7 +68,7 @@ def test_a_changed_link_is_shown_by_its_name():
         assert text == f"ip link set dev link7 {command}"
 
 
-def test_routes_are_shown_with_what_is_not_usual():
+def test_routes_are_shown_without_default_attributes():
     for way, command in (
         (
             Route(ip_network("0.0.0.0/0"), ip_address("10.0.0.1"), 2, 0, 3),

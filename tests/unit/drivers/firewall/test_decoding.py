@@ -50,12 +50,12 @@ def listed(entry: Packed, shape: Shape) -> bytes:
     return body
 
 
-def test_there_is_a_writer_for_every_type():
+def test_every_type_can_be_written_and_read():
     assert WRITERS.keys() == READERS.keys() == SIZES.keys()
 
 
 @pytest.mark.parametrize(("table", "wanted"), ELEMENTS)
-def test_an_element_comes_back_as_it_went(table, wanted):
+def test_an_element_is_decoded_as_it_was_encoded(table, wanted):
     shape = shapes(table)[wanted.set]
     entry = packed(wanted, table)
     assert unpacked(listed(entry, shape), shape) == entry
@@ -70,23 +70,23 @@ def test_an_element_comes_back_as_it_went(table, wanted):
         ("members4", Packed(b"\x0a\0\0\1" + bytes(16), b"\x0a\0\0\3" + bytes(16)), '10.0.0.1-10.0.0.3 . ""'),
     ],
 )
-def test_what_hawse_never_makes_has_a_text_too(set_name, given, text):
+def test_elements_that_hawse_never_adds_have_a_text_too(set_name, given, text):
     assert element(set_name, given, shapes()[set_name]).key == text
 
 
-def test_a_single_key_among_intervals_is_one_that_ends_where_it_begins():
+def test_a_single_key_in_an_interval_set_is_an_interval_of_one_key():
     shape = shapes()["relayed"]
     body = nested(KEY, attribute(VALUE, bytes(16) + b"\x06\0\0\0\0\x50\0\0"))
     assert unpacked(body, shape).end == unpacked(body, shape).key
 
 
 @pytest.mark.parametrize(("code", "text"), [(0, b"drop"), (-5, b"return"), (-99, b"-99")])
-def test_verdicts_of_other_programs_differ_from_ours(code, text):
+def test_verdicts_that_hawse_never_uses_have_a_text_of_their_own(code, text):
     shape = shapes()["same_bridge"]
     data = nested(DATA, nested(VERDICT, attribute(VERDICT_CODE, code.to_bytes(4, signed=True))))
     assert unpacked(nested(KEY, attribute(VALUE, bytes(32))) + data, shape).value == text
 
 
-def test_the_element_for_all_other_keys_can_be_named_to_the_kernel():
+def test_the_catch_all_element_is_encoded_for_the_kernel():
     ((_, body),) = each(item(Packed(b""), with_value=False))
     assert body.hex() == "08000300" + "00000002"

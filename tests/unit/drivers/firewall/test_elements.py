@@ -29,7 +29,7 @@ def ports(*bindings: PortBinding, options: BridgeOptions = OPTIONS, network=NETW
     return set(of_ports(network, options, endpoint, bindings))
 
 
-def test_a_network_is_a_bridge_with_subnets_that_leave_masqueraded():
+def test_a_network_has_elements_for_its_bridge_its_subnets_and_masquerading():
     assert set(of_network(NETWORK, OPTIONS)) == {
         Element("bridges", '"br0"'),
         Element("same_bridge", '"br0" . "br0"', "accept"),
@@ -42,7 +42,7 @@ def test_a_network_is_a_bridge_with_subnets_that_leave_masqueraded():
     }
 
 
-def test_an_internal_network_has_no_way_out():
+def test_an_internal_network_is_not_masqueraded():
     sets = {e.set for e in of_network(INTERNAL, OPTIONS)}
     assert sets == {"bridges", "internal", "same_bridge", "members4", "members6", "subnets4", "subnets6"}
 
@@ -60,7 +60,7 @@ def test_a_single_port_is_a_hash_element_and_its_container_port_is_opened():
     }
 
 
-def test_a_port_on_one_address_is_opened_to_trusted_interfaces_or_where_all_may_route():
+def test_a_port_on_one_address_is_opened_to_trusted_interfaces_or_to_all_with_direct_routing():
     one, rewriting = binding("192.0.2.1", (8080, 8080), (80, 80), "sctp"), "192.0.2.1 . sctp . 8080"
     rewritten = Element("exact4", rewriting, "172.30.0.2 . 80")
     trusting = BridgeOptions(bridge="br0", trusted=("eth1",))
@@ -82,7 +82,7 @@ def test_trust_is_between_an_interface_and_a_bridge():
     assert "trusted" not in {e.set for e in of_network(INTERNAL, options)}
 
 
-def test_addresses_of_other_networks_are_a_bridges_too():
+def test_a_container_may_send_on_a_bridge_from_its_addresses_on_other_networks():
     addresses = [ip_address("172.31.0.2"), ip_address("fd00:31::2")]
     assert of_siblings(OPTIONS, addresses) == [
         Element("siblings4", '172.31.0.2 . "br0"'),
@@ -118,7 +118,7 @@ def test_a_port_on_loopback_opens_nothing_to_neighbours(host_ip):
     ("host_ip", "endpoint", "where"),
     [("::1", ENDPOINT, "::1"), ("::", ONLY4, "::/0"), ("fd99::11", ONLY4, "fd99::11"), ("::1", ONLY4, "::1")],
 )
-def test_what_packets_cannot_be_rewritten_to_leads_to_the_agent(host_ip, endpoint, where):
+def test_packets_that_dnat_cannot_rewrite_are_led_to_the_agent(host_ip, endpoint, where):
     one = Element("relayed_any", "tcp . 8080") if where == "::/0" else Element("relayed", f"{where} . tcp . 8080")
     assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint) == {one}
     assert ports(binding(host_ip, (8080, 8089), (80, 89)), endpoint=endpoint) == {
@@ -128,13 +128,13 @@ def test_what_packets_cannot_be_rewritten_to_leads_to_the_agent(host_ip, endpoin
     assert ports(binding(host_ip, (8080, 8080), (80, 80)), endpoint=endpoint, network=INTERNAL) == set()
 
 
-def test_the_agent_carries_nothing_for_networks_without_translation():
+def test_the_agent_proxies_no_ports_of_networks_without_translation():
     one = binding("::", (8080, 8080), (80, 80))
     assert {e.set for e in ports(one, options=BridgeOptions("br0", mode6="routed"))} == {"open6"}
     assert ports(one, endpoint=ONLY4, options=BridgeOptions("br0", mode4="routed")) == set()
 
 
-def test_modes_decide_between_rewriting_and_opening():
+def test_the_gateway_mode_decides_between_dnat_and_opening():
     one = binding("0.0.0.0", (8080, 8080), (80, 80))
     assert {e.set for e in ports(one, options=BridgeOptions("br0", mode4="routed"))} == {"open4"}
     assert {e.set for e in ports(one, options=BridgeOptions("br0", mode4="nat-unprotected"))} == {"any4"}

@@ -18,7 +18,7 @@ def parts(element: Element, *, with_value: bool = True) -> dict[int, dict[int, b
     return {kind: dict(each(payload)) for kind, payload in each(item)}
 
 
-def test_every_set_has_a_shape_of_types_that_can_be_read():
+def test_every_set_of_the_rulesets_has_types_that_can_be_read():
     for table in FILES:
         assert shapes(table).keys() == set(re.findall(r"^\t(?:set|map) (\w+)", ruleset(table), re.MULTILINE))
     types = {kind for table in FILES for shape in shapes(table).values() for kind in (*shape.key, *shape.value)}
@@ -26,14 +26,14 @@ def test_every_set_has_a_shape_of_types_that_can_be_read():
     assert shapes()["range4"] == Shape(("ipv4_addr", "inet_proto", "inet_service"), ("ipv4_addr",), interval=True)
 
 
-def test_parts_of_a_concatenation_fill_registers():
+def test_each_part_of_a_concatenation_fills_whole_registers():
     attributes = parts(Element("exact4", "192.0.2.1 . udp . 53", "172.30.0.2 . 80"))
     assert attributes[KEY][VALUE] == bytes.fromhex("c0000201 11000000 00350000")
     assert attributes[DATA][VALUE] == bytes.fromhex("ac1e0002 00500000")
     assert KEY_END not in attributes
 
 
-def test_a_single_part_is_as_long_as_it_is():
+def test_a_key_of_one_part_has_the_size_of_its_type():
     attributes = parts(Element("relay", "tcp", "4711"))
     assert (attributes[KEY][VALUE], attributes[DATA][VALUE]) == (b"\x06", (4711).to_bytes(2))
     assert parts(Element("bridges", '"br0"'))[KEY][VALUE] == b"br0".ljust(16, b"\0")
@@ -57,5 +57,5 @@ def test_verdicts(verdict, code, chain):
     assert (int.from_bytes(attributes[1], signed=True), attributes.get(2)) == (code, chain)
 
 
-def test_what_is_removed_needs_no_value():
+def test_an_element_to_remove_is_encoded_without_its_value():
     assert parts(Element("any4", "tcp . 80", "172.30.0.2 . 80"), with_value=False).keys() == {KEY}

@@ -31,7 +31,7 @@ def test_an_interrupted_list_is_read_again(interruptions):
     assert address_ranges.ranges(4) == [(1, 2)]
 
 
-def test_a_list_that_never_holds_still_is_unknown_and_not_empty(interruptions):
+def test_a_list_that_is_interrupted_each_time_is_an_error_and_not_empty(interruptions):
     interruptions += [InterruptedError()] * DUMP_ATTEMPTS
     with pytest.raises(KernelError, match="list addresses") as caught:
         address_ranges.ranges(4)

@@ -47,7 +47,7 @@ def asked(monkeypatch):
     return calls
 
 
-def test_others_than_the_holder_offer_what_is_ours_to_remove(asked):
+def test_default_routes_that_hawse_may_remove_are_passed_with_the_chosen_ones(asked):
     members = [member("a", "yes"), member("b", "no", ipv6="fd00::2/64", gateway4="", on_link=True)]
     sandbox.route(container("adopted"), members)
     first = WayOut(4, "etha", ip_address("172.30.97.1"))

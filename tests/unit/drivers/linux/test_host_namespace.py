@@ -38,12 +38,12 @@ def interface(name: str, kind: str, **fields) -> Link:
         (interface("tun0", "tun"), None),
     ],
 )
-def test_interfaces(monkeypatch, found, sign):
+def test_devices_of_the_machine_are_a_sign_of_the_hosts_namespace(monkeypatch, found, sign):
     monkeypatch.setattr(link, "all_links", lambda _: [LOOPBACK, found])
     assert list(host_namespace._of_links()) == ([sign] if sign else [])
 
 
-def test_a_few_of_many_are_named(monkeypatch):
+def test_three_of_many_devices_are_named(monkeypatch):
     many = [interface(f"eth{n}", "", device=f"pci{n}") for n in range(5)]
     monkeypatch.setattr(link, "all_links", lambda _: [LOOPBACK, *many])
     assert list(host_namespace._of_links()) == ["the machine's devices: eth0 (pci0), eth1 (pci1), eth2 (pci2) …"]
@@ -60,7 +60,7 @@ def namespaces(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_identity_is_that_of_the_file_and_not_of_its_path(namespaces):
+def test_a_namespace_is_identified_by_its_file_and_not_by_its_path(namespaces):
     os.link(namespaces / "1/ns/net", namespaces / "other")
     for path, signs in (
         ("7/ns/net", ["the network namespace of hawse itself"]),
@@ -71,7 +71,7 @@ def test_identity_is_that_of_the_file_and_not_of_its_path(namespaces):
             assert list(host_namespace._of_identity(opened, namespaces)) == signs
 
 
-def test_a_process_1_that_cannot_be_looked_at_is_no_sign(namespaces):
+def test_an_unreadable_namespace_of_pid_1_is_no_sign(namespaces):
     (namespaces / "stranger").touch()
     (namespaces / "1/ns/net").unlink()
     with netns.netns_fd(str(namespaces / "stranger")) as opened:

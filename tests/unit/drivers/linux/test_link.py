@@ -32,7 +32,7 @@ def test_a_network_card_is_recognized_by_its_bus_device():
     ]
 
 
-def test_a_sub_interface_of_a_parent_in_another_namespace_and_a_port_of_a_bridge():
+def test_a_parent_in_another_namespace_and_a_bridge_of_a_port_are_recognized():
     kind = {"attrs": [("IFLA_INFO_KIND", "macvlan")]}
     elsewhere = message(7, IFF_UP, ifname="uplink", link=4, linkinfo=kind, link_netnsid=0)
     here = message(8, IFF_UP, ifname="sub", link=4, linkinfo=kind, master=3)
@@ -43,6 +43,6 @@ def test_a_sub_interface_of_a_parent_in_another_namespace_and_a_port_of_a_bridge
     ]
 
 
-def test_an_alias_that_is_not_utf_8_is_read_as_it_is():
+def test_an_alias_that_is_not_utf_8_keeps_its_bytes():
     (found,) = link.all_links(Kernel(message(4, 0, ifname="eth0", ifalias=b"caf\xe9")))
     assert found.alias == "caf\udce9"

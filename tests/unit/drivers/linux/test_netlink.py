@@ -41,7 +41,7 @@ def code(number=0):
     return struct.pack("=i", -number)
 
 
-def test_answers_come_back_up_to_the_acknowledgement(kernel):
+def test_a_request_returns_the_messages_before_the_acknowledgement(kernel):
     say(kernel, 1, (LINK, 0, b"body"))
     say(kernel, 1, (netlink.ERROR, 0, code()))
     assert Session().request(LIST, b"ask") == [b"body"]
@@ -54,7 +54,7 @@ def test_a_refusal_is_an_oserror(kernel):
         Session().request(LINK, b"")
 
 
-def test_answers_to_others_are_passed_over(kernel):
+def test_answers_to_other_requests_are_ignored(kernel):
     say(kernel, 7, (LINK, 0, b"late"), (netlink.ERROR, 0, code(errno.EPERM)))
     say(kernel, 1, (netlink.ERROR, 0, code()))
     assert Session().request(LINK, b"") == []
@@ -68,7 +68,7 @@ def test_an_interrupted_list_is_read_again(kernel):
     assert Session().dump(LIST, b"") == [b"whole"]
 
 
-def test_a_list_that_never_holds_still_is_unknown_and_not_empty(kernel):
+def test_a_list_that_is_interrupted_each_time_is_an_error_and_not_empty(kernel):
     for number in range(1, DUMP_ATTEMPTS + 1):
         say(kernel, number, (netlink.DONE, DUMP_INTERRUPTED, code()))
     with pytest.raises(KernelError, match="list links") as caught, kernel_errors("list", "links"):
@@ -76,7 +76,7 @@ def test_a_list_that_never_holds_still_is_unknown_and_not_empty(kernel):
     assert caught.value.errno == errno.EINTR
 
 
-def test_of_a_batch_every_refusal_comes_back(kernel):
+def test_a_batch_returns_the_error_of_each_refused_message(kernel):
     say(kernel, 2, (netlink.ERROR, 0, code(errno.EEXIST)))
     say(kernel, 3, (netlink.ERROR, 0, code()))
     batch = [Message(LINK, 0, b"1234"), Message(LINK, 0, b"5678"), Message(LINK, 0, b"last")]

@@ -40,7 +40,7 @@ def with_tunnel(**changes) -> dict[str, str]:
         ("192.0.2.1", {**with_tunnel(), MTU: "1400"}, 1290),
     ],
 )
-def test_containers_get_what_the_headers_leave_of_the_underlays_mtu(vtep, options, mtu):
+def test_the_mtu_of_containers_is_that_of_the_underlay_without_the_headers(vtep, options, mtu):
     parsed = overlay_options.complete(network(**{VTEP: vtep, VNIS: "4097", **options}))
     assert parsed.inner_mtu(1500) == mtu
 
@@ -83,7 +83,7 @@ def test_wrong_values_are_refused_before_anything_is_made(options, message):
         ),
     ],
 )
-def test_a_network_comes_up_only_when_all_was_said(options, kind, message):
+def test_a_network_whose_cluster_settings_are_missing_cannot_come_up(options, kind, message):
     spec = network("10.0.1.0/24", "10.0.2.0/24", **options)
     OverlayDriver().check_network(spec, [])
     with pytest.raises(kind) as raised:

@@ -51,7 +51,7 @@ def test_the_interface_is_made_from_the_host_s_namespace_into_the_network_s():
     assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "wireguard"
 
 
-def test_a_kernel_without_wireguard_leaves_it_to_the_program():
+def test_without_wireguard_in_the_kernel_the_kernel_creates_no_tunnel():
     assert not ask(Kernel(KernelError("create wireguard", NAME, errno.EOPNOTSUPP)))
 
 

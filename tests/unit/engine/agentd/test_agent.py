@@ -15,7 +15,7 @@ from engine.store.sqlite import SqliteStore
 
 
 class Seen:
-    """A service that keeps the states that it was given."""
+    """A double of a service of the agent. It records the names of the networks in each snapshot of the store."""
 
     name = "seen"
 

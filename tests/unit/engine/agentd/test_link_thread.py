@@ -22,7 +22,7 @@ DAMAGED = Comparison("container web", [Difference("missing", "address", "10.0.0.
 
 
 class Kernel:
-    """A double of `LinkRepair`: it records what was compared, and returns what the test says."""
+    """A double of `LinkRepair`: it records the compared subjects, and returns the result that the test chooses."""
 
     def __init__(self) -> None:
         self.compared: list[Subject] = []
@@ -33,7 +33,7 @@ class Kernel:
         return self.answer(subject)
 
     def until(self, number: int, patience: float = 5.0) -> list[Subject]:
-        """Wait until the thread has compared ``number`` times."""
+        """Wait until the thread has made ``number`` comparisons; return the compared subjects in order."""
         deadline = time.monotonic() + patience
         while len(self.compared) < number:
             assert time.monotonic() < deadline, self.compared
@@ -93,7 +93,7 @@ def test_an_object_that_a_command_changes_is_compared_later(kernel, thread, monk
     assert len(kernel.compared) == 3
 
 
-def test_a_locked_store_is_tried_again(kernel, thread, monkeypatch):
+def test_a_comparison_is_repeated_if_the_store_was_locked(kernel, thread, monkeypatch):
     monkeypatch.setattr(link_thread, "BUSY_SECONDS", 0.05)
     answers = iter((Unavailable("locked"), None))
 

@@ -18,9 +18,9 @@ from engine.agentd.repair_schedule import (
 
 
 def fight(pace: Pace, now: float, rounds: int, every: float = 0.03) -> float:
-    """Simulate another program that changes the firewall ``every`` seconds after each comparison by the agent.
+    """Simulate another program that changes the firewall after each of ``rounds`` comparisons by the agent.
 
-    Return the time after the last comparison.
+    The program waits ``every`` seconds before each change. Return the time after the last comparison.
     """
     for _ in range(rounds):
         now = max(now + every, pace.due if pace.resting(now) else 0.0)
@@ -31,7 +31,7 @@ def fight(pace: Pace, now: float, rounds: int, every: float = 0.03) -> float:
     return now
 
 
-def test_nothing_is_due_without_a_cause():
+def test_no_comparison_is_due_without_a_change():
     assert Pace(0.0).due == NEVER
 
 
@@ -82,7 +82,7 @@ def test_each_delay_ends_with_a_comparison_even_without_another_change():
     assert (pace.rest, pace.due) == (0.0, NEVER)
 
 
-def test_patience_grows_only_without_changes():
+def test_repairs_are_immediate_again_only_after_a_time_without_changes():
     pace = Pace(0.0)
     now = fight(pace, 0.0, int(PATIENCE_ROUNDS) + 3)
     now = fight(pace, now, 1)

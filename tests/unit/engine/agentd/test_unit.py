@@ -27,7 +27,7 @@ def notices(tmp_path, monkeypatch):
         yield systemd
 
 
-def test_the_loop_reports_twice_in_each_interval(notices):
+def test_the_loop_notifies_systemd_twice_in_each_watchdog_interval(notices):
     loop = Loop()
     Unit().keep_watchdog_quiet(loop)
     loop.after(0.33, loop.stop)
@@ -68,7 +68,7 @@ def test_an_agent_that_ends_is_awaited(tmp_path):
     assert 0.3 <= time.monotonic() - began < 2
 
 
-def test_the_record_keeps_nothing_that_systemd_gave_to_one_process(notices, tmp_path):
+def test_the_start_record_has_no_variables_that_systemd_set_for_one_process(notices, tmp_path):
     guarded.save(str(tmp_path), "agent")
     record = guarded.load(str(tmp_path), "agent")
     assert record["delay"] == guarded.SYSTEMD_DELAY_SECONDS

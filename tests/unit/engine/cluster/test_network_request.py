@@ -9,7 +9,7 @@ from engine.swarm import swarm
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a--b_c", "A_1", "a" * 63])
-def test_parts_of_dns_names_are_taken(name):
+def test_names_that_are_dns_labels_are_accepted(name):
     check_name(name)
 
 
@@ -24,7 +24,7 @@ def test_long_names_are_refused():
         check_name("a" * 64)
 
 
-def test_options_of_address_management_say_that_addresses_are_handed_out_in_turn():
+def test_ipam_options_of_the_user_get_the_option_for_serial_allocation_too():
     assert new_record(NetworkCreate("n", driver="overlay")).ipam_options is None
     record = new_record(NetworkCreate("n", driver="overlay", ipam_options={"a": "b"}))
     assert record.ipam_options == {"a": "b", "com.docker.network.ipam.serial": "true"}

@@ -27,13 +27,13 @@ def test_subnets_and_ids_follow_one_another_and_are_not_reused_at_once():
     ]
 
 
-def test_an_own_subnet_takes_an_id_but_no_automatic_subnet():
+def test_a_subnet_of_the_user_gets_an_id_but_uses_up_no_automatic_subnet():
     record, cursor = made(replace(PLAIN, pools=[PoolRecord("10.77.0.0/24")]))
     assert record.pools[0].gateway == "10.77.0.1" and record.pools[0].gateway_shown
     assert record.options[VNIS] == "4097" and cursor == replace(FIRST, vni=4097)
 
 
-def test_ids_of_the_user_s_are_honoured_and_never_given_to_others():
+def test_ids_of_the_user_are_used_and_never_given_to_other_networks():
     record, cursor = made(replace(PLAIN, options={VNIS: "4098"}))
     assert record.options[VNIS] == "4098" and cursor.vni == 4096
     next_one, cursor = made(PLAIN, cursor, [record])
@@ -47,14 +47,14 @@ def test_ipv6_subnets_get_an_id_that_docker_does_not_show():
     assert set(vnis_of(both)) == {"4097", "4098"}
 
 
-def test_automatic_subnets_avoid_what_others_have_and_begin_anew_at_the_end():
+def test_automatic_subnets_avoid_used_ones_and_start_again_after_the_last():
     assert str(next_subnet(CLUSTER, "10.0.1.0/24", ["10.0.2.0/23"])) == "10.0.4.0/24"
     assert str(next_subnet(CLUSTER, "10.255.255.0/24", [])) == "10.0.0.0/24"
     with pytest.raises(Forbidden):
         next_subnet(Cluster("c", "now", pools=("10.9.0.0/24",)), "", ["10.9.0.0/25"])
 
 
-def test_addresses_are_handed_out_in_turn_and_skip_what_is_reserved():
+def test_addresses_are_allocated_in_turn_without_the_reserved_ones():
     pool = PoolRecord("10.0.1.0/29", gateway="10.0.1.1", aux_addresses={"x": "10.0.1.3"})
     assert pick_address(pool, 0x0A000100, ()) == "10.0.1.2"
     assert pick_address(pool, 0x0A000102, ()) == "10.0.1.4"
@@ -65,7 +65,7 @@ def test_addresses_are_handed_out_in_turn_and_skip_what_is_reserved():
         pick_address(pool, 0x0A000102, {"10.0.1.2", "10.0.1.4", "10.0.1.5", "10.0.1.6"})
 
 
-def test_an_endpoint_gets_one_address_a_family_from_the_pool_that_has_the_one_asked_for():
+def test_an_endpoint_uses_one_pool_per_family_which_contains_the_requested_address():
     pools = [PoolRecord("10.1.0.0/24"), PoolRecord("10.2.0.0/24"), PoolRecord("fd00::/64")]
     record = replace(PLAIN, pools=pools)
     assert [p.subnet for p, _ in pools_for_endpoint(record, "", "")] == ["10.1.0.0/24", "fd00::/64"]

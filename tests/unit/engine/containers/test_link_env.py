@@ -12,11 +12,11 @@ def variables(*exposed, env=None, alias="x"):
     return dict(pair.split("=", 1) for pair in link_variables("web", alias, "172.17.0.2", target))
 
 
-def test_a_container_without_ports_is_only_named():
+def test_without_ports_only_the_name_is_set():
     assert variables() == {"X_NAME": "/web/x"}
 
 
-def test_one_port():
+def test_one_port_sets_its_address_number_and_protocol():
     assert variables("5432/tcp", alias="data-base") == {
         "DATA_BASE_NAME": "/web/data-base",
         "DATA_BASE_PORT": "tcp://172.17.0.2:5432",

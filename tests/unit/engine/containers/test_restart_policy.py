@@ -47,7 +47,7 @@ def test_the_pause_doubles_up_to_a_minute_and_is_short_after_a_long_run():
     assert restart_policy.backoff(container(restart_count=9, finished_at="2026-01-01T00:00:11Z")) == 0.1
 
 
-def test_a_signal_that_is_not_the_containers_own_leaves_the_policy_in_force():
+def test_only_the_chosen_stop_signal_or_sigkill_prevents_a_restart_by_always():
     plain = container("always")
     chosen = replace(plain, config=ContainerConfig("bb", stop_signal="USR1"))
     assert restart_policy.ends_with(plain, SIGTERM)

@@ -41,7 +41,7 @@ def test_one_call_receives_at_most_one_batch(pair):
     datagrams.answer(server.fileno(), known, lambda *_: None)  # returns immediately, because no query is waiting
 
 
-def test_a_query_longer_than_its_room_is_cut(pair):
+def test_a_query_longer_than_its_buffer_is_cut(pair):
     server, client = pair
     client.send(bytes(ROOM + 1))
     unknown = []

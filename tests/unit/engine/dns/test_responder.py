@@ -52,7 +52,7 @@ def test_first_network_with_records_answers():
     assert ask(VIEW, "db", "AAAA") == []
 
 
-def test_whole_name_comes_before_a_qualified_one():
+def test_a_name_with_a_dot_is_looked_up_as_a_whole_first():
     assert ask(VIEW, "a.back") == ["10.0.0.3"]
 
 
@@ -72,7 +72,7 @@ def test_without_servers_the_answer_is_servfail():
     assert ask(replace(VIEW, upstreams=()), "nobody") == "SERVFAIL"
 
 
-def test_ndots_of_the_user_makes_single_labels_empty():
+def test_with_the_option_ndots_an_unknown_single_label_has_an_empty_answer():
     patient = replace(VIEW, ndots=True)
     assert ask(patient, "nobody") == []
     assert ask(patient, "nobody", "TXT") == "forward"

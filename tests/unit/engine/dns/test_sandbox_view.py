@@ -59,7 +59,7 @@ def test_only_running_containers_on_user_defined_networks_are_served():
     assert views([network("n", driver="host")], [plain("n")], joined("n"), HOST) == []
 
 
-def test_a_sandbox_with_bound_sockets_is_served_further():
+def test_a_sandbox_whose_dns_sockets_are_bound_is_still_served():
     predefined = [network("bridge", predefined=True)]
     (kept,) = views(predefined, [plain("bridge")], joined("bridge"), HOST, bound={"s"})
     assert kept.networks == ()
@@ -78,7 +78,7 @@ def test_a_view_is_computed_again_only_if_its_inputs_change():
     assert made == {}
 
 
-def test_loopback_servers_of_the_host_are_the_hosts_and_those_of_the_container_its_own():
+def test_a_loopback_server_is_asked_on_the_host_or_in_the_sandbox_that_names_it():
     assert view([network("n")], plain("n")).upstreams == (Upstream("192.0.2.1"), Upstream("127.0.0.1", on_host=True))
     assert view([network("n")], plain("n", dns=["127.0.0.1"])).upstreams == (Upstream("127.0.0.1"),)
 
@@ -112,7 +112,7 @@ def test_on_internal_networks_only_servers_are_asked_that_the_sandbox_reaches_it
     assert view(both, plain("n", "m"), defaults).upstreams == (on_host, inside)
 
 
-def test_links_in_each_of_dockers_spellings():
+def test_links_are_parsed_in_each_notation_of_docker():
     record = container(("n", EndpointSettings(links=["db:store", "web", "/c2:/c1/alias"])))
     assert view([network("n")], record).links == (
         LinkAlias("store", "db", "n"),

@@ -44,7 +44,7 @@ def test_name_of_one_family_has_an_empty_answer_in_the_other():
     assert made.qualified[question("web.app")].records[-4:] == bytes([172, 30, 0, 2])
 
 
-def test_alias_of_several_has_all_their_addresses():
+def test_an_alias_of_several_endpoints_has_all_their_addresses():
     made = table(endpoint("a", "10.0.0.1/8", aliases=("all",)), endpoint("b", "10.0.0.2/8", aliases=("ALL",)))
     assert addresses(made, "all") == {b"\x0a\0\0\1", b"\x0a\0\0\2"}
     made.update([endpoint("b", "10.0.0.2/8", aliases=("ALL",))])
@@ -58,7 +58,7 @@ def test_an_update_removes_all_answers_of_removed_endpoints():
     assert not made.qualified
 
 
-def test_address_that_moves_to_another_container_keeps_its_pointer():
+def test_the_pointer_of_a_moved_address_names_the_new_container():
     made = table(endpoint("a", "10.0.0.1/8"))
     made.update([endpoint("b", "10.0.0.1/8")])
     pointer = made.plain[question("1.0.0.10.in-addr.arpa", wire.PTR)]
@@ -73,7 +73,7 @@ def test_rename_of_an_endpoint_is_followed():
     assert addresses(made, "new") == {b"\x0a\0\0\1"}
 
 
-def test_untouched_answers_stay_the_same_objects():
+def test_an_update_keeps_the_objects_of_unchanged_answers():
     made = table(endpoint("a", "10.0.0.1/8"))
     before = made.plain[question("a")]
     made.update([endpoint("a", "10.0.0.1/8"), endpoint("b", "10.0.0.2/8")])

@@ -59,7 +59,7 @@ def server() -> Iterator[Server]:
     made.loop.close()
 
 
-def test_client_that_has_ended_its_half_still_gets_its_answers(server):
+def test_a_client_that_has_shut_down_its_sending_side_still_gets_its_answers(server):
     server.client.sendall(framed(b"one", b"two") + b"\0")
     server.client.shutdown(socket.SHUT_WR)
     server.turn(2)
@@ -72,7 +72,7 @@ def test_client_that_has_ended_its_half_still_gets_its_answers(server):
     assert server.closed
 
 
-def test_questions_wait_while_many_answers_are_due(server):
+def test_further_queries_wait_while_many_answers_are_pending(server):
     server.client.sendall(framed(*(str(n).encode() for n in range(3 * DUE))))
     server.turn()
     assert len(server.asked) == DUE
@@ -83,7 +83,7 @@ def test_questions_wait_while_many_answers_are_due(server):
     assert len(server.asked) == 3 * DUE
 
 
-def test_a_client_that_reads_no_answers_is_not_read_and_loses_none(server):
+def test_queries_of_a_client_that_reads_no_answers_wait_and_none_is_lost(server):
     answered: list[bytes] = []
     server.answer = lambda message: answered.append(message) or bytes(60000)
     server.client.sendall(framed(*[b"?"] * 100))
@@ -106,7 +106,7 @@ def test_a_connection_has_one_timer_however_much_it_asks(server):
     assert len(server.loop._timers) == 1
 
 
-def test_single_bytes_do_not_keep_a_connection(monkeypatch):
+def test_single_bytes_do_not_keep_a_connection_open(monkeypatch):
     monkeypatch.setattr(tcp_client, "IDLE", 0.1)
     server = Server()
     server.client.send(b"\1\0")
@@ -119,7 +119,7 @@ def test_single_bytes_do_not_keep_a_connection(monkeypatch):
     server.loop.close()
 
 
-def test_whole_questions_keep_a_connection(monkeypatch):
+def test_complete_queries_keep_a_connection_open(monkeypatch):
     monkeypatch.setattr(tcp_client, "IDLE", 0.1)
     server = Server()
     server.answer = bytes.upper
@@ -150,7 +150,7 @@ def test_empty_message_ends_the_connection(server):
     assert server.closed and not server.asked
 
 
-def test_answers_that_come_late_to_a_client_that_reads_nothing_are_bounded(server):
+def test_a_client_that_reads_nothing_is_disconnected_above_a_limit_of_unsent_answers(server):
     server.connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     server.client.sendall(framed(*[b"?"] * DUE))
     server.turn()

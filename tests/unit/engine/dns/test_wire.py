@@ -38,12 +38,12 @@ def test_reverse_names(address):
     assert wire.reverse_name(ip_address(address)) == dns.reversename.from_address(address).to_wire()
 
 
-def test_key_ignores_case_and_keeps_the_type():
+def test_the_key_of_a_query_ignores_case_and_contains_the_type():
     assert ask("WEB.App").key == ask("web.app").key == wire.question(b"\3web\3app\0", wire.A)
     assert ask("web", "HTTPS").key not in {ask("web", k).key for k in ("A", "AAAA", "MX", "PTR")}
 
 
-def test_limit_follows_transport_and_edns():
+def test_the_limit_of_a_reply_depends_on_transport_and_edns():
     assert ask().limit == 512
     assert ask(use_edns=0, payload=1232).limit == 1232
     assert ask(use_edns=0, payload=100).limit == 512
@@ -63,7 +63,7 @@ def test_edns_is_found_behind_other_records():
     assert wire.parse_query(query.to_wire()[:-12]).limit == 512
 
 
-def test_upstream_is_asked_for_datagrams_that_need_no_fragments():
+def test_the_upstream_server_is_asked_for_at_most_1232_bytes():
     for payload, lowered in ((512, False), (1232, False), (1233, True), (65535, True)):
         query = ask(use_edns=0, payload=payload)
         sent = dns.message.from_wire(query.for_datagram())
@@ -74,7 +74,7 @@ def test_upstream_is_asked_for_datagrams_that_need_no_fragments():
     assert plain.for_datagram() is plain.message
 
 
-def test_signed_query_is_sent_as_it_is():
+def test_a_signed_query_is_forwarded_unchanged():
     keyring = dns.tsigkeyring.from_text({"key.": "c2VjcmV0"})
     query = dns.message.make_query("web", "A", use_edns=0, payload=4096)
     query.use_tsig(keyring)
@@ -101,7 +101,7 @@ def test_upstream_reply_is_shortened_to_whole_answers_that_fit(payload):
     assert (reply.edns == 0) == bool(payload)
 
 
-def test_single_label():
+def test_a_name_without_a_dot_is_a_single_label():
     assert ask("web").single_label
     assert ask(".").single_label
     assert not ask("web.app").single_label
@@ -126,7 +126,7 @@ def test_reply_that_is_too_large_is_cut_at_a_record_and_marked(payload, fits):
     assert bool(reply.flags & dns.flags.TC) == (fits < 100)
 
 
-def test_responses_and_fragments_get_no_reply():
+def test_responses_and_incomplete_headers_get_no_reply():
     reply = dns.message.make_response(dns.message.make_query("web", "A")).to_wire()
     for message in (reply, b"", b"\0" * 11):
         with pytest.raises(wire.MalformedMessage) as refused:

@@ -21,6 +21,6 @@ def test_networks_that_lead_out_over_both_families_come_first_and_internal_ones_
     assert [n.name for n in sorted(networks, key=gateway_priority)] == ["c", "d", "a-far", "b", "e", "aa-inside"]
 
 
-def test_a_priority_of_the_users_decides_between_networks_with_a_way_out():
+def test_the_users_priority_decides_except_for_internal_networks():
     assert gateway_priority(network("z", V4), 1) < gateway_priority(network("a", V4, V6))
     assert gateway_priority(network("z", V4, internal=True), 1) > gateway_priority(network("a", V4))

@@ -25,7 +25,7 @@ def test_timers_fire_in_order_and_cancelled_ones_do_not(loop):
     assert seen == ["soon", "late"]
 
 
-def test_exception_of_a_handler_stops_nothing(loop, capsys):
+def test_an_exception_of_a_handler_is_logged_and_the_loop_continues(loop, capsys):
     def fail() -> None:
         raise ValueError("broken")
 
@@ -53,7 +53,7 @@ def test_handlers_are_called_until_their_descriptor_is_forgotten(loop):
     assert heard == [b"x"]
 
 
-def test_inotify_shares_one_watch_among_several_interests(loop, tmp_path):
+def test_several_handlers_of_one_directory_share_an_inotify_watch(loop, tmp_path):
     inotify, seen = Inotify(loop), []
     first = inotify.add(str(tmp_path), CLOSE_WRITE, lambda name, _: seen.append(("first", name)))
     inotify.add(str(tmp_path), CLOSE_WRITE, lambda name, _: (seen.append(("second", name)), loop.stop()))

@@ -92,7 +92,7 @@ def test_the_end_before_the_begin_is_refused_as_docker_does(store: SqliteStore) 
     assert str(error.value) == "`since` time (20.000000001) cannot be after `until` time (10)"
 
 
-def test_a_follower_sees_each_event_once_soon_and_none_of_the_past(
+def test_a_follower_gets_each_new_event_once_and_soon_but_no_past_event(
     store: SqliteStore, following: tuple[EventStream, list[tuple[float, Event]]]
 ) -> None:
     _, seen = following
@@ -100,7 +100,7 @@ def test_a_follower_sees_each_event_once_soon_and_none_of_the_past(
         add(store, f"kill {number}")
     until(50, seen)
     assert [event.action for _, event in seen] == [f"kill {number}" for number in range(50)]
-    time.sleep(0.3)  # wait until the thread has made its extra reads and waits for the kernel
+    time.sleep(0.3)  # wait until the thread has finished its additional reads and waits for inotify
     began = time.monotonic()
     add(store, "start")
     until(51, seen)
@@ -173,7 +173,7 @@ def test_the_store_keeps_the_newest_events(store: SqliteStore) -> None:
     assert kept == [str(each) for each in range(number)][-len(kept) :]
 
 
-def test_an_event_and_its_change_are_one(store: SqliteStore) -> None:
+def test_an_event_is_rolled_back_together_with_its_change(store: SqliteStore) -> None:
     with pytest.raises(ZeroDivisionError), store.write() as tx:
         tx.put_event(Event("network", "create", "2" * 64))
         _ = 1 / 0

@@ -106,17 +106,17 @@ def names(everything=True, **filters):
         ("is-task", ["false"], ALL),
     ],
 )
-def test_a_filter_chooses(key, values, expected):
+def test_a_filter_selects_the_matching_containers(key, values, expected):
     assert names(**{key: values}) == expected
 
 
-def test_only_running_ones_unless_a_status_is_asked_for():
+def test_without_a_status_filter_only_running_containers_are_listed():
     assert names(everything=False) == ["fancy", "web"]
     assert names(everything=False, status=["exited"]) == ["done", "stopped"]
     assert names(everything=False, exited=["3"]) == []
 
 
-def test_the_order_stays():
+def test_filtering_keeps_the_order():
     chosen = filter_containers(RECORDS, SIDES, {}, everything=True)
     assert chosen == RECORDS
 

@@ -78,7 +78,7 @@ def names(**filters):
         ("dangling", ["false"], BUILTIN),
     ],
 )
-def test_a_filter_chooses(key, values, expected):
+def test_a_filter_selects_the_matching_networks(key, values, expected):
     assert names(**{key: values}) == sorted(expected)
 
 
@@ -136,7 +136,7 @@ def test_a_bad_prune_filter_is_refused(check, key, values, text):
         ({"until": ["2099-01-01T00:00:00Z"]}, True),
     ],
 )
-def test_prune_filters_spare(wanted, prunable):
+def test_prune_filters_select_what_is_removed(wanted, prunable):
     record = ContainerRecord("a" * 64, "c", CREATED, ContainerConfig("bb", labels={"a": "b"}), HostConfig())
     assert network_prunable(network("n2", labels={"a": "b"}), wanted) is prunable
     assert container_prunable(record, wanted) is prunable

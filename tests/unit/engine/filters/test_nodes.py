@@ -29,7 +29,7 @@ NODES = [node("aa1", "one", "manager"), node("aa2", "two", "worker"), node("bb3"
         ({"node.label": ["a"]}, []),
     ],
 )
-def test_nodes_match_by_what_their_id_and_name_begin_with_and_by_their_role(wanted, found):
+def test_nodes_match_by_a_prefix_of_id_or_name_and_by_role(wanted, found):
     assert [n["ID"] for n in filter_nodes(NODES, wanted)] == found
 
 

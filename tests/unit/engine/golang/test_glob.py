@@ -36,7 +36,7 @@ from engine.golang.glob import matches
         ("é*", "éa", "e"),
     ],
 )
-def test_what_matches(pattern, hit, missed):
+def test_patterns_match_as_in_dockerd(pattern, hit, missed):
     assert not hit or matches(pattern, hit)
     assert not matches(pattern, missed)
 
@@ -61,7 +61,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("pattern", BAD)
-def test_what_is_no_pattern(pattern):
+def test_an_invalid_pattern_is_refused(pattern):
     with pytest.raises(EngineError, match=r"^syntax error in pattern$"):
         matches(pattern, "bb")
 

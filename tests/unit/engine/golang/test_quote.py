@@ -21,6 +21,6 @@ def test_strings_are_quoted_as_go_does(text, quoted):
     assert quote(text) == quoted
 
 
-def test_a_character_has_marks_of_its_own_and_ascii_can_be_asked_for():
+def test_the_quotation_mark_and_ascii_only_can_be_chosen():
     assert quote("'", mark="'") == "'\\''"
     assert quote("é\U0001f600", ascii_only=True) == '"\\u00e9\\U0001f600"'

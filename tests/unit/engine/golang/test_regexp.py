@@ -45,7 +45,7 @@ from engine.golang.regexp import Invalid, found
         ("plain-name_1", "a-plain-name_1", "plain"),
     ],
 )
-def test_what_is_found(text, hit, missed):
+def test_expressions_match_as_in_go(text, hit, missed):
     assert found(text, hit)
     assert not found(text, missed)
 
@@ -54,19 +54,19 @@ WRONG = r"* a** a*+ a{1001} a{2,1} (?=a) (?<!a) (?#a) (?>a) (a)\1 \Z \h ( ) [a [
 
 
 @pytest.mark.parametrize("text", WRONG.split())
-def test_what_is_none(text):
+def test_an_invalid_expression_is_refused(text):
     with pytest.raises(Invalid):
         found(text, "a")
 
 
 @pytest.mark.parametrize(("text", "members"), [(r"\D", "[^0-9]"), (r"\S", r"[^\t\n\f\r ]"), (r"\W", "[^0-9A-Za-z_]")])
-def test_what_a_class_leaves_out(text, members):
+def test_negated_classes_match_as_in_go(text, members):
     for code in range(0x180):
         assert found(text, chr(code)) == bool(re.search(members, chr(code)))
         assert found(f"[{text}]", chr(code)) == bool(re.search(members, chr(code)))
 
 
-def test_text_that_is_no_utf8_is_none():
+def test_an_expression_that_is_not_utf8_is_refused():
     with pytest.raises(Invalid):
         found("a\udcff+", "a")
 
@@ -93,11 +93,11 @@ def test_invalid_expression_matches_nothing_and_prints_nothing(capfd):
 
 
 @pytest.mark.parametrize("pattern", [r"\C", r"a\C", r"[\C]", r"\Qx\E\C"])
-def test_one_byte_of_any_kind_is_no_expression_of_go(pattern):
+def test_the_escape_for_any_single_byte_is_refused_as_in_go(pattern):
     with pytest.raises(Invalid):
         found(pattern, "abc")
 
 
 @pytest.mark.parametrize("pattern", [r"\\C", r"\Q\C\E", r"\Q\C"])
-def test_a_quoted_escape_is_text(pattern):
+def test_a_quoted_escape_matches_itself(pattern):
     assert found(pattern, r"\C")

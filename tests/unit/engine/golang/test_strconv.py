@@ -11,17 +11,17 @@ from engine.golang.strconv import parse_int, parse_uint
 @pytest.mark.parametrize(
     ("text", "value"), [("0", 0), ("-5", -5), ("+5", 5), ("0x1F", 31), ("017", 15), ("0b11", 3), ("1_000", 1000)]
 )
-def test_int(text, value):
+def test_integers_are_parsed_as_in_go(text, value):
     assert parse_int(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "a", "1.0", "08", " 1", "1_", "\u0661"])
-def test_bad_int(text):
+def test_an_invalid_integer_is_refused(text):
     with pytest.raises(ValueError, match="invalid syntax"):
         parse_int(text)
 
 
-def test_ranges():
+def test_an_integer_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r'^strconv.ParseUint: parsing "70000": value out of range$'):
         parse_uint("70000", 16, base=10)
     with pytest.raises(ValueError, match="value out of range"):
@@ -45,7 +45,7 @@ def test_ranges():
         ('"a\nb",c', ["a\nb", "c"]),
     ],
 )
-def test_csv(text, fields):
+def test_csv_fields_are_parsed_as_in_go(text, fields):
     assert csv_fields(text) == fields
 
 
@@ -58,7 +58,7 @@ def test_csv(text, fields):
         ("\n", "EOF"),
     ],
 )
-def test_bad_csv(text, error):
+def test_invalid_csv_is_refused_with_gos_text(text, error):
     with pytest.raises(ValueError) as raised:
         csv_fields(text)
     assert str(raised.value) == error

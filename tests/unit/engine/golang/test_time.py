@@ -71,11 +71,11 @@ def test_bad_durations(text, problem):
         ("1136073600.000000001", 1136073600.000000001),
     ],
 )
-def test_moments(text, seconds):
+def test_moment_parses_valid_times(text, seconds):
     assert moment(text, NOON) == seconds
 
 
-def test_what_is_no_moment():
+def test_moment_refuses_invalid_times():
     with pytest.raises(ValueError, match=r'^failed to parse value as time or duration: "bogus"$'):
         moment("bogus", NOON)
     with pytest.raises(ValueError, match=r'^parsing time "2026-13-01": month out of range$'):
@@ -99,7 +99,7 @@ def test_what_is_no_moment():
         ("0", 0),
     ],
 )
-def test_a_moment(text, moment):
+def test_parse_moment_parses_valid_times(text, moment):
     assert parse_moment(text, NOW) == moment
 
 
@@ -121,7 +121,7 @@ def test_a_date_without_zone_is_local():
         ("99999999h", 'failed to parse value as time or duration: "99999999h"'),
     ],
 )
-def test_a_malformed_moment(text, fault):
+def test_parse_moment_refuses_invalid_times(text, fault):
     with pytest.raises(InvalidArgument) as caught:
         parse_moment(text, NOW)
     assert str(caught.value) == fault

@@ -52,7 +52,7 @@ class Trickle(io.RawIOBase):
 
 @pytest.mark.parametrize("kind", STREAMS)
 @pytest.mark.parametrize("source", [io.BytesIO, Trickle])
-def test_content_and_digest(kind, source):
+def test_each_kind_of_stream_gives_its_content_and_digest(kind, source):
     expected = b"x" if kind == "short" else DATA
     stream, compressed = decompressed(source(STREAMS[kind]))
     measured = Measured(stream, len(expected), "too large")
@@ -62,7 +62,7 @@ def test_content_and_digest(kind, source):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in STREAMS if kind not in ("none", "short")])
-def test_more_than_the_limit_is_refused_as_it_is_read(kind):
+def test_reading_ends_with_an_error_at_the_size_limit(kind):
     measured = Measured(decompressed(io.BytesIO(STREAMS[kind]))[0], 500_000, "too large")
     with pytest.raises(InvalidArgument, match="too large"):
         while measured.read(100_000):
@@ -70,13 +70,13 @@ def test_more_than_the_limit_is_refused_as_it_is_read(kind):
     assert measured.size <= 600_000
 
 
-def test_parts_are_limited(monkeypatch):
+def test_the_number_of_compressed_parts_is_limited(monkeypatch):
     monkeypatch.setattr(compression, "_PARTS_LIMIT", 100)
     with pytest.raises(InvalidArgument, match="in more than 100 parts"):
         decompressed(io.BytesIO(gzip.compress(b"") * 101))[0].read()
 
 
-def test_zstd_without_its_library(monkeypatch):
+def test_zstd_without_its_library_is_refused(monkeypatch):
     monkeypatch.setattr("engine.images.zstd.load", lambda: None)
     with pytest.raises(InvalidArgument, match=r"zstd needs the library libzstd\.so\.1"):
         decompressed(io.BytesIO(STREAMS["zstd"]))

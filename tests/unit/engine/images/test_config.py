@@ -160,7 +160,7 @@ def test_text_that_is_not_unicode_can_be_stored():
     assert render_summary(record, 0)["Labels"] == record.labels
 
 
-def test_digests_of_layers():
+def test_only_valid_digests_of_layers_are_accepted():
     digest = "ab" * 32
     assert diff_ids_of({"rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]}}) == [digest]
     for value in ("x", f"sha256:{'A' * 64}", f"sha256:{digest}\n", f"sha512:{digest * 2}", 5, None):

@@ -23,11 +23,11 @@ def disk(monkeypatch):
     return give
 
 
-def test_defaults(disk):
+def test_without_settings_the_default_limits_apply(disk):
     assert limits_for("/x") == Limits(DEFAULT_SIZE, DEFAULT_MEMBERS)
 
 
-def test_environment(disk, monkeypatch):
+def test_the_environment_sets_the_limits(disk, monkeypatch):
     monkeypatch.setenv("HAWSE_IMAGE_LIMIT", "1000")
     monkeypatch.setenv("HAWSE_IMAGE_MEMBERS", "5")
     limits = limits_for("/x")
@@ -37,13 +37,13 @@ def test_environment(disk, monkeypatch):
 
 @pytest.mark.parametrize("value", ["x", "-1", "0", "1e9", "٣", "1 "])
 @pytest.mark.parametrize("variable", ["HAWSE_IMAGE_LIMIT", "HAWSE_IMAGE_MEMBERS"])
-def test_bad_environment(disk, monkeypatch, variable, value):
+def test_an_invalid_limit_in_the_environment_is_refused(disk, monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
     with pytest.raises(InvalidArgument, match=f"{variable}: expected a number from 1 on"):
         limits_for("/x")
 
 
-def test_free_space(disk):
+def test_limits_are_at_most_nine_tenths_of_the_free_space(disk):
     disk(4096 * 1000, 1000)
     limits = limits_for("/x")
     assert (limits.size, limits.members) == (4096 * 900, 900)

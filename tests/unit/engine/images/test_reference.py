@@ -27,7 +27,7 @@ from engine.images.reference import archived_name, id_prefix, new_name, normalis
         (f"x:t@sha256:{'0' * 64}", f"x:t@sha256:{'0' * 64}"),
     ],
 )
-def test_familiar_form(given, shown):
+def test_references_are_shown_in_dockers_familiar_form(given, shown):
     assert normalise(given) == shown
 
 
@@ -51,13 +51,13 @@ def test_familiar_form(given, shown):
         ("0" * 64, f"invalid repository name ({'0' * 64}), cannot specify 64-byte hexadecimal strings"),
     ],
 )
-def test_refusals(given, text):
+def test_invalid_references_are_refused(given, text):
     with pytest.raises(InvalidArgument) as refusal:
         normalise(given)
     assert str(refusal.value) == text
 
 
-def test_id_prefix():
+def test_a_hexadecimal_name_may_be_a_prefix_of_an_id():
     assert id_prefix("sha256:3529") == "3529"
     assert id_prefix("3529ca") == "3529ca"
     assert id_prefix("bb:latest") is None

@@ -51,7 +51,7 @@ def test_reads_what_tarfile_writes(members, form):
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=2000), st.integers(0, 2000), st.integers(0, 255))
-def test_any_bytes_end_in_members_or_a_refusal(data, position, value):
+def test_any_bytes_give_members_or_are_refused(data, position, value):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         info = tarfile.TarInfo("ä" * 150)

@@ -12,7 +12,7 @@ from engine.images import trees
 from engine.images.trees import remove_tree
 
 
-def test_all_kinds_of_files(tmp_path):
+def test_a_tree_with_all_kinds_of_files_is_removed(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").touch()
@@ -56,7 +56,7 @@ def test_a_directory_that_is_moved_away_takes_nothing_with_it(tmp_path, monkeypa
     assert (tmp_path / "outside" / "kept").exists()
 
 
-def test_deeper_than_python_recurses():
+def test_a_tree_deeper_than_pythons_recursion_limit_is_removed():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         fd = os.open(directory, os.O_RDONLY)
         for _ in range(2 * sys.getrecursionlimit()):

@@ -49,7 +49,7 @@ def hand_out(subnet, used=(), ip_range=None, limit=6):
         ("fd70:5::/64", ["fd70:5::9"], "fd70:5::1:0/127", ["fd70:5::1:0", "fd70:5::1:1"]),
     ],
 )
-def test_addresses_come_as_from_docker(subnet, used, ip_range, expected):
+def test_addresses_are_allocated_in_dockers_order(subnet, used, ip_range, expected):
     assert hand_out(subnet, used, ip_range) == expected
 
 
@@ -61,7 +61,7 @@ def test_a_gap_is_filled_first():
     ]
 
 
-def test_exhaustion_says_what_docker_says_of_a_gateway():
+def test_an_exhausted_subnet_gives_dockers_error_text():
     with pytest.raises(NoFreeAddress, match=r"^no available addresses on this pool$"):
         lowest_free(ip_network("10.0.0.0/30"), [0x0A000001, 0x0A000002])
 
@@ -78,7 +78,7 @@ def test_an_address_of_another_subnet_is_refused(wanted):
         check_address(ip_network("10.0.0.0/24"), [], ip_address(wanted))
 
 
-def test_a_free_address_is_given_back():
+def test_a_free_address_is_returned():
     for subnet, address in (("10.0.0.0/24", "10.0.0.9"), ("10.0.0.0/31", "10.0.0.0"), ("fd00::/64", "fd00::ffff")):
         assert check_address(ip_network(subnet), [0x0A000007], ip_address(address)) == ip_address(address)
 
@@ -114,7 +114,7 @@ class Counting(list):
 
 @pytest.mark.parametrize("subnet", ["10.0.0.0/24", "10.0.0.0/8", "fd00::/64", "::/0"])
 @pytest.mark.parametrize("count", [0, 100, 100_000])
-def test_a_huge_pool_costs_what_a_small_one_does(subnet, count):
+def test_the_search_reads_few_addresses_even_of_a_huge_pool(subnet, count):
     network = ip_network(subnet)
     first = usable(network)[0]
     used = Counting(range(first, first + min(count, network.num_addresses - 3)))

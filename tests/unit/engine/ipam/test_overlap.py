@@ -17,11 +17,11 @@ def small_networks(draw):
     return IPv4Network((0x0A000000 + draw(st.integers(0, 255)), prefix), strict=False)
 
 
-def test_families_never_overlap():
+def test_networks_of_different_families_never_overlap():
     assert overlapping(ip_network("0.0.0.0/0"), [ip_network("::/0")]) is None
 
 
-def test_the_first_that_overlaps_is_named():
+def test_the_first_overlapping_network_is_returned():
     others = [ip_network(n) for n in ("10.1.0.0/16", "10.0.5.0/24", "10.0.0.0/8")]
     assert overlapping(ip_network("10.0.0.0/16"), others) == ip_network("10.0.5.0/24")
     assert overlapping(ip_network("10.0.5.128/32"), others) == ip_network("10.0.5.0/24")

@@ -34,13 +34,13 @@ def fill(defaults, version=4, in_use=()):
         allocated.append(last)
 
 
-def test_dockers_own_pools_come_in_dockers_order():
+def test_dockers_default_pools_give_subnets_in_dockers_order():
     subnets = [str(subnet) for subnet in fill(LOCAL_POOLS)]
     assert subnets[:15] == [f"172.{n}.0.0/16" for n in range(17, 32)]
     assert subnets[15:] == [f"192.168.{n}.0/20" for n in range(0, 256, 16)]
 
 
-def test_exhaustion_says_what_docker_says():
+def test_exhausted_pools_give_dockers_error_text():
     with pytest.raises(PoolsExhausted) as raised:
         allocate_pool(LOCAL_POOLS, 4, [ip_network("0.0.0.0/0")])
     text = "could not find an available, non-overlapping IPv{} address pool among the defaults to assign to the network"
@@ -131,7 +131,7 @@ class Counting(Occupied):
         ("fd00::/8", 128, "fd00::/10"),
     ],
 )
-def test_a_huge_pool_costs_what_a_small_one_does(monkeypatch, base, size, in_use):
+def test_a_huge_pool_needs_as_few_queries_as_a_small_one(monkeypatch, base, size, in_use):
     monkeypatch.setattr(ipam, "Occupied", Counting)
     Counting.asked = 0
     used, pool = ip_network(in_use), DefaultPool(ip_network(base), size)

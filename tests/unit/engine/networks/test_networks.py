@@ -56,7 +56,7 @@ def host(tmp_path, monkeypatch):
         {"name": ("nobody",)},
     ],
 )
-def test_a_list_in_brief_is_the_list(host, wanted):
+def test_summaries_have_the_same_networks_as_full_records(host, wanted):
     documents = query.list_documents(host, wanted)
     documents.sort(key=lambda document: natural_key(document["Name"]))
     brief = query.list_summaries(host, wanted)
@@ -69,7 +69,7 @@ def test_a_list_in_brief_is_the_list(host, wanted):
     "wanted",
     [{"foo": ("x",)}, {"type": ("x",)}, {"dangling": ("x",)}, {"label": ("a",), "until": ("1h",)}],
 )
-def test_a_bad_filter_is_refused_by_both(host, wanted):
+def test_a_bad_filter_gives_the_same_error_in_both_lists(host, wanted):
     texts = set()
     for listed in (query.list_documents, query.list_summaries):
         with pytest.raises(EngineError) as refused:

@@ -89,7 +89,7 @@ def record(host_ip, first, last=0, protocol="tcp"):
         ("::ffff:127.0.0.1#8080>80", {}, ["127.0.0.1"]),
     ],
 )
-def test_host_addresses_that_a_binding_means(text, host, addresses):
+def test_a_binding_is_published_on_the_expected_host_addresses(text, host, addresses):
     assert [r.host_ip for r in publish(text, **host)] == addresses
 
 
@@ -223,12 +223,12 @@ def test_bindings_of_one_port_on_several_addresses_get_the_same_random_port():
     assert len({r.host_port for r in got}) == 1 and len(got) == 3
 
 
-def test_random_ports_run_out_in_dockers_words():
+def test_exhausted_random_ports_give_dockers_error_text():
     assert conflict(*[f">{n}" for n in range(80, 91)]) == "all ports are allocated"
     assert conflict(">80", kernel=Kernel(ports=())) == "all ports are allocated"
 
 
-def test_an_address_that_is_not_local_is_not_tried_ten_thousand_times():
+def test_an_address_that_the_host_lacks_is_tried_only_once():
     kernel = Kernel(ports=(range(32768, 61000),), refusals={("tcp", "1.2.3.4", 0): "cannot assign requested address"})
     assert conflict("1.2.3.4#>80", kernel=kernel).endswith("bind: cannot assign requested address")
     assert kernel.asked == 1
@@ -245,14 +245,14 @@ def test_allocated_ports_never_collide(count, random):
     assert {port for _, port in held} <= {*range(8000, 8000 + count), *range(50000, 50016), *range(50020, 50030)}
 
 
-def test_ten_thousand_ports_cost_ten_thousand_questions_per_family():
+def test_each_single_port_is_checked_once_per_family():
     kernel = Kernel()
     records = publish(*(f"{10000 + n}>{10000 + n}" for n in range(10_000)), kernel=kernel)
     assert shown(records) == ["tcp 0.0.0.0 10000-19999 > 10000-19999", "tcp :: 10000-19999 > 10000-19999"]
     assert kernel.asked == 20_000
 
 
-def test_a_range_costs_the_questions_of_one_port():
+def test_a_whole_range_is_checked_once_per_family():
     kernel = Kernel()
     records = publish("20000-30000>20000-30000", kernel=kernel)
     assert shown(records) == ["tcp 0.0.0.0 20000-30000 > 20000-30000", "tcp :: 20000-30000 > 20000-30000"]
@@ -277,7 +277,7 @@ def test_a_range_is_allocated_like_its_single_ports(specs):
     assert by_port(publish(*specs)) == by_port(allocate_ports(singles, (), HostAddressing(Kernel())))
 
 
-def test_of_a_range_the_highest_port_that_is_held_is_reported():
+def test_the_highest_conflicting_port_of_a_range_is_reported():
     assert conflict("9500-9509>80-89", taken=[record("::", 9400, 9503), record("0.0.0.0", 9501)]) == (
         "Bind for :::9503 failed: port is already allocated"
     )

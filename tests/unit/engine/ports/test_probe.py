@@ -81,7 +81,7 @@ def test_an_address_that_the_host_lacks_cannot_be_bound(probe):
     assert probe.refusal("udp", "2001:db8::77", 8080) == "cannot assign requested address"
 
 
-def test_sctp_needs_a_kernel_that_has_it(probe):
+def test_sctp_is_refused_by_a_kernel_without_sctp(probe):
     try:
         socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
     except OSError:
@@ -134,5 +134,5 @@ def test_reserved_ports_are_left_out(reserved, free):
     assert free_ports((32768, 60999), reserved) == free
 
 
-def test_this_host_listens_on_ipv6():
+def test_ipv6_support_is_detected():
     assert listens_on_ipv6() is socket.has_ipv6

@@ -28,7 +28,7 @@ def origin(address: str, port: int, protocol: str = "tcp") -> Origin:
 
 
 @pytest.mark.parametrize(("address", "place"), [("::", "::/0"), ("::1", "::1/128"), ("2001:db8::1", "2001:db8::1/128")])
-def test_ipv6_addresses_of_an_ipv4_only_endpoint(address, place):
+def test_ipv6_addresses_of_an_ipv4_only_endpoint_are_proxied(address, place):
     assert found(address) == [(("tcp", place, 8080), ("172.18.0.2", 80))]
 
 
@@ -38,7 +38,7 @@ def test_unroutable_addresses_of_an_ipv6_endpoint_are_proxied(address, places):
 
 
 @pytest.mark.parametrize("address", ["::1", "fe80::1", "febf::1"])
-def test_link_local_and_loopback_clients_find_the_wildcard(address):
+def test_the_wildcard_is_proxied_only_for_link_local_and_loopback_clients(address):
     held = forwarding(PortRecord("tcp", "::", 8080, 8080, 80, 80), ipv6="fd00::2/64")
     assert held.target(origin(address, 8080)) == ("fd00::2", 80)
     assert held.target(origin("fd99::1", 8080)) is None
@@ -49,7 +49,7 @@ def test_translated_ports_are_not_proxied(address, ipv6):
     assert found(address, ipv6) == []
 
 
-def test_range_is_one_interval_that_keeps_its_order():
+def test_a_range_is_one_entry_that_maps_its_ports_in_order():
     assert len(found("::", count=10_001)) == 1
     held = forwarding(PortRecord("tcp", "::", 8080, 8090, 80, 90), PortRecord("tcp", "::", 9000, 9000, 70, 70))
     assert [held.target(origin("fd00::1", port)) for port in (8079, 8080, 8090, 8091, 9000)] == [
@@ -66,7 +66,7 @@ def test_host_range_of_one_container_port_leads_to_that_port():
     assert held.target(origin("::1", 8082)) == ("172.18.0.2", 80)
 
 
-def test_address_and_protocol_decide():
+def test_address_and_protocol_select_the_target():
     held = forwarding(PortRecord("tcp", "::1", 80, 80, 1, 1), PortRecord("tcp", "fd00::1", 80, 80, 2, 2))
     assert held.target(origin("::1", 80)) == ("172.18.0.2", 1)
     assert held.target(origin("fd00::1", 80)) == ("172.18.0.2", 2)

@@ -43,7 +43,7 @@ def test_a_range_with_automatic_host_ports_is_split_into_ports():
         (1, 79, [RANGE]),
     ],
 )
-def test_parts_of_a_range_without_some_ports(first, last, left):
+def test_removing_ports_from_a_range_leaves_the_other_ports(first, last, left):
     assert without(RANGE, first, last) == left
 
 
@@ -55,15 +55,15 @@ def test_a_range_includes_only_the_same_mapping():
     assert not includes(RANGE, PortSpec("tcp", 89, "", "8009-8010", 90))
 
 
-def test_a_range_is_exposed_as_one():
+def test_a_range_is_exposed_as_one_entry():
     assert (exposed_port(RANGE), exposed_port(PortSpec("udp", 53))) == ("80-89/tcp", "53/udp")
 
 
-def test_ranges_that_meet_become_one():
+def test_overlapping_and_adjacent_ranges_are_joined():
     assert exposed_ranges(["90/tcp", "80-84/tcp", "82-89/tcp", "53/udp", "95", "53/udp"]) == [
         ("tcp", 80, 90), ("tcp", 95, 95), ("udp", 53, 53),
     ]  # fmt: skip
 
 
-def test_every_port_is_named():
+def test_exposed_ranges_are_expanded_to_single_ports():
     assert list(expand_exposed(["80-82/tcp", "53/udp", "7"])) == ["80/tcp", "81/tcp", "82/tcp", "53/udp", "7"]

@@ -32,7 +32,7 @@ def record(**fields):
         ({"status": "dead", "started_at": STARTED}, "Dead"),
     ],
 )
-def test_a_state_has_its_words(fields, text):
+def test_each_state_has_dockers_status_text(fields, text):
     assert status_text(record(**fields), to_seconds(STARTED) + 2 * MINUTE) == text
 
 
@@ -41,5 +41,5 @@ def test_a_restarting_container_counts_as_running():
     assert (state["Running"], state["Restarting"], state["Status"]) == (True, True, "restarting")
 
 
-def test_nanoseconds_are_read():
+def test_fractions_of_a_second_are_parsed():
     assert to_seconds("1970-01-01T00:00:01.500000000Z") == 1.5

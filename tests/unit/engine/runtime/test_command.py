@@ -28,7 +28,7 @@ def path(tmp_path):
     return f"{tmp_path}/a:{tmp_path}/b"
 
 
-def test_first_executable_of_the_path(path, tmp_path):
+def test_the_first_executable_in_the_path_is_found(path, tmp_path):
     assert find_executable("tool", {"PATH": path}) == f"{tmp_path}/a/tool"
     assert find_executable("plain", {"PATH": path}) == f"{tmp_path}/b/plain"
     assert find_executable(f"{tmp_path}/b/tool", {}) == f"{tmp_path}/b/tool"
@@ -44,13 +44,13 @@ def test_first_executable_of_the_path(path, tmp_path):
         ("/", "permission", 'exec: "/": is a directory'),
     ],
 )
-def test_refusals(path, name, kind, text):
+def test_a_missing_or_unusable_command_is_refused(path, name, kind, text):
     with pytest.raises(SetupFailed) as failure:
         find_executable(name, {"PATH": path})
     assert (failure.value.kind, failure.value.text) == (kind, text)
 
 
-def test_whole_messages():
+def test_error_messages_have_dockers_text():
     directory = SetupFailed("permission", 'exec: "/etc": is a directory')
     assert message(directory, EXEC) == (
         'OCI runtime exec failed: exec failed: unable to start container process: exec: "/etc": is a directory: '
@@ -60,7 +60,7 @@ def test_whole_messages():
     assert message(SetupFailed("bad-user", "as it is", plain=True), CREATE) == "as it is"
 
 
-def test_environment_takes_the_last_of_a_name_and_nothing_without_one():
+def test_environment_uses_the_last_value_and_skips_entries_without_name_or_value():
     assert environment(["A=1", "B=x=y", "A=2", "C", "=D", "E="]) == {"A": "2", "B": "x=y", "E": ""}
 
 
@@ -69,7 +69,7 @@ def test_capabilities_have_the_kernels_numbers():
     assert sum(1 << CAPABILITIES.index(name) for name in DEFAULT_CAPABILITIES) == 0xA80425FB
 
 
-def test_supervisor_imports_only_what_is_small():
+def test_the_supervisor_imports_no_large_module():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import engine.runtime.supervisor; "
         "print(*sorted({'dataclasses', 'typing', 'pathlib', 'subprocess', 'inspect', 'click'} & set(sys.modules)))"

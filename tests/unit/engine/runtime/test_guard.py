@@ -14,7 +14,7 @@ from engine.runtime import guard
 from engine.runtime.guard import Watch, delay_seconds
 
 
-def test_delays_grow_and_never_end():
+def test_the_delay_before_a_restart_grows_up_to_30_seconds():
     delays = [delay_seconds(failures) for failures in (0, 1, 2, 3, 9, 10, 12, 14, 15, 10**6)]
     assert delays == [0, 0.1, 0.2, 0.2, 0.2, 1, 4, 16, 30, 30]
 

@@ -67,7 +67,7 @@ ENTRY = len(jsonlog.encode_entry("stdout", b"1000\n", 123456789))
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
 @pytest.mark.parametrize("files", [1, 2, 5])
-def test_sizes_and_names(path, files, chunk):
+def test_the_sizes_and_names_of_rotated_files(path, files, chunk):
     """A log file is rotated only when it is full and a further entry must be written. Therefore a log file may exceed
     its limit by a part of one entry.
 
@@ -88,7 +88,7 @@ def test_sizes_and_names(path, files, chunk):
     assert len(kept) >= (files - 1) * 1000 // 100
 
 
-def test_no_bound(path):
+def test_a_log_without_a_limit_is_not_rotated(path):
     writer = LogWriter(path)
     writer.write("stdout", b"x\n" * 50_000)
     writer.close()
@@ -211,7 +211,7 @@ def test_killed_at_every_step_of_a_rotation(path, files, kill_at, monkeypatch):
     assert step > 3
 
 
-def test_only_a_cut_off_entry_is_lost(path):
+def test_only_an_incomplete_entry_is_lost(path):
     writer = LogWriter(path)
     writer.write("stdout", b"1\n")
     writer.close()
@@ -270,7 +270,7 @@ def test_a_log_that_cannot_be_rotated_is_emptied(path):
 # ------------------------------------------------------------------------------------------------ compression
 
 
-def test_compressed_files(path):
+def test_rotated_files_are_compressed_and_read(path):
     children, descriptors = Children(), len(os.listdir("/proc/self/fd"))
     compressor = Compressor(children, path)
     writer = LogWriter(path, 20_000, 4, compressor.start)
@@ -389,7 +389,7 @@ def test_lines_are_read_in_order_during_a_rotation(path, files):
         writer.join()
 
 
-def test_following_begins_before_the_log(path):
+def test_a_reader_may_follow_a_log_before_it_exists(path):
     end, got = End(), []
     os.makedirs(os.path.dirname(path))
 

@@ -55,5 +55,5 @@ def test_rules_follow_the_architecture_and_the_kernel(monkeypatch):
 
 
 @pytest.mark.parametrize("profile", ["unconfined", "{}", '{"defaultAction":"","syscalls":[]}'])
-def test_profile_may_say_nothing(profile):
+def test_an_empty_or_unconfined_profile_gives_no_filter(profile):
     assert seccomp.filter_for(profile, []) is None

@@ -30,14 +30,14 @@ def test_times_are_written_as_go_writes_them(nanoseconds, text):
 @pytest.mark.parametrize(
     "data", [b"plain\n", b'"quotes" \\ and \t \x1b[0m\r\n', "üñí €\n".encode(), b"<script>&</script>\n", b"\x00\x7f"]
 )
-def test_entries_are_json_that_gives_the_text_back(data):
+def test_the_text_of_a_json_entry_is_decoded_unchanged(data):
     line = encode_entry("stdout", data, 0)
     assert line.count(b"\n") == 1
     assert json.loads(line)["log"].encode() == data
     assert not set(line) & set(b"<>&\x1b")
 
 
-def test_lines_are_put_together_from_pieces(tmp_path):
+def test_a_line_written_in_pieces_becomes_one_entry(tmp_path):
     writer = LogWriter(str(tmp_path / "sub" / "log"))
     for piece in (b"one\ntw", b"o", b"\nthr"):
         writer.write("stdout", piece)
@@ -63,7 +63,7 @@ def test_tail_of_a_long_log(tmp_path, tail):
     assert len(got) >= min(5000, tail if tail >= 0 else 5000) - 1
 
 
-def test_frames_survive_any_cutting():
+def test_frames_are_decoded_from_pieces_of_any_size():
     frames = [(protocol.STDOUT, b"data"), (protocol.CONTROL, b'{"a": 1}'), (protocol.STDIN, b"")]
     sent = b"".join(protocol.frame(*frame) for frame in frames)
     decoder = protocol.Decoder()

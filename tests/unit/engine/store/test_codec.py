@@ -80,11 +80,11 @@ def test_defaults_are_not_written():
     assert decode(Outer, encode(Outer("a", count=0))).count == 0
 
 
-def test_space_around_a_document_is_no_fault():
+def test_space_around_a_document_is_accepted():
     assert decode(Outer, ' {"id": "a"}\n') == Outer("a")
 
 
-def test_an_integer_will_do_for_a_float():
+def test_an_integer_is_accepted_for_a_float():
     assert decode(Outer, '{"id": "a", "ratio": 2}').ratio == 2
 
 
@@ -104,12 +104,12 @@ def test_an_integer_will_do_for_a_float():
         ("{", "Outer: Expecting property name"),
     ],
 )
-def test_a_document_of_another_shape_is_refused_by_name(document, complaint):
+def test_the_error_for_an_invalid_document_names_the_field(document, complaint):
     with pytest.raises(CodecError, match="^" + complaint.replace("[", r"\[")):
         decode(Outer, document)
 
 
-def test_what_is_no_record_is_not_written():
+def test_values_that_a_record_cannot_hold_are_not_encoded():
     with pytest.raises(TypeError, match="object has no place in a record"):
         encode(Outer("a", count=object()))
     with pytest.raises(ValueError):

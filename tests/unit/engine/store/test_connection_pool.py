@@ -47,14 +47,14 @@ def names(store):
         return [n.name for n in snapshot.networks()]
 
 
-def test_many_blocks_of_many_stores_at_one_path_open_it_once(opened, store):
+def test_store_objects_of_one_path_share_one_connection(opened, store):
     for number in range(5):
         put(SqliteStore(store.path), f"n{number}")
         assert len(names(store)) == number + 1
     assert len(opened) == 1
 
 
-def test_a_block_inside_another_has_its_own_snapshot(opened, store):
+def test_a_transaction_inside_another_has_its_own_snapshot(opened, store):
     put(store, "one")
     with store.read() as outer:
         put(store, "two")
@@ -62,7 +62,7 @@ def test_a_block_inside_another_has_its_own_snapshot(opened, store):
     assert len(opened) == 2
 
 
-def test_a_failed_block_leaves_no_transaction_behind(store):
+def test_a_failed_transaction_is_not_left_open(store):
     with pytest.raises(ZeroDivisionError), store.write() as tx:
         tx.set_meta("key", "value")
         raise ZeroDivisionError
@@ -70,7 +70,7 @@ def test_a_failed_block_leaves_no_transaction_behind(store):
     assert names(store) == ["free"]
 
 
-def test_another_file_at_the_path_is_seen(store, tmp_path):
+def test_a_replaced_store_file_is_noticed(store, tmp_path):
     put(store, "old")
     for file in tmp_path.iterdir():
         file.rename(tmp_path / f"moved-{file.name}")
@@ -79,7 +79,7 @@ def test_another_file_at_the_path_is_seen(store, tmp_path):
     assert names(store) == ["new"]
 
 
-def test_a_forked_child_opens_its_own(store):
+def test_a_forked_child_opens_its_own_connection(store):
     """A forked child opens its own connection to the store. If it used its parent's connection, SQLite would take the
     parent's locks for the child's locks.
     """
@@ -107,7 +107,7 @@ def test_no_two_threads_get_the_same_connection(store):
     sqlite.keep_idle(kept, next(filter(None, taken)))
 
 
-def test_a_process_keeps_few_open(opened, tmp_path):
+def test_a_process_keeps_few_idle_connections(opened, tmp_path):
     for number in range(3 * sqlite.IDLE_LIMIT):
         put(SqliteStore(tmp_path / str(number)), "n")
     assert len(sqlite._idle) == sqlite.IDLE_LIMIT
@@ -128,7 +128,7 @@ def test_the_log_stays_short_however_the_processes_end(store, monkeypatch):
     assert len(names(store)) == 20
 
 
-def test_a_log_in_use_is_shortened_another_time(store, monkeypatch):
+def test_a_log_in_use_by_a_reader_is_shortened_by_a_later_writer(store, monkeypatch):
     monkeypatch.setattr(sqlite, "LOG_SIZE", 0)
     put(store, "one")
     with store.read() as reader:

@@ -47,7 +47,7 @@ def test_records_that_have_not_changed_are_not_decoded_again(tmp_path, decoded):
     assert len(decoded) == 4
 
 
-def test_documents_that_a_reading_does_not_use_leave_the_cache(tmp_path, decoded):
+def test_documents_that_later_transactions_do_not_read_leave_the_cache(tmp_path, decoded):
     store = SqliteStore(tmp_path / "hawse.db", recall=codec.DecodeCache())
     record = NetworkRecord("1" * 64, "n", "2026-01-02T03:04:05Z", "bridge")
     with store.write() as tx:

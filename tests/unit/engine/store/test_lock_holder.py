@@ -60,7 +60,7 @@ def test_a_stopped_process_is_not_waited_for_and_readers_go_on(holder, monkeypat
         assert reader.meta("key") == "value"
 
 
-def test_a_lock_of_an_object_names_its_holder_and_is_not_waited_for_if_it_is_stopped(tmp_path, monkeypatch):
+def test_the_error_for_an_object_lock_names_its_holder_and_a_stopped_holder_is_not_awaited(tmp_path, monkeypatch):
     monkeypatch.setattr(lock_holder, "STOP_CHECK_SECONDS", 0.2)
     ready, tell = os.pipe()
     child = os.fork()

@@ -50,7 +50,7 @@ def test_a_short_wait_is_silent(notices, tmp_path):
     assert notices == []
 
 
-def test_without_a_notice_nothing_is_asked():
+def test_without_a_notice_the_lock_holder_is_not_determined():
     with locks.Wait("another command", lambda: pytest.fail("asked")) as wait:
         wait.began = time.monotonic() - 60
         wait.check()

@@ -117,13 +117,13 @@ def test_an_empty_file_is_damaged_and_its_log_is_kept(logged, scratch):
     assert names(salvaged, "networks") == everything("networks")
 
 
-def test_a_deleted_file_whose_log_is_left_is_missed_and_read(logged, scratch):
+def test_a_deleted_file_is_reported_as_missing_and_its_log_is_read(logged, scratch):
     logged.path.unlink()
     assert complaint(logged) == "is missing, but the log of it exists"
     assert names(read(logged.path, scratch), "containers") == everything("containers")
 
 
-def test_a_log_that_has_not_the_first_page_is_read_too(tmp_path, scratch):
+def test_a_log_without_the_first_page_is_read_too(tmp_path, scratch):
     """The first page changes only when the file grows."""
     used = SqliteStore(tmp_path / "hawse.db")
     with used.write() as tx:

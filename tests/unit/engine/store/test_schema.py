@@ -57,14 +57,14 @@ def test_files_are_private_whatever_the_umask(store):
     assert mode(store.path.parent) == 0o700
 
 
-def test_a_directory_that_was_there_keeps_its_mode(store):
+def test_an_existing_directory_keeps_its_mode(store):
     store.path.parent.mkdir(mode=0o755)
     os.chmod(store.path.parent, 0o755)
     touch(store)
     assert mode(store.path.parent) == 0o755
 
 
-def test_a_store_removed_between_blocks_begins_anew(store):
+def test_a_store_removed_between_two_transactions_reads_as_empty(store):
     touch(store)
     for path in store.path.parent.iterdir():
         path.unlink()
@@ -73,7 +73,7 @@ def test_a_store_removed_between_blocks_begins_anew(store):
         assert snapshot.meta("key") is None
 
 
-def test_no_rights_is_permission_denied(store):
+def test_a_store_that_may_not_be_read_raises_permission_denied(store):
     touch(store)
     os.chmod(store.path.parent, 0o000)
     reader, writer = os.pipe()
@@ -98,7 +98,7 @@ def test_no_rights_is_permission_denied(store):
     assert PermissionDenied.exit_code == 1
 
 
-def test_a_file_in_the_directorys_place_is_unavailable(tmp_path):
+def test_a_file_in_place_of_the_directory_is_unavailable(tmp_path):
     (tmp_path / "root").write_text("")
     assert "cannot be opened: not a directory" in complaint(SqliteStore(tmp_path / "root" / "hawse.db"), Unavailable)
 
@@ -155,7 +155,7 @@ def test_an_older_schema_is_upgraded_with_its_contents(store, monkeypatch):
     connection.close()
 
 
-def test_networks_of_the_first_schema_are_listed_as_those_made_since(store, monkeypatch):
+def test_networks_of_the_first_schema_are_listed_like_new_ones(store, monkeypatch):
     names = ["n10", "n2", "网络", "01", "it's", "n02"]
     networks = [NetworkRecord(str(n), name, "", "bridge") for n, name in enumerate(names)]
     networks.append(NetworkRecord("wide", "wide", "", "overlay", scope="swarm", predefined=True, phase="planned"))
@@ -198,7 +198,7 @@ def test_links_of_containers_of_an_earlier_schema_are_found(store, monkeypatch):
         assert [c.name for c in snapshot.containers(with_links=True)] == ["linking"]
 
 
-def test_a_writer_waits_only_so_long_and_readers_not_at_all(store):
+def test_a_writer_waits_a_limited_time_for_the_lock_and_readers_do_not_wait(store):
     with store.write() as tx:
         tx.set_meta("key", "other")
         with pytest.raises(Unavailable, match=r"is locked by another command: process \d+"):

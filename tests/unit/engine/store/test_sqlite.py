@@ -57,7 +57,7 @@ def test_a_missing_store_reads_as_empty(store):
         assert snapshot.network("x") is snapshot.meta("x") is None
 
 
-def test_listing_is_by_creation_and_replacement_keeps_the_place(store):
+def test_networks_are_listed_by_creation_and_keep_their_position_when_replaced(store):
     put(store, network("c" * 64, "one"), network("a" * 64, "two"), network("b" * 64, "three"))
     put(store, network("c" * 64, "renamed", labels={"k": "v"}))
     with store.read() as snapshot:
@@ -100,7 +100,7 @@ def test_a_name_is_free_again_once_its_holder_is_gone_or_renamed(store):
         tx.put_container(container("d", "web"))
 
 
-def test_an_exception_takes_the_whole_block_back(store):
+def test_an_exception_rolls_the_whole_transaction_back(store):
     with pytest.raises(KeyboardInterrupt), store.write() as tx:
         tx.put_network(network("a", "app"))
         tx.reserve_address("a/10.0.0.0/8", 1, "gateway")
@@ -145,7 +145,7 @@ def test_an_address_is_held_once_per_pool(store):
         tx.reserve_address("n1/p", 2, "e2")
 
 
-def test_a_network_goes_with_its_addresses_and_no_others(store):
+def test_deleting_a_network_deletes_its_addresses_and_no_others(store):
     put(store, network("ab", "one"), network("abc", "two"))
     with store.write() as tx:
         for pool in ("ab/10.0.0.0/8", "ab/fd00::/64", "abc/10.0.0.0/8"):
@@ -154,7 +154,7 @@ def test_a_network_goes_with_its_addresses_and_no_others(store):
         assert [tx.addresses(p) for p in ("ab/10.0.0.0/8", "ab/fd00::/64", "abc/10.0.0.0/8")] == [[], [], [1]]
 
 
-def test_a_container_goes_with_its_endpoints_addresses_and_ports(store):
+def test_deleting_a_container_deletes_its_endpoints_addresses_and_ports(store):
     put(store, container("c", "web"), endpoint("e1", port("0.0.0.0", 80)), endpoint("e2", container_id="other"))
     with store.write() as tx:
         tx.reserve_address("n/p", 2, "e1")
@@ -204,7 +204,7 @@ def test_containers_with_links_and_names_of_a_networks_containers_are_found(stor
         assert snapshot.containers(with_links=True) == []
 
 
-def test_ports_are_those_of_all_other_endpoints(store):
+def test_ports_are_listed_without_those_of_the_excepted_endpoint(store):
     one, two = port("0.0.0.0", 80), port("::", 90, 95)
     put(store, endpoint("e1", one), endpoint("e2", two))
     with store.read() as snapshot:

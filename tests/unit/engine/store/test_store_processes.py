@@ -46,7 +46,7 @@ def reserve_lowest(tx, holder):
     tx.reserve_address(POOL, int(lowest_free(SUBNET, tx.addresses(POOL))), holder)
 
 
-def test_thirty_writers_on_a_store_that_is_not_there_yet(store):
+def test_thirty_processes_create_and_write_one_store_at_once(store):
     def work():
         for number in range(ROUNDS):
             holder = f"{os.getpid()}-{number}"
@@ -135,7 +135,7 @@ def test_kills_at_any_moment_never_split_a_transaction(store):
             assert networks >= acknowledged
 
 
-def test_a_store_may_be_carried_across_a_fork_between_blocks(store):
+def test_a_store_object_works_in_parent_and_child_after_a_fork(store):
     commit(store, "before")
     child = spawn(lambda: commit(store, "child"))
     commit(store, "parent")

@@ -82,13 +82,13 @@ def test_subnets_change_with_their_network(store):
     assert subnets(store) == [("10.0.1.0", "10.0.1.255")] and subnets(store, 6) == []
 
 
-def test_subnets_that_give_no_addresses_are_not_in_the_way(store):
+def test_subnets_that_give_no_addresses_are_not_listed(store):
     idle = replace(network("a"), pools=[PoolRecord("fd00::/64", unused=True), PoolRecord("10.0.0.0/24")])
     put(store, idle, network("b", "10.1.0.0/24", config_only=True))
     assert subnets(store) == [("10.0.0.0", "10.0.0.255")] and subnets(store, 6) == []
 
 
-def test_these_questions_are_answered_without_reading_a_record(store, monkeypatch):
+def test_facts_about_networks_are_found_without_decoding_a_record(store, monkeypatch):
     put(store, *(network(str(n), f"10.0.{n}.0/24") for n in range(100)))
     monkeypatch.setattr(transaction, "decode", lambda *_: pytest.fail("a record was read"))
     with store.read() as snapshot:

@@ -35,7 +35,7 @@ def test_unreachable_addresses_are_refused(text):
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "nosuch", "192.0.2.9:99"])
-def test_packets_have_a_path_without_a_port(text):
+def test_the_data_path_address_has_no_port(text):
     assert advertise.data_path("eth0") == "192.0.2.2"
     with pytest.raises(InvalidArgument, match=r"^data path address must be a non-zero IP address"):
         advertise.data_path(text)
@@ -51,13 +51,13 @@ def test_packets_have_a_path_without_a_port(text):
         ("[fd99::11]", "fd99::11", 2377),
     ],
 )
-def test_addresses_with_and_without_ports(text, address, port):
+def test_addresses_are_split_from_their_ports(text, address, port):
     assert advertise.split(text) == (address, port)
     manager = parse_manager(text)
     assert (manager.host, manager.port) == (address, port)
 
 
 @pytest.mark.parametrize("text", ["192.0.2.1:", "192.0.2.1:x", "192.0.2.1:70000", "192.0.2.1:0"])
-def test_ports_that_are_none_are_refused(text):
+def test_invalid_ports_are_refused(text):
     with pytest.raises(InvalidArgument):
         advertise.split(text)

@@ -85,7 +85,7 @@ def test_a_worker_s_certificate_cannot_pass_for_a_manager_s(tmp_path, authority)
     assert server.asked == ["/hawse/authority"]
 
 
-def test_a_clock_that_is_behind_is_named(tmp_path, authority, monkeypatch):
+def test_the_error_for_a_clock_that_is_behind_mentions_the_clocks(tmp_path, authority, monkeypatch):
     monkeypatch.setattr(pki, "TOLERANCE", -timedelta(days=2))
     server = door(tmp_path, authority)
     with pytest.raises(Unavailable, match="not yet valid: compare the clocks"):

@@ -54,7 +54,7 @@ def container(mode, *networks, running=True):
         ("container:x", [], HOST, InvalidArgument, endpoint.SHARED),
     ],
 )
-def test_a_running_container_is_refused(mode, joined, network, error, text):
+def test_connects_that_are_refused_for_a_running_container(mode, joined, network, error, text):
     with pytest.raises(error) as caught:
         check_connect(container(mode, *joined), network, PLAIN, joined)
     assert str(caught.value) == text
@@ -69,7 +69,7 @@ def test_a_running_container_is_refused(mode, joined, network, error, text):
         ("none", [NONE], N1, endpoint.PRIVATE),
     ],
 )
-def test_a_stopped_container_is_refused_by_its_configuration(mode, configured, network, text):
+def test_connects_that_are_refused_for_a_stopped_container(mode, configured, network, text):
     with pytest.raises(InvalidArgument) as caught:
         check_connect(container(mode, *configured, running=False), network, PLAIN, [])
     assert str(caught.value) == text
@@ -80,7 +80,7 @@ def test_a_stopped_container_may_be_connected_twice_or_to_a_missing_network(netw
     check_connect(container("n1", N1, running=False), network, PLAIN, [])
 
 
-def test_a_container_disconnected_from_none_is_free():
+def test_a_container_that_left_the_network_none_can_be_connected():
     check_connect(container("none"), N1, PLAIN, [])
 
 
@@ -91,7 +91,7 @@ def test_settings_are_checked_before_existing_connections():
             check_connect(record, network, settings, [N1])
 
 
-def test_a_shared_sandbox_comes_before_settings():
+def test_a_shared_sandbox_is_reported_before_invalid_settings():
     with pytest.raises(InvalidArgument, match=r"^container sharing network namespace"):
         check_connect(container("container:x"), N1, EndpointSettings(EndpointIPAM("bogus")), [])
 
@@ -115,7 +115,7 @@ def test_the_error_for_a_container_that_is_not_connected_depends_on_its_state():
         assert caught.value.status == 500
 
 
-def test_a_running_container_keeps_the_hosts_network():
+def test_a_running_container_cannot_leave_the_hosts_network():
     with pytest.raises(InvalidArgument) as caught:
         check_disconnect(container("host", HOST), HOST, connected=True)
     assert str(caught.value) == endpoint.HOST

@@ -24,12 +24,12 @@ def fault(**fields):
 
 
 @pytest.mark.parametrize("mode", ["", "default", "bridge", "host", "none", "nosuch", "container:a:b", "host:x", "a b"])
-def test_a_mode_is_only_resolved_at_start(mode):
+def test_a_network_mode_is_resolved_only_at_the_start(mode):
     assert create(network_mode=mode) == []
 
 
 @pytest.mark.parametrize("mode", ["container", "container:"])
-def test_container_mode_names_a_container(mode):
+def test_container_mode_without_a_container_is_refused(mode):
     text = "Invalid network mode: invalid container format container:<name|id>"
     assert fault(network_mode=mode) == text
 
@@ -51,11 +51,11 @@ def test_container_mode_refuses_sandbox_options(field, text):
 
 
 @pytest.mark.parametrize("field", [{"dns_search": ["x"]}, {"dns_options": ["x"]}, {"domainname": "x"}])
-def test_what_container_mode_ignores(field):
+def test_container_mode_ignores_dns_options_and_domain_name(field):
     assert create(network_mode="container:c0", **field) == []
 
 
-def test_the_hosts_network_has_no_links():
+def test_links_on_the_hosts_network_are_refused():
     assert fault(network_mode="host", links=["a:x"]) == f"conflicting options: host type networking {UNDEFINED}"
 
 
@@ -78,7 +78,7 @@ def test_the_hosts_network_discards_ports_with_a_warning():
         ),
     ],
 )
-def test_a_bad_restart_policy(name, count, text):
+def test_an_invalid_restart_policy_is_refused(name, count, text):
     assert fault(restart_policy=RestartPolicy(name, count)) == text
 
 
@@ -93,36 +93,36 @@ def test_a_variable_needs_a_name(variable):
     assert fault(env=[variable]) == f"invalid environment variable: {variable}"
 
 
-def test_a_working_directory_is_absolute():
+def test_a_relative_working_directory_is_refused():
     assert fault(working_dir="rel") == "the working directory 'rel' is invalid, it needs to be an absolute path"
 
 
-def test_a_stop_signal_exists():
+def test_an_unknown_stop_signal_is_refused():
     assert fault(stop_signal="bogus") == "invalid signal: bogus"
 
 
 @pytest.mark.parametrize("entry", ["a", ":1.2.3.4", "a=1.2.3.4", ""])
-def test_an_extra_host_has_a_name_and_an_address(entry):
+def test_an_extra_host_without_name_or_address_is_refused(entry):
     assert fault(extra_hosts=[entry]) == f'bad format for add-host: "{entry}"'
 
 
 @pytest.mark.parametrize("address", ["", "b", "[::1]", "1.2.3.4:5"])
-def test_an_extra_host_has_a_real_address(address):
+def test_an_extra_host_with_an_invalid_address_is_refused(address):
     assert fault(extra_hosts=[f"a:{address}"]) == f'invalid IP address in add-host: "{address}"'
 
 
 @pytest.mark.parametrize("address", ["1.2.3.4", "::1", "host-gateway"])
-def test_a_good_extra_host(address):
+def test_a_valid_extra_host_is_accepted(address):
     assert create(extra_hosts=[f"a:{address}"]) == []
 
 
 @pytest.mark.parametrize("host_port", ["abc", "65536", "8010-8000", "-1", "70000-70001"])
-def test_a_bad_host_port(host_port):
+def test_an_invalid_host_port_is_refused(host_port):
     assert fault(port_bindings=[PortSpec("tcp", 99, "", host_port)]) == f'invalid port specification: "{host_port}"'
 
 
 @pytest.mark.parametrize("host_port", ["", "80", "0", "8000-8010", "80/tcp"])
-def test_a_good_host_port(host_port):
+def test_a_valid_host_port_is_accepted(host_port):
     assert create(port_bindings=[PortSpec("tcp", 99, "bogus", host_port)]) == []
 
 
@@ -131,14 +131,14 @@ def test_a_container_port_is_at_most_65535():
 
 
 @pytest.mark.parametrize(("field", "title"), [("cap_add", "CapAdd"), ("cap_drop", "CapDrop")])
-def test_a_capability_exists(field, title):
+def test_an_unknown_capability_is_refused(field, title):
     for good in ("NET_ADMIN", "CAP_NET_ADMIN", "ALL", "net_admin"):
         assert create(**{field: [good]}) == []
     assert fault(**{field: ["bogus"]}) == f'invalid {title}: unknown capability: "CAP_BOGUS"'
 
 
 @pytest.mark.parametrize("mode", ["bogus", "container:"])
-def test_a_pid_mode_exists(mode):
+def test_an_unknown_pid_mode_is_refused(mode):
     assert fault(pid_mode=mode) == f"invalid PID mode: {mode}"
 
 

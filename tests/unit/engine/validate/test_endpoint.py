@@ -52,7 +52,7 @@ def test_a_malformed_ipv6_address_has_two_faults(address):
     assert fault(N2, ipv6=address) == bullets(f"invalid IPv6 address: {address}", outside(address))
 
 
-def test_an_address_of_another_subnet():
+def test_an_address_of_another_subnet_is_refused():
     assert fault(N2, ipv4="1.1.1.1") == outside("1.1.1.1")
 
 
@@ -67,11 +67,11 @@ def test_an_address_of_another_subnet():
         (None, EndpointIPAM("1.2.3.4")),
     ],
 )
-def test_what_docker_lets_pass(network, ipam):
+def test_addresses_that_docker_accepts(network, ipam):
     check_endpoint_settings("n2", EndpointSettings(ipam=ipam), network)
 
 
-def test_an_automatic_subnet_takes_no_address():
+def test_an_address_on_an_automatic_subnet_is_refused():
     assert fault(N1, ipv4="172.18.0.9") == AUTOMATIC
     assert fault(N1, ipv4="172.18.0.9", ipv6="fd00::1") == bullets(AUTOMATIC, AUTOMATIC)
 
@@ -81,7 +81,7 @@ def test_the_default_bridge_takes_neither_address_nor_alias():
     assert fault(BRIDGE, aliases=["x"]) == ALIAS
 
 
-def test_link_local_addresses_are_addresses():
+def test_invalid_link_local_addresses_are_refused():
     assert fault(N2, link_local=["x", "0.0.0.0", "1.2.3.4"]) == bullets(
         "invalid link-local IP address: x", "invalid link-local IP address: 0.0.0.0"
     )

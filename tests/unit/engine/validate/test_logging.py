@@ -26,7 +26,7 @@ LIMIT = 100_000_000
         (("fluentd", {"fluentd-address": "x"}), ("local", {"max-size": "1m"}), ("json-file", {})),
     ],
 )  # fmt: skip
-def test_driver_and_options_of_a_container(given, default, expected):
+def test_defaults_replace_a_missing_driver_and_missing_options(given, default, expected):
     assert choose_driver(*given, *default) == expected
 
 
@@ -46,7 +46,7 @@ def test_driver_and_options_of_a_container(given, default, expected):
          "error parsing option max-buffer-size: invalid size: 'x'"),
     ],
 )  # fmt: skip
-def test_what_creating_refuses(driver, options, text):
+def test_log_options_that_create_refuses(driver, options, text):
     with pytest.raises(InvalidArgument) as refusal:
         check_options(driver, options)
     assert str(refusal.value) == text
@@ -61,7 +61,7 @@ def test_what_creating_refuses(driver, options, text):
         ("local", {"mode": "non-blocking", "max-buffer-size": "1m", "max-size": "x"}),
     ],
 )
-def test_what_creating_accepts(driver, options):
+def test_log_options_that_create_accepts(driver, options):
     check_options(driver, options)
 
 
@@ -92,7 +92,7 @@ def test_what_creating_accepts(driver, options):
          "compress cannot be true when max-file is less than 2 or max-size is not set"),
     ],
 )  # fmt: skip
-def test_what_starting_refuses(options, text):
+def test_log_options_that_start_refuses(options, text):
     with pytest.raises(ValueError) as refusal:
         rotation("", options, LIMIT)
     assert str(refusal.value) == text
@@ -108,7 +108,7 @@ def test_what_starting_refuses(options, text):
         ({"max-file": "1"}, "compression cannot be enabled when max file count is 1"),
     ],
 )
-def test_what_starting_refuses_of_local(options, text):
+def test_log_options_of_the_driver_local_that_start_refuses(options, text):
     with pytest.raises(ValueError) as refusal:
         rotation("local", options, LIMIT)
     assert str(refusal.value) == text
@@ -130,7 +130,7 @@ def test_what_starting_refuses_of_local(options, text):
         ("local", {"max-size": "0", "compress": "false", "max-file": "0"}, LIMIT, Rotation(1, 1)),
     ],
 )
-def test_bounds(driver, options, limit, expected):
+def test_the_rotation_of_each_driver_and_its_options(driver, options, limit, expected):
     assert rotation(driver, options, limit) == expected
 
 
@@ -146,5 +146,5 @@ def test_bounds(driver, options, limit, expected):
         ("local", {}, LIMIT, {"max-size": "20971520", "max-file": "5"}),
     ],
 )
-def test_what_info_shows(driver, options, limit, expected):
+def test_log_options_that_info_shows(driver, options, limit, expected):
     assert default_options(driver, options, limit) == expected

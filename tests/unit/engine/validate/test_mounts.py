@@ -18,7 +18,7 @@ from engine.validate.container import check_binds, parse_mount
         ("/nosuch:/x/../y//", Mount("/nosuch", "/y")),
     ],
 )
-def test_a_good_bind(bind, mount):
+def test_a_valid_bind_is_parsed(bind, mount):
     assert parse_mount(bind) == mount
 
 
@@ -43,18 +43,18 @@ def test_a_good_bind(bind, mount):
         ),
     ],
 )
-def test_a_bad_bind(bind, text):
+def test_an_invalid_bind_is_refused(bind, text):
     with pytest.raises(EngineError) as caught:
         parse_mount(bind)
     assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("bind", ["tmp:/x", "./rel:/x", "/anonymous"])
-def test_volumes_are_not_known(bind):
+def test_volumes_are_refused(bind):
     with pytest.raises(InvalidArgument, match="volumes"):
         parse_mount(bind)
 
 
-def test_two_mounts_at_one_place():
+def test_two_mounts_at_one_path_are_refused():
     with pytest.raises(InvalidArgument, match=r"^Duplicate mount point: /x$"):
         check_binds(["/tmp:/x", "/etc:/x/"])

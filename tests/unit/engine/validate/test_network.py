@@ -149,7 +149,7 @@ def test_an_ipv6_subnet_is_checked_only_on_an_ipv6_network():
         ),
     ],
 )
-def test_a_refused_network(fields, error, text):
+def test_networks_that_docker_refuses_to_create(fields, error, text):
     assert fault(error, **fields) == text
 
 
@@ -178,7 +178,7 @@ def test_an_overlay_cannot_be_local():
         check_network_create(request, existing(), DRIVERS, clustered=True)
 
 
-def test_any_other_scope_is_taken():
+def test_any_other_scope_is_accepted():
     assert create(scope="bogus").scope == "bogus"
 
 
@@ -187,14 +187,14 @@ def test_an_empty_driver_means_bridge():
 
 
 @pytest.mark.parametrize("field", [{"internal": True}, {"attachable": True}, {"ingress": True}, {"scope": "local"}])
-def test_a_configuration_holds_no_operator_fields(field):
+def test_a_config_only_network_with_operator_fields_is_refused(field):
     assert fault(Forbidden, config_only=True, **field) == (
         "configuration network can only contain network specific fields. Network operator fields like "
         "[ ingress | internal | attachable | scope ] are not supported."
     )
 
 
-def test_a_configuration_needs_no_real_driver():
+def test_a_config_only_network_may_name_a_missing_driver():
     assert create(config_only=True, driver="nosuch").driver == "null"
 
 
@@ -214,7 +214,7 @@ def test_a_configuration_needs_no_real_driver():
         ({"ingress": True}, Forbidden, "Ingress network can only be global scope network"),
     ],
 )
-def test_a_refused_network_from_a_configuration(fields, error, text):
+def test_networks_with_config_from_that_docker_refuses_to_create(fields, error, text):
     assert fault(error, **{"config_from": "cfg", **fields}) == text
 
 
@@ -222,13 +222,13 @@ def test_a_refused_network_from_a_configuration(fields, error, text):
     "field",
     [{"enable_ipv6": True}, {"labels": {"a": "b"}}, {"ipam_driver": "null"}, {"ipam_config": pool(S)}],
 )
-def test_a_network_from_a_configuration_has_no_settings_of_its_own(field):
+def test_settings_beside_config_from_are_refused(field):
     assert fault(Forbidden, config_from="cfg", **field) == (
         "user specified configurations are not supported if the network depends on a configuration network"
     )
 
 
-def test_a_network_from_a_configuration_gets_all_its_settings():
+def test_a_network_with_config_from_gets_all_settings_of_the_named_network():
     made = create(config_from="cfg", internal=True)
     assert made.ipam_config == (IPAMConfig("10.78.0.0/24", "", "10.78.0.9", {}),)
     assert (made.options, made.labels, made.internal, made.driver) == ({"o": "1"}, {"l": "1"}, True, "bridge")
@@ -239,19 +239,19 @@ def network(name):
 
 
 @pytest.mark.parametrize("name", ["bridge", "host", "none"])
-def test_a_predefined_network_stays(name):
+def test_a_predefined_network_is_not_removed(name):
     with pytest.raises(Forbidden, match=rf"^{name} is a pre-defined network and cannot be removed$"):
         check_network_remove(network(name), [], existing())
 
 
-def test_a_network_in_use_stays():
+def test_a_network_in_use_is_not_removed():
     endpoint = EndpointRecord("e", "1" * 64, "c", "")
     with pytest.raises(Forbidden) as caught:
         check_network_remove(network("n1"), [endpoint], existing())
     assert str(caught.value) == f"error while removing network: network n1 id {'1' * 64} has active endpoints"
 
 
-def test_a_configuration_in_use_stays():
+def test_a_config_only_network_in_use_is_not_removed():
     text = '^error while removing network: configuration network "cfg" is in use$'
     with pytest.raises(Forbidden, match=text):
         check_network_remove(network("cfg"), [], existing())

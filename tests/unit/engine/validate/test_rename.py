@@ -20,19 +20,19 @@ def container(network="bridge", status="running"):
     return ContainerRecord("a" * 64, "c1", "", ContainerConfig("bb"), HostConfig(), attachments, status=status)
 
 
-def test_a_new_name_is_given():
+def test_an_empty_new_name_is_refused():
     with pytest.raises(InvalidArgument, match=r"^Neither old nor new names may be empty$"):
         check_rename_given("")
 
 
 @pytest.mark.parametrize("name", ["c1", "/c1"])
-def test_a_new_name_is_new(name):
+def test_the_present_name_is_refused_as_the_new_name(name):
     with pytest.raises(InvalidArgument, match=r"^Renaming a container with the same name as its current name$"):
         check_rename(container(), name)
 
 
 @pytest.mark.parametrize("name", ["x", "a b"])
-def test_a_new_name_is_well_formed(name):
+def test_a_malformed_new_name_is_refused(name):
     with pytest.raises(InvalidArgument) as caught:
         check_rename(container(), name)
     assert str(caught.value) == (
@@ -40,7 +40,7 @@ def test_a_new_name_is_well_formed(name):
     )
 
 
-def test_a_good_new_name_loses_its_slash():
+def test_a_leading_slash_of_a_new_name_is_removed():
     assert check_rename(container(), "/c2") == check_rename(container(), "c2") == "c2"
 
 
@@ -61,7 +61,7 @@ def test_a_link_names_a_container_and_an_alias(link, parts):
 @pytest.mark.parametrize(
     ("link", "text"), [("", "empty string specified for links"), ("a:b:c", "bad format for links: a:b:c")]
 )
-def test_a_malformed_link(link, text):
+def test_a_malformed_link_is_refused(link, text):
     with pytest.raises(EngineError) as caught:
         parse_link(link)
     assert str(caught.value) == text
@@ -74,7 +74,7 @@ def test_a_malformed_link(link, text):
         ("", 'could not get container for : invalid name or ID supplied: ""'),
     ],
 )
-def test_a_link_to_a_missing_container(name, text):
+def test_a_link_to_a_missing_container_is_refused(name, text):
     with pytest.raises(InvalidArgument) as caught:
         link_target([], name)
     assert str(caught.value) == text
@@ -112,13 +112,13 @@ def test_a_signal_has_a_name_or_a_number(text, number):
 
 
 @pytest.mark.parametrize("text", ["0", "bogus", "SIGFOO", "", "RTMIN+99"])
-def test_an_unknown_signal(text):
+def test_an_unknown_signal_is_refused(text):
     with pytest.raises(InvalidArgument) as caught:
         parse_signal(text)
     assert str(caught.value) == f"invalid signal: {text}"
 
 
 @pytest.mark.parametrize("number", [99, -1])
-def test_a_signal_linux_does_not_have(number):
+def test_a_signal_number_that_linux_lacks_is_refused(number):
     with pytest.raises(InvalidArgument, match=rf"^the linux daemon does not support signal {number}$"):
         check_supported(number)

@@ -90,7 +90,7 @@ def test_a_small_change_causes_no_comparison(told, tables, first):
     assert tables.comparisons == 1
 
 
-def test_a_peer_that_a_command_took_from_a_skipped_snapshot_is_removed(told, tables, first, tmp_path):
+def test_a_peer_that_a_command_took_from_a_snapshot_that_the_thread_skips_is_removed(told, tables, first, tmp_path):
     second = snapshot.after(first, 2, [appears("e2")])
     third = snapshot.after(second, 3, [appears("e3")])
     fourth = snapshot.after(third, 4, [goes("e3")])

@@ -37,7 +37,7 @@ def asked(log):
     return log.read_text().splitlines() if log.exists() else []
 
 
-def test_only_valid_questions_for_this_host_and_few_of_them(tmp_path):
+def test_only_valid_questions_for_this_host_are_answered_and_only_a_few_wait(tmp_path):
     with responding(log := tmp_path / "log", 0.2) as made:
         made.take(entry(Question("there", "net", "e1", "e2", "tcp", 80, 4, "q", "asker", 1)))
         for value in ("{", "null", "[" * 100_000, encode(QUESTION).replace("tcp", "sctp"), encode(OWN)):

@@ -20,7 +20,7 @@ class Ready:
         self.closed.set()
 
 
-def test_the_first_in_the_list_wins_where_all_are_ready():
+def test_if_all_members_are_ready_the_first_in_the_list_is_used():
     assert first(["a", "b"], lambda url: Ready(), 5)[0] == "a"
 
 

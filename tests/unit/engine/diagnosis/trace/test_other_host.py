@@ -20,7 +20,7 @@ def document(hops=(HOP,), culprits=(CULPRIT,)):
     return json.dumps({"hops": list(hops), "culprits": list(culprits)})
 
 
-def test_a_report_names_the_other_host_and_no_command_of_it():
+def test_a_report_names_the_other_host_and_contains_no_command_from_that_host():
     report = read(document(), NODE)
     assert report is not None
     (hop,) = report.hops
@@ -29,7 +29,7 @@ def test_a_report_names_the_other_host_and_no_command_of_it():
     assert report.culprits == [Culprit("vxlan-blocked", "UDP 4789", where, "dropped", fix)]
 
 
-def test_an_unknown_kind_is_left_out():
+def test_a_culprit_of_an_unknown_kind_is_left_out():
     report = read(document(culprits=[{**CULPRIT, "kind": "you-are-doomed"}, CULPRIT]), NODE)
     assert report is not None
     assert [c.kind for c in report.culprits] == ["vxlan-blocked"]
@@ -50,5 +50,5 @@ def test_an_unknown_kind_is_left_out():
     ],
     ids=lambda text: text[:60],
 )  # fmt: skip
-def test_anything_else_is_no_report(text):
+def test_a_malformed_or_too_long_report_is_ignored(text):
     assert read(text, NODE) is None

@@ -29,7 +29,7 @@ from engine.errors import InvalidArgument
         ("redis://db", "db", 6379, "tcp"),
     ],
 )
-def test_forms(text, place, port, protocol):
+def test_valid_targets_are_parsed(text, place, port, protocol):
     target = parse(text)
     assert (target.port, target.protocol) == (port, protocol)
     assert target.published == (not place)
@@ -44,6 +44,6 @@ def test_forms(text, place, port, protocol):
     ["", ":80", "web:", "web:99999", "web:http", "web:80/sctp", "web:80/", "web/tcp", "[web]:80", "published:", "web:0",
      "published:0", "published:80/icmp", "http://", "nosuch://web", "http://web:99999/", "a b:c:d"],
 )  # fmt: skip
-def test_what_is_no_target(text):
+def test_an_invalid_target_is_refused(text):
     with pytest.raises(InvalidArgument, match="invalid target"):
         parse(text)

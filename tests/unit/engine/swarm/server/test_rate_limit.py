@@ -28,7 +28,7 @@ def visits():
             each.close()
 
 
-def test_the_oldest_guest_of_an_address_with_too_many_is_disconnected(visits, monkeypatch):
+def test_an_address_with_too_many_unknown_clients_loses_the_oldest(visits, monkeypatch):
     monkeypatch.setattr(limits, "GUESTS_EACH", 3)
     _, enter = visits
     other = enter("192.0.2.9")
@@ -36,7 +36,7 @@ def test_the_oldest_guest_of_an_address_with_too_many_is_disconnected(visits, mo
     assert [v.closed for v in crowd] == [True, True, False, False, False] and not other.closed
 
 
-def test_with_too_many_guests_the_address_with_most_loses_one(visits, monkeypatch):
+def test_with_too_many_unknown_clients_the_address_with_most_loses_its_oldest(visits, monkeypatch):
     monkeypatch.setattr(limits, "GUESTS", 4)
     _, enter = visits
     alone = enter("192.0.2.9")
@@ -45,7 +45,7 @@ def test_with_too_many_guests_the_address_with_most_loses_one(visits, monkeypatc
     assert not alone.closed and [v.closed for v in crowd] == [True, False, False]
 
 
-def test_a_known_host_is_not_disconnected_for_guests_and_has_its_own_limit(visits, monkeypatch):
+def test_a_known_host_is_not_disconnected_for_unknown_clients_and_has_its_own_limit(visits, monkeypatch):
     monkeypatch.setattr(limits, "GUESTS_EACH", 1)
     monkeypatch.setattr(limits, "CONNECTIONS_EACH", 2)
     made, enter = visits
