@@ -89,9 +89,9 @@ def record_of(
     """Return a container record for connecting a network namespace that hawse did not create.
 
     ``known`` is the stored record of the namespace, or None. If the status of ``known`` is "running", a copy of
-    ``known`` with the new path is returned. If not, a new record is made. The caller stores the returned record
-    together with the first endpoint. Raises Conflict if ``known`` has another name than the user asks for, and
-    InvalidArgument if that name is invalid.
+    ``known`` with the path and inode of ``place`` is returned. If not, a new record is made. The caller stores the
+    returned record together with the first endpoint. Raises Conflict if ``known`` has another name than the user asks
+    for, and InvalidArgument if the name that the user asks for is invalid.
     """
     if asked.name:
         names.check_container_name(asked.name)
@@ -148,7 +148,7 @@ def _settings(place: NamespaceReference, asked: Adoption) -> HostConfig:
 
 
 def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
-    """Return the restart policy of an adopted namespace, which decides whether it is connected again after a boot.
+    """Return the restart policy of an adopted namespace: whether the namespace is connected again after a boot.
 
     A namespace given as ``pid:N`` is never connected again.
     """
@@ -156,7 +156,7 @@ def _policy(place: NamespaceReference, asked: Adoption) -> RestartPolicy:
 
 
 def known_id(host: Host, place: NamespaceReference) -> str:
-    """Return the id of this namespace's container record, or "" without a record. The record may have another name."""
+    """Return the id of this namespace's container record, even if the record was renamed; "" without a record."""
     with host.store.read() as reader:
         return next((c.id for c in _at(reader, place.path)), "")
 
@@ -164,8 +164,8 @@ def known_id(host: Host, place: NamespaceReference) -> str:
 def find(reader: Reader, reference: str) -> list[ContainerRecord]:
     """Return the container record of a namespace given as ``netns:`` or ``pid:``, even if the record has another name.
 
-    The name of ``ip netns`` alone also finds the record. If the reference names the namespace of a container that hawse
-    created, that container is returned. The list is empty for any other reference, and if there is no record.
+    A name of ``ip netns`` without ``netns:`` also finds the record. If the reference names the namespace of a container
+    that hawse created, that container is returned. The list is empty for any other reference, and without a record.
     """
     if not names.is_adoptable(reference):
         return _at(reader, str(NETNS_DIRECTORY / reference)) if NETNS_NAME.fullmatch(reference) else []

@@ -109,7 +109,7 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
 
 
 def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
-    """Return the record of a container, or None and a reference by which a namespace must be opened.
+    """Return the record of a container, and the reference that opens its namespace.
 
     The record is None if the caller must open the namespace first. This is the case for ``netns:`` and ``pid:``, and
     for a recorded namespace that is not connected.
@@ -288,17 +288,15 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     members = _rerouted(host, container, members)
     members = port_assignment.move(host, container, members)
     for member in members:
-        sandbox.publish(host, container, member, member.endpoint.ports)  # recorded ports are perhaps not published
+        sandbox.publish(host, container, member, member.endpoint.ports)  # a killed command may have only recorded them
     etc_files.remove_network(host, container, None, members)
     announce(host)
 
 
 def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
-    """Connect the container to docker_gwbridge or disconnect it, as its networks require; set its routes.
+    """Connect the container to the gateway bridge or disconnect it, as its networks require; set its default routes.
 
-    docker_gwbridge is the gateway bridge. The routes are the default routes.
-
-    Returns the container's endpoints after both steps.
+    Returns the container's endpoints after both steps. The gateway bridge is docker_gwbridge.
     """
     joined, index = gateway_bridge.sync_gateway_bridge(host, container, members, container.next_interface)
     with host.store.write() as tx:

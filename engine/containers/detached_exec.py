@@ -58,7 +58,11 @@ def _wait(start: Callable[[], object], ended: Callable[[int], object], told: int
 
 
 def _command() -> int:
-    """Return the pid of the command. A reader of the command's terminal may be a child too: a copy of this process."""
+    """Return the pid of the child that is the command.
+
+    A fork of this process, which reads the command's terminal, may be another child. The fork has the same command line
+    as this process.
+    """
     children = Path("/proc/thread-self/children").read_text(encoding="ascii").split()
     own = Path("/proc/self/cmdline").read_bytes()
     return int(next(pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() != own))

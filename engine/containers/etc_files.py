@@ -176,7 +176,8 @@ def _default_bridge_address(host: Host) -> str:
 def _unedited(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[str]:
     """Return each text that hawse may have written to resolv.conf, to find out whether the container has edited it.
 
-    Without ``members`` there are two texts: that for no network, and that for a network which the container has left.
+    Without ``members``, there are two texts: one for a container without networks, and one for a container on
+    predefined networks, which the container may have left.
     """
     transforms = [_transform(record, members)] if members else [Transform.NONE, Transform.LEGACY]
     return [_resolv_conf(host, record, members, transform) for transform in transforms]

@@ -86,9 +86,10 @@ def execute(host: Host, reference: str, request: ExecCreate, stdio: Stdio) -> in
 
 
 def _runner(host: Host, record: ContainerRecord, request: ExecCreate, stdio: Stdio) -> Callable[[], int]:
-    """Return the function that runs the command. For a detached command, it returns 0 at once.
+    """Return a function that runs the command and returns its exit code, or 0 at once for a detached command.
 
-    Raises InvalidArgument for a user in an adopted namespace, in which commands run as the caller.
+    Raises InvalidArgument if the request names a user for an adopted namespace, because commands run there as the
+    caller.
     """
     if record.kind == "adopted":
         if request.user:
@@ -198,7 +199,10 @@ def logs(
 
 
 def wait(host: Host, reference: str, condition: str) -> int:
-    """Wait until a container ends or is removed, and return the exit code of its process."""
+    """Wait until a container ends, and return the exit code of its process.
+
+    With the condition "removed", also wait until the container has been removed.
+    """
     record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     while record.status == "restarting":
         time.sleep(POLL)

@@ -1,7 +1,7 @@
-"""For ``--explain``: records the changes that other processes make in a container's namespace for a command.
+"""Record for ``--explain`` the changes that the container's process and the agent make in the container's namespace.
 
-The container's own process and the agent make these changes. Because the command does not make them itself, the
-recorder does not see them. Only a process that records its changes calls these functions.
+The recorder sees only the changes that the command itself makes. Therefore these functions add the changes of the other
+processes to the recorder.
 """
 
 from __future__ import annotations

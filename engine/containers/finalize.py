@@ -83,8 +83,8 @@ def close_sandbox(host: Host, record: ContainerRecord) -> None:
 def _add_events(tx: Transaction, ended: ContainerRecord, state: ProcessState) -> None:
     """Add the events of the end of a run, in Docker's order.
 
-    Adds none for an adopted namespace, because it is not a process. ``state`` has the signals that the supervisor sent
-    for the user.
+    Adds none for an adopted namespace, because it is not a process. ``state`` says whether the user has stopped the
+    container.
     """
     if ended.kind != "process":
         return

@@ -117,7 +117,7 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
 
 
 def keep_supervisor(host: Host, records: Iterable[ContainerRecord]) -> None:
-    """Start a supervisor if the supervisor of a running container was killed, because it copies the container's output.
+    """Start a supervisor if a container runs without one, because the supervisor copies the container's output.
 
     Costs less than 0.1 ms while a supervisor runs.
     """

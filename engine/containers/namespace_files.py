@@ -25,8 +25,8 @@ ETC = Path("/etc/netns")
 KEPT = ETC / ".hawse"
 NAME = "resolv.conf"
 NEW = ".resolv.conf.hawse"
-"""The name of a new file until it is complete. A resolv.conf without `MARK` counts as the user's file, even if
-empty.
+"""The name of hawse's new resolv.conf until the file is complete. Under its final name, an empty file, which has no
+`MARK`, would count as the user's.
 """
 MARK = "# Written by hawse while this namespace is on its networks. An earlier file comes back afterwards.\n"
 LARGEST = 1 << 20
@@ -117,7 +117,7 @@ def _fill(file: Path, data: bytes) -> None:
 
 
 def _keep(target: Path, kept: Path) -> None:
-    """Move the user's file to the directory of kept files. It replaces an older kept file."""
+    """Move the user's file ``target`` to ``kept``, and replace an older file there."""
     if os.path.lexists(target) and not _is_ours(target):
         make_private_directory(kept.parent)
         target.replace(kept)

@@ -68,9 +68,10 @@ def allocate(
 def _allocate_again(
     tx: Transaction, host: Host, record: ContainerRecord, member: JoinedEndpoint, former: Sequence[PortRecord]
 ) -> list[PortRecord]:
-    """Choose host ports for a container whose ports move to another endpoint. ``former`` are its present ports.
+    """Choose host ports for a container whose ports move to another endpoint.
 
-    As in Docker, the container keeps each host port that the user chose. All other host ports change.
+    As in Docker, the container keeps each host port that the user chose. All other host ports differ from those in
+    ``former``, which the container had before.
     """
     specs = requested_ports(record)
     fixed = [spec for spec in specs if len(spec.host_ports) == len(spec.ports)]
@@ -96,7 +97,7 @@ def move(host: Host, record: ContainerRecord, members: Sequence[JoinedEndpoint])
     """Move a container's published ports to the endpoint that should have them; return its endpoints.
 
     The host ports are allocated from the container's configuration. A host port that the user did not choose changes.
-    No endpoint has ports yet if no earlier network of the container could publish ports.
+    If no earlier network of the container could publish ports, the ports are published now.
     """
     target = holder(host, record, members)
     current = next((m for m in members if m.endpoint.ports), None)

@@ -1,6 +1,6 @@
 """Build the description of a container's process for the runtime: command, environment, files, mounts and log.
 
-On the default bridge, the environment contains the addresses and ports of the containers to which this container links.
+On the default bridge, the environment contains the addresses and ports of the containers to which the container links.
 """
 
 from __future__ import annotations

@@ -25,9 +25,10 @@ SPACES = re.compile("[\t\n\f\r ]+")
 def pids_of(record: ContainerRecord, processes: dict[int, Process]) -> set[int]:
     """Return the pids of a running container's processes.
 
-    They are the descendants of its first process and all processes in its pid namespace. With the host's pid namespace,
-    they are the descendants. If the container has its own network namespace, all processes in it are added. For an
-    adopted namespace, they are the processes in the namespace.
+    - With a pid namespace of its own: the descendants of its first process, and all processes in this pid namespace.
+    - With the host's pid namespace: the descendants of its first process, and all processes in the container's network
+      namespace, unless that is the host's.
+    - For an adopted namespace: all processes in this network namespace.
     """
     own = f"net:[{record.sandbox_inode}]"
     inside = {p.pid for p in processes.values() if p.net_namespace == own}
@@ -72,7 +73,7 @@ def exec_pid(host: Host, reference: str, runner: int) -> int:
 
 
 def _output(pids: set[int], arguments: Sequence[str]) -> str:
-    """Return the output of ps. If an option excludes -q, the output has all processes.
+    """Return the output of ps for the processes ``pids``, or for all processes if ``arguments`` conflict with -q.
 
     The user's COLUMNS and PS_FORMAT have no effect, because Docker's daemon does not get them either.
     """
@@ -94,7 +95,10 @@ def _output(pids: set[int], arguments: Sequence[str]) -> str:
 
 
 def _parsed(output: str, pids: set[int]) -> Json:
-    """Return the lines of the processes ``pids``, and the lines of threads that follow them, as lists of words."""
+    """Return the document of `top` from the output of ps: the titles, and the lines as lists of words.
+
+    It has the lines of the processes ``pids``, and the lines of their threads, which follow the line of a process.
+    """
     first, *lines = output.split("\n")
     titles = _words(first)
     if "PID" not in titles:

@@ -112,8 +112,8 @@ def _uncovered(ports: range, held: Iterable[range]) -> int | None:
 def _meant(asked: PortSpec, specs: Sequence[PortSpec], published: Sequence[PortRecord]) -> list[PortSpec]:
     """Return the settings among ``specs`` that publish the ports of ``asked`` at its host address and port.
 
-    Without a host address or port in ``asked``, any matches. ``published`` has the host ports that hawse has chosen for
-    settings without a host port.
+    If ``asked`` has no host address or no host port, every one matches. ``published`` has the host ports that hawse has
+    chosen for settings without a host port.
     """
     specs = [s for s in specs if s.protocol == asked.protocol and asked.host_ip in ("", s.host_ip)]
     if not asked.host_ports:

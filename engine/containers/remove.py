@@ -69,7 +69,8 @@ def remove_each(host: Host, references: Iterable[str], *, force: bool) -> Iterat
 def _next_bunch(host: Host, left: deque[str]) -> list[str | EngineError]:
     """Take references from ``left``; return each container's id, or the error if none or several match.
 
-    If a container has two references, the second one stays for the next bunch, where the search finds no container.
+    If two references name the same container, the second one stays for the next call. The search then finds no
+    container, because the container has been removed.
     """
     found: list[str | EngineError] = []
     with host.store.read() as reader:

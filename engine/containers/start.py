@@ -66,7 +66,7 @@ def start(host: Host, container_id: str) -> None:
     if record.status in ("exited", "restarting") and record.pid == 0:
         reservation.release_endpoints(host, record)
     if record.status == "restarting" and record.pid == 0:
-        host.runtime.delete(record.id)  # its process may still run if only the host's namespace is new
+        host.runtime.delete(record.id)  # a new network namespace of the host counts as a boot, but ends no process
     try:
         with translation(host.places):
             _start(host, record)
@@ -91,7 +91,7 @@ def _start(host: Host, record: ContainerRecord) -> None:
 def reserve_networks(host: Host, record: ContainerRecord) -> Reserved:
     """Reserve the endpoints of a container that starts, and begin the intent of the start.
 
-    Planned networks among the container's networks are created in the kernel.
+    Those of the container's networks that are only planned are created in the kernel first.
     """
     joined = _networks_of(host, record)
     _prepare_host_gateway(host, record)

@@ -48,10 +48,10 @@ def figures(host: Host, references: Sequence[str]) -> list[Json]:
 
 
 def stream(host: Host, reference: str, *, once: bool, one_shot: bool) -> Iterator[Json]:
-    """Yield one document of GET /containers/{id}/stats a second, with the previous document's processor times.
+    """Yield a document of GET /containers/{id}/stats every second, with the processor times of the previous document.
 
-    With ``once``, yield only one document. It comes after one second, because a CPU percentage needs two readings. With
-    ``one_shot``, it comes immediately and has no earlier times. Ends when the container is removed.
+    With ``once``, yield only one document, after one second, because a CPU percentage needs two readings. With
+    ``one_shot``, yield the document immediately, without earlier times. Ends when the container is removed.
     """
     (before,) = figures(host, [reference])
     if one_shot or (once and before["read"] == timestamps.NEVER):
@@ -72,7 +72,7 @@ def after(before: Json, now: Json) -> Json:
 
 
 def _place(reader: Reader, record: ContainerRecord) -> tuple[ContainerRecord, list[str]]:
-    """Return the container whose sandbox a container uses, and the names of that sandbox's interfaces."""
+    """Return the container whose sandbox ``record`` uses, and the names of the interfaces of this sandbox."""
     owner = record
     while target := shared_container(owner.host.network_mode):
         joined = reader.container(target)

@@ -78,8 +78,8 @@ def reserve(
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
     Addresses that the user did not choose are those of the endpoint ``former``, if they are free. Raises Forbidden or
-    KernelFailure with Docker's error text if an address is not available. Raises InvalidArgument if a link-local
-    address in the settings is of another kind.
+    KernelFailure with Docker's error text if an address is not available. Raises InvalidArgument if the settings have a
+    link-local address that is not in a link-local range.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
@@ -256,8 +256,8 @@ def release_endpoint(
 ) -> None:
     """Remove one endpoint from its sandbox and delete the endpoint's record.
 
-    The ports are unpublished first, so that no new connections arrive. The record is deleted even if a step fails.
-    ``others`` are the endpoints that the container keeps.
+    The ports are unpublished before the interface is removed, so that no new connections arrive meanwhile. The record
+    is deleted even if a step fails. ``others`` are the endpoints that the container keeps.
     """
     with host.store.write() as tx:
         # Set the phase "leaving", because a firewall repair skips endpoints in this phase. A concurrent repair then

@@ -6,7 +6,7 @@ The rules are those of Docker's libnetwork:
   order of `gateway_priority`.
 - The default route of each IP family belongs to the first endpoint that has a gateway for this family.
   `JoinedEndpoint.priority` gives the order.
-- Published ports belong to the endpoint that holds the default route.
+- Published ports belong to the first endpoint in the same order whose network can publish ports.
 
 The endpoint setting ``default_route`` is a hawse extension: the setting puts an endpoint before all other endpoints, or
 excludes the endpoint from the default route.
@@ -201,11 +201,11 @@ def _remove_from_host(host: Host, name: str, ends: Sequence[tuple[ContainerRecor
 
 
 def admit_siblings(host: Host, members: Sequence[JoinedEndpoint]) -> None:
-    """Allow a sandbox to send packets through each of its networks from its addresses on its other networks;
-    idempotent.
+    """Allow a sandbox to send packets through one network from its address on another network; idempotent.
 
-    The permission is needed when the default route moves to another network. Packets of open connections then leave
-    through another interface, with their old source address.
+    The permission is given for each pair of the sandbox's networks. The permission is needed when the default route
+    moves to another network. Packets of open connections then leave through another interface, with their old source
+    address.
     """
     for driver, crossings in _crossings(host, [(m, o) for m in members for o in members if m is not o]):
         with translate_driver_errors():
@@ -236,10 +236,9 @@ def dismiss_all_siblings(host: Host, sandboxes: Iterable[Sequence[JoinedEndpoint
 def _crossings(
     host: Host, pairs: Iterable[tuple[JoinedEndpoint, JoinedEndpoint]]
 ) -> Iterator[tuple[Multihomed, Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]]]:
-    """Group pairs of endpoints by driver. Yield each driver that implements `Multihomed`, with the pairs of this
-    driver.
+    """Yield each driver that implements `Multihomed`, with the pairs of endpoints that belong to the driver.
 
-    The network of the first endpoint has the driver of the pair. Each yielded pair has the network of the first
+    A pair belongs to the driver of its first endpoint's network. Each yielded pair has the network of the first
     endpoint and the addresses of the second endpoint.
     """
     by_driver: dict[str, list[tuple[NetworkSpec, Sequence[IPAddress]]]] = {}
@@ -348,8 +347,8 @@ def unpublish(
 def _bindings(member: JoinedEndpoint, spec: EndpointSpec, ports: Sequence[PortRecord]) -> Sequence[PortBinding]:
     """Return ``ports`` in the form that drivers use.
 
-    ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if
-    ``ports`` differ from the endpoint's own ports.
+    ``spec`` already contains all ports of the endpoint in this form. Therefore ``ports`` are converted only if they are
+    not the endpoint's own list.
     """
     return spec.ports if ports is member.endpoint.ports else port_bindings(ports)
 

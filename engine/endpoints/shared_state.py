@@ -16,13 +16,13 @@ from engine.model import EndpointRecord
 from engine.store.api import Reader
 
 BOOT = "boot"
-"""The store's key for a boot id. The recorded kernel state was created in the boot with this id."""
+"""The store's key for a boot id. The records describe the kernel as it is in the boot with this id."""
 
 
 def is_of_this_boot(reader: Reader) -> bool:
-    """Return whether the recorded kernel state was created after the host's latest boot.
+    """Return whether the records describe the kernel as it is since the host's latest boot.
 
-    After a reboot, the result is False until a command has recreated the networks in the kernel.
+    After a reboot, the result is False until a command has recorded what the reboot ended (`engine.recovery.boot`).
     """
     return reader.meta(BOOT) == host.boot_identity()
 

@@ -17,7 +17,7 @@ DOCKERS_OPTIONS = "com.docker.network."
 
 
 def lines(host: Host, request: NetworkCreate) -> Strings:
-    """Return one line of advice for each such setting of the network that ``request`` made."""
+    """Return one line for each setting in ``request`` that has no effect or makes addresses unreachable."""
     return [*_unknown_options(request), *_overlaps(host, request)]
 
 
@@ -30,7 +30,7 @@ def _unknown_options(request: NetworkCreate) -> Iterator[str]:
 
 
 def _overlaps(host: Host, request: NetworkCreate) -> Iterator[str]:
-    """Compare the subnets of a bridge network with those of the host's other interfaces.
+    """Yield one line for each subnet of the new bridge network that overlaps a subnet of another host interface.
 
     Automatic subnets need no comparison, because they never overlap others.
     """

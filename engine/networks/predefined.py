@@ -125,9 +125,10 @@ def _own_addresses(config: Config) -> tuple[str, str]:
 
 
 def signs_of_loss(host: Host) -> list[str]:
-    """Return hawse's objects on this host without a record in a new store; empty if no store was deleted.
+    """Return descriptions of hawse's containers and bridges that exist although the store is new.
 
-    Bridges are returned only if an agent has run for this HAWSE_RUN. If not, they belong to another HAWSE_ROOT.
+    They show that an earlier store was deleted. Bridges are included only if an agent has run for this HAWSE_RUN,
+    because they otherwise belong to another HAWSE_ROOT.
     """
     signs = []
     for directory, what in ((host.run, "running containers"), (host.root, "files of containers")):
@@ -198,7 +199,10 @@ def _record_bridge(
 
 
 def _keeps_pools(before: NetworkRecord, request: NetworkCreate) -> bool:
-    """Return whether the network keeps its automatic subnets, because the user gives no subnets now either."""
+    """Return whether the network keeps its subnets: all are automatic, and the configuration file still gives none.
+
+    If IPv6 has been enabled or disabled, the subnets are not kept.
+    """
     automatic = all(pool.automatic for pool in before.pools)
     return automatic and not request.ipam_config and before.enable_ipv6 == request.enable_ipv6
 
@@ -222,7 +226,7 @@ def _bridge_options(host: Host, bridge_name: str) -> dict[str, str]:
 def _bridge_ipam(config: Config) -> list[IPAMConfig]:
     """Return the default bridge's subnets from the keys bip and fixed-cidr of the configuration file.
 
-    With the key bridge, the first addresses of the user's bridge replace bip.
+    With the key bridge and without bip, the first addresses of the user's bridge are used instead of bip.
     """
     entries = []
     own4, own6 = _own_addresses(config)

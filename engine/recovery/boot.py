@@ -156,7 +156,7 @@ def _bring_back(host: Host, record: ContainerRecord) -> None:
 
 
 def restart(host: Host, container_id: str) -> None:
-    """Start a container that waits for its start; make only one attempt."""
+    """Start a container that waits for its start. After a failure, the container no longer waits."""
     try:
         _attempt(host, container_id)
     except Unavailable:
@@ -165,9 +165,10 @@ def restart(host: Host, container_id: str) -> None:
 
 
 def _attempt(host: Host, container_id: str) -> None:
-    """Start a container that waits for its start. After a failure, the container's addresses and ports are released.
+    """Start a container that waits for its start; make only one attempt.
 
-    If something is temporarily unavailable, such as the cluster's store, the container continues to wait.
+    If something is temporarily unavailable, such as the cluster's store, the container continues to wait. After any
+    other failure, its addresses and ports are released.
     """
     try:
         on_exit.restart_now(host, container_id)

@@ -92,9 +92,10 @@ def _build(host: Host, salvaged: Salvaged, new: Path) -> list[str]:
 
 
 def _settled(network: NetworkRecord, marked: set[str], begun: set[str]) -> NetworkRecord:
-    """Return the network's record with a phase that agrees with its kernel objects.
+    """Return the network's record with the phase "planned" if the network is not complete in the kernel.
 
-    A planned network is created in the kernel at its next use.
+    A planned network is created in the kernel at its next use. ``marked`` has the ids of the networks with links in the
+    kernel. A network in ``begun`` stays as it is, because a command will resolve its intent.
     """
     if network.id in begun or network.config_only:
         return network

@@ -37,7 +37,7 @@ NETWORK, CONTAINER, ENDPOINT = "network", "container", "endpoint"
 
 
 class Subject(NamedTuple):
-    """The subject of a comparison: a network or a container. A notification may also be about an endpoint."""
+    """The subject of a comparison: a network or a container. In a notification, ``kind`` may also be `ENDPOINT`."""
 
     kind: str
     id: str
@@ -47,9 +47,9 @@ class Subject(NamedTuple):
 class Comparison:
     """The result of a comparison.
 
-    ``name`` describes the subject. ``busy`` is True if a command is changing the subject. ``has_peers`` is True if the
-    cluster service compares and repairs the subject's tables. ``members`` are the containers of a damaged network,
-    which must be compared after the network's repair. ``failures`` are the errors of the repair.
+    ``name`` describes the subject. ``busy`` is True if a command is changing the subject. ``has_peers`` is True for a
+    cluster network, whose tables `Verify` compares and repairs. ``members`` are the containers of a damaged network,
+    which must be compared after the network's repair. ``failures`` are the errors of comparisons and repairs.
     """
 
     name: str = ""
@@ -92,10 +92,11 @@ class LinkRepair:
         self._drivers: dict[str, Driver | None] = {}
 
     def put_right(self, subject: Subject, by: str = "") -> Comparison:
-        """Compare a subject, repair the differences under a write transaction, and return both results.
+        """Compare a subject, repair the differences, and return the differences and the errors of the repair.
 
-        Because of the write transaction, no command can create or remove the subject between comparison and repair. The
-        transaction also adds the event of the repair. ``by`` names the program that made a change, or is "".
+        Except for a cluster network, one write transaction contains comparison and repair. Therefore no command can
+        create or remove the subject between them. An event reports the repair; it names ``by``, the program that made
+        the change, or "".
         """
         with self._store.read() as reader:
             compared = self.compare(reader, subject)
@@ -117,7 +118,7 @@ class LinkRepair:
             return compared
 
     def tell_resting(self, subject: Subject, by: str, seconds: float) -> None:
-        """Add the event that ``by`` repeatedly undoes the repair, and that the next repair is delayed."""
+        """Add the event that ``by`` repeatedly undoes the repair, which delays the next repair by ``seconds``."""
         values = repairs.resting(by, seconds)
         repairs.add_alone(self._store, *subject, repairs.DRIFT, values)
 
@@ -207,7 +208,7 @@ class LinkRepair:
         return netns.run_in_netns(container.sandbox_path, look, container.sandbox_inode)
 
     def _driver(self, network: NetworkRecord) -> LinkRepairer | None:
-        """Return the driver of a network whose links the agent repairs now, else None."""
+        """Return the network's driver, or None if the network's links must not or cannot be repaired."""
         if network.phase != "live" or network.config_only or not self._may_repair(network):
             return None
         if network.driver not in self._drivers:

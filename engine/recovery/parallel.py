@@ -56,9 +56,9 @@ class _Pool:
 def run(jobs: Iterable[Job], width: int = 0) -> dict[str, Failure]:
     """Run all jobs and return the errors of those that failed, by name; blocks until every job has ended.
 
-    If a job fails and may succeed later, the jobs that need it are not run, and are failures. ``width`` is the number
-    of parallel processes; 0 means one for each processor that this process may use. Jobs that need each other in a
-    circle run too, in any order.
+    If a job fails with `Failure.may_pass`, the jobs that need it are not run, and have the same failure. ``width`` is
+    the number of parallel processes; 0 means one for each processor that this process may use. Jobs that need each
+    other in a circle run too, in any order.
     """
     pool, width = _Pool(list(jobs)), width or len(os.sched_getaffinity(0))
     poll = select.poll()

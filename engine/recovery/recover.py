@@ -137,10 +137,11 @@ def _drivers(reader: Reader) -> set[str]:
 def repair(host: Host, drivers: Collection[str] | None = None, *, whole: bool = True, cause: str = "") -> None:
     """Repair the kernel state that all networks of a driver share, such as a flushed firewall table.
 
-    ``drivers`` are the types of the drivers in use; if None, the types are read from the store. If ``whole`` is true,
-    only the state of drivers that report damage is compared with the records and repaired. If ``whole`` is false, the
-    state of every driver is. Callers pass false after a killed command, which may have made only a part of its changes.
-    The event of a repair names ``cause``; if it is "", the cause is another program.
+    ``drivers`` are the types of the drivers in use; if None, the types are read from the store. With ``whole``, only
+    the state of drivers that report damage is compared with the records and repaired. Without ``whole``, the state of
+    every driver is compared and repaired. Callers pass false after a killed command, because drivers do not report
+    changes that the command made only partly. The event of a repair names ``cause``; if it is "", the cause is another
+    program.
     """
     if drivers is None:
         with host.store.read() as reader:
@@ -290,9 +291,11 @@ def hold_shared_lock(host: Host) -> None:
 
 
 def finish_in_background(host: Host, removed: int) -> None:
-    """Start a process that deletes the remaining kernel objects of up to ``removed`` removed networks.
+    """Start a process that deletes the kernel objects which removed networks have left.
 
-    The process takes over the intents of this process. If it is killed, the next command deletes the rest.
+    Does nothing if the number ``removed`` of these networks is small, because then no kernel objects are left. The
+    started process takes over the intents of this process. If the started process is killed, the next command deletes
+    what remains.
     """
     if removed < activate.MANY:
         return

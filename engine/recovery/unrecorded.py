@@ -1,6 +1,6 @@
 """Find hawse's objects without a record, and make records from the kernel's data and the runtime's files.
 
-Such a record has only values that the kernel shows: a network's subnets and options, but not its name and labels.
+Such a record lacks the values that neither of them has, such as the name and the labels of a network.
 """
 
 from __future__ import annotations

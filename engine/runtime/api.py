@@ -101,10 +101,10 @@ class ProcessState:
     """The current state of a container's process.
 
     ``started_at`` and ``finished_at`` are in Unix seconds. They are 0 before the process has started or finished.
-    ``stopped`` is true if the process ended after a `StopRequest`. ``restart`` is the value of that request.
-    ``stopping`` is true if the request came from ``stop`` or ``restart``, and not from ``kill``. ``killed`` is true if
-    SIGKILL was sent when the time of the request was over. ``oom_killed`` is true if the kernel
-    killed the process because memory ran out.
+    ``stopped`` is true if the process ended after a `StopRequest`. ``restart`` is `StopRequest.restart` of this
+    request. ``stopping`` is true if the request came from ``stop`` or ``restart``, and not from ``kill``. ``killed`` is
+    true if SIGKILL was sent after `StopRequest.seconds`. ``oom_killed`` is true if the kernel killed the process
+    because memory ran out.
     """
 
     running: bool
@@ -181,7 +181,7 @@ class Runtime(Protocol):
         """
 
     def knows(self, container_id: str) -> bool:
-        """Return whether the runtime has a running process of the container, even if its files were deleted."""
+        """Return whether the container has a running process, even if the container's files were deleted."""
 
     def signal(self, container_id: str, number: int) -> None:
         """Send a signal to the container's first process; does nothing if the process has ended."""
@@ -197,9 +197,10 @@ class Runtime(Protocol):
         """
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
-        """Let the supervisor execute a program for the container after ``delay`` seconds, until the program succeeds.
+        """Let the supervisor execute a program for the container after ``delay`` seconds.
 
-        Returns the identity of the supervisor (`process.identity`). Raises `RuntimeFailure`.
+        The supervisor executes the program again until the program succeeds. Returns the identity of the supervisor
+        (`process.identity`). Raises `RuntimeFailure`.
         """
 
     def cancel_restart(self, container_id: str) -> None:
@@ -236,7 +237,7 @@ class Runtime(Protocol):
     def watch_end(self, container_id: str, *, next_run: bool) -> EndWatch:
         """Return a descriptor that is readable at the end of the container's run.
 
-        ``next_run`` is for a container whose process is not started yet: the watch is then for its next run.
+        With ``next_run``, a container without a process is accepted too; its next run is then watched.
         """
 
     def exec(self, container_id: str, request: ExecCreate, stdio: Stdio) -> int:
@@ -261,8 +262,8 @@ WaitReadable = Callable[[Sequence[int]], Sequence[int]]
 class Attachment(Protocol):
     """An open connection to a container's streams.
 
-    ``detached`` is True if the user detached. `run` calls ``tell`` with "resize" and the terminal's new size, and with
-    "detach".
+    ``detached`` is True if the user detached. `run` calls ``tell`` with "resize" and the new size when the size of the
+    terminal changes, and with "detach" when the user detaches.
     """
 
     tell: Callable[[str, Mapping[str, str]], None]
@@ -300,7 +301,7 @@ class ContainerStreams(Protocol):
         """Return the output that has arrived, with its stream ("stdout" or "stderr"); blocks if there is none."""
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input, or its end for b""; return False if no process reads the input any more."""
+        """Send data to the standard input; b"" ends the input. Return False if no process reads the input any more."""
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of the container's terminal."""

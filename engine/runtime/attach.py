@@ -52,7 +52,7 @@ class SupervisedStreams:
         return output
 
     def send_input(self, data: bytes) -> bool:
-        """Send data to the standard input, or its end for b""; return False if no process reads the input any more."""
+        """Send data to the standard input; b"" ends the input. Return False if no process reads the input any more."""
         return self._send(protocol.frame(protocol.STDIN, data))
 
     def resize(self, rows: int, columns: int) -> None:
@@ -108,7 +108,8 @@ class SupervisedAttachment:
     """Implements `engine.runtime.api.Attachment`.
 
     ``exit_code`` is the container's exit code if the container ended during `run`. ``detached`` is True if the user
-    typed ctrl-p ctrl-q. The function ``tell`` is called with "resize" and the new size, and with "detach".
+    typed ctrl-p ctrl-q. `run` calls ``tell`` with "resize" and the new size when the size of the terminal changes, and
+    with "detach" when the user detaches.
     """
 
     tell: Callable[[str, Mapping[str, str]], None] = staticmethod(lambda *_: None)

@@ -2,8 +2,8 @@
 
 Otherwise a resident process, and every container that it starts, would stay in the control group of the command that
 started the process. The end of that command's session or systemd unit would then kill them all. The control group
-``/hawse/shared`` is beside systemd's, as Docker's ``/docker`` is. It has no subgroups, so that ``/hawse`` can have
-other groups. This module has few imports, because the supervisor uses it.
+``/hawse/shared`` is beside systemd's, as Docker's ``/docker`` is. ``/hawse`` itself has no processes, so that it can
+have other subgroups. This module has few imports, because the supervisor uses it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _FULL = 1 << 20
 
 
 class Connection:
-    """A connection from a client to the supervisor; neither sending nor receiving frames blocks."""
+    """A connection from a client to the supervisor; sends and receives frames without blocking."""
 
     def __init__(self, loop: Loop, connection: socket.socket) -> None:
         self.on_frame: Callable[[Connection, int, bytes], None] = lambda *_: None

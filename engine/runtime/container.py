@@ -73,7 +73,11 @@ class Container:
     # -------------------------------------------------------------------------------------------- birth
 
     def create(self, connection: Connection, mounts: int, network: int, own_pid_namespace: int) -> None:
-        """Fork the container's first process. ``connection`` gets a reply when the process's namespaces exist."""
+        """Fork the container's first process. ``connection`` gets a reply when the process's namespaces exist.
+
+        ``mounts`` and ``network`` are descriptors of the client's namespaces, ``own_pid_namespace`` is a descriptor of
+        the supervisor's.
+        """
         self._asked = connection
         self.streams.open_fifos()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -131,7 +135,11 @@ class Container:
         crun.restore_state(self._kept)
 
     def adopt(self) -> bool:
-        """Take over a container's process whose supervisor has ended; return False if the process does not exist."""
+        """Take over a container's process from an ended supervisor; return False if there is nothing to take over.
+
+        The result is False if the end of the process is recorded, or if the process never executed the command. Such a
+        process is killed. If a started process has ended meanwhile, the exit code `LOST` is recorded.
+        """
         known = self.directory.read("process")
         if known is None or self.directory.read("exit") is not None:
             return False
@@ -139,7 +147,7 @@ class Container:
         pidfd = process.open_pidfd(self.pid, self.pid_start)
         started = self.directory.read("started") is not None
         if pidfd is not None and not started and _never_executed(self.pid, self.directory.path):
-            os.kill(self.pid, signal.SIGKILL)  # it waits for a message that the ended supervisor cannot send
+            os.kill(self.pid, signal.SIGKILL)  # the process waits for a message of the supervisor that has ended
             os.close(pidfd)
             return False
         if pidfd is None and not started:
@@ -170,7 +178,7 @@ class Container:
         return {"ok": True, "pid": self.pid, "start": self.pid_start}
 
     def start(self, connection: Connection) -> None:
-        """Let the process execute the command. ``connection`` gets a reply when this has succeeded or failed."""
+        """Let the process execute the command. ``connection`` gets a reply after the execution or its failure."""
         if self.stage != "waiting":
             connection.reply({"ok": True})
             return
@@ -256,7 +264,7 @@ class Container:
             self._channel = None
 
     def _hold_mounts(self, fds: list[int]) -> None:
-        """Keep the mount namespace that the child has sent open. A child with its own pid namespace sends none."""
+        """Hold the mount namespace that the child has sent. A child with its own pid namespace sends none."""
         for fd in fds:
             self._mounts.take(fd)
 
@@ -324,8 +332,7 @@ class Container:
     def _cause(self) -> dict[str, bool]:
         """Return the fields of the file ``exit`` that say why the process ended.
 
-        The kernel log is read only if the process was killed, no client has requested the end, and no client handles
-        it.
+        The kernel log is read only after a SIGKILL, and only if no client has requested or handles the end.
         """
         told = self.stop_order.outcome()
         if self.exit_code != 128 + signal.SIGKILL or told or self._holders:
@@ -333,9 +340,9 @@ class Container:
         return {"oom": True} if _kernel_log.killed_for_memory(self.pid, self.pid_start) else {}
 
     def _expect_settlement(self) -> None:
-        """Register, but do not run, the job for the command ``on_exit``, because the container has ended.
+        """Register the job for the command ``on_exit``, because the container has ended; do not run the job yet.
 
-        If the user has requested a restart, the next supervisor runs the job if this one is killed.
+        If the user has requested a restart, the job is durable: after a kill of this supervisor, the next one runs it.
         """
         if self.spec["on_exit"]:
             self._job = Job(os.path.basename(self.directory.path), self.spec["on_exit"], self.spec["on_exit_env"])
@@ -347,7 +354,7 @@ class Container:
         return {"exit": self.exit_code, "at": self.ended_at}
 
     def _record(self, name: str, document: dict[str, Any], retry: float = 0.0) -> None:
-        """Write one of the container's files; after an error, repeat the attempt until the container is removed."""
+        """Write one of the container's files; after an error, try again later, unless the container was removed."""
         known = (self.directory.read("process") or {}) if retry else {}
         if retry and (known.get("pid"), known.get("start")) != (self.pid, self.pid_start):
             return  # the container was removed or started again
@@ -359,7 +366,7 @@ class Container:
             return
 
     def hold(self) -> None:
-        """Prevent ``on_exit`` from running until `release` is called, because a client does its work."""
+        """Prevent ``on_exit`` from running until `release` is called, because a client does the work of ``on_exit``."""
         self._holders += 1
 
     def release(self) -> None:
@@ -394,9 +401,9 @@ class Container:
 
 
 def _fork(spec: Mapping[str, Any], inherited: init.ChildSetup, own_pid_namespace: int) -> int:
-    """Fork a child into a new pid namespace and return its pid to the parent.
+    """Fork a child and return its pid to the parent. Without ``--pid host``, the child is in a new pid namespace.
 
-    Only children enter the new pid namespace. The parent switches back to its own pid namespace for later forks.
+    The parent does not enter the new pid namespace, and sets its own pid namespace again for later forks.
     """
     if not spec["pid_host"]:
         syscalls.unshare(syscalls.CLONE_NEWPID)

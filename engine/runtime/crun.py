@@ -1,8 +1,8 @@
 """Run crun (an OCI runtime), which creates the containers of images and directories.
 
 This module makes crun's command lines, finds crun's files and converts crun's error messages. In a directory below
-HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. Because hawse switches
-crun's control groups off, it only removes crun's entry when a container ends.
+HAWSE_RUN, crun keeps one entry for each container, and a cache of compiled system call filters. When a container ends,
+hawse removes only this entry, because hawse has disabled crun's control groups.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def restore_state(kept: Mapping[str, int]) -> None:
 def unstarted(bundle: str) -> list[int]:
     """Return the pids of the processes that still run crun to create the container of a bundle.
 
-    The container's waiting first process is one of these processes, because this process executes crun until ``start``.
+    The container's first process is one of these processes, because until ``start`` it still executes crun.
     """
     option, pids = [b"--bundle", os.fsencode(bundle)], []
     for name in os.listdir("/proc"):

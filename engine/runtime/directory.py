@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-_WRITERS = 100  # maximum attempts to remove a directory, because other processes may still create files in it
+_WRITERS = 100  # maximum attempts to remove a directory; an attempt fails if another process creates a file in it
 _MOUNT_POINTS = ("rootfs", "dev")
 CONTAINERS = "containers"
 """The subdirectory of HAWSE_RUN that holds the directories of all containers."""
 ENDED = "ended"
 """The subdirectory of HAWSE_RUN that has an empty file for each container with a file ``exit``.
 
-Every command looks for such containers, and must not read the directories of a thousand running containers.
+Every command searches for ended containers. With these files, it need not read the directories of all running ones.
 """
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -42,7 +42,7 @@ def crun_root(run: str) -> str:
 
 
 def open_own(path: str) -> int:
-    """Open one of hawse's files for reading; raises PermissionError if it belongs to another user.
+    """Open one of hawse's files for reading; raises PermissionError if its owner is neither root nor this user.
 
     A symbolic link is not followed.
     """

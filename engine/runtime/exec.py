@@ -2,8 +2,9 @@
 
 The calling process forks twice. The first child enters the container's namespaces and exits with the command's exit
 code. The second child is created in the container's pid namespace and becomes the command. Both children have their own
-sessions, so that the command continues if the caller is interrupted, as with Docker. Through the second child,
-processes of the container cannot access memory or file descriptors of the host.
+sessions, so that the command continues if the caller is interrupted, as with Docker. Processes of the container see the
+second child in /proc. They cannot read its memory or its descriptors, because the child hides them until it executes
+the command.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def delay_seconds(failures: int) -> float:
 
 
 class Ward:
-    """One process that the guard keeps running; ``hello`` and ``ping`` are bytes that the process answers."""
+    """One process that the guard keeps running; ``hello`` and ``ping`` are messages that the process answers."""
 
     def __init__(self, loop: Loop, run: str, name: str, hello: bytes, ping: bytes) -> None:
         self._loop, self._run, self._name, self._hello, self._ping = loop, run, name, hello, ping
@@ -65,7 +65,7 @@ class Ward:
 
     @property
     def needed(self) -> bool:
-        """Whether the process is connected, or must run because it has not ended by itself."""
+        """Whether the guard has a connection to the process, or the record of the process says that it must run."""
         return self._connection is not None or guarded.is_saved(self._run, self._name)
 
     def look(self) -> None:
@@ -118,7 +118,7 @@ class Ward:
             self._loop.after(delay_seconds(self._failures) + record["delay"], self._start)
 
     def _start(self) -> None:
-        """Start the process, unless it runs or nothing needs it."""
+        """Start the process if it must run but does not accept a connection."""
         record = guarded.load(self._run, self._name)
         self._starting = record is not None and not self._connect()
         if record is not None and self._starting:
@@ -149,9 +149,10 @@ class Ward:
         self._start_later()
 
     def _has_failed(self) -> bool:
-        """Return whether the started process has ended, and no process has taken its lock for a short time.
+        """Return whether the started process has ended, and its lock file has been without a holder for a short time.
 
-        The first process of a supervisor always ends, after it has forked the supervisor.
+        The lock is checked, because the first process of a supervisor ends after it has forked the supervisor. The
+        supervisor takes the lock within `_FORK_SECONDS`.
         """
         if process.stat_fields(self._child) or resident.holder(self._run, f"{self._name}.lock"):
             self._vanished = math.inf
@@ -187,7 +188,10 @@ class Watch:
         return stopped or (self._unanswered and self._hangs(pid, state))
 
     def _hangs(self, pid: int, state: bytes) -> bool:
-        """Return whether the main thread has slept too long without processor time; False if it waits for a disk."""
+        """Return whether the main thread has slept for `HANG_SECONDS` without processor time.
+
+        Waiting for a disk does not count as sleep.
+        """
         used = _processor_time(pid)
         if state != b"S" or used != self._used:
             self._used, self._asleep = used, time.monotonic()

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 AGENT, SUPERVISOR, GUARD = "agent", "supervisor", "guard"
 JOIN_SECONDS = 0.5
-"""Seconds after its start in which a process starts no guard, so that the command which started it gets the processor.
+"""Seconds for which a new agent or supervisor waits before it starts a guard.
 
-A guard that starts afterwards ends immediately if the host has a guard.
+Until then, the command that needs the new process gets the processor.
 """
 CHECK_INTERVAL_SECONDS = 3.0
 """Seconds between two checks whether the record exists and the guard is not stopped."""
@@ -118,7 +118,8 @@ def start_guard(run: str) -> int:
 def needs_guard(run: str) -> bool:
     """Return whether the agent or the supervisor must run but was killed together with the guard.
 
-    Returns False in another network namespace than theirs. Takes some microseconds if the guard runs.
+    Returns False if this process is in another network namespace than agent and supervisor. Takes some microseconds if
+    the guard runs.
     """
     saved = [name for name in (AGENT, SUPERVISOR) if is_saved(run, name)]
     if not saved or not _is_free(run, GUARD) or not any(_is_free(run, name) for name in saved):

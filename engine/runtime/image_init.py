@@ -4,6 +4,7 @@ This process exchanges one-letter messages with the supervisor over one socket:
 
 - It sends ``R`` when the network namespace exists.
 - It lets crun create everything else while the network is being configured.
+- If a terminal was requested, it sends ``T`` with the terminal's master.
 - It sends ``P`` with the pid of the container's first process. The first process waits for ``crun start``.
 - When it receives ``G``, it executes ``crun start``, which lets the first process execute the command.
 - If a step fails, it sends ``E`` with the reason.

@@ -67,9 +67,9 @@ def run(spec: Mapping[str, Any], birth: ChildSetup) -> NoReturn:
 
 
 def send_mounts(spec: Mapping[str, Any], birth: ChildSetup, text: bytes, pid: int | str = "self") -> None:
-    """Send a message to the supervisor, with a process's mount namespace if it uses the host's pid namespace.
+    """Send a message to the supervisor; with ``--pid host``, also send the mount namespace of the process ``pid``.
 
-    The supervisor itself may lack the right to open that namespace, because the process hides itself.
+    The supervisor may lack the right to open this namespace, because the process ``pid`` hides itself.
     """
     if not spec["pid_host"]:
         birth.channel.send(text)
@@ -127,7 +127,7 @@ def silence() -> None:
 
 
 def enter_namespaces(spec: Mapping[str, Any], birth: ChildSetup) -> None:
-    """Join the caller's mount tree and the requested network namespace, and create all other namespaces.
+    """Join the requested network namespace, and create new mount, UTS and IPC namespaces.
 
     The new mount namespace is a copy of the caller's mount namespace.
     """

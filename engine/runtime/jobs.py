@@ -92,7 +92,7 @@ class Jobs:
         self._start()
 
     def drop(self, job: Job | None) -> None:
-        """Remove a job that is done or not needed; idempotent. If its program runs, it continues."""
+        """Remove a job that is done or not needed; idempotent. A program that already runs is not ended."""
         if job is None or self._jobs.get(job.container_id) is not job:
             return
         del self._jobs[job.container_id]
@@ -132,7 +132,10 @@ class Jobs:
         self._start()
 
     def _fail(self, job: Job) -> None:
-        """Schedule another execution of a failed job's program, unless the job was replaced or removed."""
+        """Schedule another execution of a failed job's program, unless the job was replaced or removed.
+
+        A job that is not durable is removed if the container's files have been deleted, because its work is done.
+        """
         if self._jobs.get(job.container_id) is not job:
             return
         if not job.durable and not ContainerDirectory(self._run, job.container_id).exists():

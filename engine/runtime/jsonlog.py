@@ -95,7 +95,7 @@ class LogWriter:
                 self._write_rotating(entries)
 
     def _begin(self) -> None:
-        """Open the log. If the disk is full, the next entry tries again."""
+        """Open the log. If the disk is full, the log is opened before the next entry is written."""
         if not self._path:
             return
         try:
@@ -159,7 +159,7 @@ class LogWriter:
             self._compress()
 
     def _recover(self) -> None:
-        """Finish a rotation that a killed supervisor began, or delete a new file without an entry."""
+        """Finish a rotation that a killed supervisor began, or delete its new file if that has no complete entry."""
         with open(self._path + NEXT, "rb") as file:
             begun = b"\n" in file.read(_ENTRY_LIMIT) or not os.path.exists(self._path)
         if begun:

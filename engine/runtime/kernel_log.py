@@ -24,7 +24,7 @@ class KernelLog:
 
     def __init__(self) -> None:
         self._fd, self._opened = -1, False
-        self._killed: dict[int, float] = {}  # from pid to the seconds since boot, without time in suspend
+        self._killed: dict[int, float] = {}  # pid: time of the kill in seconds since boot, without time in suspend
 
     @property
     def readable(self) -> bool:

@@ -1,8 +1,8 @@
 """The runtime of this host, with which commands manage containers by files, kernel state and the supervisor.
 
-Only creating processes, attaching to containers and waiting for their ends need the supervisor. If the supervisor was
-killed while containers run, the next command on such a container starts a new supervisor. A supervisor that a signal
-has stopped is killed and replaced (`peer.await_answer`), so no command waits for it.
+The supervisor is needed to create, stop and restart processes, to attach to containers, and to wait for their ends. If
+the supervisor was killed while containers run, the next command on such a container starts a new supervisor. A
+supervisor that a signal has stopped is killed and replaced (`peer.await_answer`), so no command waits for it.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class LocalRuntime:
         return self.state(container_id).running
 
     def _await_files(self, directory: ContainerDirectory) -> None:
-        """Wait for the supervisor if the container's files are missing, because it writes them again."""
+        """Wait for the supervisor if the container's files are missing, because the supervisor writes them again."""
         if not directory.exists():
             supervisor_client.connect(self.run).close()
 
@@ -179,9 +179,10 @@ class LocalRuntime:
             self.wait(container_id, None if limit is None else limit + _DEATH)
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
-        """Let the supervisor execute a program for the container after ``delay`` seconds, until the program succeeds.
+        """Let the supervisor execute a program for the container after ``delay`` seconds.
 
-        Returns the supervisor's identity. Raises `RuntimeFailure`.
+        The supervisor executes the program again until the program succeeds. Returns the supervisor's identity. Raises
+        `RuntimeFailure`.
         """
         request = {"op": "schedule", "id": container_id, "delay": delay, "argv": list(argv), "env": dict(env)}
         return str(self._ask(request)["owner"])
@@ -239,8 +240,7 @@ class LocalRuntime:
     def _has_begun(self, directory: ContainerDirectory) -> bool:
         """Return whether crun has created and started a container.
 
-        A hostfs container (a container on the host's own files) does not use crun. The function returns True for a
-        hostfs container.
+        Returns True also for a hostfs container (a container on the host's own files), which does not use crun.
         """
         spec = directory.read("spec")
         return directory.read("started") is not None or spec is None or spec["rootfs"] == "/"

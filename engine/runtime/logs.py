@@ -40,7 +40,7 @@ def read(
 ) -> Iterator[LogLine]:
     """Yield the entries of the log at ``path``, oldest first; none if the file is missing.
 
-    ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). The function returns a
+    ``ask_to_wait`` is called only if the caller also wants new lines (as ``logs --follow``). ``ask_to_wait`` returns a
     connection that becomes readable when the container has ended and its log is complete. ``wait`` waits for new lines.
     """
     lines = _follow(path, options.tail, ask_to_wait, wait) if options.follow else _present(path, options.tail)
@@ -113,8 +113,8 @@ class _File:
     def skip(self, count: int) -> tuple[int, int]:
         """Seek to the last ``count`` lines of the file; return two numbers.
 
-        The first number says how many of these lines the file has. The second number says how many lines `lines` must
-        skip (its argument ``skipped``). It is 0 unless the file is compressed.
+        The first number says how many of these lines the file has. The second number is the argument ``skipped`` for
+        `lines`. If the file is not compressed, the second number is 0.
         """
         if self.compressed:
             total = sum(1 for _ in self._decompressed())

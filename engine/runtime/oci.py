@@ -83,8 +83,8 @@ def process(
 ) -> Json:
     """Return the OCI description of a process.
 
-    A process of a user other than root has no capabilities. When the process executes a file, the process may gain the
-    capabilities in the bounding set.
+    A process of a user other than root has no capabilities. By executing a set-user-ID file or a file with
+    capabilities, such a process may gain those in the bounding set.
     """
     names = capability_names(capabilities)
     held = [] if identity.uid else names

@@ -11,8 +11,8 @@ belong to the same user, and must have every right that the server has:
 - Same user namespace: a process has all capabilities in a user namespace that it created.
 - All capabilities of the server, normally including CAP_SYS_ADMIN.
 - No more seccomp filters than the server.
-- Same network namespace, for the supervisor only. When a container ends, the supervisor executes a command in its own
-  network namespace, which is the host of that container. The agent executes nothing for its clients.
+- Same network namespace, for the supervisor only. When a container ends, the supervisor executes ``on_exit`` in the
+  supervisor's own network namespace. The agent executes nothing for its clients.
 
 The mount namespace is not compared. Each ``ip netns exec`` creates a new mount namespace, and a peer's capabilities are
 enough to enter any other mount namespace. Labels of security modules are not compared, because these modules control
@@ -206,8 +206,9 @@ def connect(run: str, name: str, timeout: float = CONNECT_TIMEOUT_SECONDS) -> so
 def await_answer(connection: socket.socket, seconds: float | None) -> bool:
     """Wait until the server's answer or the end of the connection can be read; return False after ``seconds``.
 
-    A server that a signal has stopped (SIGSTOP) is killed, at first within `STOPPED_SECONDS`. The connection then ends,
-    and the caller can start another server. A server that is only slow is not killed.
+    A server that a signal has stopped (SIGSTOP) is killed. The connection then ends, and the caller can start another
+    server. If the server was stopped before this call, the kill comes after `STOPPED_SECONDS`. A server that is only
+    slow is not killed.
     """
     end, pause, stopped = time.monotonic() + (math.inf if seconds is None else seconds), STOPPED_SECONDS / 2, False
     readable = select.poll()

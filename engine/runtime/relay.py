@@ -53,7 +53,10 @@ def _copy(master: int, ended: int, stdio: Stdio, *, stdin: bool) -> bool:
 
 
 def _leave_reader(master: int) -> None:
-    """Fork a process that reads the output of the command's terminal until no process has the terminal open."""
+    """Fork a process that reads the output of the command's terminal until no process has the terminal open.
+
+    Without this process, the kernel would send SIGHUP to the command when the terminal's master is closed.
+    """
     if os.fork():
         return
     with suppress(OSError):

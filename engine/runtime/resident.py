@@ -126,9 +126,9 @@ def _inode(run: str, name: str) -> int:
 def claim(run: str, name: str) -> socket.socket | None:
     """Reserve an abstract socket address for the resident process ``name`` of ``run``, until the result is closed.
 
-    When another program deletes a lock file, the running process loses its lock. The address is not a file, so it
-    cannot be deleted. Returns None if a process of the same directory has the address. If a foreign process has the
-    address, the start continues without it.
+    When another program deletes a lock file, the lock no longer prevents a second process. The address is not a file,
+    so it cannot be deleted. Returns None if a process of the same directory has the address. If a foreign process has
+    the address, returns an unbound socket, so that the start can continue.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     address = f"\0hawse/{name}/{zlib.crc32(os.fsencode(run)):08x}{run[-64:]}".encode("utf-8", "surrogateescape")[:107]
@@ -158,6 +158,6 @@ def _is_claimed(run: str, address: bytes) -> bool:
 
 
 def turn_away(holder: socket.socket) -> None:
-    """Close a connection to a claimed address. The event loop calls this when the address is readable."""
+    """Accept and close a connection to a claimed address. The event loop calls this when ``holder`` is readable."""
     with contextlib.suppress(OSError):
         holder.accept()[0].close()

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERVAL_SECONDS = 0.25  # between two checks; a check costs four system calls
-LOOKS_LIMIT = 2  # maximum number of checks during one change
+LOOKS_LIMIT = 2  # maximum number of checks that wait for the end of a change
 
 
 class RunWatch:
-    """The last known state of directories: the inode and the modification time of each."""
+    """Compares the inodes and modification times of directories with those that `accept` has saved."""
 
     def __init__(self, run: str, names: Sequence[str]) -> None:
         self._paths = [run, *(os.path.join(run, name) for name in names)]
@@ -28,8 +28,8 @@ class RunWatch:
     def has_changed(self) -> bool:
         """Return whether a directory has changed since the last call of `accept`; checks at most four times a second.
 
-        A change may be the deletion of many files. Therefore the result is False until two checks in a row see the same
-        state, or `LOOKS_LIMIT` checks have seen different states.
+        Another program may need some time to delete many files. Therefore a change is reported only when two checks in
+        a row see the same inodes and times, or after `LOOKS_LIMIT` checks that saw different ones.
         """
         now = time.monotonic()
         if now < self._next:
@@ -45,7 +45,7 @@ class RunWatch:
         return True
 
     def accept(self) -> None:
-        """Save the state of the last check as the known state."""
+        """Save the inodes and times of the last check, with which `has_changed` compares the next ones."""
         self._known = self._seen
 
 

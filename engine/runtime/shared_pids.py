@@ -65,7 +65,7 @@ def open_of(pid: int | str) -> int:
 
 
 def _is_at(namespace: os.stat_result, entry: str) -> bool:
-    """Return whether the process with this entry in /proc is in a mount namespace."""
+    """Return whether the process ``entry`` of /proc is in the mount namespace ``namespace``."""
     try:
         return os.path.samestat(namespace, os.stat(f"/proc/{entry}/ns/mnt"))
     except OSError:

@@ -114,7 +114,7 @@ class Streams:
         self.resume()
 
     def feed(self, data: bytes) -> None:
-        """Write ``data`` to standard input; b"" closes it if the container has the option stdin_once."""
+        """Write ``data`` to standard input. With b"", close the input if the container has the option stdin_once."""
         if data:
             self._unsent += data
         elif self._spec["stdin_once"] and not self._spec["tty"]:
@@ -188,7 +188,7 @@ class Streams:
         return bool(data)
 
     def _first_words(self, data: bytes, kind: int) -> bytes:
-        """Convert a message of crun about a command that cannot be executed to the message of runc.
+        """If ``data`` is crun's message that the command cannot be executed, return the message of runc instead.
 
         Only the first output of a container can be such a message. All other output is returned unchanged.
         """

@@ -374,7 +374,7 @@ def main(run: str) -> None:
     os.umask(0o077)
     lock = os.open(os.path.join(run, LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     # Claim the address before the lock. After another program has deleted the lock file, the running supervisor locks a
-    # new file. A second supervisor must not take this lock, not even until it ends.
+    # new file. A second supervisor must not hold this lock, not even for the moment until it ends.
     claimed = resident.claim(run, SOCKET)
     if claimed is None or not resident.try_lock(lock):
         return
