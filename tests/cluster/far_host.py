@@ -24,7 +24,7 @@ def inside(host, script, name="app"):
 
 
 def asked(found):
-    """Return whether the agent of the other host has answered."""
+    """Return whether the trace ``found`` has an answer of the agent on the other host."""
     return not any("gives no answer" in hop["detail"] for hop in found["hops"])
 
 
@@ -68,10 +68,10 @@ class FarHost:
             self.host.run(*enter, "sh", "-ec", script)
 
     def trace(self, *argv):
-        """Trace from the other host. If this host's answer comes too late because of heavy load, trace again."""
+        """Trace from ``b``, and once more if ``a`` did not answer in time, because the machine may be busy."""
         found = trace(self.near, *argv)
         return found if asked(found) else trace(self.near, *argv)
 
     def names(self, hop):
-        """Return whether a hop or a culprit is on this host."""
+        """Return whether a hop or a culprit is on ``a``."""
         return f"({self.host.underlay})" in hop["where"]

@@ -1,9 +1,8 @@
-"""Send requests that no hawse command sends to a server of the cluster, with the host certificate in the directory
-ROOT.
+"""Send a server of the cluster requests that no hawse command sends.
 
-Usage: ``intruder.py ROOT``. Each input line ``[URL, NAME, PATH, BODY]`` (JSON) opens one connection. The server must
-show a certificate for NAME from the cluster's authority. The program answers each line with ``["ok", DOCUMENT]`` or
-``["refused", TEXT]``.
+Usage: ``intruder.py ROOT``. The program shows the host certificate in the directory ROOT. Each input line
+``[URL, NAME, PATH, BODY]`` (JSON) opens one connection. The server must show a certificate for NAME from the cluster's
+authority. The program answers each line with ``["ok", DOCUMENT]`` or ``["refused", TEXT]``.
 """
 
 import json

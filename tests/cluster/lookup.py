@@ -1,6 +1,6 @@
 """Check name resolution inside a container.
 
-Each input line is ``NAME ADDRESS``. The program prints each line whose NAME does not resolve to ADDRESS.
+Each input line is ``NAME ADDRESS``. The program prints each NAME that does not resolve to its ADDRESS.
 """
 
 import sys

@@ -42,9 +42,7 @@ def echo_request():
 
 
 def first(check):
-    """Call ``check`` repeatedly. Return the moment when ``check`` was first true, or infinity if ``check`` was never
-    true.
-    """
+    """Call ``check`` until it returns true, and return the time. Return infinity after `PATIENCE` seconds."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if check():

@@ -11,7 +11,7 @@ The environment variable HAWSE_ROOT selects the host.
 - ``compact`` makes etcd drop its history of old values.
 - ``keys`` prints the hosts' public tunnel keys.
 - ``residue`` prints the etcd keys for endpoints and addresses, except those on the ingress network.
-- ``members`` prints the etcd members that vote.
+- ``members`` prints ``votes`` or ``learner`` for each etcd member.
 - ``raise_up`` activates a network on this host, like a command that is killed afterwards.
 - ``begin`` activates a network on this host, like a command that is killed before it records the activation.
 """

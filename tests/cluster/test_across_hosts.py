@@ -49,7 +49,7 @@ def test_names_aliases_and_addresses_reach_the_other_host_at_once(pair):
     assert a.ip("web", "app") in answers and b.ip("box", "app") in answers
 
 
-def test_large_packets_and_the_mtu(pair):
+def test_the_mtu_is_1450_and_larger_packets_reach_the_other_host(pair):
     a, b = pair
     assert a.hawse("exec", "web", "cat", "/sys/class/net/eth0/mtu").stdout == "1450\n"
     assert b.hawse("exec", "box", "busybox", "ping", "-c1", "-W5", "-s", "4000", "web").returncode == 0
@@ -61,7 +61,7 @@ def test_ports_are_published_only_on_the_containers_host(pair):
     assert a.peer.run("busybox", "wget", "-T2", "-qO-", f"http://{b.underlay}:8080/", check=False).returncode != 0
 
 
-def test_addresses_differ_between_hosts_and_a_taken_one_is_refused(pair):
+def test_an_address_that_another_host_uses_is_refused(pair):
     a, b = pair
     taken = a.ip("web", "app")
     refused = b.hawse(
@@ -99,7 +99,7 @@ def test_a_foreign_namespace_keeps_its_default_route(pair, netns, word, added):
     assert netns.sh("ip route") == before
 
 
-def test_a_mac_in_any_spelling(pair):
+def test_a_mac_with_hyphens_is_accepted(pair):
     a, b = pair
     b.start("own", "app", "--mac-address", "02-42-AC-11-00-98")
     assert b.hawse("exec", "own", "cat", "/sys/class/net/eth0/address").stdout == "02:42:ac:11:00:98\n"
@@ -122,7 +122,7 @@ def test_a_mac_of_another_host_is_refused_until_it_is_free(pair):
     a.hawse("rm", "-f", "thief")
 
 
-def test_a_granted_address_is_shown_as_if_it_had_been_asked_for(pair):
+def test_ipamconfig_shows_the_chosen_address_while_the_container_runs(pair):
     _, b = pair
     shown = ("inspect", "-f", "{{json .NetworkSettings.Networks.app.IPAMConfig}}", "shown")
     b.start("shown", "app")
@@ -132,7 +132,7 @@ def test_a_granted_address_is_shown_as_if_it_had_been_asked_for(pair):
     b.hawse("rm", "shown")
 
 
-def test_a_network_that_neither_host_nor_cluster_has(pair):
+def test_a_network_that_does_not_exist_gives_docker_s_error(pair):
     _, b = pair
     text = "Could not attach to network nosuch: rpc error: code = NotFound desc = network nosuch not found"
     run = ("run", "-d", "--name", "nobody", "--network", "nosuch", "hostfs", "true")
@@ -142,7 +142,7 @@ def test_a_network_that_neither_host_nor_cluster_has(pair):
     b.hawse("rm", "nobody")
 
 
-def test_a_port_that_is_taken(pair):
+def test_a_host_port_that_is_taken_gives_docker_s_error(pair):
     a, _ = pair
     refused = a.hawse(
         "run", "-d", "--name", "second", "--network", "app", "-p", "8080:80", "hostfs", "true", check=False
@@ -164,7 +164,7 @@ def test_unused_networks_are_pruned_and_those_of_other_hosts_stay(pair):
     a.hawse("network", "rm", "away")
 
 
-def test_the_gateway_bridge_comes_and_goes_with_the_need_for_it(pair):
+def test_a_container_uses_the_gateway_bridge_only_while_it_is_on_no_bridge_network(pair):
     a, _ = pair
     routes = ("exec", "web", "busybox", "ip", "route", "show", "default")
     assert "via 172.18.0.1 dev eth1" in a.hawse(*routes).stdout
@@ -189,7 +189,7 @@ def test_an_internal_overlay_has_no_way_out(pair):
     assert a.hawse("exec", "i1", "busybox", "ip", "route", "show", "default").stdout.count("default") == 0
 
 
-def test_ipv6_inside(pair):
+def test_containers_reach_each_other_by_ipv6_addresses_of_the_overlay(pair):
     a, b = pair
     a.hawse(
         "network",
@@ -211,7 +211,7 @@ def test_ipv6_inside(pair):
     assert a.hawse("exec", "s1", "busybox", "ping", "-6", "-c1", "-W5", address).returncode == 0
 
 
-def test_multicast_reaches_who_joined_on_the_other_host(pair):
+def test_multicast_reaches_a_group_member_on_the_other_host(pair):
     a, b = pair
     b.start("listener", "app", command=("python3", "-c", LISTEN))
     eventually(lambda: "listening" in b.hawse("logs", "listener").stdout)
@@ -219,7 +219,7 @@ def test_multicast_reaches_who_joined_on_the_other_host(pair):
     eventually(lambda: "to the group" in b.hawse("logs", "listener").stdout)
 
 
-def test_stop_and_start_move_names_and_peers_along(pair):
+def test_names_and_peers_follow_the_stop_and_start_of_a_container(pair):
     a, b = pair
     b.hawse("stop", "-t0", "box")
     eventually(lambda: not a.reaches("web", "box"))

@@ -68,7 +68,7 @@ def test_the_error_of_a_host_that_was_off_for_too_long_says_what_to_do(pair):
     b.hawse("swarm", "leave")
 
 
-def test_a_cluster_of_another_layout_is_refused_and_can_be_left(pair):
+def test_a_cluster_of_another_hawse_version_is_refused_and_can_be_left(pair):
     a, _ = pair
     path = a.root / "cluster" / "membership.json"
     path.write_text(path.read_text().replace(f'"layout":{membership.load(a.root).layout}', '"layout":1'))

@@ -48,7 +48,7 @@ def pair(tmp_path_factory, request):
 
 
 def findings(host, *flags) -> list[dict[str, str]]:
-    """Return the findings that are not ok, without the upstream servers, because the test's network has none."""
+    """Return the findings that are not ok, except on upstream DNS servers, which the test's network lacks."""
     checks = json.loads(host.hawse("doctor", "--format", "json", *flags, check=False).stdout)["checks"]
     return [check for check in checks if check["status"] != "ok" and check["object"] != "upstream DNS"]
 

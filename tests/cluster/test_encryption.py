@@ -69,7 +69,7 @@ def test_containers_reach_each_other(pair):
     eventually(lambda: a.reaches("v1", "v2") and b.reaches("v2", "v1"), 20)
 
 
-def test_a_host_that_cannot_encrypt_has_no_part_in_it_until_it_can(cluster, pair, tmp_path):
+def test_a_host_joins_an_encrypted_network_only_if_it_can_encrypt(cluster, pair, tmp_path):
     a, _ = pair
     third = cluster.join()
     start = ("run", "-d", "--name", "v3", "--network", "vault", "hostfs", "sleep", "1d")
@@ -96,7 +96,7 @@ def test_traffic_outlives_the_agent(pair):
     assert a.reaches("v1", there)
 
 
-def test_a_killed_tunnel_is_mended_and_nothing_takes_its_place(pair):
+def test_no_packet_passes_after_the_tunnel_was_killed_until_it_is_repaired(pair):
     a, b = pair
     there = b.ip("v2", "vault")
     for pid in pids_of(a, "wireguard-go"):
@@ -106,7 +106,7 @@ def test_a_killed_tunnel_is_mended_and_nothing_takes_its_place(pair):
     eventually(lambda: a.reaches("v1", there), 20)
 
 
-def test_nothing_of_all_this_was_on_the_wire_in_clear(cluster, pair, wire):
+def test_no_packet_of_the_tests_before_was_on_the_wire_in_clear(cluster, pair, wire):
     a, _ = pair
     cluster.everywhere(lambda host: host.hawse("rm", "-f", f"v{host.index}"))
     a.hawse("network", "rm", "vault")

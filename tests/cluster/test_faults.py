@@ -82,7 +82,7 @@ def test_a_guard_brings_a_killed_agent_back_without_any_command(three):
     eventually(lambda: b.reaches("c2", "c1"))
 
 
-def test_what_a_killed_start_made_of_a_network_goes_with_the_network(three):
+def test_the_namespace_that_a_killed_start_made_is_deleted_with_its_network(three):
     a, b, _ = three
     a.hawse("network", "create", "-d", "overlay", "--attachable", "begun")
     b.tool("begun", "begin")
@@ -91,7 +91,7 @@ def test_what_a_killed_start_made_of_a_network_goes_with_the_network(three):
     eventually(lambda: len(places(b)) == 1)
 
 
-def test_a_network_that_a_killed_command_has_left_up_goes_down(three):
+def test_the_next_agent_deactivates_a_network_that_a_killed_command_left_active(three):
     a, b, _ = three
     a.hawse("network", "create", "-d", "overlay", "--attachable", "idle")
     b.tool("idle", "raise_up")
@@ -106,7 +106,7 @@ def places(host):
     return [file for file in (host.run_dir / "overlay").glob("*") if len(file.name) == 12]
 
 
-def test_a_killed_store_comes_back(three):
+def test_a_killed_etcd_is_started_again(three):
     a = three[0]
     kill(a.pid_of("etcd"))
     eventually(lambda: a.hawse("network", "create", "-d", "overlay", "again", check=False).returncode == 0, 20)
@@ -225,7 +225,7 @@ def test_an_address_that_moves_to_another_host_reaches_the_new_place(three):
     c.hawse("rm", "-f", "mover")
 
 
-def test_a_watch_gap_with_compaction_is_caught_up(three):
+def test_the_next_agent_learns_changes_that_etcd_no_longer_has_in_its_history(three):
     a, b, c = three
     kill(b.agent_pid())
     c.start("gap", "app")
@@ -262,7 +262,7 @@ def test_a_host_that_died_and_lost_its_kernel_state_comes_back(three):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", [1, 0], ids=["worker", "manager"])
-def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_always_to_run(three, which):
+def test_a_rebooted_host_rejoins_with_its_addresses_and_its_containers_with_restart_always(three, which):
     host, other = three[which], three[2]
     host.start("kept", "app", "--restart", "always")
     address = host.ip("kept", "app")
@@ -280,7 +280,7 @@ def test_a_host_that_was_booted_anew_rejoins_with_its_addresses_and_what_is_alwa
 
 
 @pytest.mark.slow
-def test_a_boot_without_the_store_brings_back_what_does_not_need_it_and_tells(three):
+def test_a_boot_without_the_store_restores_local_containers_and_reports_the_others(three):
     manager, host, _ = three
     host.hawse("run", "-d", "--name", "local", "--restart", "always", "hostfs", "sleep", "1d")
     host.start("kept", "app", "--restart", "always")

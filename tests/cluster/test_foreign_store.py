@@ -66,7 +66,7 @@ def test_hosts_share_a_store_of_the_user_s(cluster, store):
     assert not files & {*STORE_FILES, AUTHORITY_KEY}
 
 
-def test_nothing_goes_to_a_store_in_clear_or_to_one_that_cannot_prove_who_it_is(cluster, store):
+def test_a_store_without_https_or_with_an_untrusted_certificate_is_refused(cluster, store):
     stranger = cluster.add_host()
     init = ("swarm", "init", "--advertise-addr", stranger.underlay, "--store")
     for url in ("http://root:secret@192.168.99.99:2399", "unix:///x", "ftp://192.168.99.99"):

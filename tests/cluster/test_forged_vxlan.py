@@ -25,7 +25,7 @@ def namespace(host, container: str) -> str:
 
 
 class Target:
-    """A container on an overlay network. A socket in the container receives each forged frame that enters the
+    """A container on an overlay network. A socket in the container receives the test's frames that enter the
     network.
     """
 

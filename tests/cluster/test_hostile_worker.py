@@ -141,12 +141,12 @@ def own_record(manager, host):
     return json.loads(stored(manager)[keys.node(memberships.load(host.root).node_id)])
 
 
-def test_the_store_s_own_calls_are_not_a_worker_s(evil):
+def test_a_worker_cannot_use_the_calls_of_etcd_s_own_api(evil):
     for call, body in MAINTENANCE:
         assert "a worker may not ask for" in evil.refused(f"/v3/{call}", body)
 
 
-def test_the_store_takes_nothing_from_the_network_but_from_managers(three, evil):
+def test_a_worker_cannot_send_requests_to_etcd_directly(three, evil):
     assert "refused" in evil.refused("/v3/maintenance/status", {}, url="https://192.168.99.11:2379")
     peer = {"url": "https://192.168.99.11:2380", "name": "192.168.99.11"}
     for path in ("/members", "/version", "/raft", "/v3/maintenance/snapshot"):
@@ -156,7 +156,7 @@ def test_the_store_takes_nothing_from_the_network_but_from_managers(three, evil)
     assert any(place.endswith(":2380") for place in listening)
 
 
-def test_secrets_are_not_read(three, evil):
+def test_a_worker_cannot_read_secrets(three, evil):
     for key in (keys.TOKENS, keys.SECRET, keys.LEDGER, keys.member("x"), "/", "/hawse", "/hawse/shared0"):
         assert "what all hosts share" in evil.refused("/v3/kv/range", {"key": b64(key)})
     zero = b64encode(b"\0").decode()
@@ -171,7 +171,7 @@ def test_secrets_are_not_read(three, evil):
         assert secret not in text and b64(secret) not in text
 
 
-def test_another_node_s_endpoint_stays_where_it_is(three, evil):
+def test_a_worker_cannot_release_or_restore_another_node_s_endpoint(three, evil):
     for victim in three[:2]:
         [web] = endpoints_of(three[0], victim)
         assert evil.act("release", network=web.network_id, endpoint=web.id)[0] == "ok", "of its own, it has none such"
@@ -181,7 +181,7 @@ def test_another_node_s_endpoint_stays_where_it_is(three, evil):
     assert len(endpoints_of(three[0], three[2])) == 1
 
 
-def test_another_node_s_addresses_are_not_to_be_had(three, evil):
+def test_a_worker_cannot_reserve_another_node_s_addresses(three, evil):
     [web] = endpoints_of(three[0], three[1])
     [endpoint] = endpoints_of(three[0], three[2])
     address, free = web.ipv4.partition("/")[0], web.ipv4.rpartition(".")[0] + ".77"
@@ -203,7 +203,7 @@ def fake(endpoint):
     return replace(endpoint, id="f" * 64, mac="02:42:0a:00:00:99", ipv4="", ipv6="", names=("fake",))
 
 
-def test_a_network_that_takes_no_containers_takes_none(three, evil):
+def test_a_worker_cannot_reserve_endpoints_on_a_network_that_is_not_attachable(three, evil):
     networks = three[0].hawse("network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}").stdout.split()
     closed = networks[networks.index("closed") + 1]
     [endpoint] = endpoints_of(three[0], three[2])
@@ -235,7 +235,7 @@ def test_a_worker_cannot_act_as_a_manager_or_as_another_node(three, evil):
     assert evil.act("publish", node=json.dumps(record))[0] == "ok"
 
 
-def test_a_record_that_others_could_not_use_is_not_taken(three, evil):
+def test_a_node_record_with_an_invalid_value_is_refused(three, evil):
     before = own_record(three[0], three[2])
     for lie in (
         {"data_address": "127.0.0.1"},
@@ -253,8 +253,11 @@ def test_a_record_that_others_could_not_use_is_not_taken(three, evil):
     assert own_record(three[0], three[2]) == before
 
 
-def test_it_asks_other_hosts_only_about_networks_that_it_is_on(three, evil):
-    """A worker can ask another host about the path from its own endpoints, and only within its limits."""
+def test_a_worker_asks_other_hosts_only_about_paths_from_its_own_endpoints(three, evil):
+    """A worker can ask another host only about paths from its own endpoints.
+
+    The length of an answer and the number of open questions are limited.
+    """
     a, b, c = three
     [own], [victim] = endpoints_of(a, c), endpoints_of(a, b)
     good = Question(victim.node, victim.network_id, own.id, victim.id, "tcp", 80, 4)
@@ -279,13 +282,13 @@ def test_it_asks_other_hosts_only_about_networks_that_it_is_on(three, evil):
     assert not any(key.startswith((keys.QUESTIONS, keys.ANSWERS)) for key in stored(a))
 
 
-def test_nonsense_is_refused(evil):
+def test_malformed_requests_are_refused(evil):
     for act in [*(ACTS.keys() - {"leave"}), "certificate", "join", "nosuch"]:
         for body in ({}, {"node": "{", "endpoint": "[", "network": 7}, {"seconds": "x", "request": "y"}):
             assert evil.ask(f"/hawse/{act}", body)[0] == "refused", (act, body)
 
 
-def test_its_next_certificate_names_it_and_no_manager(three, evil):
+def test_a_renewed_certificate_is_for_the_worker_whatever_its_request_names(three, evil):
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -310,7 +313,7 @@ def test_its_next_certificate_names_it_and_no_manager(three, evil):
         issued.extensions.get_extension_for_class(x509.SubjectAlternativeName)
 
 
-def test_it_cannot_pass_for_a_manager_s_server(three):
+def test_a_worker_cannot_act_as_a_manager_s_server(three):
     """A hostile worker cannot act as a manager's server.
 
     An honest worker that connects to the hostile worker sends no request, because the hostile worker shows no manager's

@@ -19,7 +19,7 @@ def managers(cluster):
     return cluster.hosts
 
 
-def test_all_of_them_manage(managers):
+def test_every_manager_can_change_the_cluster(managers):
     rows = managers[2].hawse("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}").stdout.splitlines()
     assert sorted(rows) == ["Ready Leader", "Ready Reachable", "Ready Reachable"]
     managers[1].hawse("network", "create", "-d", "overlay", "--attachable", "app")
@@ -88,7 +88,7 @@ def lookup(host, container, name):
 
 
 @pytest.mark.slow
-def test_a_manager_that_was_killed_while_joining_leaves_room_for_the_next(cluster, managers):
+def test_a_join_as_manager_that_was_killed_can_be_repeated(cluster, managers):
     late = cluster.add_host()
     joining = ("swarm", "join", "--token", cluster.token("manager"), f"{managers[1].underlay}:2377")
     process = late.begin(*joining)

@@ -85,8 +85,9 @@ def tables(host, network):
 
 
 def asked(host, container, everything):
-    """Ask a container's resolver to confirm each ``NAME ADDRESS`` line of ``everything``; return the lines
-    that fail.
+    """Resolve the names of ``everything`` in a container; return those that do not resolve to their address.
+
+    ``everything`` has a tuple (address, MAC, name) for each endpoint.
     """
     inside = ["nsenter", "-t", str(pid(host, container)), "-n", sys.executable, Path(__file__).with_name("lookup.py")]
     lines = "".join(f"{name} {address}\n" for address, _, name in everything)

@@ -42,7 +42,7 @@ def assert_outside(host):
     assert not any("etcd" in line for line in processes_of(host))
 
 
-def test_init_prints_the_join_line_and_makes_what_docker_makes(first):
+def test_init_makes_the_host_a_leader_and_creates_docker_s_networks(first):
     token = first.hawse("swarm", "join-token", "-q", "worker").stdout.strip()
     assert (
         f"    hawse swarm join --token {token} 192.168.99.11:2377\n"
@@ -118,7 +118,7 @@ def test_an_address_without_a_manager_is_reported_immediately(cluster, outsider)
     assert_outside(outsider)
 
 
-def test_a_manager_that_nothing_leads_to_is_given_up(cluster, outsider):
+def test_joining_a_manager_that_is_out_of_reach_fails_within_ten_seconds(cluster, outsider):
     join = ("swarm", "join", "--token", cluster.token())
     assert "no route to host" in refused(outsider, *join, "192.168.99.77:2377")
     with outsider.dropping("input"):
@@ -194,7 +194,7 @@ def test_a_join_that_was_killed_leaves_a_host_that_can_join(cluster, outsider):
     assert_outside(outsider)
 
 
-def test_a_store_that_cannot_start_makes_no_cluster(outsider):
+def test_init_creates_no_cluster_if_etcd_cannot_start(outsider):
     listen = f"import socket; s = socket.create_server(('{outsider.underlay}', 2380)); s.accept()"
     process = outsider.popen(sys.executable, "-c", listen)
     try:
@@ -207,7 +207,7 @@ def test_a_store_that_cannot_start_makes_no_cluster(outsider):
     assert_outside(outsider)
 
 
-def test_hawse_s_own_bridges_are_no_address_to_advertise(outsider):
+def test_init_does_not_advertise_an_address_of_hawse_s_own_bridges(outsider):
     outsider.hawse("network", "create", "mine")
     outsider.start("c1", "mine")
     for _ in range(2):  # docker_gwbridge of the first cluster stays
@@ -219,7 +219,7 @@ def test_hawse_s_own_bridges_are_no_address_to_advertise(outsider):
     assert_outside(outsider)
 
 
-def test_a_rotated_token_ends_the_old_one(cluster, first, outsider):
+def test_a_join_token_is_refused_after_its_rotation(cluster, first, outsider):
     old = cluster.token()
     assert "Successfully rotated worker join token." in first.hawse("swarm", "join-token", "--rotate", "worker").stdout
     assert cluster.token() != old

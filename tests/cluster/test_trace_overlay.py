@@ -182,7 +182,7 @@ def test_the_vxlan_device_is_down(pair):
         b.verify("app", "--fix")
 
 
-def test_the_underlay_is_too_small(pair):
+def test_the_mtu_of_the_underlay_interface_is_too_small(pair):
     _, b = pair
     b.sh("ip link set ext0 mtu 1300")
     try:
@@ -191,7 +191,7 @@ def test_the_underlay_is_too_small(pair):
         b.sh("ip link set ext0 mtu 1500")
 
 
-def test_the_network_between_the_hosts_is_too_narrow(pair):
+def test_the_mtu_between_the_hosts_is_too_small(pair):
     a, b = pair
     a.peer.run("ip", "link", "set", f"v{a.index}", "mtu", "1400")
     try:
@@ -268,7 +268,7 @@ SERVICES = {
 
 
 @pytest.mark.parametrize("target", SERVICES)
-def test_the_service_on_the_other_host(far, target):
+def test_the_service_on_the_other_host_is_the_culprit(far, target):
     found = far.trace("box", target)
     assert (found["reachable"], asked(found)) == (False, True), found
     assert (found["culprit"]["kind"], found["culprit"]["object"]) == SERVICES[target]
@@ -305,7 +305,9 @@ FAULTS = [
     ("mtu", "ext0", "host", "ip link set ext0 mtu 1300", "ip link set ext0 mtu 1500", "web"),
 ]  # fmt: skip
 PROBED = ("not-in-bridge", "container-firewall", "vxlan-blocked", "peer-table-stale", "own-firewall-damaged", "mtu")
-"""The kinds of faults that are also tested with a probe. A lost probe takes 1.3 seconds."""
+"""Kinds of faults that the tests also trace with a probe. The other kinds are traced only with ``--dry``, because each
+lost probe takes 1.3 seconds.
+"""
 
 
 @pytest.mark.parametrize(
@@ -353,7 +355,7 @@ def test_an_encrypted_network_on_the_other_host(far):
     assert far.host.verify("dusk").stdout == "ok\n"
 
 
-def test_a_silent_agent_costs_little_and_the_trace_says_so(far):
+def test_a_stopped_agent_on_the_other_host_does_not_delay_the_trace(far):
     agent = far.host.agent_pid()
     far.host.run("kill", "-STOP", str(agent))
     found = trace(far.near, "box", "web:80")

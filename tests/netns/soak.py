@@ -46,7 +46,7 @@ PATIENCE_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
 DISK_BYTES = 512 << 20
 SAMPLE = 25
-"""Number of containers whose connections are checked."""
+"""Number of containers whose connections to other containers are checked. Twice as many are checked from outside."""
 CHECKS = 16
 """Number of containers that are checked at once. A check mostly waits for answers that do not come."""
 

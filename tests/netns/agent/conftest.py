@@ -57,7 +57,7 @@ class Guarded(World):
         """
         if self.damaged:
             self.damaged, before = 0, self.agent()
-            # The guard starts an agent again only while this file exists, and with the environment of the old agent.
+            # While this file exists, the guard would start an agent with the environment of the old agent.
             (self.host.run_dir / "agent.start").unlink(missing_ok=True)
             os.kill(before, signal.SIGTERM)
             while self.agent() == before:
@@ -141,7 +141,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """A host with four networks: "app", "other", an internal network, and a network with the spoof guard (rules against
     forged source addresses).
 
-    Each network has a container. The containers on "app" publish ports.
+    Each network has a container. The container "web" on "app" publishes ports.
     """
     require_root()
     made = a_host("g", tmp_path_factory.mktemp("guarded"))
@@ -209,7 +209,7 @@ class Traffic:
         return list(silent)
 
     def resumed(self) -> float:
-        """Return the seconds until every question is answered again."""
+        """Wait until every query is answered, and return the seconds waited; fail after 15 s."""
         began = time.monotonic()
         while silent := self.stopped(0.05):
             assert time.monotonic() < began + 15, silent
@@ -225,7 +225,7 @@ def _answered(sock: socket.socket) -> bool:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifting]:
-    """A host with two containers, "web" with a published port and "db", on a network with IPv4 and IPv6."""
+    """A host with two containers on a network with IPv4 and IPv6: "web", which publishes a port, and "db"."""
     made = a_host("d", tmp_path_factory.mktemp("drift"), Drifting)
     made.networks(app=["--subnet", "172.31.0.0/16", "--ipv6", "--subnet", "fd31::/64"])
     made.paths_of = made.containers(

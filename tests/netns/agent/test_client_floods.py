@@ -186,7 +186,7 @@ def test_dns_commands_and_other_clients_work_during_a_flood_of_idle_clients(scen
         assert Scenario.alive(neighbour)
 
 
-def test_many_addresses_of_one_network_leave_room_for_other_networks(scenario):
+def test_clients_of_one_ipv6_prefix_cannot_use_all_connections(scenario):
     scenario.settle()
     scenario.serve()
     scenario.host.peer.sh("".join(f"ip -6 addr add fd98:0:0:1::{n:x}/128 dev br0 nodad\n" for n in range(1, 200)))
@@ -197,7 +197,7 @@ def test_many_addresses_of_one_network_leave_room_for_other_networks(scenario):
     assert Scenario.alive(asking)
 
 
-def test_places_of_clients_that_left_are_free_again(scenario):
+def test_connections_that_clients_have_reset_no_longer_count_against_the_limit(scenario):
     scenario.settle()
     scenario.serve()
     for _ in range(3):

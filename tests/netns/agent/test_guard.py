@@ -49,7 +49,7 @@ def healed(host, *before: int) -> float:
 
 
 def serves(host) -> None:
-    """Fail unless names resolve, output is logged, the ends of containers are recorded and traffic passes."""
+    """Check that a name resolves, output is logged and traffic passes."""
     answer = until(lambda: host.hawse("exec", "db", "busybox", "nslookup", "-type=a", "web.", check=False).stdout)
     assert "172.18.0.2" in answer
     lines = len(host.hawse("logs", "web").stdout)
@@ -59,7 +59,7 @@ def serves(host) -> None:
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """A host with two containers on one network. Each can resolve the other's name, and one writes output."""
+    """A host with two containers on one network. They resolve each other's names, and one writes output."""
     with new_host(tmp_path_factory.mktemp("named"), ipv6=False) as host:
         host.hawse("network", "create", "app")
         host.hawse(
@@ -107,7 +107,7 @@ def test_a_stopped_process_is_replaced(named, victim):
     assert seconds < 12
 
 
-def test_a_lost_record_is_written_again(named):
+def test_a_deleted_start_file_is_written_again(named):
     records = [named.run_dir / f"{name}.start" for name in ("agent", "supervisor")]
     for record in records:
         record.unlink()

@@ -84,7 +84,7 @@ def test_repairs_take_hundredths_of_a_second(guarded, capsys):
     assert statistics.median(TOOK.values()) < 1.0
 
 
-def test_busy_connections_do_not_notice(calm):
+def test_busy_connections_survive_damage_and_repair(calm):
     web, peer = calm.paths_of["web"], calm.peer.path
     streams = [stream(peer, HOST, 8080, web, 80), stream(web, PEER, 81, peer, 81)]
     streams.append(stream(calm.host.path, "127.0.0.1", 8081, web, 80))
@@ -221,7 +221,7 @@ def test_changes_by_commands_are_not_repaired(calm):
     assert calm.log() == before
 
 
-def test_thousands_of_elements_of_another_program_cost_nothing_and_hide_nothing(calm):
+def test_thousands_of_foreign_elements_use_no_time_and_hide_no_damage(calm):
     before, used = calm.state(), calm.cpu()
     calm.host.sh("nft 'add table inet other; add set inet other s { type inet_service; }'")
     for start in range(1, 9000, 3000):
@@ -235,7 +235,7 @@ def test_thousands_of_elements_of_another_program_cost_nothing_and_hide_nothing(
     calm.host.sh("nft delete table inet other")
 
 
-def test_route_localnet_follows_the_ports(calm):
+def test_route_localnet_is_on_while_ports_are_published(calm):
     bridge = calm.bridge("other")
 
     def until(expected: str) -> bool:

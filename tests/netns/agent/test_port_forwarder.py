@@ -301,7 +301,7 @@ def test_ten_thousand_ports_are_one_socket(place):
     assert server.accept()[0].recv(1) == b"x"
 
 
-def test_range_is_forwarded_port_by_port_and_taken_back(place):
+def test_range_is_forwarded_port_by_port_until_it_is_unpublished(place):
     server = place.serve("192.168.99.99", 9005)
     place.publish(tcp("::1", 7000, 9000, 300))
     place.dial("::1", 7005).sendall(b"x")

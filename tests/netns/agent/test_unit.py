@@ -1,5 +1,6 @@
-"""The agent as the main process of a systemd unit. It also runs when idle. systemd, not the guard, starts and ends the
-agent.
+"""The agent as the main process of a systemd unit. It also runs when idle.
+
+systemd starts and ends the agent. The guard starts a killed agent only if systemd does not.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.netns
 OFFERED = "from cli.completion.complete import processes; print(*(pid for pid, _ in processes()))"
 
 
-def test_kernel_threads_and_processes_of_a_host_are_no_containers(netns):
+def test_kernel_threads_and_processes_of_the_host_are_not_offered(netns):
     own = netns.popen("sleep", "60")
     sandbox = subprocess.Popen(["unshare", "--net", "sleep", "60"])
     try:

@@ -41,7 +41,7 @@ class Twin:
 
     def check(self) -> None:
         for path in [path for path in self.sandboxes if not os.path.exists(path)]:
-            self.sandboxes.pop(path).delete()  # the kernel then also deletes the links of the copy
+            self.sandboxes.pop(path).delete()  # the kernel then also deletes this sandbox's links in ``fresh``
         until(lambda: links_of(self.fresh) == links_of(self.host))
         assert state(self.fresh) == state(self.host)
         for path, copy in self.sandboxes.items():
@@ -218,7 +218,7 @@ def test_a_dry_run_changes_nothing_and_shows_what_the_command_then_does(twin: Tw
 
 
 def in_order(text: str) -> list[str]:
-    """Return explained lines without random ids. The elements of a set are sorted, because the kernel has no order."""
+    """Return explained lines without random ids, with sorted set elements, because their order can differ."""
     lines = (re.fullmatch(r"(.*\{ )(.*)( \})", line) or line for line in without_chance(text))
     return [
         line if isinstance(line, str) else line[1] + ", ".join(sorted(line[2].split(", "))) + line[3] for line in lines

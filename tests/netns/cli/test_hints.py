@@ -43,7 +43,7 @@ def test_a_subnet_of_the_host_s_own_network(host):
     host.hawse("network", "rm", "lan")
 
 
-def test_the_name_of_a_namespace_without_netns(host, netns):
+def test_a_namespace_name_without_the_prefix_netns(host, netns):
     text = f"Error response from daemon: No such container: {netns.name}\n"
     assert host.hawse("network", "connect", "app", netns.name, check=False).stderr == text
     hint = f"\nIt is the name of a network namespace. To connect it, write netns:{netns.name}\n"
@@ -51,7 +51,7 @@ def test_the_name_of_a_namespace_without_netns(host, netns):
     assert host.error_on_terminal("network", "connect", "app", "..") == text.replace(netns.name, "..")
 
 
-def test_what_has_a_subnet_or_a_port_already(host):
+def test_a_subnet_or_a_port_that_is_taken(host):
     create = ("network", "create", "--subnet", "172.30.7.0/24", "taken")
     text = "Error response from daemon: Pool overlaps with other one on this address space\n"
     assert host.hawse(*create, check=False).stderr == text

@@ -90,7 +90,7 @@ def test_columns_line_up_on_a_terminal(hostile):
                 if line.startswith("NETWORK") or SPELLED in line}) == 1  # fmt: skip
 
 
-def test_what_the_user_writes_in_a_template_is_his_own(hostile):
+def test_control_characters_of_the_user_s_template_are_printed(hostile):
     template = BOLD + '{{.Name}}{{print "\\x1b[0m"}}'
     assert on_terminal(hostile, "network", "ls", "-f", "name=c", "--format", template) == f"{BOLD}{SPELLED}{PLAIN}\n"
 
@@ -117,7 +117,7 @@ def test_command_that_cannot_be_executed_is_named_without_its_controls(hostile):
     assert r'exec: "no\u001b[2J\nsuch": executable file not found' in shown
 
 
-def test_output_of_a_container_is_its_own(hostile):
+def test_output_of_a_container_is_not_escaped(hostile):
     script, red = r"printf 'a\033[31mb\033[0m\n'", "a\x1b[31mb\x1b[0m\n"
     for argv in (
         ("run", "-t", "--name", "two", "hostfs", "sh", "-c", script),

@@ -129,7 +129,7 @@ def test_other_users_are_not_served(app):
     assert "pid" not in done.stdout
 
 
-def test_sandbox_whose_namespace_is_removed_is_let_go(app):
+def test_agent_closes_its_descriptors_of_a_deleted_namespace(app):
     app.start()
     pid = app.status()["pid"]
     web = app.sandboxes.pop(0)
@@ -145,7 +145,7 @@ def test_sandbox_whose_namespace_is_removed_is_let_go(app):
     assert "veth" not in app.host.sh("ip -br link show type veth | grep vweb || true")
 
 
-def test_sandbox_whose_process_ends_is_let_go(app):
+def test_agent_closes_its_descriptors_of_a_sandbox_whose_process_ends(app):
     space = Path(app.sandboxes[1].path).name
     process = subprocess.Popen(["ip", "netns", "exec", space, "sleep", "1000"])
     try:
@@ -165,7 +165,7 @@ def test_sandbox_whose_process_ends_is_let_go(app):
         time.sleep(0.05)
 
 
-def test_process_id_of_another_process_is_not_entered(app):
+def test_agent_does_not_serve_a_process_that_only_has_the_recorded_pid(app):
     process = subprocess.Popen(["sleep", "1000"])
     try:
         app.change("db", sandbox_path=f"/proc/{process.pid}/ns/net", pid=process.pid, pid_start=1)

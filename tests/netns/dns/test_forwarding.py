@@ -81,7 +81,7 @@ def test_server_is_asked_for_no_datagram_that_needs_fragments_and_by_tcp_for_the
     assert sorted(str(address) for address in reply.answer[0]) == sorted(MANY)
 
 
-def test_truncated_answer_is_better_than_none_where_the_server_has_no_tcp(app, upstream):
+def test_truncated_answer_is_passed_on_if_the_server_has_no_tcp(app, upstream):
     server = upstream(big__example__test=MANY)
     server.refuse_tcp()
     app.start()
@@ -229,7 +229,7 @@ def test_an_internal_sandbox_asks_a_server_on_its_own_network(world, upstream):
     assert sealed.resolve("where.test") == ["10.0.0.1"]
 
 
-def test_loopback_server_is_the_hosts_own_or_the_sandboxes_own(world, upstream):
+def test_loopback_server_is_asked_where_it_was_configured(world, upstream):
     world.network("app", "172.30.0.1/24")
     plain = world.container("plain", {"app": ["172.30.0.2/24"]})
     container = world.container("own", {"app": ["172.30.0.3/24"]}, host=HostConfig(dns=["127.0.0.1"]))

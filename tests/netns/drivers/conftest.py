@@ -207,6 +207,7 @@ class Lab:
         """Repair the kernel objects that bridge networks share, and return the differences that the repair found.
 
         ``networks`` are the networks that exist according to the store. The kernel objects must match these networks.
+        Other commands are changing the networks in ``unsettled``, so the repair leaves their objects alone.
         """
         desired = Desired(networks, unsettled, **fields)
         differences = list(self.on_host(lambda: self.driver.compare(desired)))

@@ -162,7 +162,7 @@ def test_sets_that_the_agent_fills_are_compared_only_by_the_agent(lab, scenario)
 
 
 @pytest.mark.parametrize("version", [1, 999])
-def test_a_table_of_another_version_is_made_new_with_what_it_remembers(lab, scenario, version):
+def test_a_table_of_another_version_is_replaced_and_its_saved_state_is_kept(lab, scenario, version):
     members, fields = scenario
     before = state(lab)
     lab.host.sh(

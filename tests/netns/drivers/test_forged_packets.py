@@ -155,7 +155,7 @@ class Field:
         assert heard(self.latest, PATIENCE) == b"latest"
 
     def complain(self, destination: str, quoted: bytes) -> None:
-        """Send ICMP errors that quote the packet ``quoted``, one from each of mallory's own addresses."""
+        """Send ICMP errors of two types from each of mallory's own addresses; they quote the packet ``quoted``."""
         for kind in (UNREACHABLE, TOO_BIG):
             for source in [self.address(self.mallory), *([] if self.version == 4 else [self.link_local()])]:
                 self.forge(icmp_error(source, destination, quoted, kind))
@@ -216,7 +216,7 @@ def test_nothing_is_slipped_into_a_flow_of_the_host(field):
     assert flow.untouched()
 
 
-def test_nothing_is_said_to_the_host_in_the_name_of_another_network(field):
+def test_the_host_receives_no_packet_with_a_forged_source(field):
     listener = field.open(field.lab.host, 9000)
     gateway = {4: "172.30.0.1", 6: "fd00:30::1"}[field.version]
     for forged in (field.address(field.victim), PEER[field.version], gateway, HOST[field.version]):

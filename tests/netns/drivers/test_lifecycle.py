@@ -56,7 +56,7 @@ def test_everything_can_be_done_twice(lab, peer):
     assert lab.ask(peer, HOST, 8080) == "192.168.99.99"
 
 
-def test_a_dead_sandbox_is_left_all_the_same(lab):
+def test_an_endpoint_leaves_even_if_its_sandbox_is_gone(lab):
     n1 = lab.network("n1", "172.30.0.0/16")
     c1 = lab.container(n1, 2)
     lab.host.sh(f"ip link del veth{c1.endpoint.id[:7]}")
@@ -140,7 +140,7 @@ def test_a_repair_removes_unowned_elements_and_restores_lost_rules(lab):
     assert sorted(lab.host.sh("nft list table inet hawse").split()) == sorted(whole.split())
 
 
-def test_repair_leaves_alone_what_others_are_about(lab):
+def test_repair_keeps_elements_that_other_commands_are_changing(lab):
     n1, n2 = lab.network("n1", "172.30.0.0/16"), lab.network("n2", "172.31.0.0/16")
     web = lab.container(n1, 2, [lab.binding(8080, 80)])
     elements = lab.elements()
@@ -191,7 +191,7 @@ def test_a_full_bridge_says_so(lab):
         lab.container(n1, 2)
 
 
-def test_default_routes_follow_what_is_asked(lab):
+def test_default_routes_are_replaced_by_those_requested(lab):
     n1, n2 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64"), lab.network("n2", "172.31.0.0/16")
     c1 = lab.container(n1, 2)
     lab.join(c1, n2, 2)

@@ -66,7 +66,7 @@ def command_line(pid):
 
 
 def processes(matches):
-    """Return the pids of the processes for whose arguments, each followed by a null byte, ``matches`` returns True."""
+    """Return the pids of the processes whose `command_line` fulfils ``matches``."""
     return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and matches(command_line(pid))]
 
 

@@ -27,7 +27,7 @@ REFUSALS = {
 def test_refusals_are_dockers_and_leave_nothing(host):
     host.hawse("network", "create", "keep")
     host.hawse("network", "prune", "-f", "--filter", "label=none")  # adds the nft comment that marks the table complete
-    until(lambda: "NO-CARRIER" in host.sh("ip -br link show type bridge"))  # the kernel finds this out a moment later
+    until(lambda: "NO-CARRIER" in host.sh("ip -br link show type bridge"))  # the kernel sets this flag a moment later
     until(lambda: standby_table.TABLE in host.sh("nft list tables"))  # the agent adds this table when it has started
     before = host.sh("ip -br link; nft list ruleset"), host.hawse("network", "ls").stdout
     for argv, text in REFUSALS.items():

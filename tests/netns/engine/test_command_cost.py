@@ -36,7 +36,7 @@ def verbs(host, monkeypatch):
     return call
 
 
-def test_routes_are_set_where_others_hold_them_now_and_left_alone_else(netns, verbs, monkeypatch):
+def test_routes_are_set_only_when_another_network_gets_the_default_route(netns, verbs, monkeypatch):
     """A container connects to the networks z, b and m in this order.
 
     Network b is the first of these networks in the alphabet and therefore gets the default route.

@@ -61,7 +61,7 @@ def app(host):
 
 @pytest.fixture
 def zoo(app):
-    """A host with two networks, app and zoo. In the alphabet, zoo comes last."""
+    """Create the network zoo on the host ``app``. In the alphabet, zoo comes after app."""
     network(app, "zoo", 31)
 
 
@@ -201,7 +201,7 @@ def test_a_disconnect_that_is_killed_is_finished_by_the_next_command(app, lab, w
 
 
 @pytest.mark.parametrize("where", ["drivers.subinterface._finish", "drivers.sandbox.configure"])
-def test_a_sub_interface_that_has_no_name_yet_goes_too(host, netns, where):
+def test_an_unnamed_sub_interface_of_a_killed_connect_is_removed(host, netns, where):
     host.hawse("network", "create", "-d", "macvlan", "-o", "parent=ext0", "--subnet", "192.168.99.0/24", "lan")
     killed(host, where, "network", "connect", "lan", f"netns:{netns.name}")
     host.hawse("network", "create", "any")

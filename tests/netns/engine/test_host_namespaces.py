@@ -127,7 +127,7 @@ def test_the_host_of_another_hawse_is_refused(app, peer, tmp_path):
         other.delete()
 
 
-def test_an_interface_whose_parent_is_elsewhere_is_a_sign_and_a_veth_pair_is_none(app, netns):
+def test_an_interface_with_its_parent_elsewhere_marks_a_host_and_a_veth_pair_does_not(app, netns):
     app.sh(f"ip link add uplink link ext0 type macvlan; ip link set uplink netns {netns.name}")
     assert refused(app, f"netns:{netns.name}") == "interfaces whose parent is in another network namespace: uplink"
     netns.sh("ip link del uplink")
@@ -175,8 +175,7 @@ def test_force_on_hawses_own_namespace_leaves_its_routes(app):
 def test_a_process_that_has_moved_to_the_host_is_not_followed_there(app, netns):
     """The process of a connected container has moved to the host's network namespace.
 
-    Three commands must not change the host's namespace: a disconnect, another connect, and the recovery of an intent
-    (the record of an unfinished command).
+    Neither another connect nor a disconnect may change the host's namespace.
     """
     app.hawse("network", "create", "zoo")
     pipe = subprocess.PIPE

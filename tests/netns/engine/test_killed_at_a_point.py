@@ -76,7 +76,7 @@ def test_connect_leaves_the_ports_where_they_were(web, where):
         "engine.containers.etc_files.remove_network",
     ],
 )
-def test_disconnect_gives_route_and_ports_to_the_network_that_is_left(web, where):
+def test_disconnect_moves_route_and_ports_to_the_remaining_network(web, where):
     web.hawse("network", "connect", "zoo", "web")
     assert state(web) == (["app", "zoo"], ["app"], True, ["app"])
     killed(web, where, "network", "disconnect", "app", "web")
@@ -96,7 +96,7 @@ def test_a_connect_that_the_kernel_refuses_keeps_the_ports(web):
     assert state(web) == (["app"], ["app"], True, ["app"])
 
 
-def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed(web):
+def test_ports_match_the_records_after_a_killed_publish_or_unpublish(web):
     killed(web, "engine.endpoints.sandbox.publish", "publish", "web", "-p", "7100:71")
     web.hawse("network", "create", "any")
     assert "tcp . 7100 : 172.18.0.2 . 71" in web.sh("nft list table inet hawse")
@@ -107,7 +107,7 @@ def test_ports_are_what_the_records_say_when_publishing_or_taking_back_is_killed
 
 
 @pytest.mark.parametrize("name", ["mybr", ""])
-def test_bridge_that_was_not_marked_yet_goes_with_the_killed_command(host, name):
+def test_the_unmarked_bridge_of_a_killed_command_is_removed(host, name):
     option = ("-o", f"com.docker.network.bridge.name={name}") if name else ()
     host.hawse("network", "create", "any")
     before = host.sh("ip -br link")
@@ -118,7 +118,7 @@ def test_bridge_that_was_not_marked_yet_goes_with_the_killed_command(host, name)
     assert host.sh("ip -br link") == before
 
 
-def test_default_bridge_goes_with_the_command_that_was_making_it(host):
+def test_the_default_bridge_of_a_killed_run_is_removed_with_its_container(host):
     host.hawse("network", "create", "app")
     killed(host, "engine.networks.activate.save_driver_state", "run", "-d", "hostfs", "true")
     assert "docker0" in host.sh("ip -br link")

@@ -52,7 +52,7 @@ def test_each_container_has_its_own_outcome_in_the_order_of_the_arguments(crowd)
     assert left(crowd) == []
 
 
-def test_a_running_container_does_not_keep_the_others(crowd):
+def test_rm_removes_the_stopped_containers_and_refuses_the_running_one(crowd):
     crowd.hawse("stop", "-t0", "c1", "c3")
     done = crowd.hawse("rm", "c1", "c2", "c3", check=False)
     assert (done.returncode, done.stdout) == (1, "c1\nc3\n")

@@ -271,7 +271,7 @@ def test_configuration_that_another_user_can_change_is_refused(host, tmp_path, f
     )
 
 
-def test_configuration_of_root_is_read_and_so_is_none(host, tmp_path):
+def test_a_configuration_of_root_and_a_missing_one_are_accepted(host, tmp_path):
     (tmp_path / "daemon.json").write_text("{}")
     for path in (tmp_path / "daemon.json", "/dev/null", tmp_path / "missing.json"):
         host.hawse("network", "ls", env={"HAWSE_CONFIG": str(path)})

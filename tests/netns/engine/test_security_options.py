@@ -58,7 +58,7 @@ def test_init_is_the_first_process_and_the_command_is_shown(host, image):
     assert host.hawse("exec", "one", "grep", "-c", " /sbin/docker-init ro,", "/proc/1/mountinfo").stdout == "1\n"
 
 
-def test_filter_of_system_calls_is_not_for_the_hosts_own_files(host):
+def test_seccomp_is_refused_for_containers_on_the_hosts_own_files(host):
     done = host.hawse("create", "--security-opt", "seccomp=builtin", "hostfs", "true", check=False)
     assert done.returncode == 1
     assert "seccomp is for images and directories" in done.stderr

@@ -53,7 +53,7 @@ def test_changed_settings_take_effect_with_the_next_command(host, hawse):
         ({}, []),
     )):  # fmt: skip
         hawse(settings, "network", "create", f"n{number}")
-        until(lambda ports=ports: reached(host) == ports)  # until the agent has compared the new rules, it blocks
+        until(lambda ports=ports: reached(host) == ports)  # the agent blocks packets until it has compared the rules
         assert reached(host) == ports, settings
     refused = hawse({"bridge-accept-fwmark": "1/x"}, "network", "create", "no", check=False)
     assert refused.returncode == 1
@@ -187,7 +187,7 @@ def test_the_default_bridge_gets_changed_addresses_when_no_container_uses_it(hos
     assert hawse(third, "network", "inspect", "-f", CONFIG, "bridge").stdout == "10.99.2.0/24 fd00:8::/64 docker0\n"
 
 
-def test_a_setting_that_is_no_address_keeps_the_subnet(hawse):
+def test_a_setting_without_an_address_keeps_the_default_bridges_subnet(hawse):
     before = hawse({}, "network", "inspect", "-f", CONFIG, "bridge").stdout
     mtu = hawse({"mtu": 1400}, "run", "--rm", "hostfs", "cat", "/sys/class/net/eth0/mtu").stdout
     assert (mtu, hawse({}, "network", "inspect", "-f", CONFIG, "bridge").stdout) == ("1400\n", before)

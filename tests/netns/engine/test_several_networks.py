@@ -101,7 +101,7 @@ def test_connections_outlive_the_move_of_the_default_route(host, web):
         one.close()
 
 
-def test_addresses_go_with_the_container(host, web):
+def test_allowed_source_addresses_are_removed_with_the_container(host, web):
     host.hawse("network", "connect", "aa", web)
     host.hawse("restart", "-t", "0", web)
     assert siblings(host) == ["172.30.0.2", "172.31.0.2"]

@@ -16,7 +16,7 @@ def inspect(host, container, template):
     return host.hawse("inspect", "-f", template, container).stdout.rstrip("\n")
 
 
-def test_a_network_is_free_when_run_returns(host):
+def test_a_network_can_be_removed_as_soon_as_run_returns(host):
     host.hawse("network", "create", "n1")
     host.hawse("run", "--name", "c1", "--network", "n1", "hostfs", "true")
     host.hawse("network", "disconnect", "n1", "c1")

@@ -87,7 +87,7 @@ def saved(
 def old_saved(layers: Mapping[str, object], config: bytes, names: Sequence[str], name: str = "") -> bytes:
     """Return an archive in the form that ``docker save`` wrote before Docker 25.
 
-    Each layer has a directory in the archive. A layer that equals an earlier layer is a link to the earlier layer.
+    ``layers`` are entries as for `make_tar`. ``names`` are the paths of the image's layers, the lowest first.
     """
     name = name or f"{blob(config)}.json"
     manifest = [{"Config": name, "RepoTags": ["old:1"], "Layers": list(names)}]

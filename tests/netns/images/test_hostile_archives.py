@@ -87,7 +87,7 @@ def test_hostile_root_file_systems_are_refused(images, left, archive, text):
 
 
 @pytest.mark.parametrize(("archive", "text"), REFUSED.values(), ids=REFUSED)
-def test_the_same_as_a_layer(images, left, archive, text):
+def test_hostile_layers_are_refused(images, left, archive, text):
     whole = old_saved({"l": archive}, image_config([b""]), ["l"])
     with pytest.raises(InvalidArgument) as refusal:
         images.import_archive(io.BytesIO(whole), "")
@@ -120,11 +120,8 @@ def test_hostile_documents_are_refused(images, left, document, text):
     assert left() == []
 
 
-def test_indexes_that_name_themselves_in_turn_end(images):
-    """Indexes that name each other are refused: each index in the archive names the next index.
-
-    The chain of indexes is longer than in any real image.
-    """
+def test_a_too_long_chain_of_indexes_is_refused(images):
+    """Each index in the archive names the next index. The chain is longer than in any real image."""
     from .archives import blob
 
     blobs, inner = {}, b'{"manifests": []}'
@@ -177,7 +174,7 @@ def test_names_of_any_bytes_are_kept(images, rootfs):
     assert sorted(os.listdir(os.fsencode(rootfs("x")))) == [b"caf\xe9", b"new\nline\x1b[1m"]
 
 
-def test_times_that_no_clock_shows_are_the_epoch(images, rootfs):
+def test_impossible_file_times_become_the_epoch(images, rootfs):
     for name, moment in (("past", "-5.5"), ("future", str(2**62))):
         images.import_archive(io.BytesIO(pax_member("a", {"mtime": moment})), name)
         assert (rootfs(name) / "a").stat().st_mtime_ns == 0
@@ -322,7 +319,7 @@ def test_limits_hold_for_all_images_of_an_archive(store, tmp_path):
     assert len(ImageStore(store, tmp_path / "root", Limits(2_000_000)).import_archive(io.BytesIO(archive), "")) == 71
 
 
-def test_an_import_leaves_a_tenth_of_the_file_system_free(tmp_path):
+def test_an_import_uses_at_most_nine_tenths_of_the_free_space(tmp_path):
     """An import may use at most nine tenths of the free disk space. A larger image is refused, and no files are left.
 
     The import runs in a separate mount namespace, and its image store is on a file system of 16 MiB.

@@ -178,7 +178,7 @@ def test_image_of_a_container_stays(images, store, rootfs):
     assert rootfs(image_id).is_dir()
 
 
-def test_unknown_filter(images):
+def test_unknown_filter_is_refused(images):
     with pytest.raises(InvalidArgument, match="invalid filter 'foo'"):
         images.list({"foo": ["x"]})
 
@@ -204,7 +204,7 @@ def test_what_a_killed_removal_left_is_not_taken_for_an_image(images, store, tmp
     assert sorted(os.listdir(place / "rootfs")) == ["a", "b"]
 
 
-def test_lost_images_go_with_the_next_one(images, store, tmp_path):
+def test_the_next_change_of_images_deletes_files_without_a_record(images, store, tmp_path):
     lost, kept = (images.import_archive(io.BytesIO(make_tar((name, b""))), name) for name in ("one", "two"))
     with store.write() as tx:
         tx.delete_image(lost)

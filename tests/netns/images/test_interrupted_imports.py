@@ -103,7 +103,7 @@ def test_what_unpacks_ends_with_the_command(start, tmp_path):
     assert not alive
 
 
-def test_several_at_once(images, rootfs, start, tmp_path):
+def test_simultaneous_imports_give_one_image_with_all_names(images, rootfs, start, tmp_path):
     imports = [start(f"app:{n}") for n in range(4)]
     ids = {importing.communicate(timeout=100)[0] for importing in imports}
     assert len(ids) == 1

@@ -38,7 +38,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 def left(host: Host) -> list[str]:
-    """Return the remains of an import: everything except the directories of images."""
+    """Return the names of the hidden entries beside the images, in which imports keep unfinished files."""
     return [entry.name for entry in (host.root / "images").iterdir() if entry.name.startswith(".")]
 
 
@@ -94,7 +94,7 @@ def test_run_pulls_a_missing_image(registry):
     assert host.hawse("run", "-q", "--pull", "always", "--rm", name).stderr == ""
 
 
-def test_a_terminal_gets_bars_and_no_name_of_a_missing_image_harms(registry):
+def test_a_terminal_shows_bars_and_bad_names_are_refused(registry):
     host, name = registry.host, f"{REGISTRY}/bars"
     registry.push(saved(LAYER), "bars:latest")
     command = host.command("pull", name)
@@ -112,7 +112,7 @@ def test_a_terminal_gets_bars_and_no_name_of_a_missing_image_harms(registry):
     assert left(host) == []
 
 
-def test_a_list_has_a_manifest_for_each_platform(registry):
+def test_a_pull_takes_the_manifest_of_the_requested_platform(registry):
     host, name = registry.host, f"{REGISTRY}/many"
     listed = []
     for number, machine in enumerate(("amd64", "arm64", "riscv64")):

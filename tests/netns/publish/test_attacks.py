@@ -298,7 +298,7 @@ class Talk:
             sock.close()
 
 
-def test_taken_back_port_closes_at_once_under_talks_that_go_on(scenario):
+def test_unpublished_port_closes_at_once_for_open_connections(scenario):
     world = scenario.world
     world.hawse("publish", "web", *publishing("8004:84"))
     talks = [Talk(scenario, "web", 84, address, 8004) for address in (HOST, HOST6)]

@@ -94,7 +94,7 @@ def test_a_port_is_held_from_the_start_of_its_container_to_the_end(host):
         assert "Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use" in refused
 
 
-def test_clients_meet_the_container_and_never_the_holder(host):
+def test_clients_reach_the_container_and_never_the_held_socket(host):
     run(host, "web", "-p", "8080:80", "-p", "8080:80/udp")
     space = f"/proc/{host.hawse('inspect', '-f', '{{.State.Pid}}', 'web').stdout.strip()}/ns/net"
     servers = [Server(space, "0.0.0.0", 80, protocol) for protocol in KINDS]
@@ -149,7 +149,7 @@ def test_ports_that_the_user_did_not_choose_change_with_the_gateway_network(host
     assert binding(host, "tcp", "0.0.0.0", seen[2]["80/tcp"]) == ""
 
 
-def test_networks_that_do_not_translate_hold_nothing(host):
+def test_networks_without_nat_hold_no_ports(host):
     mode = "com.docker.network.bridge.gateway_mode_ipv4=routed"
     host.hawse("network", "create", "-o", mode, "routed")
     run(host, "web", "--network", "routed", "-p", "8080:80")

@@ -76,7 +76,7 @@ def test_every_port_of_a_range_is_shown(world, ranged):
     )
 
 
-def test_ports_in_the_middle_are_taken_back_and_the_others_never_notice(world, ranged):
+def test_unpublishing_ports_in_the_middle_of_a_range_does_not_affect_the_others(world, ranged):
     with namespaces.run_in_netns(world.peer.path, lambda: socket.create_connection((HOST, 25001), timeout=5)) as other:
         assert other.recv(100) == b"192.168.99.99"
     talk = namespaces.run_in_netns(world.peer.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
@@ -99,7 +99,7 @@ def test_ports_in_the_middle_are_taken_back_and_the_others_never_notice(world, r
     assert elements(world)["range4"] == 2
 
 
-def test_one_of_several_publications_of_a_port_is_taken_back(world, ranged):
+def test_one_of_several_host_ports_of_a_port_is_unpublished(world, ranged):
     world.hawse("publish", "web", "1234:90", "127.0.0.1:1235:90", "91")
     chosen = world.hawse("port", "web", "91").rpartition(":")[2].strip()
     for text in ("7777:90", "7777:91", "127.0.0.2:1235:90"):

@@ -73,7 +73,7 @@ def test_system_calls_follow_the_capabilities(lab, image):
     assert call(lab, image, KEYCTL, seccomp="builtin") == [EPERM]
 
 
-def test_profile_of_the_user_is_the_one_that_counts(lab, image):
+def test_seccomp_profile_of_the_user_replaces_the_default_profile(lab, image):
     profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}
     script = "mkdir /made || echo refused; grep Seccomp: /proc/self/status"
     assert "refused\nSeccomp:\t2\n" in lab.sh(f"({script}) 2>&1", seccomp=json.dumps(profile), **image)
@@ -91,13 +91,13 @@ def test_profile_of_the_user_is_the_one_that_counts(lab, image):
         ),
     ],
 )
-def test_profile_that_is_none_is_refused_in_dockers_words(lab, image, profile, text):
+def test_invalid_seccomp_profile_is_refused_in_dockers_words(lab, image, profile, text):
     with pytest.raises(RuntimeFailure) as failure:
         lab.run("one", "true", seccomp=profile, **image)
     assert str(failure.value) == text
 
 
-def test_every_process_of_an_image_is_filtered_and_none_that_is_not_to_be(lab, image):
+def test_every_process_of_an_image_is_filtered_unless_unconfined(lab, image):
     read = ["grep", "Seccomp:", "/proc/self/status"]
     lab.launch("one", "sh", "-c", f"{' '.join(read)}; sleep 60", **image)
     lab.await_output("one", "Seccomp:\t2\n")

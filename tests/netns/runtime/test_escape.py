@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """An image with busybox, and with directories on which the tests mount something."""
+    """An image with busybox and an empty directory /proc."""
     root = tmp_path / "image"
     for name in ("bin", "proc"):
         (root / name).mkdir(parents=True)
@@ -45,7 +45,7 @@ def test_executed_command_has_its_three_streams_and_no_other_descriptor(lab, ima
 
 @pytest.mark.parametrize("name", ["etc", "sys", "dev", "data", "work"])
 @pytest.mark.parametrize("tty", [False, True])
-def test_links_of_an_image_to_what_we_have_open_make_nothing_on_the_host(lab, image, tmp_path, name, tty):
+def test_links_of_an_image_to_open_descriptors_create_no_file_on_the_host(lab, image, tmp_path, name, tty):
     (tmp_path / "hosts").write_text("10.0.0.1 own\n")
     victim = tmp_path / "victim"
     victim.mkdir()
@@ -96,7 +96,7 @@ def test_root_of_a_container_keeps_the_flags_of_its_mount(lab, image, tmp_path):
     assert not (image / "written").exists()
 
 
-def test_files_that_the_user_redirects_are_out_of_a_commands_reach(lab, image, tmp_path):
+def test_command_cannot_write_to_the_file_of_its_standard_input(lab, image, tmp_path):
     source, taken = tmp_path / "given", tmp_path / "taken"
     source.write_text("content\n")
     lab.launch("one", "busybox", "sleep", "60", rootfs=str(image))
@@ -137,6 +137,6 @@ def test_numbers_of_users_and_groups_have_docker_range(lab, image, user):
         lab.exec("one", "true", user=user)
 
 
-def test_digit_that_is_no_number_is_a_name(lab, image):
+def test_user_given_as_a_superscript_digit_is_a_name(lab, image):
     with pytest.raises(RuntimeFailure, match=r"^unable to find user ²: no matching entries in passwd file$"):
         lab.run("one", "true", rootfs=str(image), user="²")

@@ -102,13 +102,13 @@ def test_detached_command_continues(box):
         box.exec("one", "nosuch", detach=True)
 
 
-def test_ended_container_has_no_place_for_it(lab):
+def test_exec_in_an_ended_container_is_refused(lab):
     lab.run("one", "true")
     with pytest.raises(RuntimeFailure, match="not running"):
         lab.exec("one", "true")
 
 
-def test_terminal(box):
+def test_exec_terminal_passes_size_input_and_exit_code(box):
     inner = (
         "import sys; from pathlib import Path; from engine.runtime.local import LocalRuntime\n"
         "from engine.runtime.api import Stdio; from engine.model import ExecCreate\n"

@@ -63,7 +63,7 @@ def test_directories_are_hidden_at_every_path_of_a_file_system_mounted_twice(lab
     assert lab.sh(f"ls -A {other}/root {other}/run '{bound}' | grep -v :; true").split() == []
 
 
-def test_what_the_user_binds_from_there_is_shown(lab, secret):
+def test_files_of_hidden_directories_are_visible_if_the_user_binds_them(lab, secret):
     mounts = [Mount(str(secret.parent), "/mnt")]
     assert look(lab, Path("/mnt"), secret.parent, mounts=mounts).split() == ["ca.key"]
     assert lab.sh(f"cat {secret}", mounts=[Mount(str(secret.parent), str(secret.parent))]) == "secret"
@@ -80,7 +80,7 @@ def test_mount_below_a_hidden_directory_is_refused(lab, secret):
         lab.run("one", "true", mounts=[Mount("/usr", f"{secret.parent}/new")])
 
 
-def test_container_on_a_directory_of_its_own_is_not_concerned(lab, secret, tmp_path):
+def test_container_on_a_root_directory_of_its_own_needs_no_hidden_paths(lab, secret, tmp_path):
     (tmp_path / "image").mkdir()
     lab.runtime.create(lab.spec("one", "true", rootfs=str(tmp_path / "image")))
     assert lab.runtime._directory("one").read("spec")["hidden"] == []

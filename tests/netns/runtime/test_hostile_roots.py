@@ -146,7 +146,7 @@ def test_image_links_at_docker_s_mount_points_become_real_directories(lab, root,
     assert all((root / name).is_symlink() for name in links)
 
 
-def test_working_directory_that_is_a_descriptor_of_ours_is_refused(lab, root, canary):
+def test_working_directory_below_proc_self_fd_is_refused(lab, root, canary):
     lab.launch("one", "sleep", "60", rootfs=str(root))
     for number in range(3, 20):
         path = f"/proc/self/fd/{number}"
@@ -158,7 +158,7 @@ def test_working_directory_that_is_a_descriptor_of_ours_is_refused(lab, root, ca
 
 
 @pytest.mark.parametrize("name", ["passwd", "group"])
-def test_file_of_users_that_never_ends_or_is_another_is_no_file_of_users(lab, root, canary, name):
+def test_passwd_that_is_no_regular_file_or_leads_outside_has_no_users(lab, root, canary, name):
     (root / "etc").mkdir()
     file = root / "etc" / name
     canary.write_text("intruder:x:0:0::/:/bin/sh\nintruder:x:0:intruder\n")
@@ -181,13 +181,13 @@ def test_file_of_users_that_never_ends_or_is_another_is_no_file_of_users(lab, ro
         file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
 
 
-def test_home_is_given_though_the_file_of_users_never_ends(lab, root):
+def test_home_is_set_even_if_passwd_is_a_pipe(lab, root):
     (root / "etc").mkdir()
     os.mkfifo(root / "etc" / "passwd")
     assert lab.sh("echo $HOME", rootfs=str(root)) == "/\n"
 
 
-def test_huge_file_of_users_is_read_to_a_limit(lab, root):
+def test_huge_passwd_is_read_up_to_a_limit(lab, root):
     (root / "etc").mkdir()
     with (root / "etc" / "passwd").open("w") as file:
         file.write("alice:x:7:8::/home/alice:/bin/sh\n")

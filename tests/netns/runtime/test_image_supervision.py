@@ -77,7 +77,7 @@ def test_container_that_was_never_started_goes_with_its_supervisor(lab, image):
     assert parts(lab) == []
 
 
-def test_a_killed_waiting_process_is_reported(lab, image):
+def test_start_reports_that_the_created_process_was_killed(lab, image):
     lab.runtime.create(lab.spec("one", "sleep", "60", **image))
     waiting = lab.runtime.prepared("one")
     os.kill(waiting.pid, signal.SIGKILL)
@@ -89,7 +89,7 @@ def test_a_killed_waiting_process_is_reported(lab, image):
     assert children(lab.supervisor_pid()) == []
 
 
-def test_waiting_container_may_be_deleted_at_any_point_and_made_again(lab, image):
+def test_created_container_may_be_deleted_at_any_moment_and_created_again(lab, image):
     for delay in (0, 0.005, 0.01, 0.02, 0.1):
         lab.runtime.create(lab.spec("one", "sleep", "60", **image))
         time.sleep(delay)
@@ -117,7 +117,7 @@ def test_process_that_makes_the_container_may_be_killed(lab, image):
     assert children(lab.supervisor_pid()) == []
 
 
-def test_supervisor_and_all_that_it_began_may_be_killed_at_any_point(lab, image):
+def test_supervisor_and_all_its_descendants_may_be_killed_at_any_moment(lab, image):
     for step in range(12):
         runtime = LocalRuntime(lab.state / "root", lab.run_dir)
         runtime.create(lab.spec("one", "sleep", "60", **image))
@@ -243,7 +243,7 @@ def test_failures_of_other_commands_are_in_dockers_words_and_no_output(lab, imag
     assert lab.exec("one", "echo", "chdir to `x`: Not a directory") == (0, "chdir to `x`: Not a directory\n")
 
 
-def test_file_that_the_kernel_refuses_is_the_containers_own_output(lab, image):
+def test_program_that_the_kernel_cannot_execute_is_reported_in_the_containers_output(lab, image):
     for name, content, why in (
         ("script", "#!/no/such/interpreter\n", "no such file or directory"),
         ("data", "no program\n", "exec format error"),

@@ -37,7 +37,7 @@ def group() -> Iterator[Path]:
     pytest.skip("no memory control group can be made here")
 
 
-def test_a_container_that_the_kernel_kills_says_so(lab, group):
+def test_a_container_that_the_kernel_kills_is_shown_as_out_of_memory(lab, group):
     if not KernelLog().readable:
         pytest.skip("the kernel log cannot be read here")
     lab.launch("one", "sh", "-c", GREEDY, open_stdin=True)
@@ -47,7 +47,7 @@ def test_a_container_that_the_kernel_kills_says_so(lab, group):
     assert lab.runtime.state("one").oom_killed
 
 
-def test_a_container_that_a_person_kills_does_not(lab):
+def test_a_container_that_a_user_kills_is_not_shown_as_out_of_memory(lab):
     lab.launch("one", "sleep", "60")
     lab.runtime.signal("one", signal.SIGKILL)
     assert lab.runtime.wait("one", timeout=5) == 137

@@ -119,7 +119,7 @@ def test_wrong_settings_fail_at_start_in_dockers_words(lab, fields, kind, text):
     assert (failure.value.kind, str(failure.value)) == (kind, text)
 
 
-def test_file_that_the_kernel_refuses_is_the_containers_own_output(lab, tmp_path):
+def test_program_that_the_kernel_cannot_execute_is_reported_in_the_containers_output(lab, tmp_path):
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)

@@ -40,7 +40,7 @@ def test_flood_stays_within_its_bound(lab):
     assert len(lines) > 2_000_000 // 100
 
 
-def test_docker_numbers_its_files_so(lab):
+def test_log_files_are_numbered_as_by_docker(lab):
     """hawse numbers its log files as Docker does.
 
     With `max-size=10k` and `max-file=3`, Docker 26.1.5 keeps lines 637 to 1000 of 1000 lines. hawse keeps the same

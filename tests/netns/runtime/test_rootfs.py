@@ -119,7 +119,7 @@ def test_read_only_hostfs(lab, tmp_path):
     assert output.endswith("shm\n")
 
 
-def test_binds(lab, tmp_path):
+def test_binds_show_and_create_files_of_the_host(lab, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "file").write_text("content\n")
     mounts = [

@@ -154,7 +154,7 @@ def test_standard_input_stays_open_for_the_next_client(lab):
     assert lab.runtime.state("one").running
 
 
-def test_without_standard_input_there_is_none(lab):
+def test_standard_input_is_empty_by_default(lab):
     assert lab.run("one", "sh", "-c", "cat; readlink /proc/self/fd/0") == (0, "/dev/null\n")
 
 
@@ -170,7 +170,7 @@ def test_user_can_reopen_its_streams(lab):
     assert lab.sh("echo out > /dev/stdout; echo err > /dev/stderr", user="5") == "out\nerr\n"
 
 
-def test_terminal(lab):
+def test_container_terminal_passes_size_input_and_exit_code(lab):
     script = "tty; stat -c %t:%T /dev/console; test -t 0 && stty size; echo $TERM; read line; echo got $line; exit 3"
     inner = (
         "import sys; from pathlib import Path; from engine.runtime.local import LocalRuntime; "

@@ -157,7 +157,7 @@ def test_following_a_log_outlives_the_supervisor(lab):
     assert [line.data for line in lines] == [b"b\n"]
 
 
-def test_supervisor_is_lean(lab):
+def test_supervisor_uses_less_than_16_mib(lab):
     for number in range(5):
         lab.launch(f"c{number}", "sleep", "60")
     modules = read(Path(f"/proc/{lab.supervisor_pid()}/maps"))
@@ -175,14 +175,14 @@ def test_attachment_ends_when_the_supervisor_is_killed(lab):
     assert attachment.exit_code is None
 
 
-def test_supervisor_that_leaves_just_now_is_replaced_unnoticed(lab, monkeypatch):
+def test_supervisor_that_is_about_to_end_is_replaced(lab, monkeypatch):
     monkeypatch.setenv("HAWSE_SUPERVISOR_IDLE", "0.02")
     for number in range(10):
         assert lab.run(f"c{number}", "true")[0] == 0
         time.sleep(0.005 * number)
 
 
-def test_supervisor_has_all_descriptors_that_may_be_and_containers_have_what_was_allowed(lab):
+def test_supervisor_raises_its_descriptor_limit_and_containers_keep_the_users(lab):
     """The supervisor raises its own limit of file descriptors to the maximum. Containers get the limit that the user
     allows.
 

@@ -84,7 +84,7 @@ def test_process_without_the_supervisors_rights_is_refused(running, before, why)
 
 
 @pytest.mark.parametrize("before", SERVED.values(), ids=SERVED)
-def test_root_is_served_whatever_he_works_in(running, before):
+def test_root_is_served_whatever_its_namespaces_session_and_groups(running, before):
     assert json.loads(ask(running, *before)) == {"ok": True}
 
 
@@ -149,7 +149,7 @@ def test_supervisor_without_containers_ends_when_its_namespace_is_replaced(lab):
     lab.await_death(first)
 
 
-def test_supervisor_with_a_container_stays(running):
+def test_supervisor_with_a_container_is_not_replaced_from_another_namespace(running):
     first = running.supervisor_pid()
     syscalls.unshare(syscalls.CLONE_NEWNET)
     with pytest.raises(RuntimeFailure, match="is in another network namespace"):

@@ -80,7 +80,7 @@ def opens_log(pid):
         return False
 
 
-def test_output_to_a_reader_that_has_gone(job, way):
+def test_a_command_ends_with_sigpipe_if_its_reader_has_closed_the_pipe(job, way):
     process = following(job, way)
     process.stdout.close()
     assert process.wait(20) == 141

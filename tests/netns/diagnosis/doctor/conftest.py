@@ -41,7 +41,7 @@ class Patient:
         return [check for check in self.doctor()[0] if check["status"] == "fault"]
 
     def findings(self) -> list[Finding]:
-        """Return the findings that are not ok, without the upstream servers, because the test's network has none."""
+        """Return the findings that are not ok, except on upstream DNS servers, which the test's network lacks."""
         return [check for check in self.doctor()[0] if check["object"] != "upstream DNS"]
 
     def inside(self, container: str, script: str) -> None:
@@ -55,7 +55,7 @@ class Patient:
         return next(member for member in members.values() if member["Name"] == container)
 
     def settle(self) -> None:
-        """Wait until the resident processes that were just started run."""
+        """Wait until the guard runs and the doctor finds no fault."""
         until(lambda: (self.host.run_dir / "guard.lock").exists() and not self.findings(), 20, 0.3)
 
 

@@ -99,7 +99,7 @@ def test_the_doctor_looks_into_containers(patient):
     assert patient.findings() == []
 
 
-def test_names_in_a_container(patient):
+def test_a_container_s_resolver_does_not_answer(patient):
     patient.inside("web", "nft delete table ip hawse_resolver")
     found = patient.faults()
     assert is_named(found, "fault", "container web", "missing redirection of the resolver: the table")
@@ -225,7 +225,7 @@ def test_what_drops_packets_silently(patient):
     assert patient.findings() == []
 
 
-def test_network_verify_is_a_part_of_the_doctor(patient):
+def test_network_verify_reports_and_repairs_faults_of_one_network(patient):
     assert patient.hawse("network", "verify", "app").stdout == "ok\n"
     patient.host.sh(f"ip link set {patient.links['app_web']} down")
     patient.host.run("nft", "delete element inet hawse any4 { tcp . 8080 }")

@@ -36,7 +36,7 @@ def test_the_tree_is_plain_text_in_a_pipe(patient):
     assert not [line for line in lines if line.startswith(("back", "strict"))]
 
 
-def test_drawings(patient):
+def test_the_drawings_show_each_endpoint(patient):
     svg = ElementTree.fromstring(patient.hawse("network", "map", "--format", "svg").stdout)
     texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert {"app", "back", "strict", "web", "db", "honest", "8080 → 80/tcp", "also on back"} <= set(texts)
@@ -66,7 +66,7 @@ def test_a_hostile_name_is_only_text(patient):
     patient.hawse("network", "rm", name)
 
 
-def test_errors(patient):
+def test_an_unknown_network_and_an_unknown_format_are_errors(patient):
     assert patient.hawse("network", "map", "nosuch", check=False).stderr.endswith("network nosuch not found\n")
     assert "unknown format gif" in patient.hawse("network", "map", "--format", "gif", check=False).stderr
     assert patient.hawse("network", "map", "--format", "gif", check=False).returncode == 1

@@ -62,7 +62,7 @@ def test_a_healthy_target_is_reachable(lab, source, target):
     ("source", "target"),
     [("db", "web:80"), ("host", "published:8080"), ("outside", "web:80"), ("db", "172.31.0.2:53/udp")],
 )
-def test_without_a_probe(lab, source, target):
+def test_a_healthy_target_is_reachable_without_a_probe(lab, source, target):
     found = lab.trace("--dry", source, target)
     assert (found["reachable"], found["culprit"], found["code"]) == (True, None, 0), found
     assert not any(hop["seen"] for hop in found["hops"])
@@ -90,7 +90,7 @@ def test_the_service_sees_no_error(lab):
         lab.hawse("rm", "-f", "logged")
 
 
-def test_the_answer_in_words(lab):
+def test_the_text_output_ends_with_the_result_and_the_remedy(lab):
     yes = lab.host.hawse("trace", "db", "web:80", check=False)
     assert yes.returncode == 0
     assert "chain inet hawse " in yes.stdout
@@ -148,7 +148,7 @@ def test_nothing_is_left_behind_after_a_kill(lab):
     assert state(lab) == before
 
 
-def test_a_no_is_in_time(lab):
+def test_a_culprit_is_named_in_time(lab):
     lab.at(
         "web", "nft 'add table ip foreign; add chain ip foreign c { type filter hook input priority 0; policy drop; }'"
     )

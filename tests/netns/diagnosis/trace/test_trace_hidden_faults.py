@@ -190,7 +190,7 @@ def distant(lab):
     ],
 )
 def test_a_small_mtu_on_the_way(lab, distant, rule, target, expected):
-    """A small MTU is a fault only if ICMP errors are lost. Without pings, the result is unknown."""
+    """A small MTU is a fault only if ICMP errors are lost. If pings are lost too, the trace names no fault."""
     for hook in ("output", "forward"):
         lab.peer.run("nft", f"add table ip w{hook}; add chain ip w{hook} c {{ type filter hook {hook} priority 0; }}; "
                             f"add rule ip w{hook} c {rule}")  # fmt: skip

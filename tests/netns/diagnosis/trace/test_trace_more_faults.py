@@ -133,7 +133,7 @@ def test_without_an_agent(lab):
             os.kill(pid, signal.SIGKILL)
         return running
 
-    until(lambda: not killed(), pause=0.2)  # a second look finds a process that was being started
+    until(lambda: not killed(), pause=0.2)  # repeat, because another process may have been starting
     try:
         assert fault(lab, "db", "web:80") == ("agent-down", "agent of hawse")
         assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
@@ -144,7 +144,7 @@ def test_without_an_agent(lab):
         until(lambda: lab.trace("db", "web:80")["reachable"])
 
 
-def test_a_redirection_in_a_container_is_not_to_be_removed_on_the_host(lab):
+def test_the_remedy_for_a_redirection_names_the_container_with_the_rule(lab):
     lab.at("db", "nft 'add table ip foreign; add chain ip foreign c { type nat hook output priority -100; }; "
                  "add rule ip foreign c tcp dport 80 dnat to 172.31.0.4:99'")  # fmt: skip
     culprit = lab.trace("db", "web:80")["culprit"]
@@ -200,7 +200,7 @@ def test_the_remedy_for_an_adopted_namespace_without_a_route(lab, netns):
 
 
 @pytest.mark.parametrize("source", ["db", "host"])
-def test_a_word_that_is_only_a_source(lab, source):
+def test_host_and_outside_are_refused_as_targets(lab, source):
     for word in ("host", "outside:80"):
         found = lab.trace(source, word)["culprit"]
         assert (found["kind"], "is only a SOURCE" in found["detail"]) == ("name-unknown", True), found

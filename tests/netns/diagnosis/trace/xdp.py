@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 
-BPF, PROGRAM_LOAD, XDP_TYPE = 321, 5, 6  # system call on x86-64, BPF_PROG_LOAD, BPF_PROG_TYPE_XDP
+BPF, PROGRAM_LOAD, XDP_TYPE = 321, 5, 6  # numbers of bpf(2) on x86-64, BPF_PROG_LOAD, BPF_PROG_TYPE_XDP
 RETURN_DROP = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)  # r0 = XDP_DROP; exit
 SET_LINK, REQUEST_AND_ACK, XDP, FD, FLAGS, GENERIC = 19, 5, 43 | 0x8000, 1, 3, 2
 

@@ -166,12 +166,12 @@ def probe_of(rule: Rule, probes: dict[tuple[str, str], T] = PROBES) -> T:
     return probes[max(keys, key=lambda key: len(key[1]))]
 
 
-def test_each_rule_is_missed_when_it_is_gone(lab, peer):
+def test_the_probe_of_each_rule_fails_without_the_rule(lab, peer):
     world = World(lab, peer)
     listed = rules(lab)
     assert len({id(probe_of(rule)) for rule in listed}) == len(listed) == len(PROBES), "one probe for each rule"
     broken, idle = [], []
-    for number in range(len(listed)):  # in table order: probes of 127.0.0.1 run before probes that add a routing rule
+    for number in range(len(listed)):  # in table order: a routing rule would disturb 127.0.0.1 (`World.with_marks`)
         rule = rules(lab)[number]
         if not probe_of(rule)(world):
             broken.append(rule)
@@ -289,7 +289,7 @@ class Wire:
             opened.close()
 
 
-def test_each_rule_against_spoofing_is_missed_when_it_is_gone(lab):
+def test_the_probe_of_each_spoof_guard_rule_fails_without_the_rule(lab):
     wire = Wire(lab)
     listed = rules(lab, spoof_guard.TABLE)
     assert sorted(SPOOF_PROBES.values()) == sorted(probe_of(rule, SPOOF_PROBES) for rule in listed), "one for each rule"

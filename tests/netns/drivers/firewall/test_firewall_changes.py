@@ -78,20 +78,20 @@ def there(netns):
     return do
 
 
-def test_an_element_of_every_set_is_as_nftables_has_it(there):
+def test_an_element_of_every_set_is_added_and_read_back(there):
     there(lambda: table.change(add=OF_EVERY_SET))
     assert sorted(there(table.elements)) == sorted(OF_EVERY_SET)
     there(lambda: libnftables.run(table_repair.script(table.TABLE, [], OF_EVERY_SET)))
     assert there(table.elements) == []
 
 
-def test_what_nftables_has_added_is_removed(there):
+def test_elements_that_nft_has_added_are_removed(there):
     there(lambda: libnftables.run(table_repair.script(table.TABLE, OF_EVERY_SET)))
     there(lambda: table.change(remove=OF_EVERY_SET))
     assert there(table.elements) == []
 
 
-def test_all_or_nothing(there):
+def test_no_element_is_added_if_one_is_refused(there):
     overlapping = [Element("range4", f"0.0.0.0/0 . tcp . {ports}", "172.18.0.2") for ports in ("80-90", "85-95")]
     with pytest.raises(libnftables.Refused) as refused:
         there(lambda: transaction.change(table.TABLE, [Element("bridges", '"br-1"'), *overlapping], []))
@@ -140,7 +140,7 @@ def test_thousands_at_once_by_the_root_of_a_user_namespace():
     assert (result.stdout, result.stderr) == ("3001\n", "")
 
 
-def test_a_missing_right_is_reported_in_one_word(there, monkeypatch):
+def test_a_missing_right_is_reported_as_operation_not_permitted(there, monkeypatch):
     def refused(*_):
         raise PermissionError(1, "refused by the kernel")
 

@@ -102,7 +102,7 @@ def test_thousands_of_elements_of_another_program_are_passed_over(place):
         assert place.listener.read() == NOTHING
 
 
-def test_lost_notifications_count_as_any_change(place):
+def test_lost_notifications_count_as_a_foreign_change(place):
     place.listener._socket.setsockopt(socket.SOL_SOCKET, notifications.BUFFER_FORCE, 1)
     elements = ", ".join(map(str, range(1, 3000)))
     place.run("nft", "-f", "-", stdin=None, input=f"add element inet other s {{ {elements} }}\n")

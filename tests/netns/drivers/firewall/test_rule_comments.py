@@ -24,7 +24,7 @@ table bridge t {{ chain c {{ return comment "of a bridge"; }}; }}
 """
 
 
-def test_of_one_chain_in_order(host):
+def test_comments_of_one_chain_are_read_in_order(host):
     def on_host():
         libnftables.run(RULES)
         chains = (("inet t", "c"), ("bridge t", "c"), ("inet t", "empty"), ("inet t", "none"), ("inet none", "c"))

@@ -1,4 +1,4 @@
-"""Rules of other programs, in the form in which the kernel lists them, are evaluated for one packet."""
+"""hawse reads other programs' rules from the kernel, and finds the rule that drops a given packet."""
 
 from ipaddress import ip_address
 
@@ -72,17 +72,17 @@ def test_a_drop_is_found(netns, rules):
 
 
 @pytest.mark.parametrize("rules", PASSES)
-def test_no_drop_is_claimed(netns, rules):
+def test_no_drop_is_found_in_rules_that_may_accept_the_packet(netns, rules):
     assert read(netns.path, rules, "accept") is None
 
 
-def test_an_answer(netns):
+def test_ports_and_connection_state_of_an_answer_count(netns):
     assert read(netns.path, "tcp sport 80 drop", "", ANSWER) is not None
     assert read(netns.path, "tcp dport 80 drop", "", ANSWER) is None
     assert read(netns.path, "ct state established accept; drop", "", ANSWER) is None
 
 
-def test_the_name_of_a_table_adds_no_commands(netns):
+def test_a_hostile_table_name_is_not_run_as_a_command(netns):
     def act():
         libnftables.run("add table ip x\nadd chain ip x c\nadd rule ip x c drop")
         hostile = "ip x c; add table ip added; list chain ip x"

@@ -99,7 +99,7 @@ def test_a_blocked_bridge_takes_no_new_connection(lab, watch, peer, without, clo
 
 
 @pytest.mark.parametrize(("without", "closed"), [("", True), ("forward: @strangers", False)])
-def test_strangers_get_no_use_of_the_forwarding_that_hawse_switched_on(lab, watch, peer, without, closed):
+def test_after_a_flush_foreign_interfaces_cannot_use_hawses_forwarding(lab, watch, peer, without, closed):
     n1, far = lab.network("n1", "172.30.0.0/16"), lab.sandbox()
     lab.host.sh(f"ip link add side type veth peer name far netns {far.namespace}; ip addr add 10.9.0.1/24 dev side")
     lab.host.sh("ip link set side up")
@@ -222,11 +222,11 @@ def stream(client_path: str, address: str, port: int, server_path: str, server_p
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["with the table", "without it"])
-def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
-    """Connections survive a flush of the firewall that is repaired after half a second.
+def test_connections_outlive_a_short_flush_only_with_the_standby_table(lab, peer, there):
+    """With the standby table, connections survive a flush of the firewall that is repaired after half a second.
 
-    The test has three connections: one through a published port, one that is masqueraded, and one from 127.0.0.1. Only
-    the connection from 127.0.0.1 needs the nftables table "hawse".
+    The test has two connections: one through a published port, and one that is masqueraded. Both break without the
+    standby table.
     """
     watch = lab.on_host(FirewallWatch) if there else None
     web = lab.container(lab.network("n1", "172.30.0.0/16"), 2, [lab.binding(8080, 80)])
@@ -245,7 +245,7 @@ def test_busy_connections_outlive_a_flush_of_half_a_second(lab, peer, there):
             watch.close()
 
 
-def test_it_takes_every_hook_of_translation(lab, watch):
+def test_it_uses_every_hook_that_translates_addresses(lab, watch):
     """The standby table uses every netfilter hook that translates addresses.
 
     If one hook were missing, the kernel would translate packets in some directions. A test with packets would find the
@@ -255,7 +255,7 @@ def test_it_takes_every_hook_of_translation(lab, watch):
     assert hooks == list(zip(HOOKS, ("prerouting", "input", "output", "postrouting"), strict=True))
 
 
-def test_without_the_table_the_hosts_loopback_is_out_of_reach_all_the_same(lab, monkeypatch, capfd):
+def test_without_libnftables_route_localnet_is_off_until_the_repair(lab, monkeypatch, capfd):
     monkeypatch.setattr(libnftables, "_library", lambda: None)
     watch = lab.on_host(FirewallWatch)
     assert "install libnftables" in capfd.readouterr().err

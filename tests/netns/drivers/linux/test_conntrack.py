@@ -50,7 +50,7 @@ def flows(lab):
     return lab.host.sh("conntrack -L 2>/dev/null; conntrack -L -f ipv6 2>/dev/null")
 
 
-def test_flows_of_published_ports_and_no_others(lab, peer, way):
+def test_only_flows_of_published_ports_are_removed(lab, peer, way):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     held = [
         lab.binding(8080, 80, "udp"), lab.binding(8081, 80, "udp"), lab.binding(8082, 80, "udp", HOST),
@@ -76,7 +76,7 @@ def asked(lab):
     return {(source, int(port)) for source, port in matches}
 
 
-def test_flows_of_an_address_and_no_others(lab, peer, way):
+def test_only_flows_of_an_address_are_removed(lab, peer, way):
     n1 = lab.network("n1", "172.30.0.0/16", "fd00:30::/64")
     one, two = lab.container(n1, 2), lab.container(n1, 3)
     for address in (PEER, PEER6):
@@ -92,7 +92,7 @@ def test_flows_of_an_address_and_no_others(lab, peer, way):
     assert "172.30.0.3 " in left and "fd00:30::3 " in left
 
 
-def test_no_list_is_requested_if_a_filter_suffices(lab, lists):
+def test_no_dump_is_requested_if_a_filter_suffices(lab, lists):
     n1 = lab.network("n1", "172.30.0.0/16")
     c1 = lab.container(
         n1, 2, [lab.binding(8080, 80, "udp"), lab.binding(9000, 9000, host_port_end=9003, port_end=9003)]
@@ -121,7 +121,7 @@ def test_flows_of_published_ports_end_when_the_endpoint_leaves(lab, peer):
     assert asked(lab) == {(PEER, 8081)}
 
 
-def test_a_wide_range_takes_one_list(lab, lists):
+def test_a_wide_port_range_needs_one_dump(lab, lists):
     lab.serve(lab.host, 9999, "udp", HOST)
     assert lab.ask(lab.host, HOST, 9999, "udp")
     wide = [lab.binding(1000, 1000, "udp", host_port_end=9000, port_end=9000), lab.binding(10000, 80)]

@@ -26,7 +26,7 @@ def test_subnets_of_interfaces_count_and_routes_through_gateways_do_not(host):
     ]
 
 
-def test_an_interface_that_is_down_counts_and_a_tunnel_counts_by_its_own_end(host):
+def test_ranges_of_down_interfaces_and_local_tunnel_ends_count(host):
     host.sh(
         "ip link set ext0 down; ip addr add 172.22.7.1 peer 172.23.0.1/24 dev lo; ip addr add 172.25.0.3/16 dev ext0"
     )
@@ -53,13 +53,13 @@ def written(bounds):
     return str(network)
 
 
-def test_port_ranges_are_the_administrators(host):
+def test_port_ranges_are_read_from_the_sysctls(host):
     host.sh("sysctl -qw net.ipv4.ip_local_port_range='40000 40010' net.ipv4.ip_local_reserved_ports=40001,40003-40005")
     assert namespaces.run_in_netns(host.path, host_facts.ephemeral_ports) == (40000, 40010)
     assert namespaces.run_in_netns(host.path, host_facts.reserved_ports) == [(40001, 40001), (40003, 40005)]
 
 
-def test_interfaces_and_rights(host):
+def test_existing_interfaces_and_rights_are_recognised(host):
     assert namespaces.run_in_netns(host.path, lambda: host_facts.interface_exists("ext0"))
     assert not namespaces.run_in_netns(host.path, lambda: host_facts.interface_exists("nosuch"))
     assert host_facts.has_net_admin()

@@ -37,7 +37,7 @@ def test_a_name_is_free_as_soon_as_its_link_is_deleted(session):
     link.delete(session, "br1")
 
 
-def test_deleting_what_is_not_there_never_hits_the_next_link_of_that_name(session):
+def test_deleting_a_missing_link_never_deletes_a_later_link_of_that_name(session):
     for _ in range(50):
         link.delete(session, "br1")
         link.add(session, "br1", "bridge")
@@ -82,7 +82,7 @@ def test_a_name_too_long_for_a_link_never_means_the_one_that_begins_like_it(sess
     assert session.index("abcdefghijklmnop") == 0 != session.index("abcdefghijklmno")
 
 
-def test_a_link_is_deleted_where_there_is_no_room_for_a_thread(session, monkeypatch):
+def test_a_link_is_deleted_even_if_no_thread_can_start(session, monkeypatch):
     def full(*_args):
         raise RuntimeError("can't start new thread")
 
@@ -98,7 +98,7 @@ def test_a_network_takes_no_right_but_that_over_networks(host):
     """``network create`` and ``rm`` work without CAP_SYS_ADMIN.
 
     To delete a link, hawse opens a second netlink socket in the network namespace of the first socket. Usually this is
-    the current namespace. In that case hawse need not change the namespace, which only CAP_SYS_ADMIN allows.
+    the current namespace, so hawse need not enter it. Only entering another namespace needs CAP_SYS_ADMIN.
     """
     for verb in ("create", "rm"):
         host.run(*NETWORK_ADMIN, sys.executable, "-m", "cli", "network", verb, "app", env=host.env())
@@ -117,7 +117,7 @@ def test_a_session_stays_in_its_namespace_wherever_the_thread_is(session):
     assert {interface.name for interface in link.all_links(session)} >= {"lo", "ext0", "br2"}
 
 
-def test_a_veth_pair_goes_whole(session):
+def test_both_ends_of_a_veth_pair_are_set_up_and_deleted(session):
     link.add_veth(session, "v1", {"ifname": "v2", "address": "02:42:00:00:00:01", "mtu": 1400}, mtu=1400)
     far = link.find(session, "v2")
     assert (far.mac, far.mtu, far.up, far.kind) == ("02:42:00:00:00:01", 1400, False, "veth")

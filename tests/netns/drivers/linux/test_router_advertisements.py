@@ -35,7 +35,7 @@ def hears(lab, container) -> bool:
 
 @pytest.fixture
 def mybr(lab):
-    """A bridge that belongs to the user and that accepts router advertisements."""
+    """The ``lab`` with a bridge "mybr", which belongs to the user and accepts router advertisements."""
     lab.host.sh("ip link add mybr type bridge; sysctl -qw net.ipv6.conf.mybr.accept_ra=2; ip link set mybr up")
     return lab
 
@@ -60,7 +60,7 @@ def test_the_host_believes_no_container_of_a_bridge_that_is_the_users(mybr, subn
     assert parameter(mybr) == "0"
 
 
-def test_a_bridge_that_is_given_back_listens_as_before(mybr):
+def test_a_users_bridge_gets_its_accept_ra_back(mybr):
     n1 = mybr.network("n1", V4, options=NAMED)
     for _ in range(2):  # create twice, as after a reboot or a killed command
         mybr.on_host(lambda: mybr.driver.create_network(n1))
@@ -70,14 +70,14 @@ def test_a_bridge_that_is_given_back_listens_as_before(mybr):
     assert parameter(mybr) == "2"
 
 
-def test_nothing_is_remembered_of_a_bridge_that_the_user_has_removed(mybr):
+def test_the_saved_accept_ra_of_a_deleted_bridge_is_forgotten(mybr):
     n1 = mybr.network("n1", V4, options=NAMED)
     mybr.host.sh("ip link del mybr")
     mybr.on_host(lambda: mybr.driver.delete_network(n1))
     assert not (mybr.host.run_dir / "accept_ra").exists()
 
 
-def test_what_the_user_sets_meanwhile_stays_and_containers_are_muted_then(mybr):
+def test_an_accept_ra_that_the_user_sets_stays_and_containers_are_muted(mybr):
     n1 = mybr.network("n1", V4, options=NAMED)
     mybr.host.sh("sysctl -qw net.ipv6.conf.mybr.accept_ra=2")
     c1 = mybr.container(n1, 2)
@@ -128,7 +128,7 @@ def test_rules_that_others_remove_come_back_for_muted_ports_too(mybr, lan, what)
     assert not hears(mybr, c1)
 
 
-def test_containers_believe_each_other_only_where_that_was_asked(lab):
+def test_containers_accept_advertisements_of_others_only_if_enabled(lab):
     n1 = lab.network("n1", V4, V6)
     option = {sandboxes.SYSCTLS_OPTION: "net.ipv6.conf.IFNAME.accept_ra=1"}
     rogue, plain = lab.container(n1, 2), lab.container(n1, 3)

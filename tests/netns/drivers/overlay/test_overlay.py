@@ -160,7 +160,7 @@ def test_an_unchanged_entry_is_not_written(cluster):
     assert there.mac not in seen()
 
 
-def test_two_networks_with_one_vni_are_refused_with_the_kernels_word(cluster):
+def test_a_second_network_with_the_same_vni_is_refused(cluster):
     cluster.network("o1", *PLAIN)
     with pytest.raises(Exists) as raised:
         cluster.network("o2", "10.0.9.0/24", vni=4097)

@@ -106,7 +106,7 @@ def test_nothing_is_on_the_wire_in_clear(cluster, encrypted, underlay):
     assert "7365 6372 6574" not in wire()
 
 
-def test_a_plain_network_shows_in_such_a_capture(cluster):
+def test_the_capture_shows_packets_of_a_network_without_encryption(cluster):
     o1 = cluster.network("o1", SUBNET)
     here, there = o1.container(0), o1.container(1)
     with captured(cluster.peer) as wire:
@@ -115,7 +115,7 @@ def test_a_plain_network_shows_in_such_a_capture(cluster):
     assert "7365 6372 6574" in wire()
 
 
-def test_the_rules_hold_when_somebody_opens_another_way_out(cluster, encrypted):
+def test_no_packet_leaves_in_clear_by_a_link_that_somebody_adds(cluster, encrypted):
     o1 = encrypted()
     here, there = o1.container(0), o1.container(1)
     member = o1.members[0]
@@ -170,7 +170,7 @@ def test_verify_mends_a_dead_tunnel_and_lost_rules(cluster, encrypted):
     assert here.pings(there.ipv4, wait=5)
 
 
-def test_a_killed_tunnel_is_mended_with_the_next_look_at_the_peers(cluster, encrypted):
+def test_a_killed_tunnel_is_repaired_when_peers_are_programmed(cluster, encrypted):
     o1 = encrypted()
     here, there = o1.container(0), o1.container(1)
     member = o1.members[0]

@@ -53,7 +53,7 @@ def recorded(host, act: Callable[[], object]) -> str:
 
 
 def without_namespace(text: str) -> str:
-    """Remove the commands that make the overlay's namespace. In the fresh copy, another namespace takes its place."""
+    """Return ``text`` without the commands that make the overlay's namespace, because the test makes its own."""
     own = ("touch ", "unshare ", "umount ", "kill ")
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(own))
 

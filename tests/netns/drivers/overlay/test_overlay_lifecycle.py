@@ -74,7 +74,7 @@ def test_a_failed_creation_does_not_change_a_network_in_use(cluster):
     assert here.pings(there.ipv4)
 
 
-def test_programming_peers_mends_what_was_lost_but_makes_nothing_anew(cluster):
+def test_programming_peers_repairs_a_network_but_does_not_create_it(cluster):
     o1 = cluster.network("o1", *DUAL)
     here, there = o1.container(0), o1.container(1)
     member = o1.members[0]

@@ -244,7 +244,7 @@ def test_vxlan_of_other_programs_on_the_same_port_still_works(field):
         host.sh("ip link del vx")
 
 
-def test_a_network_that_could_not_come_up_takes_nothing_from_the_one_with_its_id(field):
+def test_deleting_a_failed_network_keeps_the_senders_of_the_network_with_its_vni(field):
     host = field.cluster.hosts[0]
     with pytest.raises(Exists):
         field.cluster.network("o2", "10.0.9.0/24", hosts=1, vni=VNI, underlay=field.version)

@@ -96,7 +96,7 @@ def test_a_container_joins_the_namespace_and_has_files_of_its_own(host, lab):
     host.hawse(*joined, "ping", "-c1", "-W2", "web")
 
 
-def test_a_namespace_that_is_gone_has_exited_now_and_is_no_member(host, netns, lab):
+def test_a_deleted_namespace_is_shown_as_exited_and_is_on_no_network(host, netns, lab):
     netns.delete()
     status = host.hawse("ps", "-a", "--format", "{{.Status}}").stdout
     assert re.fullmatch(r"Exited \(0\) (\d+ seconds?|Less than a second) ago\n", status)

@@ -78,7 +78,7 @@ def test_names_work_both_ways_and_in_each_form_of_the_reference(host, lab):
     assert not os.path.exists(f"/etc/netns/{lab.name}")
 
 
-def test_a_name_of_the_users_and_a_new_name(host, lab, netns):
+def test_the_user_chooses_and_changes_the_name(host, lab, netns):
     host.hawse("network", "connect", "--name", "store", "--restart", "no", "app", f"netns:{lab.name}")
     assert resolved(host, "web", "store") == "172.30.0.3"
     assert host.hawse("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "store").stdout == "no\n"
@@ -116,7 +116,7 @@ def test_rm_takes_a_namespace_off_its_networks(host, lab):
 
 
 @pytest.mark.parametrize("leave", [("network", "disconnect", "app"), ("rm", "-f")])
-def test_a_resolv_conf_of_the_users_is_obeyed_kept_and_comes_back(host, lab, tmp_path, leave):
+def test_the_users_resolv_conf_is_used_and_restored(host, lab, tmp_path, leave):
     own, real = Path(f"/etc/netns/{lab.name}/resolv.conf"), tmp_path / "mine"
     own.parent.mkdir(parents=True)
     real.write_text("nameserver 10.9.8.7\nsearch corp.test\n")

@@ -38,7 +38,7 @@ def name():
 
 
 def left(name):
-    """Return the entries of `ip netns` that begin with a name."""
+    """Return the entries of /run/netns and /etc/netns that begin with a name."""
     entries = [*os.listdir("/run/netns"), *os.listdir("/etc/netns")]
     return {entry for entry in entries if entry.startswith(name)}
 
@@ -48,7 +48,7 @@ def run(host, name, *flags):
 
 
 def inside(name, *argv):
-    """Run a command by `ip netns exec`; return its output, or None if the namespace does not exist."""
+    """Run a command by `ip netns exec`; return its output, or None if it fails, for example without the namespace."""
     done = subprocess.run(["ip", "netns", "exec", name, *argv], capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else None
 
@@ -76,7 +76,7 @@ def test_a_container_has_its_name_through_restarts_and_renames(hosts, name):
     host.hawse("rename", name, new)
     assert inside(name, "true") is None
     assert inside(new, "getent", "hosts", new).split()[0] == address(host, new)
-    host.hawse("network", "connect", "bridge", f"netns:{new}")  # the name means the container
+    host.hawse("network", "connect", "bridge", f"netns:{new}")  # netns:NAME also selects a container
     assert "eth1" in inside(new, "ip", "-br", "link")
     assert host.hawse("ps", "-a", "--format", "{{.Names}}").stdout == f"{new}\n"
     host.hawse("stop", "-t0", new)

@@ -59,7 +59,7 @@ def load(host, rules: str) -> None:
     ("rules", "chain"),
     [(POLICY, "ip filter FORWARD"), (UFW, "ip filter FORWARD"), (FIREWALLD, "inet firewalld filter_FORWARD")],
 )
-def test_new_network_whose_packets_another_program_drops(host, rules, chain):
+def test_new_network_gives_a_warning_if_another_program_drops_its_packets(host, rules, chain):
     load(host, rules)
     before = host.sh("nft list table ip filter 2>/dev/null; nft list table inet firewalld 2>/dev/null", check=False)
     warning = host.hawse(*APP).stderr
@@ -81,7 +81,7 @@ def test_new_network_whose_packets_another_program_drops(host, rules, chain):
         'iifname "app0" accept', 'oifname "app*" accept', "ip saddr 172.30.0.0/16 accept", "counter accept",
     ],
 )  # fmt: skip
-def test_chain_that_lets_the_network_through(host, accepting):
+def test_chain_that_accepts_the_networks_packets_gives_no_warning(host, accepting):
     load(host, POLICY + f"add rule ip filter theirs {accepting}\n")
     assert host.hawse(*APP).stderr == ""
 
@@ -92,19 +92,19 @@ def test_chains_that_drop_no_packets_of_hawse_give_no_warning(host):
     assert host.hawse("info").stderr == ""
 
 
-def test_networks_that_forward_nothing(host):
+def test_internal_network_gives_no_warning(host):
     load(host, POLICY)
     assert host.hawse("network", "create", "--internal", "inside").stderr == ""
 
 
-def test_default_bridge_before_its_first_use(host):
+def test_first_use_of_the_default_bridge_gives_a_warning(host):
     load(host, POLICY.replace("docker0", "virbr0"))
     assert "goes out by docker0" in host.hawse("run", "--rm", "hostfs", "true").stderr
     assert host.hawse("run", "--rm", "hostfs", "true").stderr == ""
 
 
 @pytest.mark.skipif(not shutil.which("iptables-nft"), reason="iptables is not installed")
-def test_rules_as_iptables_writes_them(host):
+def test_rules_of_iptables_that_drop_packets_give_a_warning(host):
     host.sh("iptables-nft -P FORWARD DROP")
     assert "ip filter FORWARD" in host.hawse(*APP).stderr
     host.hawse("network", "rm", "app")

@@ -76,7 +76,7 @@ def test_networks_containers_ports_and_adopted_namespaces_are_restored_with_thei
     assert again.stdout == "Networks: 0, containers: 0, namespaces: 0\n"
 
 
-def test_the_times_are_real_before_and_after_anything_is_recorded(host):
+def test_end_times_are_right_before_and_after_the_boot_command(host):
     run(host, "again", "--restart", "always")
     run(host, "once")
     began = datetime.now(UTC)

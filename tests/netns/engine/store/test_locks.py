@@ -1,7 +1,7 @@
 """hawse deletes a container's lock file together with the container.
 
-The lock file is deleted even if a process is killed. A process may also ask for the lock after the container was
-deleted.
+The lock file is deleted even if a process is killed. It is also deleted if a process asks for the lock after the
+container's deletion.
 """
 
 import pytest

@@ -23,7 +23,7 @@ WAY_OUT = "(run: hawse system check --repair)\n"
 
 @pytest.fixture
 def web(host):
-    """A host with the network app. A running container publishes a port, and another container is stopped."""
+    """A host with the network app. A running container publishes a port. Another container was never started."""
     host.hawse("network", "create", "--subnet", "10.77.0.0/24", "--label", "a=b", "app")
     host.hawse("run", "-d", "--name", "web", "--network", "app", "-p", "7000:70", "hostfs", "sleep", "1d")
     host.hawse("create", "--name", "idle", "--network", "app", "hostfs", "true")
@@ -129,7 +129,7 @@ def test_the_check_finds_a_deleted_log_and_the_backup_restores_the_lost_changes(
     assert web.hawse("system", "check").stdout == "The database is sound.\n"
 
 
-def test_files_of_a_container_that_does_not_run_are_a_sign_too(host):
+def test_a_lost_store_is_noticed_by_the_files_of_a_stopped_container(host):
     host.hawse("run", "--name", "web", "--network", "none", "hostfs", "true")
     for path in host.root.glob("hawse.db*"):
         path.unlink()
