@@ -27,7 +27,7 @@ from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
 from engine.diagnosis.trace.rules import rule_in
 from engine.diagnosis.trace.state import port_of
-from engine.errors import EngineError
+from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
 from engine.model import NetworkRecord
 
@@ -54,7 +54,7 @@ class OverlaySide:
             with membership.connected(self._host) as (client, self._membership):
                 self.view = snapshot.load(client)
         except (EngineError, OSError) as error:
-            self.store_error = str(error)
+            self.store_error = in_words(error)
             with suppress(EngineError):
                 self._membership = membership.load(self._host.root)
             self.view = snapshot.saved(self._host.root)
@@ -126,7 +126,7 @@ class OverlaySide:
         try:
             lines = driver.verify(spec, peers.of(self.view, member.network.id, self._membership.node_id), False)
         except (DriverError, OSError) as error:
-            lines = [f"missing: {error}"]
+            lines = [f"missing: {in_words(error)}"]
         for line in lines:
             yield from self._of_line(way, member.network.name, line)
 

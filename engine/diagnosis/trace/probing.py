@@ -23,6 +23,7 @@ from engine.diagnosis.trace.destination import EXTERNAL, Way
 from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.errors import in_words
 
 WAIT_SECONDS = 1.3
 """Seconds without an answer after which a probe counts as lost. TCP repeats a lost SYN after one second."""
@@ -128,7 +129,7 @@ def run(way: Way) -> Observation:
         try:
             probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port))
         except OSError as error:
-            return Observation(impossible=str(error))
+            return Observation(impossible=in_words(error))
         stack.callback(probe.close)
         watching = Watching(way, probe.tuple, stack)
         way.source.inside(probe.send)
@@ -210,7 +211,7 @@ def _injected(way: Way) -> Observation:
             if probe.protocol == "tcp" and watching.seen.result == "open":
                 send(injection.RST, 2)
         except (DriverError, OSError) as error:
-            watching.seen.impossible = str(error)
+            watching.seen.impossible = in_words(error)
         return watching.seen
 
 
