@@ -18,7 +18,7 @@ from drivers.firewall.foreign_drops import OURS
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
-from engine.diagnosis.trace import outside, rules
+from engine.diagnosis.trace import outside, rules, source_ports
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
 from engine.diagnosis.trace.model import Culprit
@@ -222,6 +222,8 @@ class Explanation:
 
     def _later(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         full = next(self._checks.conntrack_full(), None)
+        if full is None and not arrived:
+            full = source_ports.of_translation(self._way, seen)
         if full is not None:
             return full
         if not arrived and self._way.kind in (ROUTED, EXTERNAL):
