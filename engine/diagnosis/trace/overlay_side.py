@@ -12,6 +12,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from drivers.api import DriverError, IPAddress, LinkRepairer, PeerProgrammer
+from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
@@ -25,7 +26,7 @@ from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
-from engine.diagnosis.trace.rules import rule_in
+from engine.diagnosis.trace.rules import chain_of, rule_in
 from engine.diagnosis.trace.state import port_of
 from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
@@ -204,11 +205,11 @@ class OverlaySide:
 
 
 def of_tunnel_drop(
-    decision: Drop | Event, other: IPAddress, port: int = VXLAN_PORT, *, encrypted: bool = False
+    decision: Drop | Dropping | Event, other: IPAddress, port: int = VXLAN_PORT, *, encrypted: bool = False
 ) -> Culprit:
     """Return the culprit for a decision of this host to drop the tunnel's packets to or from the host ``other``."""
     kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")
-    chain = f"table {decision.table} chain {decision.chain}"
+    chain = chain_of(decision)
     detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, decision)}"
     fix = f"let UDP {port} from and to {other} pass in {chain}"
     return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)
