@@ -23,7 +23,7 @@ from api.docker.exchange import Exchange
 from api.docker.messages import EMPTY, Request, Response, json_response
 from api.docker.router import Router, location
 from api.docker.shared_engine import SharedEngine
-from api.docker.versions import split
+from api.docker.versions import split, supported
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
@@ -185,7 +185,7 @@ class Front:
                 request = Request(
                     method=method,
                     path=rest,
-                    version=version,
+                    version=supported(version),
                     query=parse_qs(query, keep_blank_values=True, errors="surrogateescape"),
                     headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
                     exchange=exchange,

@@ -59,6 +59,8 @@ def test_every_version_that_clients_speak(service, version):
          "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer "
          "version"),
         ("GET", "/nothing", None, {}, 404, "page not found"),
+        ("GET", "/v1.99/nothing", None, {}, 404, "page not found"),
+        ("TRACE", "/v1.23/networks", None, {}, 404, "page not found"),
         ("PUT", "/networks", None, {}, 404, "page not found"),
         ("GET", "/networks/no", None, {}, 404, "network no not found"),
         ("GET", "/networks/bridge?scope=swarm", None, {}, 404, "network bridge not found"),
