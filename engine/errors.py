@@ -6,6 +6,7 @@ class. The command line adds the prefix ``Error response from daemon: `` and doe
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar, TypeVar
 
 E = TypeVar("E", bound="EngineError")
@@ -27,6 +28,14 @@ def hinted(error: E, hint: str) -> E:
     """Return the error with this hint."""
     error.hint = hint
     return error
+
+
+def in_words(error: BaseException) -> str:
+    """Return an error's text without Python's errno: "connection refused", or "/x: permission denied"."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+        return place + error.strerror.lower()
+    return str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 class InvalidArgument(EngineError):

@@ -20,10 +20,10 @@ import h11
 
 from api.docker.errors import ApiError, ClientGone, from_engine
 from api.docker.exchange import Exchange
-from api.docker.messages import Request, Response, json_response
-from api.docker.router import Router
+from api.docker.messages import EMPTY, Request, Response, json_response
+from api.docker.router import Router, location
 from api.docker.shared_engine import SharedEngine
-from api.docker.versions import split
+from api.docker.versions import split, supported
 from api.docker.workers import Workers
 from engine.errors import EngineError, Outdated
 from engine.eventloop.descriptor_budget import raise_descriptor_limit
@@ -32,7 +32,9 @@ from engine.render.version import API_VERSION, DOCKER_VERSION
 if TYPE_CHECKING:
     import ssl
 
-BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+ORIGIN = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
+"""The start of a target such as "http://localhost/_ping", which clients send to a proxy."""
 STACK_BYTES = 512 << 10  # of one thread's stack; only the used part takes memory
 COLLECTED_OBJECTS = 20_000
 """Number of new objects after which the garbage collector runs.
@@ -154,10 +156,8 @@ class Front:
                 return
 
     def _answer(self, exchange: Exchange, head: h11.Request) -> None:
-        target = head.target.decode("ascii", "replace")
-        path, _, query = target.partition("?")
         try:
-            response = self._handle(exchange, head, unquote(path), query)
+            response = self._handle(exchange, head)
         except EngineError as error:
             response = _error(from_engine(error))
             if isinstance(error, Outdated):
@@ -173,27 +173,45 @@ class Front:
         if response is not None and exchange.can_answer():
             _send(exchange, response)
 
-    def _handle(self, exchange: Exchange, head: h11.Request, path: str, query: str) -> Response | None:
-        if BAD_ESCAPE.search(head.target.partition(b"?")[0]):
-            raise ApiError(400, "400 Bad Request")
-        version, rest = split(path)
-        method = head.method.decode("ascii")
-        match = self._router.find(method, rest)
-        if match is None:
-            _send(exchange, _error(ApiError(404, "page not found")), common=False)
-            return None
-        request = Request(
-            method=method,
-            path=rest,
-            version=version,
-            query=parse_qs(query, keep_blank_values=True, errors="surrogateescape"),
-            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
-            exchange=exchange,
-            workers=self._workers,
-            engine=self._engine.get(),
-            parameters=match.parameters,
-        )
-        return match.handler(request)
+    def _handle(self, exchange: Exchange, head: h11.Request) -> Response | None:
+        method, target = head.method.decode("ascii"), head.target.decode("ascii")
+        named, _, query = target.partition("?")
+        path = ORIGIN.sub("", named)
+        response = _before_routes(method, target, path)
+        if response is None:
+            version, rest = split(unquote(path))
+            match = self._router.find(method, rest)
+            if match is not None:
+                request = Request(
+                    method=method,
+                    path=rest,
+                    version=supported(version),
+                    query=parse_qs(query, keep_blank_values=True, errors="surrogateescape"),
+                    headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
+                    exchange=exchange,
+                    workers=self._workers,
+                    engine=self._engine.get(),
+                    parameters=match.parameters,
+                )
+                return match.handler(request)
+            response = _error(ApiError(404, "page not found"))
+        _send(exchange, response, common=False)
+        return None
+
+
+def _before_routes(method: str, target: str, path: str) -> Response | None:
+    """Return the answer that Docker gives before it looks for a route, or None.
+
+    ``path`` is the escaped path of ``target``. Raises ApiError (400) for a relative path and for a bad escape.
+    """
+    if BAD_ESCAPE.search(path) or path[:1] not in ("", "/", "*"):
+        raise ApiError(400, "400 Bad Request")
+    if (method, target) == ("OPTIONS", "*"):
+        return EMPTY
+    if (clean := location(path)) is None:
+        return None
+    named, mark, query = target.partition("?")
+    return Response(301, headers=[("Location", named.removesuffix(path) + clean + mark + query)])
 
 
 def _error(error: ApiError) -> Response:

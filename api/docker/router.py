@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from api.docker.messages import Handler
+
+UNQUOTED = "$&+,/:;=@"
+"""Characters of a path that Go does not escape, beside letters, digits and "-._~" (net/url, EscapedPath)."""
 
 
 class Route(NamedTuple):
@@ -57,3 +61,28 @@ def _pattern(path: str) -> re.Pattern[str]:
         if place + 1 < len(pieces):
             text += f"(?P<{pieces[place + 1]}>{pieces[place + 2] or '[^/]+'})"
     return re.compile(text)
+
+
+def location(path: str) -> str | None:
+    """Return the path to which Docker's router redirects a client, or None for a clean path.
+
+    ``path`` and the result are escaped. A path is not clean if it is empty or "*", or if it has "//", "/./" or "/../",
+    also as "%2F" and "%2E" (gorilla/mux, cleanPath).
+    """
+    unescaped = unquote(path, "latin-1")
+    if unescaped.startswith("/") and "//" not in unescaped and "/." not in unescaped:
+        return None
+    clean = _clean(unescaped)
+    return None if clean == unescaped else quote(clean, UNQUOTED, "latin-1")
+
+
+def _clean(path: str) -> str:
+    """Return an absolute path without empty, "." and ".." elements; a slash at the end stays."""
+    elements: list[str] = []
+    for element in path.split("/"):
+        if element == "..":
+            del elements[-1:]
+        elif element not in ("", "."):
+            elements.append(element)
+    end = "/" if elements and path.endswith("/") else ""
+    return "/" + "/".join(elements) + end

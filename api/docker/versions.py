@@ -26,16 +26,18 @@ copies.
 """
 
 
-def split(path: str) -> tuple[Version, str]:
-    """Return the version that a path names, and the path without it; a path without a version means `ANNOUNCED`.
+def split(path: str) -> tuple[str, str]:
+    """Return the version that a path names, or "", and the path without it."""
+    match = _PREFIX.fullmatch(path)
+    return (match[1], match[2]) if match is not None else ("", path)
+
+
+def supported(text: str) -> Version:
+    """Return the version that a path names as two numbers; a path without a version means `ANNOUNCED`.
 
     Raises ApiError (400) with Docker's text for a version that is too new or too old.
     """
-    match = _PREFIX.fullmatch(path)
-    if match is None:
-        return ANNOUNCED, path
-    text, rest = match.groups()
-    version = parse(text)
+    version = parse(text) if text else ANNOUNCED
     if version > NEWEST:
         newest = f"{NEWEST[0]}.{NEWEST[1]}"
         raise ApiError(400, f"client version {text} is too new. Maximum supported API version is {newest}")
@@ -45,4 +47,4 @@ def split(path: str) -> tuple[Version, str]:
             f"client version {text} is too old. Minimum supported API version is {MIN_API_VERSION}, "
             "please upgrade your client to a newer version",
         )
-    return version, rest
+    return version

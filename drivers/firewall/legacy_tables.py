@@ -1,4 +1,6 @@
-"""Read the packet counters of iptables-legacy rules that drop packets. nftables neither lists nor traces these rules.
+"""Read the tables of iptables-legacy, and the packet counters of rules that drop packets.
+
+nftables neither lists nor traces these rules.
 
 The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). The functions run in the calling
 thread's network namespace, change nothing, and load no table.
@@ -9,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -34,51 +36,99 @@ class Dropping(NamedTuple):
     number: int
 
 
+class Entry(NamedTuple):
+    """One rule: its offset in the table, its chain and number (0 for the policy), and its bytes.
+
+    ``target`` is the offset of the target in ``data``. A standard target has an empty ``name`` and a ``verdict``: the
+    offset of an entry to which it jumps, or a negative number.
+    """
+
+    at: int
+    chain: str
+    number: int
+    data: bytes
+    target: int
+    name: str
+    verdict: int
+
+    @property
+    def drops(self) -> bool:
+        """Whether the target drops packets."""
+        return self.name in ("REJECT", "DROP") or (not self.name and self.verdict == DROP)
+
+
+class Table(NamedTuple):
+    """A table: its entries by offset, and the offsets of the first rule and of the policy of each base chain."""
+
+    program: str
+    name: str
+    entries: Mapping[int, Entry]
+    starts: Mapping[str, int]
+    policies: Mapping[str, int]
+
+    def dropping(self, entry: Entry) -> Dropping:
+        """Return the names of an entry that drops packets."""
+        return Dropping(self.program, self.name, entry.chain, entry.number)
+
+
 def counters() -> dict[Dropping, int]:
     """Return the number of packets that each dropping rule of iptables-legacy and ip6tables-legacy has dropped."""
-    found: dict[Dropping, int] = {}
-    for version, file in NAMES.items():
-        try:
-            with open(file, encoding="ascii") as names:
-                tables = names.read().split()
-        except OSError:
-            continue
-        for table in tables:
-            found.update(_read(version, table))
-    return found
+    return {
+        table.dropping(entry): struct.unpack_from("=Q", entry.data, COUNTERS[version])[0]
+        for version in NAMES
+        for table in tables(version)
+        for entry in table.entries.values()
+        if entry.drops
+    }
 
 
-def _read(version: int, table: str) -> Iterator[tuple[Dropping, int]]:
+def tables(version: int) -> Iterator[Table]:
+    """Yield the tables of an IP version that the kernel has loaded."""
+    try:
+        with open(NAMES[version], encoding="ascii") as names:
+            loaded = names.read().split()
+    except OSError:
+        return
+    for name in loaded:
+        table = _read(version, name)
+        if table is not None:
+            yield table
+
+
+def _read(version: int, table: str) -> Table | None:
     with socket.socket(FAMILIES[version], socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
         info = _option(sock, version, GET_INFO, table.encode().ljust(32, b"\0"), INFO.size)
         if info is None:
-            return
+            return None
         _, hooks, *numbers = INFO.unpack(info)
-        entries, policies, size = numbers[:5], numbers[5:10], numbers[11]
-        request = struct.pack("=32sI", table.encode(), size)
-        data = _option(sock, version, GET_ENTRIES, request, HEADER + size)
+        request = struct.pack("=32sI", table.encode(), numbers[11])
+        data = _option(sock, version, GET_ENTRIES, request, HEADER + numbers[11])
     if data is None:
-        return
+        return None
     program = "iptables-legacy" if version == 4 else "ip6tables-legacy"
-    starts = {entries[n]: name for n, name in enumerate(CHAINS) if hooks >> n & 1}
-    ends = {policies[n] for n in range(5) if hooks >> n & 1}
+    present = [(place, name) for place, name in enumerate(CHAINS) if hooks >> place & 1]
+    starts = {name: numbers[place] for place, name in present}
+    policies = {name: numbers[5 + place] for place, name in present}
+    entries = {entry.at: entry for entry in _entries(version, data[HEADER:], starts, set(policies.values()))}
+    return Table(program, table, entries, starts, policies)
+
+
+def _entries(version: int, data: bytes, starts: Mapping[str, int], policies: set[int]) -> Iterator[Entry]:
+    names = {at: name for name, at in starts.items()}
     at, chain, number = 0, "", 0
-    while at < size:
-        entry = data[HEADER + at :]
-        target, following = struct.unpack_from("=HH", entry, OFFSETS[version])
-        name = entry[target + 2 : target + 31].rstrip(b"\0")
-        if at in starts:
-            chain, number = starts[at], 0
+    while at < len(data):
+        target, following = struct.unpack_from("=HH", data, at + OFFSETS[version])
+        entry = data[at : at + (following or len(data))]
+        name = entry[target + 2 : target + 31].rstrip(b"\0").decode("ascii", "replace")
+        if at in names:
+            chain, number = names[at], 0
         number += 1
-        if name == b"ERROR":
+        if name == "ERROR":
             chain = entry[target + VERDICT : target + 62].split(b"\0")[0].decode("ascii", "replace")
             number = 0
-        elif name in (b"REJECT", b"DROP") or (
-            not name and struct.unpack_from("=i", entry, target + VERDICT)[0] == DROP
-        ):
-            place = Dropping(program, table, chain, 0 if at in ends else number)
-            yield place, struct.unpack_from("=Q", entry, COUNTERS[version])[0]
-        at += following or size
+        verdict = 0 if name else struct.unpack_from("=i", entry, target + VERDICT)[0]
+        yield Entry(at, chain, 0 if at in policies else number, entry, target, name, verdict)
+        at += len(entry)
 
 
 def _option(sock: socket.socket, version: int, option: int, request: bytes, size: int) -> bytes | None:

@@ -26,6 +26,7 @@ from drivers.linux.netlink import CLOSE_DELAY_SECONDS, Session, in_background
 from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # message types (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, _DELETE)
+GET_STATS, INSERT_FAILED = (1 << 8) | 4, 9  # message type IPCTNL_MSG_CT_GET_STATS_CPU; attribute of one CPU's answer
 TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25  # attributes CTA_*; 1, 2 are also CTA_FILTER_ORIG_FLAGS, _REPLY_FLAGS
 TUPLE_IP, TUPLE_PROTO = 1, 2
 SOURCE, DESTINATION = (1, 3), (2, 4)  # attributes CTA_IP_V4_SRC, CTA_IP_V6_SRC; CTA_IP_V4_DST, CTA_IP_V6_DST
@@ -121,6 +122,19 @@ def is_full() -> tuple[int, int] | None:
     """Return the number of flows and the limit if the namespace has reached its limit, otherwise None."""
     used, most = (int(sysctl.read(f"net/netfilter/nf_conntrack_{key}") or 0) for key in ("count", "max"))
     return (used, most) if 0 < most <= used else None
+
+
+def failed_insertions() -> int:
+    """Return how many packets were dropped since boot because another flow has their translated addresses and ports."""
+    if not sysctl.read("net/netfilter/nf_conntrack_count"):
+        return 0  # because nothing is tracked, the request would load a module
+    session = Session(NETFILTER)
+    try:
+        with kernel_errors("read", "counters of connection tracking"):
+            listed = session.dump(GET_STATS, NFGENMSG.pack(socket.AF_UNSPEC, 0, 0))
+    finally:
+        session.close()
+    return sum(int.from_bytes(read(of_cpu, NFGENMSG.size).get(INSERT_FAILED, b"")) for of_cpu in listed)
 
 
 def _forget_ports(

@@ -7,6 +7,7 @@ the probe's source port (or ICMP id). Therefore the probe and its answer are rec
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import select
 import socket
@@ -27,6 +28,15 @@ PORTS = struct.Struct("!HH")
 END_SECONDS = 0.2
 """Seconds that `Probe.close` waits until the service closes its side of a TCP connection."""
 ABORT = struct.pack("ii", 1, 0)  # struct linger: close sends RST
+BIND_ATTEMPTS = 50  # number of random ports that a probe tries if the kernel gives it none
+
+
+class PortsExhausted(OSError):
+    """The namespace has no free source port for packets to ``target`` (net.ipv4.ip_local_port_range)."""
+
+    def __init__(self, protocol: str, target: str) -> None:
+        super().__init__(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        self.protocol, self.target = protocol, target
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,10 @@ class TunnelFlow:
 
 
 class Probe:
-    """One probe to ``address`` and ``port`` from the network namespace of the calling thread; port 0 means ICMP."""
+    """One probe to ``address`` and ``port`` from the network namespace of the calling thread; port 0 means ICMP.
+
+    The constructor raises PortsExhausted if a program in the namespace would get no source port for this target.
+    """
 
     def __init__(self, protocol: str, address: IPAddress, port: int) -> None:
         self.address, self.port = address, port
@@ -96,8 +109,33 @@ class Probe:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         if protocol == "udp":
             made.setsockopt(*((socket.IPPROTO_IP, 11) if family == socket.AF_INET else (socket.IPPROTO_IPV6, 25)), 1)
-        made.bind(("", 0))
+        try:
+            made.bind(("", 0))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            self._bind_elsewhere(made)
         return made
+
+    def _bind_elsewhere(self, made: socket.socket) -> None:
+        """Bind to a random port, because all ports of the range are in use.
+
+        TCP connections to different targets share a port of the range, but bind(2) does not. Therefore an attempt to
+        connect shows whether the target can be reached from a port of the range. UDP sockets share no port.
+        """
+        protocol = "tcp" if made.type == socket.SOCK_STREAM else "udp"
+        if protocol == "udp" or self._has_no_port(made.family):
+            raise PortsExhausted(protocol, f"{self.address}:{self.port}")
+        for _ in range(BIND_ATTEMPTS - 1):
+            with suppress(OSError):
+                return made.bind(("", 1024 + secrets.randbelow((1 << 16) - 1024)))
+        return made.bind(("", 1024 + secrets.randbelow((1 << 16) - 1024)))
+
+    def _has_no_port(self, family: int) -> bool:
+        with socket.socket(family, socket.SOCK_STREAM) as attempt:
+            attempt.setblocking(False)
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            return attempt.connect_ex((str(self.address), self.port)) == errno.EADDRNOTAVAIL
 
     def fileno(self) -> int:
         """Return the file descriptor that becomes ready when the probe has a result."""

@@ -59,6 +59,8 @@ def test_the_oldest_the_announced_and_the_newest_version_are_accepted(service, v
          "client version 1.23 is too old. Minimum supported API version is 1.24, please upgrade your client to a newer "
          "version"),
         ("GET", "/nothing", None, {}, 404, "page not found"),
+        ("GET", "/v1.99/nothing", None, {}, 404, "page not found"),
+        ("TRACE", "/v1.23/networks", None, {}, 404, "page not found"),
         ("PUT", "/networks", None, {}, 404, "page not found"),
         ("GET", "/networks/no", None, {}, 404, "network no not found"),
         ("GET", "/networks/bridge?scope=swarm", None, {}, 404, "network bridge not found"),
@@ -91,6 +93,54 @@ def test_errors_are_docker_s(service, method, path, body, headers, status, messa
     assert (answer.status, answer.message) == (status, message)
     assert answer.headers["content-type"] == "application/json"
     assert ("api-version" in answer.headers) is (message != "page not found")
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "location"),
+    [
+        ("GET", "//containers/json", "/containers/json"),
+        ("HEAD", "//_ping", "/_ping"),
+        ("POST", "/v1.45//networks/create?a=b&c=<d>%2f", "/v1.45/networks/create?a=b&c=<d>%2f"),
+        ("OPTIONS", "/v1.45/./networks?", "/v1.45/networks?"),
+        ("TRACE", "///networks/..//info/", "/info/"),
+        ("GET", "/v1.99/x/../../..", "/"),
+        ("GET", "/networks/a%2F%2Fb", "/networks/a/b"),
+        ("GET", "/networks/%2e%2E/%C3%A4%ff%00%25%3B;:@+$,=~!*()[]{}|^`", "/%C3%A4%FF%00%25;;:@+$,=~%21%2A%28%29%5B%5D"
+         "%7B%7D%7C%5E%60"),
+        ("GET", "//networks/a%0d%0aX: y%3F#z".replace(" ", "%20"), "/networks/a%0D%0AX:%20y%3F%23z"),
+        ("GET", "http://a.example//networks?x=//", "http://a.example/networks?x=//"),
+        ("GET", "*", "/%2A"),
+    ],
+)  # fmt: skip
+def test_a_path_that_is_not_clean_is_redirected_as_with_docker(service, method, target, location):
+    """dockerd 26.1.5 gave the same answers."""
+    answer = service.ask(method, target, b"{}" if method == "POST" else None)
+    assert (answer.status, answer.body, answer.headers["location"]) == (301, b"", location)
+    assert answer.headers.keys() <= {"location", "content-length", "date"}
+
+
+def test_dots_and_slashes_that_change_no_path_are_kept(service):
+    assert service.ask("GET", "/networks/.x..").message == "network .x.. not found"
+    assert service.ask("GET", "/networks/a%2Fb").message == "network a/b not found"
+    assert service.ask("GET", "/networks/?x=//a/../b").status == 200
+    assert service.ask("GET", "http://a.example/_ping").body == b"OK"
+
+
+def test_options_are_answered_for_every_path_as_with_docker(service):
+    for target in ("/networks", "/nothing", "/v1.45/nothing/a%2Fb?x", "/"):
+        answer = service.ask("OPTIONS", target)
+        assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "0")
+        assert answer.headers["api-version"] == "1.45" and "content-type" not in answer.headers
+    answer = service.ask("OPTIONS", "*")
+    assert (answer.status, answer.body, "api-version" in answer.headers) == (200, b"", False)
+    assert service.ask("OPTIONS", "/v1.99/networks").status == 400
+    assert service.ask("GET", "networks").message == "400 Bad Request"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PATCH", "TRACE", "CONNECT", "FOO", "get"])
+def test_an_unknown_method_is_not_found(service, method):
+    answer = service.ask(method, "/networks")
+    assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
 
 
 @pytest.mark.parametrize(

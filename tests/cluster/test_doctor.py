@@ -118,6 +118,19 @@ def test_clocks_that_differ(pair):
     assert findings(worker) == []
 
 
+def test_a_refused_connection_is_named_in_words(pair):
+    manager, worker = pair
+    rule = f"ip daddr {manager.underlay} tcp dport 2377 reject with tcp reset"
+    worker.run("nft", f"add table inet other; add chain inet other c {{ type filter hook output priority 0; }}; "
+               f"add rule inet other c {rule}")  # fmt: skip
+    found = findings(worker)
+    worker.run("nft", "delete table inet other")
+    causes = {check["what"].partition(" at ")[0]: check["cause"] for check in found}
+    assert causes["its manager's server does not answer"] == "connection refused"
+    assert "Errno" not in json.dumps(found)
+    eventually(lambda: findings(worker) == [])
+
+
 def test_expired_certificates(pair):
     manager, _ = pair
     subprocess.run([sys.executable, "-c", EXPIRED, manager.root], env=manager.env(), check=True)

@@ -288,6 +288,13 @@ FAULTS = [
     ("container-firewall", "inet foreign", "web", DROP.format("output", "udp sport >= 90"), NO_DROP, "web:90/udp"),
     ("container-firewall", "ip filter", "web", "iptables -A INPUT -p tcp --dport 80 -j REJECT", "iptables -F",
      "web:80"),
+    ("container-firewall", "iptables-legacy table filter chain INPUT", "web",
+     "iptables-legacy -A INPUT -p tcp --dport 80 -j DROP", "iptables-legacy -F", "web:80"),
+    ("vxlan-blocked", "iptables-legacy table filter chain INPUT", "host",
+     "iptables-legacy -I INPUT -p udp --dport 4789 -j DROP", "iptables-legacy -F", "web:80"),
+    ("foreign-firewall", "iptables-legacy table filter chain FORWARD", "net",
+     "sysctl -qw net.bridge.bridge-nf-call-iptables=1; iptables-legacy -P FORWARD DROP",
+     "sysctl -qw net.bridge.bridge-nf-call-iptables=0; iptables-legacy -P FORWARD ACCEPT", "web:80"),
     ("vxlan-blocked", "inet foreign", "host", DROP.format("input", "udp dport 4789"), NO_DROP, "web:80"),
     ("vxlan-blocked", "inet foreign", "host", DROP.format("output", "udp dport 4789"), NO_DROP, "web"),
     ("peer-table-stale", "10.77.0.20", "net", "bridge fdb del {mac} dev vxlan0 self; "

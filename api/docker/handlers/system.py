@@ -1,4 +1,4 @@
-"""/_ping, /version, /info, /auth and /system/df."""
+"""/_ping, /version, /info, /auth, /system/df, and OPTIONS for every path."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from api.docker.errors import bad_request
 from api.docker.handlers.containers import without_empty_size
 from api.docker.info import complete
-from api.docker.messages import Json, Request, Response, json_response
+from api.docker.messages import EMPTY, Json, Request, Response, json_response
 from api.docker.router import Route
 from engine.errors import NotImplementedByHawse
 
@@ -35,6 +35,11 @@ def version(request: Request) -> Response:
 def info(request: Request) -> Response:
     """Answer /info."""
     return json_response(complete(request.engine.system.info()))
+
+
+def options(_: Request) -> Response:
+    """Answer OPTIONS for any path, also for one without a route, with an empty body as Docker does."""
+    return EMPTY
 
 
 def auth(_: Request) -> Response:
@@ -72,4 +77,5 @@ ROUTES = [
     Route("GET", "/info", info),
     Route("POST", "/auth", auth),
     Route("GET", "/system/df", disk_usage),
+    Route("OPTIONS", "/{path:.*}", options),
 ]

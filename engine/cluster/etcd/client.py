@@ -16,7 +16,7 @@ from engine.cluster.etcd.dial import NobodyReady, first
 from engine.cluster.etcd.errors import UNAUTHENTICATED, Compacted, EtcdError, EtcdUnavailable
 from engine.cluster.etcd.http import EtcdConnection, Json
 from engine.cluster.keys import CLUSTER
-from engine.errors import EngineError
+from engine.errors import EngineError, in_words
 
 CONNECT_SECONDS, READY_SECONDS, ANSWER, IDLE = 2.0, 4.0, 10.0, 30.0
 """Four durations in seconds: to connect to a member, to wait for a ready member, to wait for each answer, and to keep
@@ -217,7 +217,7 @@ class Client:
                     raise EtcdError(str(result.get("cancel_reason", "the watch was ended")))
                 yield int(result["header"]["revision"]), [_event(e) for e in result.get("events", [])]
         except OSError as error:
-            raise EtcdUnavailable(f"the cluster's store went silent: {error}") from error
+            raise EtcdUnavailable(f"the cluster's store went silent: {reason(error)}") from error
         finally:
             connection.close()
 
@@ -248,7 +248,7 @@ class Client:
                 self.close()
             except OSError as error:
                 self.close()
-                raise EtcdUnavailable(f"the cluster's store does not answer: {_reason(error)}") from error
+                raise EtcdUnavailable(f"the cluster's store does not answer: {reason(error)}") from error
         raise AssertionError("unreachable")
 
     def take(self) -> EtcdConnection:
@@ -318,7 +318,7 @@ def _meaning(error: NobodyReady) -> EngineError:
     for problem in error.problems.values():
         if isinstance(problem, EngineError) and not isinstance(problem, EtcdUnavailable):
             return problem
-    reasons = ", ".join(f"{_place(url)}: {_reason(p)}" for url, p in error.problems.items())
+    reasons = ", ".join(f"{_place(url)}: {reason(p)}" for url, p in error.problems.items())
     return EtcdUnavailable(f"the cluster's store does not answer ({reasons or 'no members'})")
 
 
@@ -336,7 +336,7 @@ def _is_outdated(error: EtcdError) -> bool:
     return any(text in error.reason for text in ("auth token", "user name is empty", "revision of auth store is old"))
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the reason of an error in one phrase.
 
     For a certificate that has expired or is not valid yet, the phrase says to compare the hosts' clocks.
@@ -351,5 +351,4 @@ def _reason(error: BaseException) -> str:
         return "timed out"
     if isinstance(error, EtcdUnavailable):
         return str(error).rpartition("answer: ")[2]
-    text = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
-    return str(text).lower()
+    return str(getattr(error, "verify_message", "") or in_words(error)).lower()

@@ -12,6 +12,7 @@ from engine.api import OK, Check
 from engine.cluster import membership as memberships
 from engine.cluster.model import ClusterMembership
 from engine.diagnosis.doctor.checks import fault, ok, warning
+from engine.errors import in_words
 
 RENEWED_SHARE = 0.25
 """The check warns if less than this share of a certificate's lifetime is left.
@@ -42,7 +43,7 @@ def _check(path: Path, name: str) -> Check:
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
-        return fault(name, f"cannot be read: {error}", f"{path} was deleted or changed")
+        return fault(name, f"cannot be read: {in_words(error)}", f"{path} was deleted or changed")
     now, first, last = datetime.now(UTC), certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < first:
         return fault(name, f"is not valid before {first:%F %T} UTC", "this host's clock is slow", "set the clock")

@@ -18,6 +18,7 @@ from engine.api import Check
 from engine.cluster import encryption, peers, snapshot
 from engine.cluster import membership as memberships
 from engine.cluster.etcd import Client
+from engine.cluster.etcd.client import reason
 from engine.cluster.etcd.http import EtcdConnection
 from engine.cluster.keys import MANAGER_NAME
 from engine.cluster.model import MANAGER, ClusterMembership, Node
@@ -173,7 +174,7 @@ def _clock(host: Host, name: str, node: Node) -> Iterator[Check]:
             connection.close()
     except (OSError, ValueError, EngineError) as error:
         fix = f"check the network and port {node.enrollment_port} of {node.address}"
-        yield fault(name, f"its manager's server does not answer at {url}", str(error) or repr(error), fix)
+        yield fault(name, f"its manager's server does not answer at {url}", reason(error), fix)
         return
     skew = theirs - time.time()
     if abs(skew) > SKEW_SECONDS:

@@ -18,7 +18,7 @@ from engine.api import OK, Check, Diagnosis
 from engine.diagnosis.doctor import host as host_checks
 from engine.diagnosis.doctor import links, mtu, names, paths, processes, store
 from engine.diagnosis.doctor.checks import Examined, fault, read_records
-from engine.errors import EngineError, PermissionDenied
+from engine.errors import EngineError, PermissionDenied, in_words
 from engine.host import Host
 from engine.runtime.api import RuntimeFailure
 from engine.store.store_file import NAME
@@ -72,7 +72,7 @@ def examine(host: Host) -> list[Check]:
     try:
         examined, compared = _compared(host)
     except FAILURES as error:
-        return [*of_store, fault("store", f"cannot be read: {error}", fix="")]
+        return [*of_store, fault("store", f"cannot be read: {in_words(error)}", fix="")]
     return [*compared, *_each(areas(host), examined), *of_store]
 
 
@@ -117,7 +117,7 @@ def _each(checked: Iterable[Area], examined: Examined) -> Iterator[Check]:
         try:
             yield from check(examined)
         except FAILURES as error:
-            yield fault(name, f"cannot be checked: {error}", fix="")
+            yield fault(name, f"cannot be checked: {in_words(error)}", fix="")
 
 
 def _repair(host: Host, prepare: Callable[[], object]) -> tuple[list[str], list[Check]]:
@@ -139,7 +139,7 @@ def _repair(host: Host, prepare: Callable[[], object]) -> tuple[list[str], list[
         try:
             step()
         except FAILURES as error:
-            problems.append(fault(name, f"cannot be repaired: {error}", fix=""))
+            problems.append(fault(name, f"cannot be repaired: {in_words(error)}", fix=""))
     return done, problems
 
 

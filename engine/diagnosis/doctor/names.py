@@ -19,7 +19,7 @@ from engine.dns import wire
 from engine.dns.resolver import ADDRESS
 from engine.dns.sandbox_view import Defaults, has_names, servers
 from engine.dns.upstream import destination
-from engine.errors import EngineError
+from engine.errors import EngineError, in_words
 from engine.etc_files import Upstream, read_host_resolv_conf
 from engine.model import ContainerRecord, EndpointRecord
 
@@ -57,7 +57,7 @@ class Probe:
         except BlockingIOError:
             return
         except OSError as error:
-            self.error = os.strerror(error.errno or 0).lower()
+            self.error = in_words(error)
         self.waits = False
 
 
@@ -115,7 +115,7 @@ def _probe(made: socket.socket, place: tuple[str | int, ...], name: bytes, kind:
     try:
         made.connect(place)
     except OSError as error:
-        probe.error = os.strerror(error.errno or 0).lower()
+        probe.error = in_words(error)
     return probe
 
 

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from drivers.api import IPAddress
+from drivers.linux.probes import PortsExhausted
 from engine.dns import wire
 
 TIMEOUT_SECONDS = 1.5
@@ -24,7 +25,10 @@ class Reply(NamedTuple):
 
 
 def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
-    """Ask a server for the IPv4 and IPv6 addresses of a name; blocks up to ``timeout`` seconds."""
+    """Ask a server for the IPv4 and IPv6 addresses of a name; blocks up to ``timeout`` seconds.
+
+    Raises PortsExhausted if the namespace has no free source port.
+    """
     encoded = wire.encode_name(name)
     if encoded is None:
         return Reply(wire.NXDOMAIN)
@@ -44,6 +48,8 @@ def ask(server: str, name: str, timeout: float = TIMEOUT_SECONDS) -> Reply:
                 if len(data) >= wire.HEADER and number in pending:
                     pending.remove(number)
                     replies.append(Reply(data[3] & 15, tuple(_addresses(data))))
+        except BlockingIOError:  # EAGAIN of connect(2), because the socket blocks
+            raise PortsExhausted("udp", f"{server}:{wire.PORT}") from None
         except OSError:
             return Reply(-1)
     return _joined(replies) if replies else Reply(-1)

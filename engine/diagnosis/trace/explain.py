@@ -7,7 +7,6 @@ faults of the kernel state, drops that hawse's own rules intend, a port without 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -15,10 +14,9 @@ from drivers import bridge_options
 from drivers.api import Difference, DriverError
 from drivers.firewall import spoof_guard
 from drivers.firewall.foreign_drops import OURS
-from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.linux import path_lookup
-from engine.diagnosis.trace import outside, rules
+from engine.diagnosis.trace import outside, rules, source_ports
 from engine.diagnosis.trace.checks import Checks
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, ROUTED, Way, is_open
 from engine.diagnosis.trace.model import Culprit
@@ -194,7 +192,7 @@ class Explanation:
         for place, event in seen.drops():
             return self.of_drop(place, event)
         for place, rule in seen.legacy:
-            return self._of_legacy(place, rule)
+            return rules.of_legacy(place, rule, self._way.inner_address.version, bridged=self._way.kind == BRIDGED)
         arrived = self._arrived(seen)
         redirected = None if arrived else self._redirected(seen)
         if redirected is not None:
@@ -225,6 +223,8 @@ class Explanation:
 
     def _later(self, seen: Observation, *, arrived: bool) -> Culprit | None:
         full = next(self._checks.conntrack_full(), None)
+        if full is None and not arrived:
+            full = source_ports.of_translation(self._way, seen)
         if full is not None:
             return full
         if not arrived and self._way.kind in (ROUTED, EXTERNAL):
@@ -267,17 +267,6 @@ class Explanation:
         way = self._way
         addresses = {a for a in (way.address, way.inner_address) if a.version == way.address.version}
         fix = rules.accepting(event, way.protocol, addresses, {way.port, way.inner_port}, reply=event.reply)
-        return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
-
-    def _of_legacy(self, place: Place, rule: Dropping) -> Culprit:
-        what = f"{rule.program} table {rule.table} chain {rule.chain}"
-        detail = f"it drops the probe by {f'rule {rule.number}' if rule.number else 'its policy'}"
-        where = f" in {place.name}" if place.path else ""
-        fix = f"look at it{where}: {rule.program} -t {rule.table} -L {shlex.quote(rule.chain)} -n -v --line-numbers"
-        if place.path:
-            return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, fix)
-        if self._way.kind == BRIDGED and not rule.number:
-            return br_netfilter(what, detail, self._way.inner_address.version)
         return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
     def _redirected(self, seen: Observation) -> Culprit | None:

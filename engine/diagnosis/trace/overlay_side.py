@@ -12,6 +12,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from drivers.api import DriverError, IPAddress, LinkRepairer, PeerProgrammer
+from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
@@ -25,9 +26,9 @@ from engine.diagnosis.trace import rules
 from engine.diagnosis.trace.destination import Way
 from engine.diagnosis.trace.model import Culprit
 from engine.diagnosis.trace.records import HOST, Place, Records, addresses
-from engine.diagnosis.trace.rules import rule_in
+from engine.diagnosis.trace.rules import chain_of, rule_in
 from engine.diagnosis.trace.state import port_of
-from engine.errors import EngineError
+from engine.errors import EngineError, in_words
 from engine.host import Host, network_spec
 from engine.model import NetworkRecord
 
@@ -54,7 +55,7 @@ class OverlaySide:
             with membership.connected(self._host) as (client, self._membership):
                 self.view = snapshot.load(client)
         except (EngineError, OSError) as error:
-            self.store_error = str(error)
+            self.store_error = in_words(error)
             with suppress(EngineError):
                 self._membership = membership.load(self._host.root)
             self.view = snapshot.saved(self._host.root)
@@ -126,7 +127,7 @@ class OverlaySide:
         try:
             lines = driver.verify(spec, peers.of(self.view, member.network.id, self._membership.node_id), False)
         except (DriverError, OSError) as error:
-            lines = [f"missing: {error}"]
+            lines = [f"missing: {in_words(error)}"]
         for line in lines:
             yield from self._of_line(way, member.network.name, line)
 
@@ -204,11 +205,11 @@ class OverlaySide:
 
 
 def of_tunnel_drop(
-    decision: Drop | Event, other: IPAddress, port: int = VXLAN_PORT, *, encrypted: bool = False
+    decision: Drop | Dropping | Event, other: IPAddress, port: int = VXLAN_PORT, *, encrypted: bool = False
 ) -> Culprit:
     """Return the culprit for a decision of this host to drop the tunnel's packets to or from the host ``other``."""
     kind, what = ("encryption-down", "WireGuard") if encrypted else ("vxlan-blocked", "VXLAN")
-    chain = f"table {decision.table} chain {decision.chain}"
+    chain = chain_of(decision)
     detail = f"{chain} drops the {what} packets (UDP {port}) to or from {other} by {rule_in(HOST, decision)}"
     fix = f"let UDP {port} from and to {other} pass in {chain}"
     return Culprit(kind, f"UDP {port} to {other} ({chain})", f"host, {chain}", detail, fix)

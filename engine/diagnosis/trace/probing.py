@@ -15,14 +15,15 @@ from drivers.api import DriverError, IPAddress
 from drivers.firewall import legacy_tables
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Answer, Event, PacketTrace
-from drivers.linux import address, injection, link, path_lookup
+from drivers.linux import address, conntrack, injection, link, path_lookup
 from drivers.linux.netlink import session
 from drivers.linux.packet_taps import Sight, Tap
-from drivers.linux.probes import Probe, Tuple, answer
+from drivers.linux.probes import PortsExhausted, Probe, Tuple, answer
 from engine.diagnosis.trace.destination import EXTERNAL, Way
 from engine.diagnosis.trace.records import HOST, Place
 from engine.diagnosis.trace.source import OUTSIDE
 from engine.diagnosis.trace.state import bridge_of, port_of
+from engine.errors import in_words
 
 WAIT_SECONDS = 1.3
 """Seconds without an answer after which a probe counts as lost. TCP repeats a lost SYN after one second."""
@@ -45,6 +46,8 @@ class Observation:
     impossible: str = ""
     legacy: list[tuple[Place, Dropping]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    collided: list[Place] = field(default_factory=list)
+    """Places where connection tracking has dropped a packet during the probe, because no translated port was free."""
 
     def drops(self) -> list[tuple[Place, Event]]:
         """Return the drops in the order in which they were seen; drops of the probe come before drops of answers."""
@@ -67,8 +70,11 @@ class Watching:
         own = [ip_interface(known).ip] if known else []
         neighbours = list(dict.fromkeys([way.inner_address, *own]))
         self._counted: dict[Place, dict[Dropping, int]] = {}
+        self._failed: dict[Place, int] = {}
         for place in dict.fromkeys((HOST if not p.path else p) for p in places):
             self._counted[place] = place.inside(legacy_tables.counters)
+            with suppress(DriverError, OSError):
+                self._failed[place] = place.inside(conntrack.failed_insertions)
             interfaces = list(dict.fromkeys(self._interfaces(place)))
             with suppress(DriverError, OSError):
                 trace = place.inside(partial(PacketTrace, probe, interfaces, neighbours))
@@ -110,6 +116,8 @@ class Watching:
         for place, before in self._counted.items():
             now = place.inside(legacy_tables.counters) if before else {}
             self.seen.legacy += [(place, rule) for rule, count in now.items() if count > before.get(rule, count)]
+        with suppress(DriverError, OSError):
+            self.seen.collided = [p for p, n in self._failed.items() if p.inside(conntrack.failed_insertions) > n]
 
     def _read_trace(self, place: Place, trace: PacketTrace) -> None:
         self.seen.events += [(place, event) for event in trace.read()]
@@ -121,14 +129,19 @@ class Watching:
 
 
 def run(way: Way) -> Observation:
-    """Send a probe along a path and return the observation; blocks up to about `WAIT_SECONDS` seconds."""
+    """Send a probe along a path and return the observation; blocks up to about `WAIT_SECONDS` seconds.
+
+    Raises PortsExhausted if the source has no free source port for the target.
+    """
     if way.source.kind == OUTSIDE:
         return _injected(way)
     with ExitStack() as stack:
         try:
             probe = way.source.inside(lambda: Probe(way.protocol, way.address, way.port))
+        except PortsExhausted:
+            raise
         except OSError as error:
-            return Observation(impossible=str(error))
+            return Observation(impossible=in_words(error))
         stack.callback(probe.close)
         watching = Watching(way, probe.tuple, stack)
         way.source.inside(probe.send)
@@ -213,7 +226,7 @@ def _injected(way: Way) -> Observation:
             if probe.protocol == "tcp" and watching.seen.result == "open":
                 send(injection.RST, 2)
         except (DriverError, OSError) as error:
-            watching.seen.impossible = str(error)
+            watching.seen.impossible = in_words(error)
         return watching.seen
 
 

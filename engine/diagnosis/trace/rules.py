@@ -9,9 +9,11 @@ from dataclasses import replace
 from functools import partial
 
 from drivers.api import DriverError, IPAddress
+from drivers.firewall import legacy_rules
 from drivers.firewall.foreign_drops import OURS
+from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event, rule_text
-from drivers.firewall.rule_reading import Drop, Packet, Proven, find_drop, find_drops
+from drivers.firewall.rule_reading import Drop, Packet, Proven, find_drops
 from drivers.linux import path_lookup
 from drivers.linux.host import filters_bridged
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, Way
@@ -31,11 +33,11 @@ def dropping(way: Way) -> Culprit | None:
     """Return the rule that certainly drops the packets of a path, or None if none is proven."""
     for place, hook, families, packet in (*_steps(way), *_answers(way)):
         try:
-            drop = place.inside(partial(find_drop, packet, hook, families))
+            found = place.inside(partial(_first, [(hook, packet)], families))
         except (DriverError, OSError):
             continue
-        if drop is not None:
-            return _culprit(place, drop, packet, bridged=way.kind == BRIDGED and families == IP)
+        if found is not None:
+            return _culprit(place, found[1], packet, bridged=way.kind == BRIDGED and families == IP)
     return None
 
 
@@ -68,15 +70,16 @@ def dropping_in_network(way: Way, client: IPAddress, place: Place) -> Culprit | 
         found = place.inside(partial(_first, steps, family))
         if found is not None:
             drop = found[1]
-            what = f"table {drop.table} chain {drop.chain}"
+            what = chain_of(drop)
             detail = f"{what} drops such packets by {rule_in(place, drop)} in the {place}"
-            fix = CHANGE_THERE.format(f"the {place}")
+            fix = listing(drop, place) if isinstance(drop, Dropping) else CHANGE_THERE.format(f"the {place}")
             return Culprit("foreign-firewall", f"{what} of the {place}", str(place), detail, fix)
     return None
 
 
-def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven | None:
-    return next(find_drops(steps, families), None)
+def _first(steps: list[tuple[str, Packet]], families: tuple[str, ...]) -> Proven | tuple[Packet, Dropping] | None:
+    found = next(find_drops(steps, families), None)
+    return found if found or families != IP else next(legacy_rules.find_drops(steps), None)
 
 
 def _filters_bridged(version: int) -> bool:
@@ -100,12 +103,12 @@ def _both_ways(arriving: Packet, leaving: Packet) -> list[tuple[str, Packet]]:
     return [("prerouting", arriving), ("input", arriving), ("output", leaving), ("postrouting", leaving)]
 
 
-def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | None:
+def dropping_tunnel(own: IPAddress, other: IPAddress, port: int, interface: str) -> Drop | Dropping | None:
     """Return the rule of this host that drops the UDP packets between two hosts to ``port``, or None."""
     arriving = Packet("udp", other, own, port, received=interface)
     leaving = Packet("udp", own, other, port, sent=interface)
-    found = find_drop(arriving, "ingress", ("netdev",))
-    return found or next((drop for _, drop in find_drops(_both_ways(arriving, leaving))), None)
+    found = _first([("ingress", arriving)], ("netdev",)) or _first(_both_ways(arriving, leaving), IP)
+    return found[1] if found is not None else None
 
 
 def _steps(way: Way) -> Iterator[Step]:
@@ -182,8 +185,34 @@ def _out(way: Way) -> str:
     return path_lookup.route(way.address).interface
 
 
-def _culprit(place: Place, drop: Drop, packet: Packet, *, bridged: bool) -> Culprit:
-    what = f"table {drop.table} chain {drop.chain}"
+def of_legacy(place: Place, rule: Dropping, version: int, *, bridged: bool) -> Culprit:
+    """Return the culprit for a rule of iptables-legacy. With ``bridged``, the packets stay within a bridge."""
+    what = chain_of(rule)
+    detail = f"it drops the probe by {rule_in(place, rule)}"
+    if place.path:
+        return Culprit("container-firewall", f"{what} of {place.name}", str(place), detail, listing(rule, place))
+    if bridged and not rule.number:
+        return br_netfilter(what, detail, version)
+    return Culprit("foreign-firewall", what, f"host, {what}", detail, listing(rule, place))
+
+
+def chain_of(decision: Drop | Dropping | Event) -> str:
+    """Return the name of the table and the chain that decided."""
+    program = f"{decision.program} " if isinstance(decision, Dropping) else ""
+    return f"{program}table {decision.table} chain {decision.chain}"
+
+
+def listing(rule: Dropping, place: Place) -> str:
+    """Return the remedy for a rule of iptables-legacy: the command that shows it."""
+    where = f" in {place.name}" if place.path else ""
+    chain = shlex.quote(rule.chain)
+    return f"look at it{where}: {rule.program} -t {rule.table} -L {chain} -n -v --line-numbers"
+
+
+def _culprit(place: Place, drop: Drop | Dropping, packet: Packet, *, bridged: bool) -> Culprit:
+    if isinstance(drop, Dropping):
+        return of_legacy(place, drop, packet.version, bridged=bridged)
+    what = chain_of(drop)
     detail = f"it drops such packets by {rule_in(place, drop)}"
     if place.path:
         fix = CHANGE_THERE.format(place.name)
@@ -197,8 +226,10 @@ def _culprit(place: Place, drop: Drop, packet: Packet, *, bridged: bool) -> Culp
     return Culprit("foreign-firewall", what, f"host, {what}", detail, fix)
 
 
-def rule_in(place: Place, decision: Drop | Event) -> str:
+def rule_in(place: Place, decision: Drop | Dropping | Event) -> str:
     """Return the text of the rule that made a decision, or "its policy" if the chain's policy made the decision."""
+    if isinstance(decision, Dropping):
+        return f"rule {decision.number}" if decision.number else "its policy"
     if not decision.handle:
         return "its policy"
     text = place.inside(lambda: rule_text(decision.table, decision.chain, decision.handle))

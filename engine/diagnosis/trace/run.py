@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from drivers.firewall import standby_table
-from engine.diagnosis.trace import probing, rules, source
+from drivers.linux.probes import PortsExhausted
+from engine.diagnosis.trace import probing, rules, source, source_ports
 from engine.diagnosis.trace.destination import BRIDGED, EXTERNAL, LOCAL, REMOTE, Destinations, Way
 from engine.diagnosis.trace.explain import Explanation
 from engine.diagnosis.trace.model import Culprit, Found, Log, Trace
@@ -36,6 +37,8 @@ def trace(host: Host, origin: str, target: str, *, dry: bool = False) -> Trace:
             return _Tracer(host, reader, records, place, log, dry=dry).run(parsed)
         except Found as found:
             return log.ended(found.reachable, found.culprit)
+        except PortsExhausted as error:
+            return log.ended(False, source_ports.of_programs(place, error.protocol, error.target))
 
 
 class _Tracer:

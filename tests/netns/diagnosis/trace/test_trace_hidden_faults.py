@@ -9,7 +9,7 @@ import json
 import re
 import sqlite3
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
@@ -215,6 +215,63 @@ def test_connection_tracking_is_full(lab, tmp_path):
     culprit = json.loads(done.stdout)["culprit"]
     assert (culprit["kind"], culprit["object"]) == ("conntrack-full", "connection tracking of host"), done
     assert re.match(r"[1-9]\d* of 1 flows are in use", culprit["detail"])
+
+
+@contextmanager
+def two_connections(lab, protocol, address, port):
+    """Open two connections from db to an address, and close them at the end."""
+    with ExitStack() as stack:
+        for _ in range(2):
+            client = stack.enter_context(closing(open_socket(lab.paths_of["db"], address, protocol)))
+            client.settimeout(3)
+            client.connect((address, port))
+        yield
+
+
+@contextmanager
+def two_ports(lab, low):
+    """Let db have two source ports."""
+    lab.at("db", f"sysctl -qw net.ipv4.ip_local_port_range='{low} {low + 1}'")
+    try:
+        yield
+    finally:
+        lab.at("db", "sysctl -qw net.ipv4.ip_local_port_range='32768 60999'")
+
+
+def test_all_source_ports_of_a_container_are_in_use(lab):
+    with two_ports(lab, 40000), two_connections(lab, "tcp", "172.31.0.2", 80):
+        culprit = lab.trace("db", "172.31.0.2:80")["culprit"]
+        assert (culprit["kind"], culprit["object"], culprit["where"]) == (
+            "ports-exhausted", "TCP source ports of db", "container db")  # fmt: skip
+        assert "ip_local_port_range (40000-40001)" in culprit["detail"]
+        # Programs reach other targets, because TCP connections to different targets share a port.
+        for target in ("192.168.99.99:91", "web:53/udp", "web"):
+            assert lab.trace("db", target)["reachable"] is True
+    with two_ports(lab, 40010), two_connections(lab, "udp", "172.31.0.2", 53):
+        for target in ("172.31.0.2:53/udp", "web"):
+            assert fault(lab, "db", target) == ("ports-exhausted", "UDP source ports of db")
+        assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
+
+
+@pytest.mark.parametrize(
+    ("rule", "undo", "words"),
+    [
+        (RULE.format("nat", "postrouting", 90, "oifname ext0 meta l4proto tcp masquerade to :40020-40021"), FLUSH,
+         "table ip foreign chain c"),
+        ("iptables-legacy -t nat -A POSTROUTING -o ext0 -p tcp -j MASQUERADE --to-ports 40030-40031",
+         "iptables-legacy -t nat -F POSTROUTING", "translated source ports of host"),
+    ],
+    ids=["nftables", "iptables-legacy"],
+)  # fmt: skip
+def test_all_ports_of_a_translation_are_in_use(lab, rule, undo, words):
+    lab.at("host", rule)
+    try:
+        with two_connections(lab, "tcp", "192.168.99.99", 91):
+            for source in ("db", "host"):
+                assert fault(lab, source, "192.168.99.99:91") == ("ports-exhausted", words)
+    finally:
+        lab.at("host", undo)
+    assert lab.trace("db", "192.168.99.99:91")["reachable"] is True
 
 
 def test_a_name_that_the_agent_knows_from_old_records(lab):

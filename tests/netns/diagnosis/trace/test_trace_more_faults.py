@@ -71,6 +71,23 @@ def test_other_faults(lab, place, inject, undo, source, target, kind, word):
     assert word.replace("WEB", port) in found[1]
 
 
+def test_rules_of_iptables_legacy_are_found_without_a_probe(lab):
+    established = "iptables-legacy -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    lab.at("host", f"{established}; iptables-legacy -A FORWARD -i ext0 -p tcp --dport 80 -j DROP")
+    lab.at("web", "iptables-legacy -A INPUT ! -i lo -p tcp --dport 80 -j REJECT")
+    try:
+        assert fault(lab, "outside", "published:8080", "--dry") == (
+            "foreign-firewall", "iptables-legacy table filter chain FORWARD")  # fmt: skip
+        assert fault(lab, "db", "web:80", "--dry") == (
+            "container-firewall", "iptables-legacy table filter chain INPUT of web")  # fmt: skip
+        lab.at("host", "iptables-legacy -I FORWARD -p tcp --dport 80 -j ACCEPT")
+        lab.at("web", "iptables-legacy -I INPUT -s 172.31.0.0/16 -j ACCEPT")
+        assert lab.trace("--dry", "db", "web:80")["reachable"] is True
+    finally:
+        lab.at("host", "iptables-legacy -F FORWARD")
+        lab.at("web", "iptables-legacy -F INPUT")
+
+
 @pytest.mark.parametrize("target", ["192.168.99.99:91", "fd99::99"])
 def test_a_path_outside_with_a_small_mtu(lab, target):
     wire = f"v{lab.host.index}"

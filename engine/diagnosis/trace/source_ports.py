@@ -1,0 +1,44 @@
+"""Source ports that have run out: for the programs of a namespace, or for source address translation (SNAT)."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from drivers.linux import path_lookup, sysctl
+from engine.diagnosis.trace import rules
+from engine.diagnosis.trace.destination import EXTERNAL, Way
+from engine.diagnosis.trace.model import Culprit
+from engine.diagnosis.trace.probing import Observation
+from engine.diagnosis.trace.records import HOST, Place
+
+KIND = "ports-exhausted"
+RANGE = "net/ipv4/ip_local_port_range"  # for IPv6 too
+TRANSLATING = re.compile(r"\b(snat|masquerade|SNAT|MASQUERADE)\b")
+
+
+def of_programs(place: Place, protocol: str, target: str) -> Culprit:
+    """Return the culprit if no program in ``place`` gets a source port for packets to ``target``."""
+    what = f"{protocol.upper()} source port"
+    name, ports = RANGE.replace("/", "."), "-".join((place.inside(partial(sysctl.read, RANGE)) or "").split())
+    detail = f"{place.name} has no free {what} for {target}: all ports of {name} ({ports}) are in use"
+    fix = f"end connections in {place}, or widen the range there: sysctl -w {name}='1024 65535'"
+    return Culprit(KIND, f"{what}s of {place.name}", str(place), detail, fix)
+
+
+def of_translation(way: Way, seen: Observation) -> Culprit | None:
+    """Return the culprit if a probe had the same translated addresses and ports as another flow, or None.
+
+    The kernel drops such a packet after all rules have passed it.
+    """
+    if not seen.collided or (way.kind == EXTERNAL and seen.saw(HOST, path_lookup.route(way.address).interface)):
+        return None
+    target = f"{way.address}:{way.port}"
+    detail = f"the translation of source addresses has no free port for {target}, so the kernel drops the probe"
+    fix = f"give it more ports, or end connections: conntrack -L -p {way.protocol} --orig-dst {way.address}"
+    for place, event, rule in rules.passed(seen.events, TRANSLATING):
+        what = f"table {event.table} chain {event.chain}"
+        return Culprit(KIND, what, f"{place}, {what}", f"{detail}: {rule}", fix)
+    place = seen.collided[0]
+    fix = f"{fix}; find its rule in {place}: nft list ruleset, iptables-legacy -t nat -S"
+    return Culprit(KIND, f"translated source ports of {place.name}", str(place), detail, fix)
