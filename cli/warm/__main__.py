@@ -17,7 +17,7 @@ from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 from engine.runtime import cgroup, guarded, syscalls
 
-IDLE = 600.0
+IDLE_SECONDS = 600.0
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def idle_from_environment() -> float:
     try:
         return max(0.1, float(os.environ.get("HAWSE_WARM_IDLE", "")))
     except ValueError:
-        return IDLE
+        return IDLE_SECONDS
 
 
 if __name__ == "__main__":

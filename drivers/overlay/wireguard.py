@@ -31,7 +31,7 @@ RULES = Path(__file__).parent / "wireguard.nft"
 VXLAN_PORT = 4789
 TIMEOUT = 30  # seconds to wait for an external program
 START_ATTEMPTS = 20  # maximum attempts to start wireguard-go; an attempt fails while an earlier process ends
-RETRY_DELAY = 0.1  # seconds between two attempts to start wireguard-go
+RETRY_DELAY_SECONDS = 0.1  # seconds between two attempts to start wireguard-go
 
 
 def interface_name(run: Path, network_id: str) -> str:
@@ -169,7 +169,7 @@ class Tunnel:
             if done.returncode == 0:
                 recording.command("wireguard-go", self.name)
                 return
-            time.sleep(RETRY_DELAY)
+            time.sleep(RETRY_DELAY_SECONDS)
         raise self._refused("wireguard-go did not start")
 
     def _wg(self, *argv: str, given: str = "") -> None:

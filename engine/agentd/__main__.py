@@ -18,7 +18,7 @@ from socket import AF_UNIX, SOCK_STREAM, socket
 
 from drivers.linux import libnftables
 from engine.agent import client
-from engine.agentd.agent import IDLE, Agent
+from engine.agentd.agent import IDLE_SECONDS, Agent
 from engine.agentd.backup import BackupService
 from engine.agentd.cluster.service import ClusterService
 from engine.agentd.links import LinkService
@@ -149,11 +149,11 @@ def given(variable: str) -> int:
 
 
 def idle_from_environment() -> float:
-    """Return the seconds in HAWSE_AGENT_IDLE, at least 0.1; without the variable, return `IDLE`."""
+    """Return the seconds in HAWSE_AGENT_IDLE, at least 0.1; without the variable, return `IDLE_SECONDS`."""
     try:
         return max(0.1, float(os.environ.get("HAWSE_AGENT_IDLE", "")))
     except ValueError:
-        return IDLE
+        return IDLE_SECONDS
 
 
 def tell_ready() -> None:

@@ -22,7 +22,7 @@ from engine.eventloop.loop import Loop
 from engine.runtime.guarded import Guarded
 from engine.store.api import Store
 
-IDLE = 10.0
+IDLE_SECONDS = 10.0
 """Seconds after which the agent ends if no service needs it."""
 
 
@@ -38,7 +38,7 @@ class Agent:
         services: Sequence[Service],
         listener: socket,
         *,
-        idle: float = IDLE,
+        idle: float = IDLE_SECONDS,
         guarded: Guarded | None = None,
         stays: bool = False,
         extend: Callable[[Snapshot], Snapshot] = lambda state: state,

@@ -25,7 +25,7 @@ from engine.runtime import peer
 from engine.runtime.guarded import Guarded
 
 LINE = 256
-DEADLINE = 5.0
+DEADLINE_SECONDS = 5.0
 """Seconds that a connection may be silent before the agent closes it."""
 ACCEPT_PAUSE_SECONDS = 0.5
 """Seconds for which the agent accepts no connections after its file descriptors ran out."""
@@ -72,7 +72,7 @@ class Control:
         if objection:
             _send(connection, "" if objection == peer.OTHER_USER else "refused")
             return
-        self._open[connection] = self._loop.after(DEADLINE, lambda: self._close(connection))
+        self._open[connection] = self._loop.after(DEADLINE_SECONDS, lambda: self._close(connection))
         self._loop.watch(connection.fileno(), lambda _: self._read(connection))
 
     def _read(self, connection: socket.socket) -> None:

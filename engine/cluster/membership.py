@@ -29,7 +29,7 @@ All three files are optional.
 """
 SOCKET = "etcd.sock"
 """File name of the Unix socket of this host's etcd member. Only root on this host can connect to this socket."""
-DETOUR = 60.0
+DETOUR_SECONDS = 60.0
 """Seconds for which a manager uses the server of another manager, after that server has answered. After this time, the
 manager tries its own etcd member first again.
 """
@@ -140,10 +140,10 @@ def socket_url(root: Path) -> str:
 def _preferred(hint: Path, membership: ClusterMembership) -> str:
     """Return the URL that answered last, read from the file ``hint``, or "" if no such URL is saved.
 
-    A manager ignores the saved URL after `DETOUR` seconds, and tries its own etcd member again.
+    A manager ignores the saved URL after `DETOUR_SECONDS` seconds, and tries its own etcd member again.
     """
     try:
-        lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR
+        lasts = not membership.is_manager or time.time() - hint.stat().st_mtime < DETOUR_SECONDS
         return hint.read_text(encoding="utf-8") if lasts else ""
     except FileNotFoundError:
         return ""

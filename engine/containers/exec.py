@@ -36,7 +36,7 @@ from engine.store.locks import locked
 WITH_NAMES = 'mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"'
 """The shell script that runs a command with another resolv.conf, whose path is the first argument."""
 
-POLL = 0.02
+POLL_INTERVAL_SECONDS = 0.02
 """Seconds between two checks whether a container has been removed. hawse polls, because the kernel has no file
 descriptor that reports a removal.
 """
@@ -205,7 +205,7 @@ def wait(host: Host, reference: str, condition: str) -> int:
     """
     record = lookup.with_actual_state(host, lookup.resolve_own(host, reference))
     while record.status == "restarting":
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL_SECONDS)
         record = lookup.with_actual_state(host, lookup.resolve(host, record.id))
     code = record.exit_code
     if record.status == "running" or condition == "next-exit":
@@ -228,7 +228,7 @@ def _await_removal(host: Host, container_id: str) -> None:
     """
     overdue = time.monotonic() + REMOVAL_TIMEOUT_SECONDS
     while _exists(host, container_id):
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL_SECONDS)
         if time.monotonic() > overdue:
             with suppress(NotFound):  # another hawse process may have removed the container
                 finish_overdue_exit(host, container_id)

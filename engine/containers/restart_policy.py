@@ -17,7 +17,11 @@ LOST = 255
 """The exit code of a run that ended together with the host, so that no process observed the end. Docker records the
 same code.
 """
-FIRST_BACKOFF, LONGEST_BACKOFF, STEADY_AFTER = 0.1, 60.0, 10.0  # seconds, as in Docker's restart monitor
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, STEADY_AFTER_SECONDS = (
+    0.1,
+    60.0,
+    10.0,
+)  # seconds, as in Docker's restart monitor
 
 
 def after_end(record: ContainerRecord, *, restart_requested: bool = False) -> ContainerRecord:
@@ -74,12 +78,13 @@ def ends_with(record: ContainerRecord, number: int) -> bool:
 def backoff(record: ContainerRecord) -> float:
     """Return the seconds to wait before the next run.
 
-    The wait doubles with each restart up to `LONGEST_BACKOFF`. After a run longer than `STEADY_AFTER` seconds, the wait
-    is `FIRST_BACKOFF` again. If the restart count is 0, the user has requested the restart, and the wait is 0.
+    The wait doubles with each restart up to `LONGEST_BACKOFF_SECONDS`. After a run longer than `STEADY_AFTER_SECONDS`
+    seconds, the wait is `FIRST_BACKOFF_SECONDS` again. If the restart count is 0, the user has requested the restart,
+    and the wait is 0.
     """
     if not record.restart_count:
         return 0.0
     ran = timestamps.to_seconds(record.finished_at) - timestamps.to_seconds(record.started_at)
-    if ran > STEADY_AFTER:
-        return FIRST_BACKOFF
-    return float(min(FIRST_BACKOFF * 2 ** min(record.restart_count - 1, 20), LONGEST_BACKOFF))
+    if ran > STEADY_AFTER_SECONDS:
+        return FIRST_BACKOFF_SECONDS
+    return float(min(FIRST_BACKOFF_SECONDS * 2 ** min(record.restart_count - 1, 20), LONGEST_BACKOFF_SECONDS))

@@ -32,12 +32,12 @@ from engine.model import EndpointRecord, NetworkRecord
 
 DEFAULT_TTL = 5
 """TTL of DNS answers in seconds; short, because names change as soon as an endpoint joins or leaves."""
-RETRY = 2.0
+RETRY_SECONDS = 2.0
 """Seconds until the service tries again to bind the sockets of a sandbox after a failure.
 
-The time is doubled after each failure, up to `LAST_RETRY`.
+The time is doubled after each failure, up to `LAST_RETRY_SECONDS`.
 """
-LAST_RETRY = 60.0
+LAST_RETRY_SECONDS = 60.0
 FILL_SECONDS = 0.2
 """Maximum seconds for which the service opens sockets of new sandboxes before the event loop calls other handlers."""
 PLACE = attrgetter("netns_path", "netns_inode", "pid", "pid_start")
@@ -85,7 +85,7 @@ class DnsService:
         self._filling: Timer | None = None
         self._failed = False
         self._retry: Timer | None = None
-        self._pause = RETRY
+        self._pause = RETRY_SECONDS
         self._watches = [FileWatch(loop, inotify, str(f), self._host_changed) for f in (SYSTEM, BEHIND_STUB)]
 
     def reconcile(self, state: Snapshot) -> None:
@@ -120,7 +120,7 @@ class DnsService:
         if self._retry is not None:
             self._retry.cancel()
         self._retry = self._loop.after(self._pause, lambda: self.reconcile(self._state)) if failed else None
-        self._pause = min(self._pause * 2, LAST_RETRY) if failed else RETRY
+        self._pause = min(self._pause * 2, LAST_RETRY_SECONDS) if failed else RETRY_SECONDS
 
     def _update_tables(self, networks: Iterable[NetworkRecord], endpoints: Iterable[EndpointRecord]) -> None:
         named = {n.id: n for n in networks if has_names(n)}

@@ -4,8 +4,8 @@ Queries are answered in the order in which the replies are ready. A client may s
 replies, and may close its sending side after the last query. While too many replies are pending or unread, the resolver
 reads nothing more from the client.
 
-A connection is closed after `IDLE` seconds without progress. Progress means that a whole query arrived or that all
-replies were delivered. Single bytes are not progress, so that a slow client cannot hold a connection forever.
+A connection is closed after `IDLE_SECONDS` seconds without progress. Progress means that a whole query arrived or that
+all replies were delivered. Single bytes are not progress, so that a slow client cannot hold a connection forever.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from engine.eventloop.loop import READ, WRITE, Loop, Timer
 
-IDLE = 8.0
+IDLE_SECONDS = 8.0
 """Seconds without progress (a whole query, or all replies delivered) after which a connection is closed."""
 CHUNK = 8192
 """Maximum bytes per read; this is enough for a few hundred queries. After each read, other clients are served."""
@@ -52,17 +52,17 @@ class StreamClient:
         self._due, self._events = 0, 0
         self._answering = self._ended = False
         self._last = time.monotonic()
-        self._timer: Timer = loop.after(IDLE, self._consider)
+        self._timer: Timer = loop.after(IDLE_SECONDS, self._consider)
         self._watch(READ)
 
     def _consider(self) -> None:
-        """Close the connection if there was no progress for `IDLE` seconds.
+        """Close the connection if there was no progress for `IDLE_SECONDS` seconds.
 
         If there was progress, schedule the next check.
 
         Each connection has only one timer, which progress does not restart.
         """
-        left = self._last + IDLE - time.monotonic()
+        left = self._last + IDLE_SECONDS - time.monotonic()
         if left > 0:
             self._timer = self._loop.after(left, self._consider)
         else:

@@ -23,9 +23,9 @@ from engine.ports.proxied import Origin, Target
 DATAGRAM = 65535
 BATCH = 16
 """Maximum number of datagrams handled per wake-up; after that, other handlers run."""
-IDLE = 90.0
+IDLE_SECONDS = 90.0
 """Seconds after which a flow that had no datagram in either direction is removed."""
-TRUST = 2.0
+TRUST_SECONDS = 2.0
 """Seconds of a client's silence after which the proxy asks connection tracking again for the original destination of
 the client's datagrams.
 
@@ -64,7 +64,7 @@ class DatagramListener:
     def _flow(self, peer: tuple[str, int], local: bytes) -> ProxyFlow:
         """Return the flow of the client ``peer``; raises OSError if the port is not published."""
         now, known = time.monotonic(), self._flows.get((peer, local))
-        if known is None or known.last < now - TRUST:
+        if known is None or known.last < now - TRUST_SECONDS:
             known = self._asked(peer, local, known)
         known.last = now
         return known
@@ -87,7 +87,7 @@ class DatagramListener:
     def _admit(self, peer: tuple[str, int], local: bytes, origin: Origin, target: Target) -> ProxyFlow:
         flow = ProxyFlow((peer, local), origin, target, claims(peer[0], origin, target), connected(target))
         if not self._flows:
-            self._watcher.after(IDLE / 2, self._sweep)
+            self._watcher.after(IDLE_SECONDS / 2, self._sweep)
         self._flows.add(flow)
         self._watcher.watch(flow.socket.fileno(), self._back(flow, peer, local))
         return flow
@@ -111,12 +111,12 @@ class DatagramListener:
         return drain
 
     def _sweep(self) -> None:
-        oldest = time.monotonic() - IDLE
+        oldest = time.monotonic() - IDLE_SECONDS
         for flow in self._flows:
             if flow.last < oldest:
                 self._flows.remove(flow)
         if self._flows:
-            self._watcher.after(IDLE / 2, self._sweep)
+            self._watcher.after(IDLE_SECONDS / 2, self._sweep)
 
     def prune(self) -> None:
         """Remove the flows whose port now has another target or is no longer published."""

@@ -267,7 +267,7 @@ def _start_late(host: Host, late: Sequence[ContainerRecord], deadline: float) ->
     return failed
 
 
-DELAY = 1.0
+IDLE_DELAY_SECONDS = 1.0
 """Seconds between the end of a command and the removal of kernel state that is not needed, such as the default bridge.
 The state is removed only if the host has no custom networks and no containers.
 """
@@ -327,7 +327,7 @@ def finish_in_background(host: Host, removed: int) -> None:
 
 
 def schedule_cleanup(host: Host) -> None:
-    """Start a process that runs `remove_idle_state` after `DELAY` seconds, if the host is unused.
+    """Start a process that runs `remove_idle_state` after `IDLE_DELAY_SECONDS` seconds, if the host is unused.
 
     A host is unused if it has no custom networks, no containers and no intents.
     """
@@ -336,7 +336,7 @@ def schedule_cleanup(host: Host) -> None:
             return
     if os.fork() == 0:
         _detach()
-        time.sleep(DELAY)
+        time.sleep(IDLE_DELAY_SECONDS)
         with contextlib.suppress(Exception):
             remove_idle_state(host)
         os._exit(0)

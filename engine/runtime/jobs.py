@@ -25,7 +25,7 @@ RESTARTS = "restarts"
 """The subdirectory of HAWSE_RUN that holds one file for each job that must survive the supervisor."""
 
 _RUNNING_LIMIT = 8  # programs that run at the same time
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds after a failure; the pause doubles with each failure
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 60.0  # seconds after a failure; the pause doubles with each failure
 
 
 class Job:
@@ -141,5 +141,5 @@ class Jobs:
         if not job.durable and not ContainerDirectory(self._run, job.container_id).exists():
             self.drop(job)
             return
-        self.run(job, min(_FIRST_PAUSE * 2**job.failures, _LONGEST_PAUSE))
+        self.run(job, min(_FIRST_PAUSE_SECONDS * 2**job.failures, _LONGEST_PAUSE_SECONDS))
         job.failures = min(job.failures + 1, 10)

@@ -40,10 +40,10 @@ from engine.runtime.errors import OTHER
 from engine.runtime.exec import execute_in
 from engine.runtime.image_exec import execute_in_image
 
-_DEATH = 10.0  # seconds to wait until a killed process has vanished
-_ANSWER = 5.0  # seconds to wait for the supervisor's reply, if the supervisor can reply immediately
-_CREATION = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
-_RECORD = 2.0  # seconds to wait until the supervisor has recorded the end of a process
+_DEATH_SECONDS = 10.0  # seconds to wait until a killed process has vanished
+_ANSWER_SECONDS = 5.0  # seconds to wait for the supervisor's reply, if the supervisor can reply immediately
+_CREATION_SECONDS = 60.0  # seconds to wait for the supervisor's reply while it creates a process on a busy host
+_RECORD_SECONDS = 2.0  # seconds to wait until the supervisor has recorded the end of a process
 _ATTEMPTS = 2
 
 
@@ -168,15 +168,15 @@ class LocalRuntime:
 
     def _await_end(self, connection: socket.socket, container_id: str, seconds: float | None) -> None:
         """Wait until the supervisor reports the container's end; send SIGKILL if the supervisor fails to send it."""
-        limit = None if seconds is None else seconds + _ANSWER
+        limit = None if seconds is None else seconds + _ANSWER_SECONDS
         if not select.select([connection], [], [], limit)[0]:
             self.signal(container_id, signal.SIGKILL)
-            if not select.select([connection], [], [], _DEATH)[0]:
+            if not select.select([connection], [], [], _DEATH_SECONDS)[0]:
                 return
         try:
             protocol.receive(connection)
         except (protocol.Broken, OSError):  # the supervisor was killed; the next supervisor continues the stop
-            self.wait(container_id, None if limit is None else limit + _DEATH)
+            self.wait(container_id, None if limit is None else limit + _DEATH_SECONDS)
 
     def restart_later(self, container_id: str, delay: float, argv: Sequence[str], env: Mapping[str, str]) -> str:
         """Let the supervisor execute a program for the container after ``delay`` seconds.
@@ -229,8 +229,8 @@ class LocalRuntime:
             with self.ending(container_id) as supervised:
                 self.signal(container_id, signal.SIGKILL)
                 if supervised is not None:  # the supervisor reports the end after all files are written
-                    peer.await_answer(supervised, _DEATH)
-                select.select([pidfd], [], [], _DEATH)
+                    peer.await_answer(supervised, _DEATH_SECONDS)
+                select.select([pidfd], [], [], _DEATH_SECONDS)
             os.close(pidfd)
         if directory.exists() and not self._has_begun(directory):
             crun.kill_unstarted(directory.path)
@@ -261,7 +261,7 @@ class LocalRuntime:
         with connection:
             try:
                 protocol.send(connection, {"op": "hold", "id": container_id})
-                held = peer.await_answer(connection, _ANSWER) and bool(protocol.receive(connection).get("ok"))
+                held = peer.await_answer(connection, _ANSWER_SECONDS) and bool(protocol.receive(connection).get("ok"))
             except (protocol.Broken, OSError):
                 held = False
             yield connection if held else None
@@ -331,7 +331,7 @@ class LocalRuntime:
             try:
                 with suppress(OSError):  # a supervisor that refuses this process may close the connection
                     protocol.send(connection, request, fds)
-                if not peer.await_answer(connection, _CREATION):
+                if not peer.await_answer(connection, _CREATION_SECONDS):
                     connection.close()
                     raise RuntimeFailure(OTHER, "the supervisor of containers does not answer")
                 answer = protocol.receive(connection)
@@ -373,7 +373,7 @@ class LocalRuntime:
             return None
         try:
             with self._ask_to_wait(container_id) as connection:
-                self._answers = peer.await_answer(connection, _RECORD)
+                self._answers = peer.await_answer(connection, _RECORD_SECONDS)
                 answer = protocol.receive(connection) if self._answers else {}
         except (protocol.Broken, OSError, RuntimeFailure):
             return None

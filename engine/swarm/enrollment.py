@@ -21,9 +21,9 @@ from engine.errors import EngineError, InvalidArgument, Unavailable
 from engine.swarm.advertise import DEFAULT_PORT, split
 from engine.swarm.token import JoinToken, digest_of
 
-CONNECT, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
+CONNECT_SECONDS, ENROLL_TIMEOUT_SECONDS = 5.0, 30.0
 """Two durations in seconds: to wait for a connection to a manager, and to wait for the manager's answer."""
-OPENING = 5.0
+OPENING_SECONDS = 5.0
 """Seconds to wait until a manager's server accepts connections."""
 
 
@@ -61,13 +61,13 @@ def enroll(manager: Manager, token: JoinToken, request: Mapping[str, Any]) -> di
 
 
 def wait_until_open(manager: Manager) -> None:
-    """Wait up to `OPENING` seconds until a manager's server accepts connections, so that other hosts can join.
+    """Wait up to `OPENING_SECONDS` seconds until a manager's server accepts connections, so that other hosts can join.
 
     Raises no error if the server does not accept connections in time.
     """
-    deadline = time.monotonic() + OPENING
+    deadline = time.monotonic() + OPENING_SECONDS
     while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection((manager.host, manager.port), OPENING):
+        with suppress(OSError), socket.create_connection((manager.host, manager.port), OPENING_SECONDS):
             return
         time.sleep(0.02)
 
@@ -79,7 +79,7 @@ def _ask(manager: Manager, context: ssl.SSLContext, path: str, question: Mapping
     connection fails.
     """
     try:
-        connection = EtcdConnection(f"https://{manager}", lambda: context, CONNECT, MANAGER_NAME)
+        connection = EtcdConnection(f"https://{manager}", lambda: context, CONNECT_SECONDS, MANAGER_NAME)
         try:
             connection.set_timeout(ENROLL_TIMEOUT_SECONDS)
             return connection.post(path, dict(question))

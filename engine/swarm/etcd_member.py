@@ -31,7 +31,7 @@ there.
 """
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
-LEARNING = 12.0
+LEARNING_SECONDS = 12.0
 """Seconds to wait until the etcd member of a host that joined earlier becomes a voting member.
 
 This time must be shorter than `ENROLL_TIMEOUT_SECONDS`, the time that the next joining host waits for an answer.
@@ -128,12 +128,12 @@ def add(client: Client, name: str, address: str) -> list[str]:
 
 
 def _add_learner(client: Client, peer: str) -> dict[str, Any]:
-    """Add a learner (a member without a vote); first wait up to `LEARNING` seconds for an earlier learner.
+    """Add a learner (a member without a vote); first wait up to `LEARNING_SECONDS` seconds for an earlier learner.
 
     Because etcd allows only one learner, an earlier learner is removed if it does not become a voting member in time.
     An earlier learner with the URL ``peer`` is removed at once, because it is from a failed attempt of the same host.
     """
-    deadline = time.monotonic() + LEARNING
+    deadline = time.monotonic() + LEARNING_SECONDS
     while True:
         late = time.monotonic() > deadline
         try:

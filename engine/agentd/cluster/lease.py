@@ -20,19 +20,19 @@ from engine.cluster.etcd import Client
 from engine.cluster.model import ClusterMembership
 from engine.errors import EngineError
 
-LEASE = 30
+LEASE_SECONDS = 30
 """Lease time in seconds; if a host does not renew it in time, other hosts ignore its endpoints. HAWSE_LEASE overrides
 this time.
 """
 RETRY_DELAY_SECONDS = 1.0
-INTERVAL = 60.0
+SYNC_INTERVAL_SECONDS = 60.0
 """Seconds between two comparisons of this host's endpoints with the endpoints in the etcd store."""
 
 
 def lease_seconds() -> int:
-    """Return the seconds in HAWSE_LEASE, at least 2; without the variable, return `LEASE`."""
+    """Return the seconds in HAWSE_LEASE, at least 2; without the variable, return `LEASE_SECONDS`."""
     text = os.environ.get("HAWSE_LEASE", "")
-    return max(2, int(text)) if text.isascii() and text.isdigit() else LEASE
+    return max(2, int(text)) if text.isascii() and text.isdigit() else LEASE_SECONDS
 
 
 class LeaseKeeper:
@@ -40,7 +40,7 @@ class LeaseKeeper:
 
     ``after_renewal`` is called with an etcd client after each renewal. ``sync_records`` compares this host's endpoints
     with the etcd store. This function is called when the lease is new or regained, after `request_sync`, and every
-    `INTERVAL` seconds.
+    `SYNC_INTERVAL_SECONDS` seconds.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LeaseKeeper:
         )
         if lease != self._lease:
             self._synced, self._lease = False, lease
-        if not self._synced or time.monotonic() - self._synced_at > INTERVAL:
+        if not self._synced or time.monotonic() - self._synced_at > SYNC_INTERVAL_SECONDS:
             self._synced, self._synced_at = True, time.monotonic()
             self._sync_records(client)
         self._after_renewal(client)

@@ -1,8 +1,8 @@
 """A thread that keeps the FDB and neighbour tables of this host's overlay networks equal to the etcd store's records.
 
 After a small change of the records, the thread programs single peers. After a large change, and at the first change of
-each network, the thread programs the whole network. Every `INTERVAL` seconds the thread compares all networks, because
-other programs may have changed the tables.
+each network, the thread programs the whole network. Every `CHECK_INTERVAL_SECONDS` seconds the thread compares all
+networks, because other programs may have changed the tables.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from engine.cluster import peers
 from engine.cluster.snapshot import View
 
 FEW = 16
-INTERVAL = 60.0
+CHECK_INTERVAL_SECONDS = 60.0
 """Seconds between two comparisons of all FDB and neighbour tables with the snapshot of the cluster's records."""
-RETRY = 2.0
+RETRY_SECONDS = 2.0
 
 
 class PeerSync:
@@ -81,20 +81,20 @@ class PeerSync:
 
     def _run(self) -> None:
         compared = time.monotonic()
-        pause = INTERVAL
+        pause = CHECK_INTERVAL_SECONDS
         while True:
             with self._condition:
                 if not self._dirty:
-                    self._condition.wait(min(pause, max(0.0, compared + INTERVAL - time.monotonic())))
+                    self._condition.wait(min(pause, max(0.0, compared + CHECK_INTERVAL_SECONDS - time.monotonic())))
                 if self._ended:
                     return
                 self._dirty = False
                 view, networks = self._view, self._networks
                 skipped, self._skipped = self._skipped, set()
-            if time.monotonic() - compared >= INTERVAL:
+            if time.monotonic() - compared >= CHECK_INTERVAL_SECONDS:
                 compared, self._done = time.monotonic(), {}
             self._done = {i: done for i, done in self._done.items() if i in networks and i not in skipped}
-            pause = INTERVAL if view is None or self._program_all(view, networks) else RETRY
+            pause = CHECK_INTERVAL_SECONDS if view is None or self._program_all(view, networks) else RETRY_SECONDS
 
     def _program_all(self, view: View, networks: Mapping[str, NetworkSpec]) -> bool:
         good = True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.agentd.cluster.node import ClusterNode
     from engine.cluster.model import ClusterMembership
 
-CHECK = 1.0
+CHECK_INTERVAL_SECONDS = 1.0
 """Seconds between two checks that a manager's processes (etcd member and server) are running."""
 
 
@@ -89,7 +89,7 @@ class ClusterService:
             self._resident.keep()
         except Exception as error:
             print(f"cannot keep the cluster's processes: {error}", file=sys.stderr, flush=True)
-        self._loop.after(CHECK, self._keep)
+        self._loop.after(CHECK_INTERVAL_SECONDS, self._keep)
 
     def verify(self, network_id: str) -> Sequence[str]:
         """Repair the devices and tables of one of this host's overlay networks; return one line for each difference.

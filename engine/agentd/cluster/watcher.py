@@ -17,12 +17,12 @@ from engine.cluster.etcd import Client, Compacted, KeyValue
 from engine.cluster.snapshot import View
 from engine.errors import EngineError
 
-SILENCE = 30.0
+SILENCE_SECONDS = 30.0
 """Seconds without a message after which the thread closes a watch of the etcd store and opens a new watch.
 
 Opening the watch again shows whether the store still answers.
 """
-FIRST_PAUSE, LAST_PAUSE = 0.1, 2.0
+FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.1, 2.0
 
 
 class StoreWatcher:
@@ -38,13 +38,13 @@ class StoreWatcher:
         open_client: Callable[[], Client],
         changed: Callable[[View], None],
         known: View | None,
-        silence: float = SILENCE,
+        silence: float = SILENCE_SECONDS,
         asked: Callable[[KeyValue], None] = lambda question: None,
     ) -> None:
         self._asked = asked
         self._open_client, self._changed, self._view, self._silence = open_client, changed, known, silence
         self._ended = threading.Event()
-        self._pause = FIRST_PAUSE
+        self._pause = FIRST_PAUSE_SECONDS
         self._revision = known.revision if known is not None else 0
 
     def start(self) -> None:
@@ -65,11 +65,11 @@ class StoreWatcher:
                 self._view = None
             except EngineError:
                 self._ended.wait(self._pause)
-                self._pause = min(self._pause * 2, LAST_PAUSE)
+                self._pause = min(self._pause * 2, LAST_PAUSE_SECONDS)
             except Exception:
                 traceback.print_exc(file=sys.stderr)
                 self._view = None
-                self._ended.wait(LAST_PAUSE)
+                self._ended.wait(LAST_PAUSE_SECONDS)
             finally:
                 if client is not None:
                     client.close()
@@ -79,7 +79,7 @@ class StoreWatcher:
             self._take(views.load(client))
         assert self._view is not None
         for revision, events in client.watch(keys.SHARED, self._revision + 1, self._silence):
-            self._pause = FIRST_PAUSE
+            self._pause = FIRST_PAUSE_SECONDS
             if self._ended.is_set():
                 return
             changes = [event for event in events if not event.key.startswith(keys.QUESTIONS)]

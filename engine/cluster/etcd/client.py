@@ -18,7 +18,7 @@ from engine.cluster.etcd.http import EtcdConnection, Json
 from engine.cluster.keys import CLUSTER
 from engine.errors import EngineError, in_words
 
-CONNECT_SECONDS, READY_SECONDS, ANSWER, IDLE = 2.0, 4.0, 10.0, 30.0
+CONNECT_SECONDS, READY_SECONDS, ANSWER_SECONDS, IDLE_SECONDS = 2.0, 4.0, 10.0, 30.0
 """Four durations in seconds: to connect to a member, to wait for a ready member, to wait for each answer, and to keep
 an unused connection open.
 
@@ -259,7 +259,7 @@ class Client:
 
     def _ready(self) -> EtcdConnection:
         """Return a working connection, logged in if the client has a user."""
-        if self._connection is not None and time.monotonic() - self._used > IDLE:
+        if self._connection is not None and time.monotonic() - self._used > IDLE_SECONDS:
             self.close()
         if self._connection is None:
             self._connection = self._first()
@@ -291,7 +291,7 @@ class Client:
         """
         connection = EtcdConnection(url, self._context, CONNECT_SECONDS, self._name)
         try:
-            connection.set_timeout(ANSWER)
+            connection.set_timeout(ANSWER_SECONDS)
             if self._user:
                 login = {"name": self._user, "password": self._password}
                 connection.token = str(connection.post("/v3/auth/authenticate", login)["token"])

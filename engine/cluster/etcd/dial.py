@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
-HEAD_START = 0.3
+HEAD_START_SECONDS = 0.3
 """Seconds to wait for one member's answer before the next member is asked too."""
 
 
@@ -53,7 +53,7 @@ def first(urls: Sequence[str], ready: Callable[[str], T], patience: float) -> tu
                 _ask(waiting.pop(0), ready, answers, over)
             left = deadline - time.monotonic()
             try:
-                url, outcome = answers.get(timeout=max(0.0, min(left, HEAD_START) if waiting else left))
+                url, outcome = answers.get(timeout=max(0.0, min(left, HEAD_START_SECONDS) if waiting else left))
             except Empty:
                 if left <= 0:
                     break

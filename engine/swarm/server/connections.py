@@ -32,7 +32,7 @@ GUESTS_EACH, GUESTS = 64, 512
 """Maximum number of guests (clients without certificate or token) from one IPv4 address or IPv6 /64, and in total."""
 CONNECTIONS_EACH = 256
 """Maximum number of connections that a manager's server accepts from one node."""
-INTERVAL = 0.25
+CHECK_INTERVAL_SECONDS = 0.25
 """Seconds between two checks of all connections' deadlines."""
 SITE = 2**64 - 1
 
@@ -130,6 +130,6 @@ class Visits:
 
     def _watch(self) -> None:
         while True:
-            time.sleep(INTERVAL)
+            time.sleep(CHECK_INTERVAL_SECONDS)
             now, today = time.monotonic(), time.time()
             self.close_where(lambda v: v.until < now or v.expires < today)  # noqa: B023  # called at once

@@ -17,7 +17,7 @@ READING, CHANGING, ASKING = 512, 2048, 64 << 10
 """Bytes that a reading request, a changing request and a question to another host cost in a node's budget, in addition
 to the request's own size. Because a question makes another host work, its cost allows only two questions per second.
 """
-LONGEST_WAIT = 10.0
+LONGEST_WAIT_SECONDS = 10.0
 """Maximum seconds that a node's request may be delayed; a request that needs a longer delay is refused."""
 
 
@@ -33,14 +33,14 @@ class Budgets:
     def spend(self, node: str, cost: int, now: float | None = None) -> float | None:
         """Take the cost of a request in bytes from a node's budget; return the seconds by which to delay the request.
 
-        If the delay would be longer than `LONGEST_WAIT`, the function takes nothing and returns None.
+        If the delay would be longer than `LONGEST_WAIT_SECONDS`, the function takes nothing and returns None.
         """
         now = time.monotonic() if now is None else now
         with self._lock:
             left, then = self._left.get(node, (float(BURST), now))
             left = min(float(BURST), left + (now - then) * RATE)
             wait = max(0.0, (cost - left) / RATE)
-            if wait > LONGEST_WAIT:
+            if wait > LONGEST_WAIT_SECONDS:
                 self._left[node] = left, now
                 return None
             self._left[node] = left - cost, now

@@ -27,12 +27,12 @@ Json = dict[str, Any]
 AUTHORITY, JOIN, ASK = PATH + "authority", PATH + "join", PATH + "ask"
 ADMITTED = "(joining)"
 """Value used as node id for a host that has shown a valid token but has no certificate yet."""
-PENALTY = 1.0
+PENALTY_SECONDS = 1.0
 """Seconds by which the answer to an invalid token is delayed."""
 CLOSE_DELAY_SECONDS = 2.0
 """Seconds that the server gives the other side to read the last answer before the connection is closed."""
 ACCEPT_PAUSE_SECONDS = 1.0
-SILENCE = 60.0
+SILENCE_SECONDS = 60.0
 STACK = 1024 * 1024
 """Stack size of each thread in bytes; small, because each connection has its own thread."""
 
@@ -156,7 +156,7 @@ class ManagerServer:
             raise Forbidden("this takes a certificate of the cluster's authority")
         role = admission.admitted_role(client, request.body)
         if not role:
-            time.sleep(PENALTY)
+            time.sleep(PENALTY_SECONDS)
             raise InvalidArgument(admission.REFUSED)
         return self._admit(visit, client, request.body, role)
 
@@ -247,7 +247,7 @@ class ManagerServer:
         pairs, revision = client.range(keys.MEMBERS)
         members = {kv.key.removeprefix(keys.MEMBERS) for kv in pairs} | {"", ADMITTED}
         self.visits.close_where(lambda v: v.node not in members)
-        for _, events in client.watch(keys.MEMBERS, revision + 1, SILENCE):
+        for _, events in client.watch(keys.MEMBERS, revision + 1, SILENCE_SECONDS):
             gone = {e.key.removeprefix(keys.MEMBERS) for e in events if e.deleted}
             self.visits.close_where(lambda v: v.node in gone)  # noqa: B023  # called at once
 

@@ -18,7 +18,7 @@ from engine.swarm.server.connections import Visit
 RANGE, WATCH = "/v3/kv/range", "/v3/watch"
 READING = ("key", "range_end", "keys_only", "count_only", "limit")
 CHUNK = 1 << 16
-SENDING = 10.0
+SENDING_SECONDS = 10.0
 """Maximum seconds that a host may take to accept one piece of the data of its watch."""
 NOT_SHARED = "a worker may read what all hosts share, and nothing else of the store"
 
@@ -53,7 +53,7 @@ def watch(visit: Visit, client: Client, body: dict[str, Any]) -> None:
     """Pass the data of a watch on to the host until either side closes the connection."""
     connection = client.take()
     try:
-        visit.socket.settimeout(SENDING)
+        visit.socket.settimeout(SENDING_SECONDS)
         connection.send(WATCH, body)
         visit.until = float("inf")  # no deadline: the watch ends when the node is removed or its certificate expires
         for piece in connection.pieces(CHUNK, until=visit.socket):

@@ -29,7 +29,7 @@ from drivers.linux.netlink import CLOSE_DELAY_SECONDS
 from engine.agent import client
 from engine.host import network_spec, port_bindings
 from engine.model import EndpointRecord, NetworkRecord, PortRecord
-from engine.portproxy.udp import TRUST
+from engine.portproxy.udp import TRUST_SECONDS
 from engine.store.sqlite import SqliteStore
 from tests.packets import socket_in
 
@@ -244,7 +244,7 @@ def test_clients_port_that_was_silent_may_go_elsewhere(place):
     assert servers[7001].recv(10) == b"one"
     held = port_bindings([PortRecord("udp", "::", 7001, 7001, 7001, 7001)])
     namespaces.run_in_netns(place.host.path, lambda: conntrack.forget_ports(held))
-    time.sleep(TRUST + 0.1)
+    time.sleep(TRUST_SECONDS + 0.1)
     asking.connect(("::1", 7002))
     asking.send(b"two")
     assert servers[7002].recv(10) == b"two"

@@ -107,7 +107,7 @@ def test_a_connection_has_one_timer_however_much_it_asks(server):
 
 
 def test_single_bytes_do_not_keep_a_connection_open(monkeypatch):
-    monkeypatch.setattr(tcp_client, "IDLE", 0.1)
+    monkeypatch.setattr(tcp_client, "IDLE_SECONDS", 0.1)
     server = Server()
     server.client.send(b"\1\0")
     for _ in range(60):
@@ -120,7 +120,7 @@ def test_single_bytes_do_not_keep_a_connection_open(monkeypatch):
 
 
 def test_complete_queries_keep_a_connection_open(monkeypatch):
-    monkeypatch.setattr(tcp_client, "IDLE", 0.1)
+    monkeypatch.setattr(tcp_client, "IDLE_SECONDS", 0.1)
     server = Server()
     server.answer = bytes.upper
     for _ in range(40):

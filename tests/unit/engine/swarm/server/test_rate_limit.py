@@ -7,7 +7,7 @@ import pytest
 
 from engine.swarm.server import connections as limits
 from engine.swarm.server.connections import Visits, place_of
-from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT, RATE, Budgets
+from engine.swarm.server.rate_limit import BURST, LONGEST_WAIT_SECONDS, RATE, Budgets
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_node_without_budget_waits_and_is_then_refused_without_effect_on_other
     budgets = Budgets()
     assert budgets.spend("a", BURST, 0.0) == 0
     assert budgets.spend("a", RATE, 0.0) == 1.0
-    assert budgets.spend("a", int(RATE * LONGEST_WAIT), 0.0) is None
+    assert budgets.spend("a", int(RATE * LONGEST_WAIT_SECONDS), 0.0) is None
     assert budgets.spend("b", RATE, 0.0) == 0
     assert budgets.spend("a", RATE, 3.0) == 0
     assert budgets.spend("a", BURST, 1e9) == 0, "it never has more than this at once"
