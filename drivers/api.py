@@ -396,7 +396,8 @@ class Configurable(Protocol, metaclass=_ExaminedOnce):
 class Multihomed(Protocol, metaclass=_ExaminedOnce):
     """Optional driver protocol for containers with endpoints on several networks.
 
-    Such a container sometimes sends a packet through one endpoint with the source address of another endpoint.
+    Such a container may send a packet through one endpoint with the source address of another endpoint. The driver must
+    not drop this packet as spoofed.
     """
 
     def admit(self, siblings: Sequence[tuple[NetworkSpec, Sequence[IPAddress]]]) -> None:

@@ -326,7 +326,8 @@ def translate_driver_errors(prefix: str = "") -> Iterator[None]:
 def raises_engine_errors(verbs: Verbs) -> Verbs:
     """Wrap the public methods of a class, so that they raise EngineError instead of OSError and RuntimeFailure.
 
-    Objects of the class have either the attribute ``host``, or ``places`` (the directories that may be on a full disk).
+    If the disk is full, the error names the full directory. Therefore the objects of the class have the attribute
+    ``places`` (the directories that hawse writes to), or ``host``, whose ``places`` are used.
 
     BrokenPipeError is not converted, because it means that the reader of the command's output has ended.
     """

@@ -59,9 +59,10 @@ class GoType(ABC):
     name: str
 
     def document(self, value: Any) -> dict[str, Any]:
-        """Return the content of a whole document, whose type is a struct or a map; raises `Mismatch`.
+        """Return the content of a whole document of this type (a struct or a map), or {} for the document ``null``.
 
-        A document of ``null`` is empty. A field of the result whose value is None was ``null`` in the document.
+        A field of the result whose value is None was ``null`` in the document. Raises `Mismatch` for the first value
+        that does not fit this type.
         """
         errors: list[Mismatch] = []
         result: dict[str, Any] = {} if value is None else self.decode(value, Place(), errors, {})

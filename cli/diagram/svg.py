@@ -47,7 +47,10 @@ def draw(document: Json) -> str:
 
 
 def _panels(canvas: Canvas, document: Json) -> float:
-    """Draw each network's panel below the shortest column; return the end of the longest column."""
+    """Draw the panels of all networks in columns, and return the y coordinate below the longest column.
+
+    Each panel is added to the column that is shortest so far.
+    """
     networks, joined = document["Networks"], also_on(document)
     number = ABREAST if len(networks) > 1 else 1
     width = (WIDTH - 2 * MARGIN - GAP * (number - 1)) / number

@@ -19,7 +19,8 @@ Row = Sequence[str]
 """The cells of one line of a table."""
 
 GAP = 2  # spaces between two columns of a table that does not fit in Docker's layout
-LEAST, LEAST_NAME = 10, 24  # least widths of a column that may be omitted, and of any other column
+LEAST, LEAST_NAME = 10, 24
+"""The least width of a column that may be omitted, and the least width of every other column."""
 LEAST_PORTS = 22  # least width of the PORTS column: "0.0.0.0:18080->80/tcp" and the "…" of a cut text
 OMITTED = "…"  # the title and the cells of columns that are left out
 PORTS = "PORTS"
@@ -103,7 +104,11 @@ def _ordered(ports: str) -> str:
 
 
 def _cut_widths(rows: Sequence[Row], elided: Sequence[str], room: int) -> list[int]:
-    """Return the width of each column, so that the table fits into ``room`` terminal columns if its ids fit."""
+    """Return the width of each column. Cut columns until the table is at most ``room`` characters wide.
+
+    Columns with ids are never cut, so that a table with long ids may remain too wide. The columns ``elided`` are cut
+    first.
+    """
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     least = [_least(title, width, elided) for title, width in zip(rows[0], widths, strict=True)]
     excess = sum(widths) + GAP * (len(widths) - 1) - room

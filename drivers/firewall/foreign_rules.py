@@ -173,7 +173,10 @@ def _compare(named: Named, source: str, data: Mapping[int, bytes], mask: bytes, 
 
 
 def _subnet(version: int, value: bytes, mask: bytes) -> IPNetwork:
-    """Return the network that a comparison tests. The comparison may test only the first bytes of an address."""
+    """Return the network that matches a rule's comparison of an address with ``value``.
+
+    nft compares only the first bytes of an address if the prefix ends at a byte. ``value`` is then shorter.
+    """
     bits = "".join(f"{byte:08b}" for byte in mask or b"\xff" * len(value))
     prefix = len(bits) - len(bits.lstrip("1"))
     address = int.from_bytes(value.ljust(LENGTH[version], b"\0"), "big")

@@ -127,7 +127,7 @@ def is_full() -> tuple[int, int] | None:
 def failed_insertions() -> int:
     """Return how many packets were dropped since boot because another flow has their translated addresses and ports."""
     if not sysctl.read("net/netfilter/nf_conntrack_count"):
-        return 0  # because nothing is tracked, the request would load a module
+        return 0  # nothing is tracked here; do not send the request, because it would load a kernel module
     session = Session(NETFILTER)
     try:
         with kernel_errors("read", "counters of connection tracking"):

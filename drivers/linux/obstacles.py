@@ -31,7 +31,7 @@ FILTER, XDP, DISCIPLINE, NO_ARP, NO_CARRIER, NO_FLOODING = "filter", "XDP", "dis
 WITH_ARP = ("", "veth", "bridge", "macvlan", "vlan", "bond")
 """The kinds of links that use ARP; "" is hardware. Tunnels and ipvlan in mode l3 do not use ARP."""
 DROPPING = {"flood": 0, "bcast_flood": 0, "mcast_flood": 0, "locked": 1}
-"""The flags of a bridge port that drop packets, with the value that drops."""
+"""Flags of a bridge port, each with the value at which the port drops packets."""
 SILENT_ON_ARP = (3, 8)  # with these values of arp_ignore, an interface does not answer ARP requests for its own address
 
 

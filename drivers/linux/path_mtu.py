@@ -60,7 +60,10 @@ def _send(sock: socket.socket, address: IPAddress, sizes: Collection[int]) -> bo
 
 
 def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], before: Collection[int]) -> set[int]:
-    """Return the sizes that are answered; stops after the last size, or after some time without an answer."""
+    """Return the sizes that are answered.
+
+    Stops after the last answer, after some time without an answer, or when a router reports a smaller MTU.
+    """
     answered: set[int] = set()
     end = time.monotonic() + (MORE_SECONDS if before else FIRST_SECONDS)
     waiting = select.poll()
@@ -69,7 +72,7 @@ def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], be
         events = waiting.poll(max(0.0, end - time.monotonic()) * 1000)
         found = set(_received(sock, address))
         if any(event & select.POLLERR for _, event in events):
-            return answered | found  # a router has answered
+            return answered | found
         if found:
             end = time.monotonic() + MORE_SECONDS
         answered |= found

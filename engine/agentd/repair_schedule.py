@@ -55,9 +55,9 @@ class Pace:
     def looked(self, began: float, now: float, share: float | None = None) -> None:
         """Record that a comparison, which started at ``began``, has ended.
 
-        After a change by another program, one immediate comparison less is left (see `PATIENCE_ROUNDS`). If none was
-        left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
-        `LONGEST_REST_SECONDS`. ``share``, if given, replaces `SHARE`.
+        A comparison after a change by another program uses up one of the immediate comparisons (see `PATIENCE_ROUNDS`).
+        If none was left, the next comparison is delayed. Each delay is twice as long as the last delay, up to
+        `LONGEST_REST_SECONDS`. ``share`` is used in place of `SHARE`.
         """
         self._not_before = now + (SHARE if share is None else share) * (now - began)
         self.due, self.rest = NEVER, 0.0

@@ -92,9 +92,9 @@ def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterM
 
 
 def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Delete the record and the kernel objects of a network on this host.
+    """Delete a cluster network on this host: the local record, and any kernel objects that a killed command left.
 
-    Waits up to ``patience`` seconds for the networks lock.
+    Waits up to ``patience`` seconds for `NETWORKS_LOCK`.
     """
     with locked(host.run, *NETWORKS_LOCK, timeout=patience):
         with host.store.read() as reader:

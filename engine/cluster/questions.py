@@ -23,7 +23,7 @@ WAIT_SECONDS = 3.0
 """Seconds for which a manager waits for an answer on behalf of the asking host."""
 LEASE_SECONDS = 5
 OPEN_LIMIT = 8
-"""Maximum number of questions of one host that have no answer yet."""
+"""Maximum number of unanswered questions that one host may have asked."""
 LONGEST_ANSWER = 16 << 10
 """Maximum number of characters of an answer."""
 

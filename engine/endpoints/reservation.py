@@ -77,9 +77,9 @@ def reserve(
 ) -> EndpointRecord:
     """Reserve an id, addresses and a MAC address for a new endpoint, in the caller's transaction.
 
-    Addresses that the user did not choose are those of the endpoint ``former``, if they are free. Raises Forbidden or
-    KernelFailure with Docker's error text if an address is not available. Raises InvalidArgument if the settings have a
-    link-local address that is not in a link-local range.
+    Where the user chose no address, the endpoint gets the address of the container's earlier endpoint (``former``) if
+    it is free. Raises Forbidden or KernelFailure with Docker's error text if an address is not available. Raises
+    InvalidArgument if an address of ``--link-local-ip`` is in no link-local range.
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings

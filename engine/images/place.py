@@ -226,9 +226,9 @@ class Placer:
 
 
 def inside(name: bytes) -> bytes:
-    """Return the absolute path of a member's name; raises `InvalidArgument` for a name with ``..``.
+    """Turn the name of an archive's member into an absolute path; raises `InvalidArgument` for a name with ``..``.
 
-    Safety does not depend on this check, because no path can leave the changed root directory of this process.
+    Safety does not depend on this check. This process runs in a chroot, which no path can leave.
     """
     if b"\0" in name:
         raise InvalidArgument(f"invalid tar entry: {shown(name)} has a NUL")

@@ -94,9 +94,9 @@ class LinkRepair:
     def put_right(self, subject: Subject, by: str = "") -> Comparison:
         """Compare a subject, repair the differences, and return the differences and the errors of the repair.
 
-        Except for a cluster network, one write transaction contains comparison and repair. Therefore no command can
-        create or remove the subject between them. An event reports the repair; it names ``by``, the program that made
-        the change, or "".
+        Except for a cluster network, the comparison and the repair run in one write transaction. Therefore no command
+        can create or remove the subject between them. An event reports the repair. The event names ``by``, the program
+        that damaged the subject, or "" if it is unknown.
         """
         with self._store.read() as reader:
             compared = self.compare(reader, subject)

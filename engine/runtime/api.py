@@ -85,10 +85,11 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class CreatedProcess:
-    """A container's process that waits in its namespaces for `Runtime.start`.
+    """A process that `Runtime.create` has started in a container's namespaces.
 
-    ``netns`` is a path that opens the process's network namespace. `Runtime.create` may return a process that only
-    keeps the namespace open. `Runtime.prepared` returns the process that will execute the command.
+    Either this process executes the command after `Runtime.start`, or it only keeps the namespaces open. In both cases,
+    `Runtime.prepared` returns the process that will execute the command. ``netns`` is a path that opens the process's
+    network namespace.
     """
 
     pid: int
@@ -317,7 +318,7 @@ class EndWatch(Protocol):
     """Waits for the end of a container's run. When the descriptor is readable, `exit_code` returns without blocking."""
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for."""
+        """Return the descriptor that is readable when the run has ended."""
 
     def exit_code(self) -> int | None:
         """Return the exit code of the ended run.

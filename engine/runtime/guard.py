@@ -182,7 +182,7 @@ class Watch:
         return True
 
     def is_stuck(self, pid: int) -> bool:
-        """Return whether the process is stopped during two calls in a row, or hangs."""
+        """Return whether the process hangs, or whether SIGSTOP has stopped it at this check and at the check before."""
         state = (process.stat_fields(pid) or [b""])[0]
         stopped, self._stopped = self._stopped and state == b"T", state == b"T"
         return stopped or (self._unanswered and self._hangs(pid, state))

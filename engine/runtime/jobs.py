@@ -79,7 +79,9 @@ class Jobs:
         self._jobs[job.container_id], job.durable = job, durable
         if durable:
             document = {"argv": job.argv, "env": job.env, "at": time.time() + delay, "delay": delay}
-            with contextlib.suppress(OSError):  # disk full: only the next supervisor's copy is missing
+            with contextlib.suppress(
+                OSError
+            ):  # if the disk is full, this supervisor still executes the job, but the next one does not know it
                 os.makedirs(self._files.path, mode=0o700, exist_ok=True)
                 self._files.write(job.container_id, document)
 

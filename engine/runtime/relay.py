@@ -14,7 +14,9 @@ _CHUNK = 32768
 
 
 def relay(master: int, child: int, stdio: Stdio, *, stdin: bool, detached: bool) -> bool:
-    """Copy until ``child`` has ended and all its output is read; return whether the user detached.
+    """Copy between the user's terminal and the terminal of a command until the command (``child``) has ended.
+
+    Returns after all output is read, or when the user detaches; the result is whether the user detached.
 
     Closes ``master``, the master of the command's terminal. If the user detached, or if the command was started
     detached, the command continues and keeps its terminal.

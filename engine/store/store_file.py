@@ -91,6 +91,6 @@ def remove_beside(path: Path) -> None:
 
 
 def remove_with_logs(path: Path) -> None:
-    """Remove a store's file and the files next to it; idempotent."""
+    """Remove a store's file and the files that SQLite created next to it; idempotent."""
     path.unlink(missing_ok=True)
     remove_beside(path)

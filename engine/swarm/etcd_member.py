@@ -32,9 +32,9 @@ there.
 READY_TIMEOUT_SECONDS = 20.0
 """Maximum seconds to wait for the etcd member's first answer."""
 LEARNING_SECONDS = 12.0
-"""Seconds to wait until the etcd member of a host that joined earlier becomes a voting member.
+"""Seconds for which the join of a host waits until the member of the host before it has become a voting member.
 
-This time must be shorter than `ENROLL_TIMEOUT_SECONDS`, the time that the next joining host waits for an answer.
+This time must be shorter than `ENROLL_TIMEOUT_SECONDS`, the time that the joining host waits for an answer.
 """
 
 

@@ -105,7 +105,7 @@ def test_a_stopped_etcd(pair):
 
 
 def test_clocks_that_differ(pair):
-    """Only the doctor's own process has another time, because all hosts of a test share one clock."""
+    """All hosts of a test share one clock. Therefore the test shifts only the time that the doctor's process sees."""
     _, worker = pair
     for ahead, status, direction in ((400, "fault", "behind"), (-30, "warning", "ahead")):
         words = ["faketime", "-f", f"{ahead:+d}s", *COLD, "doctor", "--format", "json"]

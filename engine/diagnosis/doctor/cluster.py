@@ -214,7 +214,10 @@ def _tunnel_ports(examined: Examined) -> Iterator[Check]:
 
 
 def repair(examined: Examined) -> None:
-    """Start ended cluster processes and renew certificates. If the store answers, also repair the overlay networks."""
+    """Restart the cluster processes that have ended, and renew certificates.
+
+    If the etcd store answers, also repair the overlay networks.
+    """
     host = examined.host
     membership = memberships.load(host.root)
     if membership is None:

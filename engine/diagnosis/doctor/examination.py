@@ -55,7 +55,7 @@ def diagnose(host: Host, prepare: Callable[[], object], *, fix: bool) -> Diagnos
 
 
 def _settled(host: Host) -> list[Check]:
-    """Examine the host repeatedly until all started processes answer, for at most `SETTLE_SECONDS`."""
+    """Examine the host repeatedly until the processes that the repair started work, at most for `SETTLE_SECONDS`."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         after = examine(host)

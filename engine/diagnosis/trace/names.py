@@ -110,9 +110,10 @@ class Names:
             return ""
 
     def _check(self, name: str, recorded: list[IPAddress], listed: list[IPAddress]) -> list[IPAddress]:
-        """Return the recorded addresses that the source gets for a name; raises `Found` if it gets other addresses.
+        """Return those of the recorded addresses of a name that the source gets.
 
-        The source gets addresses from /etc/hosts or from its resolver.
+        The source gets addresses from its /etc/hosts (``listed``) or from its resolver. Raises `Found` with the culprit
+        if the source gets only other addresses.
         """
         if listed and not set(listed) & set(recorded):
             detail = f"/etc/hosts of {self._source.name} says {name} is {_shown(listed)}; it is {_shown(recorded)}"

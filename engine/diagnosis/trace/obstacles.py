@@ -58,7 +58,7 @@ class Obstacles:
         yield from self._silent_on_arp()
 
     def likely(self, seen: Observation) -> Iterator[Culprit]:
-        """Yield programs, queues and rules on the path that may drop the probe, and a full accept queue."""
+        """Yield a full accept queue, and the BPF programs, queueing disciplines and rules that may drop the probe."""
         for place, interface, whose in self._interfaces():
             for obstacle in self._at(place, interface):
                 culprit = _of_program(obstacle, place, interface, whose)

@@ -1,4 +1,4 @@
-"""The interfaces in a network namespace decide whether hawse takes it for a host's own namespace."""
+"""The interfaces in a network namespace decide whether hawse treats the namespace as a host's own."""
 
 from __future__ import annotations
 
