@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from tests.cluster.conftest import eventually
+from engine.cluster.membership import load
+from tests.cluster.conftest import LEASE, eventually
 from tests.cluster.test_hostile_worker import Intruder
 
 pytestmark = pytest.mark.netns
@@ -59,6 +60,9 @@ def test_a_worker_changes_to_another_manager_if_its_manager_is_silent(cluster, m
     eventually(lambda: worker.reaches("c4", "c6"), 20)
     worker.start("c7", "app")
     eventually(lambda: other.reaches("c6", "c7"))
+    time.sleep(LEASE)
+    states = ("events", "--since", "1m", "--until", "0s", "--filter", f"node={load(worker.root).node_id}")
+    assert "state.new=down" not in other.hawse(*states).stdout, "the worker keeps its lease"
     silent.repair()
     states = ("node", "ls", "--format", "{{.Status}}")
     eventually(lambda: silent.hawse(*states, check=False).stdout.split() == ["Ready"] * 4, 30)
@@ -125,6 +129,4 @@ def test_a_manager_leaves_in_good_order_and_is_refused_from_then_on(cluster, man
 
 
 def managers_of(host):
-    from engine.cluster.membership import load
-
     return load(host.root).managers

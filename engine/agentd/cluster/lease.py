@@ -83,13 +83,16 @@ class LeaseKeeper:
         client = None
         seconds = lease_seconds()
         while not self._ended:
-            pause = seconds / 3
+            pause, was_open = seconds / 3, client is not None
             try:
-                client = client or self._open_client()
+                if client is None:
+                    client = self._open_client()
+                    # A silent manager must not use up the lease time, because another manager may answer.
+                    client.answer_seconds = min(client.answer_seconds, seconds / 3)
                 self._renew(client, seconds)
             except EngineError:
                 self._synced = False
-                client, pause = None, RETRY_DELAY_SECONDS
+                client, pause = None, 0.0 if was_open else RETRY_DELAY_SECONDS
             except Exception:
                 traceback.print_exc(file=sys.stderr)
                 client, pause = None, RETRY_DELAY_SECONDS

@@ -133,6 +133,9 @@ class Client:
     A URL may also be the URL of a manager's server, which limits each caller to the caller's rights.
     """
 
+    answer_seconds = ANSWER_SECONDS
+    """Seconds that a new connection of this client waits for each answer."""
+
     def __init__(
         self,
         urls: Sequence[str],
@@ -291,7 +294,7 @@ class Client:
         """
         connection = EtcdConnection(url, self._context, CONNECT_SECONDS, self._name)
         try:
-            connection.set_timeout(ANSWER_SECONDS)
+            connection.set_timeout(self.answer_seconds)
             if self._user:
                 login = {"name": self._user, "password": self._password}
                 connection.token = str(connection.post("/v3/auth/authenticate", login)["token"])
