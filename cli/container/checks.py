@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cli.options.environment import pairs_to_map
-
 Given = Mapping[str, Any]
 """Maps the parameter name of each flag of the command line to the flag's value.
 
@@ -55,7 +53,6 @@ def logging(flags: Given) -> None:
     """Raise ValueError if the log driver is "none" and the command line has ``--log-opt`` values."""
     if flags["log_driver"] == "none" and flags["log_opt"]:
         raise ValueError("invalid logging opts for driver none")
-    pairs_to_map(flags["log_opt"])
 
 
 def storage(flags: Given) -> None:
