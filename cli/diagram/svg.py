@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from cli.diagram.canvas import INK, MONO, SANS, SOFT, WHITE, Canvas
+from cli.diagram.canvas import INK, LETTER, MONO, SANS, SOFT, WHITE, Canvas
 from cli.diagram.parts import Json, addresses, also_on, clean, colour, drivers, groups, ports, subnets
 from cli.output.text import columns
 
@@ -156,4 +156,4 @@ def _legend(canvas: Canvas, document: Json, y: float) -> None:
     for driver in drivers(document):
         canvas.box(x, y - 10, 12, 12, radius=3, fill=colour(driver))
         canvas.text(x + 18, y, driver, 200, fill=SOFT)
-        x += 18 + 12 * 0.62 * columns(clean(driver)) + 24
+        x += 18 + 12 * LETTER[SANS] * columns(clean(driver)) + 24
