@@ -45,7 +45,7 @@ class StructField(NamedTuple):
 
     @property
     def exported(self) -> bool:
-        """Return whether Go code outside the struct's own Go package may access the field."""
+        """Whether Go code outside the struct's own Go package may access the field."""
         return self.name[0].isupper()
 
 
