@@ -47,10 +47,6 @@ class ChunkedStream:
         if data:
             self._send(data)
 
-    def fileno(self) -> int:
-        """Return the connection's descriptor for select(2). It is readable if the client has sent data or has gone."""
-        return self._connection.fileno()
-
     def wait(self, seconds: float | None, *descriptors: int) -> Sequence[int]:
         """Wait until one of the descriptors is readable, at most for ``seconds``; return those that are.
 
