@@ -11,21 +11,9 @@ import pytest
 from cli.container.signals import SignalProxy
 from engine.api import Created
 from engine.errors import Conflict, EngineError, InvalidArgument, NotFound, StartFailure
+from tests.unit.cli.container.conftest import Session
 
 ID = "c" * 64
-
-
-class Session:
-    """A double of a connection to a container's streams. A test can give a function that the double calls while the
-    connection is open.
-    """
-
-    def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
-        self.run, self.exit_code, self.detached = during, exit_code, detached
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from engine.api import Created
 from engine.errors import Conflict, InvalidArgument, NotFound, StartFailure
 from engine.model import ExecCreate, LogOptions, PortSpec
 from engine.runtime.api import LEFT, LogLine, Stdio
+from tests.unit.cli.container.conftest import Session
 
 ID = "c" * 64
 
@@ -129,19 +130,6 @@ def container(**state) -> dict:
         "Config": {"Tty": False, "OpenStdin": True},
         "HostConfig": {"AutoRemove": False},
     }
-
-
-class Session:
-    """A double of a connection to a container's streams. A test can give a function that the double calls while the
-    connection is open.
-    """
-
-    def __init__(self, during=lambda: None, exit_code=None, detached=False) -> None:
-        self.run, self.exit_code, self.detached = during, exit_code, detached
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def test_start_attached(cli):
