@@ -33,6 +33,12 @@ OURS = ("inet hawse", "bridge hawse")
 State = dict[str, object]
 
 
+def agent(host: Host) -> int:
+    """Return the agent's pid, or 0 if no agent runs."""
+    answer = client.ask(host.run_dir, "status", 5)
+    return json.loads(answer)["pid"] if answer else 0
+
+
 class Guarded(World):
     """A host whose firewall the tests damage on purpose."""
 
@@ -104,8 +110,7 @@ class Guarded(World):
 
     def agent(self) -> int:
         """Return the agent's pid, or 0 if no agent runs."""
-        answer = client.ask(self.host.run_dir, "status", 5)
-        return json.loads(answer)["pid"] if answer else 0
+        return agent(self.host)
 
     def log(self) -> str:
         """Return the agent's log."""

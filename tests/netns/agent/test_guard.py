@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
@@ -15,6 +14,7 @@ import pytest
 from engine.agent import client
 from engine.runtime import peer, resident
 from tests.conftest import Host, new_host, until
+from tests.netns.agent.conftest import agent
 
 pytestmark = pytest.mark.netns
 
@@ -28,12 +28,6 @@ def pid_of(host, name: str) -> int:
 
 def listens(host, name: str) -> bool:
     return peer.is_listening(str(host.run_dir), f"{name}.sock")
-
-
-def agent(host) -> int:
-    """Return the agent's pid, or 0 if no agent runs."""
-    answer = client.ask(host.run_dir, "status", 5)
-    return json.loads(answer)["pid"] if answer else 0
 
 
 def healed(host, *before: int) -> float:

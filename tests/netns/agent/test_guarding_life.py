@@ -5,7 +5,6 @@ The agent ends when hawse has no firewall rules left.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -19,9 +18,9 @@ import pytest
 
 from drivers.firewall import table
 from drivers.firewall.standby_table import TABLE
-from engine.agent import client
 from tests import conftest
 from tests.installation import CHECKOUT
+from tests.netns.agent.conftest import agent
 
 pytestmark = pytest.mark.netns
 until = partial(conftest.until, seconds=20.0)
@@ -39,12 +38,6 @@ Agent.run = run
 main()
 """
 CONTAINER = ["run", "-d", "--name", "web", "-p", "8080:80", "hostfs", "sleep", "1000"]
-
-
-def agent(host) -> int:
-    """Return the agent's pid, or 0 if no agent runs."""
-    answer = client.ask(host.run_dir, "status", 5)
-    return json.loads(answer)["pid"] if answer else 0
 
 
 def repaired(host) -> bool:
