@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.store.sqlite import SqliteStore
+from tests.netns.engine.conftest import recorded
 from tests.netns.engine.killing import killed
 
 pytestmark = pytest.mark.netns
@@ -34,12 +34,6 @@ def way(namespace, address=FAR):
     """Return the name of the interface by which packets to ``address`` leave a namespace."""
     words = namespace.run("ip", "route", "get", address).stdout.split()
     return words[words.index("dev") + 1]
-
-
-def recorded(host):
-    """Return the store's containers, intents (records of unfinished commands) and endpoints."""
-    with SqliteStore(host.root / "hawse.db").read() as reader:
-        return [*reader.containers(), *reader.intents(), *reader.endpoints()]
 
 
 def locks(host):

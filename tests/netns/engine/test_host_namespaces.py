@@ -16,6 +16,7 @@ import pytest
 from engine.store.api import Intent, IntentKind
 from engine.store.sqlite import SqliteStore
 from tests.conftest import CHECKOUT, COUNTER, Host
+from tests.netns.engine.conftest import recorded
 
 pytestmark = pytest.mark.netns
 
@@ -37,12 +38,6 @@ def network_of(namespace):
     """
     shown = "ip -br link | cut -d' ' -f1; ip -o addr; ip route show table all; ip -6 route show table all"
     return re.sub(r" (tentative|linkdown)\b", "", namespace.sh(shown))
-
-
-def recorded(host):
-    """Return the store's containers, intents (records of unfinished commands) and endpoints."""
-    with SqliteStore(host.root / "hawse.db").read() as reader:
-        return [*reader.containers(), *reader.intents(), *reader.endpoints()]
 
 
 def refused(host, reference, *, by=None):

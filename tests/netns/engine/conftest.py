@@ -1,0 +1,9 @@
+"""A look at the store that several tests of the engine share."""
+
+from engine.store.sqlite import SqliteStore
+
+
+def recorded(host):
+    """Return the store's containers, intents (records of unfinished commands) and endpoints."""
+    with SqliteStore(host.root / "hawse.db").read() as reader:
+        return [*reader.containers(), *reader.intents(), *reader.endpoints()]
