@@ -1,12 +1,12 @@
 """Change or print a host's state in ways that no hawse command has: ``stand_in.py NETWORK COUNT
-[shown]|rows|forget|…``.
+[shown]|forget|…``.
 
 The environment variable HAWSE_ROOT selects the host.
 
 - COUNT, a number, reserves that many endpoints as containers would, and prints their addresses (``shown``: with MAC
   and name).
-- ``rows`` prints the number of entries for other hosts' endpoints in the kernel's FDB and neighbour tables.
-- ``forget`` empties these kernel tables without notifying the agent.
+- ``forget`` removes the entries for other hosts' endpoints from the kernel's FDB and neighbour tables without
+  notifying the agent.
 - ``damage SCRIPT`` runs a shell script in the network's namespace on this host.
 - ``compact`` makes etcd drop its history of old values.
 - ``keys`` prints the hosts' public tunnel keys.
@@ -56,11 +56,6 @@ def spec_of(host, network):
         record = reader.find_networks(network)[0]
     with memberships.connected(host) as (_, membership):
         return encryption.spec(record, membership, ())
-
-
-def rows(host, network):
-    lines = host.driver("overlay").verify(spec_of(host, network), [], False)
-    print(sum("is at" in line for line in lines))
 
 
 def forget(host, network):
@@ -118,5 +113,5 @@ if __name__ == "__main__":
     if action.isdigit():
         reserve(engine_host, chosen, int(action), "shown" in sys.argv)
     else:
-        actions = (rows, forget, damage, compact, keys, residue, members, begin, raise_up)
+        actions = (forget, damage, compact, keys, residue, members, begin, raise_up)
         next(a for a in actions if a.__name__ == action)(engine_host, chosen)
