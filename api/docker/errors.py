@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from engine.errors import EngineError
 
 
@@ -11,6 +13,16 @@ class ApiError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class MalformedRequest(Exception):
+    """A request that is not valid HTTP/1.
+
+    The client gets ``str(error)`` as plain text, as from Go's HTTP server, and hawse closes the connection.
+    """
+
+    def __init__(self, status: int = 400, detail: str = "") -> None:
+        super().__init__(f"{status} {HTTPStatus(status).phrase}" + (f": {detail}" if detail else ""))
 
 
 class ClientGone(Exception):

@@ -19,7 +19,7 @@ from http import HTTPStatus
 
 import h11
 
-from api.docker.errors import ApiError, ClientGone
+from api.docker.errors import ApiError, ClientGone, MalformedRequest
 from api.docker.stream import ChunkedStream, Hijacked, Stream
 
 HEAD_LIMIT_BYTES = 256 << 10
@@ -35,6 +35,9 @@ The bytes are read because most clients read the answer only after they have sen
 PIECE_BYTES = 64 << 10
 HEAD_READ_SECONDS, HEAD_READ_INTERVAL_SECONDS = 0.1, 0.0005
 """Seconds to wait until the client of a hijack has read the head, and seconds between two checks."""
+
+GO_DETAILS = {"Missing mandatory Host: header": "missing required Host header"}
+"""Texts of h11's errors, and the details that Go's HTTP server gives for them. Go gives no detail for most errors."""
 
 Headers = Sequence[tuple[str, str]]
 UPGRADE: Headers = (("Connection", "Upgrade"), ("Upgrade", "tcp"))
@@ -53,7 +56,7 @@ class Exchange:
     def next_request(self) -> h11.Request | None:
         """Return the head of the next request, or None if the client has closed the connection.
 
-        Raises ApiError for a message that is not HTTP, and TimeoutError if the head does not arrive in time.
+        Raises MalformedRequest for a message that is not HTTP/1, and TimeoutError if the head does not arrive in time.
         """
         end = 0.0
         try:
@@ -63,11 +66,13 @@ class Exchange:
                 end = end or time.monotonic() + HEAD_SECONDS
                 self._http.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise ApiError(error.error_status_hint, str(error)) from None
+            raise MalformedRequest(error.error_status_hint, GO_DETAILS.get(str(error), "")) from None
         except ConnectionError:
             return None
         if not isinstance(event, h11.Request):
             return None
+        if not event.http_version.startswith(b"1."):
+            raise MalformedRequest(505, "unsupported protocol version")
         self._head, self.answered, self.hijacked = event, False, False
         return event
 
@@ -118,6 +123,15 @@ class Exchange:
         data += self._http.send(h11.EndOfMessage()) or b""
         self._socket.settimeout(ANSWER_SECONDS)
         self._write(data)
+
+    def refuse(self, error: MalformedRequest) -> None:
+        """Send the answer to a malformed request, after which the connection must be closed; raises ClientGone.
+
+        The bytes are those of Go's HTTP server (net/http/server.go, ``conn.serve``), which sends no length.
+        """
+        headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
+        self._socket.settimeout(ANSWER_SECONDS)
+        self._write(b"".join((f"HTTP/1.1 {error}\r\n".encode(), header_lines(headers), _LINE_END, str(error).encode())))
 
     def open_stream(self, status: int, headers: Headers) -> ChunkedStream:
         """Send the head of a chunked answer, and return the stream for its body; raises ClientGone."""

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote
 
 import h11
 
-from api.docker.errors import ApiError, ClientGone, from_engine
+from api.docker.errors import ApiError, ClientGone, MalformedRequest, from_engine
 from api.docker.exchange import Exchange
 from api.docker.messages import EMPTY, Request, Response, json_response
 from api.docker.router import Router, location
@@ -146,12 +146,12 @@ class Front:
         while True:
             try:
                 head = exchange.next_request()
-            except ApiError as error:
-                _send(exchange, _error(error))
+                if head is None:
+                    return
+                self._answer(exchange, head)
+            except MalformedRequest as error:
+                exchange.refuse(error)
                 return
-            if head is None:
-                return
-            self._answer(exchange, head)
             if not exchange.next_cycle():
                 return
 
@@ -165,7 +165,7 @@ class Front:
                 os._exit(OUTDATED)
         except ApiError as error:
             response = _error(error)
-        except ClientGone:
+        except (ClientGone, MalformedRequest):
             raise
         except Exception as error:
             sys.excepthook(*sys.exc_info())
@@ -202,10 +202,10 @@ class Front:
 def _before_routes(method: str, target: str, path: str) -> Response | None:
     """Return the answer that Docker gives before it looks for a route, or None.
 
-    ``path`` is the escaped path of ``target``. Raises ApiError (400) for a relative path and for a bad escape.
+    ``path`` is the escaped path of ``target``. Raises MalformedRequest for a relative path and for a bad escape.
     """
     if BAD_ESCAPE.search(path) or path[:1] not in ("", "/", "*"):
-        raise ApiError(400, "400 Bad Request")
+        raise MalformedRequest
     if (method, target) == ("OPTIONS", "*"):
         return EMPTY
     if (clean := location(path)) is None:

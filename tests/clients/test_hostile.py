@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from urllib.parse import quote
 
 import pytest
@@ -69,9 +70,24 @@ QUERIES = [
     ("GET", "/events?until=x", 500, 'strconv.ParseInt: parsing "x": invalid syntax'),
     ("GET", "/networks/bridge?verbose=%ff", 400,
      'invalid value for verbose: \ufffd: strconv.ParseBool: parsing "\\xff": invalid syntax'),
-    ("GET", "/networks/%zz", 400, "400 Bad Request"),
     ("GET", "/networks/a%00", 404, "network a\0 not found"),
     ("GET", "/networks/%ff", 404, "network \ufffd not found"),
+]  # fmt: skip
+MALFORMED = [
+    (b"garbage\r\n\r\n", "400 Bad Request"),
+    (b"GET /_ping\r\n\r\n", "400 Bad Request"),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400 Bad Request"),
+    (b"\r\nGET /_ping HTTP/1.1\r\nHost: a\r\n\r\n", "400 Bad Request"),
+    (b"GET /_ping http/1.1\r\nHost: a\r\n\r\n", "400 Bad Request"),
+    (b"GET /_ping HTTP/2.0\r\nHost: a\r\n\r\n", "505 HTTP Version Not Supported: unsupported protocol version"),
+    (b"GET /_ping HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header"),
+    (b"GET /_ping HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400 Bad Request"),
+    (b"GET /_ping HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", "400 Bad Request"),
+    (b"GET /_ping HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", "400 Bad Request"),
+    (b"GET /_\x01ping HTTP/1.1\r\nHost: a\r\n\r\n", "400 Bad Request"),
+    (b"POST /networks/prune HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "400 Bad Request"),
+    (b"GET /networks/%zz HTTP/1.1\r\nHost: a\r\n\r\n", "400 Bad Request"),
+    (b"GET networks HTTP/1.1\r\nHost: a\r\n\r\n", "400 Bad Request"),
 ]  # fmt: skip
 FILTERS = [
     ("/networks", '{"driver":{"a":5}}', 400, "invalid filter"),
@@ -107,6 +123,17 @@ def test_hostile_queries_and_filters_get_dockers_errors(service):
         answer = service.ask(method, path)
         assert (answer.status, answer.message) == (status, message), path[:80]
     assert len(service.ask("GET", "/networks?filters=null").json) == 3
+
+
+def test_a_request_that_is_not_http_gets_the_answer_of_go_and_the_connection_ends(service):
+    for request, text in MALFORMED:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            connection.connect(str(service.socket))
+            connection.sendall(request)
+            answer = b"".join(iter(lambda connection=connection: connection.recv(4096), b""))
+        head = f"HTTP/1.1 {text}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+        assert answer.decode() == head + text, request
 
 
 @pytest.mark.parametrize(
