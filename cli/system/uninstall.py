@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
+
 import click
 
 from cli.app import App, StatusError
 from cli.pflag import STRING, command, exactly, flag
 from cli.system import units
+from engine.errors import EngineError
+from engine.paths import root_directory
+from engine.store.codec import CodecError
+from engine.store.sqlite import open_readonly
+from engine.store.store_file import NAME
+
+REMAIN = (
+    "Networks or containers of hawse remain on this host. To remove them, before hawse itself: hawse rm -f $(hawse ps "
+    "-aq), then hawse network prune -f\n"
+)
 
 
 @command("uninstall [OPTIONS]", "Remove the units that hawse system install wrote", exactly(0))
@@ -15,7 +28,8 @@ from cli.system import units
 def uninstall(app: App, root: str) -> None:
     """Stop the systemd units, remove their files and print the paths; idempotent.
 
-    Running containers and commands continue.
+    Running containers and commands continue. If networks or containers remain, a line on standard error names the
+    commands that remove them.
     """
     there = [path for path in units.files(root) if path.exists()]
     if there:
@@ -27,3 +41,14 @@ def uninstall(app: App, root: str) -> None:
     except OSError as error:
         raise StatusError(f"cannot remove {error.filename}: {(error.strerror or '').lower()}") from error
     units.systemctl(root, "daemon-reload")
+    if not root and _anything_remains():
+        app.err(REMAIN)
+
+
+def _anything_remains() -> bool:
+    """Return whether this host has containers or networks that a user made; False if the store cannot be read."""
+    with suppress(EngineError, CodecError, sqlite3.Error), open_readonly(root_directory() / NAME) as reader:
+        return reader is not None and bool(
+            reader.containers() or any(not network.predefined for network in reader.networks())
+        )
+    return False

@@ -406,7 +406,7 @@ BUSY_TIMEOUT_SECONDS = 0.2
 
 @contextmanager
 def open_readonly(path: Path) -> Iterator[Reader | None]:
-    """Yield a snapshot of the store for tab completion, or None if the store cannot be read.
+    """Yield a snapshot of the store for a caller that must not change it, or None if the store cannot be read.
 
     The result is None if the store does not exist, if its schema has another version, or if this user must not read it.
     Nothing is created, upgraded or repaired. The wait for a lock is limited by `BUSY_TIMEOUT_SECONDS`.
