@@ -37,7 +37,7 @@ class ProxiedPort(NamedTuple):
     """A range of host ports that the agent forwards.
 
     The host ports are ``first`` to ``last`` of all host addresses in the prefix ``place``. The agent forwards them to
-    the container ports ``port`` to ``port_end`` of the address ``target``.
+    the container ports ``port`` to ``port_end`` of the address ``target``. Both ranges have the same length.
     """
 
     protocol: str
@@ -49,8 +49,8 @@ class ProxiedPort(NamedTuple):
     port_end: int
 
     def target_of(self, port: int) -> Target:
-        """Return the target of a host port. All host ports of a range may be forwarded to the same container port."""
-        return self.target, min(self.port + port - self.first, self.port_end)
+        """Return the target of a host port."""
+        return self.target, self.port + port - self.first
 
 
 class Forwards:
