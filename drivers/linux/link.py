@@ -42,6 +42,7 @@ FORWARDING = 3
 MAX_BRIDGE_PORTS = 1023
 BRIDGE_FULL = (errno.EXFULL, errno.ENOSPC)
 """The kernel's errors for a port that a bridge cannot take, because the bridge has `MAX_BRIDGE_PORTS` ports."""
+VXLAN_PORT = 4789  # UDP port of VXLAN assigned by IANA
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 GROUPS = range(1 << 16, 1 << 31)

@@ -258,7 +258,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
     An encrypted network needs no `Gate`, because the network accepts authenticated packets only.
     """
-    return None if overlay_options.is_encrypted(network) else Gate(vxlan.PORT, overlay_options.vnis(network))
+    return None if overlay_options.is_encrypted(network) else Gate(link.VXLAN_PORT, overlay_options.vnis(network))
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:

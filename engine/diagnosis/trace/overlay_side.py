@@ -17,7 +17,7 @@ from drivers.firewall.packet_trace import Event
 from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
-from drivers.linux.probes import VXLAN_PORT
+from drivers.linux.link import VXLAN_PORT
 from drivers.overlay.vxlan import BRIDGE
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
