@@ -67,7 +67,7 @@ class OverlaySide:
                     record = snapshot.record_of(endpoint)
                     self._records.endpoints.append(record)
                     if endpoint.node not in self.view.alive:
-                        self._records.lost.update(addresses(record))
+                        self._records.expired_addresses.update(addresses(record))
 
     def store_down(self) -> Culprit | None:
         """Return the culprit of a cluster store that does not answer, or None."""

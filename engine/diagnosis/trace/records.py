@@ -50,7 +50,7 @@ class Records:
     def __init__(self, reader: Reader) -> None:
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
-        self.lost: set[IPAddress] = set()  # addresses of endpoints on cluster hosts whose lease has expired
+        self.expired_addresses: set[IPAddress] = set()  # of endpoints on cluster hosts whose lease has expired
         self.endpoints = [
             e for e in reader.endpoints() if e.phase in ("live", "reserved") and e.network_id in self.networks
         ]
