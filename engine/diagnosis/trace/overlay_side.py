@@ -100,7 +100,7 @@ class OverlaySide:
         if member is None or not isinstance(driver, LinkRepairer):
             return None
         path = driver.watched(network_spec(member.network))[1]
-        return Place("namespace of network", member.network.name, path) if path else None
+        return Place("network", member.network.name, path) if path else None
 
     def narrow_interface(self, way: Way) -> Culprit | None:
         """Return the source's interface if its MTU is smaller than that of the network, or None."""
