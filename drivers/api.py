@@ -581,10 +581,11 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
         remains.
         """
 
-    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
+    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True) -> list[str]:
         """Return a line for each difference between ``peers`` and the forwarding and neighbour tables.
 
-        With ``fix``, the driver also repairs the differences.
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, there is also a line for each host to
+        which the network's options have no tunnel; no repair can add that tunnel.
         """
 
 

@@ -16,13 +16,11 @@ from drivers.linux import link, marked_links, names, router_advertisements, sysc
 from drivers.linux.netlink import Session, session
 from drivers.sandbox import LOST
 
-MAX_PORTS = 1023
 USUAL = {"flood": 1, "mcast_flood": 1, "bcast_flood": 1, "locked": 0}
 """The flags that the kernel gives to a new bridge port, and that the driver leaves unchanged.
 
 A repair restores these flags if another program has changed them.
 """
-FULL = (errno.EXFULL, errno.ENOSPC)
 
 
 class Port:
@@ -146,8 +144,10 @@ class Port:
             spoof_guard.unmute(self.name)
 
     def _explained(self, error: KernelError, interface: str) -> Exception:
-        if error.errno in FULL:
-            return Busy(f"bridge full: {self.options.bridge} has {MAX_PORTS} ports, the most a Linux bridge takes")
+        if error.errno in link.BRIDGE_FULL:
+            return Busy(
+                f"bridge full: {self.options.bridge} has {link.MAX_BRIDGE_PORTS} ports, the most a Linux bridge takes"
+            )
         if error.errno == errno.EEXIST:
             return Exists(f"the sandbox has an interface {interface} already")
         return error

@@ -243,7 +243,7 @@ class Containers(Protocol):
     def wait(self, reference: str, *, condition: str = "not-running") -> int:
         """Wait for a container and return its exit code.
 
-        ``condition`` names the event to wait for: "not-running", "next-exit" or "removed".
+        ``condition`` names the event to wait for: "not-running" or "removed". `watch_end` also waits for a next run.
         """
 
     def list(self, filters: Filters, *, all: bool = False, limit: int = -1, size: bool = False) -> Documents:

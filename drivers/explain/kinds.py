@@ -12,7 +12,7 @@ PARENT, PROBE = "parent", "probe"
 MACS = ("02:42:00:00:00:01", "02:42:00:00:00:02")
 WITH_PARENT: dict[str, dict[str, Any]] = {"vlan": {"vlan_id": 1}, "macvlan": {}, "ipvlan": {}}
 """The kinds of links that need a parent, with the other settings that they need."""
-ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
+ALONE: dict[str, dict[str, Any]] = {"bridge": {}, "dummy": {}, "vxlan": {"vxlan_id": 1, "vxlan_port": link.VXLAN_PORT}}
 
 
 def require(kind: str) -> None:

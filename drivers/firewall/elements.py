@@ -193,9 +193,8 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
         return
     name, place = (f"any{version}", "") if host.is_unspecified else (f"exact{version}", f"{host} . ")
     for offset in range(binding.host_port_end - binding.host_port + 1):
-        # If a host port range is bound to one container port, all host ports of the range lead to that container port.
-        value = f"{target} . {min(binding.port + offset, binding.port_end)}"
-        yield Element(name, f"{place}{binding.protocol} . {binding.host_port + offset}", value)
+        key = f"{place}{binding.protocol} . {binding.host_port + offset}"
+        yield Element(name, key, f"{target} . {binding.port + offset}")
 
 
 def _relaying(place: str, binding: PortBinding) -> Element:

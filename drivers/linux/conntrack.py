@@ -118,7 +118,7 @@ def flows_to(protocol: str, address: IPAddress, port: int) -> list[ConntrackFlow
     return [flow for flow in map(_flow, listed) if (flow.destination, flow.protocol, flow.port) == chosen]
 
 
-def is_full() -> tuple[int, int] | None:
+def reached_limit() -> tuple[int, int] | None:
     """Return the number of flows and the limit if the namespace has reached its limit, otherwise None."""
     used, most = (int(sysctl.read(f"net/netfilter/nf_conntrack_{key}") or 0) for key in ("count", "max"))
     return (used, most) if 0 < most <= used else None

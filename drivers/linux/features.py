@@ -16,7 +16,7 @@ from drivers.linux.netlink import Session, session
 
 PREFIX, PARENT = "probe-", "bridge"
 CHILDREN = ("macvlan", "ipvlan")
-ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": 4789}}
+ATTRIBUTES = {"vxlan": {"vxlan_id": 1, "vxlan_port": link.VXLAN_PORT}}
 
 
 def missing(kinds: Iterable[str]) -> list[str]:

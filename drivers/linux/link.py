@@ -39,6 +39,10 @@ PORT_FLAGS = {
 """The netlink attributes of a bridge port's flags and state, by their names in bridge(8)."""
 FORWARDING = 3
 """The state of a bridge port that forwards frames."""
+MAX_BRIDGE_PORTS = 1023
+BRIDGE_FULL = (errno.EXFULL, errno.ENOSPC)
+"""The kernel's errors for a port that a bridge cannot take, because the bridge has `MAX_BRIDGE_PORTS` ports."""
+VXLAN_PORT = 4789  # UDP port of VXLAN assigned by IANA
 MAC_TEXT = len("02:42:00:00:00:00")
 GONE = (errno.ENODEV, errno.ENXIO)
 GROUPS = range(1 << 16, 1 << 31)

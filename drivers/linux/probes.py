@@ -17,13 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from drivers.api import IPAddress
-from drivers.linux import echo
+from drivers.linux import echo, link
 
 NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 SOL_RAW, CHECKSUM_OFFSET = 255, 7  # socket option IPV6_CHECKSUM of raw sockets
-VXLAN_PORT = 4789
 PORTS = struct.Struct("!HH")
 END_SECONDS = 0.2
 """Seconds that `Probe.close` waits until the service closes its side of a TCP connection."""
@@ -79,7 +78,7 @@ class TunnelFlow:
     def nft_matches(self) -> list[str]:
         """Return the nftables matches for both directions."""
         family = "ip" if self.other.version == 4 else "ip6"
-        return [f"udp dport {VXLAN_PORT} {family} {end} {self.other}" for end in ("daddr", "saddr")]
+        return [f"udp dport {link.VXLAN_PORT} {family} {end} {self.other}" for end in ("daddr", "saddr")]
 
     def is_reply(self, transport: bytes) -> bool:
         """Return False, because the transport header does not show the direction."""

@@ -204,10 +204,11 @@ class OverlayDriver:
             if gate := _gate(network):
                 gate.dismiss(unused)
 
-    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool) -> list[str]:
+    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True) -> list[str]:
         """Return a line for each difference of this host's kernel objects and tables from the network's required state.
 
-        With ``fix``, the differences are also repaired.
+        With ``fix``, the differences are also repaired. With ``tunnels``, there is also a line for each host to which
+        the network's options have no tunnel.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)
@@ -217,7 +218,8 @@ class OverlayDriver:
         if fix or not lines:
             lines += _with_tables(place, options, lambda t: _compared(t, peers, fix))
         lines += _compared_senders(network, peers, fix)
-        return lines + [f"missing: a tunnel to {vtep}" for vtep in _without_tunnel(options, peers)]
+        lost = _without_tunnel(options, peers) if tunnels else ()
+        return lines + [f"missing: a tunnel to {vtep}" for vtep in lost]
 
     def shut(self, network: NetworkSpec) -> None:
         """Accept the network's tunnel packets only from the hosts of programmed peers; idempotent."""
@@ -258,7 +260,7 @@ def _gate(network: NetworkSpec) -> Gate | None:
 
     An encrypted network needs no `Gate`, because the network accepts authenticated packets only.
     """
-    return None if overlay_options.is_encrypted(network) else Gate(vxlan.PORT, overlay_options.vnis(network))
+    return None if overlay_options.is_encrypted(network) else Gate(link.VXLAN_PORT, overlay_options.vnis(network))
 
 
 def _senders(network: NetworkSpec, peers: Iterable[Peer]) -> tuple[Sequence[Element], Sequence[Element]]:

@@ -12,9 +12,6 @@ from drivers.linux.netlink import Session
 from drivers.overlay.vxlan import BRIDGE
 from drivers.sandbox import LOST
 
-FULL = (errno.EXFULL, errno.ENOSPC)
-MAX_PORTS = 1023
-
 
 def plug(there: Session, endpoint: EndpointSpec, sandbox: Sandbox, interface: str) -> None:
     """Create the veth pair from the sandbox to the network's bridge, replacing the veth pair of an earlier join.
@@ -95,8 +92,10 @@ def _others(network: NetworkSpec, subnets: Sequence[IPNetwork]) -> list[IPNetwor
 
 
 def _explained(error: KernelError, interface: str) -> Exception:
-    if error.errno in FULL:
-        return Busy(f"bridge full: the network has {MAX_PORTS} ports on this host, the most a Linux bridge takes")
+    if error.errno in link.BRIDGE_FULL:
+        return Busy(
+            f"bridge full: the network has {link.MAX_BRIDGE_PORTS} ports on this host, the most a Linux bridge takes"
+        )
     if error.errno == errno.EEXIST:
         return Exists(f"the sandbox has an interface {interface} already")
     return error

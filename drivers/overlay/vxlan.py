@@ -19,7 +19,6 @@ from drivers.linux.netlink import Session
 from drivers.overlay.options import OverlayOptions
 
 BRIDGE = "br0"
-PORT = 4789  # UDP port of VXLAN assigned by IANA
 
 
 def device(number: int) -> str:
@@ -109,7 +108,7 @@ def delete(there: Session, network: NetworkSpec) -> None:
 
 def _add(underlay: Session, namespace: int, name: str, vni: int, options: OverlayOptions) -> None:
     family = "vxlan_local" if options.local.version == 4 else "vxlan_local6"
-    attributes: dict[str, Any] = {family: str(options.local), "vxlan_port": PORT, "net_ns_fd": namespace}
+    attributes: dict[str, Any] = {family: str(options.local), "vxlan_port": link.VXLAN_PORT, "net_ns_fd": namespace}
     link.add(underlay, name, "vxlan", vxlan_id=vni, vxlan_learning=0, vxlan_proxy=1, **attributes)
 
 

@@ -23,12 +23,12 @@ from typing import Any
 from drivers import sandbox as sandboxes
 from drivers.api import DriverError, KernelError, NetworkSpec, Sandbox, Unsupported
 from drivers.linux import address, libnftables, link, netns, recording, route
+from drivers.linux.link import VXLAN_PORT
 from drivers.linux.netlink import Session, session
 from drivers.overlay.wireguard_config import WireguardConfig
 
 TABLE = "inet hawse_overlay"
 RULES = Path(__file__).parent / "wireguard.nft"
-VXLAN_PORT = 4789
 TIMEOUT = 30  # seconds to wait for an external program
 START_ATTEMPTS = 20  # maximum attempts to start wireguard-go; an attempt fails while an earlier process ends
 RETRY_DELAY_SECONDS = 0.1  # seconds between two attempts to start wireguard-go

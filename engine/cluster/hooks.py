@@ -119,7 +119,7 @@ def remove_network(host: Host, record: NetworkRecord) -> None:
     """Remove a cluster network that no endpoint of any host uses."""
     with managing(host) as (client, _):
         shared_networks.remove(client, record)
-    local_networks.delete_planned(host, record.id)
+    local_networks.delete_copy(host, record.id)
 
 
 def import_network(host: Host, reference: str, *, attach: bool = True) -> None:

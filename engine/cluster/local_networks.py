@@ -79,7 +79,7 @@ def follow(host: Host, networks: Callable[[], Iterable[NetworkRecord]], membersh
             _import_unless_taken(host, record, membership)
     for identity, record in known.items():
         if identity not in shared and identity not in used and record.phase == "planned":
-            delete_planned(host, identity, patience=AGENT_LOCK_TIMEOUT)
+            delete_copy(host, identity, patience=AGENT_LOCK_TIMEOUT)
 
 
 def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterMembership) -> None:
@@ -91,10 +91,10 @@ def _import_unless_taken(host: Host, record: NetworkRecord, membership: ClusterM
         return  # a local network has the same name, so do not copy the cluster's network
 
 
-def delete_planned(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
-    """Delete a cluster network on this host: the local record, and any kernel objects that a killed command left.
+def delete_copy(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:
+    """Delete this host's copy of a cluster network: the local record and the kernel objects; idempotent.
 
-    Waits up to ``patience`` seconds for `NETWORKS_LOCK`.
+    The phase of the copy does not matter. Waits up to ``patience`` seconds for `NETWORKS_LOCK`.
     """
     with locked(host.run, *NETWORKS_LOCK, timeout=patience):
         with host.store.read() as reader:
@@ -116,12 +116,12 @@ def delete_local(host: Host, record: NetworkRecord) -> None:
         host.driver(record.driver).delete_network(network_spec(record))
 
 
-def delete_all_planned(host: Host) -> None:
-    """Delete all cluster networks on this host, because the host is leaving the cluster."""
+def delete_all_copies(host: Host) -> None:
+    """Delete this host's copies of all cluster networks, in every phase, because the host is leaving the cluster."""
     with host.store.read() as reader:
         known = [n for n in reader.networks() if n.scope == SWARM]
     for record in known:
-        delete_planned(host, record.id)
+        delete_copy(host, record.id)
 
 
 def deactivate_if_unused(host: Host, network_id: str, patience: float = LOCK_TIMEOUT_SECONDS) -> None:

@@ -208,7 +208,7 @@ def wait(host: Host, reference: str, condition: str) -> int:
         time.sleep(POLL_INTERVAL_SECONDS)
         record = lookup.with_actual_state(host, lookup.resolve(host, record.id))
     code = record.exit_code
-    if record.status == "running" or condition == "next-exit":
+    if record.status == "running":
         code = host.runtime.wait(record.id) or 0
     with locked(host.run, "container", record.id):
         settled = finalize_exit(host, record.id)  # release the container's addresses and ports before returning

@@ -32,7 +32,7 @@ def rename(host: Host, reference: str, name: str) -> None:
                 tx.put_container(record)
                 events.container(tx, record, "rename", {"oldName": f"/{before.name}"})
                 for other in tx.containers():
-                    if (linked := links.renamed(other, container, new)) is not other:
+                    if (linked := links.renamed(tx, other, container, new)) is not other:
                         tx.put_container(linked)
                 for endpoint in tx.endpoints(container_id=record.id):
                     settings = attachment_of(record, endpoint.network_id).settings

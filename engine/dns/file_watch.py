@@ -19,7 +19,7 @@ from engine.eventloop.inotify import (
 )
 from engine.eventloop.loop import Loop, Timer
 
-RETRY_INTERVAL_SECONDS = 0.05
+SETTLE_SECONDS = 0.05
 """Seconds after the last file change until the watch reports all changes together."""
 GONE = DELETE_SELF | MOVE_SELF
 
@@ -63,7 +63,7 @@ class FileWatch:
     def _later(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.after(RETRY_INTERVAL_SECONDS, self._settled)
+        self._timer = self._loop.after(SETTLE_SECONDS, self._settled)
 
     def _settled(self) -> None:
         self._timer = None

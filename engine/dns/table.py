@@ -23,12 +23,10 @@ Table = dict[bytes, "Answer"]
 class Answer(NamedTuple):
     """The DNS records that answer one question.
 
-    ``counts`` is the second half of the reply's header, which holds the numbers of records. ``records`` follow the
-    question in the reply. If there are several records, ``several`` has them as a list, so that they can be shuffled
-    for each reply.
+    ``records`` follow the question in the reply. If there are several records, ``several`` has them as a list, so that
+    they can be shuffled for each reply.
     """
 
-    counts: bytes
     records: bytes
     several: tuple[bytes, ...] = ()
 
@@ -39,7 +37,7 @@ class Answer(NamedTuple):
         return [self.records] if self.records else []
 
 
-EMPTY = Answer(b"\0\1\0\0\0\0\0\0", b"")
+EMPTY = Answer(b"")
 """The answer for a name that exists but has no DNS record of the requested type."""
 
 
@@ -47,8 +45,7 @@ def answer(records: list[bytes]) -> Answer:
     """Return an Answer with these encoded records."""
     if not records:
         return EMPTY
-    counts = b"\0\1" + len(records).to_bytes(2, "big") + bytes(4)
-    return Answer(counts, b"".join(records), tuple(records) if len(records) > 1 else ())
+    return Answer(b"".join(records), tuple(records) if len(records) > 1 else ())
 
 
 class MemberNames(NamedTuple):

@@ -62,18 +62,19 @@ def linking(host: Host, record: ContainerRecord) -> Iterator[tuple[ContainerReco
             network = reader.network(endpoint.network_id)
             if network is not None and network.predefined and endpoint.ipv4:
                 for source, *_ in _incoming(reader, network, record, endpoint):
-                    for alias in (parse_link(text)[1] for text in source.host.links or () if _leads_to(text, record)):
-                        yield source, alias, endpoint.ipv4.partition("/")[0]
+                    for text in source.host.links or ():
+                        if _leads_to(reader, text, record):
+                            yield source, parse_link(text)[1], endpoint.ipv4.partition("/")[0]
 
 
-def renamed(record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
+def renamed(reader: Reader, record: ContainerRecord, target: ContainerRecord, name: str) -> ContainerRecord:
     """Return a container's record after the target of its legacy link (``--link``) was renamed to ``name``.
 
     If the container does not link to ``target``, the result is ``record`` itself.
     """
     if record.host.network_mode != "bridge":
         return record
-    texts = [f"{name}:{parse_link(t)[1]}" if _leads_to(t, target) else t for t in record.host.links or ()]
+    texts = [f"{name}:{parse_link(t)[1]}" if _leads_to(reader, t, target) else t for t in record.host.links or ()]
     return record if texts == list(record.host.links or ()) else replace(record, host=replace(record.host, links=texts))
 
 
@@ -148,7 +149,7 @@ def _incoming(
     reader: Reader, network: NetworkRecord, record: ContainerRecord, endpoint: EndpointRecord
 ) -> Iterator[Pair]:
     for source in reader.containers(with_links=True):
-        if any(_leads_to(text, record) for text in source.host.links or ()):
+        if any(_leads_to(reader, text, record) for text in source.host.links or ()):
             for other in _on(reader, network, source):
                 yield source, other, record, endpoint
 
@@ -157,6 +158,12 @@ def _on(reader: Reader, network: NetworkRecord, container: ContainerRecord) -> l
     return [e for e in reader.endpoints(container_id=container.id) if e.network_id == network.id]
 
 
-def _leads_to(text: str, record: ContainerRecord) -> bool:
+def _leads_to(reader: Reader, text: str, record: ContainerRecord) -> bool:
+    """Return whether a link names the container.
+
+    The look-up of an id prefix needs the store, because a container with that name has priority.
+    """
     target, _ = parse_link(text)
-    return target == record.name or record.id.startswith(target)
+    if target in (record.name, record.id):
+        return True
+    return record.id.startswith(target) and record.id in (found.id for found in reader.find_containers(target)[:1])

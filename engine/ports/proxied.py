@@ -37,7 +37,7 @@ class ProxiedPort(NamedTuple):
     """A range of host ports that the agent forwards.
 
     The host ports are ``first`` to ``last`` of all host addresses in the prefix ``place``. The agent forwards them to
-    the container ports ``port`` to ``port_end`` of the address ``target``.
+    as many container ports of the address ``target``, the first of which is ``port``.
     """
 
     protocol: str
@@ -46,11 +46,10 @@ class ProxiedPort(NamedTuple):
     last: int
     target: str
     port: int
-    port_end: int
 
     def target_of(self, port: int) -> Target:
-        """Return the target of a host port. All host ports of a range may be forwarded to the same container port."""
-        return self.target, min(self.port + port - self.first, self.port_end)
+        """Return the target of a host port."""
+        return self.target, self.port + port - self.first
 
 
 class Forwards:
@@ -124,9 +123,7 @@ def forwards_of(endpoint: EndpointRecord) -> Iterator[ProxiedPort]:
     places = {kind: proxied_prefixes(kind[0], ip_address(kind[1]), has_ipv6=has_ipv6) for kind in kinds}
     for ports in endpoint.ports:
         for place in places[ports.protocol, ports.host_ip]:
-            yield ProxiedPort(
-                ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port, ports.port_end
-            )
+            yield ProxiedPort(ports.protocol, place, ports.host_port, ports.host_port_end, target, ports.port)
 
 
 class HostPort(NamedTuple):

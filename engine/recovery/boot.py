@@ -103,12 +103,12 @@ def plan(host: Host) -> Plan:
         restarts = {
             i.object_id for i in reader.intents() if i.kind == IntentKind.CONTAINER_RESTART and _is_ours(i.owner)
         }
+        starting = [r for r in records if r.id in restarts or adopted.is_waiting(r)]
+        needs = {r.id: set(_needed(reader, r)) for r in starting}
     used = {reference for record in records for reference in _references(record)}
     planned = [n for n in networks if n.phase == "planned" and n.scope == "local" and not n.config_only]
     local = {reference for n in networks if n.scope == "local" for reference in (n.id, n.name)}
-    starting = [r for r in records if r.id in restarts or adopted.is_waiting(r)]
     late = {r.id for r in starting if not _references(r) <= local}
-    needs = {r.id: set(_needed(starting, r)) for r in starting}
     while more := {each for each, needed in needs.items() if needed & late} - late:
         late |= more
     return Plan(
@@ -136,19 +136,20 @@ def _references(record: ContainerRecord) -> set[str]:
     return {attachment.network_id or attachment.network for attachment in record.attachments}
 
 
-def _needed(records: Sequence[ContainerRecord], record: ContainerRecord) -> list[str]:
-    """Return the ids of those among ``records`` that must run before ``record`` can start.
+def _needed(reader: Reader, record: ContainerRecord) -> list[str]:
+    """Return the ids of the containers that must run before ``record`` can start.
 
     They are the container whose sandbox it shares, and the containers to which it links.
     """
     names = [parse_link(text)[0] for text in record.host.links or ()]
     names += filter(None, [shared_container(record.host.network_mode)])
-    return [r.id for r in records for name in names if name == r.name or r.id.startswith(name)]
+    return [found.id for name in names for found in reader.find_containers(name)]
 
 
 def jobs(host: Host, records: Sequence[ContainerRecord]) -> list[Job]:
     """Return one job for each container and adopted namespace. A container's job names the jobs that must end first."""
-    return [Job(r.id, partial(_bring_back, host, r), _needed(records, r)) for r in records]
+    with host.store.read() as reader:
+        return [Job(r.id, partial(_bring_back, host, r), _needed(reader, r)) for r in records]
 
 
 def _bring_back(host: Host, record: ContainerRecord) -> None:

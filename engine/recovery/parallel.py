@@ -1,6 +1,6 @@
 """Run jobs in child processes, at most one for each processor. A job can require that others end first.
 
-Each job has its own process, because a job enters network namespaces, which a process with several threads must not do.
+Each job has its own process, because a job may fork, which a process with several threads must not do.
 """
 
 from __future__ import annotations

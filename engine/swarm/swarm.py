@@ -232,10 +232,10 @@ def leave(host: Host, *, force: bool) -> None:
                 _say_goodbye(client, membership)
             finally:
                 client.close()
-    local_networks.delete_all_planned(host)
+    local_networks.delete_all_copies(host)
     gateway_bridge.release_ingress_address(host)
     _abandon(host)
-    local_networks.delete_all_planned(host)  # delete again, because the agent may have copied networks meanwhile
+    local_networks.delete_all_copies(host)  # delete again, because the agent may have copied networks meanwhile
     _tell_agent(host)
 
 
@@ -328,7 +328,7 @@ def _workplace(host: Host) -> Iterator[Path]:
         yield path
     except BaseException:
         _abandon(host)
-        local_networks.delete_all_planned(host)
+        local_networks.delete_all_copies(host)
         gateway_bridge.release_ingress_address(host)
         raise
 

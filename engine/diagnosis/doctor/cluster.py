@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from drivers.firewall import foreign_rules
 from drivers.linux import echo, process
 from drivers.linux.host import interface_addresses
-from drivers.overlay import vxlan
+from drivers.linux.link import VXLAN_PORT
 from engine.api import Check
 from engine.cluster import encryption, peers, snapshot
 from engine.cluster import membership as memberships
@@ -205,7 +205,7 @@ def _tunnel_ports(examined: Examined) -> Iterator[Check]:
     """Yield a finding for each chain of another program that drops packets of other hosts to an overlay network."""
     host = examined.host
     overlays = [network for network in examined.networks if swarm_verify.spans_hosts(host, network)]
-    ports = {encryption.port(n) if encryption.is_encrypted(n) else vxlan.PORT for n in overlays}
+    ports = {encryption.port(n) if encryption.is_encrypted(n) else VXLAN_PORT for n in overlays}
     for port in sorted(ports):
         for chain, by_rule in foreign_rules.find_blocking_chains(port).items():
             make = fault if by_rule else warning

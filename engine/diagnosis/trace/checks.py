@@ -320,7 +320,7 @@ class Checks:
     def conntrack_full(self) -> Iterator[Culprit]:
         """Yield a culprit if a connection tracking table on the path is full."""
         for place in dict.fromkeys(filter(None, (self._way.source, HOST, self._way.target))):
-            full = place.inside(conntrack.is_full)
+            full = place.inside(conntrack.reached_limit)
             if full is not None:
                 detail = f"{full[0]} of {full[1]} flows are in use, so new connections are dropped"
                 fix = "raise it: sysctl -w net.netfilter.nf_conntrack_max=…, and see who opens so many: conntrack -L"

@@ -210,7 +210,7 @@ class Destinations:
 
     def _bindings_to(self, container: ContainerRecord, target: Target) -> list[tuple[EndpointRecord, PortRecord, int]]:
         return [
-            (m.endpoint, p, p.host_port + min(target.port - p.port, p.host_port_end - p.host_port))
+            (m.endpoint, p, p.host_port + target.port - p.port)
             for m in self._records.members(container)
             for p in m.endpoint.ports
             if p.protocol == target.protocol and p.port <= target.port <= p.port_end
@@ -345,7 +345,7 @@ def _socket(host_ip: str, port: int) -> str:
 
 def _inner_port(binding: PortRecord, host_port: int) -> int:
     """Return the port of the container to which a published port of the host leads."""
-    return min(binding.port + host_port - binding.host_port, binding.port_end)
+    return binding.port + host_port - binding.host_port
 
 
 def is_open(member: JoinedEndpoint, version: int) -> bool:

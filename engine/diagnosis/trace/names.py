@@ -121,7 +121,7 @@ class Names:
             raise Found(Culprit("name-stale", f"name {name}", self._where, detail, fix))
         if self._dry and not listed and self._server() == ADDRESS:
             self._require_resolver()
-        if listed or self._dry or set(recorded) <= self._records.lost:
+        if listed or self._dry or set(recorded) <= self._records.expired_addresses:
             self._log.add(f"name {name}", self._where, _shown(recorded))
             return recorded
         server = self._server()

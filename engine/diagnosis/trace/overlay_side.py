@@ -17,7 +17,7 @@ from drivers.firewall.packet_trace import Event
 from drivers.firewall.rule_reading import Drop
 from drivers.linux import path_lookup
 from drivers.linux.features import mtu_of
-from drivers.linux.probes import VXLAN_PORT
+from drivers.linux.link import VXLAN_PORT
 from drivers.overlay.vxlan import BRIDGE
 from engine.cluster import encryption, membership, peers, snapshot
 from engine.cluster.model import ClusterMembership, Node
@@ -67,7 +67,7 @@ class OverlaySide:
                     record = snapshot.record_of(endpoint)
                     self._records.endpoints.append(record)
                     if endpoint.node not in self.view.alive:
-                        self._records.lost.update(addresses(record))
+                        self._records.expired_addresses.update(addresses(record))
 
     def store_down(self) -> Culprit | None:
         """Return the culprit of a cluster store that does not answer, or None."""
@@ -100,7 +100,7 @@ class OverlaySide:
         if member is None or not isinstance(driver, LinkRepairer):
             return None
         path = driver.watched(network_spec(member.network))[1]
-        return Place("namespace of network", member.network.name, path) if path else None
+        return Place("network", member.network.name, path) if path else None
 
     def narrow_interface(self, way: Way) -> Culprit | None:
         """Return the source's interface if its MTU is smaller than that of the network, or None."""

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Place:
     """A network namespace in which packets start or end.
 
-    ``kind`` is ``container``, ``host``, ``netns``, ``outside``, or ``namespace of network`` for an overlay network.
+    ``kind`` is ``container``, ``host``, ``netns``, ``outside``, or ``network`` for the namespace of an overlay network.
     ``path`` opens the namespace; "" is the host's own. ``interface`` is the interface by which packets from outside
     arrive.
     """
@@ -38,7 +38,9 @@ class Place:
         return netns.run_in_netns(self.path, action, self.inode) if self.path else action()
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "host" else f"{self.kind} {self.name}"
+        if self.kind == "host":
+            return "host"
+        return f"{'namespace of network' if self.kind == 'network' else self.kind} {self.name}"
 
 
 HOST = Place("host", "host")
@@ -50,7 +52,7 @@ class Records:
     def __init__(self, reader: Reader) -> None:
         self.networks = {n.id: n for n in reader.networks() if not n.config_only}
         self.containers = {c.id: c for c in reader.containers()}
-        self.lost: set[IPAddress] = set()  # addresses of endpoints on cluster hosts whose lease has expired
+        self.expired_addresses: set[IPAddress] = set()  # of endpoints on cluster hosts whose lease has expired
         self.endpoints = [
             e for e in reader.endpoints() if e.phase in ("live", "reserved") and e.network_id in self.networks
         ]

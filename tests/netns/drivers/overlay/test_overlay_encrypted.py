@@ -197,6 +197,7 @@ def test_a_host_without_a_key_gets_nothing_and_the_others_do(cluster, encrypted)
         member.add_peer(stranger)
     assert here.pings(there.ipv4, wait=5)
     assert member.verify() == ["missing: a tunnel to 192.168.99.13"]
+    assert member.act("verify", member.peers, False, tunnels=False) == []
 
 
 def test_a_creation_killed_anywhere_is_completed_by_the_next(cluster, encrypted):

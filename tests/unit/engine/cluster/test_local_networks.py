@@ -56,7 +56,7 @@ def test_a_host_that_leaves_meanwhile_copies_no_network(host):
 
     def read():
         (membership.directory(host.root) / MEMBERSHIP_FILE).unlink()
-        local_networks.delete_all_planned(host)
+        local_networks.delete_all_copies(host)
         return [network("one"), network("two")]
 
     local_networks.follow(host, read, ME)

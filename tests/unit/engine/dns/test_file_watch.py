@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.dns.file_watch import RETRY_INTERVAL_SECONDS, FileWatch
+from engine.dns.file_watch import SETTLE_SECONDS, FileWatch
 from engine.eventloop.inotify import Inotify
 from engine.eventloop.loop import Loop
 
-PATIENCE = 4 * RETRY_INTERVAL_SECONDS
+PATIENCE = 4 * SETTLE_SECONDS
 
 
 class Watched:

@@ -61,11 +61,6 @@ def test_a_range_is_one_entry_that_maps_its_ports_in_order():
     ]
 
 
-def test_host_range_of_one_container_port_leads_to_that_port():
-    held = forwarding(PortRecord("tcp", "::", 8080, 8082, 80, 80))
-    assert held.target(origin("::1", 8082)) == ("172.18.0.2", 80)
-
-
 def test_address_and_protocol_select_the_target():
     held = forwarding(PortRecord("tcp", "::1", 80, 80, 1, 1), PortRecord("tcp", "fd00::1", 80, 80, 2, 2))
     assert held.target(origin("::1", 80)) == ("172.18.0.2", 1)
