@@ -12,7 +12,7 @@ import struct
 from drivers.linux import recording
 from drivers.linux.attributes import read, text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import Session
+from drivers.linux.netlink import CLOSE_DELAY_SECONDS, Session, in_background
 
 NETFILTER = 12  # netlink family (kernel constant NETLINK_NETFILTER)
 GET_RULE = 10 << 8 | 7  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
@@ -35,7 +35,7 @@ def comments(table: str, chain: str) -> list[str]:
         with kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
             found += [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
     finally:
-        session.close()
+        in_background(session.close, CLOSE_DELAY_SECONDS)
     return found
 
 
