@@ -12,6 +12,7 @@ import signal
 import pytest
 
 from drivers.linux.process import is_owner_running
+from engine.agent.client import take_lock
 from tests.conftest import until
 
 pytestmark = pytest.mark.netns
@@ -141,20 +142,24 @@ def test_lost_links(lab, flags):
 
 
 def test_without_an_agent(lab):
-    """The agent, the guard and the supervisor are killed together, so that none of them restarts another."""
+    """The agent, the guard and the supervisor are killed together, so that none of them restarts another.
 
-    def killed():
+    The test holds the agent's lock meanwhile, because every command starts the agent again.
+    """
+
+    def locked():
         owners = [path.read_text() for path in lab.host.run_dir.glob("*.lock")]
-        running = [int(owner.partition(":")[0]) for owner in owners if is_owner_running(owner)]
-        for pid in running:
-            os.kill(pid, signal.SIGKILL)
-        return running
+        for owner in owners:
+            if is_owner_running(owner):
+                os.kill(int(owner.partition(":")[0]), signal.SIGKILL)
+        return take_lock(lab.host.run_dir)
 
-    until(lambda: not killed(), pause=0.2)  # repeat, because another process may have been starting
+    lock = until(locked)
     try:
         assert fault(lab, "db", "web:80") == ("agent-down", "agent of hawse")
         assert lab.trace("db", "172.31.0.2:80")["reachable"] is True
     finally:
+        os.close(lock)
         lab.hawse("ps")
         lab.hawse("network", "create", "again")
         lab.hawse("network", "rm", "again")
