@@ -22,9 +22,6 @@ BIND_LIMIT = 256
 For a larger range, /proc/net is read once, which takes as much time as a few hundred binds.
 """
 
-ATTEMPTS = 3
-"""Number of binds of a used port, because the agent may close its own socket between the bind and the look at /proc."""
-
 LISTEN = "0A"
 """The state of a listening socket in /proc/net/tcp."""
 
@@ -74,13 +71,11 @@ class HostProbe:
         known = (protocol, address) in self._bindable
         if known and self._asked > BIND_LIMIT and port not in self._ports_in_use:
             return None
-        for _ in range(ATTEMPTS):
-            reason = _try_bind(protocol, address, port)
-            if reason != IN_USE:
-                break
+        reason = _try_bind(protocol, address, port)
+        if reason == IN_USE:
             if self._is_own(protocol, port):
                 return None
-            self.__dict__.pop("_own", None)  # the agent may have closed or opened the port since the bind
+            reason = _try_bind(protocol, address, port)  # the agent may have closed its socket since the first bind
         if reason is None:
             self._bindable.add((protocol, address))
         return reason
