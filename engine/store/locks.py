@@ -46,7 +46,7 @@ def locked(run: Path, kind: str, object_id: str, timeout: float = LOCK_TIMEOUT_S
     try:
         yield
     finally:
-        with suppress(OSError):  # if the file stays, it blocks nobody, because nobody holds its lock
+        with suppress(OSError):  # a file that stays blocks no process, because no process holds its lock
             if _still_named(descriptor, path):
                 path.unlink()
         os.close(descriptor)
