@@ -74,11 +74,6 @@ class Drop(NamedTuple):
 Proven = tuple[Packet, Drop]
 
 
-def find_drop(packet: Packet, hook: str, families: Sequence[str] = IP_FAMILIES) -> Drop | None:
-    """Return the first proven drop of a packet at a hook, or None if no drop is proven."""
-    return next((drop for _, drop in find_drops([(hook, packet)], families)), None)
-
-
 def find_drops(steps: Iterable[tuple[str, Packet]], families: Sequence[str] = IP_FAMILIES) -> Iterator[Proven]:
     """Yield each packet that is proven to be dropped, with the first proven drop.
 

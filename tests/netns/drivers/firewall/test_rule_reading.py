@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from drivers.firewall.packet_trace import rule_text
-from drivers.firewall.rule_reading import Drop, Packet, find_drop
+from drivers.firewall.rule_reading import Drop, Packet, find_drops
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
 
@@ -59,7 +59,7 @@ def read(path, rules, deep, packet=PACKET):
     def act():
         made = CHAIN.format(sets=SETS, deep=deep, rules=rules.replace("; ", "\n"))
         libnftables.run(f"add table inet t\ndelete table inet t\n{made}")
-        return find_drop(packet, "forward")
+        return next((drop for _, drop in find_drops([("forward", packet)])), None)
 
     return namespaces.run_in_netns(path, act)
 
