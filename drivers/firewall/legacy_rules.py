@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from drivers.api import IPAddress
 from drivers.firewall.legacy_tables import Dropping, Entry, Table, tables
 from drivers.firewall.rule_reading import DEPTH_LIMIT, NUMBERS, Packet
+from drivers.linux import echo
 
 ORDER = ("raw", "mangle", "filter")
 ACCEPT, RETURN = -2, -5  # verdicts of standard targets: -NF_ACCEPT - 1, XT_RETURN
@@ -29,7 +30,6 @@ IN, OUT, SOURCE, DESTINATION, OTHER = 1, 2, 8, 16, 64  # bits of INVERTED: IPT_I
 STATES = {"established": 2, "new": 8}  # bits of XT_CONNTRACK_STATE_BIT
 OTHER_STATES = 0xF0  # bits for SNAT and DNAT; a packet has these besides its state
 TCP_FLAGS = {"new": 0x02, "established": 0x12}  # SYN; SYN and ACK
-ECHO = {("new", 4): 8, ("new", 6): 128, ("established", 4): 0, ("established", 6): 129}  # ICMP types
 STEP_LIMIT = 100_000
 """Number of rules that are examined for a packet, because jumps can repeat a container's rules very often."""
 ANY_PORTS, ANY_TYPE = (0, 65535), 0xFF
@@ -148,7 +148,8 @@ class _Reader:
 
     def _is_echo(self, data: bytes) -> bool:
         kind, _, _, inverted = data[:4]  # type, lowest and highest code, flag
-        return (kind in (ANY_TYPE, ECHO[self._packet.state, self._version])) != bool(inverted)
+        request, reply = echo.KINDS[self._version][2:]
+        return (kind in (ANY_TYPE, request if self._packet.state == "new" else reply)) != bool(inverted)
 
 
 def _all(conditions: Iterable[bool | None]) -> bool | None:
