@@ -16,8 +16,8 @@ from drivers.firewall.encoding import ruleset
 from drivers.linux import libnftables, netns
 from drivers.linux.attributes import each, read, read_text, text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import CLOSE_DELAY_SECONDS, Session, in_background
-from drivers.linux.nfnetlink import GET_RULE, NETFILTER, NFGENMSG, table_header
+from drivers.linux.netlink import Session
+from drivers.linux.nfnetlink import GET_RULE, NFGENMSG, open_session, table_header
 
 GET_TABLE, GET_CHAIN, GET_SET, GET_ELEMENTS = 10 << 8 | 1, 10 << 8 | 4, 10 << 8 | 10, 10 << 8 | 13
 TABLE, TABLE_FLAGS = 1, 2  # attributes NFTA_TABLE_NAME (NFTA_*_TABLE in other messages), NFTA_TABLE_FLAGS
@@ -56,11 +56,8 @@ def expected(table: str, rules: str = "") -> Structure:
 
 def find(table: str) -> Structure | None:
     """Return the structure of a table in the calling thread's namespace, or None if it does not exist."""
-    session = Session(NETFILTER)
-    try:
+    with open_session() as session:
         return _read(session, table)
-    finally:
-        in_background(session.close, CLOSE_DELAY_SECONDS)
 
 
 def _read(session: Session, table: str) -> Structure | None:

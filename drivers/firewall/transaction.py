@@ -19,8 +19,8 @@ from drivers.firewall.encoding import Packed, encoded, item, shapes
 from drivers.linux.attributes import each, nested, read, text
 from drivers.linux.errors import kernel_errors
 from drivers.linux.libnftables import Refused
-from drivers.linux.netlink import ACK, CLOSE_DELAY_SECONDS, Message, Session, in_background
-from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, table_header
+from drivers.linux.netlink import ACK, Message
+from drivers.linux.nfnetlink import NFGENMSG, open_session, table_header
 
 BEGIN, END = 0x10, 0x11  # netlink message types (kernel constants NFNL_MSG_BATCH_*)
 NFTABLES = 10  # nftables' number in netlink (kernel constant NFNL_SUBSYS_NFTABLES)
@@ -51,28 +51,23 @@ def change(
     gone += [(set_name, item(packed, with_value=False)) for set_name, packed in unwanted if set_name in known]
     made = [(e.set, encoded(e, with_value=True, table=table)) for e in add]
     messages = [*_messages(table, DESTROY, gone), *_messages(table, ADD, made)]
-    session = Session(NETFILTER)
-    try:
-        session.request_all(_transaction(messages), SIGNATURE)
-    except OSError as error:
-        raise _refusal(error) from error
-    finally:
-        in_background(session.close, CLOSE_DELAY_SECONDS)
+    with open_session() as session:
+        try:
+            session.request_all(_transaction(messages), SIGNATURE)
+        except OSError as error:
+            raise _refusal(error) from error
 
 
 def held(table: str, sets: Iterable[str]) -> dict[str, list[Packed]]:
     """Return the elements that the kernel has in each of the table's ``sets``; a missing set gives an empty list."""
-    session, known = Session(NETFILTER), shapes(table)
-    contents = {}
-    try:
+    known, contents = shapes(table), {}
+    with open_session() as session:
         for set_name in sets:
             listed: list[bytes] = []
             with kernel_errors("list elements of", f"{table} {set_name}", ignore=(errno.ENOENT,)):
                 listed = session.dump(GET, table_header(table) + text(SET, set_name))
             lists = (read(message, NFGENMSG.size).get(ELEMENTS, b"") for message in listed)
             contents[set_name] = [unpacked(one, known[set_name]) for listing in lists for _, one in each(listing)]
-    finally:
-        in_background(session.close, CLOSE_DELAY_SECONDS)
     return contents
 
 

@@ -22,8 +22,8 @@ from drivers.api import IPAddress, KernelError, PortBinding
 from drivers.linux import sysctl
 from drivers.linux.attributes import attribute, nested, read
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import CLOSE_DELAY_SECONDS, Session, in_background
-from drivers.linux.nfnetlink import NETFILTER, NFGENMSG
+from drivers.linux.netlink import Session
+from drivers.linux.nfnetlink import NETFILTER, NFGENMSG, open_session
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2  # message types (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET, _DELETE)
 GET_STATS, INSERT_FAILED = (1 << 8) | 4, 9  # message type IPCTNL_MSG_CT_GET_STATS_CPU; attribute of one CPU's answer
@@ -170,15 +170,12 @@ def _forget(
     if not tracked:
         return
     header, able = NFGENMSG.pack(FAMILY[version], 0, 0), all(filters)
-    session = Session(NETFILTER)
-    try:
+    with open_session() as session:
         if able and at_once and _remove_at_once(session, header, filters):
             return
         narrow = able and (len(filters) == 1 or tracked > FEW_FLOWS)
         for narrowing in filters if narrow else (b"",):
             _remove_one_by_one(session, header, narrowing, matches)
-    finally:
-        in_background(session.close, CLOSE_DELAY_SECONDS)
 
 
 def _remove_at_once(session: Session, header: bytes, filters: Iterable[bytes]) -> bool:

@@ -1,4 +1,4 @@
-"""Read the comments of a chain's rules from the kernel, without libnftables.
+"""Open netfilter sessions, and read the comments of a chain's rules without libnftables.
 
 hawse records settings in rule comments, and every command that changes the firewall reads these comments. libnftables
 would take a hundred times as long, because it first reads the table and all sets of the table.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from drivers.linux import recording
 from drivers.linux.attributes import read, text
@@ -22,6 +24,19 @@ COMMENT = 0  # type number of a comment (libnftnl constant NFTNL_UDATA_RULE_COMM
 NFGENMSG = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
 
 
+@contextmanager
+def open_session() -> Iterator[Session]:
+    """Open a netfilter session in the calling thread's network namespace.
+
+    The socket is closed in the background, `CLOSE_DELAY_SECONDS` after the end of the ``with`` block.
+    """
+    session = Session(NETFILTER)
+    try:
+        yield session
+    finally:
+        in_background(session.close, CLOSE_DELAY_SECONDS)
+
+
 def comments(table: str, chain: str) -> list[str]:
     """Return the comment of each rule of a chain, or "" for a rule without a comment.
 
@@ -30,12 +45,8 @@ def comments(table: str, chain: str) -> list[str]:
     """
     request = table_header(table) + text(CHAIN, chain)
     found = recording.recorder.rule_comments(table, chain) if recording.recorder is not None else []
-    session = Session(NETFILTER)
-    try:
-        with kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
-            found += [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
-    finally:
-        in_background(session.close, CLOSE_DELAY_SECONDS)
+    with open_session() as session, kernel_errors("list rules of", f"{table} {chain}", ignore=(errno.ENOENT,)):
+        found += [_comment(read(m, NFGENMSG.size).get(USER_DATA, b"")) for m in session.dump(GET_RULE, request)]
     return found
 
 

@@ -15,6 +15,7 @@ from drivers.firewall import proxy_redirect, table, table_repair, transaction
 from drivers.firewall.elements import Element
 from drivers.linux import libnftables
 from drivers.linux import netns as namespaces
+from drivers.linux.netlink import Session
 from tests.installation import CHECKOUT
 
 pytestmark = pytest.mark.netns
@@ -144,6 +145,6 @@ def test_a_missing_right_is_reported_as_operation_not_permitted(there, monkeypat
     def refused(*_):
         raise PermissionError(1, "refused by the kernel")
 
-    monkeypatch.setattr(transaction.Session, "request_all", refused)
+    monkeypatch.setattr(Session, "request_all", refused)
     with pytest.raises(NoPermission, match="Operation not permitted"):
         there(lambda: table.change(remove=OF_EVERY_SET))
