@@ -12,7 +12,6 @@ import errno
 import os
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
@@ -31,13 +30,6 @@ IFREQ, TIMEVAL = struct.Struct("=16si20x"), struct.Struct("@ll")
 RECEIVE = 1 << 17
 SEND, SEND_BUFFER_FORCE = 1 << 16, 32  # one send of this size in bytes always fits; socket option SO_SNDBUFFORCE
 TIMEOUT = 60  # seconds to wait for an answer of the kernel
-CLOSE_DELAY_SECONDS = 0.05
-"""Seconds to wait before a netfilter socket is closed.
-
-If set elements were removed shortly before, closing the socket waits for an RCU grace period and blocks all other
-nftables transactions. After this delay, the grace period is over, so neither the close nor the exit of this process
-waits.
-"""
 POLL_INTERVAL_SECONDS = 0.0003  # seconds between two checks of whether a request has taken effect
 
 
@@ -261,19 +253,14 @@ def _packed(message: Message, number: int) -> bytes:
     return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
-def in_background(action: Callable[[], object], after: float = 0.0) -> None:
-    """Run ``action`` in a separate thread after ``after`` seconds; does not wait for the end of ``action``.
+def in_background(action: Callable[[], object]) -> None:
+    """Run ``action`` in a separate thread; does not wait for the end of ``action``.
 
     Only use this function for actions that wait for the kernel. If no thread can be started, ``action`` runs
     immediately in the calling thread.
     """
-
-    def act() -> None:
-        time.sleep(after)
-        action()
-
     try:
-        _thread.start_new_thread(act if after else action, ())
+        _thread.start_new_thread(action, ())
     except RuntimeError:  # no new thread was started: the machine or the control group has reached its limit of tasks
         action()
 

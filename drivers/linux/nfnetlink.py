@@ -6,15 +6,19 @@ would take a hundred times as long, because it first reads the table and all set
 
 from __future__ import annotations
 
+import _thread
 import errno
+import os
 import struct
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from drivers.linux import recording
 from drivers.linux.attributes import read, text
 from drivers.linux.errors import kernel_errors
-from drivers.linux.netlink import CLOSE_DELAY_SECONDS, Session, in_background
+from drivers.linux.netlink import Session, in_background
 
 NETFILTER = 12  # netlink family (kernel constant NETLINK_NETFILTER)
 GET_RULE = 10 << 8 | 7  # netlink message type: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE
@@ -22,6 +26,13 @@ FAMILIES = {"inet": 1, "ip": 2, "bridge": 7}  # numbers of address families (ker
 TABLE, CHAIN, USER_DATA = 1, 2, 7  # attributes NFTA_RULE_*; TABLE is also NFTA_SET_ELEM_LIST_TABLE
 COMMENT = 0  # type number of a comment (libnftnl constant NFTNL_UDATA_RULE_COMMENT)
 NFGENMSG = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
+CLOSE_DELAY_SECONDS = 0.05
+"""Seconds to wait before a netfilter socket is closed.
+
+If set elements were removed shortly before, closing the socket waits for an RCU grace period and blocks all other
+nftables transactions. After this delay, the grace period is over, so neither the close nor the exit of this process
+waits.
+"""
 
 
 @contextmanager
@@ -34,7 +45,38 @@ def open_session() -> Iterator[Session]:
     try:
         yield session
     finally:
-        in_background(session.close, CLOSE_DELAY_SECONDS)
+        _closer.close_later(session)
+
+
+class _Closer:
+    """Closes sessions after `CLOSE_DELAY_SECONDS`. One thread closes all of them: many threads need much memory."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start without sessions. A child process calls this, because it does not have its parent's threads."""
+        self._sessions: deque[tuple[float, Session]] = deque()  # each with the time.monotonic() at which to close it
+        self._running = _thread.allocate_lock()  # held by the thread that closes sessions
+
+    def close_later(self, session: Session) -> None:
+        self._sessions.append((time.monotonic() + CLOSE_DELAY_SECONDS, session))
+        if self._running.acquire(blocking=False):
+            in_background(self._close_all)
+
+    def _close_all(self) -> None:
+        while True:
+            while self._sessions:
+                due, session = self._sessions.popleft()
+                time.sleep(max(0.0, due - time.monotonic()))
+                session.close()
+            self._running.release()
+            if not self._sessions or not self._running.acquire(blocking=False):
+                return
+
+
+_closer = _Closer()
+os.register_at_fork(after_in_child=_closer.forget)
 
 
 def comments(table: str, chain: str) -> list[str]:

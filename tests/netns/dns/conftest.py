@@ -51,6 +51,17 @@ def identity(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def alive(pid: int) -> bool:
+    """Return whether a thread of the process still runs. The kernel closes the files after the last thread's end."""
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            if stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def outside(script: str) -> None:
     """Run a script, for example one with ``ip netns add``, in the test's own mount namespace.
 
@@ -217,7 +228,7 @@ class World:
     def kill_agent(self) -> None:
         pid = self.status()["pid"]
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2])
+        until(lambda: not alive(pid))
 
     def log(self) -> str:
         return (self.host.run_dir / "agent.log").read_text()

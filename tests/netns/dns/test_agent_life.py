@@ -16,19 +16,13 @@ import pytest
 
 from engine.agent import client
 from tests.conftest import let_others_pass
+from tests.netns.dns.conftest import alive
 
 pytestmark = pytest.mark.netns
 
 
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
 
 
 def test_killed_agent_is_replaced_by_the_next_command(app):
