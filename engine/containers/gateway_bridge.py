@@ -138,6 +138,9 @@ def _join(host: Host, container: ContainerRecord, bridge: NetworkRecord, index: 
     live = replace(sandbox.join(host, container, member, index), phase="live")
     with host.store.write() as tx:
         tx.put_endpoint(live)
+        stored = tx.container(container.id)
+        if stored is not None:  # recorded now: if the command fails, the next one must not use this number again
+            tx.put_container(replace(stored, next_interface=index + 1))
     return replace(member, endpoint=live)
 
 

@@ -179,6 +179,26 @@ def test_a_container_uses_the_gateway_bridge_only_while_it_is_on_no_bridge_netwo
     a.hawse("network", "rm", "local")
 
 
+def test_a_container_can_change_its_networks_after_its_ports_could_not_return_to_the_gateway_bridge(pair):
+    a, _ = pair
+    address = ("10.99.99.99/32", "dev", "lo")
+    a.run("ip", "addr", "add", *address)
+    a.start("moved", "app", "-p", "10.99.99.99:8081:80", command=("busybox", "httpd", "-f", "-p", "80", "-h", "/etc"))
+    a.hawse("network", "create", "--subnet", "172.31.0.0/24", "local")
+    a.hawse("network", "connect", "local", "moved")
+    a.run("ip", "addr", "del", *address)
+    failed = a.hawse("network", "disconnect", "local", "moved", check=False)
+    assert "bind: cannot assign requested address" in failed.stderr
+    a.run("ip", "addr", "add", *address)
+    for verb, interfaces in (("connect", ["eth0", "eth4", "lo"]), ("disconnect", ["eth0", "eth5", "lo"])):
+        a.hawse("network", verb, "local", "moved")
+        assert a.hawse("exec", "moved", "ls", "/sys/class/net").stdout.split() == interfaces
+        assert a.run("busybox", "wget", "-T2", "-qO-", "http://10.99.99.99:8081/hostname").returncode == 0
+    a.hawse("rm", "-f", "moved")
+    a.hawse("network", "rm", "local")
+    a.run("ip", "addr", "del", *address)
+
+
 def test_an_internal_overlay_has_no_way_out(pair):
     a, b = pair
     a.hawse("network", "create", "-d", "overlay", "--attachable", "--internal", "inner")
