@@ -53,7 +53,7 @@ def connect(
         if record.status == "running":
             check_own_sandbox(record)
             hooks.import_network(host, reference)
-            network = _find(host, reference)
+            network = lookup.network(host, reference)
             explain = recording.is_recording() and not explained.serves_names(record)
             members = _connect_running(host, held, network, settings, published)
             announce(host, [network])
@@ -91,7 +91,7 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
     if target is not None:
         check_no_adoption(target, asked)
         with locked(host.run, "container", target.id):
-            yield _Held(_settled(host, target.id))
+            yield _Held(finalize.finalized(host, target.id))
         return
     with adopted.held(reference, force=asked.force) as place, ExitStack() as held:
         container_id = adopted.known_id(host, place)
@@ -139,50 +139,19 @@ def _free_name(host: Host, name: str) -> None:
             remove.remove(host, holder.id, force=False)
 
 
-def _settled(host: Host, container_id: str) -> ContainerRecord:
-    """Return the current record of a locked container; raises NotFound if the container has been removed.
-
-    If the container's process has ended, the endpoints and ports of the container are released before the record is
-    returned.
-    """
-    with host.store.read() as reader:
-        record = reader.container(container_id)
-    if record is not None and record.status != lookup.with_actual_state(host, record).status:
-        record = finalize.finalize_exit(host, container_id)
-    if record is None:
-        raise NotFound(f"No such container: {container_id}")
-    return record
-
-
-def _find(host: Host, reference: str) -> NetworkRecord:
-    with host.store.read() as reader:
-        return names.pick_network(reader.find_networks(reference), reference)
-
-
 def _connect_running(
     host: Host, held: _Held, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
     """Connect a running container to a network; return the container's endpoints."""
-    record = held.record
+    record, index = held.record, held.record.next_interface
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
-    index = record.next_interface
-    record = replace(record, attachments=_with(record, attachment))
-    with hooks.reserve_endpoints(host, record, [network]) as granted:
-        activate.activate(host, network.id)
-        with host.store.write() as tx:
-            network = names.pick_network(tx.find_networks(network.id), network.id)
-            former = reservation.take_former(tx, record.id).get(network.id)
-            endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
-            if record.kind == "adopted":
-                held.hold()
-                adopted.record(tx, held.record)
-            tx.put_endpoint(endpoint)
-            begin_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
-    with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, endpoint.id, rollback):
-        endpoint = replace(sandbox.join(host, record, JoinedEndpoint(network, endpoint), index), phase="live")
-        joined = JoinedEndpoint(network, endpoint)
+    record = record.with_attachment(attachment)
+    reserved = _reserve(host, held, record, network, attachment)
+    with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, reserved.endpoint.id, rollback):
+        endpoint = replace(sandbox.join(host, record, reserved, index), phase="live")
+        joined = replace(reserved, endpoint=endpoint)
         with host.store.write() as tx:
             reservation.record_joined(tx, record, joined)
         before, members = members, [*members, joined]
@@ -191,7 +160,7 @@ def _connect_running(
         index += 1
         if hooks.concerns_gateway(m.network for m in members):
             members, index = gateway_bridge.sync_gateway_bridge(host, record, members, index)
-        _reroute(record, before, record, members)
+        sandbox.route_if_moved(record, before, record, members)
         port_assignment.move(host, record, members)
         record = replace(record, next_interface=index)
         if published:
@@ -205,17 +174,26 @@ def _connect_running(
     return members
 
 
-def _reroute(
-    old: ContainerRecord, before: Sequence[JoinedEndpoint], record: ContainerRecord, members: Sequence[JoinedEndpoint]
-) -> None:
-    """Set the default routes of a sandbox again if other endpoints than before now have them.
+def _reserve(
+    host: Host, held: _Held, record: ContainerRecord, network: NetworkRecord, attachment: NetworkAttachment
+) -> JoinedEndpoint:
+    """Reserve the container's endpoint on a network, and begin the intent of the connection.
 
-    ``old`` and ``before`` are the container's record and endpoints before the container joined or left a network.
-    ``record`` and ``members`` are the present ones.
+    ``record`` is the container's record with the attachment. A namespace without a container record gets its record
+    here.
     """
-    held = [m and m.endpoint.id for m in sandbox.gateways(old, before)]
-    if held != [m and m.endpoint.id for m in sandbox.gateways(record, members)]:
-        sandbox.route(record, members)
+    with hooks.reserve_endpoints(host, record, [network]) as granted:
+        activate.activate(host, network.id)
+        with host.store.write() as tx:
+            network = names.pick_network(tx.find_networks(network.id), network.id)
+            former = reservation.take_former(tx, record.id).get(network.id)
+            endpoint = granted.get(network.id) or reservation.reserve(tx, network, record, attachment, former)
+            if record.kind == "adopted":
+                held.hold()
+                adopted.record(tx, held.record)
+            tx.put_endpoint(endpoint)
+            begin_intent(tx, IntentKind.ENDPOINT_CHANGE, endpoint.id)
+    return JoinedEndpoint(network, endpoint)
 
 
 def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settings: EndpointSettings) -> None:
@@ -225,24 +203,16 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
     """
     network, name, named = None, reference, False
     with contextlib.suppress(NotFound):
-        network = _find(host, reference)
+        network = lookup.network(host, reference)
         check_connect(record, network, settings, [])
-        if _is_configured(record, network):
+        if record.is_attached(network):
             return
         name, named = network.name, True
     attachment = NetworkAttachment(name, settings, named=named)
     with host.store.write() as tx:
-        tx.put_container(replace(record, attachments=_with(record, attachment)))
+        tx.put_container(record.with_attachment(attachment))
         if network is not None:
             events.connection(tx, network, "connect", record.id)
-
-
-def _with(record: ContainerRecord, attachment: NetworkAttachment) -> list[NetworkAttachment]:
-    return [*(a for a in record.attachments if a.network != attachment.network), attachment]
-
-
-def _without(record: ContainerRecord, network: NetworkRecord) -> list[NetworkAttachment]:
-    return [a for a in record.attachments if network.id != a.network_id and network.name != a.network]
 
 
 def rollback(host: Host, endpoint_id: str) -> None:
@@ -260,12 +230,12 @@ def rollback(host: Host, endpoint_id: str) -> None:
     alive = lookup.with_actual_state(host, container).status == "running"
     members = [m for m in reservation.memberships(host, container.id) if m.endpoint.id != endpoint_id]
     reservation.release_endpoint(host, container, JoinedEndpoint(network, endpoint), members, alive=alive)
-    left = replace(container, attachments=_without(container, network))
+    left = container.without_attachment(network)
     if len(left.attachments) != len(container.attachments):
         with host.store.write() as tx:
             tx.put_container(left)
     if alive:
-        members = _rerouted(host, left, members)
+        members = _sync_gateways(host, left, members)
         port_assignment.reassign_ports(host, left, members, endpoint.ports)
     adopted.forget_if_unused(host, container.id)
     announce(host)
@@ -285,7 +255,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         return
     if container.kind == "process":
         sandbox_names.repair(host, container)
-    members = _rerouted(host, container, members)
+    members = _sync_gateways(host, container, members)
     members = port_assignment.move(host, container, members)
     for member in members:
         sandbox.publish(host, container, member, member.endpoint.ports)  # a killed command may have only recorded them
@@ -293,7 +263,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
     announce(host)
 
 
-def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
+def _sync_gateways(host: Host, container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[JoinedEndpoint]:
     """Connect the container to the gateway bridge or disconnect it, as its networks require; set its default routes.
 
     Returns the container's endpoints after both steps. The gateway bridge is docker_gwbridge.
@@ -303,7 +273,3 @@ def _rerouted(host: Host, container: ContainerRecord, members: Sequence[JoinedEn
         tx.put_container(replace(container, next_interface=index))
     sandbox.route(container, joined)
     return joined
-
-
-def _is_configured(record: ContainerRecord, network: NetworkRecord) -> bool:
-    return len(_without(record, network)) != len(record.attachments)

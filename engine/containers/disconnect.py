@@ -9,9 +9,10 @@ from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
-from engine.containers.connect import _find, _is_configured, _reroute, _settled, _without, rollback
+from engine.containers.connect import rollback
+from engine.containers.finalize import finalized
 from engine.containers.lookup import with_actual_state
-from engine.endpoints import reservation
+from engine.endpoints import reservation, sandbox
 from engine.endpoints.reservation import memberships, release_endpoint
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
@@ -31,7 +32,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
     with host.store.read() as reader:
         matches = lookup.matches(reader, container.removeprefix("/"))
     if force and not matches:
-        network = _find(host, reference)
+        network = lookup.network(host, reference)
         hooks.check_used_here(host, network)
         _force_out(host, network, container)
         return
@@ -40,12 +41,12 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         _disconnect_stopped(host, target.id, reference)
         return
     try:
-        network = _find(host, reference)
+        network = lookup.network(host, reference)
     except NotFound as error:
         raise not_connected(target, reference, running=False) if force else error from None
     hooks.check_used_here(host, network)
     with locked(host.run, "container", target.id):
-        record = _settled(host, target.id)
+        record = finalized(host, target.id)
         if record.status == "running":
             _disconnect_running(host, record, network)
             return
@@ -54,18 +55,18 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
 
 def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
     with locked(host.run, "container", container_id):
-        record = _settled(host, container_id)
+        record = finalized(host, container_id)
         with host.store.read() as reader:
             network = next(iter(reader.find_networks(reference)), None)
         if network is not None:
-            check_disconnect(record, network, connected=_is_configured(record, network))
-            rest = _without(record, network)
+            check_disconnect(record, network, connected=record.is_attached(network))
+            left = record.without_attachment(network)
         else:
-            rest = [a for a in record.attachments if a.network != reference]
-            if len(rest) == len(record.attachments):
+            left = replace(record, attachments=[a for a in record.attachments if a.network != reference])
+            if len(left.attachments) == len(record.attachments):
                 raise not_connected(record, reference, running=False)
         with host.store.write() as tx:
-            tx.put_container(replace(record, attachments=rest))
+            tx.put_container(left)
             if network is not None:
                 events.connection(tx, network, "disconnect", record.id)
         if record.kind == "adopted":
@@ -77,7 +78,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     gone = next((m for m in members if m.network.id == network.id), None)
     check_disconnect(record, network, connected=gone is not None)
     assert gone is not None
-    left = replace(record, attachments=_without(record, network))
+    left = record.without_attachment(network)
     with host.store.write() as tx:
         tx.put_container(left)
         begin_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)
@@ -86,7 +87,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     kept = gone.endpoint.ports
     reservation.release_endpoint(host, record, gone, rest, alive=True)
     rest, index = gateway_bridge.sync_gateway_bridge(host, left, rest, left.next_interface)
-    _reroute(record, members, left, rest)
+    sandbox.route_if_moved(record, members, left, rest)
     record = left
     if kept:
         port_assignment.reassign_ports(host, record, rest, kept)

@@ -13,7 +13,7 @@ from engine.containers.restart_policy import LOST
 from engine.errors import Conflict
 from engine.golang import timestamps
 from engine.host import Host
-from engine.model import ContainerRecord
+from engine.model import ContainerRecord, NetworkRecord
 from engine.names import parse_link, shared_container
 from engine.store.api import Reader
 
@@ -67,6 +67,12 @@ def resolve_own(host: Host, reference: str) -> ContainerRecord:
             "(network disconnect takes it out of a network)"
         )
     return record
+
+
+def network(host: Host, reference: str) -> NetworkRecord:
+    """Return the network with this name, id or unique id prefix. Raises NotFound, or InvalidArgument for several."""
+    with host.store.read() as reader:
+        return names.pick_network(reader.find_networks(reference), reference)
 
 
 def sandbox_owner(host: Host, record: ContainerRecord) -> str:

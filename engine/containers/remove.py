@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import signal as signals
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -17,7 +16,7 @@ from dataclasses import replace
 
 from engine.agent.client import announce
 from engine.containers import directory, lookup
-from engine.containers.finalize import close_sandbox, finalize_exit
+from engine.containers.finalize import close_sandbox, finalized
 from engine.endpoints import reservation
 from engine.errors import Conflict, EngineError, NotFound, Unavailable, hinted
 from engine.events import record as events
@@ -138,7 +137,7 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
         for record in records:
             tx.put_container(replace(record, stopped_by_user=True))
             if record.status == "running" and record.kind == "process":
-                events.killed(tx, record, signals.SIGKILL)
+                events.killed(tx, record, signal.SIGKILL)
             begin_intent(tx, IntentKind.CONTAINER_REMOVE, record.id)
     for record in (record for record in records if record.status == "restarting"):
         host.runtime.cancel_restart(record.id)
@@ -152,9 +151,7 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
 
 def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord:
     """Return the container's record; raises NotFound if it has no record, and Conflict if it must be stopped first."""
-    record = finalize_exit(host, container_id)
-    if record is None:
-        raise NotFound(f"No such container: {container_id}")
+    record = finalized(host, container_id)
     _refuse_running(record, force)
     return record
 
@@ -176,7 +173,7 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     caller holds the container locks.
     """
     for container_id in ids:
-        host.runtime.signal(container_id, signals.SIGKILL)  # kill now: the processes end during the next steps
+        host.runtime.signal(container_id, signal.SIGKILL)  # kill now: the processes end during the next steps
     with host.store.read() as reader:
         records = [record for record in map(reader.container, ids) if record is not None]
     for record in records:
@@ -188,7 +185,7 @@ def _finish_removals(host: Host, ids: Sequence[str]) -> dict[str, EngineError]:
     for record in (record for record in records if record.id not in errors):
         close_sandbox(host, record)
         if record.kind == "process":
-            end_orphan(record, signals.SIGKILL, None)
+            end_orphan(record, signal.SIGKILL, None)
     directory.remove(host, done)
     with host.store.write() as tx:
         for container_id in done:

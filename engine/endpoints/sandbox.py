@@ -277,6 +277,19 @@ def route(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> None
         kernel.set_default_routes(sandbox_of(container), chosen, offered, PROTOCOLS[container.kind])
 
 
+def route_if_moved(
+    old: ContainerRecord, before: Sequence[JoinedEndpoint], new: ContainerRecord, members: Sequence[JoinedEndpoint]
+) -> None:
+    """Set the sandbox's default routes, as `route` does, if other endpoints than before hold them now.
+
+    ``old`` and ``before`` are the container's record and endpoints before the container joined or left a network.
+    ``new`` and ``members`` are the present ones.
+    """
+    held, holds = gateways(old, before), gateways(new, members)
+    if [m and m.endpoint.id for m in held] != [m and m.endpoint.id for m in holds]:
+        route(new, members)
+
+
 def lost_routes(container: ContainerRecord, members: Sequence[JoinedEndpoint]) -> list[Difference]:
     """Return the default routes that `route` sets and that the sandbox no longer has."""
     chosen, offered = _ways_out(container, members)
