@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from engine.containers import etc_files
 from engine.containers.create import find_root
 from engine.endpoints import links, sandbox
 from engine.errors import KernelFailure
 from engine.host import Host
-from engine.model import ContainerRecord
+from engine.model import ContainerRecord, HostConfig
 from engine.ports.allocation import exposed_ranges
 from engine.runtime.api import ProcessSpec
-from engine.validate.container import check_binds, parse_security_options
+from engine.validate.container import Security, check_binds, parse_security_options
 from engine.validate.logging import LOCAL, NONE, Rotation, rotation
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -35,7 +36,7 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
     security = parse_security_options(settings.security_opt or ())
     callback, environment = host.callback("__exited", record.id)
     mounts, bounds = check_binds(settings.binds), log_bounds_at_start(host, record)
-    return ProcessSpec(
+    spec = ProcessSpec(
         id=record.id,
         argv=[record.path, *record.args],
         env=environment_of(record, _link_variables(host, record)),
@@ -45,21 +46,12 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         domainname=config.domainname,
         rootfs=root.directory,
         overlay_dir=str(host.container_directory(record.id) / "layer") if root.image else "",
-        read_only=settings.readonly_rootfs,
         mounts=mounts,
         files=etc_files.paths(host, record),
-        sysctls=dict(settings.sysctls),
         netns=netns,
-        pid_host=settings.pid_mode == "host",
         tty=config.tty,
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,
-        cap_add=list(settings.cap_add or ()),
-        cap_drop=list(settings.cap_drop or ()),
-        privileged=settings.privileged,
-        seccomp=security.seccomp,
-        no_new_privileges=security.no_new_privileges,
-        system_paths=settings.system_paths,
         init_path=_init_path() if settings.init and settings.pid_mode == "" else "",
         log_path=log_path(host, record),
         log_max_size=bounds.max_size,
@@ -68,6 +60,23 @@ def process_spec(host: Host, record: ContainerRecord, netns: str) -> ProcessSpec
         sandbox=sandbox.path_of(host.run, record.sandbox_id),
         on_exit=callback,
         on_exit_env=environment,
+    )
+    return _restricted(spec, settings, security)
+
+
+def _restricted(spec: ProcessSpec, settings: HostConfig, security: Security) -> ProcessSpec:
+    """Return the description with the user's settings for what the process may see and do."""
+    return replace(
+        spec,
+        read_only=settings.readonly_rootfs,
+        sysctls=dict(settings.sysctls),
+        pid_host=settings.pid_mode == "host",
+        cap_add=list(settings.cap_add or ()),
+        cap_drop=list(settings.cap_drop or ()),
+        privileged=settings.privileged,
+        seccomp=security.seccomp,
+        no_new_privileges=security.no_new_privileges,
+        system_paths=settings.system_paths,
     )
 
 
