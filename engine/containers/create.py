@@ -60,16 +60,22 @@ def create(host: Host, request: ContainerCreate) -> Created:
     """
     request = _normalised(request)
     with host.store.read() as reader:
-        found = _existing_networks(reader, request)
-        warnings = check_container_create(request, found)
+        warnings = check_container_create(request, _existing_networks(reader, request))
         attachments = _attachments(request, next(iter(reader.find_networks(request.host.network_mode)), None))
     root = find_root(host, request.config.image)
-    if root.image is not None:
-        images = ImageStore(host.store, host.root)
-        other = images.check_platform(root.image, request.config.image, request.platform)
-        warnings = [*warnings, *([other] if other else [])]
+    warnings = [*warnings, *_platform_warnings(host, request, root)]
     if root.directory == "/":
         _check_hostfs_security(request)
+    record = _new_record(host, request, root, attachments)
+    _record(host, record)
+    networks = first_use_warnings(host, (a.network for a in record.attachments))
+    return Created(record.id, [*_forwarding_warnings(host, request), *warnings, *networks])
+
+
+def _new_record(
+    host: Host, request: ContainerCreate, root: RootFilesystem, attachments: Sequence[NetworkAttachment]
+) -> ContainerRecord:
+    """Return the record of the new container; raises InvalidArgument if the request has no command."""
     config = _without_empty_entrypoint(merged(request.config, root.image))
     argv = [*(config.entrypoint or ()), *(config.cmd or ())]
     if not argv:
@@ -80,7 +86,7 @@ def create(host: Host, request: ContainerCreate) -> Created:
     name = check_name(request) or names.generate_container_name()
     check_binds(request.host.binds)
     container_id = names.generate_id()
-    record = ContainerRecord(
+    return ContainerRecord(
         id=container_id,
         name=name,
         created=timestamps.now(),
@@ -97,9 +103,14 @@ def create(host: Host, request: ContainerCreate) -> Created:
         path=argv[0],
         args=argv[1:],
     )
-    _record(host, record)
-    networks = first_use_warnings(host, (a.network for a in record.attachments))
-    return Created(container_id, [*_forwarding_warnings(host, request), *warnings, *networks])
+
+
+def _platform_warnings(host: Host, request: ContainerCreate, root: RootFilesystem) -> list[str]:
+    """Return Docker's warning for an image of another platform; raises NotFound if the user requested a platform."""
+    if root.image is None:
+        return []
+    warning = ImageStore(host.store, host.root).check_platform(root.image, request.config.image, request.platform)
+    return [warning] if warning else []
 
 
 def _forwarding_warnings(host: Host, request: ContainerCreate) -> list[str]:
