@@ -163,6 +163,10 @@ class Desired:
     relay: Mapping[str, int] | None = None
 
 
+UP, ARP, MASTER, NAME, ISOLATED = "up", "arp", "master", "name", "isolated"
+"""Values of `Difference.setting`. The other values are the flags of bridge ports (`drivers.linux.link`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One difference between the desired state and the kernel's state.
@@ -175,9 +179,13 @@ class Difference:
     - ``superseded``: another version of hawse made the object
     - ``upkeep``: a normal update is due; nothing is damaged
 
-    ``place`` is the type of the object, or the table that contains it. ``what`` names the object. ``opens`` is True if
-    the difference lets packets pass that must not pass. Two equal differences describe the same fault. Only the driver
-    uses ``detail``.
+    ``place`` is the type of the object, or the table that contains it. ``what`` names the object in words. ``opens`` is
+    True if the difference lets packets pass that must not pass. Two equal differences describe the same fault. Only the
+    driver uses ``detail``.
+
+    ``subject`` is the name of a link, an address, or the destination of a route; "" for other objects. If a setting of
+    an existing link is wrong, ``setting`` names the setting. For a flag of a bridge port, ``value`` is the present
+    value.
     """
 
     kind: str
@@ -185,6 +193,9 @@ class Difference:
     what: str
     opens: bool = False
     detail: object = None
+    subject: str = ""
+    setting: str = ""
+    value: int = 0
 
     @property
     def is_damage(self) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
-from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state
+from drivers import bridge_loopback, bridge_options, bridge_port, bridge_shared_state, link_comparison
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
@@ -500,27 +500,13 @@ class _Bridge:
         bridge = link.find(self.session, self.name)
         if bridge is None:
             return [Difference("missing", "bridge", self.name)]
-        differences = [] if bridge.up else [Difference("changed", "bridge", f"{self.name} is down")]
+        differences = [] if bridge.up else [link_comparison.down("bridge", self.name)]
         if not bridge.has_arp:
-            differences.append(Difference("changed", "bridge", f"{self.name} has ARP off"))
+            differences.append(link_comparison.without_arp("bridge", self.name))
         if not neighbor.is_local(self.session, bridge.index, bridge.mac):
             differences.append(Difference("missing", "forwarding entry", f"{bridge.mac} of {self.name}"))
-        held = address.of_link(self.session, bridge.index)
-        differences += [
-            Difference("missing", "address", f"{item} on {self.name}") for item in self._addresses() if item not in held
-        ]
-        differences += [
-            Difference("missing", "route", f"{item.network} on {self.name}")
-            for item in self._addresses()
-            if item in held and not route.has_connected(self.session, item, self.name)
-        ]
-        values = self._sysctls(bridge).items()
-        differences += [
-            Difference("changed", "sysctl", path.replace("/", "."))
-            for path, value in values
-            if sysctl.read(path) not in (None, value)
-        ]
-        return differences
+        differences += link_comparison.addresses(self.session, bridge.index, self.name, self._addresses())
+        return differences + link_comparison.sysctls(self._sysctls(bridge))
 
     def connect(self) -> None:
         for item in self._addresses():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator, Sequence
 
-from drivers import bridge_options
+from drivers import bridge_options, link_comparison
 from drivers.api import Busy, Difference, EndpointSpec, Exists, KernelError, Members
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall import spoof_guard
@@ -74,17 +74,13 @@ class Port:
         if port is None:
             return [Difference("missing", "port", self.name, detail=LOST)]
         name = port.name
-        differences = [] if port.up else [Difference("changed", "port", f"{name} is down")]
+        differences = [] if port.up else [link_comparison.down("port", name)]
         if port.master != link.index(self.options.bridge):
-            differences.append(Difference("changed", "port", f"{name} is not on {self.options.bridge}"))
+            differences.append(link_comparison.off_bridge(name, self.options.bridge))
         else:
-            differences += [self._difference(name, flag, value) for flag, value in self._wrong_flags(name).items()]
+            wrong = self._wrong_flags(name).items()
+            differences += [link_comparison.wrong_flag(name, flag, value) for flag, value in wrong]
         return differences
-
-    def _difference(self, name: str, flag: str, value: int) -> Difference:
-        if flag != "isolated":
-            return Difference("changed", "port", f"{name} has {flag} {value}")
-        return Difference("changed", "port", f"{name} is {'isolated' if value else 'not isolated'}", opens=not value)
 
     def _wrong_flags(self, name: str) -> dict[str, int]:
         """Return the bridge flags of the port ``name`` with wrong values, which block packets or let too many pass.

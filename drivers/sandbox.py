@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TypeVar
 
-from drivers.api import BadOption, Difference, EndpointSpec, IPInterface, Sandbox
+from drivers import link_comparison
+from drivers.api import NAME, BadOption, Difference, EndpointSpec, IPInterface, Sandbox
 from drivers.linux import address, default_routes, link, names, neighbor, neighbor_announcement, netns, route, sysctl
 from drivers.linux.default_routes import WayOut
 from drivers.linux.netlink import Session, session
@@ -81,24 +82,14 @@ def compare_here(opened: Session, endpoint: EndpointSpec, interface: str) -> lis
         other = next((one for one in link.all_links(opened) if _is_of(endpoint, one)), None)
         if other is None:
             return [Difference("missing", "interface", interface, detail=LOST)]
-        return [Difference("changed", "interface", f"{interface} is named {other.name}", detail=other.name)]
+        named = f"{interface} is named {other.name}"
+        return [Difference("changed", "interface", named, detail=other.name, subject=interface, setting=NAME)]
     down = [n for n, one in ((interface, present), ("lo", link.find(opened, "lo"))) if one is not None and not one.up]
-    differences = [Difference("changed", "interface", f"{name} is down") for name in down]
+    differences = [link_comparison.down("interface", name) for name in down]
     if present.kind == "veth" and not present.has_arp:
-        differences.append(Difference("changed", "interface", f"{interface} has ARP off", detail=NO_ARP))
-    held = address.of_link(opened, present.index)
-    differences += [
-        Difference("missing", "address", f"{item} on {interface}") for item in _addresses(endpoint) if item not in held
-    ]
-    differences += [
-        Difference("missing", "route", f"{item.network} on {interface}")
-        for item in _addresses(endpoint)
-        if item in held and not route.has_connected(opened, item, interface)
-    ]
-    for path, value in (_sysctls(endpoint, interface) | _chosen(endpoint, interface)).items():
-        if sysctl.read(path) not in (None, value):
-            differences.append(Difference("changed", "sysctl", path.replace("/", ".")))
-    return differences
+        differences.append(link_comparison.without_arp("interface", interface, NO_ARP))
+    differences += link_comparison.addresses(opened, present.index, interface, _addresses(endpoint))
+    return differences + link_comparison.sysctls(_sysctls(endpoint, interface) | _chosen(endpoint, interface))
 
 
 def repair(sandbox: Sandbox, endpoint: EndpointSpec, interface: str, differences: Sequence[Difference]) -> None:

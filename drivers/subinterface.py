@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar
 
-from drivers import options
+from drivers import link_comparison, options
 from drivers import sandbox as sandboxes
 from drivers.api import (
     BadOption,
@@ -137,7 +137,7 @@ class ParentedDriver:
         if parent is None:
             return [Difference("missing", "parent", name)]
         ours = parent.alias == names.network_mark(network.id)
-        return [Difference("changed", "parent", f"{name} is down")] if ours and not parent.up else []
+        return [link_comparison.down("parent", name)] if ours and not parent.up else []
 
     def repair_network(self, network: NetworkSpec, endpoints: Sequence[EndpointSpec]) -> None:
         """Create the parent if it is missing, and bring it up if hawse made it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from drivers import link_comparison
 from drivers.api import Busy, Difference, EndpointSpec, Exists, IPNetwork, KernelError, NetworkSpec, Sandbox
 from drivers.linux import link, marked_links, names, neighbor, netns, route, sysctl
 from drivers.linux.neighbor import Row
@@ -56,9 +57,9 @@ def compare(there: Session, endpoint: EndpointSpec) -> list[Difference]:
     port_link = marked_links.host_end(there, endpoint.id)
     if port_link is None:
         return [Difference("missing", "port", names.host_end_names(endpoint.id)[0], detail=LOST)]
-    differences = [] if port_link.up else [Difference("changed", "port", f"{port_link.name} is down")]
+    differences = [] if port_link.up else [link_comparison.down("port", port_link.name)]
     if port_link.master != link.index(BRIDGE):
-        differences.append(Difference("changed", "port", f"{port_link.name} is not on {BRIDGE}"))
+        differences.append(link_comparison.off_bridge(port_link.name, BRIDGE))
     return differences
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drivers import bridge_options
-from drivers.api import Difference, DriverError, EndpointSpec, LinkRepairer, Repairer
+from drivers.api import ARP, ISOLATED, MASTER, UP, Difference, DriverError, EndpointSpec, LinkRepairer, Repairer
 from drivers.linux import marked_links, names
 from drivers.linux.netlink import session
 from engine.diagnosis.trace.model import Culprit
@@ -98,12 +98,12 @@ class State:
         return f"repair it: {command}"
 
     def _network_culprit(self, network: NetworkRecord, one: Difference) -> Culprit | None:
-        name = bridge_of(network) if network.driver == "bridge" else one.what.split()[0]
+        name = bridge_of(network)
         what, fix = f"bridge {name} of network {network.name}", self._repair(network)
         detail = f"network {network.name}: {one.kind} {one.place}: {one.what}"
         if one.place == "bridge" and one.kind == "missing":
             return Culprit("bridge-missing", what, "host", f"{name} does not exist; {detail}", fix)
-        if one.place == "bridge" and one.what.endswith("has ARP off"):
+        if one.place == "bridge" and one.setting == ARP:
             arp_on = f"switch it on: ip link set {name} arp on"
             return Culprit("stale-neighbour", f"{what} (arp off)", "host", one.what, arp_on)
         if one.place == "bridge":
@@ -121,42 +121,48 @@ class State:
 
     def _endpoint_culprit(self, member: JoinedEndpoint, container: ContainerRecord, one: Difference) -> Culprit | None:
         interface, port = member.endpoint.interface or "eth0", port_of(member)
-        where, who = f"container {container.name}", f"{interface} of {container.name}"
-        fix = self._repair(member.network, container)
+        where, fix = f"container {container.name}", self._repair(member.network, container)
         detail = f"{container.name} on network {member.network.name}: {one.kind} {one.place}: {one.what}"
-        both = f"interface {who} ({port} on the host)"
+        pair = f"interface {interface} of {container.name} ({port} on the host)"
         if one.kind == "missing" and one.place in ("port", "interface"):
-            return Culprit("interface-missing", both, where, f"the veth pair {port} does not exist; {detail}", fix)
-        if one.place == "port" and one.what.endswith("is down"):
-            return Culprit(
-                "interface-down", f"interface {port} of {container.name}", "host", one.what, f"ip link set {port} up"
-            )
-        if one.place == "port" and "isolated" in one.what:
-            return Culprit("icc-disabled", f"bridge port {port} of {container.name}", "host", one.what, fix)
-        if one.place == "port" and " has " in one.what:
-            flag, value = one.what.split()[-2:]
-            shown = {"0": f"{flag} off", "1": f"{flag} on"}.get(value, f"{flag} {value}")
-            object_name = f"bridge port {port} of {container.name} ({shown})"
-            return Culprit("not-in-bridge", object_name, "host", f"{one.what}, so it does not get all frames", fix)
+            return Culprit("interface-missing", pair, where, f"the veth pair {port} does not exist; {detail}", fix)
         if one.place == "port":
-            detail = f"{one.what}, the bridge of network {member.network.name}"
-            return Culprit("not-in-bridge", f"bridge port {port} of {container.name}", "host", detail, fix)
-        if one.place == "interface" and one.what.endswith("is down"):
-            name = one.what.split()[0]
-            what = f"interface {name} of {container.name}"
-            return Culprit(
-                "interface-down", what, where, one.what, f"bring it up in {container.name}: ip link set {name} up"
-            )
-        if one.place == "interface" and one.what.endswith("has ARP off"):
-            arp_on = f"switch it on in {container.name}: ip link set {interface} arp on"
-            return Culprit("stale-neighbour", f"interface {who} (arp off)", where, one.what, arp_on)
+            return _port_culprit(member.network, container, port, one, fix)
+        if one.place == "interface" and one.setting in (UP, ARP):
+            return _interface_culprit(container, one)
         if one.place == "interface":
-            return Culprit("interface-missing", both, where, detail, fix)
+            return Culprit("interface-missing", pair, where, detail, fix)
         if one.place == "address":
-            return Culprit("wrong-address", f"address {one.what.split()[0]} of {who}", where, detail, fix)
+            address = f"address {one.subject} of {interface} of {container.name}"
+            return Culprit("wrong-address", address, where, detail, fix)
         if one.place == "route":
-            return Culprit("no-route", f"route to {one.what.split()[0]} of {container.name}", where, detail, fix)
+            return Culprit("no-route", f"route to {one.subject} of {container.name}", where, detail, fix)
         return None
+
+
+def _port_culprit(network: NetworkRecord, container: ContainerRecord, port: str, one: Difference, fix: str) -> Culprit:
+    """Return the culprit for a difference of the endpoint's bridge port ``port``, which exists."""
+    what = f"bridge port {port} of {container.name}"
+    if one.setting == UP:
+        down = f"interface {port} of {container.name}"
+        return Culprit("interface-down", down, "host", one.what, f"ip link set {port} up")
+    if one.setting == ISOLATED:
+        return Culprit("icc-disabled", what, "host", one.what, fix)
+    if one.setting == MASTER:
+        detail = f"{one.what}, the bridge of network {network.name}"
+        return Culprit("not-in-bridge", what, "host", detail, fix)
+    shown = {0: f"{one.setting} off", 1: f"{one.setting} on"}.get(one.value, f"{one.setting} {one.value}")
+    return Culprit("not-in-bridge", f"{what} ({shown})", "host", f"{one.what}, so it does not get all frames", fix)
+
+
+def _interface_culprit(container: ContainerRecord, one: Difference) -> Culprit:
+    """Return the culprit for an interface of a container that is down or has ARP off."""
+    what, where = f"interface {one.subject} of {container.name}", f"container {container.name}"
+    if one.setting == UP:
+        fix = f"bring it up in {container.name}: ip link set {one.subject} up"
+        return Culprit("interface-down", what, where, one.what, fix)
+    fix = f"switch it on in {container.name}: ip link set {one.subject} arp on"
+    return Culprit("stale-neighbour", f"{what} (arp off)", where, one.what, fix)
 
 
 def _forwarding(key: str) -> Culprit:

@@ -1,0 +1,60 @@
+"""Compare a link (a bridge, a port or an interface) with the link that the driver made: state, addresses and sysctls.
+
+The functions only make `Difference` values, and change nothing in the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from drivers.api import ARP, ISOLATED, MASTER, UP, Difference, IPInterface
+from drivers.linux import address, route, sysctl
+from drivers.linux.netlink import Session
+
+
+def down(place: str, name: str) -> Difference:
+    """Return the difference of a link that must be up."""
+    return Difference("changed", place, f"{name} is down", subject=name, setting=UP)
+
+
+def without_arp(place: str, name: str, detail: object = None) -> Difference:
+    """Return the difference of a link whose ARP must be on."""
+    return Difference("changed", place, f"{name} has ARP off", detail=detail, subject=name, setting=ARP)
+
+
+def off_bridge(port: str, bridge: str) -> Difference:
+    """Return the difference of a port that must be on ``bridge``."""
+    return Difference("changed", "port", f"{port} is not on {bridge}", subject=port, setting=MASTER)
+
+
+def wrong_flag(port: str, flag: str, value: int) -> Difference:
+    """Return the difference of a port whose bridge flag has the wrong value ``value``."""
+    if flag == ISOLATED:
+        what, opens = f"{port} is {'isolated' if value else 'not isolated'}", not value
+    else:
+        what, opens = f"{port} has {flag} {value}", False
+    return Difference("changed", "port", what, opens, subject=port, setting=flag, value=value)
+
+
+def addresses(opened: Session, index: int, name: str, required: Iterable[IPInterface]) -> list[Difference]:
+    """Return the addresses that a link must have and lacks, then the missing routes to the networks of the others."""
+    held, required = address.of_link(opened, index), list(required)
+    lost = [
+        Difference("missing", "address", f"{item} on {name}", subject=str(item))
+        for item in required
+        if item not in held
+    ]
+    return lost + [
+        Difference("missing", "route", f"{item.network} on {name}", subject=str(item.network))
+        for item in required
+        if item in held and not route.has_connected(opened, item, name)
+    ]
+
+
+def sysctls(required: Mapping[str, str]) -> list[Difference]:
+    """Return the sysctls (path, value) with another value. A sysctl that the kernel does not have is no difference."""
+    return [
+        Difference("changed", "sysctl", path.replace("/", "."))
+        for path, value in required.items()
+        if sysctl.read(path) not in (None, value)
+    ]
