@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cli.network.ls import created_at
-from cli.system.info import binary_size
+from engine.golang.units import binary_size
 
 
 def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
@@ -18,9 +18,14 @@ def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
     trust_root = document["Description"]["TLSInfo"]["TrustRoot"].split("\n")
     document = protected(document)
     about = document["Description"]
+    return "\n".join([*_identity(document), *_resources(about), *_trust(about, map(protected, trust_root))]) + "\n"
+
+
+def _identity(document: dict[str, Any]) -> list[str]:
+    """Return the lines about the node itself and, for a manager, about its place in the cluster."""
     lines = [
         f"ID:\t\t\t{document['ID']}",
-        f"Hostname:              \t{about['Hostname']}",
+        f"Hostname:              \t{document['Description']['Hostname']}",
         f"Joined at:             \t{created_at(document['CreatedAt']).lower()}",
         "Status:",
         f" State:\t\t\t{document['Status']['State'].capitalize()}",
@@ -35,8 +40,12 @@ def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
             f" Raft Status:\t\t{manager['Reachability'].capitalize()}",
             f" Leader:\t\t{'Yes' if manager.get('Leader') else 'No'}",
         ]
+    return lines
+
+
+def _resources(about: dict[str, Any]) -> list[str]:
     plugins = ", ".join(p["Name"] for p in about["Engine"]["Plugins"])
-    lines += [
+    return [
         "Platform:",
         f" Operating System:\t{about['Platform']['OS']}",
         f" Architecture:\t\t{about['Platform']['Architecture']}",
@@ -46,10 +55,14 @@ def text(document: dict[str, Any], protected: Callable[[Any], Any]) -> str:
         "Plugins:",
         f" Network:\t\t{plugins}",
         f"Engine Version:\t\t{about['Engine']['EngineVersion']}",
+    ]
+
+
+def _trust(about: dict[str, Any], trust_root: Iterable[str]) -> list[str]:
+    return [
         "TLS Info:",
         " TrustRoot:",
-        *map(protected, trust_root),
+        *trust_root,
         f" Issuer Subject:\t{about['TLSInfo']['CertIssuerSubject']}",
         f" Issuer Public Key:\t{about['TLSInfo']['CertIssuerPublicKey']}",
     ]
-    return "\n".join(lines) + "\n"
