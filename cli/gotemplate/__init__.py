@@ -11,9 +11,7 @@ The template engine::
 
 For inspect (``network inspect``, ``inspect``, ``container inspect``)::
 
-    inspect_format(kind, text, document) -> str            # kind "network" or "container"; ends with a newline
-
-    inspector = Inspector(kind, text)                      # the same for several documents, in Docker's order
+    inspector = Inspector(kind, text)                      # kind "network" or "container"
     output = inspector.render(document)                    # output of one document, with a newline
 
     ``document`` is a mapping (or JSON text; numbers then keep their spelling). ``text`` may be "json".

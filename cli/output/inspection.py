@@ -84,11 +84,3 @@ class Inspector:
             return template.execute(untyped(data), missing_key_fails=True, budget=budget) + "\n"
         except TemplateExecError as error:
             raise TemplateExecError(f"{_PREFIX}{error}", error.partial) from None
-
-
-def inspect_format(kind: str, text: str, document: Document) -> str:
-    """Return what ``docker KIND inspect --format TEXT`` prints for one document.
-
-    Raises TemplateSyntaxError and TemplateExecError with Docker's error texts.
-    """
-    return Inspector(kind, text).render(document)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.gotemplate import TemplateError, TemplateExecError, parse
-from cli.output.inspection import inspect_format
+from cli.output.inspection import Inspector
 
 DOCUMENT = {"Name": "n", "Id": "i", "Labels": {"a": "b"}, "IPAM": {"Config": [{"Subnet": "s"}]}, "List": [1, None, "x"]}
 PIECES = st.sampled_from(
@@ -89,7 +89,7 @@ TEMPLATES = st.one_of(
 @given(TEMPLATES)
 def test_any_template_renders_or_raises_a_template_error(text):
     try:
-        inspect_format("network", text, DOCUMENT)
+        Inspector("network", text).render(DOCUMENT)
     except TemplateError as error:
         assert str(error).startswith("template parsing error: template: :")
 

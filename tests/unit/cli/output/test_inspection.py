@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from cli.gotemplate import TemplateExecError, TemplateSyntaxError
-from cli.output.inspection import Inspector, inspect_format
+from cli.output.inspection import Inspector
 
 NETWORK = {
     "Name": "web",
@@ -85,7 +85,7 @@ CONTAINER = {
     ],
 )
 def test_templates_of_a_network_document(template, output):
-    assert inspect_format("network", template, NETWORK) == output + "\n"
+    assert Inspector("network", template).render(NETWORK) == output + "\n"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_templates_of_a_network_document(template, output):
     ],
 )
 def test_templates_of_a_container_document(template, output):
-    assert inspect_format("container", template, CONTAINER) == output + "\n"
+    assert Inspector("container", template).render(CONTAINER) == output + "\n"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_templates_of_a_container_document(template, output):
 )
 def test_if_both_attempts_fail_the_error_of_the_second_is_reported(template, message):
     with pytest.raises(TemplateExecError) as caught:
-        inspect_format("network", template + "{{.Id}}{{.ID}}", NETWORK)
+        Inspector("network", template + "{{.Id}}{{.ID}}").render(NETWORK)
     assert str(caught.value) == f"template parsing error: template: {message}"
     assert caught.value.exit_code == 1
 
@@ -151,9 +151,9 @@ def test_after_a_second_attempt_missing_keys_are_errors_in_later_documents():
 
 def test_the_empty_format_and_json_print_the_whole_document():
     document = '{"a": 1.50, "b": [], "c": ["x y"], "d": {}}'
-    assert inspect_format("network", "json", document) == '[{"a":1.50,"b":[],"c":["x y"],"d":{}}]\n'
+    assert Inspector("network", "json").render(document) == '[{"a":1.50,"b":[],"c":["x y"],"d":{}}]\n'
     assert (
-        inspect_format("network", "", document)
+        Inspector("network", "").render(document)
         == json.dumps([json.loads(document)], indent=4).replace("1.5", "1.50") + "\n"
     )
 
@@ -184,5 +184,5 @@ def test_the_module_acts_as_docker_inspect_does(template, stdout, stderr, code):
 
 def test_syntax_errors_carry_dockers_exit_code():
     with pytest.raises(TemplateSyntaxError, match=r"^template parsing error: template: :1: unclosed action$") as caught:
-        inspect_format("container", "{{", CONTAINER)
+        Inspector("container", "{{").render(CONTAINER)
     assert caught.value.exit_code == 64
