@@ -13,11 +13,11 @@ from cli.output.documents import INSPECT_FORMAT
 from cli.pflag import STRING, command, flag
 from cli.system.rendering import server_document, write_document
 from cli.system.version import client_document, title
+from engine.golang.units import binary_size
 from engine.paths import api_socket
 from engine.runtime import peer
 
 Json = dict[str, Any]
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 COUNTS = (
     (" Containers", "Containers"), ("  Running", "ContainersRunning"), ("  Paused", "ContainersPaused"),
@@ -139,11 +139,3 @@ def lines(table: tuple[tuple[str, str], ...], server: Mapping[str, Any]) -> Iter
         value = server.get(key, "")
         if value != "":
             yield f"{name}: {binary_size(value) if key == 'MemTotal' else word(value)}"
-
-
-def binary_size(size: float) -> str:
-    """Return a number of bytes with four digits and a binary unit such as MiB, like Docker's units.BytesSize."""
-    unit = 0
-    while size >= 1024 and unit < len(UNITS) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.4g}{UNITS[unit]}"

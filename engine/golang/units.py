@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from math import isinf
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
+MINUTE, HOUR = 60, 3600  # in seconds
 _LARGER = ((24 * 7 * 2, 24, "days"), (24 * 30 * 2, 24 * 7, "weeks"), (24 * 365 * 2, 24 * 30, "months"))
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
-
-
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-
-
 _RANGE = 2**63  # a size in bytes must fit into Go's int64: -_RANGE to _RANGE - 1
 _BINARY_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
