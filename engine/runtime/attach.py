@@ -160,7 +160,7 @@ class SupervisedAttachment:
 
     def _copy_output(self) -> None:
         for stream, payload in self._streams.receive():
-            _write(self._stdio.stdout if stream == "stdout" else self._stdio.stderr, payload)
+            terminal.write_all(self._stdio.stdout if stream == "stdout" else self._stdio.stderr, payload)
 
     def _copy_input(self) -> None:
         try:
@@ -179,8 +179,3 @@ class SupervisedAttachment:
         if rows or columns:
             self._streams.resize(rows, columns)
             self.tell("resize", {"height": str(rows), "width": str(columns)})
-
-
-def _write(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]

@@ -79,8 +79,7 @@ def _copy_output(master: int, stdout: int) -> bool:
         data = os.read(master, _CHUNK)
     except OSError:
         return False
-    while data:
-        data = data[os.write(stdout, data) :]
+    terminal.write_all(stdout, data)
     return True
 
 

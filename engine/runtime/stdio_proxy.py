@@ -13,6 +13,8 @@ import select
 import stat
 from contextlib import ExitStack, suppress
 
+from engine.runtime import terminal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,11 +93,11 @@ class StdioProxy:
             else:
                 data, self.held = self.held + data, b""
             self._may_say = None
-        _write(target, data)
+        terminal.write_all(target, data)
 
     def release(self, data: bytes) -> None:
         """Write ``data`` to the error stream, instead of the possible message of crun that was kept in ``held``."""
-        _write(self._error_target, data)
+        terminal.write_all(self._error_target, data)
 
     def _read_input(self) -> None:
         with suppress(OSError):
@@ -116,11 +118,6 @@ class StdioProxy:
         if self._typed >= 0:
             os.close(self._typed)
             self._typed = -1
-
-
-def _write(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
 
 
 def _is_exposed(fd: int, *, files: bool) -> bool:

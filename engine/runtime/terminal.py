@@ -29,6 +29,12 @@ def set_size(fd: int, rows: int, columns: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of ``data``; blocks while the reader of a terminal or pipe is slow."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
 @contextmanager
 def raw(fd: int) -> Iterator[None]:
     """Set the terminal to raw mode in the ``with`` block, and restore its earlier mode afterwards.
