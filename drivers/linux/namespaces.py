@@ -24,7 +24,7 @@ def setns(fd: int, kinds: int) -> None:
 
     If ``fd`` is a pidfd, enter the process's namespaces of the given ``kinds``.
     """
-    _check(_libc.setns(fd, kinds), "setns")
+    check(_libc.setns(fd, kinds), "setns")
 
 
 def unshare(kinds: int) -> None:
@@ -32,10 +32,11 @@ def unshare(kinds: int) -> None:
 
     A new pid namespace applies only to child processes that are forked later.
     """
-    _check(_libc.unshare(kinds), "unshare")
+    check(_libc.unshare(kinds), "unshare")
 
 
-def _check(result: int, function: str) -> None:
+def check(result: int, what: str) -> None:
+    """Raise OSError with the error number of libc if a function of libc returned a negative ``result``."""
     if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), function)
+        raise OSError(code, os.strerror(code), what)

@@ -15,6 +15,7 @@ import signal
 import struct
 
 from drivers.linux import namespaces
+from drivers.linux.namespaces import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,15 +49,9 @@ _PIDFD_GET_INFO, _PIDFD_INFO_SIZE, _PIDFD_INFO_EXIT = 0xC040FF0B, 64, 1 << 3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), what)
-
-
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
     """Mount a file system or change a mount with the system call mount(2)."""
-    _check(
+    check(
         _libc.mount(
             os.fsencode(source),
             os.fsencode(target),
@@ -79,14 +74,14 @@ def open_file_system(kind: str, options: Mapping[str, str | None]) -> int:
     The value None means an option without a value. The caller closes the descriptor, which ends the mount.
     """
     context: int = _libc.syscall(_FSOPEN, kind.encode(), _CLOEXEC)
-    _check(context, f"fsopen {kind}")
+    check(context, f"fsopen {kind}")
     try:
         for name, value in options.items():
             command, text = (_SET_FLAG, None) if value is None else (_SET_STRING, value.encode())
-            _check(_libc.syscall(_FSCONFIG, context, command, name.encode(), text, 0), f"fsconfig {name}")
-        _check(_libc.syscall(_FSCONFIG, context, _CREATE, None, None, 0), f"fsconfig {kind}")
+            check(_libc.syscall(_FSCONFIG, context, command, name.encode(), text, 0), f"fsconfig {name}")
+        check(_libc.syscall(_FSCONFIG, context, _CREATE, None, None, 0), f"fsconfig {kind}")
         root: int = _libc.syscall(_FSMOUNT, context, _CLOEXEC, 0)
-        _check(root, f"fsmount {kind}")
+        check(root, f"fsmount {kind}")
         return root
     finally:
         os.close(context)
@@ -99,7 +94,7 @@ def restrict(target: str, attributes: int, *, tree: bool = True) -> None:
     """
     request = struct.pack("=QQQQ", attributes, 0, 0, 0)
     flags = _AT_RECURSIVE if tree else 0
-    _check(_libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), flags, request, len(request)), target)
+    check(_libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(target), flags, request, len(request)), target)
 
 
 def make_read_only(target: str) -> None:
@@ -118,12 +113,12 @@ def remount_read_only(target: str) -> None:
 
 def unmount(target: str) -> None:
     """Detach a tree of mounts immediately, even if a process uses it."""
-    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
+    check(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
 
 
 def set_domain_name(name: str) -> None:
     """Set the NIS domain name of this UTS namespace."""
-    _check(_libc.setdomainname(name.encode(), len(name.encode())), "setdomainname")
+    check(_libc.setdomainname(name.encode(), len(name.encode())), "setdomainname")
 
 
 def set_process_name(name: str) -> None:
@@ -142,7 +137,7 @@ def open_in_root(root: int, path: str, flags: int, *, mode: int = 0, links: bool
         fd: int = _libc.syscall(_OPENAT2, root, os.fsencode(path) or b".", how, len(how))
         if fd >= 0 or ctypes.get_errno() not in (errno.EAGAIN, errno.EINTR):
             break
-    _check(fd, path)
+    check(fd, path)
     return fd
 
 
@@ -152,14 +147,14 @@ def die_with_parent(parent: int) -> None:
     ``parent`` is the pid of the process that has forked this one. If that process has already ended, this process ends
     at once.
     """
-    _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+    check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         os._exit(1)
 
 
 def adopt_orphans() -> None:
     """Become the parent of all descendants whose own parent ends; the setting also holds after execve."""
-    _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+    check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def hide_process() -> None:
@@ -167,12 +162,12 @@ def hide_process() -> None:
 
     The hiding ends when this process executes another program.
     """
-    _check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
+    check(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def refuse_new_privileges() -> None:
     """Prevent executed files from granting privileges to this process. This cannot be undone."""
-    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
+    check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def drop_from_bounding_set(capability: int) -> None:
@@ -180,20 +175,20 @@ def drop_from_bounding_set(capability: int) -> None:
 
     This process and all programs that it executes can never gain the capability again.
     """
-    _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
+    check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
 
 
 def set_capabilities(mask: int) -> None:
     """Set the effective and permitted capabilities to ``mask``, and clear the inheritable capabilities."""
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    _check(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
+    check(_libc.capset(header, struct.pack("=6I", low, low, 0, high, high, 0)), "capset")
 
 
 def permitted_capabilities() -> int:
     """Return the permitted capabilities of this process as a bit mask."""
     header, data = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
-    _check(_libc.capget(header, data), "capget")
+    check(_libc.capget(header, data), "capget")
     words = struct.unpack("=6I", data.raw)
     return int(words[1] | words[4] << 32)
 
