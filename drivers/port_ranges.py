@@ -30,6 +30,11 @@ class PortRange(Protocol):
 R = TypeVar("R", bound=PortRange)
 
 
+def range_text(first: int, last: int) -> str:
+    """Return a port range as text, such as "8000-8010", or a single port such as "80"."""
+    return str(first) if first == last else f"{first}-{last}"
+
+
 def part(held: R, first: int, last: int) -> list[R]:
     """Return the part of the port range ``held`` that leads to the container ports ``first`` to ``last``.
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from drivers.api import EndpointSpec, IPAddress, NetworkSpec, PortBinding
 from drivers.bridge_options import BridgeOptions
 from drivers.firewall.proxied_ports import proxied_prefixes
+from drivers.port_ranges import range_text
 
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 ICMP = {4: "icmp", 6: "ipv6-icmp"}
@@ -156,7 +157,7 @@ def of_link(source: EndpointSpec, target: EndpointSpec) -> Iterator[Element]:
     for client, server in ((source.ipv4, target.ipv4), (source.ipv6, target.ipv6)):
         if client is not None and server is not None:
             for protocol, first, last in target.exposed:
-                where = f"{client.ip} . {server.ip} . {protocol} . {_span(first, last)}"
+                where = f"{client.ip} . {server.ip} . {protocol} . {range_text(first, last)}"
                 yield Element(f"linked{client.version}", where)
 
 
@@ -198,18 +199,14 @@ def _dnat_target(host: IPAddress, target: str, binding: PortBinding) -> Iterator
 
 
 def _relaying(place: str, binding: PortBinding) -> Element:
-    ports = f"{binding.protocol} . {_span(binding.host_port, binding.host_port_end)}"
+    ports = f"{binding.protocol} . {range_text(binding.host_port, binding.host_port_end)}"
     if place == EVERYWHERE[6] and binding.host_port == binding.host_port_end:
         return Element("relayed_any", ports)  # a change is 100 times faster than in "relayed", a set with intervals
     return Element("relayed", f"{place} . {ports}")
 
 
 def _allow_target(set_name: str, target: str, binding: PortBinding) -> Element:
-    return Element(set_name, f"{target} . {binding.protocol} . {_span(binding.port, binding.port_end)}")
-
-
-def _span(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"
+    return Element(set_name, f"{target} . {binding.protocol} . {range_text(binding.port, binding.port_end)}")
 
 
 def _is_v6_loopback(address: IPAddress) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+from drivers.port_ranges import range_text
 from engine.api import Json
 from engine.cluster import hooks
 from engine.cluster.hooks import shown_name
@@ -115,8 +116,5 @@ def _other_names(names: Iterable[str], shown: str, container_id: str) -> list[st
 def port_text(port: PortRecord) -> str:
     """Return a published port or range as ``ps`` prints it, such as ``0.0.0.0:8080->80/tcp``."""
     host_ip = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
-    return f"{host_ip}:{_span(port.host_port, port.host_port_end)}->{_span(port.port, port.port_end)}/{port.protocol}"
-
-
-def _span(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"
+    published, ports = range_text(port.host_port, port.host_port_end), range_text(port.port, port.port_end)
+    return f"{host_ip}:{published}->{ports}/{port.protocol}"
