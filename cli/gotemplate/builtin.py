@@ -18,7 +18,7 @@ from cli.gotemplate.gotypes import ANY, ANY_VALUE, STRING, Function, Value, bool
 from cli.gotemplate.indexing import index, length, slice_value
 from cli.gotemplate.printing import printable, sprint, sprintln
 
-_ONE, _TWO = (ANY_VALUE,), (ANY_VALUE, ANY_VALUE)
+_ONE = (ANY_VALUE,)
 
 
 def _predicate(params: int, test: Callable[..., bool], variadic: bool = False) -> Function:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from engine.eventloop.loop import Loop
 
-MODIFY, ATTRIB, CLOSE_WRITE = 0x2, 0x4, 0x8
+MODIFY, CLOSE_WRITE = 0x2, 0x8
 MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
 DELETE_SELF, MOVE_SELF = 0x400, 0x800
 MASK_ADD = 0x20000000
