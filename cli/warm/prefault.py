@@ -59,7 +59,7 @@ def create_scratch_host() -> None:
 
 
 def compile_tables() -> None:
-    """Fill the tables that hawse and pyroute2 compile at first use, so that each forked child inherits them."""
+    """Compile what hawse and pyroute2 compile at first use, so that each forked child inherits the result."""
     import_module(REHEARSAL).compile_tables()
 
 

@@ -47,7 +47,7 @@ def netns_fd(path: str, inode: int = 0) -> Iterator[int]:
 
 
 def is_namespace_file(status: os.stat_result) -> bool:
-    """Return whether a file with this result of stat(2) is a namespace of any kind."""
+    """Return whether ``status``, the result of stat(2) for a file, shows that the file is a namespace of any kind."""
     return status.st_dev == os.stat("/proc/thread-self/ns/net").st_dev
 
 

@@ -80,7 +80,7 @@ def _answers(sock: socket.socket, address: IPAddress, sizes: Collection[int], be
 
 
 def _received(sock: socket.socket, address: IPAddress) -> Iterator[int]:
-    """Yield the sizes of the answers that have arrived."""
+    """Yield the size of the echo request for each answer that has arrived. The size is the number in the answer."""
     while True:
         try:
             data, sender = sock.recvfrom(1 << 16)

@@ -121,7 +121,7 @@ class Agent:
     def _consider(self) -> None:
         """End the agent if two checks in a row find no needed service. The checks are half the idle time apart.
 
-        A check reads a changed local store first, because a command may have been killed before it notified the agent.
+        If the local store has changed, a check reads it first. A killed command may have failed to notify the agent.
         """
         with suppress(EngineError):  # ignore the error: the next check reads the local store again
             if self._store.stamp() != self._read:

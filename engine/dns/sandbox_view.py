@@ -78,13 +78,14 @@ def views(
     containers: Iterable[ContainerRecord],
     endpoints: Iterable[EndpointRecord],
     defaults: Defaults,
-    bound: Collection[str] = (),
+    already_served: Collection[str] = (),
     made: dict[str, Made] | None = None,
 ) -> list[SandboxView]:
     """Return the DNS settings (SandboxView) of all sandboxes that the resolver must serve.
 
-    Sandboxes in ``bound`` are included even without a user-defined network. ``made`` is a cache of the last call's
-    results, and is updated. A cached result is reused if its container, networks and servers have not changed.
+    ``already_served`` has the keys (`sandbox_id`) of the sandboxes that the resolver serves now. These sandboxes are
+    included even without a user-defined network. ``made`` is a cache of the last call's results, and is updated. A
+    cached result is reused if its container, networks and servers have not changed.
     """
     by_id = {n.id: n for n in networks}
     joined: dict[str, list[NetworkRecord]] = {}
@@ -97,7 +98,7 @@ def views(
     before, now = made or {}, {}
     for container in containers:
         members = joined.get(container.id, [])
-        served = any(has_names(n) for n in members) or sandbox_id(container) in bound
+        served = any(has_names(n) for n in members) or sandbox_id(container) in already_served
         if _is_open(container) and served and container.host.network_mode != "host":
             conf = servers(container, defaults, ipv6=container.id in with_ipv6)
             known = before.get(container.id)

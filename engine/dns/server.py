@@ -78,7 +78,7 @@ class DnsService:
         self._datagrams = Datagrams()
         self._defaults = Defaults(read_host_resolv_conf(), dns, options)
         self._tables: dict[str, NetworkTable] = {}
-        self._residents: dict[str, ServedSandbox] = {}
+        self._served: dict[str, ServedSandbox] = {}
         self._made: dict[str, Made] = {}
         self._state = Snapshot()
         self._unserved: deque[SandboxView] = deque()
@@ -92,9 +92,9 @@ class DnsService:
         """Update the DNS tables, sandboxes and sockets from the snapshot."""
         self._state = state
         self._update_tables(state.networks, state.endpoints)
-        current = views(state.networks, state.containers, state.endpoints, self._defaults, self._residents, self._made)
+        current = views(state.networks, state.containers, state.endpoints, self._defaults, self._served, self._made)
         by_id = {view.id: view for view in current}
-        for identity in [i for i, r in self._residents.items() if not _same_place(r.view, by_id.get(i))]:
+        for identity in [i for i, r in self._served.items() if not _same_place(r.view, by_id.get(i))]:
             self._drop(identity)
         fresh = [view for view in by_id.values() if not self._update(view)]
         # Serve the newest sandboxes first, because a command may wait for its new sandbox.
@@ -138,14 +138,14 @@ class DnsService:
 
     def _update(self, view: SandboxView) -> bool:
         """Replace the DNS settings of a sandbox that already has sockets; return False for a new sandbox."""
-        resident = self._residents.get(view.id)
-        if resident is None:
+        served = self._served.get(view.id)
+        if served is None:
             return False
-        if resident.view is view and not view.links:
-            resident.resolver.responder.ready.clear()  # a table may have changed, although the networks are the same
+        if served.view is view and not view.links:
+            served.resolver.responder.ready.clear()  # a table may have changed, although the networks are the same
         else:
-            resident.view = view
-            resident.resolver.responder = Responder(view, self._tables)
+            served.view = view
+            served.resolver.responder = Responder(view, self._tables)
         return True
 
     def _open(self, view: SandboxView) -> bool:
@@ -161,7 +161,7 @@ class DnsService:
             namespace.close()
             print(f"cannot serve names in sandbox {view.id}: {error}", file=sys.stderr, flush=True)
             return False
-        self._residents[view.id] = ServedSandbox(view, namespace, resolver)
+        self._served[view.id] = ServedSandbox(view, namespace, resolver)
         return True
 
     def _pin(self, view: SandboxView) -> PinnedNamespace:
@@ -170,9 +170,9 @@ class DnsService:
         return PinnedNamespace(self._loop, self._inotify, view.netns_path, gone, **identity)
 
     def _drop(self, identity: str) -> None:
-        resident = self._residents.pop(identity, None)
-        if resident is not None:
-            resident.close()
+        served = self._served.pop(identity, None)
+        if served is not None:
+            served.close()
 
     def _host_changed(self) -> None:
         host = read_host_resolv_conf()
@@ -182,18 +182,18 @@ class DnsService:
 
     def redirected(self, sandbox_id: str) -> int:
         """Return the port to which port 53 of a sandbox is redirected, or 0; safe to call from any thread."""
-        resident = self._residents.get(sandbox_id)
-        return resident.resolver.redirected if resident is not None else 0
+        served = self._served.get(sandbox_id)
+        return served.resolver.redirected if served is not None else 0
 
     def needed(self) -> bool:
         """Return whether any sandbox has a resolver, or waits for another attempt to bind its sockets."""
-        return bool(self._residents) or bool(self._unserved) or self._retry is not None
+        return bool(self._served) or bool(self._unserved) or self._retry is not None
 
     def close(self) -> None:
         """Close the sockets of every sandbox."""
         for watch in self._watches:
             watch.close()
-        for identity in list(self._residents):
+        for identity in list(self._served):
             self._drop(identity)
 
 

@@ -46,7 +46,10 @@ class Pull:
         return self._manifest.get("mediaType") in _LISTS or "manifests" in self._manifest
 
     def resolve(self) -> Message:
-        """Ask the registry for the manifest of the reference, and return the first message; raises `EngineError`."""
+        """Ask the registry for the manifest of the reference; return the progress message "Pulling from …".
+
+        Raises `EngineError`.
+        """
         tag = f"@{self.reference.digest}" if self.reference.digest else f":{self.reference.tag or 'latest'}"
         data = self._skopeo.manifest(tag)
         self.digest = _digest(data)

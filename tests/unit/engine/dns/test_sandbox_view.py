@@ -61,7 +61,7 @@ def test_only_running_containers_on_user_defined_networks_are_served():
 
 def test_a_sandbox_whose_dns_sockets_are_bound_is_still_served():
     predefined = [network("bridge", predefined=True)]
-    (kept,) = views(predefined, [plain("bridge")], joined("bridge"), HOST, bound={"s"})
+    (kept,) = views(predefined, [plain("bridge")], joined("bridge"), HOST, already_served={"s"})
     assert kept.networks == ()
 
 
