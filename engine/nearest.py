@@ -23,9 +23,9 @@ def distance(one: str, other: str) -> int:
     rows = [list(range(len(other) + 1))]
     for i, letter in enumerate(one, 1):
         row = [i]
-        for j, wanted in enumerate(other, 1):
-            steps = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != wanted))
-            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+        for j, other_letter in enumerate(other, 1):
+            steps = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (letter != other_letter))
+            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], other_letter):
                 steps = min(steps, rows[-2][j - 2] + 1)
             row.append(steps)
         rows.append(row)

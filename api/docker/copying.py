@@ -99,9 +99,9 @@ class Client:
             self._sink = None
 
 
-def attach(client: Client, streams: ContainerStreams, wanted: Iterable[str]) -> None:
+def attach(client: Client, streams: ContainerStreams, requested: Iterable[str]) -> None:
     """Copy until the container ends, the client disconnects, or the user types the detach keys."""
-    kinds = frozenset(wanted)
+    kinds = frozenset(requested)
     client.take_early_input()
     while streams.is_open and client.is_there and not client.detached:
         poll = select.poll()

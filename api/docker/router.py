@@ -47,8 +47,8 @@ class Router:
         handler = self._exact.get((method, path))
         if handler is not None:
             return Match(handler, {})
-        for wanted, pattern, handler in self._patterns:
-            if wanted == method and (match := pattern.fullmatch(path)) is not None:
+        for accepted, pattern, handler in self._patterns:
+            if accepted == method and (match := pattern.fullmatch(path)) is not None:
                 return Match(handler, match.groupdict())
         return None
 

@@ -29,7 +29,7 @@ def attach(app: App, container: str, detach_keys: str, no_stdin: bool, sig_proxy
     check_terminal(app, stdin=not no_stdin, tty=config["Tty"])
     container_id = document["Id"]
     stdin = not no_stdin and config["OpenStdin"]
-    with streams() as stdio, proxied(app, container_id, wanted=sig_proxy and not config["Tty"]) as proxy:
+    with streams() as stdio, proxied(app, container_id, enabled=sig_proxy and not config["Tty"]) as proxy:
         attachment = attached(app, container_id, stdio, stdin=stdin, proxy=proxy, start=lambda: None)
         if attachment.detached:
             raise StatusError(ESCAPED)

@@ -93,7 +93,7 @@ def in_foreground(app: App, container_id: str, request: ContainerCreate, *, sig_
     config = request.config
     with (
         streams(stdout=config.attach_stdout, stderr=config.attach_stderr) as stdio,
-        proxied(app, container_id, wanted=sig_proxy) as proxy,
+        proxied(app, container_id, enabled=sig_proxy) as proxy,
     ):
         attachment = attached(
             app, container_id, stdio, stdin=config.attach_stdin, proxy=proxy,

@@ -43,12 +43,12 @@ def streams(*, stdout: bool = True, stderr: bool = True) -> Iterator[Stdio]:
         yield Stdio(0, 1 if stdout else nowhere.fileno(), 2 if stderr else nowhere.fileno())
 
 
-def proxied(app: App, container_id: str, *, wanted: bool) -> AbstractContextManager[SignalProxy | None]:
+def proxied(app: App, container_id: str, *, enabled: bool) -> AbstractContextManager[SignalProxy | None]:
     """Return a context manager that forwards this process's signals to the container.
 
-    If ``wanted`` is false, the context manager does nothing and yields None.
+    If ``enabled`` is false, the context manager does nothing and yields None.
     """
-    if not wanted:
+    if not enabled:
         return nullcontext()
 
     def send(name: str) -> None:

@@ -46,7 +46,7 @@ def start_attached(app: App, container: str, *, interactive: bool) -> int:
     container_id, config = document["Id"], document["Config"]
     if document["State"]["Restarting"]:
         raise StatusError("unable to upgrade to tcp, received 409")  # Docker's error text for a restarting container
-    with streams() as stdio, proxied(app, container_id, wanted=not config["Tty"]) as proxy:
+    with streams() as stdio, proxied(app, container_id, enabled=not config["Tty"]) as proxy:
         attachment = attached(
             app, container_id, stdio, stdin=interactive and config["OpenStdin"], proxy=proxy,
             start=lambda: started(app, container_id),

@@ -85,9 +85,9 @@ def unused_images(app: App, filters: Filters, *, all: bool) -> Iterator[Mapping[
     before = min((go_time.moment(text, now) for text in filters.get("until", ())), default=time.time())
     for image in app.engine.images.list({}):
         labels = image["Labels"] or {}
-        wanted = image["Created"] < before and (all or not image["RepoTags"])
+        removable = image["Created"] < before and (all or not image["RepoTags"])
         if (
-            wanted
+            removable
             and image["Id"] not in used
             and matches(labels, filters.get("label", ()))
             and not any(matches(labels, (pair,)) for pair in filters.get("label!", ()))

@@ -46,7 +46,7 @@ def synchronise(session: Session, chosen: Sequence[WayOut], offered: Sequence[Wa
     for version in route.FAMILIES:
         way = next((way for way in chosen if way.version == version), None)
         current = [r for r in ours if r.destination.version == version]
-        _change(session, current, _wanted(way, [r for r in others if r.destination.version == version], protocol))
+        _change(session, current, _required(way, [r for r in others if r.destination.version == version], protocol))
 
 
 def lost(session: Session, chosen: Sequence[WayOut], offered: Sequence[WayOut], protocol: int) -> list[WayOut]:
@@ -79,7 +79,7 @@ def _is_by(candidate: Route, gateways: set[IPAddress], straight: set[tuple[int, 
     return candidate.gateway in gateways
 
 
-def _wanted(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[Route]:
+def _required(way: WayOut | None, others: Sequence[Route], protocol: int) -> list[Route]:
     """Return the kernel routes that implement the default route ``way``; none if ``way`` is None.
 
     ``others`` are the sandbox's other default routes of the family, which stay in place.

@@ -58,7 +58,7 @@ class RepairThread:
     ) -> None:
         self._driver, self._name, self._store = driver, name, store
         self._relay, self._configure, self._tell = relay, configure, tell
-        self._pace, self._wanted = Pace(time.monotonic()), Desired()
+        self._pace, self._desired = Pace(time.monotonic()), Desired()
         self._suspects = frozenset[Difference]()
         self._foreign, self._by, self._stopped = False, "", False
         self.fight = ""  # a sentence about another program that repeatedly undoes the repairs, or ""
@@ -109,7 +109,7 @@ class RepairThread:
         """Read the records, because `_block` needs the networks before the first comparison gets the store's lock."""
         with self._store.read() as reader:
             if shared_state.is_of_this_boot(reader):
-                self._wanted = shared_state.of(reader, self._name, self._relay())
+                self._desired = shared_state.of(reader, self._name, self._relay())
 
     def _follow(self, watch: Watch) -> None:
         checked = time.monotonic()
@@ -149,7 +149,7 @@ class RepairThread:
             self._pace.own(now)
 
     def _block(self, watch: Watch) -> None:
-        watch.block([network for network, _ in self._wanted.networks], self._wanted.saved_state)
+        watch.block([network for network, _ in self._desired.networks], self._desired.saved_state)
 
     def _look(self, watch: Watch) -> None:
         """Compare the kernel state with the records, and repair the differences.
@@ -224,7 +224,7 @@ class RepairThread:
         chosen = [difference for difference in differences if certain(difference)]
         self._suspects = frozenset(differences) - frozenset(chosen)
         if chosen:
-            self._driver.repair(self._wanted, chosen)
+            self._driver.repair(self._desired, chosen)
             if self._pace.rest < LONGEST_REST_SECONDS:
                 by = self._by if self._foreign else ""
                 repair_log.say_repaired(self._name, by, chosen, time.monotonic() - began)
@@ -232,12 +232,12 @@ class RepairThread:
 
     def _compared(self, reader: Reader) -> list[Difference]:
         here = shared_state.is_of_this_boot(reader)
-        self._wanted = shared_state.of(reader, self._name, self._relay()) if here else Desired()
-        if not self._wanted.networks:
+        self._desired = shared_state.of(reader, self._name, self._relay()) if here else Desired()
+        if not self._desired.networks:
             self._tell("unneeded")
             return []
         self._configure()
-        differences = list(self._driver.compare(self._wanted))
+        differences = list(self._driver.compare(self._desired))
         if self._settled and any(difference.kind == "superseded" for difference in differences):
             self._tell("superseded")
             return []

@@ -37,11 +37,11 @@ class HoldService:
 
     def reconcile(self, state: Snapshot) -> None:
         """Hold the ports that are published in the snapshot, and release all others."""
-        wanted = dict.fromkeys(islice(held_ports(state.networks, state.endpoints), self._limit))
-        for port in self._held.keys() - wanted.keys():
+        required = dict.fromkeys(islice(held_ports(state.networks, state.endpoints), self._limit))
+        for port in self._held.keys() - required.keys():
             self._held.pop(port).close()
-        self._refused &= wanted.keys()
-        for port in wanted:
+        self._refused &= required.keys()
+        for port in required:
             if port not in self._held:
                 self._hold(port)
 

@@ -221,19 +221,19 @@ class StreamEnd:
         if taken:
             self.socket.recv_into(_buffer, taken, socket.MSG_TRUNC)  # MSG_TRUNC removes the sent bytes from the socket
 
-    def wanted(self) -> int:
+    def requested_events(self) -> int:
         """Return the socket events that this socket needs next: readable, writable, both, or only failures."""
         reading = not (self.ended or self.other.full)
         return (READ if reading else 0) | (WRITE if self.full else 0) or FAILURE
 
     def watch(self) -> None:
         """Start to watch the socket for the events that it needs now."""
-        self.events = self.wanted()
+        self.events = self.requested_events()
         self.relay.watcher.watch(self.socket.fileno(), self.ready, self.events)
 
     def wait(self) -> None:
         """Watch the socket for the events that it needs now, if these events have changed."""
-        events = self.wanted()
+        events = self.requested_events()
         if events != self.events:
             self.relay.watcher.change(self.socket.fileno(), events)
             self.events = events

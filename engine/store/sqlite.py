@@ -127,17 +127,17 @@ def pool_key(path: Path, busy_seconds: float) -> PoolKey:
     return PoolKey(path, file.st_dev, file.st_ino, busy_seconds)
 
 
-def take_idle(wanted: PoolKey) -> sqlite3.Connection | None:
-    """Return a kept connection whose key is ``wanted``, or None if no kept connection has this key.
+def take_idle(key: PoolKey) -> sqlite3.Connection | None:
+    """Return a kept connection with this key, or None if there is none.
 
     The connection is removed from the kept connections.
     """
     for _ in range(len(_idle)):
         with suppress(IndexError):  # another thread may have taken the last connection
-            found, connection = _idle.popleft()
-            if found == wanted:
+            kept, connection = _idle.popleft()
+            if kept == key:
                 return connection
-            _idle.append((found, connection))
+            _idle.append((kept, connection))
     return None
 
 

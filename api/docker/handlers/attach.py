@@ -25,8 +25,8 @@ sent as binary messages.
 
 def attach_container(request: Request) -> None:
     """Answer POST /containers/{id}/attach: take the connection over until the container ends."""
-    wanted = [name for name in STREAMS if request.flag(name)]
-    _converse(request, wanted, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
+    requested = [name for name in STREAMS if request.flag(name)]
+    _converse(request, requested, lambda tty: request.hijack(media_type(request.version, tty=tty)), framed=True)
 
 
 def attach_websocket(request: Request) -> None:
@@ -34,12 +34,12 @@ def attach_websocket(request: Request) -> None:
 
     Before API version 1.42, the WebSocket carries all streams.
     """
-    wanted = [name for name in STREAMS if request.flag(name) or request.version < CHOSEN_STREAMS]
+    requested = [name for name in STREAMS if request.flag(name) or request.version < CHOSEN_STREAMS]
     binary = request.version >= BINARY_MESSAGES
-    _converse(request, wanted, lambda _: request.exchange.open_websocket(binary=binary), framed=False)
+    _converse(request, requested, lambda _: request.exchange.open_websocket(binary=binary), framed=False)
 
 
-def _converse(request: Request, wanted: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
+def _converse(request: Request, requested: Sequence[str], connect: Callable[[bool], Hijacked], *, framed: bool) -> None:
     """Copy between the client and the container until the container ends.
 
     ``connect`` answers the request; its argument is whether the container has a terminal. The connection to the
@@ -48,7 +48,7 @@ def _converse(request: Request, wanted: Sequence[str], connect: Callable[[bool],
     engine, keys = request.engine, detach_keys(request.value("detachKeys"))
     document = engine.containers.inspect(request.parameters["id"])
     tty, container_id = document["Config"]["Tty"], document["Id"]
-    stdin = "stdin" in wanted and document["Config"]["OpenStdin"]
+    stdin = "stdin" in requested and document["Config"]["OpenStdin"]
     once = document["Config"]["StdinOnce"]
     streams = engine.containers.open_streams(container_id, stdin=stdin)
     with closing(streams), connect(tty) as connection:
@@ -57,10 +57,10 @@ def _converse(request: Request, wanted: Sequence[str], connect: Callable[[bool],
         client = Client(connection, sink, keys if sink and tty else None, tty=tty or not framed, stays=stays)
         if request.flag("logs"):
             for line in engine.containers.logs(container_id, LogOptions()):
-                if line.stream in wanted:
+                if line.stream in requested:
                     client.write(line.stream, line.data)
         if request.flag("stream"):
-            attach(client, streams, wanted)
+            attach(client, streams, requested)
 
 
 def resize(request: Request) -> Response:

@@ -45,8 +45,8 @@ def inspect(request: Request) -> Response:
 def create(request: Request) -> Response:
     """Answer POST /containers/create."""
     body = request.json(CONTAINER_CREATE)
-    wanted, warnings = container_create(body, request.value("name"), request.version, request.value("platform"))
-    created = request.change(_create, wanted)
+    creation, warnings = container_create(body, request.value("name"), request.version, request.value("platform"))
+    created = request.change(_create, creation)
     return json_response({"Id": created.id, "Warnings": [*created.warnings, *warnings]}, 201)
 
 

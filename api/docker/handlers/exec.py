@@ -158,8 +158,8 @@ def _run_with_pipes(request: Request, instance: Exec, connection: Hijacked) -> N
         else:
             lent.append(_null())
         outputs = []
-        for wanted, stream in zip(instance.attached, ("stdout", "stderr"), strict=True):
-            if wanted:
+        for attached, stream in zip(instance.attached, ("stdout", "stderr"), strict=True):
+            if attached:
                 reader, writer = os.pipe()
                 stack.callback(os.close, reader)
                 outputs.append((reader, stream))

@@ -17,8 +17,8 @@ from engine.runtime.api import LogLine
 
 def logs(request: Request) -> None:
     """Answer GET /containers/{id}/logs. With ``follow``, the answer ends when the container ends."""
-    wanted = [name for name in ("stdout", "stderr") if request.flag(name)]
-    if not wanted:
+    requested = [name for name in ("stdout", "stderr") if request.flag(name)]
+    if not requested:
         raise bad_request("Bad parameters: you must choose at least one stream")
     engine = request.engine
     document = engine.containers.inspect(request.parameters["id"])
@@ -34,7 +34,7 @@ def logs(request: Request) -> None:
     with request.open_stream(media_type(request.version, tty=tty)) as stream:
         lines = engine.containers.logs(document["Id"], options, lambda descriptors: stream.wait(None, *descriptors))
         for line in lines:
-            if line.stream in wanted:
+            if line.stream in requested:
                 stream.write(form(line))
 
 
