@@ -99,7 +99,12 @@ class Host:
     @property
     def places(self) -> Sequence[Path]:
         """The directories of this host whose disks may be full. Each directory may be a mount point."""
-        return self.root, self.root / "containers", self.run
+        return self.root, self.containers_directory, self.run
+
+    @property
+    def containers_directory(self) -> Path:
+        """The directory that holds the directories of all containers under HAWSE_ROOT."""
+        return self.root / "containers"
 
     def health_warnings(self, networks: Iterable[tuple[str, NetworkSpec]]) -> list[str]:
         """Return a warning for each problem that the drivers find in these networks.
@@ -118,9 +123,13 @@ class Host:
                     warnings += driver.health_warnings(specs)
         return warnings
 
+    def directory_of(self, container_id: str) -> Path:
+        """Return the path of the directory of a container's own files. The directory may be missing."""
+        return self.containers_directory / container_id
+
     def container_directory(self, container_id: str) -> Path:
         """Return the directory of a container's own files; a missing directory is created (mode 0700)."""
-        path = self.root / "containers" / container_id
+        path = self.directory_of(container_id)
         make_private_directory(path)
         return path
 

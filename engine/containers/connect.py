@@ -122,7 +122,7 @@ def _found(host: Host, container: str) -> tuple[ContainerRecord | None, str]:
         target = lookup.resolve(host, container)
     except NotFound as error:
         raise hinted(error, adopted.hint(container)) from None
-    if target.kind == "process" or lookup.with_actual_state(host, target).status == "running":
+    if target.kind == "process" or lookup.is_running(host, target):
         return target, container
     return None, adopted.reference_of(target)
 
@@ -135,7 +135,7 @@ def _free_name(host: Host, name: str) -> None:
     with host.store.read() as reader:
         holders = [record for record in reader.find_containers(name) if record.name == name] if name else []
     for holder in holders:
-        if adopted.is_of_process(holder) and lookup.with_actual_state(host, holder).status != "running":
+        if adopted.is_of_process(holder) and not lookup.is_running(host, holder):
             remove.remove(host, holder.id, force=False)
 
 
@@ -227,7 +227,7 @@ def rollback(host: Host, endpoint_id: str) -> None:
             tx.delete_endpoint(endpoint_id)
         adopted.forget_if_unused(host, endpoint.container_id)
         return
-    alive = lookup.with_actual_state(host, container).status == "running"
+    alive = lookup.is_running(host, container)
     members = [m for m in reservation.memberships(host, container.id) if m.endpoint.id != endpoint_id]
     reservation.release_endpoint(host, container, JoinedEndpoint(network, endpoint), members, alive=alive)
     left = container.without_attachment(network)
@@ -247,7 +247,7 @@ def resync_routes_and_ports(host: Host, container_id: str) -> None:
         container = reader.container(container_id)
     if container is None:
         return
-    if lookup.with_actual_state(host, container).status != "running":
+    if not lookup.is_running(host, container):
         return
     members = reservation.memberships(host, container_id)
     if container.kind == "adopted" and not members:

@@ -25,11 +25,11 @@ def remove(host: Host, ids: Iterable[str]) -> None:
     """
     # Because a rename does not work across mounts, the directory for discarded files is beside the containers'
     # directories. HAWSE_ROOT/containers may be a mount point.
-    discarded = host.root / "containers" / DISCARDED
+    discarded = host.containers_directory / DISCARDED
     make_private_directory(discarded)
     for container_id in ids:
         with suppress(FileNotFoundError):
-            _directory(host, container_id).rename(discarded / container_id)
+            host.directory_of(container_id).rename(discarded / container_id)
     trees = [discarded / name for name in os.listdir(discarded)]
     if trees:
         _delete(trees)
@@ -50,10 +50,6 @@ def _delete(trees: Sequence[Path]) -> None:
 
 def size(host: Host, container_id: str) -> int:
     """Return the size in bytes of the files in the container's writable layer."""
-    layer = _directory(host, container_id) / "layer"
+    layer = host.directory_of(container_id) / "layer"
     files = (p.lstat() for p in layer.rglob("*"))
     return sum(f.st_size for f in files if not stat.S_ISDIR(f.st_mode))
-
-
-def _directory(host: Host, container_id: str) -> Path:
-    return host.root / "containers" / container_id

@@ -11,9 +11,7 @@ from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
 from engine.containers.connect import rollback
 from engine.containers.finalize import finalized
-from engine.containers.lookup import with_actual_state
 from engine.endpoints import reservation, sandbox
-from engine.endpoints.reservation import memberships, release_endpoint
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
 from engine.events import record as events
@@ -37,7 +35,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         _force_out(host, network, container)
         return
     target = names.pick_container(matches, container)
-    if lookup.with_actual_state(host, target).status != "running":
+    if not lookup.is_running(host, target):
         _disconnect_stopped(host, target.id, reference)
         return
     try:
@@ -140,6 +138,6 @@ def release_orphan_endpoints(host: Host, reference: str) -> None:
             continue
         if container is None or container.status != "running" or container.id in busy:
             continue
-        if with_actual_state(host, container).status != "running":
-            others = [m for m in memberships(host, container.id) if m.endpoint.id != endpoint.id]
-            release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)
+        if not lookup.is_running(host, container):
+            others = [m for m in reservation.memberships(host, container.id) if m.endpoint.id != endpoint.id]
+            reservation.release_endpoint(host, container, JoinedEndpoint(network, endpoint), others, alive=False)

@@ -54,14 +54,14 @@ def paths(host: Host, record: ContainerRecord) -> dict[str, str]:
     that joins the namespace has its own files.
     """
     owner_id = lookup.sandbox_owner(host, record)
-    directory = host.root / "containers" / owner_id
+    directory = host.directory_of(owner_id)
     files = {f"/etc/{name}": str(directory / name) for name in FILES}
     if owner_id == record.id:
         return files
     with host.store.read() as reader:
         owner = reader.container(owner_id)
     if owner is not None and owner.kind == "adopted":
-        return {target: str(host.root / "containers" / record.id / os.path.basename(target)) for target in files}
+        return {target: str(host.directory_of(record.id) / os.path.basename(target)) for target in files}
     return files if owner is None else {**files, **_bound(owner)}
 
 

@@ -122,6 +122,11 @@ def with_actual_state(host: Host, record: ContainerRecord) -> ContainerRecord:
     return restart_policy.after_end(ended, restart_requested=state.restart)
 
 
+def is_running(host: Host, record: ContainerRecord) -> bool:
+    """Return whether the container's process runs now, as `with_actual_state` finds out."""
+    return with_actual_state(host, record).status == "running"
+
+
 def keep_supervisor(host: Host, records: Iterable[ContainerRecord]) -> None:
     """Start a supervisor if a container runs without one, because the supervisor copies the container's output.
 

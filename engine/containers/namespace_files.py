@@ -36,7 +36,7 @@ LARGEST = 1 << 20
 def path(host: Host, record: ContainerRecord) -> Path:
     """Return the path of the resolv.conf of an adopted namespace."""
     place = _of_name(record.sandbox_path)
-    return place / NAME if place else host.root / "containers" / record.id / NAME
+    return place / NAME if place else host.directory_of(record.id) / NAME
 
 
 def user_text(sandbox_path: str) -> str:

@@ -116,7 +116,7 @@ def environment_of(record: ContainerRecord, of_links: Sequence[str] = ()) -> lis
 
 def log_path(host: Host, record: ContainerRecord) -> str:
     """Return the path of the container's log file, or "" if the container's log driver writes no file."""
-    directory = host.root / "containers" / record.id
+    directory = host.directory_of(record.id)
     if record.host.log_driver == NONE:
         return ""
     if record.host.log_driver == LOCAL:

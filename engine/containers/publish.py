@@ -47,7 +47,7 @@ def publish_locked(host: Host, container_id: str, specs: Sequence[PortSpec]) -> 
         config=replace(record.config, exposed_ports=sorted(exposed)),
     )
     member = None
-    if lookup.with_actual_state(host, record).status == "running":
+    if lookup.is_running(host, record):
         member = port_assignment.holder(host, record, reservation.memberships(host, record.id))
         if member is None:
             raise Forbidden(f"container {record.name} is on no network that ports can be published from")

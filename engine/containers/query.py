@@ -103,7 +103,7 @@ def _layers(host: Host, record: ContainerRecord) -> dict[str, str] | None:
     """Return the directories of the container's overlayfs by Docker's names, or None for a container without image."""
     if not record.image_id:
         return None
-    layer = host.root / "containers" / record.id / "layer"
+    layer = host.directory_of(record.id) / "layer"
     return {
         "LowerDir": str(host.root / "images" / record.image_id.removeprefix("sha256:") / "rootfs"),
         "MergedDir": str(host.run / "containers" / record.id / "rootfs"),

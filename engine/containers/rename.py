@@ -47,7 +47,7 @@ def rename(host: Host, reference: str, name: str) -> None:
 
 
 def _rename_sandbox(host: Host, record: ContainerRecord, before: ContainerRecord) -> None:
-    if lookup.with_actual_state(host, record).status == "running":
+    if lookup.is_running(host, record):
         sandbox_names.add(host, record)
     sandbox_names.remove(host, replace(record, name=before.name))
     with host.store.write() as tx:

@@ -61,9 +61,9 @@ def _unused_files(host: Host) -> list[str]:
     """Return one line if HAWSE_ROOT has files of containers that have no record."""
     with suppress(FileNotFoundError), host.store.read() as reader:
         known = {container.id for container in reader.containers()}
-        names = [n for n in os.listdir(host.root / "containers") if not n.startswith(".") and n not in known]
+        names = [n for n in os.listdir(host.containers_directory) if not n.startswith(".") and n not in known]
         if names:
-            return [f"left {len(names)} directories in {host.root / 'containers'} that belong to no container"]
+            return [f"left {len(names)} directories in {host.containers_directory} that belong to no container"]
     return []
 
 
