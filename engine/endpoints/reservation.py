@@ -23,6 +23,7 @@ from engine.host import Host, attachment_of, pool_key
 from engine.model import (
     FORMER,
     ContainerRecord,
+    EndpointIPAM,
     EndpointRecord,
     NetworkAttachment,
     NetworkRecord,
@@ -83,11 +84,11 @@ def reserve(
     """
     endpoint_id = names.generate_id()
     settings = attachment.settings
-    ipam = settings.ipam
-    link_local = [_link_local(a) for a in ipam.link_local] if ipam else []
+    requested = settings.ipam or EndpointIPAM()
+    link_local = [_link_local(a) for a in requested.link_local]
     known = (former.ipv4, former.ipv6) if former else ("", "")
-    ipv4 = _allocate_in_pools(tx, network, 4, ipam.ipv4 if ipam else "", endpoint_id, known[0])
-    ipv6 = _allocate_in_pools(tx, network, 6, ipam.ipv6 if ipam else "", endpoint_id, known[1])
+    ipv4 = _allocate_in_pools(tx, network, 4, requested.ipv4, endpoint_id, known[0])
+    ipv6 = _allocate_in_pools(tx, network, 6, requested.ipv6, endpoint_id, known[1])
     return EndpointRecord(
         id=endpoint_id,
         network_id=network.id,

@@ -39,6 +39,10 @@ from engine.networks.activate import destroy
 from engine.store.api import IntentKind, Reader, Taken, Transaction
 from engine.validate.network import check_network_create, network_name_taken
 
+CURSOR = "pool-cursor-{version}"
+"""The key in the store of the subnet that was allocated last for an IP version."""
+OVERLAP = "Pool overlaps with other one on this address space"
+
 
 def with_default_options(request: NetworkCreate, config: Config) -> NetworkCreate:
     """Return the request with additional driver options: the defaults from daemon.json's key default-network-opts.
@@ -162,12 +166,6 @@ def _check_with_driver(host: Host, reader: Reader, record: NetworkRecord, spec: 
     others = [network_spec(n) for n in similar if not n.config_only]
     with translate_driver_errors():
         host.driver(record.driver).check_network(spec, others)
-
-
-CURSOR = "pool-cursor-{version}"
-
-
-OVERLAP = "Pool overlaps with other one on this address space"
 
 
 def allocate_pools(
