@@ -175,6 +175,7 @@ class Difference:
 
     - ``missing``: a required object does not exist
     - ``foreign``: another program made the object
+    - ``unexpected``: no record requires the object
     - ``changed``: the object exists, but differs from the required object
     - ``superseded``: another version of hawse made the object
     - ``upkeep``: a normal update is due; nothing is damaged
@@ -201,6 +202,11 @@ class Difference:
     def is_damage(self) -> bool:
         """True if an object is damaged; False for the kind ``upkeep`` (a normal update)."""
         return self.kind != "upkeep"
+
+    @property
+    def line(self) -> str:
+        """The difference as a line for users, without its place."""
+        return f"{self.kind}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -592,11 +598,14 @@ class PeerProgrammer(Protocol, metaclass=_ExaminedOnce):
         remains.
         """
 
-    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True) -> list[str]:
-        """Return a line for each difference between ``peers`` and the forwarding and neighbour tables.
+    def verify(
+        self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True
+    ) -> list[Difference]:
+        """Return the differences of the network's objects, and of its tables from those that ``peers`` require.
 
-        With ``fix``, the driver also repairs the differences. With ``tunnels``, there is also a line for each host to
-        which the network's options have no tunnel; no repair can add that tunnel.
+        With ``fix``, the driver also repairs the differences. With ``tunnels``, there is also a difference for each
+        host to which the network's options have no tunnel; no repair can add that tunnel. The places are "namespace",
+        "bridge", "interface", "address", "tunnel", "firewall" and "table".
         """
 
 

@@ -22,9 +22,9 @@ def without_arp(place: str, name: str, detail: object = None) -> Difference:
     return Difference("changed", place, f"{name} has ARP off", detail=detail, subject=name, setting=ARP)
 
 
-def off_bridge(port: str, bridge: str) -> Difference:
+def off_bridge(port: str, bridge: str, place: str = "port") -> Difference:
     """Return the difference of a port that must be on ``bridge``."""
-    return Difference("changed", "port", f"{port} is not on {bridge}", subject=port, setting=MASTER)
+    return Difference("changed", place, f"{port} is not on {bridge}", subject=port, setting=MASTER)
 
 
 def wrong_flag(port: str, flag: str, value: int) -> Difference:

@@ -204,22 +204,24 @@ class OverlayDriver:
             if gate := _gate(network):
                 gate.dismiss(unused)
 
-    def verify(self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True) -> list[str]:
-        """Return a line for each difference of this host's kernel objects and tables from the network's required state.
+    def verify(
+        self, network: NetworkSpec, peers: Sequence[Peer], fix: bool, *, tunnels: bool = True
+    ) -> list[Difference]:
+        """Return the differences of this host's kernel objects and tables from the network's required state.
 
-        With ``fix``, the differences are also repaired. With ``tunnels``, there is also a line for each host to which
-        the network's options have no tunnel.
+        With ``fix``, the differences are also repaired. With ``tunnels``, there is also a difference for each host to
+        which the network's options have no tunnel.
         """
         options = overlay_options.complete(network)
         place = self.namespace(network)
-        lines = place.missing(options)
-        if lines and fix:
+        differences = place.compare(options)
+        if differences and fix:
             self.create_network(network)
-        if fix or not lines:
-            lines += _with_tables(place, options, lambda t: _compared(t, peers, fix))
-        lines += _compared_senders(network, peers, fix)
+        if fix or not differences:
+            differences += _with_tables(place, options, lambda t: _compared(t, peers, fix))
+        differences += _compared_senders(network, peers, fix)
         lost = _without_tunnel(options, peers) if tunnels else ()
-        return lines + [f"missing: a tunnel to {vtep}" for vtep in lost]
+        return differences + [Difference("missing", "tunnel", f"a tunnel to {vtep}") for vtep in lost]
 
     def shut(self, network: NetworkSpec) -> None:
         """Accept the network's tunnel packets only from the hosts of programmed peers; idempotent."""
@@ -282,12 +284,12 @@ def _senders_to_devices(place: OverlayNamespace) -> Sequence[Element]:
     return Gate(gate.port, vnis).difference(())[1]
 
 
-def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) -> list[str]:
+def _compared_senders(network: NetworkSpec, peers: Iterable[Peer], fix: bool) -> list[Difference]:
     missing, unexpected = _senders(network, peers)
     if fix:
         table.change(missing, unexpected)
     return [
-        f"{what}: the firewall's element {element.set} {{ {element.key} }}"
+        Difference(what, "firewall", f"the firewall's element {element.set} {{ {element.key} }}")
         for what, elements in (("missing", missing), ("unexpected", unexpected))
         for element in elements
     ]
@@ -327,11 +329,11 @@ def _holders(peers: Iterable[Peer]) -> Iterator[tuple[str, IPAddress]]:
     return ((peer.mac, address) for peer in peers for address in (peer.ipv4, peer.ipv6) if address is not None)
 
 
-def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[str]:
+def _compared(tables: Tables, peers: Iterable[Peer], fix: bool) -> list[Difference]:
     difference = tables.difference(peers)
     if fix:
         difference.apply()
-    return difference.lines(tables.names)
+    return difference.differences(tables.names)
 
 
 def _synchronise_tunnel(place: OverlayNamespace, options: OverlayOptions) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from drivers.api import IPAddress, Missing, NetworkSpec, Peer
+from drivers.api import Difference, IPAddress, Missing, NetworkSpec, Peer
 from drivers.firewall.spoof_guard import link_local
 from drivers.linux import link, neighbor
 from drivers.linux.neighbor import Row
@@ -51,13 +51,10 @@ class RowDifference:
         before = {row.key for row in self.unexpected if row.kind == "neighbor"}
         return {row.key for row in self.missing if row.kind == "neighbor"} & before
 
-    def lines(self, names: dict[int, str]) -> list[str]:
-        """Return one readable line for each missing or unexpected row.
-
-        ``names`` maps link indexes to device names.
-        """
+    def differences(self, names: dict[int, str]) -> list[Difference]:
+        """Return a difference for each missing or unexpected row; ``names`` maps link indexes to device names."""
         return [
-            f"{what}: {names.get(row.link, row.link)}: {ROW_TEXT[row.kind].format(row)}"
+            Difference(what, "table", f"{names.get(row.link, row.link)}: {ROW_TEXT[row.kind].format(row)}")
             for what, rows in (("missing", self.missing), ("unexpected", self.unexpected))
             for row in rows
         ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from drivers import sandbox as sandboxes
-from drivers.api import Missing, NetworkSpec, Sandbox
+from drivers.api import Difference, Missing, NetworkSpec, Sandbox
 from drivers.linux import address, link, netns, persistent_netns
 from drivers.linux.netlink import Session, session
 from drivers.overlay import vxlan
@@ -79,7 +79,7 @@ class OverlayNamespace:
         """Recreate the missing kernel objects of a network that is up; raises `Missing` if the network is not up."""
         with persistent_netns.directory_lock(self.file.parent):
             self._require()
-            if self.missing(options):
+            if self.compare(options):
                 self._make(options)
 
     def remove(self) -> None:
@@ -87,15 +87,14 @@ class OverlayNamespace:
         with persistent_netns.directory_lock(self.file.parent):
             self._remove()
 
-    def missing(self, options: OverlayOptions) -> list[str]:
-        """Return a line for each kernel object of `make` that is missing or changed."""
+    def compare(self, options: OverlayOptions) -> list[Difference]:
+        """Return a difference for each kernel object of `make` that is missing or changed."""
         if not self.exists():
-            return ["missing: the network's namespace"]
-        lost = self.inside(lambda there: vxlan.missing(there, self.network))
+            return [Difference("missing", "namespace", "the network's namespace")]
+        differences = self.inside(lambda there: vxlan.compare(there, self.network))
         if options.wireguard is not None:
-            lost += self.tunnel.faults()
-            lost += [] if self.tunnel.is_guarded() else ["missing: the rules against packets in clear"]
-        return lost
+            differences += self.tunnel.compare()
+        return differences
 
     def _require(self) -> None:
         if not self.exists():

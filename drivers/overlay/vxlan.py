@@ -13,7 +13,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from drivers.api import Exists, KernelError, NetworkSpec, Unsupported
+from drivers import link_comparison
+from drivers.api import Difference, Exists, KernelError, NetworkSpec, Unsupported
 from drivers.linux import address, link, names, sysctl
 from drivers.linux.netlink import Session
 from drivers.overlay.options import OverlayOptions
@@ -77,23 +78,33 @@ def set_up(there: Session, network: NetworkSpec, mtu: int) -> None:
         link.change(there, link.index(name), state="up")
 
 
-def missing(there: Session, network: NetworkSpec) -> list[str]:
-    """Return a line for each object of `make` and `set_up` that is missing or changed.
+def compare(there: Session, network: NetworkSpec) -> list[Difference]:
+    """Return a difference for each object of `make` and `set_up` that is missing or changed.
 
     The calling thread is in the network's namespace.
     """
     names_of = [BRIDGE, *devices(network)]
     found = {name: link.find(there, name) if link.index(name) else None for name in names_of}
     bridge = found[BRIDGE]
-    lost = [f"missing: {name}" for name, one in found.items() if one is None]
-    lost += [f"changed: {name} is down" for name, one in found.items() if one is not None and not one.up]
+    lost = [Difference("missing", _place(name), name, subject=name) for name, one in found.items() if one is None]
+    lost += [link_comparison.down(_place(n), n) for n, one in found.items() if one is not None and not one.up]
     if bridge is not None:
         ports = (one for one in found.values() if one is not None and one is not bridge)
-        lost += [f"changed: {one.name} is not on {BRIDGE}" for one in ports if one.master != bridge.index]
+        lost += [
+            link_comparison.off_bridge(one.name, BRIDGE, "interface") for one in ports if one.master != bridge.index
+        ]
         held = address.of_link(there, bridge.index)
         gateways = (pool.gateway for pool in network.pools if pool.gateway is not None)
-        lost += [f"missing: address {gateway}" for gateway in gateways if gateway not in held]
+        lost += [
+            Difference("missing", "address", f"address {gateway}", subject=str(gateway))
+            for gateway in gateways
+            if gateway not in held
+        ]
     return lost
+
+
+def _place(name: str) -> str:
+    return "bridge" if name == BRIDGE else "interface"
 
 
 def delete(there: Session, network: NetworkSpec) -> None:

@@ -21,7 +21,7 @@ from string import Template
 from typing import Any
 
 from drivers import sandbox as sandboxes
-from drivers.api import DriverError, KernelError, NetworkSpec, Sandbox, Unsupported
+from drivers.api import Difference, DriverError, KernelError, NetworkSpec, Sandbox, Unsupported
 from drivers.linux import address, libnftables, link, netns, recording, route
 from drivers.linux.link import VXLAN_PORT
 from drivers.linux.netlink import Session, session
@@ -97,12 +97,17 @@ class Tunnel:
         """Return whether the tunnel's interface is in the network's namespace; False if wireguard-go has died."""
         return netns.run_in_netns(self.place.path, lambda: link.index(self.name)) > 0
 
-    def faults(self) -> list[str]:
-        """Return a line if the tunnel's interface is missing or down."""
-        found = sandboxes.inside(self.place, lambda there: link.find(there, self.name))
-        if found is None:
-            return ["missing: the encrypting interface"]
-        return [] if found.up else ["changed: the encrypting interface is down"]
+    def compare(self) -> list[Difference]:
+        """Return a difference if the tunnel is missing or down, and one if the rules of `guard` are lost."""
+        interface = sandboxes.inside(self.place, lambda there: link.find(there, self.name))
+        differences = []
+        if interface is None:
+            differences.append(Difference("missing", "tunnel", "the encrypting interface"))
+        elif not interface.up:
+            differences.append(Difference("changed", "tunnel", "the encrypting interface is down"))
+        if not self.is_guarded():
+            differences.append(Difference("missing", "tunnel", "the rules against packets in clear"))
+        return differences
 
     def set_up(self, config: WireguardConfig, mtu: int) -> None:
         """Give the interface its keys, peers, address and route, and bring it up; idempotent."""

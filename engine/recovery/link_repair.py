@@ -61,8 +61,8 @@ class Comparison:
 
 
 NOTHING, BUSY = Comparison(), Comparison(busy=True)
-Verify: TypeAlias = Callable[[str], Sequence[str]]
-"""A function that repairs the tables of one cluster network, and returns one line for each difference."""
+Verify: TypeAlias = Callable[[str], Sequence[Difference]]
+"""A function that repairs the tables of one cluster network, and returns the differences."""
 
 
 def heals(record: NetworkRecord | ContainerRecord) -> bool:
@@ -101,8 +101,7 @@ class LinkRepair:
         with self._store.read() as reader:
             compared = self.compare(reader, subject)
         if compared.has_peers:
-            texts = (line.partition(": ") for line in self._verify(subject.id))
-            differences = [Difference(kind, "overlay", text) for kind, _, text in texts]
+            differences = [replace(difference, place="overlay") for difference in self._verify(subject.id)]
             if differences:
                 values = repairs.attributes(by, differences)
                 repairs.add_alone(self._store, *subject, repairs.REPAIR, values)

@@ -63,5 +63,6 @@ def compare(
     if record.phase == "live":
         with translate_driver_errors():
             spec = encryption.spec(record, membership, view.nodes.values())
-            lines += driver.verify(spec, peers.of(view, record.id, membership.node_id), client is not None)
+            programmed = peers.of(view, record.id, membership.node_id)
+            lines += [difference.line for difference in driver.verify(spec, programmed, client is not None)]
     return lines

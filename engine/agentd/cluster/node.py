@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from drivers.api import Difference
 from engine.agent.service import Snapshot
 from engine.agentd.cluster import wireguard_keys
 from engine.agentd.cluster.lease import LeaseKeeper
@@ -167,8 +168,8 @@ class ClusterNode:
             nodes = self._view.nodes.values() if self._view is not None else ()
             self._programmer.tell(networks={n.id: encryption.spec(n, self._membership, nodes) for n in self._live})
 
-    def verify(self, network_id: str) -> Sequence[str]:
-        """Repair a network's devices and tables on this host; return one line for each difference.
+    def verify(self, network_id: str) -> Sequence[Difference]:
+        """Repair a network's devices and tables on this host; return the differences.
 
         A command that removes the network also deletes its devices. Therefore the repair waits for such a command, and
         does nothing if the network is no longer active. Raises `Unavailable` after `REPAIR_LOCK_SECONDS`.

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from drivers.api import Driver, NetworkSpec, Peer, PeerProgrammer
+from drivers.api import Difference, Driver, NetworkSpec, Peer, PeerProgrammer
 from engine.cluster import peers
 from engine.cluster.snapshot import View
 
@@ -58,8 +58,8 @@ class PeerSync:
             self._dirty = True
             self._condition.notify()
 
-    def verify(self, identity: str) -> Sequence[str]:
-        """Repair a network's devices and tables on this host; return one line for each difference.
+    def verify(self, identity: str) -> Sequence[Difference]:
+        """Repair a network's devices and tables on this host; return the differences.
 
         Other threads call this method after the kernel reported a change. A missing tunnel is not returned, because it
         is no change of the kernel: the records do not have the other host's public key yet.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drivers.api import Difference
 from engine.agent.service import Snapshot
 from engine.cluster import membership as memberships
 from engine.errors import EngineError
@@ -91,8 +92,8 @@ class ClusterService:
             print(f"cannot keep the cluster's processes: {error}", file=sys.stderr, flush=True)
         self._loop.after(CHECK_INTERVAL_SECONDS, self._keep)
 
-    def verify(self, network_id: str) -> Sequence[str]:
-        """Repair the devices and tables of one of this host's overlay networks; return one line for each difference.
+    def verify(self, network_id: str) -> Sequence[Difference]:
+        """Repair the devices and tables of one of this host's overlay networks; return the differences.
 
         Other threads may call this.
         """

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 
-from drivers.api import DriverError, IPAddress, LinkRepairer, PeerProgrammer
+from drivers.api import MASTER, UP, Difference, DriverError, IPAddress, LinkRepairer, PeerProgrammer
 from drivers.firewall.legacy_tables import Dropping
 from drivers.firewall.packet_trace import Event
 from drivers.firewall.rule_reading import Drop
@@ -125,34 +125,26 @@ class OverlaySide:
             return
         spec = encryption.spec(member.network, self._membership, self.view.nodes.values())
         try:
-            lines = driver.verify(spec, peers.of(self.view, member.network.id, self._membership.node_id), False)
-        except (DriverError, OSError) as error:
-            lines = [f"missing: {in_words(error)}"]
-        for line in lines:
-            yield from self._of_line(way, member.network.name, line)
+            differences = driver.verify(spec, peers.of(self.view, member.network.id, self._membership.node_id), False)
+        except (DriverError, OSError):
+            return
+        for one in differences:
+            yield from self._of_difference(way, member.network.name, one)
 
-    def _of_line(self, way: Way, network: str, line: str) -> Iterator[Culprit]:
+    def _of_difference(self, way: Way, network: str, one: Difference) -> Iterator[Culprit]:
         fix = f"hawse network verify --fix {network}"
         where = f"namespace of network {network}"
-        kind, _, what = line.partition(": ")
-        detail = f"network {network} on this host: {line}"
-        if ("tunnel" in what and "firewall" not in what) or "encrypting" in what or "in clear" in what:
+        detail = f"network {network} on this host: {one.line}"
+        if one.place == "tunnel":
             yield Culprit("encryption-down", f"encryption of network {network}", where, detail, fix)
-        elif "the firewall's element" in what:
-            yield Culprit("own-firewall-damaged", f"table inet hawse ({what})", "host", detail, fix)
-        elif what in ("br0", "the network's namespace") and kind == "missing":
-            yield Culprit("bridge-missing", f"bridge br0 of network {network}", where, detail, fix)
-        elif kind == "missing" and what.startswith("vxlan") and ":" not in what:
-            yield Culprit("interface-missing", f"interface {what} of network {network}", where, detail, fix)
-        elif what.endswith("is down"):
-            name = what.split()[0]
-            sort = "bridge-down" if name == "br0" else "interface-down"
-            yield Culprit(
-                sort, f"{'bridge' if name == 'br0' else 'interface'} {name} of network {network}", where, detail, fix
-            )
-        elif "is not on br0" in what:
-            yield Culprit("not-in-bridge", f"interface {what.split()[0]} of network {network}", where, detail, fix)
-        elif self._concerns(way, what):
+        elif one.place == "firewall":
+            yield Culprit("own-firewall-damaged", f"table inet hawse ({one.what})", "host", detail, fix)
+        elif one.place == "namespace":
+            yield Culprit("bridge-missing", f"bridge {BRIDGE} of network {network}", where, detail, fix)
+        elif one.place in ("bridge", "interface"):
+            kind = {UP: f"{one.place}-down", MASTER: "not-in-bridge"}.get(one.setting, f"{one.place}-missing")
+            yield Culprit(kind, f"{one.place} {one.subject} of network {network}", where, detail, fix)
+        elif self._concerns(way, one.what):
             shown = f"tables of network {network} for {way.address}"
             yield Culprit("peer-table-stale", shown, where, detail, fix)
 
