@@ -15,7 +15,7 @@ import click
 from cli.app import StatusError
 from cli.pflag.help import group_help, path
 from cli.pflag.reading import flags_of, help_flag, help_if_wanted, parse_flags
-from engine.nearest import nearest
+from engine.validate.nearest import nearest
 
 LazyCommands = Mapping[str, str]
 """Maps a name to the location of the command with this name: ``cli.network.create:create``.

@@ -13,7 +13,7 @@ from cli.pflag.help import path
 from cli.pflag.parser import FlagError, FlagSet
 from cli.pflag.usage import offered
 from cli.pflag.values import BOOL
-from engine.nearest import nearest
+from engine.validate.nearest import nearest
 
 HELP_WANTED = "cli.help"  # key in click's ctx.meta, which a group and its commands share; True: the user gave --help
 

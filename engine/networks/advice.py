@@ -11,7 +11,7 @@ from drivers.registry import available
 from engine.api import Strings
 from engine.host import Host
 from engine.model import NetworkCreate
-from engine.nearest import nearest
+from engine.validate.nearest import nearest
 
 DOCKERS_OPTIONS = "com.docker.network."
 

@@ -9,8 +9,8 @@ from drivers.api import DriverFacts, IPInterface
 from engine.errors import Conflict, Forbidden, InvalidArgument, InvalidSettings, NotFound, shown
 from engine.model import EndpointRecord, IPAMConfig, NetworkCreate, NetworkRecord, PoolRecord
 from engine.names import PREDEFINED_NAMES
-from engine.nearest import nearest
 from engine.validate.addresses import family_name, join_errors, parse_address, parse_prefix
+from engine.validate.nearest import nearest
 
 OWN_OPTIONS = ("com.hawse.", "hawse.")
 NOT_A_MANAGER = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.nearest import distance, nearest
+from engine.validate.nearest import distance, nearest
 
 NAMES = ("network", "node", "rm", "rmi", "run", "start", "stop", "system")
 
