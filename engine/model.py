@@ -12,8 +12,8 @@ would have to evaluate these strings before reading a record (`engine.store.code
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # ---------------------------------------------------------------------------------------------- requests
 
@@ -369,10 +369,6 @@ class NetworkAttachment:
     network_id: str = ""
     named: bool = False  # true if the network existed at connect time: inspect shows DNS names before the first start
 
-    def is_for(self, network: NetworkRecord) -> bool:
-        """Return whether this is the configuration for the network, which is given by id or by name."""
-        return self.network_id == network.id or self.network == network.name
-
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecord:
@@ -412,19 +408,6 @@ class ContainerRecord:
     stopped_by_user: bool = False
     next_interface: int = 0
     owner: str = ""
-
-    def is_attached(self, network: NetworkRecord) -> bool:
-        """Return whether the container is configured for the network, running or not."""
-        return any(attachment.is_for(network) for attachment in self.attachments)
-
-    def with_attachment(self, attachment: NetworkAttachment) -> Self:
-        """Return the record with the attachment, which replaces one with the same network name."""
-        others = (a for a in self.attachments if a.network != attachment.network)
-        return replace(self, attachments=[*others, attachment])
-
-    def without_attachment(self, network: NetworkRecord) -> Self:
-        """Return the record without the configuration for the network."""
-        return replace(self, attachments=[a for a in self.attachments if not a.is_for(network)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def _held(host: Host, container: str, asked: Adoption) -> Iterator[_Held]:
     if target is not None:
         check_no_adoption(target, asked)
         with locked(host.run, "container", target.id):
-            yield _Held(finalize.finalized(host, target.id))
+            yield _Held(settled(host, target.id))
         return
     with adopted.held(reference, force=asked.force) as place, ExitStack() as held:
         container_id = adopted.known_id(host, place)
@@ -139,6 +139,21 @@ def _free_name(host: Host, name: str) -> None:
             remove.remove(host, holder.id, force=False)
 
 
+def settled(host: Host, container_id: str) -> ContainerRecord:
+    """Return the current record of a locked container; raises NotFound if the container has been removed.
+
+    If the container's process has ended, the endpoints and ports of the container are released before the record is
+    returned.
+    """
+    with host.store.read() as reader:
+        record = reader.container(container_id)
+    if record is not None and record.status != lookup.with_actual_state(host, record).status:
+        record = finalize.finalize_exit(host, container_id)
+    if record is None:
+        raise NotFound(f"No such container: {container_id}")
+    return record
+
+
 def _connect_running(
     host: Host, held: _Held, network: NetworkRecord, settings: EndpointSettings, published: Sequence[PortSpec]
 ) -> Sequence[JoinedEndpoint]:
@@ -147,7 +162,7 @@ def _connect_running(
     members = reservation.memberships(host, record.id)
     check_connect(record, network, settings, [m.network for m in members])
     attachment = NetworkAttachment(network.name, settings, network.id)
-    record = record.with_attachment(attachment)
+    record = _with_attachment(record, attachment)
     reserved = _reserve(host, held, record, network, attachment)
     with rollback_on_error(host, IntentKind.ENDPOINT_CHANGE, reserved.endpoint.id, rollback):
         endpoint = replace(sandbox.join(host, record, reserved, index), phase="live")
@@ -205,14 +220,34 @@ def _connect_stopped(host: Host, record: ContainerRecord, reference: str, settin
     with contextlib.suppress(NotFound):
         network = lookup.network(host, reference)
         check_connect(record, network, settings, [])
-        if record.is_attached(network):
+        if is_attached(record, network):
             return
         name, named = network.name, True
     attachment = NetworkAttachment(name, settings, named=named)
     with host.store.write() as tx:
-        tx.put_container(record.with_attachment(attachment))
+        tx.put_container(_with_attachment(record, attachment))
         if network is not None:
             events.connection(tx, network, "connect", record.id)
+
+
+def is_attached(record: ContainerRecord, network: NetworkRecord) -> bool:
+    """Return whether the container is configured for the network, running or not."""
+    return any(_is_for(attachment, network) for attachment in record.attachments)
+
+
+def without_attachment(record: ContainerRecord, network: NetworkRecord) -> ContainerRecord:
+    """Return the container's record without the configuration for the network."""
+    return replace(record, attachments=[a for a in record.attachments if not _is_for(a, network)])
+
+
+def _with_attachment(record: ContainerRecord, attachment: NetworkAttachment) -> ContainerRecord:
+    """Return the container's record with the attachment, which replaces one with the same network name."""
+    others = (a for a in record.attachments if a.network != attachment.network)
+    return replace(record, attachments=[*others, attachment])
+
+
+def _is_for(attachment: NetworkAttachment, network: NetworkRecord) -> bool:
+    return attachment.network_id == network.id or attachment.network == network.name
 
 
 def rollback(host: Host, endpoint_id: str) -> None:
@@ -230,7 +265,7 @@ def rollback(host: Host, endpoint_id: str) -> None:
     alive = lookup.is_running(host, container)
     members = [m for m in reservation.memberships(host, container.id) if m.endpoint.id != endpoint_id]
     reservation.release_endpoint(host, container, JoinedEndpoint(network, endpoint), members, alive=alive)
-    left = container.without_attachment(network)
+    left = without_attachment(container, network)
     if len(left.attachments) != len(container.attachments):
         with host.store.write() as tx:
             tx.put_container(left)

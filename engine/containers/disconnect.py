@@ -9,8 +9,7 @@ from engine.agent.client import announce
 from engine.cluster import hooks
 from engine.cluster.local_networks import INGRESS_SANDBOX
 from engine.containers import adopted, etc_files, gateway_bridge, lookup, port_assignment
-from engine.containers.connect import rollback
-from engine.containers.finalize import finalized
+from engine.containers.connect import is_attached, rollback, settled, without_attachment
 from engine.endpoints import reservation, sandbox
 from engine.endpoints.sandbox import JoinedEndpoint
 from engine.errors import NotFound
@@ -44,7 +43,7 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
         raise not_connected(target, reference, running=False) if force else error from None
     hooks.check_used_here(host, network)
     with locked(host.run, "container", target.id):
-        record = finalized(host, target.id)
+        record = settled(host, target.id)
         if record.status == "running":
             _disconnect_running(host, record, network)
             return
@@ -53,12 +52,12 @@ def disconnect(host: Host, reference: str, container: str, *, force: bool) -> No
 
 def _disconnect_stopped(host: Host, container_id: str, reference: str) -> None:
     with locked(host.run, "container", container_id):
-        record = finalized(host, container_id)
+        record = settled(host, container_id)
         with host.store.read() as reader:
             network = next(iter(reader.find_networks(reference)), None)
         if network is not None:
-            check_disconnect(record, network, connected=record.is_attached(network))
-            left = record.without_attachment(network)
+            check_disconnect(record, network, connected=is_attached(record, network))
+            left = without_attachment(record, network)
         else:
             left = replace(record, attachments=[a for a in record.attachments if a.network != reference])
             if len(left.attachments) == len(record.attachments):
@@ -76,7 +75,7 @@ def _disconnect_running(host: Host, record: ContainerRecord, network: NetworkRec
     gone = next((m for m in members if m.network.id == network.id), None)
     check_disconnect(record, network, connected=gone is not None)
     assert gone is not None
-    left = record.without_attachment(network)
+    left = without_attachment(record, network)
     with host.store.write() as tx:
         tx.put_container(left)
         begin_intent(tx, IntentKind.ENDPOINT_CHANGE, gone.endpoint.id)

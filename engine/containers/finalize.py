@@ -10,7 +10,6 @@ from drivers.linux import recording
 from engine.agent.client import announce
 from engine.containers import lookup, namespace_files, sandbox_names
 from engine.endpoints import reservation
-from engine.errors import NotFound
 from engine.events import record as events
 from engine.golang import timestamps
 from engine.host import Host, begin_intent
@@ -63,17 +62,6 @@ def finalize_exit(host: Host, container_id: str) -> ContainerRecord | None:
         host.runtime.delete(record.id)  # delete last: other processes read the exit code in these files
     announce(host)
     return ended if current is not None else None
-
-
-def finalized(host: Host, container_id: str) -> ContainerRecord:
-    """Call `finalize_exit`, and return the container's record; raises NotFound if the container has been removed.
-
-    The caller holds the container lock.
-    """
-    record = finalize_exit(host, container_id)
-    if record is None:
-        raise NotFound(f"No such container: {container_id}")
-    return record
 
 
 def close_sandbox(host: Host, record: ContainerRecord) -> None:

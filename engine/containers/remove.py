@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from engine.agent.client import announce
 from engine.containers import directory, lookup
-from engine.containers.finalize import close_sandbox, finalized
+from engine.containers.finalize import close_sandbox, finalize_exit
 from engine.endpoints import reservation
 from engine.errors import Conflict, EngineError, NotFound, Unavailable, hinted
 from engine.events import record as events
@@ -151,7 +151,9 @@ def _remove_locked(host: Host, ids: Sequence[str], *, force: bool) -> dict[str, 
 
 def _removable(host: Host, container_id: str, *, force: bool) -> ContainerRecord:
     """Return the container's record; raises NotFound if it has no record, and Conflict if it must be stopped first."""
-    record = finalized(host, container_id)
+    record = finalize_exit(host, container_id)
+    if record is None:
+        raise NotFound(f"No such container: {container_id}")
     _refuse_running(record, force)
     return record
 
